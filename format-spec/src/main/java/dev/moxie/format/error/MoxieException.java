@@ -1,0 +1,14 @@
+package dev.moxie.format.error;
+
+/**
+ * A failure that a user can act on. The message is one sentence: where, what was expected, what was
+ * found, and what to do.
+ */
+public abstract sealed class MoxieException extends RuntimeException
+    permits InvalidInputException, UsageException, EnvironmentException {
+  private static final long serialVersionUID = 1L;
+
+  MoxieException(String where, String expected, String found, String remedy) {
+    super("%s: expected %s, found %s; %s.".formatted(where, expected, found, remedy));
+  }
+}

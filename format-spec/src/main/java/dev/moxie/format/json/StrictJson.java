@@ -1,0 +1,134 @@
+package dev.moxie.format.json;
+
+import dev.moxie.format.error.CorruptException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.json.JsonFactory;
+import tools.jackson.databind.DatabindException;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * The JSON rules shared by every file that Moxie reads: duplicate keys, trailing tokens, fractional
+ * integers and numbers written as strings are errors; nesting, number length and file size are
+ * bounded before anything is allocated for them.
+ */
+public final class StrictJson {
+  /** No JSON file that belongs to a checkpoint or a package comes near this; in bytes. */
+  public static final long MAX_FILE_BYTES = 128L << 20;
+
+  private static final int MAX_NESTING = 64;
+  private static final int MAX_NUMBER_LENGTH = 64;
+
+  private static final JsonFactory FACTORY =
+      JsonFactory.builder()
+          .streamReadConstraints(
+              StreamReadConstraints.builder()
+                  .maxNestingDepth(MAX_NESTING)
+                  .maxNumberLength(MAX_NUMBER_LENGTH)
+                  .maxStringLength((int) MAX_FILE_BYTES)
+                  .maxNameLength(1 << 20)
+                  .build())
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .build();
+
+  private StrictJson() {}
+
+  /** The token source that the rules above are set on. */
+  public static JsonFactory factory() {
+    return FACTORY;
+  }
+
+  /** A mapper under the rules above; unknown properties are errors unless {@code lenient}. */
+  public static JsonMapper mapper(boolean lenient) {
+    return JsonMapper.builder(FACTORY)
+        .configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, !lenient)
+        .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+        .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+        .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+        .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+        .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+        .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+        .build();
+  }
+
+  /**
+   * Reads a file of at most {@code maxBytes} bytes.
+   *
+   * @throws CorruptException if the file is larger
+   */
+  public static byte[] readBounded(Path file, long maxBytes) {
+    try {
+      long size = Files.size(file);
+      if (size > maxBytes) {
+        throw new CorruptException(
+            file.toString(),
+            "at most " + maxBytes + " bytes",
+            size + " bytes",
+            "this is not the file it claims to be, fetch it again");
+      }
+      return Files.readAllBytes(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /**
+   * Parses one JSON object.
+   *
+   * @throws CorruptException if the file is no JSON object under the rules above
+   */
+  public static JsonNode readObject(Path file) {
+    byte[] bytes = readBounded(file, MAX_FILE_BYTES);
+    try {
+      JsonNode node = mapper(true).readTree(bytes);
+      if (!node.isObject()) {
+        throw new CorruptException(
+            file.toString(),
+            "a JSON object",
+            node.getNodeType().name().toLowerCase(java.util.Locale.ROOT),
+            "fetch the file again");
+      }
+      return node;
+    } catch (JacksonException e) {
+      throw corrupt(file.toString(), e);
+    }
+  }
+
+  /** Turns what Jackson says into the sentence a user reads. */
+  public static CorruptException corrupt(String where, JacksonException e) {
+    String path = e instanceof DatabindException d ? d.getPathReference() : "";
+    int tail = path.lastIndexOf('[');
+    String key = path.isEmpty() || tail < 0 ? "" : " at " + keyPath(path);
+    var location = e.getLocation();
+    String offset =
+        location == null || location.getByteOffset() < 0
+            ? ""
+            : " (byte " + location.getByteOffset() + ")";
+    return new CorruptException(
+        where + key + offset,
+        "valid JSON of the documented form",
+        firstLine(e.getOriginalMessage()),
+        "the file is damaged or hand-edited, restore it");
+  }
+
+  private static String keyPath(String reference) {
+    return reference
+        .replaceAll("[\\w.$]+\\[\"([^\"]*)\"\\]", "$1")
+        .replaceAll("[\\w.$]+\\[(\\d+)\\]", "[$1]")
+        .replace("->", ".");
+  }
+
+  private static String firstLine(String message) {
+    int end = message.indexOf('\n');
+    String line = end < 0 ? message : message.substring(0, end);
+    return line.length() > 200 ? line.substring(0, 200) + "…" : line;
+  }
+}

@@ -1,0 +1,30 @@
+package dev.moxie.format.model;
+
+/**
+ * Bounds on what an architecture may declare. They lie far above any released model and keep a
+ * hostile config from choosing what a reader allocates or how long it loops.
+ */
+public final class Limits {
+  public static final int MAX_LAYERS = 1 << 14;
+  public static final int MAX_EXPERTS = 1 << 16;
+  public static final int MAX_HEADS = 1 << 16;
+  public static final int MAX_WIDTH = 1 << 24;
+  public static final int MAX_VOCABULARY = 1 << 28;
+  public static final long MAX_POSITIONS = 1L << 40;
+
+  private Limits() {}
+
+  static void require(String name, long value, long least, long most) {
+    if (value < least || value > most) {
+      throw new IllegalArgumentException(
+          name + ": expected " + least + " to " + most + ", found " + value);
+    }
+  }
+
+  static void requirePositive(String name, double value) {
+    if (!(value > 0) || Double.isInfinite(value)) {
+      throw new IllegalArgumentException(
+          name + ": expected a finite number above 0, found " + value);
+    }
+  }
+}

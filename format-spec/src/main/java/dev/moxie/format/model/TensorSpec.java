@@ -1,0 +1,60 @@
+package dev.moxie.format.model;
+
+import dev.moxie.format.safetensors.Shape;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A canonical tensor: one that an architecture calls for, under the name and in the shape that
+ * every package gives it.
+ *
+ * @param layer null outside the decoder layers
+ * @param stack null unless the tensor is an expert stack
+ */
+public record TensorSpec(
+    String name, Role role, @Nullable Integer layer, Shape shape, @Nullable Stack stack) {
+
+  /**
+   * How an expert stack is made up: experts one after the other, within an expert the projections
+   * one after the other, each a matrix of {@code rows} × {@code columns}, row-major.
+   */
+  public record Stack(int experts, List<Projection> projections, long rows, long columns) {}
+
+  /**
+   * The smallest piece that comes from one source tensor: a whole tensor, or one projection of one
+   * expert.
+   *
+   * @param source its canonical name, which a family translates into the checkpoint's
+   * @param position how many pieces of the same size lie before it in the tensor
+   * @param expert null for a whole tensor
+   * @param projection null for a whole tensor
+   */
+  public record Leaf(
+      String source,
+      int position,
+      @Nullable Integer expert,
+      @Nullable Projection projection,
+      Shape shape) {}
+
+  /** The leaves, in the order of their bytes. */
+  public List<Leaf> leaves() {
+    if (stack == null) {
+      return List.of(new Leaf(name, 0, null, null, shape));
+    }
+    List<Leaf> leaves = new ArrayList<>();
+    Shape matrix = Shape.of(stack.rows(), stack.columns());
+    for (int expert = 0; expert < stack.experts(); expert++) {
+      for (Projection projection : stack.projections()) {
+        leaves.add(
+            new Leaf(
+                "layers.%d.experts.%d.%s.weight".formatted(layer, expert, projection.id()),
+                leaves.size(),
+                expert,
+                projection,
+                matrix));
+      }
+    }
+    return leaves;
+  }
+}

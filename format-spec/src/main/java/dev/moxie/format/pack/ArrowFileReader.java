@@ -1,0 +1,239 @@
+package dev.moxie.format.pack;
+
+import static dev.moxie.format.pack.ArrowIndex.corrupt;
+
+import dev.moxie.format.pack.ArrowIndex.ArrowType;
+import dev.moxie.format.pack.ArrowIndex.Column;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.arrow.flatbuf.Block;
+import org.apache.arrow.flatbuf.Buffer;
+import org.apache.arrow.flatbuf.Field;
+import org.apache.arrow.flatbuf.FieldNode;
+import org.apache.arrow.flatbuf.FixedSizeBinary;
+import org.apache.arrow.flatbuf.Footer;
+import org.apache.arrow.flatbuf.Int;
+import org.apache.arrow.flatbuf.Message;
+import org.apache.arrow.flatbuf.MessageHeader;
+import org.apache.arrow.flatbuf.RecordBatch;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads what {@link ArrowFileWriter} writes, trusting nothing: the columns must be the expected
+ * ones in the expected order (later ones are skipped: a later minor version may add some), every
+ * buffer must lie inside the file.
+ */
+final class ArrowFileReader {
+  private final String where;
+  private final ByteBuffer body;
+  private final RecordBatch batch;
+  private final int rows;
+  private int node;
+  private int buffer;
+
+  private ArrowFileReader(String where, ByteBuffer body, RecordBatch batch) {
+    this.where = where;
+    this.body = body;
+    this.batch = batch;
+    this.rows = Math.toIntExact(batch.length());
+  }
+
+  /** Returns one array of values per column. */
+  static @Nullable Object[][] read(String where, List<Column> columns, byte[] file) {
+    ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+    int magic = ArrowFileWriter.MAGIC.length;
+    int trailer = 4 + magic;
+    if (file.length < magic + trailer
+        || !Arrays.equals(file, 0, magic, ArrowFileWriter.MAGIC, 0, magic)
+        || !Arrays.equals(
+            file, file.length - magic, file.length, ArrowFileWriter.MAGIC, 0, magic)) {
+      throw corrupt(where, "ARROW1 at both ends", file.length + " bytes without");
+    }
+    int footerLength = bytes.getInt(file.length - trailer);
+    Footer footer =
+        Footer.getRootAsFooter(
+            slice(bytes, file.length - (long) trailer - footerLength, footerLength));
+    requireSchema(where, columns, footer);
+    if (footer.recordBatchesLength() != 1 || footer.dictionariesLength() != 0) {
+      throw corrupt(
+          where,
+          "one record batch and no dictionary",
+          footer.recordBatchesLength() + " and " + footer.dictionariesLength());
+    }
+    Block block = footer.recordBatches(0);
+    ByteBuffer metadata = slice(bytes, block.offset() + 8, block.metaDataLength() - 8L);
+    Message message = Message.getRootAsMessage(metadata);
+    RecordBatch batch = (RecordBatch) message.header(new RecordBatch());
+    if (message.headerType() != MessageHeader.RecordBatch
+        || batch == null
+        || batch.compression() != null) {
+      throw corrupt(where, "an uncompressed record batch", "something else");
+    }
+    ByteBuffer body =
+        slice(bytes, block.offset() + block.metaDataLength(), block.bodyLength());
+    // Every row has a kind, whose offsets take 4 bytes: a larger count cannot be true.
+    if (batch.length() < 0 || batch.length() > file.length / 4) {
+      throw corrupt(where, "a row count that fits the file", String.valueOf(batch.length()));
+    }
+    var reader = new ArrowFileReader(where, body, batch);
+    @Nullable Object[][] values = new Object[columns.size()][];
+    for (int c = 0; c < columns.size(); c++) {
+      values[c] = reader.column(columns.get(c));
+    }
+    return values;
+  }
+
+  private static void requireSchema(String where, List<Column> columns, Footer footer) {
+    var schema = footer.schema();
+    for (int c = 0; c < columns.size(); c++) {
+      Column column = columns.get(c);
+      boolean matches = schema != null && c < schema.fieldsLength();
+      if (matches) {
+        Field field = schema.fields(c);
+        matches =
+            column.name().equals(field.name())
+                && field.nullable() == column.nullable()
+                && field.dictionary() == null
+                && matches(field, column.type());
+      }
+      if (!matches) {
+        throw corrupt(
+            where,
+            "column " + c + " to be " + column.name() + " of type " + column.type(),
+            "another schema");
+      }
+    }
+  }
+
+  private static boolean matches(Field field, ArrowType type) {
+    if (field.typeType() != ArrowFileWriter.typeCode(type)) {
+      return false;
+    }
+    return switch (type) {
+      case UTF8 -> true;
+      case INT32 -> isInt(field, 32, true);
+      case UINT32 -> isInt(field, 32, false);
+      case INT64 -> isInt(field, 64, true);
+      case DIGEST ->
+          field.type(new FixedSizeBinary()) instanceof FixedSizeBinary fixed
+              && fixed.byteWidth() == ArrowFileWriter.DIGEST_BYTES;
+      case INT64_LIST ->
+          field.childrenLength() == 1 && matches(field.children(0), ArrowType.INT64);
+    };
+  }
+
+  private static boolean isInt(Field field, int width, boolean signed) {
+    return field.type(new Int()) instanceof Int i
+        && i.bitWidth() == width
+        && i.isSigned() == signed;
+  }
+
+  private @Nullable Object[] column(Column column) {
+    ByteBuffer validity = openNode(column.name(), rows);
+    @Nullable Object[] values = new Object[rows];
+    switch (column.type()) {
+      case UTF8 -> {
+        int[] offsets = offsets(column.name());
+        ByteBuffer data = nextBuffer();
+        for (int i = 0; i < rows; i++) {
+          values[i] = text(column.name(), data, offsets[i], offsets[i + 1]);
+        }
+      }
+      case INT32 -> {
+        ByteBuffer data = nextBuffer();
+        for (int i = 0; i < rows; i++) {
+          values[i] = data.getInt(4 * i);
+        }
+      }
+      case UINT32 -> {
+        ByteBuffer data = nextBuffer();
+        for (int i = 0; i < rows; i++) {
+          values[i] = Integer.toUnsignedLong(data.getInt(4 * i));
+        }
+      }
+      case INT64 -> {
+        ByteBuffer data = nextBuffer();
+        for (int i = 0; i < rows; i++) {
+          values[i] = data.getLong(8 * i);
+        }
+      }
+      case DIGEST -> {
+        ByteBuffer data = nextBuffer();
+        for (int i = 0; i < rows; i++) {
+          byte[] digest = new byte[ArrowFileWriter.DIGEST_BYTES];
+          data.get(digest.length * i, digest);
+          values[i] = digest;
+        }
+      }
+      case INT64_LIST -> {
+        int[] offsets = offsets(column.name());
+        openNode(column.name(), offsets[rows]);
+        ByteBuffer data = nextBuffer();
+        for (int i = 0; i < rows; i++) {
+          long[] items = new long[offsets[i + 1] - offsets[i]];
+          for (int j = 0; j < items.length; j++) {
+            items[j] = data.getLong(8 * (offsets[i] + j));
+          }
+          values[i] = items;
+        }
+      }
+    }
+    for (int i = 0; i < rows && validity.hasRemaining(); i++) {
+      if ((validity.get(i / 8) & (1 << (i % 8))) == 0) {
+        values[i] = null;
+      }
+    }
+    return values;
+  }
+
+  /** Returns the validity bitmap, empty where nothing is null. */
+  private ByteBuffer openNode(String column, int length) {
+    FieldNode fieldNode = node < batch.nodesLength() ? batch.nodes(node++) : null;
+    if (fieldNode == null || fieldNode.length() != length) {
+      throw corrupt(where, length + " values in column " + column, "another number");
+    }
+    ByteBuffer bitmap = nextBuffer();
+    if (fieldNode.nullCount() != 0 && bitmap.remaining() < Math.ceilDiv(length, 8)) {
+      throw corrupt(where, "a validity bit for each value of column " + column, "fewer");
+    }
+    return fieldNode.nullCount() == 0 ? bitmap.limit(0) : bitmap;
+  }
+
+  private int[] offsets(String column) {
+    ByteBuffer data = nextBuffer();
+    int[] offsets = new int[rows + 1];
+    for (int i = 0; i <= rows; i++) {
+      offsets[i] = data.getInt(4 * i);
+      if (offsets[i] < 0 || (i > 0 && offsets[i] < offsets[i - 1])) {
+        throw corrupt(where, "growing offsets in column " + column, "offset " + offsets[i]);
+      }
+    }
+    return offsets;
+  }
+
+  private String text(String column, ByteBuffer data, int from, int to) {
+    try {
+      return StandardCharsets.UTF_8.newDecoder().decode(data.slice(from, to - from)).toString();
+    } catch (CharacterCodingException e) {
+      throw corrupt(where, "UTF-8 in column " + column, "other bytes");
+    }
+  }
+
+  private ByteBuffer nextBuffer() {
+    if (buffer >= batch.buffersLength()) {
+      throw corrupt(where, "more buffers", buffer + " in all");
+    }
+    Buffer next = batch.buffers(buffer++);
+    return slice(body, next.offset(), next.length());
+  }
+
+  private static ByteBuffer slice(ByteBuffer bytes, long offset, long length) {
+    return bytes
+        .slice(Math.toIntExact(offset), Math.toIntExact(length))
+        .order(ByteOrder.LITTLE_ENDIAN);
+  }
+}

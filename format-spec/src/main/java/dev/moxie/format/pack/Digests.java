@@ -1,0 +1,57 @@
+package dev.moxie.format.pack;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.zip.CRC32C;
+
+/** The two digests of format version 1, computed together over the same bytes in one pass. */
+public final class Digests {
+  private static final long CHUNK = 1 << 20;
+
+  private final MessageDigest sha256 = newSha256();
+  private final CRC32C crc32c = new CRC32C();
+
+  /**
+   * @param crc32c CRC-32C (RFC 3720, appendix B.4), unsigned
+   * @param sha256 SHA-256 (FIPS 180-4), lower-case hexadecimal
+   */
+  public record Result(long crc32c, String sha256) {}
+
+  /** Takes in the remaining bytes of {@code chunk}, leaving its position as it was. */
+  public void update(ByteBuffer chunk) {
+    sha256.update(chunk.duplicate());
+    crc32c.update(chunk.duplicate());
+  }
+
+  /** The digests of all bytes since the last call. */
+  public Result finish() {
+    var result = new Result(crc32c.getValue(), HexFormat.of().formatHex(sha256.digest()));
+    crc32c.reset();
+    return result;
+  }
+
+  /** Both digests of mapped bytes, which may exceed 2 GiB. */
+  public static Result of(MemorySegment bytes) {
+    var digests = new Digests();
+    for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
+      digests.update(bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer());
+    }
+    return digests.finish();
+  }
+
+  /** SHA-256 of bytes in memory, lower-case hexadecimal. */
+  public static String sha256(byte[] bytes) {
+    return HexFormat.of().formatHex(newSha256().digest(bytes));
+  }
+
+  private static MessageDigest newSha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+}

@@ -1,0 +1,176 @@
+package dev.moxie.format.pack;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.CanonicalTensors;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.safetensors.Shape;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What index, shard table and architecture must agree on before any weight is read: every tensor
+ * that the architecture calls for is there once, in its shape; every stack is covered by its slices
+ * in order; the leaves of a shard cover its data without gap or overlap.
+ */
+final class IndexRules {
+  private static final String REMEDY = "the package is incomplete or altered, convert again";
+
+  private final String where;
+
+  private IndexRules(String where) {
+    this.where = where;
+  }
+
+  static void check(String where, Manifest manifest, List<IndexRow> rows) {
+    var rules = new IndexRules(where);
+    rows.forEach(rules::checkRow);
+    rules.checkTensors(manifest, rows);
+    rules.checkTiling(manifest, rows);
+  }
+
+  private void checkRow(IndexRow row) {
+    if (!row.encoding().equals(IndexRow.PLAIN)) {
+      throw new UnsupportedException(
+          where + ", tensor " + row.describe(),
+          "encoding \"plain\"",
+          "\"" + row.encoding() + "\"",
+          "update Moxie, this build does not read that encoding");
+    }
+    boolean sized;
+    try {
+      sized = row.shape().bytes(row.dtype()) == row.bytes();
+    } catch (ArithmeticException e) {
+      sized = false;
+    }
+    require(
+        sized,
+        row,
+        "the bytes of its shape",
+        row.bytes() + " bytes for " + row.dtype() + " " + row.shape());
+    require(
+        row.isLeaf() == (row.sha256() != null && row.crc32c() != null),
+        row,
+        "digests on leaves and only there",
+        "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
+  }
+
+  private void checkTensors(Manifest manifest, List<IndexRow> rows) {
+    Map<String, IndexRow> tensors = new LinkedHashMap<>();
+    Map<String, List<IndexRow>> slices = new HashMap<>();
+    for (IndexRow row : rows) {
+      if (row.kind() == IndexRow.Kind.SLICE) {
+        slices.computeIfAbsent(row.name(), name -> new ArrayList<>()).add(row);
+      } else if (row.role() != Role.PADDING) {
+        require(tensors.put(row.name(), row) == null, row, "one row", "two");
+      }
+    }
+    for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
+      IndexRow row = tensors.remove(spec.name());
+      if (row == null) {
+        throw new CorruptException(
+            where,
+            "tensor " + spec.name() + " " + spec.shape() + ", which the architecture calls for",
+            "none",
+            REMEDY);
+      }
+      IndexRow.Kind kind =
+          spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
+      require(
+          row.kind() == kind
+              && row.role() == spec.role()
+              && java.util.Objects.equals(row.layer(), spec.layer())
+              && row.shape().equals(spec.shape()),
+          row,
+          kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
+          row.kind().id() + ", " + row.role().id() + ", " + row.shape());
+      if (spec.stack() != null) {
+        List<IndexRow> own = slices.remove(spec.name());
+        checkSlices(row, spec, own == null ? List.of() : own);
+      }
+    }
+    for (String extra : tensors.keySet()) {
+      throw extra(extra);
+    }
+    for (String extra : slices.keySet()) {
+      throw extra(extra);
+    }
+  }
+
+  private void checkSlices(IndexRow stack, TensorSpec spec, List<IndexRow> slices) {
+    require(
+        stack.offset() % ShardLayout.PAGE == 0,
+        stack,
+        "a stack that starts on a page of 4096 bytes",
+        "offset " + stack.offset());
+    List<TensorSpec.Leaf> leaves = spec.leaves();
+    require(
+        slices.size() == leaves.size(), stack, leaves.size() + " slices", slices.size() + " slices");
+    for (TensorSpec.Leaf leaf : leaves) {
+      IndexRow slice = slices.get(leaf.position());
+      Shape shape = leaf.shape();
+      require(
+          java.util.Objects.equals(slice.expert(), leaf.expert())
+              && slice.projection() == leaf.projection()
+              && slice.shape().equals(shape)
+              && slice.dtype() == stack.dtype()
+              && slice.shard().equals(stack.shard())
+              && slice.offset() == stack.offset() + leaf.position() * slice.bytes(),
+          slice,
+          "slice " + leaf.position() + " to be " + leaf.source() + " " + shape + " in its place",
+          slice.dtype() + " " + slice.shape() + " at offset " + slice.offset());
+    }
+  }
+
+  private void checkTiling(Manifest manifest, List<IndexRow> rows) {
+    Map<String, List<IndexRow>> byShard = new HashMap<>();
+    for (IndexRow row : rows) {
+      if (row.isLeaf()) {
+        byShard.computeIfAbsent(row.shard(), shard -> new ArrayList<>()).add(row);
+      }
+    }
+    for (Manifest.Shard shard : manifest.shards()) {
+      List<IndexRow> leaves = byShard.remove(shard.file());
+      long next = shard.headerBytes();
+      if (leaves != null) {
+        leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparing(IndexRow::bytes));
+        for (IndexRow leaf : leaves) {
+          require(
+              leaf.offset() == next,
+              leaf,
+              "to start at offset " + next + " of " + shard.file(),
+              "offset " + leaf.offset());
+          next = leaf.offset() + leaf.bytes();
+        }
+      }
+      if (next != shard.bytes()) {
+        throw new CorruptException(
+            where,
+            "leaves that cover the " + shard.bytes() + " bytes of " + shard.file(),
+            "leaves up to offset " + next,
+            REMEDY);
+      }
+    }
+    for (String unlisted : byShard.keySet()) {
+      throw new CorruptException(
+          where, "shards of the manifest's table", "\"" + unlisted + "\"", REMEDY);
+    }
+  }
+
+  private CorruptException extra(String name) {
+    return new CorruptException(
+        where, "only tensors that the architecture calls for", name, REMEDY);
+  }
+
+  private void require(boolean holds, IndexRow row, String expected, String found) {
+    if (!holds) {
+      throw new CorruptException(
+          where + ", tensor " + row.describe(), expected, found, REMEDY);
+    }
+  }
+}

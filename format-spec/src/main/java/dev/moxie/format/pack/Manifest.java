@@ -1,0 +1,139 @@
+package dev.moxie.format.pack;
+
+import dev.moxie.format.model.Architecture;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * What {@code moxie.json} says. The file's bytes, its closing digest and the version rules are in
+ * {@link ManifestFile}.
+ *
+ * @param format always "moxie"
+ * @param version of the format
+ * @param producer the program that wrote the package
+ * @param architecture the forward pass, routing equation included
+ * @param encodings every encoding that a tensor of the package has, sorted
+ * @param shards the weight files, sorted by name
+ * @param files every other file but the manifest itself, sorted by path
+ * @param provenance where the weights came from
+ */
+public record Manifest(
+    String format,
+    Version version,
+    Producer producer,
+    Architecture architecture,
+    List<String> encodings,
+    List<Shard> shards,
+    List<OtherFile> files,
+    Provenance provenance) {
+
+  /** The value of {@link #format}. */
+  public static final String FORMAT = "moxie";
+
+  /** The version this library writes. */
+  public static final Version CURRENT = new Version(1, 0);
+
+  /** Version of the format; SPEC.md says what a reader does with each. */
+  public record Version(int major, int minor) {
+    @Override
+    public String toString() {
+      return major + "." + minor;
+    }
+  }
+
+  /** The program that wrote the package. */
+  public record Producer(String name, String version) {
+    public Producer {
+      Objects.requireNonNull(name, "producer.name is missing");
+      Objects.requireNonNull(version, "producer.version is missing");
+    }
+  }
+
+  /**
+   * A weight file: its header is digested here, its data leaf by leaf in the index.
+   *
+   * @param bytes of the file
+   * @param headerBytes bytes before the data
+   * @param headerSha256 SHA-256 of those, lower-case hexadecimal
+   */
+  public record Shard(String file, long bytes, long headerBytes, String headerSha256) {
+    public Shard {
+      PackagePaths.require("moxie.json, shards", Objects.requireNonNull(file, "shards.file"));
+      requireDigest("shards.headerSha256", headerSha256);
+      if (headerBytes < 10 || bytes < headerBytes) {
+        throw new IllegalArgumentException(
+            "shards: "
+                + file
+                + ": expected 10 ≤ headerBytes ≤ bytes, found "
+                + headerBytes
+                + " and "
+                + bytes);
+      }
+    }
+  }
+
+  /**
+   * A file that is no shard.
+   *
+   * @param sha256 SHA-256 of all its bytes, lower-case hexadecimal
+   */
+  public record OtherFile(String path, long bytes, String sha256) {
+    public OtherFile {
+      PackagePaths.require("moxie.json, files", Objects.requireNonNull(path, "files.path"));
+      requireDigest("files.sha256", sha256);
+      if (bytes < 0) {
+        throw new IllegalArgumentException("files: " + path + ": bytes is negative");
+      }
+    }
+  }
+
+  /**
+   * Where the weights came from; which source tensor each byte came from stands in the index.
+   *
+   * @param family the checkpoint's family
+   * @param shards the checkpoint's weight files
+   * @param ignoredFiles files of the checkpoint's folder that were left behind
+   * @param ignoredConfigKeys keys of config.json that the user declared to be without effect
+   */
+  public record Provenance(
+      String family,
+      List<SourceShard> shards,
+      List<String> ignoredFiles,
+      List<String> ignoredConfigKeys) {
+    public Provenance {
+      Objects.requireNonNull(family, "provenance.family is missing");
+      shards = List.copyOf(Objects.requireNonNull(shards, "provenance.shards is missing"));
+      ignoredFiles =
+          List.copyOf(Objects.requireNonNull(ignoredFiles, "provenance.ignoredFiles is missing"));
+      ignoredConfigKeys =
+          List.copyOf(
+              Objects.requireNonNull(
+                  ignoredConfigKeys, "provenance.ignoredConfigKeys is missing"));
+    }
+  }
+
+  /** A weight file of the checkpoint. */
+  public record SourceShard(String file, long bytes) {
+    public SourceShard {
+      PackagePaths.require(
+          "moxie.json, provenance.shards", Objects.requireNonNull(file, "provenance.shards.file"));
+    }
+  }
+
+  public Manifest {
+    Objects.requireNonNull(producer, "producer is missing");
+    Objects.requireNonNull(architecture, "architecture is missing");
+    encodings = List.copyOf(Objects.requireNonNull(encodings, "encodings is missing"));
+    shards = List.copyOf(Objects.requireNonNull(shards, "shards is missing"));
+    files = List.copyOf(Objects.requireNonNull(files, "files is missing"));
+    Objects.requireNonNull(provenance, "provenance is missing");
+  }
+
+  private static void requireDigest(String member, String digest) {
+    Objects.requireNonNull(digest, member + " is missing");
+    if (!digest.matches("[0-9a-f]{64}")) {
+      throw new IllegalArgumentException(
+          member + ": expected 64 lower-case hexadecimal digits, found \"" + digest + "\"");
+    }
+  }
+}

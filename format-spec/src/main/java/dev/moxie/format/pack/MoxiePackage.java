@@ -1,0 +1,254 @@
+package dev.moxie.format.pack;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UnfinishedException;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Projection;
+import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.TensorInfo;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A package, opened for reading. Opening checks the manifest against its own digest, the index
+ * against the manifest, and both against the architecture; weights are mapped when first asked for,
+ * after their shard's header has been checked. The digests of the weights themselves are not
+ * checked here: that reads every byte, and is the verifier's work.
+ *
+ * <p>Safe for several threads.
+ */
+public final class MoxiePackage implements AutoCloseable {
+  /** An index of DeepSeek-V3's 92 000 tensors takes about 30 MB. */
+  private static final long MAX_INDEX_BYTES = 1L << 30;
+
+  private final Path folder;
+  private final Manifest manifest;
+  private final List<IndexRow> rows;
+  private final Map<Key, IndexRow> byKey;
+  private final Map<String, SafetensorsFile> open = new HashMap<>();
+
+  private record Key(String name, @Nullable Integer expert, @Nullable Projection projection) {}
+
+  private MoxiePackage(Path folder, Manifest manifest, List<IndexRow> rows) {
+    this.folder = folder;
+    this.manifest = manifest;
+    this.rows = List.copyOf(rows);
+    this.byKey = HashMap.newHashMap(rows.size());
+    rows.forEach(row -> byKey.put(new Key(row.name(), row.expert(), row.projection()), row));
+  }
+
+  /** Whether the folder holds a finished package. */
+  public static boolean isPackage(Path folder) {
+    return Files.isRegularFile(folder.resolve(PackagePaths.MANIFEST), LinkOption.NOFOLLOW_LINKS);
+  }
+
+  /**
+   * Opens a package.
+   *
+   * @throws UnfinishedException if the folder has no manifest
+   * @throws CorruptException if manifest or index break a rule of the format
+   * @throws UsageException if there is no such folder
+   */
+  public static MoxiePackage open(Path folder) {
+    if (!Files.isDirectory(folder)) {
+      throw new UsageException(
+          folder.toString(), "a package folder", "no such folder", "check the path");
+    }
+    if (!isPackage(folder)) {
+      throw new UnfinishedException(
+          folder.toString(),
+          "a finished package with " + PackagePaths.MANIFEST,
+          "none",
+          "convert the checkpoint (again)");
+    }
+    Manifest manifest = ManifestFile.read(folder.resolve(PackagePaths.MANIFEST));
+    Path indexFile = folder.resolve(PackagePaths.INDEX);
+    byte[] index = readIndex(manifest, indexFile);
+    List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
+    IndexRules.check(indexFile.toString(), manifest, rows);
+    return new MoxiePackage(folder, manifest, rows);
+  }
+
+  private static byte[] readIndex(Manifest manifest, Path file) {
+    Manifest.OtherFile entry =
+        manifest.files().stream()
+            .filter(f -> f.path().equals(PackagePaths.INDEX))
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    new CorruptException(
+                        file.resolveSibling(PackagePaths.MANIFEST).toString(),
+                        "an entry for " + PackagePaths.INDEX,
+                        "none",
+                        "convert the checkpoint again"));
+    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+      throw new CorruptException(
+          file.toString(), "the tensor index", "no such file", "restore it or convert again");
+    }
+    byte[] bytes = StrictJson.readBounded(file, MAX_INDEX_BYTES);
+    if (bytes.length != entry.bytes() || !Digests.sha256(bytes).equals(entry.sha256())) {
+      throw new CorruptException(
+          file.toString(),
+          entry.bytes() + " bytes with SHA-256 " + entry.sha256(),
+          bytes.length + " bytes with SHA-256 " + Digests.sha256(bytes),
+          "the index was altered or damaged, restore it or convert again");
+    }
+    return bytes;
+  }
+
+  public Path folder() {
+    return folder;
+  }
+
+  public Manifest manifest() {
+    return manifest;
+  }
+
+  public Architecture architecture() {
+    return manifest.architecture();
+  }
+
+  /** Every row of the index, in file order. */
+  public List<IndexRow> rows() {
+    return rows;
+  }
+
+  /** The row of a tensor or stack that the architecture calls for. */
+  public IndexRow tensor(String name) {
+    return require(new Key(name, null, null));
+  }
+
+  /** The row of one projection of one expert. */
+  public IndexRow slice(String stack, int expert, Projection projection) {
+    return require(new Key(stack, expert, projection));
+  }
+
+  private IndexRow require(Key key) {
+    IndexRow row = byKey.get(key);
+    if (row == null) {
+      throw new IllegalArgumentException("the architecture calls for no " + key);
+    }
+    return row;
+  }
+
+  /** A file taken over from the checkpoint; it may be absent. */
+  public Path sourceFile(String name) {
+    return folder.resolve(PackagePaths.SOURCE + name);
+  }
+
+  /**
+   * The bytes of a row, mapped.
+   *
+   * @throws CorruptException if the shard is not the one that manifest and index describe
+   */
+  public MemorySegment bytes(IndexRow row) {
+    return shard(row.shard()).bytes().asSlice(row.offset(), row.bytes());
+  }
+
+  /**
+   * A shard, its header checked against manifest and index.
+   *
+   * @throws CorruptException if it is not the shard that they describe
+   */
+  public synchronized SafetensorsFile shard(String name) {
+    SafetensorsFile file = open.get(name);
+    if (file == null) {
+      file = openShard(name);
+      open.put(name, file);
+    }
+    return file;
+  }
+
+  private SafetensorsFile openShard(String name) {
+    Manifest.Shard entry =
+        manifest.shards().stream()
+            .filter(shard -> shard.file().equals(name))
+            .findFirst()
+            .orElseThrow(() -> new IllegalArgumentException("no shard " + name));
+    Path path = folder.resolve(name);
+    requireFile(path, entry);
+    SafetensorsFile file = SafetensorsFile.open(path);
+    try {
+      requireHeader(path, entry, file);
+      requireRows(path, name, file);
+      return file;
+    } catch (RuntimeException e) {
+      file.close();
+      throw e;
+    }
+  }
+
+  private static void requireFile(Path path, Manifest.Shard entry) {
+    try {
+      boolean regular = Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS);
+      if (!regular || Files.size(path) != entry.bytes()) {
+        throw new CorruptException(
+            path.toString(),
+            "a file of " + entry.bytes() + " bytes",
+            regular ? Files.size(path) + " bytes" : "no such file",
+            "the shard is lost or cut short, restore it or convert again");
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void requireHeader(Path path, Manifest.Shard entry, SafetensorsFile file) {
+    long headerBytes = file.header().bytes();
+    String digest = Digests.of(file.bytes().asSlice(0, headerBytes)).sha256();
+    if (headerBytes != entry.headerBytes() || !digest.equals(entry.headerSha256())) {
+      throw new CorruptException(
+          path + ", header",
+          entry.headerBytes() + " bytes with SHA-256 " + entry.headerSha256(),
+          headerBytes + " bytes with SHA-256 " + digest,
+          "the shard was altered or damaged, restore it or convert again");
+    }
+  }
+
+  private void requireRows(Path path, String shard, SafetensorsFile file) {
+    int tensors = 0;
+    for (IndexRow row : rows) {
+      if (!row.shard().equals(shard) || row.kind() == IndexRow.Kind.SLICE) {
+        continue;
+      }
+      tensors++;
+      TensorInfo info = file.require(row.name());
+      if (info.dtype() != row.dtype()
+          || !info.shape().equals(row.shape())
+          || file.header().bytes() + info.begin() != row.offset()) {
+        throw new CorruptException(
+            path + ", tensor " + row.name(),
+            row.dtype() + " " + row.shape() + " at offset " + row.offset(),
+            info.dtype()
+                + " "
+                + info.shape()
+                + " at offset "
+                + (file.header().bytes() + info.begin()),
+            "index and shard disagree, convert again");
+      }
+    }
+    if (tensors != file.header().tensors().size()) {
+      throw new CorruptException(
+          path.toString(),
+          tensors + " tensors, as the index says",
+          file.header().tensors().size() + " tensors",
+          "index and shard disagree, convert again");
+    }
+  }
+
+  @Override
+  public synchronized void close() {
+    open.values().forEach(SafetensorsFile::close);
+    open.clear();
+  }
+}

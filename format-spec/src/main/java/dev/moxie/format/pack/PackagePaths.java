@@ -1,0 +1,39 @@
+package dev.moxie.format.pack;
+
+import dev.moxie.format.error.CorruptException;
+
+/** The names of a package's own files, and the rule for every path that a package states. */
+public final class PackagePaths {
+  public static final String MANIFEST = "moxie.json";
+  public static final String INDEX = "tensors.arrow";
+
+  /** Folder of the files taken over from the checkpoint. */
+  public static final String SOURCE = "source/";
+
+  private PackagePaths() {}
+
+  /**
+   * A path stated inside a package must stay inside it: relative, '/' between segments, no segment
+   * empty, '.' or '..', no backslash, colon or control character.
+   *
+   * @return {@code path}
+   * @throws CorruptException otherwise
+   */
+  public static String require(String where, String path) {
+    boolean clean =
+        !path.isEmpty()
+            && path.length() <= 1024
+            && path.chars().noneMatch(c -> c < ' ' || c == '\\' || c == ':' || c == 0x7f);
+    for (String segment : path.split("/", -1)) {
+      clean &= !segment.isEmpty() && !segment.equals(".") && !segment.equals("..");
+    }
+    if (!clean) {
+      throw new CorruptException(
+          where,
+          "a relative path that stays inside the package",
+          "\"" + path + "\"",
+          "do not use this package, it may have been made to write or read elsewhere");
+    }
+    return path;
+  }
+}

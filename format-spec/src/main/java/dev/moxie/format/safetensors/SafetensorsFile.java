@@ -1,0 +1,133 @@
+package dev.moxie.format.safetensors;
+
+import dev.moxie.format.error.CorruptException;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A safetensors file, its header validated and its data mapped. Files may exceed 2 GiB. Nothing is
+ * allocated beyond the header, which is bounded by the file's own size.
+ *
+ * <p>Data are mapped, not copied, and may start at any byte: read them with unaligned layouts. All
+ * threads may read; {@link #close} unmaps, and touching a segment afterwards throws.
+ */
+public final class SafetensorsFile implements AutoCloseable {
+  private final Path path;
+  private final SafetensorsHeader header;
+  private final Arena arena;
+  private final MemorySegment file;
+  private final Map<String, TensorInfo> byName;
+
+  private SafetensorsFile(Path path, SafetensorsHeader header, Arena arena, MemorySegment file) {
+    this.path = path;
+    this.header = header;
+    this.arena = arena;
+    this.file = file;
+    this.byName = LinkedHashMap.newLinkedHashMap(header.tensors().size());
+    header.tensors().forEach(info -> byName.put(info.name(), info));
+  }
+
+  /**
+   * Opens and validates a file.
+   *
+   * @throws CorruptException if it breaks a rule of the format
+   * @throws UncheckedIOException if it cannot be read
+   */
+  public static SafetensorsFile open(Path path) {
+    Arena arena = Arena.ofShared();
+    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+      SafetensorsHeader header = readHeader(path, channel);
+      MemorySegment file =
+          channel.map(FileChannel.MapMode.READ_ONLY, 0, header.fileBytes(), arena);
+      return new SafetensorsFile(path, header, arena, file);
+    } catch (IOException e) {
+      arena.close();
+      throw new UncheckedIOException(e);
+    } catch (RuntimeException e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  /** Reads and validates the header alone, mapping nothing. */
+  public static SafetensorsHeader readHeader(Path path) {
+    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+      return readHeader(path, channel);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static SafetensorsHeader readHeader(Path path, FileChannel channel) throws IOException {
+    long size = channel.size();
+    String where = path.toString();
+    ByteBuffer start =
+        ByteBuffer.allocate((int) Math.min(size, SafetensorsHeader.LENGTH_BYTES));
+    readFully(channel, start, 0);
+    byte[] json = new byte[SafetensorsHeader.jsonBytes(where, start.flip(), size)];
+    readFully(channel, ByteBuffer.wrap(json), SafetensorsHeader.LENGTH_BYTES);
+    return SafetensorsHeader.parse(where, json, size);
+  }
+
+  private static void readFully(FileChannel channel, ByteBuffer into, long position)
+      throws IOException {
+    while (into.hasRemaining()) {
+      if (channel.read(into, position + into.position()) < 0) {
+        throw new EOFException("file shrank while it was read");
+      }
+    }
+  }
+
+  public Path path() {
+    return path;
+  }
+
+  public SafetensorsHeader header() {
+    return header;
+  }
+
+  public Optional<TensorInfo> find(String name) {
+    return Optional.ofNullable(byName.get(name));
+  }
+
+  /**
+   * The entry of that name.
+   *
+   * @throws CorruptException if the file has none
+   */
+  public TensorInfo require(String name) {
+    return find(name)
+        .orElseThrow(
+            () ->
+                new CorruptException(
+                    path.toString(),
+                    "tensor \"" + name + "\"",
+                    "none of that name",
+                    "the file is not the one its index describes"));
+  }
+
+  /** The bytes of one tensor, mapped. */
+  public MemorySegment data(TensorInfo info) {
+    return file.asSlice(header.bytes() + info.begin(), info.bytes());
+  }
+
+  /** The whole file, mapped. */
+  public MemorySegment bytes() {
+    return file;
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,62 @@
+package dev.moxie.format.safetensors;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * The extents of a tensor, outermost first; {@code []} is a scalar.
+ *
+ * @param dims each at least 0
+ */
+public record Shape(List<Long> dims) {
+  public Shape {
+    dims = List.copyOf(dims);
+    if (dims.stream().anyMatch(d -> d < 0)) {
+      throw new IllegalArgumentException("negative extent in " + dims);
+    }
+  }
+
+  public static Shape of(long... dims) {
+    return new Shape(Arrays.stream(dims).boxed().toList());
+  }
+
+  public int rank() {
+    return dims.size();
+  }
+
+  public long dim(int axis) {
+    return dims.get(axis);
+  }
+
+  /**
+   * The number of elements.
+   *
+   * @throws ArithmeticException if it, or a partial product in the order of the extents, exceeds 63
+   *     bits
+   */
+  public long elements() {
+    long product = 1;
+    for (long dim : dims) {
+      product = Math.multiplyExact(product, dim);
+    }
+    return product;
+  }
+
+  /**
+   * Bytes of a tensor of this shape.
+   *
+   * @throws ArithmeticException on overflow, or if the bits do not fill whole bytes
+   */
+  public long bytes(Dtype dtype) {
+    long bits = Math.multiplyExact(elements(), dtype.bits());
+    if (bits % 8 != 0) {
+      throw new ArithmeticException(bits + " bits do not fill whole bytes");
+    }
+    return bits / 8;
+  }
+
+  @Override
+  public String toString() {
+    return dims.toString();
+  }
+}

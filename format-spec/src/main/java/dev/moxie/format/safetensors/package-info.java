@@ -1,0 +1,5 @@
+/** A strict reader and writer of safetensors files. */
+@NullMarked
+package dev.moxie.format.safetensors;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,123 @@
+package dev.moxie.format.trace;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.safetensors.TensorInfo;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Recorded activations and routing of one forward pass over T tokens; TRACE.md in this module
+ * describes the file. Matrices are row-major, one row per token.
+ */
+public final class Trace implements AutoCloseable {
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private final SafetensorsFile file;
+
+  private Trace(SafetensorsFile file) {
+    this.file = file;
+  }
+
+  /**
+   * Opens a trace.
+   *
+   * @throws CorruptException if the file is no safetensors file, or has no tokens
+   */
+  public static Trace open(Path path) {
+    var trace = new Trace(SafetensorsFile.open(path));
+    try {
+      if (trace.inputIds().length == 0) {
+        throw new CorruptException(
+            path.toString(), "at least one token in input_ids", "none", "record the trace again");
+      }
+      return trace;
+    } catch (RuntimeException e) {
+      trace.close();
+      throw e;
+    }
+  }
+
+  public Path path() {
+    return file.path();
+  }
+
+  public Map<String, String> metadata() {
+    return file.header().metadata();
+  }
+
+  /** The tokens of the forward pass, [T]. */
+  public long[] inputIds() {
+    return longs("input_ids");
+  }
+
+  /** The greedy continuation, [N], if one was recorded. */
+  public Optional<long[]> generatedIds() {
+    return has("generated_ids") ? Optional.of(longs("generated_ids")) : Optional.empty();
+  }
+
+  public boolean has(String name) {
+    return file.find(name).isPresent();
+  }
+
+  /**
+   * A float32 matrix.
+   *
+   * @param rows the rows it must have
+   * @param columns the columns it must have
+   * @throws CorruptException if the trace has no such matrix, or holds NaN or infinity in it
+   */
+  public float[] floats(String name, int rows, int columns) {
+    MemorySegment data = data(name, Dtype.F32, Shape.of(rows, columns));
+    float[] values = data.toArray(FLOAT);
+    for (int i = 0; i < values.length; i++) {
+      if (!Float.isFinite(values[i])) {
+        throw new CorruptException(
+            path() + ", tensor \"" + name + "\" [" + i / columns + ", " + i % columns + "]",
+            "a finite number",
+            String.valueOf(values[i]),
+            "record the trace again");
+      }
+    }
+    return values;
+  }
+
+  /** An int32 matrix. */
+  public int[] ints(String name, int rows, int columns) {
+    return data(name, Dtype.I32, Shape.of(rows, columns)).toArray(INT);
+  }
+
+  private long[] longs(String name) {
+    TensorInfo info = file.require(name);
+    Shape shape = Shape.of(info.shape().rank() == 1 ? info.shape().dim(0) : 0);
+    return data(name, Dtype.I64, shape).toArray(LONG);
+  }
+
+  private MemorySegment data(String name, Dtype dtype, Shape shape) {
+    TensorInfo info = file.require(name);
+    if (info.dtype() != dtype || !info.shape().equals(shape)) {
+      throw new CorruptException(
+          path() + ", tensor \"" + name + "\"",
+          dtype + " " + shape,
+          info.dtype() + " " + info.shape(),
+          "the trace was not recorded from this model");
+    }
+    return file.data(info);
+  }
+
+  @Override
+  public void close() {
+    file.close();
+  }
+}
