@@ -15,6 +15,8 @@ public final class Digests {
   private final CRC32C crc32c = new CRC32C();
 
   /**
+   * Both digests of some bytes.
+   *
    * @param crc32c CRC-32C (RFC 3720, appendix B.4), unsigned
    * @param sha256 SHA-256 (FIPS 180-4), lower-case hexadecimal
    */

@@ -138,7 +138,7 @@ final class IndexRules {
       List<IndexRow> leaves = byShard.remove(shard.file());
       long next = shard.headerBytes();
       if (leaves != null) {
-        leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparing(IndexRow::bytes));
+        leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparingLong(IndexRow::bytes));
         for (IndexRow leaf : leaves) {
           require(
               leaf.offset() == next,

@@ -275,7 +275,7 @@ public final class PackageWriter implements AutoCloseable {
       Files.move(target, old, StandardCopyOption.ATOMIC_MOVE);
     }
     Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
-    syncFolder(target.getParent());
+    syncFolder(target.resolveSibling(".").normalize());
     deleteTree(old);
   }
 

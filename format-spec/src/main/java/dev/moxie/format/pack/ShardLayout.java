@@ -49,7 +49,7 @@ public record ShardLayout(String file, SafetensorsHeader header, List<Placed> te
     ordered.sort(
         Comparator.comparing((Item item) -> item.spec().stack() == null)
             .thenComparing(item -> item.spec().stack() != null && item.bytes() % PAGE != 0)
-            .thenComparing(item -> -item.dtype().bits()));
+            .thenComparingInt(item -> -item.dtype().bits()));
     List<Item> filled = new ArrayList<>();
     long end = 0;
     for (Item item : ordered) {

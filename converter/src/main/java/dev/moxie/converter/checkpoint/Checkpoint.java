@@ -1,0 +1,194 @@
+package dev.moxie.converter.checkpoint;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.TensorInfo;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * A Hugging Face checkpoint folder: config.json beside one {@code model.safetensors} or several
+ * files with a {@code model.safetensors.index.json}. Every header is validated and the index is
+ * checked against the headers in both directions; no weight is read.
+ *
+ * @param headers by weight file, sorted
+ * @param tensors by name, in file order
+ * @param companions files to take over byte for byte, sorted
+ * @param ignored files and folders left behind, sorted
+ */
+public record Checkpoint(
+    Path folder,
+    Map<String, SafetensorsHeader> headers,
+    Map<String, SourceTensor> tensors,
+    List<String> companions,
+    List<String> ignored) {
+  private static final String CONFIG = "config.json";
+  private static final String INDEX = "model.safetensors.index.json";
+  private static final String SINGLE = "model.safetensors";
+  private static final String FETCH_AGAIN = "the checkpoint is incomplete, fetch it again";
+
+  /** What the file name of a companion ends with, in lower case: settings, tokenizers, texts. */
+  private static final List<String> COMPANION_ENDINGS =
+      List.of(".json", ".txt", ".model", ".jinja", ".md", ".py", ".tiktoken");
+
+  private static final List<String> COMPANION_NAMES = List.of("license", "notice", "use_policy");
+
+  /**
+   * Opens a checkpoint.
+   *
+   * @throws UsageException if the folder is no checkpoint
+   * @throws CorruptException if index and files disagree, or a header is invalid
+   */
+  public static Checkpoint open(Path folder) {
+    if (!Files.isRegularFile(folder.resolve(CONFIG))) {
+      throw new UsageException(
+          folder.toString(),
+          "a checkpoint folder with " + CONFIG,
+          Files.isDirectory(folder) ? "none" : "no such folder",
+          "check the path");
+    }
+    @Nullable Map<String, String> index =
+        Files.exists(folder.resolve(INDEX)) ? readIndex(folder.resolve(INDEX)) : null;
+    var weightFiles = new TreeSet<>(index == null ? List.of(SINGLE) : index.values());
+    Map<String, SafetensorsHeader> headers = new TreeMap<>();
+    Map<String, SourceTensor> tensors = new LinkedHashMap<>();
+    for (String file : weightFiles) {
+      Path path = folder.resolve(file);
+      if (!Files.isRegularFile(path)) {
+        throw new CorruptException(
+            path.toString(),
+            index == null ? "the weights" : "a file that " + INDEX + " names",
+            "no such file",
+            FETCH_AGAIN);
+      }
+      SafetensorsHeader header = SafetensorsFile.readHeader(path);
+      headers.put(file, header);
+      for (TensorInfo info : header.tensors()) {
+        addTensor(folder, tensors, file, header, info, index);
+      }
+    }
+    if (index != null) {
+      requireAllFound(folder, index, tensors);
+    }
+    List<String> companions = new ArrayList<>();
+    List<String> ignored = new ArrayList<>();
+    sortOut(folder, weightFiles, companions, ignored);
+    return new Checkpoint(
+        folder,
+        java.util.Collections.unmodifiableMap(headers),
+        java.util.Collections.unmodifiableMap(tensors),
+        List.copyOf(companions),
+        List.copyOf(ignored));
+  }
+
+  public Config config() {
+    return Config.read(folder.resolve(CONFIG));
+  }
+
+  private static Map<String, String> readIndex(Path file) {
+    JsonNode map = StrictJson.readObject(file).path("weight_map");
+    Map<String, String> index = new LinkedHashMap<>();
+    for (var entry : map.properties()) {
+      if (!entry.getValue().isString()) {
+        throw new CorruptException(
+            file + ", tensor " + entry.getKey(),
+            "the name of a weight file",
+            entry.getValue().toString(),
+            FETCH_AGAIN);
+      }
+      String target = PackagePaths.require(file.toString(), entry.getValue().stringValue());
+      if (target.contains("/")) {
+        throw new CorruptException(
+            file.toString(), "weight files beside the index", "\"" + target + "\"", FETCH_AGAIN);
+      }
+      index.put(entry.getKey(), target);
+    }
+    if (index.isEmpty()) {
+      throw new CorruptException(
+          file.toString(), "a weight_map of tensor names to files", "none", FETCH_AGAIN);
+    }
+    return index;
+  }
+
+  private static void addTensor(
+      Path folder,
+      Map<String, SourceTensor> tensors,
+      String file,
+      SafetensorsHeader header,
+      TensorInfo info,
+      @Nullable Map<String, String> index) {
+    String indexed = index == null ? file : index.get(info.name());
+    if (!file.equals(indexed)) {
+      throw new CorruptException(
+          folder.resolve(INDEX) + ", tensor " + info.name(),
+          "\"" + file + "\", the file that holds it",
+          indexed == null ? "no entry" : "\"" + indexed + "\"",
+          "index and files are not of the same checkpoint, fetch it again");
+    }
+    tensors.put(
+        info.name(),
+        new SourceTensor(
+            file,
+            info.name(),
+            info.dtype(),
+            info.shape(),
+            header.bytes() + info.begin(),
+            info.bytes()));
+  }
+
+  private static void requireAllFound(
+      Path folder, Map<String, String> index, Map<String, SourceTensor> tensors) {
+    for (var entry : index.entrySet()) {
+      if (!tensors.containsKey(entry.getKey())) {
+        throw new CorruptException(
+            folder.resolve(entry.getValue()).toString(),
+            "tensor " + entry.getKey() + ", as " + INDEX + " says",
+            "none of that name",
+            FETCH_AGAIN);
+      }
+    }
+  }
+
+  private static void sortOut(
+      Path folder, TreeSet<String> weightFiles, List<String> companions, List<String> ignored) {
+    try (var entries = Files.list(folder)) {
+      for (Path entry : entries.sorted().toList()) {
+        String name = entry.getFileName().toString();
+        if (weightFiles.contains(name) || name.startsWith(".")) {
+          continue;
+        }
+        if (name.matches("model.*\\.safetensors")) {
+          throw new CorruptException(
+              entry.toString(),
+              "a weight file that the index names",
+              "one that it does not",
+              "index and files are not of the same checkpoint, fetch it again or move it away");
+        }
+        (Files.isRegularFile(entry) && isCompanion(name) ? companions : ignored).add(name);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static boolean isCompanion(String name) {
+    String lower = name.toLowerCase(Locale.ROOT);
+    return COMPANION_ENDINGS.stream().anyMatch(lower::endsWith)
+        || COMPANION_NAMES.stream().anyMatch(lower::startsWith);
+  }
+}

@@ -1,0 +1,158 @@
+package dev.moxie.converter.checkpoint;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.json.StrictJson;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * A config.json that knows which of its keys were read, so that a key nobody understands is an
+ * error and not an accident. A key whose value is null counts as absent.
+ */
+public final class Config {
+  private static final String REMEDY = "correct config.json, or fetch it again";
+
+  private final String where;
+  private final JsonNode json;
+  private final Set<String> read = new TreeSet<>();
+
+  private Config(String where, JsonNode json) {
+    this.where = where;
+    this.json = json;
+  }
+
+  /**
+   * Reads a config.json.
+   *
+   * @throws CorruptException if the file is no JSON object
+   */
+  public static Config read(Path file) {
+    return new Config(file.toString(), StrictJson.readObject(file));
+  }
+
+  public boolean has(String key) {
+    read.add(key);
+    return !json.path(key).isMissingNode() && !json.path(key).isNull();
+  }
+
+  /** An integer of at most 31 bits; the architecture's own bounds are narrower. */
+  public int integer(String key) {
+    JsonNode value = require(key);
+    if (!value.isInt()) {
+      throw wrong(key, "a whole number below 2^31", value.toString());
+    }
+    return value.intValue();
+  }
+
+  public @Nullable Integer integerOrNull(String key) {
+    return has(key) ? integer(key) : null;
+  }
+
+  /** A finite number. */
+  public double number(String key) {
+    JsonNode value = require(key);
+    if (!value.isNumber() || !Double.isFinite(value.doubleValue())) {
+      throw wrong(key, "a finite number", value.toString());
+    }
+    return value.doubleValue();
+  }
+
+  public String text(String key) {
+    JsonNode value = require(key);
+    if (!value.isString()) {
+      throw wrong(key, "a string", value.toString());
+    }
+    return value.stringValue();
+  }
+
+  public boolean flag(String key, boolean whenAbsent) {
+    if (!has(key)) {
+      return whenAbsent;
+    }
+    JsonNode value = require(key);
+    if (!value.isBoolean()) {
+      throw wrong(key, "true or false", value.toString());
+    }
+    return value.booleanValue();
+  }
+
+  /** An object within the config, which keeps its own account of what was read. */
+  public Config object(String key) {
+    JsonNode value = require(key);
+    if (!value.isObject()) {
+      throw wrong(key, "an object", value.toString());
+    }
+    return new Config(where + ", " + key, value);
+  }
+
+  /** The strings of an array. */
+  public java.util.List<String> texts(String key) {
+    JsonNode value = require(key);
+    java.util.List<String> texts = new java.util.ArrayList<>();
+    for (JsonNode item : value.values()) {
+      if (!item.isString()) {
+        throw wrong(key, "an array of strings", value.toString());
+      }
+      texts.add(item.stringValue());
+    }
+    return texts;
+  }
+
+  private JsonNode require(String key) {
+    if (!has(key)) {
+      throw wrong(key, "a value", "none");
+    }
+    return json.get(key);
+  }
+
+  /** Runs what derives a value from this config; what it finds contradictory names this file. */
+  public <T> T derive(Supplier<T> derivation) {
+    try {
+      return derivation.get();
+    } catch (IllegalArgumentException | ArithmeticException e) {
+      throw new CorruptException(
+          where, "values that fit together", String.valueOf(e.getMessage()), REMEDY);
+    }
+  }
+
+  /** The error for a value that is not what it must be. */
+  public InvalidInputException wrong(String key, String expected, String found) {
+    return new CorruptException(where + ", key \"" + key + "\"", expected, abridge(found), REMEDY);
+  }
+
+  /** The error for a value that means something this build does not implement. */
+  public InvalidInputException unsupported(String key, String expected, String found) {
+    return new UnsupportedException(
+        where + ", key \"" + key + "\"",
+        expected,
+        abridge(found),
+        "this build does not implement it, and guessing could change the numbers");
+  }
+
+  /**
+   * Refuses keys that were neither read nor declared harmless.
+   *
+   * @param harmless keys without effect on the forward pass
+   */
+  public void requireAllUnderstood(Set<String> harmless) {
+    for (String key : json.propertyNames()) {
+      if (!read.contains(key) && !harmless.contains(key) && !json.get(key).isNull()) {
+        throw new UnsupportedException(
+            where + ", key \"" + abridge(key) + "\"",
+            "only keys that this build understands",
+            abridge(json.get(key).toString()),
+            "if it does not change the forward pass, pass --ignore-config-key " + abridge(key));
+      }
+    }
+  }
+
+  private static String abridge(String text) {
+    return text.length() > 120 ? text.substring(0, 120) + "…" : text;
+  }
+}

@@ -1,0 +1,29 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.converter.checkpoint.Config;
+import java.util.List;
+
+/** The families that this build converts. A checkpoint's is declared by its config.json. */
+public final class Families {
+  public static final List<Family> ALL = List.of(Mixtral.FAMILY);
+
+  private Families() {}
+
+  /**
+   * The family that {@code model_type} names.
+   *
+   * @throws dev.moxie.format.error.InvalidInputException if there is none
+   */
+  public static Family of(Config config) {
+    String type = config.text("model_type");
+    return ALL.stream()
+        .filter(family -> family.name().equals(type))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                config.unsupported(
+                    "model_type",
+                    "one of " + ALL.stream().map(Family::name).toList(),
+                    "\"" + type + "\""));
+  }
+}

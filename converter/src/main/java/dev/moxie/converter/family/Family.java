@@ -1,0 +1,82 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.model.Architecture;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.regex.Pattern;
+
+/**
+ * A set of checkpoints with one naming and one forward pass.
+ *
+ * @param name also the {@code model_type} of its config.json
+ * @param modelClass the class that config.json names, where it names any
+ * @param architecture reads config.json; a contradiction is an IllegalArgumentException
+ * @param names canonical tensor name to the checkpoint's, {@code {layer}} and {@code {expert}}
+ *     standing for numbers
+ */
+public record Family(
+    String name,
+    String modelClass,
+    Function<Config, Architecture> architecture,
+    Map<String, String> names) {
+  private static final Pattern NUMBER = Pattern.compile("(layers|experts)\\.(\\d+)\\.");
+
+  /**
+   * Keys that config.json carries for training, saving, tokenizing or generating, and that leave
+   * the forward pass alone (transformers 5, {@code configuration_utils.py} and the generation
+   * configuration).
+   */
+  private static final Set<String> HARMLESS_KEYS =
+      Set.of(
+          "_name_or_path",
+          "attention_dropout",
+          "bos_token_id",
+          "eos_token_id",
+          "id2label",
+          "initializer_range",
+          "label2id",
+          "output_router_logits",
+          "pad_token_id",
+          "router_aux_loss_coef",
+          "router_jitter_noise",
+          "transformers_version",
+          "use_cache");
+
+  /**
+   * The architecture that a config.json describes.
+   *
+   * @param ignoredKeys further keys that the user declares to be without effect
+   */
+  public Architecture describe(Config config, Set<String> ignoredKeys) {
+    if (config.has("quantization_config")) {
+      throw config.unsupported("quantization_config", "no quantisation", "some");
+    }
+    if (config.has("architectures") && !config.texts("architectures").contains(modelClass)) {
+      throw config.unsupported(
+          "architectures", modelClass, config.texts("architectures").toString());
+    }
+    Dtypes.check(config);
+    Architecture described = config.derive(() -> architecture.apply(config));
+    var harmless = new java.util.HashSet<>(HARMLESS_KEYS);
+    harmless.addAll(ignoredKeys);
+    config.requireAllUnderstood(harmless);
+    return described;
+  }
+
+  /** The checkpoint's name for a canonical one. */
+  public String translate(String canonical) {
+    String template = NUMBER.matcher(canonical).replaceAll(m -> m.group(1) + ".{" + m.group(1) + "}.");
+    String name = names.get(template.replace("{layers}", "{layer}").replace("{experts}", "{expert}"));
+    if (name == null) {
+      throw new IllegalStateException("family " + this.name + " has no name for " + canonical);
+    }
+    var matcher = NUMBER.matcher(canonical);
+    while (matcher.find()) {
+      String placeholder = matcher.group(1).equals("layers") ? "{layer}" : "{expert}";
+      name = name.replace(placeholder, matcher.group(2));
+    }
+    return name;
+  }
+}

@@ -1,0 +1,100 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.safetensors.Dtype;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Mixtral 8x7B, 8x22B and what is trained in their shape (Jiang et al., "Mixtral of Experts", 2024;
+ * transformers {@code models/mixtral/modeling_mixtral.py}).
+ */
+final class Mixtral {
+  static final Family FAMILY =
+      new Family(
+          "mixtral",
+          "MixtralForCausalLM",
+          Mixtral::architecture,
+          Map.ofEntries(
+              Map.entry("embedding.weight", "model.embed_tokens.weight"),
+              Map.entry("final_norm.weight", "model.norm.weight"),
+              Map.entry("head.weight", "lm_head.weight"),
+              layer("attention_norm", "input_layernorm"),
+              layer("attention.query", "self_attn.q_proj"),
+              layer("attention.key", "self_attn.k_proj"),
+              layer("attention.value", "self_attn.v_proj"),
+              layer("attention.output", "self_attn.o_proj"),
+              layer("feed_forward_norm", "post_attention_layernorm"),
+              layer("router", "block_sparse_moe.gate"),
+              layer("experts.{expert}.gate", "block_sparse_moe.experts.{expert}.w1"),
+              layer("experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3"),
+              layer("experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2")));
+
+  private Mixtral() {}
+
+  private static Map.Entry<String, String> layer(String canonical, String source) {
+    return Map.entry(
+        "layers.{layer}." + canonical + ".weight", "model.layers.{layer}." + source + ".weight");
+  }
+
+  private static Architecture architecture(Config config) {
+    int hidden = config.integer("hidden_size");
+    int heads = config.integer("num_attention_heads");
+    int headSize = headSize(config, hidden, heads);
+    String activation = config.text("hidden_act");
+    if (!activation.equals("silu")) {
+      throw config.unsupported("hidden_act", "\"silu\"", activation);
+    }
+    var attention =
+        new Attention.GroupedQuery(
+            heads,
+            config.integer("num_key_value_heads"),
+            headSize,
+            1 / Math.sqrt(headSize),
+            config.integerOrNull("sliding_window"),
+            new Rotary(RotarySettings.theta(config), headSize, Rotary.Pairing.HALVES));
+    var routing =
+        new Routing(
+            config.integer("num_experts_per_tok"),
+            Routing.Score.SOFTMAX,
+            new Routing.Normalisation(0),
+            1,
+            Routing.WeightsApplyTo.EXPERT_OUTPUT,
+            Routing.Capacity.UNLIMITED,
+            Routing.Ties.LOWER_EXPERT_ID,
+            Dtype.F32);
+    var experts =
+        new FeedForward.MixtureOfExperts(
+            config.integer("num_local_experts"),
+            config.integer("intermediate_size"),
+            FeedForward.Activation.SILU,
+            routing);
+    return new Architecture(
+        config.integer("vocab_size"),
+        hidden,
+        config.integer("max_position_embeddings"),
+        config.number("rms_norm_eps"),
+        config.flag("tie_word_embeddings", false),
+        List.of(
+            new Architecture.Blocks(config.integer("num_hidden_layers"), attention, experts)));
+  }
+
+  private static int headSize(Config config, int hidden, int heads) {
+    Integer stated = config.integerOrNull("head_dim");
+    if (stated != null) {
+      return stated;
+    }
+    if (heads < 1 || hidden % heads != 0) {
+      throw config.wrong(
+          "num_attention_heads",
+          "a divisor of hidden_size " + hidden + ", since head_dim is absent",
+          String.valueOf(heads));
+    }
+    return hidden / heads;
+  }
+}

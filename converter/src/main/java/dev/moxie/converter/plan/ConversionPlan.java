@@ -1,0 +1,49 @@
+package dev.moxie.converter.plan;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.family.Family;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.pack.ShardLayout;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * What a conversion will do, known in full before the first write.
+ *
+ * @param ignoredConfigKeys keys that the user declared to be without effect
+ * @param shards independent of each other, sorted by file name
+ */
+public record ConversionPlan(
+    Checkpoint checkpoint,
+    Family family,
+    Architecture architecture,
+    Set<String> ignoredConfigKeys,
+    List<Shard> shards) {
+
+  /**
+   * One weight file of the package.
+   *
+   * @param sources one source tensor per leaf, in the order of the layout's leaves; fillers have
+   *     none
+   */
+  public record Shard(ShardLayout layout, List<SourceTensor> sources) {
+    public Shard {
+      sources = List.copyOf(sources);
+    }
+
+    public long bytes() {
+      return layout.header().fileBytes();
+    }
+  }
+
+  public ConversionPlan {
+    ignoredConfigKeys = Set.copyOf(ignoredConfigKeys);
+    shards = List.copyOf(shards);
+  }
+
+  /** Bytes of all weight files together. */
+  public long bytes() {
+    return shards.stream().mapToLong(Shard::bytes).sum();
+  }
+}

@@ -1,0 +1,164 @@
+package dev.moxie.converter.plan;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.pack.PackageWriter;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorCompletionService;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/**
+ * Carries out a plan. Each source byte is read once and each output byte written once, through one
+ * buffer per shard in the works, so memory does not grow with the model.
+ */
+public final class Executor {
+  private final ConversionPlan plan;
+  private final Progress progress;
+
+  private Executor(ConversionPlan plan, Progress progress) {
+    this.plan = plan;
+    this.progress = progress;
+  }
+
+  /**
+   * Writes the package.
+   *
+   * @param threads shards written at a time, from 1
+   * @param force whether a finished package at the target may be replaced
+   */
+  public static void execute(
+      ConversionPlan plan,
+      Path target,
+      Manifest.Producer producer,
+      int threads,
+      boolean force,
+      Progress progress) {
+    var executor = new Executor(plan, progress);
+    Checkpoint checkpoint = plan.checkpoint();
+    Map<String, FileTime> before = modificationTimes(checkpoint);
+    try (PackageWriter writer = PackageWriter.create(target, force)) {
+      executor.copyCompanions(writer);
+      executor.writeShards(writer, threads);
+      requireUnchanged(checkpoint, before);
+      writer.commit(producer, plan.architecture(), provenance(plan));
+    }
+  }
+
+  private static Manifest.Provenance provenance(ConversionPlan plan) {
+    List<Manifest.SourceShard> shards = new ArrayList<>();
+    plan.checkpoint()
+        .headers()
+        .forEach((file, header) -> shards.add(new Manifest.SourceShard(file, header.fileBytes())));
+    return new Manifest.Provenance(
+        plan.family().name(),
+        shards,
+        plan.checkpoint().ignored(),
+        plan.ignoredConfigKeys().stream().sorted().toList());
+  }
+
+  /** Takes over the companions, and the weight files' headers, from which an export restores them. */
+  private void copyCompanions(PackageWriter writer) {
+    Checkpoint checkpoint = plan.checkpoint();
+    for (String name : checkpoint.companions()) {
+      writer.copyFile(PackagePaths.SOURCE + name, checkpoint.folder().resolve(name));
+    }
+    checkpoint
+        .headers()
+        .forEach(
+            (file, header) -> {
+              try (var in = Files.newInputStream(checkpoint.folder().resolve(file))) {
+                byte[] bytes = in.readNBytes(Math.toIntExact(header.bytes()));
+                writer.writeFile(
+                    PackagePaths.SOURCE + file + ".header", new ByteArrayInputStream(bytes));
+              } catch (IOException e) {
+                throw new UncheckedIOException(e);
+              }
+            });
+  }
+
+  private void writeShards(PackageWriter writer, int threads) {
+    try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
+      var completion = new ExecutorCompletionService<Void>(pool);
+      for (ConversionPlan.Shard shard : plan.shards()) {
+        completion.submit(
+            () -> {
+              writeShard(writer, shard);
+              return null;
+            });
+      }
+      try {
+        for (int i = 0; i < plan.shards().size(); i++) {
+          completion.take().get();
+        }
+      } catch (ExecutionException e) {
+        pool.shutdownNow();
+        switch (e.getCause()) {
+          case RuntimeException cause -> throw cause;
+          case IOException cause -> throw new UncheckedIOException(cause);
+          case Error cause -> throw cause;
+          case null, default -> throw new IllegalStateException(e);
+        }
+      } catch (InterruptedException e) {
+        pool.shutdownNow();
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException("interrupted while converting", e);
+      }
+    }
+  }
+
+  private void writeShard(PackageWriter writer, ConversionPlan.Shard shard) throws IOException {
+    Iterator<SourceTensor> sources = shard.sources().iterator();
+    try (var reader = new SourceReader(plan.checkpoint().folder(), progress)) {
+      writer.writeShard(
+          shard.layout(),
+          (tensor, leaf, sink) -> {
+            SourceTensor source = sources.next();
+            reader.copy(source, sink);
+            return new PackageWriter.Origin(source.file(), source.name(), IndexRow.COPY);
+          });
+    }
+    progress.finished(shard.layout().file());
+  }
+
+  private static Map<String, FileTime> modificationTimes(Checkpoint checkpoint) {
+    Map<String, FileTime> times = new HashMap<>();
+    for (String file : checkpoint.headers().keySet()) {
+      try {
+        times.put(file, Files.getLastModifiedTime(checkpoint.folder().resolve(file)));
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+    return times;
+  }
+
+  private static void requireUnchanged(Checkpoint checkpoint, Map<String, FileTime> before) {
+    modificationTimes(checkpoint)
+        .forEach(
+            (file, time) -> {
+              if (!time.equals(before.get(file))) {
+                throw new CorruptException(
+                    checkpoint.folder().resolve(file).toString(),
+                    "the file to stay as it is while it is converted",
+                    "a new modification time " + time,
+                    "let nothing write to the checkpoint and convert again");
+              }
+            });
+  }
+}
