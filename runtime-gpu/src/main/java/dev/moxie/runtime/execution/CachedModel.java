@@ -1,0 +1,83 @@
+package dev.moxie.runtime.execution;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.pack.MoxiePackage;
+import org.jspecify.annotations.Nullable;
+
+/** What both executions share: the sequence, its cache and the positions of its tokens. */
+abstract class CachedModel implements Model {
+  final MoxiePackage pack;
+  final Device device;
+  private final RotaryAngles angles;
+  private @Nullable KeyValueCache cache;
+  private int length;
+
+  CachedModel(MoxiePackage pack, Device device) {
+    this.pack = pack;
+    this.device = device;
+    Architecture.Blocks first = pack.architecture().layers().getFirst();
+    this.angles =
+        switch (first.attention()) {
+          case Attention.GroupedQuery a -> new RotaryAngles(a.rotary());
+        };
+  }
+
+  @Override
+  public final void begin(int capacity) {
+    if (cache == null || cache.capacity() != capacity) {
+      closeCache();
+      cache = new KeyValueCache(pack.architecture(), device.target().compute(), capacity);
+    }
+    length = 0;
+  }
+
+  @Override
+  public final float[] append(long[] ids) {
+    for (long id : ids) {
+      if (id < 0 || id >= pack.architecture().vocabSize()) {
+        throw new IllegalArgumentException(
+            "token " + id + " is not among the " + pack.architecture().vocabSize());
+      }
+    }
+    try (Step step = advance(ids.length)) {
+      return forward(ids, step);
+    }
+  }
+
+  /** Makes room for so many new tokens. */
+  final Step advance(int tokens) {
+    if (tokens < 1 || length + tokens > cache().capacity()) {
+      throw new IllegalArgumentException(
+          tokens + " more tokens do not fit a sequence of " + cache().capacity());
+    }
+    var step = new Step(angles, length, tokens);
+    length += tokens;
+    return step;
+  }
+
+  abstract float[] forward(long[] ids, Step step);
+
+  final KeyValueCache cache() {
+    if (cache == null) {
+      throw new IllegalStateException("begin comes before append");
+    }
+    return cache;
+  }
+
+  @Override
+  public final int length() {
+    return length;
+  }
+
+  private void closeCache() {
+    if (cache != null) {
+      cache.close();
+    }
+  }
+
+  @Override
+  public void close() {
+    closeCache();
+  }
+}

@@ -1,0 +1,130 @@
+package dev.moxie.runtime.execution;
+
+import ai.onnx.proto.OnnxMl;
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtSession;
+import dev.moxie.format.error.EnvironmentException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+
+/** ONNX Runtime as this project uses it: one environment, one thread pool for all sessions. */
+final class Engine {
+  private static final OrtEnvironment ENVIRONMENT = start();
+
+  private Engine() {}
+
+  private static OrtEnvironment start() {
+    try (var threads = new OrtEnvironment.ThreadingOptions()) {
+      threads.setGlobalIntraOpNumThreads(Runtime.getRuntime().availableProcessors());
+      threads.setGlobalInterOpNumThreads(1);
+      return OrtEnvironment.getEnvironment(
+          OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "moxie", threads);
+    } catch (OrtException e) {
+      throw failed("starting ONNX Runtime", e);
+    }
+  }
+
+  /** Opens a session for a graph whose external data lie in {@code folder}. */
+  static OrtSession session(OnnxMl.ModelProto model, Path folder, Device device) {
+    try (var options = new OrtSession.SessionOptions()) {
+      options.disablePerSessionThreads();
+      options.addConfigEntry(
+          "session.model_external_initializers_file_folder_path",
+          folder.toAbsolutePath().normalize().toString());
+      device.addTo(options);
+      return ENVIRONMENT.createSession(model.toByteArray(), options);
+    } catch (OrtException e) {
+      throw failed("loading graph " + model.getGraph().getName() + " of " + folder, e);
+    }
+  }
+
+  /** Runs a session; every output is written where {@code outputs} says. */
+  static void run(
+      OrtSession session, Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> outputs) {
+    try {
+      // Pinned outputs belong to the caller, so there is nothing to take from the result.
+      session.run(inputs, Set.of(), outputs).close();
+    } catch (OrtException e) {
+      throw failed("running a graph", e);
+    }
+  }
+
+  /** A float32 tensor over fresh memory outside the heap. */
+  static OnnxTensor floats(long... shape) {
+    return wrap(FloatTensors.allocate(shape), shape);
+  }
+
+  /** A float32 tensor over a buffer that the caller keeps. */
+  static OnnxTensor wrap(FloatBuffer buffer, long... shape) {
+    try {
+      return OnnxTensor.createTensor(ENVIRONMENT, buffer, shape);
+    } catch (OrtException e) {
+      throw failed("making a tensor", e);
+    }
+  }
+
+  /** A float16 tensor of zeros. */
+  static OnnxTensor halves(long... shape) {
+    try {
+      var buffer =
+          ByteBuffer.allocateDirect(Math.toIntExact(FloatTensors.elements(shape) * Short.BYTES))
+              .order(ByteOrder.nativeOrder());
+      return OnnxTensor.createTensor(
+          ENVIRONMENT, buffer, shape, ai.onnxruntime.OnnxJavaType.FLOAT16);
+    } catch (OrtException e) {
+      throw failed("making a tensor", e);
+    }
+  }
+
+  static OnnxTensor longs(long[] values) {
+    try {
+      var buffer =
+          ByteBuffer.allocateDirect(values.length * Long.BYTES)
+              .order(ByteOrder.nativeOrder())
+              .asLongBuffer()
+              .put(values)
+              .flip();
+      return OnnxTensor.createTensor(ENVIRONMENT, buffer, new long[] {values.length});
+    } catch (OrtException e) {
+      throw failed("making a tensor", e);
+    }
+  }
+
+  /** An int32 scalar ({@code shape} empty) or vector of one. */
+  static OnnxTensor integer(int value, long... shape) {
+    try {
+      var buffer =
+          ByteBuffer.allocateDirect(Integer.BYTES)
+              .order(ByteOrder.nativeOrder())
+              .asIntBuffer()
+              .put(value)
+              .flip();
+      return OnnxTensor.createTensor(ENVIRONMENT, buffer, shape);
+    } catch (OrtException e) {
+      throw failed("making a tensor", e);
+    }
+  }
+
+  static void close(OrtSession session) {
+    try {
+      session.close();
+    } catch (OrtException e) {
+      throw failed("closing a session", e);
+    }
+  }
+
+  private static EnvironmentException failed(String what, OrtException e) {
+    return new EnvironmentException(
+        what,
+        "ONNX Runtime to do it",
+        String.valueOf(e.getMessage()).replace('\n', ' '),
+        "run moxie verify on the package; if it passes, report this");
+  }
+}

@@ -1,0 +1,23 @@
+package dev.moxie.runtime.execution;
+
+import dev.moxie.format.pack.MoxiePackage;
+
+/** How a model is run. */
+public enum Execution {
+  /** Small graphs per layer and expert, Java routes between them. */
+  SCHEDULED,
+  /** One graph for the whole model. */
+  FUSED;
+
+  /** What is best on a device. */
+  public static Execution best(Device device) {
+    return device == Device.CUDA ? FUSED : SCHEDULED;
+  }
+
+  public Model open(MoxiePackage pack, Device device) {
+    return switch (this) {
+      case SCHEDULED -> new ScheduledModel(pack, device);
+      case FUSED -> new FusedModel(pack, device);
+    };
+  }
+}

@@ -1,0 +1,118 @@
+package dev.moxie.runtime.generation;
+
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.MoxiePackage;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import tools.jackson.databind.JsonNode;
+
+/** The tokenizer that came with the checkpoint. */
+public final class TextTokenizer implements AutoCloseable {
+  private final HuggingFaceTokenizer tokenizer;
+  private final long beginToken;
+
+  private TextTokenizer(HuggingFaceTokenizer tokenizer, long beginToken) {
+    this.tokenizer = tokenizer;
+    this.beginToken = beginToken;
+  }
+
+  /**
+   * Loads {@code source/tokenizer.json}.
+   *
+   * @throws UnsupportedException if the package has none
+   */
+  public static TextTokenizer of(MoxiePackage pack) {
+    Path file = pack.sourceFile("tokenizer.json");
+    if (!Files.isRegularFile(file)) {
+      throw new UnsupportedException(
+          file.toString(),
+          "the checkpoint's tokenizer.json",
+          "none",
+          "pass token ids with --prompt-ids");
+    }
+    // The library cuts at 512 tokens and fetches GPU builds of itself unless told otherwise.
+    System.setProperty("ai.djl.offline", "true");
+    try {
+      var tokenizer =
+          HuggingFaceTokenizer.builder()
+              .optTokenizerPath(file)
+              .optTruncation(false)
+              .optPadding(false)
+              .build();
+      return new TextTokenizer(tokenizer, beginToken(pack, tokenizer));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The token that tokenizer_config.json asks to put in front, or -1. */
+  private static long beginToken(MoxiePackage pack, HuggingFaceTokenizer tokenizer) {
+    Path file = pack.sourceFile("tokenizer_config.json");
+    if (!Files.isRegularFile(file)) {
+      return -1;
+    }
+    JsonNode config = StrictJson.readObject(file);
+    JsonNode token = config.path("bos_token");
+    String text = token.isObject() ? token.path("content").asString("") : token.asString("");
+    if (!config.path("add_bos_token").asBoolean(false) || text.isEmpty()) {
+      return -1;
+    }
+    long[] ids = tokenizer.encode(text, false, false).getIds();
+    return ids.length == 1 ? ids[0] : -1;
+  }
+
+  /** Tokens of a text, with the begin token if the checkpoint wants one. */
+  public long[] encode(String text) {
+    Encoding encoding = tokenizer.encode(text, true, false);
+    List<Long> ids = new ArrayList<>();
+    for (long id : encoding.getIds()) {
+      ids.add(id);
+    }
+    if (beginToken >= 0 && (ids.isEmpty() || ids.getFirst() != beginToken)) {
+      ids.addFirst(beginToken);
+    }
+    return ids.stream().mapToLong(Long::longValue).toArray();
+  }
+
+  /** Text of tokens, special ones left out. */
+  public String decode(long[] ids) {
+    return tokenizer.decode(ids, true);
+  }
+
+  /** The tokens that end a text: generation_config.json, else config.json. */
+  public static Set<Long> endTokens(MoxiePackage pack) {
+    for (String name : List.of("generation_config.json", "config.json")) {
+      Path file = pack.sourceFile(name);
+      if (Files.isRegularFile(file)) {
+        JsonNode node = StrictJson.readObject(file).path("eos_token_id");
+        Set<Long> ids = new LinkedHashSet<>();
+        if (node.isIntegralNumber()) {
+          ids.add(node.longValue());
+        }
+        for (JsonNode item : node.values()) {
+          if (item.isIntegralNumber()) {
+            ids.add(item.longValue());
+          }
+        }
+        if (!ids.isEmpty()) {
+          return ids;
+        }
+      }
+    }
+    return Set.of();
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+  }
+}

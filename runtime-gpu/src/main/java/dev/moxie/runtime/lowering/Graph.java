@@ -1,0 +1,192 @@
+package dev.moxie.runtime.lowering;
+
+import ai.onnx.proto.OnnxMl;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.safetensors.Dtype;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * An ONNX graph under construction: names for intermediate values, initializers that point into
+ * shards, and the model around it all.
+ */
+final class Graph {
+  /** The default operator set: 23 brought RotaryEmbedding and RMSNormalization. */
+  private static final int OPSET = 23;
+
+  private static final int IR_VERSION = 11;
+  private static final String MICROSOFT = "com.microsoft";
+
+  private final OnnxMl.GraphProto.Builder graph;
+  private final Set<String> initializers = new HashSet<>();
+  private int values;
+
+  Graph(String name) {
+    this.graph = OnnxMl.GraphProto.newBuilder().setName(name);
+  }
+
+  /** The ONNX number of a dtype. */
+  static int type(Dtype dtype) {
+    return switch (dtype) {
+      case F32 -> OnnxMl.TensorProto.DataType.FLOAT.getNumber();
+      case F16 -> OnnxMl.TensorProto.DataType.FLOAT16.getNumber();
+      case BF16 -> OnnxMl.TensorProto.DataType.BFLOAT16.getNumber();
+      case I64 -> OnnxMl.TensorProto.DataType.INT64.getNumber();
+      case I32 -> OnnxMl.TensorProto.DataType.INT32.getNumber();
+      default ->
+          throw new UnsupportedException(
+              "lowering",
+              "weights of F32, F16 or BF16",
+              dtype.toString(),
+              "this build does not execute that dtype");
+    };
+  }
+
+  /** Declares an input; extents are numbers, or names for what varies. */
+  String input(String name, Dtype dtype, Object... shape) {
+    graph.addInput(valueInfo(name, dtype, shape));
+    return name;
+  }
+
+  /** Declares an output under the name it already has. */
+  void output(String name, Dtype dtype, Object... shape) {
+    graph.addOutput(valueInfo(name, dtype, shape));
+  }
+
+  private static OnnxMl.ValueInfoProto valueInfo(String name, Dtype dtype, Object... shape) {
+    var dims = OnnxMl.TensorShapeProto.newBuilder();
+    for (Object extent : shape) {
+      var dim = dims.addDimBuilder();
+      if (extent instanceof Number n) {
+        dim.setDimValue(n.longValue());
+      } else {
+        dim.setDimParam(extent.toString());
+      }
+    }
+    return OnnxMl.ValueInfoProto.newBuilder()
+        .setName(name)
+        .setType(
+            OnnxMl.TypeProto.newBuilder()
+                .setTensorType(
+                    OnnxMl.TypeProto.Tensor.newBuilder().setElemType(type(dtype)).setShape(dims)))
+        .build();
+  }
+
+  /**
+   * A constant whose bytes lie in a file beside the package's manifest. Declaring a name again
+   * returns the first declaration.
+   */
+  String external(
+      String name, Dtype dtype, List<Long> shape, String file, long offset, long bytes) {
+    if (initializers.add(name)) {
+      graph.addInitializer(
+          OnnxMl.TensorProto.newBuilder()
+              .setName(name)
+              .setDataType(type(dtype))
+              .addAllDims(shape)
+              .setDataLocation(OnnxMl.TensorProto.DataLocation.EXTERNAL)
+              .addExternalData(entry("location", file))
+              .addExternalData(entry("offset", Long.toString(offset)))
+              .addExternalData(entry("length", Long.toString(bytes))));
+    }
+    return name;
+  }
+
+  private static OnnxMl.StringStringEntryProto entry(String key, String value) {
+    return OnnxMl.StringStringEntryProto.newBuilder().setKey(key).setValue(value).build();
+  }
+
+  /** A small int64 vector. */
+  String longs(long... numbers) {
+    String name = "const_" + values++;
+    var tensor =
+        OnnxMl.TensorProto.newBuilder()
+            .setName(name)
+            .setDataType(type(Dtype.I64))
+            .addDims(numbers.length);
+    for (long number : numbers) {
+      tensor.addInt64Data(number);
+    }
+    graph.addInitializer(tensor);
+    return name;
+  }
+
+  /** Adds a standard operator with one output and returns that. */
+  String node(String op, List<String> inputs, OnnxMl.AttributeProto... attributes) {
+    String output = op.toLowerCase(java.util.Locale.ROOT) + "_" + values++;
+    node("", op, inputs, List.of(output), attributes);
+    return output;
+  }
+
+  /** Adds an operator of ONNX Runtime's own domain. */
+  void contrib(
+      String op, List<String> inputs, List<String> outputs, OnnxMl.AttributeProto... attributes) {
+    node(MICROSOFT, op, inputs, outputs, attributes);
+  }
+
+  /** Adds a standard operator whose outputs have names already. */
+  void standard(
+      String op, List<String> inputs, List<String> outputs, OnnxMl.AttributeProto... attributes) {
+    node("", op, inputs, outputs, attributes);
+  }
+
+  private void node(
+      String domain,
+      String op,
+      List<String> inputs,
+      List<String> outputs,
+      OnnxMl.AttributeProto... attributes) {
+    graph.addNode(
+        OnnxMl.NodeProto.newBuilder()
+            .setName(op + "_" + values++)
+            .setDomain(domain)
+            .setOpType(op)
+            .addAllInput(inputs)
+            .addAllOutput(outputs)
+            .addAllAttribute(List.of(attributes)));
+  }
+
+  static OnnxMl.AttributeProto attribute(String name, long value) {
+    return OnnxMl.AttributeProto.newBuilder()
+        .setName(name)
+        .setType(OnnxMl.AttributeProto.AttributeType.INT)
+        .setI(value)
+        .build();
+  }
+
+  static OnnxMl.AttributeProto attribute(String name, float value) {
+    return OnnxMl.AttributeProto.newBuilder()
+        .setName(name)
+        .setType(OnnxMl.AttributeProto.AttributeType.FLOAT)
+        .setF(value)
+        .build();
+  }
+
+  static OnnxMl.AttributeProto attribute(String name, String value) {
+    return OnnxMl.AttributeProto.newBuilder()
+        .setName(name)
+        .setType(OnnxMl.AttributeProto.AttributeType.STRING)
+        .setS(com.google.protobuf.ByteString.copyFromUtf8(value))
+        .build();
+  }
+
+  static OnnxMl.AttributeProto attribute(String name, List<Long> values) {
+    return OnnxMl.AttributeProto.newBuilder()
+        .setName(name)
+        .setType(OnnxMl.AttributeProto.AttributeType.INTS)
+        .addAllInts(values)
+        .build();
+  }
+
+  OnnxMl.ModelProto model() {
+    return OnnxMl.ModelProto.newBuilder()
+        .setIrVersion(IR_VERSION)
+        .setProducerName("moxie")
+        .addOpsetImport(OnnxMl.OperatorSetIdProto.newBuilder().setDomain("").setVersion(OPSET))
+        .addOpsetImport(
+            OnnxMl.OperatorSetIdProto.newBuilder().setDomain(MICROSOFT).setVersion(1))
+        .setGraph(graph)
+        .build();
+  }
+}
