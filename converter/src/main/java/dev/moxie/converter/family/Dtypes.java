@@ -4,7 +4,9 @@ import dev.moxie.converter.checkpoint.Config;
 import java.util.Optional;
 import java.util.Set;
 
-/** The declared dtype of the weights: {@code torch_dtype} before transformers 5, then {@code dtype}. */
+/**
+ * The declared dtype of the weights: {@code torch_dtype} before transformers 5, then {@code dtype}.
+ */
 final class Dtypes {
   private static final Set<String> KNOWN = Set.of("bfloat16", "float16", "float32");
 

@@ -67,8 +67,10 @@ public record Family(
 
   /** The checkpoint's name for a canonical one. */
   public String translate(String canonical) {
-    String template = NUMBER.matcher(canonical).replaceAll(m -> m.group(1) + ".{" + m.group(1) + "}.");
-    String name = names.get(template.replace("{layers}", "{layer}").replace("{experts}", "{expert}"));
+    String template =
+        NUMBER.matcher(canonical).replaceAll(m -> m.group(1) + ".{" + m.group(1) + "}.");
+    String name =
+        names.get(template.replace("{layers}", "{layer}").replace("{experts}", "{expert}"));
     if (name == null) {
       throw new IllegalStateException("family " + this.name + " has no name for " + canonical);
     }

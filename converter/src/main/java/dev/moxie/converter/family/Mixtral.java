@@ -80,8 +80,7 @@ final class Mixtral {
         config.integer("max_position_embeddings"),
         config.number("rms_norm_eps"),
         config.flag("tie_word_embeddings", false),
-        List.of(
-            new Architecture.Blocks(config.integer("num_hidden_layers"), attention, experts)));
+        List.of(new Architecture.Blocks(config.integer("num_hidden_layers"), attention, experts)));
   }
 
   private static int headSize(Config config, int hidden, int heads) {

@@ -72,7 +72,9 @@ public final class Executor {
         plan.ignoredConfigKeys().stream().sorted().toList());
   }
 
-  /** Takes over the companions, and the weight files' headers, from which an export restores them. */
+  /**
+   * Takes over the companions, and the weight files' headers, from which an export restores them.
+   */
   private void copyCompanions(PackageWriter writer) {
     Checkpoint checkpoint = plan.checkpoint();
     for (String name : checkpoint.companions()) {

@@ -52,8 +52,7 @@ public record Architecture(
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
     blocks = List.copyOf(java.util.Objects.requireNonNull(blocks, "blocks is missing"));
-    Limits.require(
-        "layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
+    Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
   }
 
   /** One entry per layer; layers of a run share their {@link Blocks}. */

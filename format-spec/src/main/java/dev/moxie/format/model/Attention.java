@@ -6,8 +6,7 @@ import org.jspecify.annotations.Nullable;
 
 /** How tokens see each other. Causal: position i sees positions j ≤ i. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
-@JsonSubTypes(
-    @JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"))
+@JsonSubTypes(@JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"))
 public sealed interface Attention {
 
   /**

@@ -51,8 +51,7 @@ public final class CanonicalTensors {
                 layer,
                 "experts.gate_up.weight",
                 Role.EXPERT_GATE_UP,
-                new TensorSpec.Stack(
-                    m.experts(), List.of(Projection.GATE, Projection.UP), i, h)));
+                new TensorSpec.Stack(m.experts(), List.of(Projection.GATE, Projection.UP), i, h)));
         specs.add(
             stack(
                 layer,

@@ -26,8 +26,7 @@ public sealed interface FeedForward {
    * @param intermediateSize I, width inside one expert
    * @param activation f
    */
-  record MixtureOfExperts(
-      int experts, int intermediateSize, Activation activation, Routing routing)
+  record MixtureOfExperts(int experts, int intermediateSize, Activation activation, Routing routing)
       implements FeedForward {
     public MixtureOfExperts {
       Limits.require("feedForward.experts", experts, 1, Limits.MAX_EXPERTS);

@@ -1,4 +1,7 @@
-/** The family-neutral description of a forward pass: architecture, routing equation, canonical tensors. */
+/**
+ * The family-neutral description of a forward pass: architecture, routing equation, canonical
+ * tensors.
+ */
 @NullMarked
 package dev.moxie.format.model;
 

@@ -73,8 +73,7 @@ final class ArrowFileReader {
         || batch.compression() != null) {
       throw corrupt(where, "an uncompressed record batch", "something else");
     }
-    ByteBuffer body =
-        slice(bytes, block.offset() + block.metaDataLength(), block.bodyLength());
+    ByteBuffer body = slice(bytes, block.offset() + block.metaDataLength(), block.bodyLength());
     // Every row has a kind, whose offsets take 4 bytes: a larger count cannot be true.
     if (batch.length() < 0 || batch.length() > file.length / 4) {
       throw corrupt(where, "a row count that fits the file", String.valueOf(batch.length()));
@@ -121,8 +120,7 @@ final class ArrowFileReader {
       case DIGEST ->
           field.type(new FixedSizeBinary()) instanceof FixedSizeBinary fixed
               && fixed.byteWidth() == ArrowFileWriter.DIGEST_BYTES;
-      case INT64_LIST ->
-          field.childrenLength() == 1 && matches(field.children(0), ArrowType.INT64);
+      case INT64_LIST -> field.childrenLength() == 1 && matches(field.children(0), ArrowType.INT64);
     };
   }
 

@@ -179,9 +179,7 @@ final class ArrowFileWriter {
 
   private static int schema(FlatBufferBuilder builder, List<Column> columns) {
     int[] fields =
-        columns.stream()
-            .mapToInt(c -> field(builder, c.name(), c.nullable(), c.type()))
-            .toArray();
+        columns.stream().mapToInt(c -> field(builder, c.name(), c.nullable(), c.type())).toArray();
     return Schema.createSchema(
         builder, Endianness.Little, Schema.createFieldsVector(builder, fields), 0, 0);
   }

@@ -79,8 +79,7 @@ final class IndexRules {
             "none",
             REMEDY);
       }
-      IndexRow.Kind kind =
-          spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
+      IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
       require(
           row.kind() == kind
               && row.role() == spec.role()
@@ -110,7 +109,10 @@ final class IndexRules {
         "offset " + stack.offset());
     List<TensorSpec.Leaf> leaves = spec.leaves();
     require(
-        slices.size() == leaves.size(), stack, leaves.size() + " slices", slices.size() + " slices");
+        slices.size() == leaves.size(),
+        stack,
+        leaves.size() + " slices",
+        slices.size() + " slices");
     for (TensorSpec.Leaf leaf : leaves) {
       IndexRow slice = slices.get(leaf.position());
       Shape shape = leaf.shape();
@@ -169,8 +171,7 @@ final class IndexRules {
 
   private void require(boolean holds, IndexRow row, String expected, String found) {
     if (!holds) {
-      throw new CorruptException(
-          where + ", tensor " + row.describe(), expected, found, REMEDY);
+      throw new CorruptException(where + ", tensor " + row.describe(), expected, found, REMEDY);
     }
   }
 }

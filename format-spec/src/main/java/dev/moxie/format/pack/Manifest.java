@@ -107,8 +107,7 @@ public record Manifest(
           List.copyOf(Objects.requireNonNull(ignoredFiles, "provenance.ignoredFiles is missing"));
       ignoredConfigKeys =
           List.copyOf(
-              Objects.requireNonNull(
-                  ignoredConfigKeys, "provenance.ignoredConfigKeys is missing"));
+              Objects.requireNonNull(ignoredConfigKeys, "provenance.ignoredConfigKeys is missing"));
     }
   }
 

@@ -170,8 +170,7 @@ public final class PackageWriter implements AutoCloseable {
         throw new IllegalStateException(
             leaf.source() + ": " + (out.position() - start) + " bytes for " + expected);
       }
-      IndexRow.Kind kind =
-          spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.SLICE;
+      IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.SLICE;
       shardRows.add(row(kind, shard, placed, leaf, digests.finish(), origin));
     }
   }
@@ -229,8 +228,7 @@ public final class PackageWriter implements AutoCloseable {
           writeFully(out, chunk);
         }
         out.force(true);
-        files.put(
-            path, new Manifest.OtherFile(path, out.position(), digests.finish().sha256()));
+        files.put(path, new Manifest.OtherFile(path, out.position(), digests.finish().sha256()));
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -241,8 +239,7 @@ public final class PackageWriter implements AutoCloseable {
   public void commit(
       Manifest.Producer producer, Architecture architecture, Manifest.Provenance provenance) {
     List<IndexRow> allRows = rows.values().stream().flatMap(List::stream).toList();
-    writeFile(
-        PackagePaths.INDEX, new java.io.ByteArrayInputStream(ArrowIndex.encode(allRows)));
+    writeFile(PackagePaths.INDEX, new java.io.ByteArrayInputStream(ArrowIndex.encode(allRows)));
     var manifest =
         new Manifest(
             Manifest.FORMAT,

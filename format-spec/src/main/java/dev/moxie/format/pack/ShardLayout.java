@@ -65,12 +65,10 @@ public record ShardLayout(String file, SafetensorsHeader header, List<Placed> te
     long begin = 0;
     for (Item item : filled) {
       long next = begin + item.bytes();
-      infos.add(
-          new TensorInfo(item.spec().name(), item.dtype(), item.spec().shape(), begin, next));
+      infos.add(new TensorInfo(item.spec().name(), item.dtype(), item.spec().shape(), begin, next));
       begin = next;
     }
-    SafetensorsHeader header =
-        SafetensorsHeader.compose(Map.of("format", "moxie"), infos, PAGE);
+    SafetensorsHeader header = SafetensorsHeader.compose(Map.of("format", "moxie"), infos, PAGE);
     List<Placed> placed = new ArrayList<>();
     for (int i = 0; i < filled.size(); i++) {
       placed.add(

@@ -47,8 +47,7 @@ public final class SafetensorsFile implements AutoCloseable {
     Arena arena = Arena.ofShared();
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
       SafetensorsHeader header = readHeader(path, channel);
-      MemorySegment file =
-          channel.map(FileChannel.MapMode.READ_ONLY, 0, header.fileBytes(), arena);
+      MemorySegment file = channel.map(FileChannel.MapMode.READ_ONLY, 0, header.fileBytes(), arena);
       return new SafetensorsFile(path, header, arena, file);
     } catch (IOException e) {
       arena.close();
@@ -71,8 +70,7 @@ public final class SafetensorsFile implements AutoCloseable {
   private static SafetensorsHeader readHeader(Path path, FileChannel channel) throws IOException {
     long size = channel.size();
     String where = path.toString();
-    ByteBuffer start =
-        ByteBuffer.allocate((int) Math.min(size, SafetensorsHeader.LENGTH_BYTES));
+    ByteBuffer start = ByteBuffer.allocate((int) Math.min(size, SafetensorsHeader.LENGTH_BYTES));
     readFully(channel, start, 0);
     byte[] json = new byte[SafetensorsHeader.jsonBytes(where, start.flip(), size)];
     readFully(channel, ByteBuffer.wrap(json), SafetensorsHeader.LENGTH_BYTES);

@@ -161,10 +161,7 @@ public record SafetensorsHeader(
     byte[] json = json();
     byte[] encoded = new byte[Math.toIntExact(bytes)];
     java.util.Arrays.fill(encoded, (byte) ' ');
-    ByteBuffer.wrap(encoded)
-        .order(ByteOrder.LITTLE_ENDIAN)
-        .putLong(bytes - LENGTH_BYTES)
-        .put(json);
+    ByteBuffer.wrap(encoded).order(ByteOrder.LITTLE_ENDIAN).putLong(bytes - LENGTH_BYTES).put(json);
     return encoded;
   }
 
@@ -274,7 +271,8 @@ public record SafetensorsHeader(
                               "the file is newer than this build or damaged"));
         }
         case "shape" -> shape = readIntegers(where, tensor(name) + " shape", parser);
-        case "data_offsets" -> offsets = readIntegers(where, tensor(name) + " data_offsets", parser);
+        case "data_offsets" ->
+            offsets = readIntegers(where, tensor(name) + " data_offsets", parser);
         default -> parser.skipChildren();
       }
     }

@@ -70,7 +70,6 @@ public enum Device {
         cpuBuild
             ? "build with MOXIE_MAVEN_ARGS=-Pcuda on a machine with CUDA 12, or use --device cpu"
             : "install CUDA 12 and its driver, or use --device cpu";
-    return new EnvironmentException(
-        "--device cuda", "a CUDA provider that loads", found, remedy);
+    return new EnvironmentException("--device cuda", "a CUDA provider that loads", found, remedy);
   }
 }

@@ -66,16 +66,14 @@ public final class ScheduledModel extends CachedModel {
   /** Hidden states of tokens, [S · H]. */
   public float[] embed(long[] ids) {
     try (OnnxTensor tokens = Engine.longs(ids)) {
-      return run(
-          embedding, Map.of("ids", tokens), "hidden", ids.length, hiddenSize());
+      return run(embedding, Map.of("ids", tokens), "hidden", ids.length, hiddenSize());
     }
   }
 
   /** Logits [S · V] from hidden states [S · H]. */
   public float[] head(float[] hidden) {
     try (OnnxTensor x = tensor(hidden, hiddenSize())) {
-      return run(
-          head, Map.of("hidden", x), "logits", hidden.length / hiddenSize(), vocabSize());
+      return run(head, Map.of("hidden", x), "logits", hidden.length / hiddenSize(), vocabSize());
     }
   }
 
@@ -119,8 +117,7 @@ public final class ScheduledModel extends CachedModel {
     for (int i = 0; i < output.length; i++) {
       output[i] += expertsOutput[i];
     }
-    return new LayerResult(
-        toArray(normed), toArray(logits), decisions, expertsOutput, output);
+    return new LayerResult(toArray(normed), toArray(logits), decisions, expertsOutput, output);
   }
 
   private static List<Router.Decision> decide(
@@ -136,8 +133,7 @@ public final class ScheduledModel extends CachedModel {
         decisions.add(Router.route(moe.routing(), row));
       } else {
         int[] experts = replayed.get(t);
-        decisions.add(
-            new Router.Decision(experts, Router.weights(moe.routing(), row, experts)));
+        decisions.add(new Router.Decision(experts, Router.weights(moe.routing(), row, experts)));
       }
     }
     return decisions;
@@ -184,8 +180,7 @@ public final class ScheduledModel extends CachedModel {
     }
     try (OnnxTensor in = Engine.wrap(x, tokens.size(), width);
         OnnxTensor factors = Engine.wrap(w, tokens.size(), 1)) {
-      float[] y =
-          run(session, Map.of("x", in, "weights", factors), "y", tokens.size(), width);
+      float[] y = run(session, Map.of("x", in, "weights", factors), "y", tokens.size(), width);
       for (int i = 0; i < tokens.size(); i++) {
         for (int h = 0; h < width; h++) {
           sum[tokens.get(i) * width + h] += y[i * width + h];

@@ -22,12 +22,7 @@ public final class Generator {
    * @return the new tokens
    */
   public static List<Long> generate(
-      Model model,
-      long[] prompt,
-      int limit,
-      Sampler sampler,
-      Set<Long> end,
-      LongConsumer onToken) {
+      Model model, long[] prompt, int limit, Sampler sampler, Set<Long> end, LongConsumer onToken) {
     return generate(model, prompt, limit, sampler, end, Set.of(), onToken);
   }
 

@@ -8,8 +8,8 @@ import java.util.SplittableRandom;
 /**
  * Chooses the next token: the largest logit at temperature 0, else a draw from softmax(logits /
  * temperature), cut to the topK likeliest and then to the fewest whose probabilities reach topP
- * (Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020). Of equal logits the lower
- * id comes first. The same seed draws the same tokens.
+ * (Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020). Of equal logits the
+ * lower id comes first. The same seed draws the same tokens.
  *
  * @param temperature from 0
  * @param topK tokens kept; 0 keeps all

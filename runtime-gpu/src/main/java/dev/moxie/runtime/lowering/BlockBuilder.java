@@ -131,8 +131,7 @@ final class BlockBuilder {
     String split = graph.node("Reshape", List.of(x, graph.longs(1, -1, heads, a.headSize())));
     String wide =
         graph.node(
-            "Pad",
-            List.of(split, graph.longs(0, 0, 0, 0, 0, 0, 0, (long) padded - a.headSize())));
+            "Pad", List.of(split, graph.longs(0, 0, 0, 0, 0, 0, 0, (long) padded - a.headSize())));
     return heads(wide, heads, padded);
   }
 
@@ -143,11 +142,9 @@ final class BlockBuilder {
       String split = graph.node("Reshape", List.of(x, graph.longs(-1, a.heads(), padded)));
       result =
           graph.node(
-              "Slice",
-              List.of(split, graph.longs(0), graph.longs(a.headSize()), graph.longs(2)));
+              "Slice", List.of(split, graph.longs(0), graph.longs(a.headSize()), graph.longs(2)));
     }
-    return graph.node(
-        "Reshape", List.of(result, graph.longs(-1, (long) a.heads() * a.headSize())));
+    return graph.node("Reshape", List.of(result, graph.longs(-1, (long) a.heads() * a.headSize())));
   }
 
   /** Router logits [S, E], before the score function. */
@@ -271,7 +268,6 @@ final class BlockBuilder {
 
   /** From the compute dtype to float32, under a given name. */
   void widen(String x, String name) {
-    graph.standard(
-        "Cast", List.of(x), List.of(name), attribute("to", Graph.type(Dtype.F32)));
+    graph.standard("Cast", List.of(x), List.of(name), attribute("to", Graph.type(Dtype.F32)));
   }
 }

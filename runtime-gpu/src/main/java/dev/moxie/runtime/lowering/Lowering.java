@@ -11,10 +11,10 @@ import dev.moxie.format.safetensors.Dtype;
  * The graphs of both executions. All take and give float32, whatever they compute in; S is the
  * number of new tokens, C the capacity of the key/value cache.
  *
- * <p>Rotary angles come in as cosines and sines [1, S, pairs] of the new tokens' positions;
- * {@code last_position} [1] and {@code total_length} [] are the index of the last new token and the
- * number of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and come out, and
- * may be the same memory.
+ * <p>Rotary angles come in as cosines and sines [1, S, pairs] of the new tokens' positions; {@code
+ * last_position} [1] and {@code total_length} [] are the index of the last new token and the number
+ * of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and come out, and may be
+ * the same memory.
  *
  * <p>Weights are external data: the session option {@code
  * session.model_external_initializers_file_folder_path} must name the package's folder.

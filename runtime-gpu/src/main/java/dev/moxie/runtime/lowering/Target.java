@@ -5,10 +5,11 @@ import dev.moxie.format.safetensors.Dtype;
 /**
  * What a graph is built for.
  *
- * @param compute dtype of activations and, where a stored weight differs, of the cast in front of it
- * @param interleavedGateUp whether the MoE operator wants gate and up rows alternating: ONNX Runtime
- *     1.29 has swiglu_fusion 1 (alternating) on the CPU and 2 (gate then up, as packages store
- *     them) on CUDA only
+ * @param compute dtype of activations and, where a stored weight differs, of the cast in front of
+ *     it
+ * @param interleavedGateUp whether the MoE operator wants gate and up rows alternating: ONNX
+ *     Runtime 1.29 has swiglu_fusion 1 (alternating) on the CPU and 2 (gate then up, as packages
+ *     store them) on CUDA only
  */
 public record Target(Dtype compute, boolean interleavedGateUp) {
   /** float32: the CPU provider has no bf16 kernels, and its fp16 ones are slow in 1.29. */

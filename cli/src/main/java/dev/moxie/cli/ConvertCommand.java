@@ -1,0 +1,91 @@
+package dev.moxie.cli;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Executor;
+import dev.moxie.converter.plan.PlanReport;
+import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.Manifest;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code moxie convert}. */
+@Command(
+    name = "convert",
+    description =
+        "Turns a Hugging Face checkpoint into a package, without loss. The package appears under"
+            + " its name only when it is complete.",
+    mixinStandardHelpOptions = true,
+    footer = {"", "Example: moxie convert Mixtral-8x7B-v0.1 mixtral.moxie --threads 4"})
+final class ConvertCommand implements Callable<Integer> {
+  @Parameters(paramLabel = "CHECKPOINT", description = "Folder with config.json and safetensors.")
+  private Path checkpoint = Path.of("");
+
+  @Parameters(paramLabel = "PACKAGE", description = "Folder to make.")
+  private Path target = Path.of("");
+
+  @Option(names = "--dry-run", description = "Print the plan and write nothing.")
+  private boolean dryRun;
+
+  @Option(names = "--json", description = "Print the plan as JSON (with --dry-run).")
+  private boolean json;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Weight files written at a time; default: processors.")
+  private int threads = Runtime.getRuntime().availableProcessors();
+
+  @Option(
+      names = "--force",
+      description = "Replace a finished package, once the new one is complete.")
+  private boolean force;
+
+  @Option(names = "--quiet", description = "Print nothing but errors.")
+  private boolean quiet;
+
+  @Option(
+      names = "--ignore-config-key",
+      paramLabel = "KEY",
+      description =
+          "A key of config.json that does not change the forward pass; the package records it.")
+  private Set<String> ignoredKeys = new HashSet<>();
+
+  @Override
+  public Integer call() {
+    if (threads < 1) {
+      throw new UsageException(
+          "--threads", "a number from 1", String.valueOf(threads), "pass another");
+    }
+    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), ignoredKeys);
+    if (dryRun) {
+      System.out.println(json ? PlanReport.json(plan) : PlanReport.text(plan));
+      return 0;
+    }
+    try (var progress = new ConsoleProgress(plan.bytes(), quiet)) {
+      Executor.execute(
+          plan,
+          target,
+          new Manifest.Producer("moxie", Version.current()),
+          threads,
+          force,
+          progress);
+    }
+    if (!quiet) {
+      System.out.printf(
+          "%s: %d tensors of %s in %d weight files, %,d bytes%n",
+          target,
+          plan.checkpoint().tensors().size(),
+          plan.family().name(),
+          plan.shards().size(),
+          plan.bytes());
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,59 @@
+package dev.moxie.cli;
+
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
+
+/** The {@code moxie} command. */
+@Command(
+    name = "moxie",
+    description = "Converts, verifies and runs Mixture-of-Experts models.",
+    mixinStandardHelpOptions = true,
+    versionProvider = Version.class,
+    subcommands = {
+      InspectCommand.class,
+      ConvertCommand.class,
+      VerifyCommand.class,
+      RunCommand.class,
+      DemoCommand.class
+    },
+    footer = {
+      "",
+      "A first round:",
+      "  moxie inspect CHECKPOINT            what is this model, what does it cost",
+      "  moxie convert CHECKPOINT PACKAGE    turn it into a package",
+      "  moxie verify PACKAGE --source CHECKPOINT --reference TRACE",
+      "  moxie run PACKAGE --prompt \"Once upon a time\"",
+      "",
+      "Exit status: 0 fine, 1 verification found a mismatch, 2 wrong usage,",
+      "3 bad or corrupt input, 4 the environment lacks something."
+    })
+public final class Main {
+  @Option(
+      names = "--debug",
+      scope = ScopeType.INHERIT,
+      description = "Show the stack trace of an error.")
+  boolean debug;
+
+  /** Runs the command and ends the process with its exit status. */
+  public static void main(String[] arguments) {
+    var out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+    var err = new PrintStream(System.err, true, StandardCharsets.UTF_8);
+    System.setOut(out);
+    System.setErr(err);
+    System.exit(run(arguments));
+  }
+
+  /** Runs the command and returns its exit status. */
+  static int run(String... arguments) {
+    var main = new Main();
+    return new CommandLine(main)
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setExecutionExceptionHandler(
+            (failure, command, result) -> Failures.report(failure, main.debug))
+        .execute(arguments);
+  }
+}

@@ -1,0 +1,125 @@
+package dev.moxie.cli;
+
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.generation.Generator;
+import dev.moxie.runtime.generation.Sampler;
+import dev.moxie.runtime.generation.TextStream;
+import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.verifier.LoweringCheck;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code moxie run}. */
+@Command(
+    name = "run",
+    description = "Continues a prompt.",
+    mixinStandardHelpOptions = true,
+    footer = {"", "Example: moxie run P --prompt \"Once upon a time\" --temperature 0.8 --seed 7"})
+final class RunCommand implements Callable<Integer> {
+  /** Devices as the option names them; auto takes CUDA if it really loads. */
+  enum DeviceChoice {
+    AUTO,
+    CPU,
+    CUDA
+  }
+
+  @Parameters(paramLabel = "PACKAGE", description = "The package.")
+  private Path folder = Path.of("");
+
+  @Option(
+      names = "--prompt",
+      paramLabel = "TEXT",
+      required = true,
+      description = "What to continue.")
+  private String prompt = "";
+
+  @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      description = "New tokens at most; default: ${DEFAULT-VALUE}.")
+  private int maxTokens = 100;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      description = "0 takes the likeliest token, the default; 1 draws from the model's own odds.")
+  private double temperature;
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      description = "Draw from the K likeliest tokens; 0 from all.")
+  private int topK;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      description = "Draw from the fewest tokens whose probabilities reach P.")
+  private double topP = 1;
+
+  @Option(names = "--seed", paramLabel = "S", description = "The same seed draws the same text.")
+  private long seed;
+
+  @Option(
+      names = "--device",
+      paramLabel = "auto|cpu|cuda",
+      description = "Where to run; auto takes CUDA if it loads, else the CPU, and says which.")
+  private DeviceChoice deviceChoice = DeviceChoice.AUTO;
+
+  @Option(
+      names = "--execution",
+      paramLabel = "scheduled|fused",
+      description = "How to run; default: scheduled on the CPU, fused on CUDA.")
+  private @Nullable Execution execution;
+
+  @Override
+  public Integer call() {
+    Sampler sampler = sampler();
+    Device device =
+        switch (deviceChoice) {
+          case AUTO -> Device.best();
+          case CPU -> Device.CPU;
+          case CUDA -> Device.CUDA;
+        };
+    device.require();
+    Execution chosen = execution == null ? Execution.best(device) : execution;
+    try (MoxiePackage pack = MoxiePackage.open(folder);
+        TextTokenizer tokenizer = TextTokenizer.of(pack);
+        Model model = chosen.open(pack, device)) {
+      System.err.printf("device %s, execution %s%n", device, chosen);
+      LoweringCheck.require(pack, device, chosen, model, Version.current());
+      long[] ids = tokenizer.encode(prompt);
+      System.out.print(prompt);
+      var stream = new TextStream(tokenizer, ids, System.out::print);
+      Generator.generate(
+          model, ids, maxTokens, sampler, TextTokenizer.endTokens(pack), stream::accept);
+      stream.finish();
+      System.out.println();
+    }
+    return 0;
+  }
+
+  private Sampler sampler() {
+    if (maxTokens < 1) {
+      throw new UsageException(
+          "--max-tokens", "a number from 1", String.valueOf(maxTokens), "pass another");
+    }
+    try {
+      return new Sampler(temperature, topK, topP, seed);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(
+          "sampling",
+          "--temperature from 0, --top-k from 0, --top-p above 0 and at most 1",
+          temperature + ", " + topK + ", " + topP,
+          "pass others");
+    }
+  }
+}

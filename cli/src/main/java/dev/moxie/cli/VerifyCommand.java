@@ -1,0 +1,66 @@
+package dev.moxie.cli;
+
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.Verifier;
+import dev.moxie.verifier.report.JsonReport;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.TextReport;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code moxie verify}. */
+@Command(
+    name = "verify",
+    description = {
+      "Checks a package: every byte against its digest; with --source, every tensor against the"
+          + " checkpoint; with --reference, routing, layers, logits and greedy tokens against"
+          + " another implementation's.",
+      "Ends with 1 if something differs, with 3 if the package cannot be read at all."
+    },
+    mixinStandardHelpOptions = true,
+    footer = {
+      "",
+      "Example: moxie verify P --source CHECKPOINT --reference trace.safetensors --json"
+    })
+final class VerifyCommand implements Callable<Integer> {
+  @Parameters(paramLabel = "PACKAGE", description = "The package.")
+  private Path folder = Path.of("");
+
+  @Option(
+      names = "--source",
+      paramLabel = "CHECKPOINT",
+      description = "The checkpoint that it was converted from.")
+  private @Nullable Path source;
+
+  @Option(
+      names = "--reference",
+      paramLabel = "TRACE",
+      description = "A trace recorded by another implementation; repeatable.")
+  private List<Path> references = new ArrayList<>();
+
+  @Option(
+      names = "--execution",
+      paramLabel = "scheduled|fused",
+      description = "Run only this one end to end; default: both.")
+  private @Nullable Execution execution;
+
+  @Option(names = "--json", description = "Print the report as one JSON object.")
+  private boolean json;
+
+  @Override
+  public Integer call() {
+    Set<Execution> executions =
+        execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
+    Report report = Verifier.verify(folder, source, references, executions);
+    System.out.println(json ? JsonReport.of(report) : TextReport.of(report));
+    return report.verdict().passed() ? 0 : Failures.MISMATCH;
+  }
+}

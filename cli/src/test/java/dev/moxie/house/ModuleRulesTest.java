@@ -1,0 +1,104 @@
+package dev.moxie.house;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+/** Which module may see which, and which library stays behind which package. */
+@AnalyzeClasses(packages = "dev.moxie", importOptions = ImportOption.DoNotIncludeTests.class)
+class ModuleRulesTest {
+  @ArchTest
+  static final ArchRule modulesSeeOnlyWhatTheDesignAllows =
+      layeredArchitecture()
+          .consideringOnlyDependenciesInLayers()
+          .layer("format-spec")
+          .definedBy("dev.moxie.format..")
+          .layer("converter")
+          .definedBy("dev.moxie.converter..")
+          .layer("runtime-gpu")
+          .definedBy("dev.moxie.runtime..")
+          .layer("verifier")
+          .definedBy("dev.moxie.verifier..")
+          .layer("fixtures")
+          .definedBy("dev.moxie.fixtures..")
+          .layer("cli")
+          .definedBy("dev.moxie.cli..")
+          .whereLayer("cli")
+          .mayNotBeAccessedByAnyLayer()
+          .whereLayer("fixtures")
+          .mayNotBeAccessedByAnyLayer()
+          .whereLayer("verifier")
+          .mayOnlyBeAccessedByLayers("cli")
+          .whereLayer("runtime-gpu")
+          .mayOnlyBeAccessedByLayers("verifier", "cli")
+          .whereLayer("converter")
+          .mayOnlyBeAccessedByLayers("verifier", "cli");
+
+  @ArchTest
+  static final ArchRule packagesHaveNoCycles =
+      slices().matching("dev.moxie.(*.*)..").should().beFreeOfCycles();
+
+  @ArchTest
+  static final ArchRule theOracleSharesNothingWithTheLowering =
+      noClasses()
+          .that()
+          .resideInAPackage("dev.moxie.verifier.oracle..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("dev.moxie.runtime..", "dev.moxie.converter..");
+
+  @ArchTest
+  static final ArchRule nothingButFamiliesKnowsAFamilyByName =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.moxie.converter.family..")
+          .and()
+          .resideOutsideOfPackage("dev.moxie.fixtures..")
+          .should()
+          .dependOnClassesThat()
+          .haveSimpleName("Mixtral");
+
+  @ArchTest
+  static final ArchRule onnxRuntimeStaysInsideTheRuntime =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.moxie.runtime..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("ai.onnxruntime..", "ai.onnx..", "ai.djl..");
+
+  @ArchTest
+  static final ArchRule arrowStaysInsideTheFormat =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.moxie.format.pack..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.apache.arrow..", "com.google.flatbuffers..");
+
+  @ArchTest
+  static final ArchRule onlyTheCommandLinePrintsOrExits =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.moxie.cli..")
+          .should()
+          .accessField(System.class, "out")
+          .orShould()
+          .accessField(System.class, "err")
+          .orShould()
+          .callMethod(System.class, "exit", int.class);
+
+  @ArchTest
+  static final ArchRule allPackagesAreNullMarked =
+      classes()
+          .that()
+          .haveSimpleName("package-info")
+          .should()
+          .beAnnotatedWith(org.jspecify.annotations.NullMarked.class);
+}

@@ -1,0 +1,271 @@
+package dev.moxie.converter.inspect;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.family.Families;
+import dev.moxie.converter.family.Family;
+import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.RoutingEquation;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Dtype;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model as {@code moxie inspect} shows it.
+ *
+ * @param kind "config", "checkpoint" or "package"
+ * @param routing one entry per run of layers with experts
+ * @param memory estimated bytes of all weights by element type
+ * @param bytesPerToken bytes of weights that one decoding step reads, by element type
+ * @param cacheBytesPerToken bytes that a token adds to the key/value cache, in float32 and float16
+ * @param weights what is stored, where something is
+ */
+public record Inspection(
+    String path,
+    String kind,
+    String family,
+    Architecture architecture,
+    List<RoutedLayers> routing,
+    ParameterCount parameters,
+    Map<String, Long> memory,
+    Map<String, Long> bytesPerToken,
+    Map<String, Long> cacheBytesPerToken,
+    @Nullable Weights weights) {
+
+  /** Bits per weight; the block types carry a 16-bit scale for every 32 weights. */
+  private static final Map<String, Double> BITS = bits();
+
+  /** Layers that route alike, first and last. */
+  public record RoutedLayers(int first, int last, String words, String symbols) {}
+
+  /**
+   * Stored weights.
+   *
+   * @param bytesByDtype tensor bytes, without headers
+   */
+  public record Weights(int files, int tensors, long bytes, Map<Dtype, Long> bytesByDtype) {}
+
+  private static Map<String, Double> bits() {
+    Map<String, Double> bits = new LinkedHashMap<>();
+    bits.put("f32", 32.0);
+    bits.put("bf16", 16.0);
+    bits.put("int8", 8.5);
+    bits.put("int4", 4.5);
+    return bits;
+  }
+
+  /**
+   * Inspects a checkpoint folder, a package folder, or a config.json.
+   *
+   * @param ignoredConfigKeys keys of config.json that the user declares to be without effect
+   */
+  public static Inspection of(Path path, Set<String> ignoredConfigKeys) {
+    if (Files.isDirectory(path) && MoxiePackage.isPackage(path)) {
+      return ofPackage(path);
+    }
+    if (Files.isRegularFile(path)) {
+      Config config = Config.read(path);
+      Family family = Families.of(config);
+      return of(path, "config", family.name(), family.describe(config, ignoredConfigKeys), null);
+    }
+    Checkpoint checkpoint = Checkpoint.open(path);
+    // Planning is what shows that config and weights belong together.
+    var plan = Planner.plan(checkpoint, ignoredConfigKeys);
+    Map<Dtype, Long> bytes = new TreeMap<>();
+    for (SourceTensor tensor : checkpoint.tensors().values()) {
+      bytes.merge(tensor.dtype(), tensor.bytes(), Long::sum);
+    }
+    return of(
+        path,
+        "checkpoint",
+        plan.family().name(),
+        plan.architecture(),
+        new Weights(checkpoint.headers().size(), checkpoint.tensors().size(), sum(bytes), bytes));
+  }
+
+  private static Inspection ofPackage(Path path) {
+    try (MoxiePackage pack = MoxiePackage.open(path)) {
+      Manifest manifest = pack.manifest();
+      Map<Dtype, Long> bytes = new TreeMap<>();
+      int tensors = 0;
+      for (IndexRow row : pack.rows()) {
+        if (row.isLeaf()) {
+          bytes.merge(row.dtype(), row.bytes(), Long::sum);
+        }
+        tensors += row.kind() == IndexRow.Kind.SLICE ? 0 : 1;
+      }
+      return of(
+          path,
+          "package",
+          manifest.provenance().family(),
+          manifest.architecture(),
+          new Weights(manifest.shards().size(), tensors, sum(bytes), bytes));
+    }
+  }
+
+  private static long sum(Map<Dtype, Long> bytes) {
+    return bytes.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  private static Inspection of(
+      Path path, String kind, String family, Architecture architecture, @Nullable Weights weights) {
+    ParameterCount count = ParameterCount.of(architecture);
+    List<RoutedLayers> routing = new ArrayList<>();
+    long cached = 0;
+    int first = 0;
+    for (Architecture.Blocks run : architecture.blocks()) {
+      int last = first + run.count() - 1;
+      switch (run.feedForward()) {
+        case FeedForward.MixtureOfExperts moe ->
+            routing.add(
+                new RoutedLayers(
+                    first, last, RoutingEquation.words(moe), RoutingEquation.symbols(moe)));
+      }
+      cached +=
+          run.count()
+              * switch (run.attention()) {
+                case Attention.GroupedQuery a -> 2L * a.keyValueHeads() * a.headSize();
+              };
+      first = last + 1;
+    }
+    Map<String, Long> cache = new LinkedHashMap<>();
+    cache.put("f32", 4 * cached);
+    cache.put("f16", 2 * cached);
+    return new Inspection(
+        path.toString(),
+        kind,
+        family,
+        architecture,
+        routing,
+        count,
+        bytes(count.total()),
+        bytes(count.readPerToken()),
+        cache,
+        weights);
+  }
+
+  private static Map<String, Long> bytes(long parameters) {
+    Map<String, Long> bytes = new LinkedHashMap<>();
+    BITS.forEach((type, bits) -> bytes.put(type, Math.round(parameters * bits / 8)));
+    return bytes;
+  }
+
+  /** The inspection as one JSON object. */
+  public String json() {
+    return StrictJson.mapper(false).writerWithDefaultPrettyPrinter().writeValueAsString(this);
+  }
+
+  /** The inspection as lines for a person. */
+  public String text() {
+    List<String> lines = new ArrayList<>();
+    add(lines, "%s  %s, family %s", path, kind, family);
+    add(
+        lines,
+        "model        %d layers, hidden %,d, vocabulary %,d, up to %,d tokens, embeddings %s",
+        architecture.layers().size(),
+        architecture.hiddenSize(),
+        architecture.vocabSize(),
+        architecture.maxPositions(),
+        architecture.tiedEmbeddings() ? "tied" : "not tied");
+    int first = 0;
+    for (Architecture.Blocks run : architecture.blocks()) {
+      add(lines, "layers %d-%d", first, first + run.count() - 1);
+      add(lines, "  attention  %s", words(run.attention()));
+      add(lines, "  experts    %s", words(run.feedForward()));
+      first += run.count();
+    }
+    for (RoutedLayers layers : routing) {
+      add(lines, "routing      layers %d-%d: %s", layers.first(), layers.last(), layers.words());
+      layers.symbols().lines().forEach(line -> add(lines, "               %s", line));
+    }
+    add(
+        lines,
+        "parameters   %s in all, %s active per token (%.1f %%), %.1f %% in routed experts",
+        billions(parameters.total()),
+        billions(parameters.active()),
+        100.0 * parameters.active() / parameters.total(),
+        100.0 * parameters.routed() / parameters.total());
+    add(lines, "memory       all weights, estimated: %s", sizes(memory));
+    add(lines, "per token    weights read: %s", sizes(bytesPerToken));
+    add(lines, "cache        per token of context: %s", sizes(cacheBytesPerToken));
+    if (weights != null) {
+      add(
+          lines,
+          "stored       %d tensors in %d files, %s: %s",
+          weights.tensors(),
+          weights.files(),
+          size(weights.bytes()),
+          weights.bytesByDtype());
+    }
+    return String.join("\n", lines);
+  }
+
+  private static String words(Attention attention) {
+    return switch (attention) {
+      case Attention.GroupedQuery a ->
+          "grouped-query: %d query heads, %d key/value heads of %d; rotary theta %s%s"
+              .formatted(
+                  a.heads(),
+                  a.keyValueHeads(),
+                  a.headSize(),
+                  a.rotary().theta(),
+                  a.window() == null ? "" : "; window of " + a.window());
+    };
+  }
+
+  private static String words(FeedForward feedForward) {
+    return switch (feedForward) {
+      case FeedForward.MixtureOfExperts moe ->
+          "%d of %d per token, gated %s of width %d"
+              .formatted(
+                  moe.routing().expertsPerToken(),
+                  moe.experts(),
+                  moe.activation().name().toLowerCase(Locale.ROOT),
+                  moe.intermediateSize());
+    };
+  }
+
+  private static void add(List<String> lines, String format, @Nullable Object... arguments) {
+    lines.add(String.format(Locale.ROOT, format, arguments));
+  }
+
+  private static String billions(long count) {
+    return count >= 100_000_000
+        ? String.format(Locale.ROOT, "%.1f B", count / 1e9)
+        : String.format(Locale.ROOT, "%.2f M", count / 1e6);
+  }
+
+  private static String sizes(Map<String, Long> bytes) {
+    List<String> parts = new ArrayList<>();
+    bytes.forEach((type, size) -> parts.add(type + " " + size(size)));
+    return String.join(", ", parts);
+  }
+
+  private static String size(long bytes) {
+    String[] units = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = bytes;
+    int unit = 0;
+    while (value >= 1024 && unit < units.length - 1) {
+      value /= 1024;
+      unit++;
+    }
+    return String.format(Locale.ROOT, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  }
+}

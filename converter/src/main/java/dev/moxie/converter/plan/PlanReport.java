@@ -1,0 +1,93 @@
+package dev.moxie.converter.plan;
+
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.ShardLayout;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+
+/** A plan for a reader: every output file, and every byte range with where it comes from. */
+public final class PlanReport {
+  private PlanReport() {}
+
+  /** The plan as JSON. */
+  private record Plan(
+      String family, long bytes, List<File> files, List<String> companions, List<String> ignored) {}
+
+  private record File(String file, long bytes, List<Range> ranges) {}
+
+  private record Range(
+      String tensor,
+      long offset,
+      long bytes,
+      String transform,
+      String sourceFile,
+      String sourceTensor,
+      long sourceOffset) {}
+
+  public static String json(ConversionPlan plan) {
+    return StrictJson.mapper(false)
+        .writerWithDefaultPrettyPrinter()
+        .writeValueAsString(
+            new Plan(
+                plan.family().name(),
+                plan.bytes(),
+                plan.shards().stream().map(PlanReport::file).toList(),
+                plan.checkpoint().companions(),
+                plan.checkpoint().ignored()));
+  }
+
+  public static String text(ConversionPlan plan) {
+    List<String> lines = new ArrayList<>();
+    for (ConversionPlan.Shard shard : plan.shards()) {
+      lines.add(
+          String.format(
+              Locale.ROOT,
+              "%-36s %,15d bytes  %d tensors from %d source tensors",
+              shard.layout().file(),
+              shard.bytes(),
+              shard.layout().tensors().size(),
+              shard.sources().size()));
+    }
+    lines.add("copied as they are  " + String.join(", ", plan.checkpoint().companions()));
+    if (!plan.checkpoint().ignored().isEmpty()) {
+      lines.add("left behind         " + String.join(", ", plan.checkpoint().ignored()));
+    }
+    lines.add(
+        String.format(
+            Locale.ROOT,
+            "family %s, %,d bytes of weights in %d files; nothing was written",
+            plan.family().name(),
+            plan.bytes(),
+            plan.shards().size()));
+    return String.join("\n", lines);
+  }
+
+  private static File file(ConversionPlan.Shard shard) {
+    Iterator<SourceTensor> sources = shard.sources().iterator();
+    List<Range> ranges = new ArrayList<>();
+    for (ShardLayout.Placed placed : shard.layout().tensors()) {
+      if (placed.spec().role() == Role.PADDING) {
+        continue;
+      }
+      for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+        SourceTensor source = sources.next();
+        ranges.add(
+            new Range(
+                leaf.source(),
+                placed.offset() + leaf.position() * source.bytes(),
+                source.bytes(),
+                IndexRow.COPY,
+                source.file(),
+                source.name(),
+                source.offset()));
+      }
+    }
+    return new File(shard.layout().file(), shard.bytes(), ranges);
+  }
+}

@@ -1,0 +1,70 @@
+package dev.moxie.verifier;
+
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.trace.Trace;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.equivalence.EquivalenceCheck;
+import dev.moxie.verifier.integrity.IntegrityCheck;
+import dev.moxie.verifier.reference.ReferenceCheck;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** Verifies a package as far as there is something to verify it against. */
+public final class Verifier {
+  private Verifier() {}
+
+  /**
+   * Runs every level that the arguments allow.
+   *
+   * @param source the checkpoint, or null
+   * @param references traces of the same model
+   * @param executions to run end to end, at least one
+   */
+  public static Report verify(
+      Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
+    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      Report.Integrity integrity = IntegrityCheck.run(pack);
+      List<String> notChecked = new ArrayList<>();
+      Report.@Nullable Equivalence equivalence = null;
+      List<Report.Reference> checked = List.of();
+      if (integrity.verdict().passed()) {
+        equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
+        checked = references.isEmpty() ? List.of() : check(pack, references, executions);
+      } else if (source != null || !references.isEmpty()) {
+        notChecked.add("equivalence and numbers, since the package is damaged");
+      }
+      if (source == null) {
+        notChecked.add("that the weights are the checkpoint's (pass --source)");
+      }
+      if (references.isEmpty()) {
+        notChecked.add("that running them gives another implementation's numbers (--reference)");
+      } else {
+        notChecked.add("numbers on CUDA: references were checked on the CPU provider");
+      }
+      boolean holds =
+          integrity.verdict().passed()
+              && (equivalence == null || equivalence.verdict().passed())
+              && checked.stream().allMatch(reference -> reference.verdict().passed());
+      return new Report(
+          Verdict.of(holds), folder.toString(), integrity, equivalence, checked, notChecked);
+    }
+  }
+
+  private static List<Report.Reference> check(
+      MoxiePackage pack, List<Path> references, Set<Execution> executions) {
+    List<Report.Reference> reports = new ArrayList<>();
+    try (var check = new ReferenceCheck(pack, executions)) {
+      for (Path file : references) {
+        try (Trace trace = Trace.open(file)) {
+          reports.add(check.run(trace));
+        }
+      }
+    }
+    return reports;
+  }
+}

@@ -1,0 +1,200 @@
+package dev.moxie.verifier.equivalence;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.pack.ShardLayout;
+import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.verifier.report.Finding;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+
+/**
+ * Level 2: the checkpoint is planned anew, and every source tensor's bytes are compared with the
+ * place that this plan, not the package, assigns to it. What the package's index says of its own
+ * provenance is checked against the same plan, never trusted.
+ */
+public final class EquivalenceCheck {
+  private final MoxiePackage pack;
+  private final Checkpoint checkpoint;
+  private final ConversionPlan plan;
+  private final List<Finding> findings = new ArrayList<>();
+  private int identical;
+  private int different;
+  private int missing;
+
+  private EquivalenceCheck(MoxiePackage pack, Path source) {
+    this.pack = pack;
+    this.checkpoint = Checkpoint.open(source);
+    this.plan =
+        Planner.plan(checkpoint, Set.copyOf(pack.manifest().provenance().ignoredConfigKeys()));
+  }
+
+  public static Report.Equivalence run(MoxiePackage pack, Path source) {
+    return new EquivalenceCheck(pack, source).run();
+  }
+
+  private Report.Equivalence run() {
+    if (!plan.architecture().equals(pack.architecture())) {
+      findings.add(
+          new Finding(
+              "moxie.json",
+              null,
+              "expected the architecture of the source's config.json, "
+                  + plan.architecture()
+                  + ", found "
+                  + pack.architecture()));
+    }
+    Map<String, IndexRow> rows = new HashMap<>();
+    for (IndexRow row : pack.rows()) {
+      if (row.isLeaf() && row.role() != Role.PADDING) {
+        rows.put(row.describe(), row);
+      }
+    }
+    Map<String, SafetensorsFile> open = new HashMap<>();
+    try {
+      for (String file : checkpoint.headers().keySet()) {
+        open.put(file, SafetensorsFile.open(checkpoint.folder().resolve(file)));
+      }
+      for (ConversionPlan.Shard shard : plan.shards()) {
+        compareShard(shard, rows, open);
+      }
+    } finally {
+      open.values().forEach(SafetensorsFile::close);
+    }
+    for (IndexRow extra : rows.values()) {
+      findings.add(
+          new Finding(extra.shard(), extra.describe(), "expected nothing, the source has no such"));
+    }
+    compareCompanions();
+    return new Report.Equivalence(
+        Verdict.of(findings.isEmpty()),
+        checkpoint.folder().toString(),
+        checkpoint.tensors().size(),
+        identical,
+        0,
+        different,
+        missing,
+        rows.size(),
+        List.copyOf(findings));
+  }
+
+  private void compareShard(
+      ConversionPlan.Shard shard, Map<String, IndexRow> rows, Map<String, SafetensorsFile> open) {
+    Iterator<SourceTensor> sources = shard.sources().iterator();
+    for (ShardLayout.Placed placed : shard.layout().tensors()) {
+      if (placed.spec().role() == Role.PADDING) {
+        continue;
+      }
+      for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+        SourceTensor source = sources.next();
+        String name =
+            leaf.expert() == null
+                ? placed.spec().name()
+                : "%s (expert %d, %s)"
+                    .formatted(
+                        placed.spec().name(),
+                        leaf.expert(),
+                        Objects.requireNonNull(leaf.projection()).id());
+        IndexRow row = rows.remove(name);
+        if (row == null) {
+          missing++;
+          findings.add(
+              new Finding(
+                  source.file(), source.name(), "expected it as " + name + ", found no such"));
+        } else {
+          compare(source, row, Objects.requireNonNull(open.get(source.file())));
+        }
+      }
+    }
+  }
+
+  private void compare(SourceTensor source, IndexRow row, SafetensorsFile file) {
+    MemorySegment expected = file.data(file.require(source.name()));
+    MemorySegment found = pack.bytes(row);
+    long at = expected.mismatch(found);
+    if (row.dtype() != source.dtype() || !row.shape().equals(source.shape()) || at >= 0) {
+      different++;
+      findings.add(
+          new Finding(
+              row.shard(),
+              row.describe(),
+              "expected the bytes of "
+                  + source.name()
+                  + " in "
+                  + source.file()
+                  + ", found others from byte "
+                  + Math.max(at, 0)
+                  + " of "
+                  + expected.byteSize()
+                  + likeness(found, file)));
+    } else {
+      identical++;
+    }
+    if (!source.file().equals(row.sourceFile())
+        || !source.name().equals(row.sourceTensor())
+        || !IndexRow.COPY.equals(row.transform())) {
+      findings.add(
+          new Finding(
+              "tensors.arrow",
+              row.describe(),
+              "expected the origin copy of "
+                  + source.name()
+                  + " in "
+                  + source.file()
+                  + ", found "
+                  + row.transform()
+                  + " of "
+                  + row.sourceTensor()
+                  + " in "
+                  + row.sourceFile()));
+    }
+  }
+
+  /** If the bytes are those of another tensor of the same file, says of which. */
+  private static String likeness(MemorySegment found, SafetensorsFile file) {
+    return file.header().tensors().stream()
+        .filter(info -> info.bytes() == found.byteSize())
+        .filter(info -> file.data(info).mismatch(found) < 0)
+        .findFirst()
+        .map(info -> "; they are the bytes of " + info.name())
+        .orElse("");
+  }
+
+  private void compareCompanions() {
+    Set<String> expected = new HashSet<>(checkpoint.companions());
+    for (String name : expected) {
+      Path copy = pack.sourceFile(name);
+      try {
+        if (!Files.isRegularFile(copy)
+            || Files.mismatch(copy, checkpoint.folder().resolve(name)) >= 0) {
+          findings.add(
+              new Finding(
+                  "source/" + name,
+                  null,
+                  "expected a copy of the source's, found another or none"));
+        }
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+  }
+}

@@ -1,0 +1,172 @@
+package dev.moxie.verifier.integrity;
+
+import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.pack.Digests;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.verifier.report.Finding;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * Level 1: every byte of every file against its digest. Manifest and index were checked when the
+ * package was opened; here come the headers and leaves of the shards, the other files, and files
+ * that should not be there.
+ */
+public final class IntegrityCheck {
+  private final MoxiePackage pack;
+
+  private IntegrityCheck(MoxiePackage pack) {
+    this.pack = pack;
+  }
+
+  public static Report.Integrity run(MoxiePackage pack) {
+    return new IntegrityCheck(pack).run();
+  }
+
+  private Report.Integrity run() {
+    Manifest manifest = pack.manifest();
+    Map<String, List<IndexRow>> leaves =
+        pack.rows().stream()
+            .filter(IndexRow::isLeaf)
+            .collect(Collectors.groupingBy(IndexRow::shard));
+    List<Finding> findings =
+        Stream.concat(
+                manifest.shards().parallelStream()
+                    .map(shard -> checkShard(shard, leaves.getOrDefault(shard.file(), List.of()))),
+                manifest.files().parallelStream().map(this::checkFile))
+            .flatMap(Collection::stream)
+            .collect(Collectors.toCollection(ArrayList::new));
+    findings.addAll(strangers(manifest));
+    long bytes =
+        manifest.shards().stream().mapToLong(Manifest.Shard::bytes).sum()
+            + manifest.files().stream().mapToLong(Manifest.OtherFile::bytes).sum()
+            + size(pack.folder().resolve(PackagePaths.MANIFEST));
+    int files = manifest.shards().size() + manifest.files().size() + 1;
+    return new Report.Integrity(
+        Verdict.of(findings.isEmpty()), files, bytes, List.copyOf(findings));
+  }
+
+  private List<Finding> checkShard(Manifest.Shard shard, List<IndexRow> leaves) {
+    Path path = pack.folder().resolve(shard.file());
+    if (!isFile(path, shard.bytes())) {
+      return List.of(sizeFinding(shard.file(), path, shard.bytes()));
+    }
+    List<Finding> findings = new ArrayList<>();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment file = map(path, arena);
+      String header = Digests.of(file.asSlice(0, shard.headerBytes())).sha256();
+      if (!header.equals(shard.headerSha256())) {
+        findings.add(
+            new Finding(
+                shard.file(),
+                "header (offset 0 to " + shard.headerBytes() + ")",
+                differs(shard.headerSha256(), header)));
+      }
+      for (IndexRow leaf : leaves) {
+        var digests = Digests.of(file.asSlice(leaf.offset(), leaf.bytes()));
+        if (!digests.sha256().equals(leaf.sha256())
+            || !Long.valueOf(digests.crc32c()).equals(leaf.crc32c())) {
+          findings.add(
+              new Finding(
+                  shard.file(),
+                  leaf.describe()
+                      + " (offset "
+                      + leaf.offset()
+                      + " to "
+                      + (leaf.offset() + leaf.bytes())
+                      + ")",
+                  differs(String.valueOf(leaf.sha256()), digests.sha256())));
+        }
+      }
+    }
+    if (findings.isEmpty()) {
+      try {
+        pack.shard(shard.file());
+      } catch (InvalidInputException e) {
+        findings.add(new Finding(shard.file(), null, String.valueOf(e.getMessage())));
+      }
+    }
+    return findings;
+  }
+
+  private List<Finding> checkFile(Manifest.OtherFile entry) {
+    Path path = pack.folder().resolve(entry.path());
+    if (!isFile(path, entry.bytes())) {
+      return List.of(sizeFinding(entry.path(), path, entry.bytes()));
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      String digest = Digests.of(map(path, arena)).sha256();
+      return digest.equals(entry.sha256())
+          ? List.of()
+          : List.of(new Finding(entry.path(), null, differs(entry.sha256(), digest)));
+    }
+  }
+
+  private List<Finding> strangers(Manifest manifest) {
+    Set<String> known = new HashSet<>();
+    known.add(PackagePaths.MANIFEST);
+    manifest.shards().forEach(shard -> known.add(shard.file()));
+    manifest.files().forEach(file -> known.add(file.path()));
+    try (Stream<Path> walk = Files.walk(pack.folder())) {
+      return walk.filter(path -> !Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS))
+          .map(path -> pack.folder().relativize(path).toString().replace('\\', '/'))
+          .filter(name -> !known.contains(name))
+          .sorted()
+          .map(name -> new Finding(name, null, "expected no such file, the manifest lists none"))
+          .toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static boolean isFile(Path path, long bytes) {
+    return Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS) && size(path) == bytes;
+  }
+
+  private static Finding sizeFinding(String name, Path path, long bytes) {
+    boolean there = Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS);
+    return new Finding(
+        name,
+        null,
+        "expected a file of " + bytes + " bytes, found " + (there ? size(path) + "" : "none"));
+  }
+
+  private static String differs(String expected, String found) {
+    return "expected SHA-256 " + expected + ", found " + found;
+  }
+
+  private static long size(Path path) {
+    try {
+      return Files.size(path);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static MemorySegment map(Path path, Arena arena) {
+    try (FileChannel channel = FileChannel.open(path)) {
+      return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+package dev.moxie.verifier.oracle;
+
+/**
+ * A matrix of values in double precision, each with the standard deviation of the error that an
+ * implementation of lower precision may have made on the way to it.
+ */
+public final class Estimate {
+  private final int rows;
+  private final int columns;
+  private final double[] values;
+  private final double[] errors;
+
+  Estimate(int rows, int columns) {
+    this.rows = rows;
+    this.columns = columns;
+    this.values = new double[Math.multiplyExact(rows, columns)];
+    this.errors = new double[values.length];
+  }
+
+  /** A matrix that every implementation is given, hence without error. */
+  public static Estimate exact(float[] values, int columns) {
+    var estimate = new Estimate(values.length / columns, columns);
+    for (int i = 0; i < values.length; i++) {
+      estimate.values[i] = values[i];
+    }
+    return estimate;
+  }
+
+  public int rows() {
+    return rows;
+  }
+
+  public int columns() {
+    return columns;
+  }
+
+  public double value(int row, int column) {
+    return values[row * columns + column];
+  }
+
+  public double error(int row, int column) {
+    return errors[row * columns + column];
+  }
+
+  /** The values, rounded to float32, row-major. */
+  public float[] toFloats() {
+    float[] floats = new float[values.length];
+    for (int i = 0; i < floats.length; i++) {
+      floats[i] = (float) values[i];
+    }
+    return floats;
+  }
+
+  void set(int row, int column, double value, double error) {
+    values[row * columns + column] = value;
+    errors[row * columns + column] = error;
+  }
+
+  void add(int row, int column, double value, double error) {
+    int i = row * columns + column;
+    values[i] += value;
+    errors[i] = Math.hypot(errors[i], error);
+  }
+}

@@ -1,0 +1,57 @@
+package dev.moxie.verifier.reference;
+
+import dev.moxie.verifier.report.Report;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** Says in sentences where a reference is first contradicted, and whom the oracle believes. */
+final class Diagnosis {
+  private Diagnosis() {}
+
+  static List<String> of(
+      Report.Routing routing, List<Report.Layer> layers, Map<String, Report.EndToEnd> executions) {
+    List<String> sentences = new ArrayList<>();
+    layers.stream()
+        .filter(layer -> !layer.verdict().passed())
+        .findFirst()
+        .ifPresent(layer -> sentences.add(firstBadLayer(layer)));
+    if (routing.mismatch() > 0) {
+      sentences.add(
+          "%d of %d routing decisions choose other experts, from layer %d on."
+              .formatted(routing.mismatch(), routing.decisions(), routing.firstDivergentLayer()));
+    }
+    boolean layersHold = layers.stream().allMatch(layer -> layer.verdict().passed());
+    executions.forEach(
+        (name, run) -> {
+          if (layersHold && !run.logits().verdict().passed()) {
+            sentences.add(
+                "Every layer agrees, but the logits of the "
+                    + name
+                    + " execution do not: look at embedding, final norm, head, or that lowering.");
+          }
+        });
+    return sentences;
+  }
+
+  private static String firstBadLayer(Report.Layer layer) {
+    String step =
+        !layer.routerLogits().verdict().passed()
+            ? "at its router logits or before (attention, norms, router)"
+            : !layer.weights().verdict().passed()
+                ? "at the routing weights, while the router logits agree"
+                : !layer.expertsOutput().verdict().passed()
+                    ? "inside the experts, while router logits and weights agree"
+                    : "at its output, while the experts' sum agrees";
+    String witness =
+        switch (layer.oracle()) {
+          case "runtime" ->
+              "the oracle computes what the runtime does, so the package's weights or"
+                  + " architecture are not the reference's";
+          case "reference" -> "the oracle sides with the reference, so the lowering is wrong";
+          case "both" -> "the oracle is within the bound of both";
+          default -> "the oracle agrees with neither";
+        };
+    return "Layer %d is the first that differs, %s; %s.".formatted(layer.layer(), step, witness);
+  }
+}

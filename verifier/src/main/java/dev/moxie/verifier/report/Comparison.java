@@ -1,0 +1,33 @@
+package dev.moxie.verifier.report;
+
+/**
+ * Two tensors compared element by element, each element against its own bound.
+ *
+ * @param maxAbs largest |actual − expected|
+ * @param maxRel {@code maxAbs} over the largest |expected|
+ * @param bound largest bound of any element
+ * @param verdict fail if any element exceeds its own bound
+ * @param worst the element nearest to its bound, or furthest above it
+ */
+public record Comparison(
+    double maxAbs, double maxRel, double bound, Verdict verdict, Element worst) {
+
+  /**
+   * One element, with where it stands.
+   *
+   * @param token row
+   * @param index column
+   */
+  public record Element(int token, int index, double actual, double expected, double bound) {
+    /** The difference as a multiple of the bound. */
+    public double ratio() {
+      double difference = Math.abs(actual - expected);
+      return difference == 0 ? 0 : difference / bound;
+    }
+  }
+
+  /** The one of two that is nearer to failing. */
+  public Comparison worse(Comparison other) {
+    return other.worst.ratio() > worst.ratio() ? other : this;
+  }
+}

@@ -1,0 +1,104 @@
+package dev.moxie.verifier.report;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.StringJoiner;
+
+/** The report as lines for a person. */
+public final class TextReport {
+  private static final int FINDINGS_SHOWN = 20;
+
+  private final StringJoiner lines = new StringJoiner("\n");
+
+  private TextReport() {}
+
+  public static String of(Report report) {
+    var text = new TextReport();
+    text.integrity(report.integrity());
+    if (report.equivalence() != null) {
+      text.equivalence(report.equivalence());
+    }
+    report.references().forEach(text::reference);
+    report.notChecked().forEach(item -> text.lines.add("not checked  " + item));
+    text.lines.add("verdict      " + word(report.verdict()) + "  " + report.packageFolder());
+    return text.lines.toString();
+  }
+
+  private void integrity(Report.Integrity integrity) {
+    line(
+        "integrity    %s  %d files, %,d bytes",
+        word(integrity.verdict()), integrity.files(), integrity.bytes());
+    findings(integrity.findings());
+  }
+
+  private void equivalence(Report.Equivalence e) {
+    line(
+        "equivalence  %s  %d source tensors: %d identical, %d within bound, %d different, %d"
+            + " missing; %d extra",
+        word(e.verdict()),
+        e.tensors(),
+        e.identical(),
+        e.withinBound(),
+        e.different(),
+        e.missing(),
+        e.extra());
+    findings(e.findings());
+  }
+
+  private void reference(Report.Reference r) {
+    line("reference    %s  %s, %d tokens", word(r.verdict()), r.file(), r.tokens());
+    line(
+        "  routing    %s  %d decisions: %d match, %d tie, %d mismatch; smallest margin %.2g",
+        word(r.routing().verdict()),
+        r.routing().decisions(),
+        r.routing().match(),
+        r.routing().tie(),
+        r.routing().mismatch(),
+        r.routing().smallestMargin());
+    for (Report.Layer layer : r.layers()) {
+      line(
+          "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its bound,"
+              + " at [%d, %d])",
+          layer.layer(),
+          word(layer.verdict()),
+          layer.maxAbs(),
+          layer.maxRel(),
+          layer.bound(),
+          100 * layer.worst().ratio(),
+          layer.worst().token(),
+          layer.worst().index());
+    }
+    r.executions()
+        .forEach(
+            (name, run) ->
+                line(
+                    "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
+                        + " tokens equal",
+                    name,
+                    word(
+                        Verdict.of(
+                            run.logits().verdict().passed() && run.greedy().verdict().passed())),
+                    run.logits().maxAbs(),
+                    run.logits().maxRel(),
+                    run.logits().bound(),
+                    run.greedy().equal(),
+                    run.greedy().tokens()));
+    line("  tolerance  %s", r.tolerance());
+    r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
+  }
+
+  private void findings(List<Finding> findings) {
+    findings.stream().limit(FINDINGS_SHOWN).forEach(finding -> line("  %s", finding));
+    if (findings.size() > FINDINGS_SHOWN) {
+      line("  … and %d more", findings.size() - FINDINGS_SHOWN);
+    }
+  }
+
+  private void line(String format, Object... arguments) {
+    lines.add(String.format(Locale.ROOT, format, arguments));
+  }
+
+  private static String word(Verdict verdict) {
+    return verdict.passed() ? "pass" : "FAIL";
+  }
+}
