@@ -1,0 +1,191 @@
+package dev.moxie.format.pack;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UnfinishedException;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.CanonicalTensors;
+import dev.moxie.format.model.Projection;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class PackageTest {
+  @TempDir Path folder;
+
+  @Test
+  void everyTensorOfTheArchitectureIsFoundWithItsSourceAndDigest() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    try (MoxiePackage pack = MoxiePackage.open(target)) {
+      CanonicalTensors.of(pack.architecture()).forEach(spec -> pack.tensor(spec.name()));
+      IndexRow up = pack.slice("layers.0.experts.gate_up.weight", 2, Projection.UP);
+      assertEquals("layers.0.experts.2.up.weight", up.sourceTensor());
+      assertEquals(Digests.of(pack.bytes(up)).sha256(), up.sha256());
+      byte[] file = Files.readAllBytes(target.resolve(up.shard()));
+      byte[] slice =
+          java.util.Arrays.copyOfRange(
+              file, (int) up.offset(), (int) (up.offset() + up.bytes()));
+      assertEquals(up.sha256(), Digests.sha256(slice), "offsets count from the file's start");
+    }
+  }
+
+  @Test
+  void equalInputGivesEqualBytes() throws IOException {
+    TinyPackage.write(folder.resolve("a"));
+    TinyPackage.write(folder.resolve("b"));
+    assertEquals(digests(folder.resolve("a")), digests(folder.resolve("b")));
+  }
+
+  @Property(tries = 100)
+  void everyStackStartsOnAPageWhateverTheSizes(
+      @ForAll @IntRange(min = 2, max = 9) int experts,
+      @ForAll @IntRange(min = 1, max = 70) int hidden,
+      @ForAll @IntRange(min = 1, max = 70) int intermediate) {
+    for (ShardLayout layout :
+        TinyPackage.layouts(TinyPackage.architecture(experts, hidden, intermediate))) {
+      long next = layout.header().bytes();
+      assertEquals(0, next % ShardLayout.PAGE);
+      for (ShardLayout.Placed placed : layout.tensors()) {
+        assertEquals(next, placed.offset(), "no holes");
+        next += placed.bytes();
+        if (placed.spec().stack() != null) {
+          assertEquals(0, placed.offset() % ShardLayout.PAGE, placed.spec().name());
+        } else {
+          assertEquals(0, placed.offset() % (placed.dtype().bits() / 8), placed.spec().name());
+        }
+      }
+      assertEquals(next, layout.header().fileBytes());
+    }
+  }
+
+  @Test
+  void aWriteThatFailsLeavesNothing() throws IOException {
+    Path target = folder.resolve("p");
+    assertThrows(UncheckedIOException.class, () -> writeUntil(target, false));
+    assertEquals(Map.of(), digests(folder));
+  }
+
+  @Test
+  void aWriteThatFailsLeavesTheOldPackage() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    Map<String, String> before = digests(folder);
+    assertThrows(UncheckedIOException.class, () -> writeUntil(target, true));
+    assertEquals(before, digests(folder));
+  }
+
+  private static void writeUntil(Path target, boolean force) {
+    try (PackageWriter writer = PackageWriter.create(target, force)) {
+      for (ShardLayout layout : TinyPackage.layouts(TinyPackage.ARCHITECTURE)) {
+        writer.writeShard(
+            layout,
+            (tensor, leaf, sink) -> {
+              if (leaf.source().equals("layers.0.experts.1.up.weight")) {
+                throw new IOException("the disk is gone");
+              }
+              return TinyPackage.copy(tensor, leaf, sink);
+            });
+      }
+      TinyPackage.commit(writer, TinyPackage.ARCHITECTURE);
+    }
+  }
+
+  @Test
+  void aLeftoverOfAKilledRunIsReplaced() throws IOException {
+    Path target = folder.resolve("p");
+    Path leftover = Files.createDirectories(folder.resolve(".p.moxie-partial"));
+    Files.writeString(leftover.resolve("experts-L000.safetensors"), "half");
+    TinyPackage.write(target);
+    MoxiePackage.open(target).close();
+    assertFalse(Files.exists(leftover));
+  }
+
+  @Test
+  void aFinishedPackageIsReplacedOnlyOnPurpose() {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    assertThrows(UsageException.class, () -> TinyPackage.write(target));
+    TinyPackage.write(target, TinyPackage.architecture(4, 4, 2), true);
+    try (MoxiePackage pack = MoxiePackage.open(target)) {
+      pack.slice("layers.0.experts.down.weight", 3, Projection.DOWN);
+    }
+  }
+
+  @Test
+  void aFolderThatIsNoPackageIsNeverReplaced() throws IOException {
+    Path target = Files.createDirectories(folder.resolve("p"));
+    Files.writeString(target.resolve("thesis.tex"), "years of work");
+    assertThrows(
+        UsageException.class,
+        () -> TinyPackage.write(target, TinyPackage.ARCHITECTURE, true));
+    assertTrue(Files.exists(target.resolve("thesis.tex")));
+  }
+
+  @Test
+  void aPackageWithoutManifestIsUnfinished() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    Files.delete(target.resolve(PackagePaths.MANIFEST));
+    assertThrows(UnfinishedException.class, () -> MoxiePackage.open(target));
+  }
+
+  @Test
+  void aShardThatIsShortOrGoneIsNamed() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    Path shard = target.resolve("experts-L000.safetensors");
+    try (var channel = Files.newByteChannel(shard, StandardOpenOption.WRITE)) {
+      channel.truncate(100);
+    }
+    assertShardRefused(target);
+    Files.delete(shard);
+    assertShardRefused(target);
+  }
+
+  private static void assertShardRefused(Path target) {
+    try (MoxiePackage pack = MoxiePackage.open(target)) {
+      String message =
+          assertThrows(
+                  CorruptException.class,
+                  () -> pack.bytes(pack.tensor("layers.0.experts.down.weight")))
+              .getMessage();
+      assertTrue(message.contains("experts-L000.safetensors"), message);
+    }
+  }
+
+  @Test
+  void pathsThatLeaveThePackageAreRefused() {
+    for (String path :
+        List.of("", "/etc/passwd", "../x", "a/../../x", "a//b", "a/.", "C:x", "a\\b", "a\nb")) {
+      assertThrows(CorruptException.class, () -> PackagePaths.require("here", path), path);
+    }
+    assertEquals("source/a b.json", PackagePaths.require("here", "source/a b.json"));
+  }
+
+  static Map<String, String> digests(Path folder) throws IOException {
+    Map<String, String> digests = new TreeMap<>();
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        digests.put(
+            folder.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
+      }
+    }
+    return digests;
+  }
+}
