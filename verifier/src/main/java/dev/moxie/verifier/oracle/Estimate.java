@@ -19,9 +19,15 @@ public final class Estimate {
 
   /** A matrix that every implementation is given, hence without error. */
   public static Estimate exact(float[] values, int columns) {
+    return uniform(values, columns, 0);
+  }
+
+  /** A matrix all of whose values may be off alike. */
+  public static Estimate uniform(float[] values, int columns, double error) {
     var estimate = new Estimate(values.length / columns, columns);
     for (int i = 0; i < values.length; i++) {
       estimate.values[i] = values[i];
+      estimate.errors[i] = error;
     }
     return estimate;
   }

@@ -1,0 +1,28 @@
+package dev.moxie.verifier;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Executor;
+import dev.moxie.converter.plan.Planner;
+import dev.moxie.converter.plan.Progress;
+import dev.moxie.format.pack.Manifest;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+
+/** Packages of fixtures, right ones and well-formed wrong ones. */
+final class Packages {
+  private Packages() {}
+
+  static Path convert(Path checkpoint, Path target) {
+    return convert(checkpoint, target, plan -> plan);
+  }
+
+  /** Converts by a plan that was tampered with: the package is well-formed, its digests right. */
+  static Path convert(Path checkpoint, Path target, UnaryOperator<ConversionPlan> tamper) {
+    ConversionPlan plan = tamper.apply(Planner.plan(Checkpoint.open(checkpoint), Set.of()));
+    Executor.execute(
+        plan, target, new Manifest.Producer("test", "0"), 2, false, Progress.NONE);
+    return target;
+  }
+}

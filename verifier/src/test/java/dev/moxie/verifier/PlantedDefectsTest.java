@@ -1,0 +1,220 @@
+package dev.moxie.verifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Well-formed packages, digests and all, that are wrong. Each is found against the source, and by a
+ * reference on its own.
+ */
+class PlantedDefectsTest {
+  @TempDir Path folder;
+
+  static Stream<Arguments> defects() {
+    return Stream.of(
+            defect("two experts swapped", renamed(PlantedDefectsTest::swapExperts)),
+            defect("gate and up swapped in one expert", renamed(PlantedDefectsTest::swapGateUp)),
+            defect("w1 and w3 confused", renamed(name -> swap(name, ".w1.", ".w3."))),
+            defect("key and value swapped", renamed(name -> swap(name, "k_proj", "v_proj"))),
+            defect("norms swapped", renamed(PlantedDefectsTest::swapNorms)),
+            defect("layers swapped", renamed(name -> swap(name, "layers.0.", "layers.1."))),
+            defect("wrong norm epsilon", rebuilt(PlantedDefectsTest::epsilon)),
+            defect("wrong rotary pairing", rotary(r -> pairing(r))),
+            defect("wrong rotary base", rotary(r -> theta(r))),
+            defect("normalisation dropped", routing(r -> route(r, r.expertsPerToken(), null, 1))),
+            defect("weights scaled", routing(r -> route(r, r.expertsPerToken(), NORMALISED, 1.01))),
+            defect("one expert fewer", routing(r -> route(r, 1, NORMALISED, 1))))
+        .flatMap(
+            defect ->
+                Stream.of(Fixtures.tinyMixtral(), Fixtures.randomMixtrals().getFirst())
+                    .map(
+                        checkpoint ->
+                            Arguments.of(defect.get()[0], checkpoint, defect.get()[1])));
+  }
+
+  @ParameterizedTest(name = "{0}, {1}")
+  @MethodSource("defects")
+  void isFound(String name, Path checkpoint, UnaryOperator<ConversionPlan> defect) {
+    Path pack = Packages.convert(checkpoint, folder.resolve("p"), defect);
+    Report bySource =
+        Verifier.verify(pack, checkpoint, List.of(), EnumSet.of(Execution.SCHEDULED));
+    assertEquals(Verdict.PASS, bySource.integrity().verdict());
+    assertEquals(Verdict.FAIL, bySource.verdict());
+    assertFalse(bySource.equivalence().findings().isEmpty());
+
+    Path trace =
+        checkpoint.equals(Fixtures.tinyMixtral())
+            ? Fixtures.tinyMixtralTraces().getFirst()
+            : checkpoint.resolve("trace.safetensors");
+    assertFalse(complaints(pack, trace).isEmpty());
+  }
+
+  /** What a reference alone brings to light, in sentences. */
+  private static List<String> complaints(Path pack, Path trace) {
+    try {
+      Report report =
+          Verifier.verify(pack, null, List.of(trace), EnumSet.of(Execution.SCHEDULED));
+      assertEquals(Verdict.FAIL, report.verdict());
+      return report.references().getFirst().diagnosis();
+    } catch (CorruptException e) {
+      // Another k gives the trace another shape, which is refused before anything is compared.
+      return List.of(e.getMessage());
+    }
+  }
+
+  private static final Routing.Normalisation NORMALISED = new Routing.Normalisation(0);
+
+  private static Arguments defect(String name, UnaryOperator<ConversionPlan> tamper) {
+    return Arguments.of(name, tamper);
+  }
+
+  /** Each tensor takes the bytes of another one of its shape. */
+  private static UnaryOperator<ConversionPlan> renamed(UnaryOperator<String> rename) {
+    return plan -> {
+      List<ConversionPlan.Shard> shards =
+          plan.shards().stream()
+              .map(
+                  shard ->
+                      new ConversionPlan.Shard(
+                          shard.layout(),
+                          shard.sources().stream()
+                              .map(source -> other(plan, source, rename))
+                              .toList()))
+              .toList();
+      return new ConversionPlan(
+          plan.checkpoint(),
+          plan.family(),
+          plan.architecture(),
+          plan.ignoredConfigKeys(),
+          shards);
+    };
+  }
+
+  private static SourceTensor other(
+      ConversionPlan plan, SourceTensor source, UnaryOperator<String> rename) {
+    return plan.checkpoint().tensors().get(rename.apply(source.name()));
+  }
+
+  private static String swap(String name, String a, String b) {
+    return name.contains(a) ? name.replace(a, b) : name.replace(b, a);
+  }
+
+  private static String swapExperts(String name) {
+    return name.contains("layers.1.") ? swap(name, "experts.2.", "experts.5.") : name;
+  }
+
+  private static String swapGateUp(String name) {
+    return name.contains("layers.0.") && name.contains("experts.1.")
+        ? swap(name, ".w1.", ".w3.")
+        : name;
+  }
+
+  private static String swapNorms(String name) {
+    return swap(name, "input_layernorm", "post_attention_layernorm");
+  }
+
+  private static UnaryOperator<ConversionPlan> rebuilt(UnaryOperator<Architecture> change) {
+    return plan ->
+        new ConversionPlan(
+            plan.checkpoint(),
+            plan.family(),
+            change.apply(plan.architecture()),
+            plan.ignoredConfigKeys(),
+            plan.shards());
+  }
+
+  private static Architecture epsilon(Architecture a) {
+    return new Architecture(
+        a.vocabSize(),
+        a.hiddenSize(),
+        a.maxPositions(),
+        a.normEpsilon() * 10,
+        a.tiedEmbeddings(),
+        a.blocks());
+  }
+
+  private static UnaryOperator<ConversionPlan> blocks(
+      UnaryOperator<Attention.GroupedQuery> attention,
+      UnaryOperator<FeedForward.MixtureOfExperts> experts) {
+    return rebuilt(
+        a ->
+            new Architecture(
+                a.vocabSize(),
+                a.hiddenSize(),
+                a.maxPositions(),
+                a.normEpsilon(),
+                a.tiedEmbeddings(),
+                a.blocks().stream()
+                    .map(
+                        b ->
+                            new Architecture.Blocks(
+                                b.count(),
+                                attention.apply((Attention.GroupedQuery) b.attention()),
+                                experts.apply((FeedForward.MixtureOfExperts) b.feedForward())))
+                    .toList()));
+  }
+
+  private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
+    return blocks(
+        a ->
+            new Attention.GroupedQuery(
+                a.heads(),
+                a.keyValueHeads(),
+                a.headSize(),
+                a.scale(),
+                a.window(),
+                change.apply(a.rotary())),
+        m -> m);
+  }
+
+  private static Rotary pairing(Rotary r) {
+    return new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.INTERLEAVED);
+  }
+
+  private static Rotary theta(Rotary r) {
+    return new Rotary(r.theta() * 1.01, r.dimensions(), r.pairing());
+  }
+
+  private static UnaryOperator<ConversionPlan> routing(UnaryOperator<Routing> change) {
+    return blocks(
+        a -> a,
+        m ->
+            new FeedForward.MixtureOfExperts(
+                m.experts(), m.intermediateSize(), m.activation(), change.apply(m.routing())));
+  }
+
+  private static Routing route(
+      Routing r, int k, Routing.Normalisation normalisation, double scale) {
+    return new Routing(
+        k,
+        r.score(),
+        normalisation,
+        scale,
+        r.weightsApplyTo(),
+        r.capacity(),
+        r.ties(),
+        r.computeDtype());
+  }
+}

@@ -1,0 +1,53 @@
+package dev.moxie.verifier.reference;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import org.junit.jupiter.api.Test;
+
+class RoutingTallyTest {
+  /** Expert 1 and 2 are a hair apart, all others far. */
+  private static final float[] SCORES = {0.5f, 0.2f, 0.2000001f, 0.1f};
+
+  @Test
+  void anotherOrderOfTheSameExpertsMatches() {
+    Report.Routing routing = route(new int[] {0, 1}, new int[] {1, 0}, 1e-9);
+    assertEquals(1, routing.match());
+    assertEquals(1, routing.overlap());
+  }
+
+  @Test
+  void anExchangeThatRoundingExplainsIsATie() {
+    Report.Routing routing = route(new int[] {0, 1}, new int[] {0, 2}, 1e-7);
+    assertEquals(1, routing.tie());
+    assertEquals(Verdict.PASS, routing.verdict());
+    assertEquals(0.5, routing.overlap());
+    assertEquals(0, routing.firstDivergentLayer());
+  }
+
+  @Test
+  void theSameExchangeIsAMismatchWhereRoundingIsFiner() {
+    assertEquals(1, route(new int[] {0, 1}, new int[] {0, 2}, 1e-10).mismatch());
+  }
+
+  @Test
+  void anExchangeOfADistantExpertIsAMismatchEvenBesideATie() {
+    Report.Routing routing = route(new int[] {1, 3}, new int[] {0, 2}, 1e-7);
+    assertEquals(1, routing.mismatch());
+    assertEquals(Verdict.FAIL, routing.verdict());
+  }
+
+  @Test
+  void theMarginIsTheGapBetweenTheLastChosenAndTheFirstRejected() {
+    assertTrue(route(new int[] {0, 2}, new int[] {0, 2}, 1e-9).smallestMargin() < 1e-6);
+  }
+
+  private static Report.Routing route(int[] ours, int[] theirs, double error) {
+    var tally = new RoutingTally();
+    tally.add(0, 0, ours, theirs, Estimate.uniform(SCORES, SCORES.length, error));
+    return tally.report();
+  }
+}

@@ -1,0 +1,60 @@
+package dev.moxie.verifier.reference;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.report.Comparison;
+import dev.moxie.verifier.report.Verdict;
+import org.junit.jupiter.api.Test;
+
+class ToleranceTest {
+  private static final float[] EXPECTED = {1, -2, 3, 4};
+  private static final Estimate ESTIMATE = Estimate.uniform(EXPECTED, 2, 1e-3);
+
+  @Test
+  void theWorstElementIsNamedWithItsPlace() {
+    Comparison comparison =
+        Tolerance.compare(new float[] {1, -2, 3.1f, 4.001f}, EXPECTED, ESTIMATE);
+    assertEquals(Verdict.FAIL, comparison.verdict());
+    assertEquals(1, comparison.worst().token());
+    assertEquals(0, comparison.worst().index());
+    assertEquals(0.1, comparison.maxAbs(), 1e-6);
+    assertEquals(0.025, comparison.maxRel(), 1e-6);
+  }
+
+  @Test
+  void theBoundIsTheStatedFormula() {
+    double bound = Tolerance.compare(EXPECTED, EXPECTED, ESTIMATE).bound();
+    assertEquals(Math.sqrt(2 * Math.log(2 * 4 / 1e-9)) * Math.sqrt(2) * 1e-3, bound, 1e-12);
+    assertEquals(Verdict.PASS, shifted(0.99 * bound).verdict());
+    assertEquals(Verdict.FAIL, shifted(1.01 * bound).verdict());
+  }
+
+  private static Comparison shifted(double by) {
+    float[] actual = EXPECTED.clone();
+    actual[0] += (float) by;
+    return Tolerance.compare(actual, EXPECTED, ESTIMATE);
+  }
+
+  @Test
+  void notANumberNeverPasses() {
+    Comparison comparison =
+        Tolerance.compare(new float[] {1, Float.NaN, 3, 4}, EXPECTED, ESTIMATE);
+    assertEquals(Verdict.FAIL, comparison.verdict());
+    assertEquals(1, comparison.worst().index());
+  }
+
+  @Test
+  void aDifferenceWhereNoneIsPossibleFails() {
+    Estimate exact = Estimate.exact(EXPECTED, 2);
+    assertEquals(Verdict.PASS, Tolerance.compare(EXPECTED, EXPECTED, exact).verdict());
+    float[] other = {1, -2, 3, Math.nextUp(4f)};
+    assertEquals(Verdict.FAIL, Tolerance.compare(other, EXPECTED, exact).verdict());
+  }
+
+  @Test
+  void moreElementsAllowALargerDeviation() {
+    assertTrue(Tolerance.deviations(1_000_000) > Tolerance.deviations(10));
+  }
+}
