@@ -41,17 +41,17 @@ public final class Config {
     return !json.path(key).isMissingNode() && !json.path(key).isNull();
   }
 
-  /** An integer of at most 31 bits; the architecture's own bounds are narrower. */
-  public int integer(String key) {
+  /** A whole number from 1 to {@code most}. */
+  public int count(String key, int most) {
     JsonNode value = require(key);
-    if (!value.isInt()) {
-      throw wrong(key, "a whole number below 2^31", value.toString());
+    if (!value.isInt() || value.intValue() < 1 || value.intValue() > most) {
+      throw wrong(key, "a whole number from 1 to " + most, value.toString());
     }
     return value.intValue();
   }
 
-  public @Nullable Integer integerOrNull(String key) {
-    return has(key) ? integer(key) : null;
+  public @Nullable Integer countOrNull(String key, int most) {
+    return has(key) ? count(key, most) : null;
   }
 
   /** A finite number. */

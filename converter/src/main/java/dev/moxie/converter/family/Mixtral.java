@@ -4,6 +4,7 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
@@ -43,8 +44,8 @@ final class Mixtral {
   }
 
   private static Architecture architecture(Config config) {
-    int hidden = config.integer("hidden_size");
-    int heads = config.integer("num_attention_heads");
+    int hidden = config.count("hidden_size", Limits.MAX_WIDTH);
+    int heads = config.count("num_attention_heads", Limits.MAX_HEADS);
     int headSize = headSize(config, hidden, heads);
     String activation = config.text("hidden_act");
     if (!activation.equals("silu")) {
@@ -53,14 +54,15 @@ final class Mixtral {
     var attention =
         new Attention.GroupedQuery(
             heads,
-            config.integer("num_key_value_heads"),
+            config.count("num_key_value_heads", heads),
             headSize,
             1 / Math.sqrt(headSize),
-            config.integerOrNull("sliding_window"),
+            config.countOrNull("sliding_window", Integer.MAX_VALUE),
             new Rotary(RotarySettings.theta(config), headSize, Rotary.Pairing.HALVES));
+    int experts = config.count("num_local_experts", Limits.MAX_EXPERTS);
     var routing =
         new Routing(
-            config.integer("num_experts_per_tok"),
+            config.count("num_experts_per_tok", experts),
             Routing.Score.SOFTMAX,
             new Routing.Normalisation(0),
             1,
@@ -68,27 +70,27 @@ final class Mixtral {
             Routing.Capacity.UNLIMITED,
             Routing.Ties.LOWER_EXPERT_ID,
             Dtype.F32);
-    var experts =
+    var feedForward =
         new FeedForward.MixtureOfExperts(
-            config.integer("num_local_experts"),
-            config.integer("intermediate_size"),
+            experts,
+            config.count("intermediate_size", Limits.MAX_WIDTH),
             FeedForward.Activation.SILU,
             routing);
     return new Architecture(
-        config.integer("vocab_size"),
+        config.count("vocab_size", Limits.MAX_VOCABULARY),
         hidden,
-        config.integer("max_position_embeddings"),
+        config.count("max_position_embeddings", Integer.MAX_VALUE),
         config.number("rms_norm_eps"),
         config.flag("tie_word_embeddings", false),
-        List.of(new Architecture.Blocks(config.integer("num_hidden_layers"), attention, experts)));
+        List.of(new Architecture.Blocks(config.count("num_hidden_layers", Limits.MAX_LAYERS), attention, feedForward)));
   }
 
   private static int headSize(Config config, int hidden, int heads) {
-    Integer stated = config.integerOrNull("head_dim");
+    Integer stated = config.countOrNull("head_dim", Limits.MAX_WIDTH);
     if (stated != null) {
       return stated;
     }
-    if (heads < 1 || hidden % heads != 0) {
+    if (hidden % heads != 0) {
       throw config.wrong(
           "num_attention_heads",
           "a divisor of hidden_size " + hidden + ", since head_dim is absent",

@@ -18,6 +18,7 @@ import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -85,10 +86,10 @@ public final class Planner {
     List<List<ShardLayout.Item>> parts = split(backbone);
     for (int i = 0; i < parts.size(); i++) {
       shards.add(
-          shard("backbone-%05d-of-%05d.safetensors".formatted(i + 1, parts.size()), parts.get(i)));
+          shard(String.format(Locale.ROOT, "backbone-%05d-of-%05d.safetensors", i + 1, parts.size()), parts.get(i)));
     }
     experts.forEach(
-        (layer, items) -> shards.add(shard("experts-L%03d.safetensors".formatted(layer), items)));
+        (layer, items) -> shards.add(shard(String.format(Locale.ROOT, "experts-L%03d.safetensors", layer), items)));
     return shards;
   }
 

@@ -48,7 +48,7 @@ public record TensorSpec(
       for (Projection projection : stack.projections()) {
         leaves.add(
             new Leaf(
-                "layers.%d.experts.%d.%s.weight".formatted(layer, expert, projection.id()),
+                "layers." + layer + ".experts." + expert + "." + projection.id() + ".weight",
                 leaves.size(),
                 expert,
                 projection,

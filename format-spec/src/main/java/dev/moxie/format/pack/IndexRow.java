@@ -79,8 +79,12 @@ public record IndexRow(
 
   /** The row as a message names it. */
   public String describe() {
-    return kind == Kind.SLICE
-        ? name + " (expert " + expert + ", " + (projection == null ? "?" : projection.id()) + ")"
-        : name;
+    return describe(name, expert, projection);
+  }
+
+  /** A tensor, or a slice of it, as a message names it. */
+  public static String describe(
+      String name, @Nullable Integer expert, @Nullable Projection projection) {
+    return projection == null ? name : name + " (expert " + expert + ", " + projection.id() + ")";
   }
 }

@@ -107,13 +107,7 @@ public final class EquivalenceCheck {
       for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
         SourceTensor source = sources.next();
         String name =
-            leaf.expert() == null
-                ? placed.spec().name()
-                : "%s (expert %d, %s)"
-                    .formatted(
-                        placed.spec().name(),
-                        leaf.expert(),
-                        Objects.requireNonNull(leaf.projection()).id());
+            IndexRow.describe(placed.spec().name(), leaf.expert(), leaf.projection());
         IndexRow row = rows.remove(name);
         if (row == null) {
           missing++;
