@@ -1,25 +1,27 @@
 package dev.moxie.runtime.execution;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.converter.checkpoint.Checkpoint;
-import dev.moxie.converter.plan.Executor;
-import dev.moxie.converter.plan.Planner;
-import dev.moxie.converter.plan.Progress;
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
+import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.generation.Generator;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class ExecutionTest {
@@ -36,7 +38,7 @@ class ExecutionTest {
   @ParameterizedTest
   @MethodSource("fixturesInBothExecutions")
   void givesTheLogitsAndTheGreedyTokensOfTheReference(Path checkpoint, Execution execution) {
-    try (MoxiePackage pack = convert(checkpoint);
+    try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
         Model model = execution.open(pack, Device.CPU)) {
       for (Path file : traces(checkpoint)) {
         try (Trace trace = Trace.open(file)) {
@@ -58,16 +60,47 @@ class ExecutionTest {
     }
   }
 
-  private MoxiePackage convert(Path checkpoint) {
-    Path target = temporary.resolve("package");
-    Executor.execute(
-        Planner.plan(Checkpoint.open(checkpoint), Set.of()),
-        target,
-        new Manifest.Producer("test", "0"),
-        2,
-        false,
-        Progress.NONE);
-    return MoxiePackage.open(target);
+  @ParameterizedTest
+  @EnumSource(Execution.class)
+  void tokenByTokenGivesWhatAllAtOnceGives(Execution execution) {
+    try (MoxiePackage pack =
+            Packages.convert(Fixtures.randomMixtrals().getLast(), temporary.resolve("p"));
+        Model model = execution.open(pack, Device.CPU)) {
+      long[] ids = {3, 14, 15, 92, 65, 35, 89, 79};
+      model.begin(ids.length);
+      float[] together = model.append(ids);
+      int vocabulary = together.length / ids.length;
+      model.begin(ids.length);
+      for (int t = 0; t < ids.length; t++) {
+        float[] alone = model.append(new long[] {ids[t]});
+        float[] row = Arrays.copyOfRange(together, t * vocabulary, (t + 1) * vocabulary);
+        assertTrue(largestDifference(alone, row) < 1e-5 * largestMagnitude(row));
+      }
+      assertEquals(ids.length, model.length());
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Execution.class)
+  void refusesTokensAndLengthsThatDoNotFit(Execution execution) {
+    try (MoxiePackage pack =
+            Packages.convert(Fixtures.randomMixtrals().getLast(), temporary.resolve("p"));
+        Model model = execution.open(pack, Device.CPU)) {
+      model.begin(2);
+      assertThrows(IllegalArgumentException.class, () -> model.append(new long[] {96}));
+      assertThrows(IllegalArgumentException.class, () -> model.append(new long[] {-1}));
+      assertThrows(IllegalArgumentException.class, () -> model.append(new long[] {1, 2, 3}));
+      assertThrows(IllegalArgumentException.class, () -> model.append(new long[0]));
+      assertEquals(0, model.length());
+    }
+  }
+
+  @Test
+  void cudaWithoutCudaNamesWhatIsMissing() {
+    String message =
+        assertThrows(EnvironmentException.class, Device.CUDA::require).getMessage();
+    assertTrue(message.contains("lib"), message);
+    assertEquals(Device.CPU, Device.best());
   }
 
   private static List<Path> traces(Path checkpoint) {

@@ -1,0 +1,248 @@
+package dev.moxie.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.json.StrictJson;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/** The command as a user meets it: what it prints, where, and how it ends. */
+class CommandLineTest {
+  @TempDir Path folder;
+
+  /** What a run printed and how it ended. */
+  record Outcome(int status, String out, String err) {}
+
+  static Outcome moxie(String... arguments) {
+    PrintStream out = System.out;
+    PrintStream err = System.err;
+    var capturedOut = new ByteArrayOutputStream();
+    var capturedErr = new ByteArrayOutputStream();
+    try {
+      System.setOut(new PrintStream(capturedOut, true, StandardCharsets.UTF_8));
+      System.setErr(new PrintStream(capturedErr, true, StandardCharsets.UTF_8));
+      int status = Main.run(arguments);
+      return new Outcome(
+          status,
+          capturedOut.toString(StandardCharsets.UTF_8),
+          capturedErr.toString(StandardCharsets.UTF_8));
+    } finally {
+      System.setOut(out);
+      System.setErr(err);
+    }
+  }
+
+  private String convert(Path checkpoint) {
+    String target = folder.resolve("p").toString();
+    Outcome outcome = moxie("convert", checkpoint.toString(), target);
+    assertEquals(0, outcome.status(), outcome.err());
+    return target;
+  }
+
+  @Test
+  void demoShowsEverythingAndEndsWell() {
+    Path project = Fixtures.root().getParent();
+    Outcome outcome =
+        moxie("demo", "--home", project.toString(), "--output", folder.resolve("d").toString());
+    assertEquals(0, outcome.status(), outcome.err());
+    for (String part : List.of("S = top-2(s)", "verdict      pass", "Once upon a time", "moxie.json")) {
+      assertTrue(outcome.out().contains(part), part + " in " + outcome.out());
+    }
+  }
+
+  @Test
+  void verifyJsonHasEveryMemberThatProgramsReadAndNothingElseOnStandardOutput() {
+    Path checkpoint = Fixtures.tinyMixtral();
+    String pack = convert(checkpoint);
+    Outcome outcome =
+        moxie(
+            "verify", pack, "--json",
+            "--source", checkpoint.toString(),
+            "--reference", Fixtures.tinyMixtralTraces().get(0).toString(),
+            "--reference", Fixtures.tinyMixtralTraces().get(2).toString());
+    assertEquals(0, outcome.status(), outcome.err());
+    JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
+    assertEquals("pass", report.at("/verdict").stringValue());
+    assertTrue(report.at("/integrity/files").intValue() > 10);
+    assertTrue(report.at("/integrity/bytes").longValue() > 4_000_000);
+    assertEquals(127, report.at("/equivalence/tensors").intValue());
+    assertEquals(127, report.at("/equivalence/identical").intValue());
+    for (String zero : List.of("withinBound", "different", "missing", "extra")) {
+      assertEquals(0, report.at("/equivalence/" + zero).intValue(-1), zero);
+    }
+    assertEquals(2, report.at("/references").size());
+    JsonNode reference = report.at("/references/0");
+    assertEquals(72, reference.at("/routing/decisions").intValue());
+    assertEquals(72, reference.at("/routing/match").intValue());
+    assertEquals(0, reference.at("/routing/tie").intValue(-1));
+    assertEquals(0, reference.at("/routing/mismatch").intValue(-1));
+    assertEquals(4, reference.at("/layers").size());
+    for (String place : List.of("/layers/3", "/logits")) {
+      for (String number : List.of("maxAbs", "maxRel", "bound")) {
+        assertTrue(reference.at(place + "/" + number).isNumber(), place + "/" + number);
+      }
+      assertEquals("pass", reference.at(place + "/verdict").stringValue());
+    }
+    assertEquals(3, reference.at("/layers/3/layer").intValue());
+    assertEquals(40, reference.at("/greedy/tokens").intValue());
+    assertEquals(40, reference.at("/greedy/equal").intValue());
+    assertEquals(2, reference.at("/executions").size());
+  }
+
+  @Test
+  void aMismatchEndsWithOne() throws IOException {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    Outcome other = moxie("verify", pack, "--source", Fixtures.tinyMixtral().toString());
+    assertEquals(1, other.status());
+    Path shard = Path.of(pack).resolve("experts-L000.safetensors");
+    byte[] bytes = Files.readAllBytes(shard);
+    bytes[bytes.length - 1] ^= 1;
+    Files.write(shard, bytes);
+    Outcome damaged = moxie("verify", pack, "--json");
+    assertEquals(1, damaged.status());
+    JsonNode report = StrictJson.mapper(true).readTree(damaged.out());
+    assertEquals("fail", report.at("/verdict").stringValue());
+    assertTrue(
+        report.at("/integrity/findings/0/tensor").stringValue().contains("(expert 7, down)"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "frobnicate",
+        "convert",
+        "convert a",
+        "verify p --execution magic",
+        "run p --prompt x --top-p 2",
+        "run p --prompt x --max-tokens 0",
+        "convert a b --threads 0",
+        "verify nowhere",
+        "convert nowhere b",
+        "inspect nowhere"
+      })
+  void wrongUsageEndsWithTwoAndSaysWhy(String line) {
+    Outcome outcome = moxie(line.isEmpty() ? new String[0] : line.split(" "));
+    assertEquals(2, outcome.status(), outcome.err());
+    assertFalse(outcome.err().isBlank());
+    assertNoStackTrace(outcome);
+  }
+
+  @Test
+  void anExistingTargetEndsWithTwoAndStays() throws IOException {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    byte[] before = Files.readAllBytes(Path.of(pack).resolve("moxie.json"));
+    Outcome again = moxie("convert", Fixtures.tinyMixtral().toString(), pack);
+    assertEquals(2, again.status());
+    assertTrue(again.err().contains("--force"), again.err());
+    assertEquals(
+        List.of(before.length),
+        List.of(Files.readAllBytes(Path.of(pack).resolve("moxie.json")).length));
+    assertEquals(
+        0, moxie("convert", Fixtures.tinyMixtral().toString(), pack, "--force").status());
+  }
+
+  @Test
+  void badInputEndsWithThreeInOneSentence() throws IOException {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    Path manifest = Path.of(pack).resolve("moxie.json");
+    Files.writeString(manifest, Files.readString(manifest).substring(0, 300));
+    for (String verb : List.of("verify", "inspect")) {
+      assertOneSentence(3, moxie(verb, pack));
+    }
+    assertOneSentence(3, moxie("run", pack, "--prompt", "x"));
+    Path config = Files.writeString(folder.resolve("config.json"), "{\"model_type\": \"mix\"}");
+    assertOneSentence(3, moxie("inspect", config.toString()));
+    Files.delete(manifest);
+    assertOneSentence(3, moxie("verify", pack));
+  }
+
+  @Test
+  void aTraceOfAnotherModelEndsWithThree() {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    assertOneSentence(
+        3, moxie("verify", pack, "--reference", Fixtures.tinyMixtralTraces().getFirst().toString()));
+  }
+
+  @Test
+  void cudaWithoutCudaEndsWithFourAndNamesALibrary() {
+    String pack = convert(Fixtures.tinyMixtral());
+    Outcome outcome = moxie("run", pack, "--prompt", "x", "--device", "cuda");
+    assertOneSentence(4, outcome);
+    assertTrue(outcome.err().contains("lib"), outcome.err());
+  }
+
+  @Test
+  void runSaysOnStandardErrorWhereItRunsAndPrintsTheTextAlone() {
+    String pack = convert(Fixtures.tinyMixtral());
+    Outcome first =
+        moxie("run", pack, "--prompt", "3 + 4 =", "--max-tokens", "5", "--execution", "fused");
+    assertEquals(0, first.status(), first.err());
+    assertTrue(first.out().startsWith("3 + 4 ="), first.out());
+    assertTrue(first.err().contains("device CPU, execution FUSED"), first.err());
+    Outcome scheduled = moxie("run", pack, "--prompt", "3 + 4 =", "--max-tokens", "5");
+    assertEquals(first.out(), scheduled.out());
+    Outcome sampled =
+        moxie("run", pack, "--prompt", "Once", "--temperature", "1", "--seed", "5", "--top-k", "9");
+    Outcome again =
+        moxie("run", pack, "--prompt", "Once", "--temperature", "1", "--seed", "5", "--top-k", "9");
+    assertEquals(sampled.out(), again.out());
+  }
+
+  @Test
+  void aDryRunWritesNothing() {
+    String checkpoint = Fixtures.tinyMixtral().toString();
+    Outcome outcome =
+        moxie("convert", checkpoint, folder.resolve("p").toString(), "--dry-run", "--json");
+    assertEquals(0, outcome.status());
+    assertEquals(5, StrictJson.mapper(true).readTree(outcome.out()).at("/files").size());
+    assertFalse(Files.exists(folder.resolve("p")));
+  }
+
+  @Test
+  void inspectWorksOnAConfigACheckpointAndAPackage() throws IOException {
+    Path checkpoint = Fixtures.tinyMixtral();
+    String pack = convert(checkpoint);
+    Path config =
+        Files.copy(checkpoint.resolve("config.json"), folder.resolve("config.json"));
+    for (String path : List.of(config.toString(), checkpoint.toString(), pack)) {
+      Outcome text = moxie("inspect", path);
+      assertTrue(text.out().contains("2.30 M in all, 0.82 M active"), text.out());
+      JsonNode json = StrictJson.mapper(true).readTree(moxie("inspect", path, "--json").out());
+      assertEquals(2_299_008, json.at("/parameters/total").longValue());
+    }
+    Path graph = folder.resolve("model.onnx");
+    assertEquals(0, moxie("inspect", pack, "--onnx", graph.toString()).status());
+    assertTrue(Files.size(graph) < 100_000, "weights stay in the package");
+  }
+
+  @Test
+  void versionNamesTheBuild() {
+    assertTrue(moxie("--version").out().startsWith("moxie 0."), moxie("--version").out());
+  }
+
+  private static void assertOneSentence(int status, Outcome outcome) {
+    assertEquals(status, outcome.status(), outcome.err());
+    assertEquals(1, outcome.err().lines().count(), outcome.err());
+    assertTrue(outcome.err().startsWith("moxie: "), outcome.err());
+    assertNoStackTrace(outcome);
+  }
+
+  private static void assertNoStackTrace(Outcome outcome) {
+    assertFalse(outcome.err().contains("\tat "), outcome.err());
+    assertFalse(outcome.err().contains("bug in Moxie"), outcome.err());
+  }
+}
