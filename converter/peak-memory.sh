@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Converts generated checkpoints of growing size with a heap of 256 MiB and prints the peak resident
+# memory of each run: it must not grow with the model.
+#   converter/peak-memory.sh [MEBIBYTES ...]      default: 512 4096
+set -euo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/moxie-peak.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+"$project/moxie" --version > /dev/null # builds if needed
+java=${JAVA:-java}
+classes=$(find "$project"/cli/target/lib -name '*.jar' | tr '\n' ':')$project/fixtures/target/classes
+for mebibytes in "${@:-512 4096}"; do
+  for size in $mebibytes; do
+    "$java" -cp "$classes" dev.moxie.fixtures.SyntheticMixtral "$work/c" "$size"
+    MOXIE_JAVA_OPTS=-Xmx256m /usr/bin/time -f "%M KiB peak resident, %e s" -o "$work/time" \
+      "$project/moxie" convert "$work/c" "$work/p" --quiet
+    echo "$(du -sm "$work/c" | cut -f1) MiB checkpoint: $(cat "$work/time")"
+    rm -rf "$work/c" "$work/p"
+  done
+done
