@@ -58,7 +58,8 @@ class CommandLineTest {
     Outcome outcome =
         moxie("demo", "--home", project.toString(), "--output", folder.resolve("d").toString());
     assertEquals(0, outcome.status(), outcome.err());
-    for (String part : List.of("S = top-2(s)", "verdict      pass", "Once upon a time", "moxie.json")) {
+    for (String part :
+        List.of("S = top-2(s)", "verdict      pass", "Once upon a time", "moxie.json")) {
       assertTrue(outcome.out().contains(part), part + " in " + outcome.out());
     }
   }
@@ -69,10 +70,15 @@ class CommandLineTest {
     String pack = convert(checkpoint);
     Outcome outcome =
         moxie(
-            "verify", pack, "--json",
-            "--source", checkpoint.toString(),
-            "--reference", Fixtures.tinyMixtralTraces().get(0).toString(),
-            "--reference", Fixtures.tinyMixtralTraces().get(2).toString());
+            "verify",
+            pack,
+            "--json",
+            "--source",
+            checkpoint.toString(),
+            "--reference",
+            Fixtures.tinyMixtralTraces().get(0).toString(),
+            "--reference",
+            Fixtures.tinyMixtralTraces().get(2).toString());
     assertEquals(0, outcome.status(), outcome.err());
     JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
     assertEquals("pass", report.at("/verdict").stringValue());
@@ -151,8 +157,7 @@ class CommandLineTest {
     assertEquals(
         List.of(before.length),
         List.of(Files.readAllBytes(Path.of(pack).resolve("moxie.json")).length));
-    assertEquals(
-        0, moxie("convert", Fixtures.tinyMixtral().toString(), pack, "--force").status());
+    assertEquals(0, moxie("convert", Fixtures.tinyMixtral().toString(), pack, "--force").status());
   }
 
   @Test
@@ -174,7 +179,8 @@ class CommandLineTest {
   void aTraceOfAnotherModelEndsWithThree() {
     String pack = convert(Fixtures.randomMixtrals().getFirst());
     assertOneSentence(
-        3, moxie("verify", pack, "--reference", Fixtures.tinyMixtralTraces().getFirst().toString()));
+        3,
+        moxie("verify", pack, "--reference", Fixtures.tinyMixtralTraces().getFirst().toString()));
   }
 
   @Test
@@ -216,8 +222,7 @@ class CommandLineTest {
   void inspectWorksOnAConfigACheckpointAndAPackage() throws IOException {
     Path checkpoint = Fixtures.tinyMixtral();
     String pack = convert(checkpoint);
-    Path config =
-        Files.copy(checkpoint.resolve("config.json"), folder.resolve("config.json"));
+    Path config = Files.copy(checkpoint.resolve("config.json"), folder.resolve("config.json"));
     for (String path : List.of(config.toString(), checkpoint.toString(), pack)) {
       Outcome text = moxie("inspect", path);
       assertTrue(text.out().contains("2.30 M in all, 0.82 M active"), text.out());

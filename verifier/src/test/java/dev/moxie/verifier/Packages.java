@@ -21,8 +21,7 @@ final class Packages {
   /** Converts by a plan that was tampered with: the package is well-formed, its digests right. */
   static Path convert(Path checkpoint, Path target, UnaryOperator<ConversionPlan> tamper) {
     ConversionPlan plan = tamper.apply(Planner.plan(Checkpoint.open(checkpoint), Set.of()));
-    Executor.execute(
-        plan, target, new Manifest.Producer("test", "0"), 2, false, Progress.NONE);
+    Executor.execute(plan, target, new Manifest.Producer("test", "0"), 2, false, Progress.NONE);
     return target;
   }
 }

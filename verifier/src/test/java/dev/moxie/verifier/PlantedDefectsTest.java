@@ -49,17 +49,14 @@ class PlantedDefectsTest {
         .flatMap(
             defect ->
                 Stream.of(Fixtures.tinyMixtral(), Fixtures.randomMixtrals().getFirst())
-                    .map(
-                        checkpoint ->
-                            Arguments.of(defect.get()[0], checkpoint, defect.get()[1])));
+                    .map(checkpoint -> Arguments.of(defect.get()[0], checkpoint, defect.get()[1])));
   }
 
   @ParameterizedTest(name = "{0}, {1}")
   @MethodSource("defects")
   void isFound(String name, Path checkpoint, UnaryOperator<ConversionPlan> defect) {
     Path pack = Packages.convert(checkpoint, folder.resolve("p"), defect);
-    Report bySource =
-        Verifier.verify(pack, checkpoint, List.of(), EnumSet.of(Execution.SCHEDULED));
+    Report bySource = Verifier.verify(pack, checkpoint, List.of(), EnumSet.of(Execution.SCHEDULED));
     assertEquals(Verdict.PASS, bySource.integrity().verdict());
     assertEquals(Verdict.FAIL, bySource.verdict());
     assertFalse(bySource.equivalence().findings().isEmpty());
@@ -74,8 +71,7 @@ class PlantedDefectsTest {
   /** What a reference alone brings to light, in sentences. */
   private static List<String> complaints(Path pack, Path trace) {
     try {
-      Report report =
-          Verifier.verify(pack, null, List.of(trace), EnumSet.of(Execution.SCHEDULED));
+      Report report = Verifier.verify(pack, null, List.of(trace), EnumSet.of(Execution.SCHEDULED));
       assertEquals(Verdict.FAIL, report.verdict());
       return report.references().getFirst().diagnosis();
     } catch (CorruptException e) {
@@ -104,11 +100,7 @@ class PlantedDefectsTest {
                               .toList()))
               .toList();
       return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          plan.architecture(),
-          plan.ignoredConfigKeys(),
-          shards);
+          plan.checkpoint(), plan.family(), plan.architecture(), plan.ignoredConfigKeys(), shards);
     };
   }
 

@@ -82,7 +82,9 @@ final class Mixtral {
         config.count("max_position_embeddings", Integer.MAX_VALUE),
         config.number("rms_norm_eps"),
         config.flag("tie_word_embeddings", false),
-        List.of(new Architecture.Blocks(config.count("num_hidden_layers", Limits.MAX_LAYERS), attention, feedForward)));
+        List.of(
+            new Architecture.Blocks(
+                config.count("num_hidden_layers", Limits.MAX_LAYERS), attention, feedForward)));
   }
 
   private static int headSize(Config config, int hidden, int heads) {

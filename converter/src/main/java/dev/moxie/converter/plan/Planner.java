@@ -86,10 +86,14 @@ public final class Planner {
     List<List<ShardLayout.Item>> parts = split(backbone);
     for (int i = 0; i < parts.size(); i++) {
       shards.add(
-          shard(String.format(Locale.ROOT, "backbone-%05d-of-%05d.safetensors", i + 1, parts.size()), parts.get(i)));
+          shard(
+              String.format(Locale.ROOT, "backbone-%05d-of-%05d.safetensors", i + 1, parts.size()),
+              parts.get(i)));
     }
     experts.forEach(
-        (layer, items) -> shards.add(shard(String.format(Locale.ROOT, "experts-L%03d.safetensors", layer), items)));
+        (layer, items) ->
+            shards.add(
+                shard(String.format(Locale.ROOT, "experts-L%03d.safetensors", layer), items)));
     return shards;
   }
 

@@ -66,7 +66,11 @@ class HostileCheckpointTest {
         config("another vocabulary", "vocab_size\": 50", "vocab_size\": 51", "embed_tokens"),
         config("heads that do not divide", "heads\": 1,", "heads\": 3,", "num_attention_heads"),
         config("no heads", "attention_heads\": 1,", "attention_heads\": 0,", "num_attention"),
-        config("more key heads than heads", "value_heads\": 1", "value_heads\": 2", "num_key_value_heads"),
+        config(
+            "more key heads than heads",
+            "value_heads\": 1",
+            "value_heads\": 2",
+            "num_key_value_heads"),
         config("zero epsilon", "1e-05", "0", "normEpsilon"),
         config("infinite epsilon", "1e-05", "1e999", "rms_norm_eps"),
         config("NaN theta", "1000000.0", "NaN", "valid JSON"),
@@ -100,8 +104,7 @@ class HostileCheckpointTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("configs")
-  void aConfigThatIsWrong(String name, String from, String to, String culprit)
-      throws IOException {
+  void aConfigThatIsWrong(String name, String from, String to, String culprit) throws IOException {
     edit("config.json", from, to);
     assertRefused(culprit);
   }
@@ -115,7 +118,11 @@ class HostileCheckpointTest {
         config("a number for a file", "\"" + FIRST + "\"", "7", "name of a weight file"),
         config("a tensor in another file", wrongPlace(FIRST), wrongPlace(SECOND), "norm"),
         config("a tensor left out", wrongPlace(FIRST) + ",", "", "no entry"),
-        config("a tensor that no file has", "\"lm_head", "\"ghost\": \"" + FIRST + "\", \"lm_head", "ghost"),
+        config(
+            "a tensor that no file has",
+            "\"lm_head",
+            "\"ghost\": \"" + FIRST + "\", \"lm_head",
+            "ghost"),
         config("no map", "weight_map", "weightmap", "weight_map"));
   }
 
@@ -125,8 +132,7 @@ class HostileCheckpointTest {
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("indexes")
-  void anIndexThatIsWrong(String name, String from, String to, String culprit)
-      throws IOException {
+  void anIndexThatIsWrong(String name, String from, String to, String culprit) throws IOException {
     edit(INDEX, from, to);
     assertRefused(culprit);
   }

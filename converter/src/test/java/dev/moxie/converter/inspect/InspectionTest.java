@@ -12,7 +12,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class InspectionTest {
-  /** Published figures: Mistral AI, "Mixtral of Experts" and "Cheaper, Better, Faster, Stronger". */
+  /**
+   * Published figures: Mistral AI, "Mixtral of Experts" and "Cheaper, Better, Faster, Stronger".
+   */
   @ParameterizedTest
   @CsvSource({"mixtral-8x7b, 46.7, 12.9", "mixtral-8x22b, 141, 39"})
   void countsWhatThePublishersCount(String config, String total, String active) {

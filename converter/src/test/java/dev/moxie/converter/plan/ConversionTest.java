@@ -36,8 +36,7 @@ class ConversionTest {
   @TempDir Path folder;
 
   static Stream<Path> checkpoints() {
-    return Stream.concat(
-        Stream.of(Fixtures.tinyMixtral()), Fixtures.randomMixtrals().stream());
+    return Stream.concat(Stream.of(Fixtures.tinyMixtral()), Fixtures.randomMixtrals().stream());
   }
 
   @ParameterizedTest
@@ -51,9 +50,7 @@ class ConversionTest {
         opened
             .header()
             .tensors()
-            .forEach(
-                info ->
-                    digests.put(info.name(), Digests.of(opened.data(info)).sha256()));
+            .forEach(info -> digests.put(info.name(), Digests.of(opened.data(info)).sha256()));
       }
     }
     try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
@@ -87,8 +84,7 @@ class ConversionTest {
     Path checkpoint = Fixtures.tinyMixtral();
     convert(checkpoint, folder.resolve("p"), 1);
     Path source = folder.resolve("p/source");
-    for (String name :
-        Set.of("config.json", "tokenizer.json", "model.safetensors.index.json")) {
+    for (String name : Set.of("config.json", "tokenizer.json", "model.safetensors.index.json")) {
       assertArrayEquals(
           Files.readAllBytes(checkpoint.resolve(name)), Files.readAllBytes(source.resolve(name)));
     }
@@ -178,8 +174,7 @@ class ConversionTest {
 
   @Test
   void aPlanNamesEveryRangeBeforeAnythingIsWritten() {
-    ConversionPlan plan =
-        Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Set.of());
+    ConversionPlan plan = Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Set.of());
     String json = PlanReport.json(plan);
     plan.checkpoint().tensors().keySet().forEach(name -> assertTrue(json.contains(name), name));
     assertFalse(Files.exists(folder.resolve("p")));
@@ -199,8 +194,7 @@ class ConversionTest {
     Map<String, String> digests = new TreeMap<>();
     try (Stream<Path> files = Files.walk(root)) {
       for (Path file : files.filter(Files::isRegularFile).toList()) {
-        digests.put(
-            root.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
+        digests.put(root.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
       }
     }
     return digests;

@@ -46,57 +46,98 @@ final class ConformanceVectors {
   }
 
   private void manifests() throws IOException {
-    invalid("no-manifest", "unfinished", "open", "the manifest is the completion marker",
+    invalid(
+        "no-manifest",
+        "unfinished",
+        "open",
+        "the manifest is the completion marker",
         p -> Files.delete(p.resolve("moxie.json")));
-    invalid("manifest-cut", "corrupt", "open", "the manifest ends with its own digest",
+    invalid(
+        "manifest-cut",
+        "corrupt",
+        "open",
+        "the manifest ends with its own digest",
         p -> {
           byte[] bytes = Files.readAllBytes(p.resolve("moxie.json"));
           Files.write(p.resolve("moxie.json"), java.util.Arrays.copyOf(bytes, 500));
         });
-    invalid("manifest-edited", "corrupt", "open", "the digest covers every byte before it",
+    invalid(
+        "manifest-edited",
+        "corrupt",
+        "open",
+        "the digest covers every byte before it",
         p -> {
           String text = Files.readString(p.resolve("moxie.json"));
           Files.writeString(
               p.resolve("moxie.json"), text.replace("\"scale\" : 1.0", "\"scale\" : 2.0"));
         });
     edited("later-major", "too_new", "a later major version", "\"major\" : 1", "\"major\" : 2");
-    edited("earlier-major", "too_old", "an earlier major version", "\"major\" : 1",
-        "\"major\" : 0");
-    edited("unknown-member-of-the-architecture", "corrupt",
+    edited(
+        "earlier-major", "too_old", "an earlier major version", "\"major\" : 1", "\"major\" : 0");
+    edited(
+        "unknown-member-of-the-architecture",
+        "corrupt",
         "a member that may change the maths is never skipped, whatever the minor version",
-        "\"expertsPerToken\"", "\"groups\" : 4, \"expertsPerToken\"");
-    edited("unknown-score-function", "corrupt", "unknown values are errors", "\"softmax\"",
+        "\"expertsPerToken\"",
+        "\"groups\" : 4, \"expertsPerToken\"");
+    edited(
+        "unknown-score-function",
+        "corrupt",
+        "unknown values are errors",
+        "\"softmax\"",
         "\"sparsemax\"");
-    edited("shard-outside", "corrupt", "paths stay inside the package", "\"" + EXPERTS,
+    edited(
+        "shard-outside",
+        "corrupt",
+        "paths stay inside the package",
+        "\"" + EXPERTS,
         "\"../" + EXPERTS);
-    edited("more-experts-than-there-are", "corrupt", "expertsPerToken is at most experts",
-        "\"expertsPerToken\" : 2", "\"expertsPerToken\" : 4");
+    edited(
+        "more-experts-than-there-are",
+        "corrupt",
+        "expertsPerToken is at most experts",
+        "\"expertsPerToken\" : 2",
+        "\"expertsPerToken\" : 4");
   }
 
   private void indexes() throws IOException {
-    invalid("index-altered", "corrupt", "open", "the manifest digests the index",
+    invalid(
+        "index-altered",
+        "corrupt",
+        "open",
+        "the manifest digests the index",
         p -> {
           byte[] bytes = Files.readAllBytes(p.resolve("tensors.arrow"));
           bytes[bytes.length / 2] ^= 1;
           Files.write(p.resolve("tensors.arrow"), bytes);
         });
-    reindexed("tensor-missing", "every tensor that the architecture calls for is there",
+    reindexed(
+        "tensor-missing",
+        "every tensor that the architecture calls for is there",
         rows -> without(rows, r -> r.name().equals("final_norm.weight")));
-    reindexed("expert-missing", "a stack has a slice for every expert and projection",
+    reindexed(
+        "expert-missing",
+        "a stack has a slice for every expert and projection",
         rows -> without(rows, r -> r.expert() != null && r.expert() == 2));
-    reindexed("tensor-too-many", "no other tensor is there",
+    reindexed(
+        "tensor-too-many",
+        "no other tensor is there",
         rows -> {
           List<IndexRow> more = new ArrayList<>(rows);
           more.add(named(rows.getFirst(), "layers.1.router.weight"));
           return more;
         });
-    reindexed("tensor-twice", "no tensor is there twice",
+    reindexed(
+        "tensor-twice",
+        "no tensor is there twice",
         rows -> {
           List<IndexRow> more = new ArrayList<>(rows);
           more.add(rows.getFirst());
           return more;
         });
-    reindexed("experts-out-of-order", "slices lie in the order of expert ids",
+    reindexed(
+        "experts-out-of-order",
+        "slices lie in the order of expert ids",
         rows -> {
           List<IndexRow> swapped = new ArrayList<>(rows);
           int last = rows.size() - 1;
@@ -104,27 +145,47 @@ final class ConformanceVectors {
           swapped.set(last - 1, rows.get(last));
           return swapped;
         });
-    reindexed("bytes-not-of-the-shape", "bytes follow from dtype and shape",
+    reindexed(
+        "bytes-not-of-the-shape",
+        "bytes follow from dtype and shape",
         rows -> changed(rows, 0, r -> reshaped(r, Shape.of(5, 3))));
-    reindexed("offset-overlapping", "leaves cover a shard without gap or overlap",
+    reindexed(
+        "offset-overlapping",
+        "leaves cover a shard without gap or overlap",
         rows -> changed(rows, 1, r -> moved(r, r.offset() - 2)));
-    invalid("encoding-unknown", "unsupported", "open", "an encoding that is not implemented",
+    invalid(
+        "encoding-unknown",
+        "unsupported",
+        "open",
+        "an encoding that is not implemented",
         p -> Tampering.index(p, rows -> changed(rows, 0, r -> encoded(r, "int4_block"))));
   }
 
   private void shards() throws IOException {
-    invalid("shard-cut", "corrupt", "read", "a shard has the size that the manifest states",
+    invalid(
+        "shard-cut",
+        "corrupt",
+        "read",
+        "a shard has the size that the manifest states",
         p -> {
           byte[] bytes = Files.readAllBytes(p.resolve(EXPERTS));
           Files.write(p.resolve(EXPERTS), java.util.Arrays.copyOf(bytes, bytes.length - 2));
         });
-    invalid("shard-header-altered", "corrupt", "read", "the manifest digests each header",
+    invalid(
+        "shard-header-altered",
+        "corrupt",
+        "read",
+        "the manifest digests each header",
         p -> {
           byte[] bytes = Files.readAllBytes(p.resolve(EXPERTS));
           bytes[4000] = '\t';
           Files.write(p.resolve(EXPERTS), bytes);
         });
-    invalid("slice-altered", "corrupt", "digest", "the index digests each leaf",
+    invalid(
+        "slice-altered",
+        "corrupt",
+        "digest",
+        "the index digests each leaf",
         p -> {
           byte[] bytes = Files.readAllBytes(p.resolve(EXPERTS));
           bytes[4096] ^= 1;
@@ -134,8 +195,7 @@ final class ConformanceVectors {
 
   private void edited(String name, String error, String rule, String from, String to)
       throws IOException {
-    invalid(name, error, "open", rule,
-        p -> Tampering.manifest(p, text -> text.replace(from, to)));
+    invalid(name, error, "open", rule, p -> Tampering.manifest(p, text -> text.replace(from, to)));
   }
 
   private void reindexed(String name, String rule, UnaryOperator<List<IndexRow>> edit)
@@ -178,12 +238,25 @@ final class ConformanceVectors {
     return copy(r, r.name(), encoding, r.shape(), r.offset());
   }
 
-  private static IndexRow copy(
-      IndexRow r, String name, String encoding, Shape shape, long offset) {
+  private static IndexRow copy(IndexRow r, String name, String encoding, Shape shape, long offset) {
     return new IndexRow(
-        r.kind(), name, r.role(), r.layer(), r.expert(), r.projection(), Dtype.BF16, encoding,
-        shape, r.shard(), offset, r.bytes(), r.crc32c(), r.sha256(), r.sourceFile(),
-        r.sourceTensor(), r.transform());
+        r.kind(),
+        name,
+        r.role(),
+        r.layer(),
+        r.expert(),
+        r.projection(),
+        Dtype.BF16,
+        encoding,
+        shape,
+        r.shard(),
+        offset,
+        r.bytes(),
+        r.crc32c(),
+        r.sha256(),
+        r.sourceFile(),
+        r.sourceTensor(),
+        r.transform());
   }
 
   /** The cases as JSON. */
@@ -199,7 +272,6 @@ final class ConformanceVectors {
 
   public static void main(String[] arguments) throws IOException {
     Path root = Path.of(arguments[0]);
-    Files.writeString(
-        Files.createDirectories(root).resolve("cases.json"), describe(write(root)));
+    Files.writeString(Files.createDirectories(root).resolve("cases.json"), describe(write(root)));
   }
 }

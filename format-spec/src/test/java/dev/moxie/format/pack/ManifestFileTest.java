@@ -42,8 +42,7 @@ class ManifestFileTest {
     var schema =
         SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
             .getSchema(Files.readString(Path.of("moxie.schema.json")), InputFormat.JSON);
-    assertEquals(
-        java.util.List.of(), schema.validate(Files.readString(file), InputFormat.JSON));
+    assertEquals(java.util.List.of(), schema.validate(Files.readString(file), InputFormat.JSON));
     String wrong = Files.readString(file).replace("\"softmax\"", "\"argmax\"");
     assertEquals(1, schema.validate(wrong, InputFormat.JSON).size());
   }
@@ -86,16 +85,40 @@ class ManifestFileTest {
         edit("unknown attention", "\"grouped_query\"", "\"slimmed\"", CorruptException.class),
         edit("unknown member", "\"encodings\"", "\"x\" : 1, \"encodings\"", CorruptException.class),
         edit("missing member", "\"encodings\"", "\"codings\"", CorruptException.class),
-        edit("member twice", "\"scale\" : 1.0", "\"scale\" : 1.0, \"scale\" : 2.0", CorruptException.class),
-        edit("number as string", "\"vocabSize\" : 5", "\"vocabSize\" : \"5\"", CorruptException.class),
+        edit(
+            "member twice",
+            "\"scale\" : 1.0",
+            "\"scale\" : 1.0, \"scale\" : 2.0",
+            CorruptException.class),
+        edit(
+            "number as string",
+            "\"vocabSize\" : 5",
+            "\"vocabSize\" : \"5\"",
+            CorruptException.class),
         edit("negative size", "\"vocabSize\" : 5", "\"vocabSize\" : -5", CorruptException.class),
         edit("fractional size", "\"vocabSize\" : 5", "\"vocabSize\" : 5.5", CorruptException.class),
         edit("huge size", "\"vocabSize\" : 5", "\"vocabSize\" : 1e400", CorruptException.class),
         edit("huge layer count", "\"count\" : 1", "\"count\" : 2000000000", CorruptException.class),
-        edit("more chosen than there are", "\"expertsPerToken\" : 2", "\"expertsPerToken\" : 4", CorruptException.class),
-        edit("a path that leaves", "\"backbone-00001", "\"../backbone-00001", CorruptException.class),
-        edit("an absolute path", "\"source/config.json\"", "\"/etc/passwd\"", CorruptException.class),
-        edit("null architecture", "\"architecture\" : {", "\"architecture\" : null, \"a\" : {", CorruptException.class));
+        edit(
+            "more chosen than there are",
+            "\"expertsPerToken\" : 2",
+            "\"expertsPerToken\" : 4",
+            CorruptException.class),
+        edit(
+            "a path that leaves",
+            "\"backbone-00001",
+            "\"../backbone-00001",
+            CorruptException.class),
+        edit(
+            "an absolute path",
+            "\"source/config.json\"",
+            "\"/etc/passwd\"",
+            CorruptException.class),
+        edit(
+            "null architecture",
+            "\"architecture\" : {",
+            "\"architecture\" : null, \"a\" : {",
+            CorruptException.class));
   }
 
   @ParameterizedTest(name = "{0}")

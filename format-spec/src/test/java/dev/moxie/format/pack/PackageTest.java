@@ -39,8 +39,7 @@ class PackageTest {
       assertEquals(Digests.of(pack.bytes(up)).sha256(), up.sha256());
       byte[] file = Files.readAllBytes(target.resolve(up.shard()));
       byte[] slice =
-          java.util.Arrays.copyOfRange(
-              file, (int) up.offset(), (int) (up.offset() + up.bytes()));
+          java.util.Arrays.copyOfRange(file, (int) up.offset(), (int) (up.offset() + up.bytes()));
       assertEquals(up.sha256(), Digests.sha256(slice), "offsets count from the file's start");
     }
   }
@@ -132,8 +131,7 @@ class PackageTest {
     Path target = Files.createDirectories(folder.resolve("p"));
     Files.writeString(target.resolve("thesis.tex"), "years of work");
     assertThrows(
-        UsageException.class,
-        () -> TinyPackage.write(target, TinyPackage.ARCHITECTURE, true));
+        UsageException.class, () -> TinyPackage.write(target, TinyPackage.ARCHITECTURE, true));
     assertTrue(Files.exists(target.resolve("thesis.tex")));
   }
 
@@ -182,8 +180,7 @@ class PackageTest {
     Map<String, String> digests = new TreeMap<>();
     try (Stream<Path> files = Files.walk(folder)) {
       for (Path file : files.filter(Files::isRegularFile).toList()) {
-        digests.put(
-            folder.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
+        digests.put(folder.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
       }
     }
     return digests;

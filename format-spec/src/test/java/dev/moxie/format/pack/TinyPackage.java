@@ -54,8 +54,7 @@ final class TinyPackage {
   static void write(Path target, Architecture architecture, boolean force) {
     try (PackageWriter writer = PackageWriter.create(target, force)) {
       writer.writeFile(
-          "source/config.json",
-          new ByteArrayInputStream("{}\n".getBytes(StandardCharsets.UTF_8)));
+          "source/config.json", new ByteArrayInputStream("{}\n".getBytes(StandardCharsets.UTF_8)));
       for (ShardLayout layout : layouts(architecture)) {
         writer.writeShard(layout, TinyPackage::copy);
       }
@@ -68,7 +67,10 @@ final class TinyPackage {
         new Manifest.Producer("tiny", "1"),
         architecture,
         new Manifest.Provenance(
-            "tiny", List.of(new Manifest.SourceShard("model.safetensors", 1)), List.of(), List.of()));
+            "tiny",
+            List.of(new Manifest.SourceShard("model.safetensors", 1)),
+            List.of(),
+            List.of()));
   }
 
   static List<ShardLayout> layouts(Architecture architecture) {
@@ -83,8 +85,8 @@ final class TinyPackage {
   }
 
   /** Fills a leaf with a counter that starts at a value derived from its name. */
-  static PackageWriter.Origin copy(
-      TensorSpec tensor, TensorSpec.Leaf leaf, PackageWriter.Sink sink) throws java.io.IOException {
+  static PackageWriter.Origin copy(TensorSpec tensor, TensorSpec.Leaf leaf, PackageWriter.Sink sink)
+      throws java.io.IOException {
     byte[] bytes = new byte[(int) leaf.shape().bytes(Dtype.BF16)];
     for (int i = 0; i < bytes.length; i++) {
       bytes[i] = (byte) (leaf.source().hashCode() + i);

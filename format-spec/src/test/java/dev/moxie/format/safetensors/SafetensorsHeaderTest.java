@@ -69,7 +69,10 @@ class SafetensorsHeaderTest {
         lie("an extent as a string", file(one("I32", "[\"1\"]", "[0, 4]"), 4), "whole numbers"),
         lie("three offsets", file(one("I32", "[1]", "[0, 4, 4]"), 4), "two data_offsets"),
         lie("an unknown dtype", file(one("F128", "[1]", "[0, 16]"), 16), "dtype"),
-        lie("a tensor without dtype", file("{\"a\":{\"shape\":[],\"data_offsets\":[0,0]}}"), "dtype"),
+        lie(
+            "a tensor without dtype",
+            file("{\"a\":{\"shape\":[],\"data_offsets\":[0,0]}}"),
+            "dtype"),
         lie("a tensor that is a number", file("{\"a\":1}"), "an object"),
         lie("metadata that is a number", file("{\"__metadata__\":1}"), "an object"),
         lie("metadata of numbers", file("{\"__metadata__\":{\"a\":1}}"), "a string"),
@@ -150,8 +153,7 @@ class SafetensorsHeaderTest {
       out.write(new byte[] {0x34, 0x12});
     }
     try (var opened = SafetensorsFile.open(file)) {
-      short value =
-          opened.data(opened.require("b")).get(ValueLayout.JAVA_SHORT_UNALIGNED, 0);
+      short value = opened.data(opened.require("b")).get(ValueLayout.JAVA_SHORT_UNALIGNED, 0);
       assertEquals(0x1234, value);
     }
   }
@@ -182,8 +184,7 @@ class SafetensorsHeaderTest {
   @Provide
   Arbitrary<List<SafetensorsWriter.Tensor>> tensorLists() {
     Arbitrary<Dtype> wholeBytes = Arbitraries.of(Dtype.values()).filter(d -> d.bits() % 8 == 0);
-    Arbitrary<Shape> shapes =
-        Arbitraries.longs().between(0, 5).list().ofMaxSize(3).map(Shape::new);
+    Arbitrary<Shape> shapes = Arbitraries.longs().between(0, 5).list().ofMaxSize(3).map(Shape::new);
     return Combinators.combine(Arbitraries.strings().ofMaxLength(8), wholeBytes, shapes)
         .as(
             (name, dtype, shape) -> {
@@ -262,8 +263,7 @@ class SafetensorsHeaderTest {
 
   private static String tensors(int count, String offsets) {
     List<String> entries = new ArrayList<>();
-    IntStream.range(0, count)
-        .forEach(i -> entries.add(entry("t" + i, "I32", "[2,2]", offsets)));
+    IntStream.range(0, count).forEach(i -> entries.add(entry("t" + i, "I32", "[2,2]", offsets)));
     return entries.stream().collect(Collectors.joining(",", "{", "}"));
   }
 }

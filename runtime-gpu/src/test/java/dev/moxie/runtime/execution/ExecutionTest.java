@@ -97,8 +97,7 @@ class ExecutionTest {
 
   @Test
   void cudaWithoutCudaNamesWhatIsMissing() {
-    String message =
-        assertThrows(EnvironmentException.class, Device.CUDA::require).getMessage();
+    String message = assertThrows(EnvironmentException.class, Device.CUDA::require).getMessage();
     assertTrue(message.contains("lib"), message);
     assertEquals(Device.CPU, Device.best());
   }

@@ -34,8 +34,7 @@ class RouterTest {
   @Test
   void epsilonAndScaleStandWhereTheEquationPutsThem() {
     float[] logits = {0, 0};
-    float[] weights =
-        Router.route(routing(1, new Routing.Normalisation(0.5), 3), logits).weights();
+    float[] weights = Router.route(routing(1, new Routing.Normalisation(0.5), 3), logits).weights();
     assertEquals(3 * 0.5f / (0.5f + 0.5f), weights[0], 1e-7f);
   }
 
@@ -46,8 +45,7 @@ class RouterTest {
 
   @Property
   void choosesTheLargestAndNormalises(@ForAll("logits") float[] logits) {
-    Router.Decision decision =
-        Router.route(routing(3, new Routing.Normalisation(0), 1), logits);
+    Router.Decision decision = Router.route(routing(3, new Routing.Normalisation(0), 1), logits);
     float[] sorted = logits.clone();
     Arrays.sort(sorted);
     float sum = 0;

@@ -106,8 +106,7 @@ public final class EquivalenceCheck {
       }
       for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
         SourceTensor source = sources.next();
-        String name =
-            IndexRow.describe(placed.spec().name(), leaf.expert(), leaf.projection());
+        String name = IndexRow.describe(placed.spec().name(), leaf.expert(), leaf.projection());
         IndexRow row = rows.remove(name);
         if (row == null) {
           missing++;

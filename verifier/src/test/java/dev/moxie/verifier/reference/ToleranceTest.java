@@ -39,8 +39,7 @@ class ToleranceTest {
 
   @Test
   void notANumberNeverPasses() {
-    Comparison comparison =
-        Tolerance.compare(new float[] {1, Float.NaN, 3, 4}, EXPECTED, ESTIMATE);
+    Comparison comparison = Tolerance.compare(new float[] {1, Float.NaN, 3, 4}, EXPECTED, ESTIMATE);
     assertEquals(Verdict.FAIL, comparison.verdict());
     assertEquals(1, comparison.worst().index());
   }
