@@ -21,7 +21,6 @@ import picocli.CommandLine.Parameters;
     description =
         "Turns a Hugging Face checkpoint into a package, without loss. The package appears under"
             + " its name only when it is complete.",
-    mixinStandardHelpOptions = true,
     footer = {"", "Example: moxie convert Mixtral-8x7B-v0.1 mixtral.moxie --threads 4"})
 final class ConvertCommand implements Callable<Integer> {
   @Parameters(paramLabel = "CHECKPOINT", description = "Folder with config.json and safetensors.")

@@ -17,8 +17,7 @@ import picocli.CommandLine.Option;
     name = "demo",
     description =
         "Converts the tiny Mixtral that ships with Moxie, verifies it against its source and its"
-            + " references, and lets it write.",
-    mixinStandardHelpOptions = true)
+            + " references, and lets it write.")
 final class DemoCommand implements Callable<Integer> {
   private static final List<String> TRACES = List.of("tales", "contes", "sums", "code");
 

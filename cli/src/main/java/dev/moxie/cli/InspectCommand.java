@@ -16,8 +16,7 @@ import picocli.CommandLine.Parameters;
     name = "inspect",
     description =
         "Shows architecture, routing equation, parameters, bytes per token and memory of a"
-            + " checkpoint, a package, or a bare config.json. Reads no weights.",
-    mixinStandardHelpOptions = true)
+            + " checkpoint, a package, or a bare config.json. Reads no weights.")
 final class InspectCommand implements Callable<Integer> {
   @Parameters(paramLabel = "MODEL", description = "Checkpoint, package or config.json.")
   private Path path = Path.of("");

@@ -13,6 +13,7 @@ import picocli.CommandLine.ScopeType;
     name = "moxie",
     description = "Converts, verifies and runs Mixture-of-Experts models.",
     mixinStandardHelpOptions = true,
+    scope = ScopeType.INHERIT,
     versionProvider = Version.class,
     subcommands = {
       InspectCommand.class,

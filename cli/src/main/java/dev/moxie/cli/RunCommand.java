@@ -21,7 +21,6 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "run",
     description = "Continues a prompt.",
-    mixinStandardHelpOptions = true,
     footer = {"", "Example: moxie run P --prompt \"Once upon a time\" --temperature 0.8 --seed 7"})
 final class RunCommand implements Callable<Integer> {
   /** Devices as the option names them; auto takes CUDA if it really loads. */

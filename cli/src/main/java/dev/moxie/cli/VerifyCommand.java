@@ -25,7 +25,6 @@ import picocli.CommandLine.Parameters;
           + " another implementation's.",
       "Ends with 1 if something differs, with 3 if the package cannot be read at all."
     },
-    mixinStandardHelpOptions = true,
     footer = {
       "",
       "Example: moxie verify P --source CHECKPOINT --reference trace.safetensors --json"

@@ -56,7 +56,7 @@ public final class LoweringCheck {
     remember(memory, line);
   }
 
-  private static Comparison compare(MoxiePackage pack, Model model, double roundoff) {
+  static Comparison compare(MoxiePackage pack, Model model, double roundoff) {
     int vocabulary = pack.architecture().vocabSize();
     long[] ids = new long[TOKENS];
     for (int i = 0; i < TOKENS; i++) {

@@ -40,7 +40,7 @@ class HostileCheckpointTest {
   @BeforeEach
   void write() throws IOException {
     checkpoint = folder.resolve("c");
-    new SyntheticMixtral(2, 64, 32, 4, 50).write(checkpoint, 1);
+    new SyntheticMixtral(2, 64, 32, 4, 2, 1, 1, 64, 50).write(checkpoint, 1);
   }
 
   static Stream<Arguments> configs() {
@@ -50,11 +50,11 @@ class HostileCheckpointTest {
         config("missing model type", "\"model_type\": \"mixtral\",", "", "model_type"),
         config("unknown family", "\"mixtral\"", "\"mixtrel\"", "model_type"),
         config("another task", "MixtralForCausalLM", "MixtralForTokens", "architectures"),
-        config("fractional size", ": 64,", ": 64.5,", "hidden_size"),
-        config("size as text", ": 64,", ": \"64\",", "hidden_size"),
-        config("negative size", ": 64,", ": -64,", "hidden_size"),
-        config("size of 10^30", ": 64,", ": 1000000000000000000000000000000,", "hidden_size"),
-        config("size of 2^30", ": 64,", ": 1073741824,", "hidden_size"),
+        config("fractional size", "size\": 64,", "size\": 64.5,", "hidden_size"),
+        config("size as text", "size\": 64,", "size\": \"64\",", "hidden_size"),
+        config("negative size", "size\": 64,", "size\": -64,", "hidden_size"),
+        config("size of 10^30", "size\": 64,", "size\": 1000000000000000000000000000000,", "hidden_size"),
+        config("size of 2^30", "size\": 64,", "size\": 1073741824,", "hidden_size"),
         config("layers of 2^31 - 1", "layers\": 2", "layers\": 2147483647", "num_hidden_layers"),
         config("a third layer", "layers\": 2", "layers\": 3", "model.layers.2.input"),
         config("a layer fewer", "layers\": 2", "layers\": 1", "model.layers.1."),
@@ -64,7 +64,6 @@ class HostileCheckpointTest {
         config("no expert chosen", "tok\": 2", "tok\": 0", "num_experts_per_tok"),
         config("another width", "intermediate_size\": 32", "intermediate_size\": 48", "w1"),
         config("another vocabulary", "vocab_size\": 50", "vocab_size\": 51", "embed_tokens"),
-        config("heads that do not divide", "heads\": 1,", "heads\": 3,", "num_attention_heads"),
         config("no heads", "attention_heads\": 1,", "attention_heads\": 0,", "num_attention"),
         config(
             "more key heads than heads",
@@ -86,7 +85,7 @@ class HostileCheckpointTest {
         config("an unknown key", "\"vocab", "\"use_mirrors\": true, \"vocab", "use_mirrors"),
         config("a key twice", "\"vocab", "\"hidden_size\": 64, \"vocab", "Duplicate"),
         config("no window at all", "\"vocab", "\"sliding_window\": 0, \"vocab", "sliding_window"),
-        config("an odd head", "\"vocab", "\"head_dim\": 63, \"vocab", "rotary.dimensions"),
+        config("an odd head", "head_dim\": 64", "head_dim\": 63", "rotary.dimensions"),
         config("no object", "{", "[{", "valid JSON"));
   }
 
@@ -135,6 +134,13 @@ class HostileCheckpointTest {
   void anIndexThatIsWrong(String name, String from, String to, String culprit) throws IOException {
     edit(INDEX, from, to);
     assertRefused(culprit);
+  }
+
+  @Test
+  void headsThatDoNotDivideTheHiddenSizeWhereNoHeadSizeIsStated() throws IOException {
+    edit("config.json", "\"head_dim\": 64,", "");
+    edit("config.json", "attention_heads\": 1,", "attention_heads\": 3,");
+    assertRefused("num_attention_heads");
   }
 
   @Test

@@ -107,7 +107,7 @@ class ConversionTest {
       throws IOException {
     Path root = Files.createTempDirectory("moxie-shape");
     try {
-      new SyntheticMixtral(layers, 2 * halfHidden, intermediate, experts, 11)
+      new SyntheticMixtral(layers, 2 * halfHidden, intermediate, experts, 1, 2, 1, 6, 11)
           .write(root.resolve("c"), 3);
       convert(root.resolve("c"), root.resolve("p"), 2);
       try (MoxiePackage pack = MoxiePackage.open(root.resolve("p"))) {
@@ -127,7 +127,7 @@ class ConversionTest {
   @Test
   void aSourceThatShrinksMeanwhileLeavesNoPackage() throws IOException {
     Path checkpoint = folder.resolve("c");
-    new SyntheticMixtral(2, 64, 32, 4, 50).write(checkpoint, 1);
+    new SyntheticMixtral(2, 64, 32, 4, 2, 2, 1, 32, 50).write(checkpoint, 1);
     ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), Set.of());
     Path shard = checkpoint.resolve("model-00003-of-00003.safetensors");
     byte[] bytes = Files.readAllBytes(shard);
@@ -142,7 +142,7 @@ class ConversionTest {
   @Test
   void aSourceThatChangesMeanwhileLeavesNoPackage() throws IOException {
     Path checkpoint = folder.resolve("c");
-    new SyntheticMixtral(2, 64, 32, 4, 50).write(checkpoint, 1);
+    new SyntheticMixtral(2, 64, 32, 4, 2, 2, 1, 32, 50).write(checkpoint, 1);
     ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), Set.of());
     Progress touch =
         new Progress() {

@@ -1,0 +1,74 @@
+package dev.moxie.verifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.SyntheticMixtral;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
+import dev.moxie.verifier.report.Comparison;
+import dev.moxie.verifier.report.Verdict;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Combinators;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+
+/** Checkpoints of the family in sizes that nobody released, against the oracle. */
+class AnyShapeTest {
+  @Provide
+  Arbitrary<SyntheticMixtral> shapes() {
+    return Combinators.combine(
+            Arbitraries.integers().between(1, 3),
+            Arbitraries.integers().between(1, 70),
+            Arbitraries.integers().between(1, 60),
+            Arbitraries.integers().between(1, 20),
+            Arbitraries.integers().between(1, 20),
+            Arbitraries.integers().between(1, 4),
+            Arbitraries.integers().between(1, 4),
+            Arbitraries.integers().between(1, 14))
+        .as(
+            (layers, hidden, intermediate, experts, k, groups, keyValueHeads, pairs) ->
+                new SyntheticMixtral(
+                    layers,
+                    hidden,
+                    intermediate,
+                    experts,
+                    Math.min(k, experts),
+                    groups * keyValueHeads,
+                    keyValueHeads,
+                    2 * pairs,
+                    23));
+  }
+
+  @Property(tries = 40)
+  void runsInBothExecutionsLikeTheOracle(@ForAll("shapes") SyntheticMixtral shape)
+      throws IOException {
+    Path folder = Files.createTempDirectory("moxie-shape");
+    try {
+      shape.write(folder.resolve("c"), 5);
+      Packages.convert(folder.resolve("c"), folder.resolve("p"));
+      try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
+        for (Execution execution : Execution.values()) {
+          try (Model model = execution.open(pack, Device.CPU)) {
+            Comparison logits = LoweringCheck.compare(pack, model, 0x1p-24);
+            assertEquals(Verdict.PASS, logits.verdict(), execution + ": " + logits);
+            assertTrue(logits.maxRel() < 1e-4, execution + ": " + logits);
+          }
+        }
+      }
+    } finally {
+      try (Stream<Path> walk = Files.walk(folder)) {
+        walk.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+      }
+    }
+  }
+}
