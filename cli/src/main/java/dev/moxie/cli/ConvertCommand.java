@@ -62,6 +62,10 @@ final class ConvertCommand implements Callable<Integer> {
       throw new UsageException(
           "--threads", "a number from 1", String.valueOf(threads), "pass another");
     }
+    if (json && !dryRun) {
+      throw new UsageException(
+          "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
+    }
     ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), ignoredKeys);
     if (dryRun) {
       System.out.println(json ? PlanReport.json(plan) : PlanReport.text(plan));

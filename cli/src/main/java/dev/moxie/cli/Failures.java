@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import org.jspecify.annotations.Nullable;
 
@@ -32,6 +33,36 @@ final class Failures {
       }
       case UncheckedIOException e -> io(e.getCause());
       case IOException e -> io(e);
+      case ExceptionInInitializerError e when e.getCause() != null -> report(e.getCause(), false);
+      case OutOfMemoryError e -> {
+        System.err.println(
+            "moxie: expected memory enough for this model, found none left; give the JVM more"
+                + " (MOXIE_JAVA_OPTS=-Xmx…) or use a larger machine.");
+        yield ENVIRONMENT;
+      }
+      case LinkageError e -> {
+        System.err.println(
+            "moxie: expected native libraries that load, found \""
+                + e.getMessage()
+                + "\"; use a supported platform.");
+        yield ENVIRONMENT;
+      }
+      case InternalError e -> {
+        // What a mapped file throws when it shrinks under its reader.
+        System.err.println(
+            "moxie: expected files to stay as they are while they are read, found one that"
+                + " shrank; let nothing write to them and try again.");
+        yield INPUT;
+      }
+      case InvalidPathException e -> {
+        System.err.println(
+            "moxie: "
+                + e.getInput()
+                + ": expected a path that this system can name, found one it cannot ("
+                + e.getReason()
+                + "); rename the file.");
+        yield INPUT;
+      }
       default -> {
         System.err.println(
             "moxie: this is a bug in Moxie ("

@@ -54,10 +54,15 @@ public final class Main {
   /** Runs the command and returns its exit status. */
   static int run(String... arguments) {
     var main = new Main();
-    return new CommandLine(main)
-        .setCaseInsensitiveEnumValuesAllowed(true)
-        .setExecutionExceptionHandler(
-            (failure, command, result) -> Failures.report(failure, main.debug))
-        .execute(arguments);
+    try {
+      return new CommandLine(main)
+          .setCaseInsensitiveEnumValuesAllowed(true)
+          .setExecutionExceptionHandler(
+              (failure, command, result) -> Failures.report(failure, main.debug))
+          .execute(arguments);
+    } catch (Error e) {
+      // The handler above sees exceptions only.
+      return Failures.report(e, main.debug);
+    }
   }
 }

@@ -11,8 +11,12 @@ import dev.moxie.runtime.generation.TextStream;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.LoweringCheck;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -33,12 +37,21 @@ final class RunCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
   private Path folder = Path.of("");
 
-  @Option(
-      names = "--prompt",
-      paramLabel = "TEXT",
-      required = true,
-      description = "What to continue.")
-  private String prompt = "";
+  @ArgGroup(multiplicity = "1")
+  private Prompt prompt = new Prompt();
+
+  /** What to continue: a text, or tokens where there is no tokenizer. */
+  static final class Prompt {
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "What to continue.")
+    private @Nullable String text;
+
+    @Option(
+        names = "--prompt-ids",
+        paramLabel = "ID,…",
+        split = ",",
+        description = "Tokens to continue; tokens are printed. Needs no tokenizer.")
+    private long @Nullable [] ids;
+  }
 
   @Option(
       names = "--max-tokens",
@@ -89,21 +102,57 @@ final class RunCommand implements Callable<Integer> {
           case CUDA -> Device.CUDA;
         };
     device.require();
-    Execution chosen = execution == null ? Execution.best(device) : execution;
-    try (MoxiePackage pack = MoxiePackage.open(folder);
-        TextTokenizer tokenizer = TextTokenizer.of(pack);
-        Model model = chosen.open(pack, device)) {
-      System.err.printf("device %s, execution %s%n", device, chosen);
-      LoweringCheck.require(pack, device, chosen, model, Version.current());
-      long[] ids = tokenizer.encode(prompt);
-      System.out.print(prompt);
-      var stream = new TextStream(tokenizer, ids, System.out::print);
-      Generator.generate(
-          model, ids, maxTokens, sampler, TextTokenizer.endTokens(pack), stream::accept);
-      stream.finish();
+    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      if (prompt.text != null) {
+        try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
+          long[] ids = tokenizer.encode(prompt.text);
+          var stream = new TextStream(tokenizer, ids, System.out::print);
+          generate(pack, device, ids, sampler, prompt.text, stream::accept);
+          stream.finish();
+        }
+      } else {
+        long[] ids = Objects.requireNonNull(prompt.ids);
+        generate(pack, device, ids, sampler, "", id -> System.out.print(id + " "));
+      }
       System.out.println();
     }
     return 0;
+  }
+
+  private void generate(
+      MoxiePackage pack,
+      Device device,
+      long[] ids,
+      Sampler sampler,
+      String echo,
+      LongConsumer onToken) {
+    requireFit(pack, ids);
+    Execution chosen = execution == null ? Execution.best(device) : execution;
+    System.err.printf("device %s, execution %s%n", device, chosen);
+    try (Model model = chosen.open(pack, device)) {
+      LoweringCheck.require(pack, device, chosen, model);
+      System.out.print(echo);
+      Generator.generate(model, ids, maxTokens, sampler, TextTokenizer.endTokens(pack), onToken);
+    }
+  }
+
+  private void requireFit(MoxiePackage pack, long[] ids) {
+    int vocabulary = pack.architecture().vocabSize();
+    if (ids.length == 0 || Arrays.stream(ids).anyMatch(id -> id < 0 || id >= vocabulary)) {
+      throw new UsageException(
+          "the prompt",
+          "at least one token, each below " + vocabulary,
+          Arrays.toString(ids),
+          "pass another");
+    }
+    long most = pack.architecture().maxPositions();
+    if ((long) ids.length + maxTokens > most) {
+      throw new UsageException(
+          "--max-tokens",
+          "prompt and new tokens to fit the model's " + most + " positions",
+          ids.length + " and " + maxTokens,
+          "pass fewer");
+    }
   }
 
   private Sampler sampler() {

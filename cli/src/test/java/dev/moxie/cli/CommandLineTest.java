@@ -6,13 +6,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.SafetensorsWriter;
+import dev.moxie.format.safetensors.Shape;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -136,6 +141,9 @@ class CommandLineTest {
         "run p --prompt x --top-p 2",
         "run p --prompt x --max-tokens 0",
         "convert a b --threads 0",
+        "convert a b --json",
+        "run p",
+        "run p --prompt x --prompt-ids 1",
         "verify nowhere",
         "convert nowhere b",
         "inspect nowhere"
@@ -181,6 +189,82 @@ class CommandLineTest {
     assertOneSentence(
         3,
         moxie("verify", pack, "--reference", Fixtures.tinyMixtralTraces().getFirst().toString()));
+  }
+
+  @Test
+  void aTraceThatOnlyClaimsManyTokensIsRefusedBeforeAnythingIsComputed() {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    Path trace = folder.resolve("trace.safetensors");
+    int tokens = 3_000_000;
+    SafetensorsWriter.write(
+        trace,
+        Map.of(),
+        List.of(
+            new SafetensorsWriter.Tensor(
+                "input_ids", Dtype.I64, Shape.of(tokens), ByteBuffer.allocate(8 * tokens))));
+    assertOneSentence(3, moxie("verify", pack, "--reference", trace.toString()));
+    assertOneSentence(3, moxie("verify", pack, "--reference", folder.toString()));
+  }
+
+  @Test
+  void aModelOfUncountableSizeEndsWithThree() throws IOException {
+    String config =
+        Files.readString(Fixtures.root().resolve("configs/mixtral-8x7b.json"))
+            .replace("4096", "16777216")
+            .replace("14336", "16777216")
+            .replace("experts\": 8", "experts\": 65536");
+    Path file = Files.writeString(folder.resolve("config.json"), config);
+    assertOneSentence(3, moxie("inspect", file.toString()));
+  }
+
+  @Test
+  void runRefusesMoreTokensThanTheModelHasPositions() {
+    String pack = convert(Fixtures.tinyMixtral());
+    for (String tokens : List.of("600", "2000000000")) {
+      Outcome outcome = moxie("run", pack, "--prompt", "x", "--max-tokens", tokens);
+      assertOneSentence(2, outcome);
+      assertEquals("", outcome.out());
+    }
+    assertOneSentence(2, moxie("run", pack, "--prompt-ids", "1,512"));
+  }
+
+  @Test
+  void aPackageWithoutTokenizerRunsOnTokens() {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    assertOneSentence(3, moxie("run", pack, "--prompt", "x"));
+    Outcome outcome = moxie("run", pack, "--prompt-ids", "3,14,15", "--max-tokens", "4");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertTrue(outcome.out().matches("(\\d+ ){1,4}\\R"), outcome.out());
+  }
+
+  @Test
+  void aTokenizerOrAnEndTokenOfAnotherModelEndsWithThree() throws IOException {
+    Path checkpoint = folder.resolve("c");
+    Files.createDirectories(checkpoint);
+    try (var files = Files.list(Fixtures.tinyMixtral())) {
+      for (Path file : files.toList()) {
+        Files.copy(file, checkpoint.resolve(file.getFileName().toString()));
+      }
+    }
+    Files.writeString(checkpoint.resolve("generation_config.json"), "{\"eos_token_id\": 32000}");
+    String pack = convert(checkpoint);
+    String trace = Fixtures.tinyMixtralTraces().getFirst().toString();
+    assertOneSentence(3, moxie("verify", pack, "--reference", trace));
+    Files.writeString(checkpoint.resolve("tokenizer.json"), "{}");
+    assertEquals(0, moxie("convert", checkpoint.toString(), pack, "--force").status());
+    assertOneSentence(3, moxie("run", pack, "--prompt", "x"));
+  }
+
+  @Test
+  void aNestedConfigKeyCanBeIgnoredAsTheErrorSays() throws IOException {
+    String config =
+        Files.readString(Fixtures.tinyMixtral().resolve("config.json"))
+            .replace("\"rope_theta\"", "\"colour\": 1, \"rope_theta\"");
+    Path file = Files.writeString(folder.resolve("config.json"), config);
+    Outcome refused = moxie("inspect", file.toString());
+    assertOneSentence(3, refused);
+    assertTrue(refused.err().contains("--ignore-config-key colour"), refused.err());
+    assertEquals(0, moxie("inspect", file.toString(), "--ignore-config-key", "colour").status());
   }
 
   @Test

@@ -34,9 +34,14 @@ public final class Verifier {
       List<Report.Reference> checked = List.of();
       if (integrity.verdict().passed()) {
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
-        checked = references.isEmpty() ? List.of() : check(pack, references, executions);
+        checked =
+            references.isEmpty() ? List.of() : check(pack, references, executions, notChecked);
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
+      }
+      List<String> ignoredKeys = pack.manifest().provenance().ignoredConfigKeys();
+      if (!ignoredKeys.isEmpty()) {
+        notChecked.add("what these ignored keys of config.json mean: " + ignoredKeys);
       }
       if (source == null) {
         notChecked.add("that the weights are the checkpoint's (pass --source)");
@@ -56,14 +61,21 @@ public final class Verifier {
   }
 
   private static List<Report.Reference> check(
-      MoxiePackage pack, List<Path> references, Set<Execution> executions) {
+      MoxiePackage pack,
+      List<Path> references,
+      Set<Execution> executions,
+      List<String> notChecked) {
     List<Report.Reference> reports = new ArrayList<>();
     try (var check = new ReferenceCheck(pack, executions)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
+          if (trace.generatedIds().isEmpty()) {
+            notChecked.add("greedy tokens, which " + file + " does not record");
+          }
           reports.add(check.run(trace));
         }
       }
+      notChecked.addAll(check.notCovered());
     }
     return reports;
   }

@@ -67,6 +67,44 @@ class DamagedPackagesTest {
     assertTrue(report.notChecked().getFirst().contains("damaged"));
   }
 
+  @Test
+  void aChangedHeaderCopyIsFoundAgainstTheSource() throws IOException {
+    // The conversion of another checkpoint whose tensors are the same, its metadata not.
+    Path other = folder.resolve("c");
+    Files.createDirectories(other);
+    Path original = Fixtures.randomMixtrals().get(2);
+    try (var files = Files.list(original)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, other.resolve(file.getFileName().toString()));
+      }
+    }
+    Path weights = other.resolve("model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    String text = new String(bytes, java.nio.charset.StandardCharsets.ISO_8859_1);
+    bytes[text.indexOf("\"pt\"") + 1] = 'q';
+    Files.write(weights, bytes);
+    Path wrong = Packages.convert(other, folder.resolve("q"));
+    Report report = Verifier.verify(wrong, original, List.of(), EnumSet.allOf(Execution.class));
+    assertEquals(Verdict.FAIL, report.verdict());
+    assertEquals(0, report.equivalence().different());
+    assertEquals(
+        "source/model.safetensors.header", report.equivalence().findings().getFirst().file());
+  }
+
+  @Test
+  void expertsThatNoReferenceChoosesAreNamed() {
+    Path checkpoint = Fixtures.tinyMixtral();
+    Report report =
+        Verifier.verify(
+            Packages.convert(checkpoint, folder.resolve("t")),
+            null,
+            List.of(Fixtures.tinyMixtralTraces().getFirst()),
+            EnumSet.of(Execution.SCHEDULED));
+    assertTrue(
+        report.notChecked().stream().anyMatch(item -> item.contains("layer 1 expert 4")),
+        report.notChecked().toString());
+  }
+
   private void assertFinding(String file) {
     Report report = Verifier.verify(pack, null, List.of(), EnumSet.allOf(Execution.class));
     assertEquals(Verdict.FAIL, report.verdict());

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -96,8 +97,13 @@ public record Checkpoint(
         List.copyOf(ignored));
   }
 
-  public Config config() {
-    return Config.read(folder.resolve(CONFIG));
+  /**
+   * The checkpoint's config.json.
+   *
+   * @param ignored keys that the user declares to be without effect
+   */
+  public Config config(Set<String> ignored) {
+    return Config.read(folder.resolve(CONFIG), ignored);
   }
 
   private static Map<String, String> readIndex(Path file) {
@@ -167,9 +173,9 @@ public record Checkpoint(
   private static void sortOut(
       Path folder, TreeSet<String> weightFiles, List<String> companions, List<String> ignored) {
     try (var entries = Files.list(folder)) {
-      for (Path entry : entries.sorted().toList()) {
-        String name = entry.getFileName().toString();
-        if (weightFiles.contains(name) || name.startsWith(".")) {
+      for (String name : entries.map(e -> e.getFileName().toString()).sorted().toList()) {
+        Path entry = folder.resolve(name);
+        if (weightFiles.contains(name)) {
           continue;
         }
         if (name.matches("model.*\\.safetensors")) {

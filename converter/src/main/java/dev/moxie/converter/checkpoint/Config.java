@@ -20,22 +20,26 @@ public final class Config {
 
   private final String where;
   private final JsonNode json;
+  private final Set<String> ignored;
   private final Set<String> read = new TreeSet<>();
 
-  private Config(String where, JsonNode json) {
+  private Config(String where, JsonNode json, Set<String> ignored) {
     this.where = where;
     this.json = json;
+    this.ignored = ignored;
   }
 
   /**
    * Reads a config.json.
    *
+   * @param ignored keys that the user declares to be without effect, here and in nested objects
    * @throws CorruptException if the file is no JSON object
    */
-  public static Config read(Path file) {
-    return new Config(file.toString(), StrictJson.readObject(file));
+  public static Config read(Path file, Set<String> ignored) {
+    return new Config(file.toString(), StrictJson.readObject(file), Set.copyOf(ignored));
   }
 
+  /** Whether the key has a value; asking counts as reading it. */
   public boolean has(String key) {
     read.add(key);
     return !json.path(key).isMissingNode() && !json.path(key).isNull();
@@ -50,6 +54,7 @@ public final class Config {
     return value.intValue();
   }
 
+  /** As {@link #count}, or null if the key is absent. */
   public @Nullable Integer countOrNull(String key, int most) {
     return has(key) ? count(key, most) : null;
   }
@@ -63,6 +68,7 @@ public final class Config {
     return value.doubleValue();
   }
 
+  /** A string. */
   public String text(String key) {
     JsonNode value = require(key);
     if (!value.isString()) {
@@ -71,6 +77,7 @@ public final class Config {
     return value.stringValue();
   }
 
+  /** True or false; a key that is absent has the given value. */
   public boolean flag(String key, boolean whenAbsent) {
     if (!has(key)) {
       return whenAbsent;
@@ -88,7 +95,7 @@ public final class Config {
     if (!value.isObject()) {
       throw wrong(key, "an object", value.toString());
     }
-    return new Config(where + ", " + key, value);
+    return new Config(where + ", " + key, value, ignored);
   }
 
   /** The strings of an array. */
@@ -142,7 +149,10 @@ public final class Config {
    */
   public void requireAllUnderstood(Set<String> harmless) {
     for (String key : json.propertyNames()) {
-      if (!read.contains(key) && !harmless.contains(key) && !json.get(key).isNull()) {
+      if (!read.contains(key)
+          && !harmless.contains(key)
+          && !ignored.contains(key)
+          && !json.get(key).isNull()) {
         throw new UnsupportedException(
             where + ", key \"" + abridge(key) + "\"",
             "only keys that this build understands",

@@ -2,6 +2,7 @@ package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.ParameterCount;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
@@ -44,12 +45,8 @@ public record Family(
           "transformers_version",
           "use_cache");
 
-  /**
-   * The architecture that a config.json describes.
-   *
-   * @param ignoredKeys further keys that the user declares to be without effect
-   */
-  public Architecture describe(Config config, Set<String> ignoredKeys) {
+  /** The architecture that a config.json describes. */
+  public Architecture describe(Config config) {
     if (config.has("quantization_config")) {
       throw config.unsupported("quantization_config", "no quantisation", "some");
     }
@@ -59,9 +56,9 @@ public record Family(
     }
     Dtypes.check(config);
     Architecture described = config.derive(() -> architecture.apply(config));
-    var harmless = new java.util.HashSet<>(HARMLESS_KEYS);
-    harmless.addAll(ignoredKeys);
-    config.requireAllUnderstood(harmless);
+    // Sizes that overflow a count of parameters are no model's.
+    config.derive(() -> ParameterCount.of(described));
+    config.requireAllUnderstood(HARMLESS_KEYS);
     return described;
   }
 

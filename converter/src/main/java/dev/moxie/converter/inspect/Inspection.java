@@ -81,9 +81,9 @@ public record Inspection(
       return ofPackage(path);
     }
     if (Files.isRegularFile(path)) {
-      Config config = Config.read(path);
+      Config config = Config.read(path, ignoredConfigKeys);
       Family family = Families.of(config);
-      return of(path, "config", family.name(), family.describe(config, ignoredConfigKeys), null);
+      return of(path, "config", family.name(), family.describe(config), null);
     }
     Checkpoint checkpoint = Checkpoint.open(path);
     // Planning is what shows that config and weights belong together.

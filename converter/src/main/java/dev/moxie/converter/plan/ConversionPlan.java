@@ -4,7 +4,9 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.ShardLayout;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 
@@ -40,6 +42,16 @@ public record ConversionPlan(
   public ConversionPlan {
     ignoredConfigKeys = Set.copyOf(ignoredConfigKeys);
     shards = List.copyOf(shards);
+  }
+
+  /** Where the package will say it comes from. */
+  public Manifest.Provenance provenance() {
+    List<Manifest.SourceShard> files = new ArrayList<>();
+    checkpoint
+        .headers()
+        .forEach((file, header) -> files.add(new Manifest.SourceShard(file, header.fileBytes())));
+    return new Manifest.Provenance(
+        family.name(), files, checkpoint.ignored(), ignoredConfigKeys.stream().sorted().toList());
   }
 
   /** Bytes of all weight files together. */

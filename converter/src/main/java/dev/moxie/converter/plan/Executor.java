@@ -13,10 +13,8 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
@@ -56,20 +54,8 @@ public final class Executor {
       executor.copyCompanions(writer);
       executor.writeShards(writer, threads);
       requireUnchanged(checkpoint, before);
-      writer.commit(producer, plan.architecture(), provenance(plan));
+      writer.commit(producer, plan.architecture(), plan.provenance());
     }
-  }
-
-  private static Manifest.Provenance provenance(ConversionPlan plan) {
-    List<Manifest.SourceShard> shards = new ArrayList<>();
-    plan.checkpoint()
-        .headers()
-        .forEach((file, header) -> shards.add(new Manifest.SourceShard(file, header.fileBytes())));
-    return new Manifest.Provenance(
-        plan.family().name(),
-        shards,
-        plan.checkpoint().ignored(),
-        plan.ignoredConfigKeys().stream().sorted().toList());
   }
 
   /**

@@ -17,7 +17,12 @@ public final class PlanReport {
 
   /** The plan as JSON. */
   private record Plan(
-      String family, long bytes, List<File> files, List<String> companions, List<String> ignored) {}
+      String family,
+      long bytes,
+      List<File> files,
+      List<String> companions,
+      List<String> headersOf,
+      List<String> ignored) {}
 
   private record File(String file, long bytes, List<Range> ranges) {}
 
@@ -30,6 +35,7 @@ public final class PlanReport {
       String sourceTensor,
       long sourceOffset) {}
 
+  /** The plan as one JSON object. */
   public static String json(ConversionPlan plan) {
     return StrictJson.mapper(false)
         .writerWithDefaultPrettyPrinter()
@@ -39,9 +45,11 @@ public final class PlanReport {
                 plan.bytes(),
                 plan.shards().stream().map(PlanReport::file).toList(),
                 plan.checkpoint().companions(),
+                List.copyOf(plan.checkpoint().headers().keySet()),
                 plan.checkpoint().ignored()));
   }
 
+  /** The plan as lines for a person. */
   public static String text(ConversionPlan plan) {
     List<String> lines = new ArrayList<>();
     for (ConversionPlan.Shard shard : plan.shards()) {
@@ -54,6 +62,7 @@ public final class PlanReport {
               shard.layout().tensors().size(),
               shard.sources().size()));
     }
+    lines.add("headers kept        " + String.join(", ", plan.checkpoint().headers().keySet()));
     lines.add("copied as they are  " + String.join(", ", plan.checkpoint().companions()));
     if (!plan.checkpoint().ignored().isEmpty()) {
       lines.add("left behind         " + String.join(", ", plan.checkpoint().ignored()));

@@ -50,9 +50,9 @@ public final class Planner {
    * @param ignoredConfigKeys keys of config.json that the user declares to be without effect
    */
   public static ConversionPlan plan(Checkpoint checkpoint, Set<String> ignoredConfigKeys) {
-    Config config = checkpoint.config();
+    Config config = checkpoint.config(ignoredConfigKeys);
     Family family = Families.of(config);
-    Architecture architecture = family.describe(config, ignoredConfigKeys);
+    Architecture architecture = family.describe(config);
     var planner = new Planner(checkpoint, family);
     return new ConversionPlan(
         checkpoint,

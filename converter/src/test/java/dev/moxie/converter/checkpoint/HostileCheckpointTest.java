@@ -53,7 +53,11 @@ class HostileCheckpointTest {
         config("fractional size", "size\": 64,", "size\": 64.5,", "hidden_size"),
         config("size as text", "size\": 64,", "size\": \"64\",", "hidden_size"),
         config("negative size", "size\": 64,", "size\": -64,", "hidden_size"),
-        config("size of 10^30", "size\": 64,", "size\": 1000000000000000000000000000000,", "hidden_size"),
+        config(
+            "size of 10^30",
+            "size\": 64,",
+            "size\": 1000000000000000000000000000000,",
+            "hidden_size"),
         config("size of 2^30", "size\": 64,", "size\": 1073741824,", "hidden_size"),
         config("layers of 2^31 - 1", "layers\": 2", "layers\": 2147483647", "num_hidden_layers"),
         config("a third layer", "layers\": 2", "layers\": 3", "model.layers.2.input"),

@@ -3,6 +3,11 @@ package dev.moxie.format.json;
 import dev.moxie.format.error.CorruptException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CoderResult;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import tools.jackson.core.JacksonException;
@@ -13,6 +18,7 @@ import tools.jackson.databind.DatabindException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.cfg.EnumFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
@@ -53,6 +59,7 @@ public final class StrictJson {
         .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
         .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
         .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+        .enable(EnumFeature.FAIL_ON_NUMBERS_FOR_ENUMS)
         .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
         .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
         .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
@@ -65,6 +72,7 @@ public final class StrictJson {
    * @throws CorruptException if the file is larger
    */
   public static byte[] readBounded(Path file, long maxBytes) {
+    requireRegular(file);
     try {
       long size = Files.size(file);
       if (size > maxBytes) {
@@ -81,12 +89,57 @@ public final class StrictJson {
   }
 
   /**
+   * Refuses what is no file to read to its end: a folder, a pipe, a device.
+   *
+   * @throws CorruptException unless the path leads to a regular file
+   */
+  public static void requireRegular(Path file) {
+    if (Files.exists(file) && !Files.isRegularFile(file)) {
+      throw new CorruptException(
+          file.toString(), "a regular file", "a folder, pipe or device", "check the path");
+    }
+  }
+
+  /**
+   * Refuses bytes that are no UTF-8, or hold a NUL, which no JSON text does: a parser would take
+   * them for UTF-16.
+   *
+   * @param offset of the first byte within the file, for the message
+   */
+  public static void requireUtf8(String where, byte[] json, long offset) {
+    var decoder =
+        StandardCharsets.UTF_8
+            .newDecoder()
+            .onMalformedInput(CodingErrorAction.REPORT)
+            .onUnmappableCharacter(CodingErrorAction.REPORT);
+    ByteBuffer in = ByteBuffer.wrap(json);
+    CharBuffer sink = CharBuffer.allocate(8192);
+    CoderResult result;
+    do {
+      sink.clear();
+      result = decoder.decode(in, sink, true);
+    } while (result.isOverflow());
+    int bad = result.isError() ? in.position() : 0;
+    while (!result.isError() && bad < json.length && json[bad] != 0) {
+      bad++;
+    }
+    if (bad < json.length) {
+      throw new CorruptException(
+          where + " (offset " + (offset + bad) + ")",
+          "JSON in UTF-8",
+          "byte 0x" + Integer.toHexString(json[bad] & 0xff),
+          "the file is damaged or of another kind, fetch it again");
+    }
+  }
+
+  /**
    * Parses one JSON object.
    *
    * @throws CorruptException if the file is no JSON object under the rules above
    */
   public static JsonNode readObject(Path file) {
     byte[] bytes = readBounded(file, MAX_FILE_BYTES);
+    requireUtf8(file.toString(), bytes, 0);
     try {
       JsonNode node = mapper(true).readTree(bytes);
       if (!node.isObject()) {

@@ -85,6 +85,9 @@ public record Routing(
     Objects.requireNonNull(weightsApplyTo, "routing.weightsApplyTo is missing");
     Objects.requireNonNull(capacity, "routing.capacity is missing");
     Objects.requireNonNull(ties, "routing.ties is missing");
-    Objects.requireNonNull(computeDtype, "routing.computeDtype is missing");
+    if (computeDtype != Dtype.F32) {
+      throw new IllegalArgumentException(
+          "routing.computeDtype: expected F32, found " + computeDtype);
+    }
   }
 }

@@ -28,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * buffer must lie inside the file.
  */
 final class ArrowFileReader {
+  private static final int LEAST_ROW_BYTES = 100;
+
   private final String where;
   private final ByteBuffer body;
   private final RecordBatch batch;
@@ -74,8 +76,8 @@ final class ArrowFileReader {
       throw corrupt(where, "an uncompressed record batch", "something else");
     }
     ByteBuffer body = slice(bytes, block.offset() + block.metaDataLength(), block.bodyLength());
-    // Every row has a kind, whose offsets take 4 bytes: a larger count cannot be true.
-    if (batch.length() < 0 || batch.length() > file.length / 4) {
+    // A row takes more than this in its fixed-width buffers: a larger count cannot be true.
+    if (batch.length() < 0 || batch.length() > file.length / LEAST_ROW_BYTES) {
       throw corrupt(where, "a row count that fits the file", String.valueOf(batch.length()));
     }
     var reader = new ArrowFileReader(where, body, batch);
@@ -171,6 +173,9 @@ final class ArrowFileReader {
         int[] offsets = offsets(column.name());
         openNode(column.name(), offsets[rows]);
         ByteBuffer data = nextBuffer();
+        if (8L * offsets[rows] > data.remaining()) {
+          throw corrupt(where, "all values of column " + column.name(), "fewer");
+        }
         for (int i = 0; i < rows; i++) {
           long[] items = new long[offsets[i + 1] - offsets[i]];
           for (int j = 0; j < items.length; j++) {

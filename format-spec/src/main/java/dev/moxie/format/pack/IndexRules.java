@@ -30,6 +30,11 @@ final class IndexRules {
   static void check(String where, Manifest manifest, List<IndexRow> rows) {
     var rules = new IndexRules(where);
     rows.forEach(rules::checkRow);
+    List<String> encodings = rows.stream().map(IndexRow::encoding).distinct().sorted().toList();
+    if (!manifest.encodings().equals(encodings)) {
+      throw new CorruptException(
+          where, "the manifest's encodings " + manifest.encodings(), encodings.toString(), REMEDY);
+    }
     rules.checkTensors(manifest, rows);
     rules.checkTiling(manifest, rows);
   }
@@ -53,6 +58,12 @@ final class IndexRules {
         row,
         "the bytes of its shape",
         row.bytes() + " bytes for " + row.dtype() + " " + row.shape());
+    boolean slice = row.kind() == IndexRow.Kind.SLICE;
+    require(
+        slice == (row.expert() != null) && slice == (row.projection() != null),
+        row,
+        "expert and projection on slices and only there",
+        row.kind().id() + ", expert " + row.expert() + ", projection " + row.projection());
     require(
         row.isLeaf() == (row.sha256() != null && row.crc32c() != null),
         row,
@@ -117,7 +128,9 @@ final class IndexRules {
       IndexRow slice = slices.get(leaf.position());
       Shape shape = leaf.shape();
       require(
-          java.util.Objects.equals(slice.expert(), leaf.expert())
+          slice.role() == spec.role()
+              && java.util.Objects.equals(slice.layer(), spec.layer())
+              && java.util.Objects.equals(slice.expert(), leaf.expert())
               && slice.projection() == leaf.projection()
               && slice.shape().equals(shape)
               && slice.dtype() == stack.dtype()

@@ -1,8 +1,16 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.model.Architecture;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * What {@code moxie.json} says. The file's bytes, its closing digest and the version rules are in
@@ -126,6 +134,27 @@ public record Manifest(
     shards = List.copyOf(Objects.requireNonNull(shards, "shards is missing"));
     files = List.copyOf(Objects.requireNonNull(files, "files is missing"));
     Objects.requireNonNull(provenance, "provenance is missing");
+  }
+
+  /**
+   * Files in a package's folder that this manifest does not list.
+   *
+   * @return paths relative to the folder, sorted
+   */
+  public List<String> strangers(Path folder) {
+    Set<String> known = new HashSet<>();
+    known.add(PackagePaths.MANIFEST);
+    shards.forEach(shard -> known.add(shard.file()));
+    files.forEach(file -> known.add(file.path()));
+    try (Stream<Path> walk = Files.walk(folder)) {
+      return walk.filter(path -> !Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS))
+          .map(path -> folder.relativize(path).toString().replace('\\', '/'))
+          .filter(name -> !known.contains(name))
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   private static void requireDigest(String member, String digest) {

@@ -53,6 +53,7 @@ final class ManifestFile {
   static Manifest read(Path file) {
     byte[] bytes = StrictJson.readBounded(file, MAX_BYTES);
     requireDigest(file, bytes);
+    StrictJson.requireUtf8(file.toString(), bytes, 0);
     try {
       JsonNode tree = StrictJson.mapper(true).readTree(bytes);
       boolean newer = requireVersion(file, tree);

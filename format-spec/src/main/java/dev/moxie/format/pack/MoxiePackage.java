@@ -106,14 +106,17 @@ public final class MoxiePackage implements AutoCloseable {
     return bytes;
   }
 
+  /** Where the package lies. */
   public Path folder() {
     return folder;
   }
 
+  /** The manifest, checked. */
   public Manifest manifest() {
     return manifest;
   }
 
+  /** The forward pass. */
   public Architecture architecture() {
     return manifest.architecture();
   }

@@ -12,9 +12,17 @@ public final class PackagePaths {
 
   private PackagePaths() {}
 
+  private static boolean isForbidden(int c) {
+    return c < ' '
+        || c == '\\'
+        || c == ':'
+        || c == 0x7f
+        || (c >= Character.MIN_SURROGATE && c <= Character.MAX_SURROGATE);
+  }
+
   /**
    * A path stated inside a package must stay inside it: relative, '/' between segments, no segment
-   * empty, '.' or '..', no backslash, colon or control character.
+   * empty, '.' or '..', no backslash, colon control character or half of a surrogate pair.
    *
    * @return {@code path}
    * @throws CorruptException otherwise
@@ -23,7 +31,7 @@ public final class PackagePaths {
     boolean clean =
         !path.isEmpty()
             && path.length() <= 1024
-            && path.chars().noneMatch(c -> c < ' ' || c == '\\' || c == ':' || c == 0x7f);
+            && path.codePoints().noneMatch(PackagePaths::isForbidden);
     for (String segment : path.split("/", -1)) {
       clean &= !segment.isEmpty() && !segment.equals(".") && !segment.equals("..");
     }

@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
@@ -9,6 +10,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,8 +26,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a package so that it is either there and complete or not there at all: everything goes to
- * a sibling folder, is synced, and takes the target's name in one rename. {@link #close} without
- * {@link #commit} leaves nothing behind.
+ * a sibling folder, is synced, and takes the target's name in one rename. A package that is
+ * replaced is set aside just before and deleted after. {@link #close} without {@link #commit}
+ * leaves nothing behind.
  *
  * <p>Shards and files may be written from several threads; the result does not depend on their
  * order.
@@ -36,6 +39,7 @@ public final class PackageWriter implements AutoCloseable {
   private final Path target;
   private final Path staging;
   private final boolean replace;
+  private final FileChannel lock;
   private final Map<String, Manifest.Shard> shards = new ConcurrentSkipListMap<>();
   private final Map<String, List<IndexRow>> rows = new ConcurrentSkipListMap<>();
   private final Map<String, Manifest.OtherFile> files = new ConcurrentSkipListMap<>();
@@ -56,36 +60,91 @@ public final class PackageWriter implements AutoCloseable {
   /** Where the bytes of a leaf came from, and what was done to them. */
   public record Origin(String file, String tensor, String transform) {}
 
-  private PackageWriter(Path target, Path staging, boolean replace) {
+  private PackageWriter(Path target, Path staging, boolean replace, FileChannel lock) {
     this.target = target;
     this.staging = staging;
     this.replace = replace;
+    this.lock = lock;
   }
 
   /**
-   * Starts a package.
+   * Starts a package. Only one writer at a time may have a target; what an interrupted one left is
+   * removed, and a package that it had moved aside is put back.
    *
    * @param replace whether an existing package may be replaced, once the new one is complete
-   * @throws UsageException if the target exists and may not be replaced
+   * @throws UsageException if another writer has the target, or if it exists and may not be
+   *     replaced
    */
   public static PackageWriter create(Path target, boolean replace) {
     Path absolute = target.toAbsolutePath().normalize();
-    requireFree(absolute, replace);
-    Path staging = absolute.resolveSibling("." + absolute.getFileName() + ".moxie-partial");
+    @Nullable FileChannel lock = null;
     try {
+      Files.createDirectories(parent(absolute));
+      lock = lock(absolute);
+      Path old = sibling(absolute, "old");
+      if (Files.exists(old) && !Files.exists(absolute)) {
+        Files.move(old, absolute, StandardCopyOption.ATOMIC_MOVE);
+      }
+      requireFree(absolute, replace);
+      Path staging = sibling(absolute, "partial");
       deleteTree(staging);
       Files.createDirectories(staging);
+      return new PackageWriter(absolute, staging, replace, lock);
+    } catch (IOException e) {
+      release(lock, absolute);
+      throw new UncheckedIOException(e);
+    } catch (RuntimeException e) {
+      release(lock, absolute);
+      throw e;
+    }
+  }
+
+  private static Path sibling(Path target, String what) {
+    return target.resolveSibling("." + target.getFileName() + ".moxie-" + what);
+  }
+
+  private static Path parent(Path target) {
+    return target.resolveSibling(".").normalize();
+  }
+
+  private static FileChannel lock(Path target) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            sibling(target, "lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    boolean free;
+    try {
+      free = channel.tryLock() != null;
+    } catch (OverlappingFileLockException e) {
+      free = false;
+    }
+    if (!free) {
+      channel.close();
+      throw new UsageException(
+          target.toString(),
+          "a target that nobody else is writing",
+          "another conversion at work on it",
+          "wait for it, or choose another target");
+    }
+    return channel;
+  }
+
+  /** The file is removed while the lock is still held: whoever opens it later makes its own. */
+  private static void release(@Nullable FileChannel lock, Path target) {
+    try {
+      if (lock != null) {
+        Files.deleteIfExists(sibling(target, "lock"));
+        lock.close();
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-    return new PackageWriter(absolute, staging, replace);
   }
 
   private static void requireFree(Path target, boolean replace) {
     if (!Files.exists(target)) {
       return;
     }
-    boolean isPackage = Files.exists(target.resolve(PackagePaths.MANIFEST));
+    boolean isPackage = MoxiePackage.isPackage(target);
     if (!isPackage && !isEmptyFolder(target)) {
       throw new UsageException(
           target.toString(),
@@ -99,6 +158,29 @@ public final class PackageWriter implements AutoCloseable {
           "no package",
           "a finished one",
           "choose another target, or pass --force to replace it once the new one is complete");
+    }
+    if (isPackage) {
+      List<String> strangers = strangers(target);
+      if (!strangers.isEmpty()) {
+        throw new UsageException(
+            target.toString(),
+            "a package with nothing else in its folder",
+            strangers.size() + " files that are not the package's, " + strangers.getFirst(),
+            "move them away first, replacing the package would delete them");
+      }
+    }
+  }
+
+  /** Files in a package's folder that its manifest does not list. */
+  private static List<String> strangers(Path target) {
+    try {
+      return ManifestFile.read(target.resolve(PackagePaths.MANIFEST)).strangers(target);
+    } catch (InvalidInputException e) {
+      throw new UsageException(
+          target.toString(),
+          "a package whose manifest says what belongs to it",
+          "a damaged one",
+          "move the folder away or delete it yourself");
     }
   }
 
@@ -257,22 +339,32 @@ public final class PackageWriter implements AutoCloseable {
         writeFully(out, ByteBuffer.wrap(ManifestFile.encode(manifest)));
         out.force(true);
       }
-      syncFolder(staging);
+      for (Path folder : folders(staging)) {
+        syncFolder(folder);
+      }
       moveIntoPlace();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
   }
 
+  /** The old package is set aside and put back if the new one cannot take its name. */
   private void moveIntoPlace() throws IOException {
-    Path old = target.resolveSibling("." + target.getFileName() + ".moxie-old");
-    deleteTree(old);
+    Path old = sibling(target, "old");
     requireFree(target, replace);
     if (Files.exists(target)) {
+      deleteTree(old);
       Files.move(target, old, StandardCopyOption.ATOMIC_MOVE);
     }
-    Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
-    syncFolder(target.resolveSibling(".").normalize());
+    try {
+      Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      if (Files.exists(old)) {
+        Files.move(old, target, StandardCopyOption.ATOMIC_MOVE);
+      }
+      throw e;
+    }
+    syncFolder(parent(target));
     deleteTree(old);
   }
 
@@ -283,6 +375,14 @@ public final class PackageWriter implements AutoCloseable {
       deleteTree(staging);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } finally {
+      release(lock, target);
+    }
+  }
+
+  private static List<Path> folders(Path root) throws IOException {
+    try (var walk = Files.walk(root)) {
+      return walk.filter(Files::isDirectory).toList();
     }
   }
 

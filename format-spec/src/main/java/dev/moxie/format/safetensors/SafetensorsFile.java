@@ -1,6 +1,7 @@
 package dev.moxie.format.safetensors;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.json.StrictJson;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -44,6 +45,7 @@ public final class SafetensorsFile implements AutoCloseable {
    * @throws UncheckedIOException if it cannot be read
    */
   public static SafetensorsFile open(Path path) {
+    StrictJson.requireRegular(path);
     Arena arena = Arena.ofShared();
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
       SafetensorsHeader header = readHeader(path, channel);
@@ -60,6 +62,7 @@ public final class SafetensorsFile implements AutoCloseable {
 
   /** Reads and validates the header alone, mapping nothing. */
   public static SafetensorsHeader readHeader(Path path) {
+    StrictJson.requireRegular(path);
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
       return readHeader(path, channel);
     } catch (IOException e) {
@@ -86,14 +89,17 @@ public final class SafetensorsFile implements AutoCloseable {
     }
   }
 
+  /** Where the file lies. */
   public Path path() {
     return path;
   }
 
+  /** The validated header. */
   public SafetensorsHeader header() {
     return header;
   }
 
+  /** The entry of that name, if there is one. */
   public Optional<TensorInfo> find(String name) {
     return Optional.ofNullable(byName.get(name));
   }

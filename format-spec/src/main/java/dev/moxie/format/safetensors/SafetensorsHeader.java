@@ -6,10 +6,6 @@ import java.io.ByteArrayOutputStream;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.CharBuffer;
-import java.nio.charset.CoderResult;
-import java.nio.charset.CodingErrorAction;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -103,7 +99,7 @@ public record SafetensorsHeader(
    * @throws CorruptException naming the first rule that is broken and the tensor that breaks it
    */
   public static SafetensorsHeader parse(String where, byte[] json, long fileBytes) {
-    requireUtf8(where, json);
+    StrictJson.requireUtf8(where, json, LENGTH_BYTES);
     requireBrace(where, json);
     Map<String, String> metadata = new LinkedHashMap<>();
     List<TensorInfo> tensors = new ArrayList<>();
@@ -194,28 +190,6 @@ public record SafetensorsHeader(
       json.writeEndObject();
     }
     return out.toByteArray();
-  }
-
-  private static void requireUtf8(String where, byte[] json) {
-    var decoder =
-        StandardCharsets.UTF_8
-            .newDecoder()
-            .onMalformedInput(CodingErrorAction.REPORT)
-            .onUnmappableCharacter(CodingErrorAction.REPORT);
-    ByteBuffer in = ByteBuffer.wrap(json);
-    CharBuffer sink = CharBuffer.allocate(8192);
-    CoderResult result;
-    do {
-      sink.clear();
-      result = decoder.decode(in, sink, true);
-    } while (result.isOverflow());
-    if (result.isError()) {
-      throw new CorruptException(
-          where + " (offset " + (LENGTH_BYTES + in.position()) + ")",
-          "a header in UTF-8",
-          "byte 0x" + Integer.toHexString(json[in.position()] & 0xff),
-          FETCH_AGAIN);
-    }
   }
 
   private static void requireBrace(String where, byte[] json) {

@@ -24,6 +24,7 @@ public final class SafetensorsWriter {
 
   private SafetensorsWriter() {}
 
+  /** Writes the file; each tensor's data must have the bytes of its shape. */
   public static void write(Path path, Map<String, String> metadata, List<Tensor> tensors) {
     List<Tensor> ordered =
         tensors.stream()

@@ -16,14 +16,17 @@ public record Shape(List<Long> dims) {
     }
   }
 
+  /** A shape of these extents. */
   public static Shape of(long... dims) {
     return new Shape(Arrays.stream(dims).boxed().toList());
   }
 
+  /** How many extents. */
   public int rank() {
     return dims.size();
   }
 
+  /** One extent. */
   public long dim(int axis) {
     return dims.get(axis);
   }

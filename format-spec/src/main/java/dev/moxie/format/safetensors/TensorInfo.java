@@ -7,6 +7,7 @@ package dev.moxie.format.safetensors;
  * @param end one past the last byte, counted likewise
  */
 public record TensorInfo(String name, Dtype dtype, Shape shape, long begin, long end) {
+  /** Bytes of the tensor. */
   public long bytes() {
     return end - begin;
   }

@@ -49,10 +49,12 @@ public final class Trace implements AutoCloseable {
     }
   }
 
+  /** Where the trace lies. */
   public Path path() {
     return file.path();
   }
 
+  /** What the recorder said of itself. */
   public Map<String, String> metadata() {
     return file.header().metadata();
   }
@@ -67,8 +69,24 @@ public final class Trace implements AutoCloseable {
     return has("generated_ids") ? Optional.of(longs("generated_ids")) : Optional.empty();
   }
 
-  public boolean has(String name) {
+  private boolean has(String name) {
     return file.find(name).isPresent();
+  }
+
+  /**
+   * Makes sure that the trace has a tensor, without reading it.
+   *
+   * @throws CorruptException if there is none of that name, dtype and shape
+   */
+  public void require(String name, Dtype dtype, Shape shape) {
+    TensorInfo info = file.require(name);
+    if (info.dtype() != dtype || !info.shape().equals(shape)) {
+      throw new CorruptException(
+          path() + ", tensor \"" + name + "\"",
+          dtype + " " + shape,
+          info.dtype() + " " + info.shape(),
+          "the trace was not recorded from this model");
+    }
   }
 
   /**
@@ -105,15 +123,8 @@ public final class Trace implements AutoCloseable {
   }
 
   private MemorySegment data(String name, Dtype dtype, Shape shape) {
-    TensorInfo info = file.require(name);
-    if (info.dtype() != dtype || !info.shape().equals(shape)) {
-      throw new CorruptException(
-          path() + ", tensor \"" + name + "\"",
-          dtype + " " + shape,
-          info.dtype() + " " + info.shape(),
-          "the trace was not recorded from this model");
-    }
-    return file.data(info);
+    require(name, dtype, shape);
+    return file.data(file.require(name));
   }
 
   @Override

@@ -234,6 +234,27 @@ final class ConformanceVectors {
     return copy(r, r.name(), r.encoding(), r.shape(), offset);
   }
 
+  private static IndexRow withExpert(IndexRow r) {
+    return new IndexRow(
+        r.kind(),
+        r.name(),
+        r.role(),
+        r.layer(),
+        0,
+        null,
+        r.dtype(),
+        r.encoding(),
+        r.shape(),
+        r.shard(),
+        r.offset(),
+        r.bytes(),
+        r.crc32c(),
+        r.sha256(),
+        r.sourceFile(),
+        r.sourceTensor(),
+        r.transform());
+  }
+
   private static IndexRow encoded(IndexRow r, String encoding) {
     return copy(r, r.name(), encoding, r.shape(), r.offset());
   }

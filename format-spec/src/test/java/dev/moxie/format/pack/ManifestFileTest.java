@@ -95,6 +95,8 @@ class ManifestFileTest {
             "\"vocabSize\" : 5",
             "\"vocabSize\" : \"5\"",
             CorruptException.class),
+        edit("an enum by number", "\"F32\"", "17", CorruptException.class),
+        edit("another compute dtype", "\"F32\"", "\"I8\"", CorruptException.class),
         edit("negative size", "\"vocabSize\" : 5", "\"vocabSize\" : -5", CorruptException.class),
         edit("fractional size", "\"vocabSize\" : 5", "\"vocabSize\" : 5.5", CorruptException.class),
         edit("huge size", "\"vocabSize\" : 5", "\"vocabSize\" : 1e400", CorruptException.class),

@@ -136,6 +136,49 @@ class PackageTest {
   }
 
   @Test
+  void aPackageWithOtherFilesInItsFolderIsNotReplaced() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    Files.createDirectories(target.resolve("checkpoint"));
+    Files.writeString(target.resolve("checkpoint/model.safetensors"), "the only copy");
+    String message =
+        assertThrows(
+                UsageException.class,
+                () -> TinyPackage.write(target, TinyPackage.ARCHITECTURE, true))
+            .getMessage();
+    assertTrue(message.contains("checkpoint/model.safetensors"), message);
+    assertTrue(Files.exists(target.resolve("checkpoint/model.safetensors")));
+  }
+
+  @Test
+  void aDamagedPackageIsNotReplaced() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    Files.writeString(target.resolve("moxie.json"), "{}");
+    assertThrows(
+        UsageException.class, () -> TinyPackage.write(target, TinyPackage.ARCHITECTURE, true));
+    assertTrue(Files.exists(target.resolve("tensors.arrow")));
+  }
+
+  @Test
+  void aSecondWriterOfTheSameTargetIsRefused() {
+    Path target = folder.resolve("p");
+    PackageWriter first = PackageWriter.create(target, false);
+    assertThrows(UsageException.class, () -> PackageWriter.create(target, false));
+    first.close();
+    PackageWriter.create(target, false).close();
+  }
+
+  @Test
+  void aPackageSetAsideByAKilledRunIsPutBack() throws IOException {
+    Path target = folder.resolve("p");
+    TinyPackage.write(target);
+    Files.move(target, folder.resolve(".p.moxie-old"));
+    assertThrows(UsageException.class, () -> TinyPackage.write(target));
+    MoxiePackage.open(target).close();
+  }
+
+  @Test
   void aPackageWithoutManifestIsUnfinished() throws IOException {
     Path target = folder.resolve("p");
     TinyPackage.write(target);

@@ -46,6 +46,7 @@ class SafetensorsHeaderTest {
         lie("a header that is no UTF-8", raw(1, new byte[] {(byte) 0xff}), "UTF-8"),
         lie("a header cut after its brace", raw(1, "{"), "valid JSON"),
         lie("a byte order mark", file("\uFEFF{}"), "starts with '{'"),
+        lie("UTF-16", raw(4, new byte[] {'{', 0, '}', 0}), "UTF-8"),
         lie("a header that is an array", file("[]"), "starts with '{'"),
         lie("two objects", file("{}{}"), "white space after"),
         lie("zero padding", file("{}\0\0"), ""),

@@ -39,6 +39,8 @@ public enum Device {
     if (this == CPU) {
       return;
     }
+    // Providers log through the environment while they load, so it comes first.
+    Engine.version();
     try (var options = new OrtSession.SessionOptions()) {
       // Listing CUDA among the available providers only says that the jar carries it.
       addTo(options);

@@ -31,6 +31,11 @@ final class Engine {
     }
   }
 
+  /** The version of ONNX Runtime. */
+  static String version() {
+    return ENVIRONMENT.getVersion();
+  }
+
   /** Opens a session for a graph whose external data lie in {@code folder}. */
   static OrtSession session(OnnxMl.ModelProto model, Path folder, Device device) {
     try (var options = new OrtSession.SessionOptions()) {

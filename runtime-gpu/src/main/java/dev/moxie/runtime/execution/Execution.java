@@ -14,6 +14,7 @@ public enum Execution {
     return device == Device.CUDA ? FUSED : SCHEDULED;
   }
 
+  /** Opens a package to be run this way. */
   public Model open(MoxiePackage pack, Device device) {
     return switch (this) {
       case SCHEDULED -> new ScheduledModel(pack, device);

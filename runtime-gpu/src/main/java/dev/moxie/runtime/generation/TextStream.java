@@ -24,6 +24,7 @@ public final class TextStream {
     this.shown = tokenizer.decode(prompt).length();
   }
 
+  /** Takes in the next token and passes on the text that it completes. */
   public void accept(long id) {
     ids = Arrays.copyOf(ids, ids.length + 1);
     ids[ids.length - 1] = id;

@@ -2,6 +2,8 @@ package dev.moxie.runtime.generation;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
@@ -17,10 +19,14 @@ import tools.jackson.databind.JsonNode;
 
 /** The tokenizer that came with the checkpoint. */
 public final class TextTokenizer implements AutoCloseable {
+  private final Path file;
+  private final int vocabSize;
   private final HuggingFaceTokenizer tokenizer;
   private final long beginToken;
 
-  private TextTokenizer(HuggingFaceTokenizer tokenizer, long beginToken) {
+  private TextTokenizer(Path file, int vocabSize, HuggingFaceTokenizer tokenizer, long beginToken) {
+    this.file = file;
+    this.vocabSize = vocabSize;
     this.tokenizer = tokenizer;
     this.beginToken = beginToken;
   }
@@ -48,9 +54,19 @@ public final class TextTokenizer implements AutoCloseable {
               .optTruncation(false)
               .optPadding(false)
               .build();
-      return new TextTokenizer(tokenizer, beginToken(pack, tokenizer));
+      return new TextTokenizer(
+          file, pack.architecture().vocabSize(), tokenizer, beginToken(pack, tokenizer));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } catch (InvalidInputException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      // What the library throws for a file that it cannot use.
+      throw new CorruptException(
+          file.toString(),
+          "a tokenizer of the Hugging Face form",
+          String.valueOf(e.getMessage()).replace('\n', ' '),
+          "fetch the checkpoint's tokenizer.json again and convert again");
     }
   }
 
@@ -70,7 +86,11 @@ public final class TextTokenizer implements AutoCloseable {
     return ids.length == 1 ? ids[0] : -1;
   }
 
-  /** Tokens of a text, with the begin token if the checkpoint wants one. */
+  /**
+   * Tokens of a text, with the begin token if the checkpoint wants one.
+   *
+   * @throws CorruptException if the model has no such token
+   */
   public long[] encode(String text) {
     Encoding encoding = tokenizer.encode(text, true, false);
     List<Long> ids = new ArrayList<>();
@@ -80,6 +100,9 @@ public final class TextTokenizer implements AutoCloseable {
     if (beginToken >= 0 && (ids.isEmpty() || ids.getFirst() != beginToken)) {
       ids.addFirst(beginToken);
     }
+    for (long id : ids) {
+      requireToken(file, id, vocabSize);
+    }
     return ids.stream().mapToLong(Long::longValue).toArray();
   }
 
@@ -88,7 +111,21 @@ public final class TextTokenizer implements AutoCloseable {
     return tokenizer.decode(ids, true);
   }
 
-  /** The tokens that end a text: generation_config.json, else config.json. */
+  private static void requireToken(Path file, long id, int vocabSize) {
+    if (id < 0 || id >= vocabSize) {
+      throw new CorruptException(
+          file.toString(),
+          "tokens below the model's " + vocabSize,
+          String.valueOf(id),
+          "the file belongs to another model, fetch the checkpoint again and convert again");
+    }
+  }
+
+  /**
+   * The tokens that end a text: generation_config.json, else config.json.
+   *
+   * @throws CorruptException if the model has no such token
+   */
   public static Set<Long> endTokens(MoxiePackage pack) {
     for (String name : List.of("generation_config.json", "config.json")) {
       Path file = pack.sourceFile(name);
@@ -104,6 +141,7 @@ public final class TextTokenizer implements AutoCloseable {
           }
         }
         if (!ids.isEmpty()) {
+          ids.forEach(id -> requireToken(file, id, pack.architecture().vocabSize()));
           return ids;
         }
       }

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.lowering;
 
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -16,6 +17,14 @@ public final class GraphFile {
    * @param folder the package
    */
   public static void write(Path folder, Path file) {
+    Path target = file.toAbsolutePath().normalize();
+    if (target.startsWith(folder.toAbsolutePath().normalize())) {
+      throw new UsageException(
+          file.toString(),
+          "a path outside the package",
+          "one inside",
+          "a package holds nothing that its manifest does not list");
+    }
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       Files.write(file, new Lowering(pack, Target.CPU).wholeModel().toByteArray());
     } catch (IOException e) {

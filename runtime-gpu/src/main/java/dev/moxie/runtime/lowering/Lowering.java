@@ -1,11 +1,13 @@
 package dev.moxie.runtime.lowering;
 
 import ai.onnx.proto.OnnxMl;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.stream.IntStream;
 
 /**
  * The graphs of both executions. All take and give float32, whatever they compute in; S is the
@@ -23,9 +25,27 @@ public final class Lowering {
   private final MoxiePackage pack;
   private final Target target;
 
+  /**
+   * Prepares the graphs of a package.
+   *
+   * @throws UnsupportedException if layers turn positions in different ways: the graphs take one
+   *     set of angles
+   */
   public Lowering(MoxiePackage pack, Target target) {
     this.pack = pack;
     this.target = target;
+    long rotations =
+        IntStream.range(0, pack.architecture().layers().size())
+            .mapToObj(layer -> attention(pack.architecture(), layer).rotary())
+            .distinct()
+            .count();
+    if (rotations > 1) {
+      throw new UnsupportedException(
+          pack.folder().toString(),
+          "one rotary embedding for all layers",
+          rotations + " of them",
+          "this build does not execute such a model");
+    }
   }
 
   /** {@code ids} int64 [S] to {@code hidden} [S, H]. */
@@ -155,18 +175,22 @@ public final class Lowering {
     return new long[] {1, a.keyValueHeads(), capacity, BlockBuilder.cacheHeadSize(a)};
   }
 
+  /** Name of the input that takes a layer's cached keys. */
   public static String pastKey(int layer) {
     return "past_key_" + layer;
   }
 
+  /** Name of the input that takes a layer's cached values. */
   public static String pastValue(int layer) {
     return "past_value_" + layer;
   }
 
+  /** Name of the output that gives them back with the new tokens' keys. */
   public static String presentKey(int layer) {
     return "present_key_" + layer;
   }
 
+  /** Name of the output that gives them back with the new tokens' values. */
   public static String presentValue(int layer) {
     return "present_value_" + layer;
   }

@@ -7,7 +7,9 @@ import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.verifier.report.Finding;
@@ -19,13 +21,15 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Level 2: the checkpoint is planned anew, and every source tensor's bytes are compared with the
@@ -48,6 +52,7 @@ public final class EquivalenceCheck {
         Planner.plan(checkpoint, Set.copyOf(pack.manifest().provenance().ignoredConfigKeys()));
   }
 
+  /** Compares a package with the checkpoint in a folder. */
   public static Report.Equivalence run(MoxiePackage pack, Path source) {
     return new EquivalenceCheck(pack, source).run();
   }
@@ -56,7 +61,7 @@ public final class EquivalenceCheck {
     if (!plan.architecture().equals(pack.architecture())) {
       findings.add(
           new Finding(
-              "moxie.json",
+              PackagePaths.MANIFEST,
               null,
               "expected the architecture of the source's config.json, "
                   + plan.architecture()
@@ -85,6 +90,7 @@ public final class EquivalenceCheck {
           new Finding(extra.shard(), extra.describe(), "expected nothing, the source has no such"));
     }
     compareCompanions();
+    compareProvenance();
     return new Report.Equivalence(
         Verdict.of(findings.isEmpty()),
         checkpoint.folder().toString(),
@@ -147,7 +153,7 @@ public final class EquivalenceCheck {
         || !IndexRow.COPY.equals(row.transform())) {
       findings.add(
           new Finding(
-              "tensors.arrow",
+              PackagePaths.INDEX,
               row.describe(),
               "expected the origin copy of "
                   + source.name()
@@ -172,22 +178,64 @@ public final class EquivalenceCheck {
         .orElse("");
   }
 
+  /** The folder source/ holds the companions and the weight files' headers, and nothing else. */
   private void compareCompanions() {
-    Set<String> expected = new HashSet<>(checkpoint.companions());
-    for (String name : expected) {
-      Path copy = pack.sourceFile(name);
-      try {
-        if (!Files.isRegularFile(copy)
-            || Files.mismatch(copy, checkpoint.folder().resolve(name)) >= 0) {
-          findings.add(
-              new Finding(
-                  "source/" + name,
-                  null,
-                  "expected a copy of the source's, found another or none"));
-        }
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
+    Map<String, Long> sizes = new TreeMap<>();
+    Map<String, Path> originals = new TreeMap<>();
+    for (String name : checkpoint.companions()) {
+      originals.put(PackagePaths.SOURCE + name, checkpoint.folder().resolve(name));
+    }
+    checkpoint
+        .headers()
+        .forEach(
+            (name, header) -> {
+              String path = PackagePaths.SOURCE + name + ".header";
+              originals.put(path, checkpoint.folder().resolve(name));
+              sizes.put(path, header.bytes());
+            });
+    originals.forEach((copy, original) -> compareStart(copy, original, sizes.get(copy)));
+    for (Manifest.OtherFile file : pack.manifest().files()) {
+      if (!file.path().equals(PackagePaths.INDEX) && !originals.containsKey(file.path())) {
+        findings.add(new Finding(file.path(), null, "expected no such file, the source has none"));
       }
+    }
+  }
+
+  /** Compares a copy with the start of its original, or with all of it. */
+  private void compareStart(String copy, Path original, @Nullable Long bytes) {
+    Path path = pack.folder().resolve(copy);
+    try (var in = Files.newInputStream(original)) {
+      byte[] expected = in.readNBytes(bytes == null ? Integer.MAX_VALUE : Math.toIntExact(bytes));
+      if (!Files.isRegularFile(path) || !Arrays.equals(expected, Files.readAllBytes(path))) {
+        findings.add(
+            new Finding(
+                copy,
+                null,
+                "expected the first "
+                    + expected.length
+                    + " bytes of "
+                    + original
+                    + ", found others"));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private void compareProvenance() {
+    Manifest.Provenance expected = plan.provenance();
+    Manifest.Provenance found = pack.manifest().provenance();
+    if (!expected.family().equals(found.family()) || !expected.shards().equals(found.shards())) {
+      findings.add(
+          new Finding(
+              PackagePaths.MANIFEST,
+              "provenance",
+              "expected family "
+                  + expected.family()
+                  + " and the source's weight files, found "
+                  + found.family()
+                  + " and "
+                  + found.shards()));
     }
   }
 }

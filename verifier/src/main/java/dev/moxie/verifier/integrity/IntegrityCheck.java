@@ -19,10 +19,8 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -38,6 +36,7 @@ public final class IntegrityCheck {
     this.pack = pack;
   }
 
+  /** Reads every byte of a package. */
   public static Report.Integrity run(MoxiePackage pack) {
     return new IntegrityCheck(pack).run();
   }
@@ -55,7 +54,9 @@ public final class IntegrityCheck {
                 manifest.files().parallelStream().map(this::checkFile))
             .flatMap(Collection::stream)
             .collect(Collectors.toCollection(ArrayList::new));
-    findings.addAll(strangers(manifest));
+    manifest.strangers(pack.folder()).stream()
+        .map(name -> new Finding(name, null, "expected no such file, the manifest lists none"))
+        .forEach(findings::add);
     long bytes =
         manifest.shards().stream().mapToLong(Manifest.Shard::bytes).sum()
             + manifest.files().stream().mapToLong(Manifest.OtherFile::bytes).sum()
@@ -118,23 +119,6 @@ public final class IntegrityCheck {
       return digest.equals(entry.sha256())
           ? List.of()
           : List.of(new Finding(entry.path(), null, differs(entry.sha256(), digest)));
-    }
-  }
-
-  private List<Finding> strangers(Manifest manifest) {
-    Set<String> known = new HashSet<>();
-    known.add(PackagePaths.MANIFEST);
-    manifest.shards().forEach(shard -> known.add(shard.file()));
-    manifest.files().forEach(file -> known.add(file.path()));
-    try (Stream<Path> walk = Files.walk(pack.folder())) {
-      return walk.filter(path -> !Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS))
-          .map(path -> pack.folder().relativize(path).toString().replace('\\', '/'))
-          .filter(name -> !known.contains(name))
-          .sorted()
-          .map(name -> new Finding(name, null, "expected no such file, the manifest lists none"))
-          .toList();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
     }
   }
 

@@ -22,9 +22,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <ul>
  *   <li>y = Σ x_i w_i over n terms: e² = Σ (w_i e_i)² + u² n (Σ (x_i w_i)² + y²). The second part
- *       covers any order of summation: a partial sum has magnitude at most about the root of the
- *       sum of squares where signs are mixed, and at most |y| where they are not, and n of them are
- *       rounded.
+ *       stands for n rounded partial sums: they have about the root of the sum of squares where
+ *       signs are mixed, and at most |y| where they are not. Terms sorted by sign would make them
+ *       larger; no kernel sorts.
  *   <li>y = f(x): e² = (f′(x) e_x)² + (c u y)², c for the roundings inside f.
  * </ul>
  */
@@ -234,8 +234,9 @@ public final class Oracle {
   }
 
   /**
-   * Turns each pair by position × frequency. Frequency and angle are rounded to the computing
-   * precision before cosine and sine are taken, which moves the angle by up to 2u of itself.
+   * Turns each pair by position × frequency. Exponent x = 2i/dimensions, power, reciprocal and
+   * angle are each rounded to the computing precision before cosine and sine are taken, which moves
+   * the angle by up to u (3 + x ln theta) of itself.
    */
   private Estimate rotate(Attention.GroupedQuery a, Estimate x) {
     Rotary rotary = a.rotary();
@@ -251,14 +252,16 @@ public final class Oracle {
           boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
           int one = start + (halves ? i : 2 * i);
           int two = start + (halves ? i + pairs : 2 * i + 1);
-          turn(x, result, t, one, two, angle);
+          double rounded = 3 + 2.0 * i / rotary.dimensions() * Math.abs(Math.log(rotary.theta()));
+          turn(x, result, t, one, two, angle, u * rounded * angle);
         }
       }
     }
     return result;
   }
 
-  private void turn(Estimate x, Estimate result, int t, int one, int two, double angle) {
+  private void turn(
+      Estimate x, Estimate result, int t, int one, int two, double angle, double angleError) {
     double cos = Math.cos(angle);
     double sin = Math.sin(angle);
     double x1 = x.value(t, one);
@@ -268,8 +271,8 @@ public final class Oracle {
     double y1 = x1 * cos - x2 * sin;
     double y2 = x2 * cos + x1 * sin;
     double rounding = FUNCTION_ROUNDINGS * u * Math.hypot(x1, x2);
-    result.set(t, one, y1, norm2(norm2(cos * e1, sin * e2, 0), 2 * u * angle * y2, rounding));
-    result.set(t, two, y2, norm2(norm2(cos * e2, sin * e1, 0), 2 * u * angle * y1, rounding));
+    result.set(t, one, y1, norm2(norm2(cos * e1, sin * e2, 0), angleError * y2, rounding));
+    result.set(t, two, y2, norm2(norm2(cos * e2, sin * e1, 0), angleError * y1, rounding));
   }
 
   /** p_i = exp(x_i) / Σ exp(x_j) of one row; dp_i = p_i (dx_i − Σ p_j dx_j). */

@@ -10,7 +10,10 @@ final class Diagnosis {
   private Diagnosis() {}
 
   static List<String> of(
-      Report.Routing routing, List<Report.Layer> layers, Map<String, Report.EndToEnd> executions) {
+      Report.Routing routing,
+      List<Report.Layer> layers,
+      Map<String, Report.EndToEnd> executions,
+      int firstTiedToken) {
     List<String> sentences = new ArrayList<>();
     layers.stream()
         .filter(layer -> !layer.verdict().passed())
@@ -20,6 +23,11 @@ final class Diagnosis {
       sentences.add(
           "%d of %d routing decisions choose other experts, from layer %d on."
               .formatted(routing.mismatch(), routing.decisions(), routing.firstDivergentLayer()));
+    }
+    if (routing.tie() > 0) {
+      sentences.add(
+          "Routing is tied at token %d: logits were compared before it, greedy tokens not judged."
+              .formatted(firstTiedToken));
     }
     boolean layersHold = layers.stream().allMatch(layer -> layer.verdict().passed());
     executions.forEach(

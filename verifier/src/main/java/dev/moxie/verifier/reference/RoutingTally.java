@@ -19,6 +19,7 @@ final class RoutingTally {
   private double smallestMargin = Double.POSITIVE_INFINITY;
   private final Set<Integer> tokens = new HashSet<>();
   private @Nullable Integer firstDivergentLayer;
+  private int firstTiedToken = Integer.MAX_VALUE;
 
   /**
    * Adds one token's decision in one layer.
@@ -46,6 +47,7 @@ final class RoutingTally {
     }
     if (isTie(scores, token, onlyOurs, onlyTheirs)) {
       tie++;
+      firstTiedToken = Math.min(firstTiedToken, token);
     } else {
       mismatch++;
     }
@@ -59,9 +61,7 @@ final class RoutingTally {
     }
     for (int a : onlyOurs) {
       for (int b : onlyTheirs) {
-        double gap = Math.abs(scores.value(token, a) - scores.value(token, b));
-        double error = Math.hypot(scores.error(token, a), scores.error(token, b));
-        if (gap > Tolerance.bound(error, (long) scores.rows() * scores.columns())) {
+        if (!Tolerance.mayExchange(scores, token, a, b)) {
           return false;
         }
       }
@@ -87,6 +87,11 @@ final class RoutingTally {
     return set;
   }
 
+  /** The first token with a tie in any layer; beyond all tokens if there is none. */
+  int firstTiedToken() {
+    return firstTiedToken;
+  }
+
   Report.Routing report() {
     return new Report.Routing(
         Verdict.of(mismatch == 0),
@@ -97,6 +102,6 @@ final class RoutingTally {
         (double) common / chosen,
         tokens.size(),
         firstDivergentLayer,
-        smallestMargin);
+        Double.isInfinite(smallestMargin) ? null : smallestMargin);
   }
 }

@@ -1,8 +1,14 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Verdict;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * From the oracle's standard deviations to bounds. Two right implementations differ by two
@@ -27,6 +33,30 @@ public final class Tolerance {
     return deviations(elements) * Math.sqrt(2) * error;
   }
 
+  /** The first token whose choice of experts rounding may change; beyond all if there is none. */
+  public static int firstUnclear(Oracle.Layer layer) {
+    Estimate scores = layer.scores();
+    for (int t = 0; t < scores.rows(); t++) {
+      Set<Integer> chosen =
+          Arrays.stream(layer.experts().get(t)).boxed().collect(Collectors.toSet());
+      for (int a : chosen) {
+        for (int b = 0; b < scores.columns(); b++) {
+          if (!chosen.contains(b) && mayExchange(scores, t, a, b)) {
+            return t;
+          }
+        }
+      }
+    }
+    return scores.rows();
+  }
+
+  /** Whether rounding may have turned the order of two experts' scores. */
+  static boolean mayExchange(Estimate scores, int token, int a, int b) {
+    double gap = Math.abs(scores.value(token, a) - scores.value(token, b));
+    double error = Math.hypot(scores.error(token, a), scores.error(token, b));
+    return gap <= bound(error, (long) scores.rows() * scores.columns());
+  }
+
   /** The rule as a report prints it. */
   static String describe(double unitRoundoff) {
     return "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
@@ -34,41 +64,45 @@ public final class Tolerance {
   }
 
   /**
-   * Compares element by element.
+   * Compares element by element. Fails if any difference exceeds its bound or is no number, and if
+   * the bounds are no smaller than the values themselves: such a comparison would show nothing.
    *
-   * @param actual what this runtime computed, row-major like {@code estimate}
-   * @param expected what the reference computed
+   * @param actual what this runtime computed, row-major; at least {@code rows} rows
+   * @param expected what the reference computed, likewise
+   * @param estimate the oracle's, likewise
+   * @param rows how many rows to compare, at least one
    */
-  public static Comparison compare(float[] actual, float[] expected, Estimate estimate) {
+  public static Comparison compare(float[] actual, float[] expected, Estimate estimate, int rows) {
     double maxAbs = 0;
     double largest = 0;
     double largestBound = 0;
-    var worst = new Comparison.Element(0, 0, actual[0], expected[0], 0);
-    double worstRatio = -1;
-    for (int r = 0; r < estimate.rows(); r++) {
-      for (int c = 0; c < estimate.columns(); c++) {
-        int i = r * estimate.columns() + c;
-        double bound = bound(estimate.error(r, c), expected.length);
-        double difference = Math.abs((double) actual[i] - expected[i]);
-        maxAbs = Math.max(maxAbs, difference);
-        largest = Math.max(largest, Math.abs(expected[i]));
-        largestBound = Math.max(largestBound, bound);
-        var element = new Comparison.Element(r, c, actual[i], expected[i], bound);
-        // NaN compares as neither: it must win.
-        if (!(element.ratio() <= worstRatio)) {
-          worst = element;
-          worstRatio = element.ratio();
-        }
-        if (Double.isNaN(difference)) {
-          return new Comparison(difference, difference, bound, Verdict.FAIL, element);
-        }
+    boolean holds = true;
+    Comparison.@Nullable Element worst = null;
+    for (int i = 0; i < rows * estimate.columns(); i++) {
+      int row = i / estimate.columns();
+      int column = i % estimate.columns();
+      double bound = bound(estimate.error(row, column), expected.length);
+      var element = new Comparison.Element(row, column, actual[i], expected[i], bound);
+      double difference = Math.abs(element.actual() - element.expected());
+      maxAbs = Math.max(maxAbs, difference);
+      largest = Math.max(largest, Math.abs(element.expected()));
+      largestBound = Math.max(largestBound, bound);
+      holds &= Double.isFinite(bound) && element.ratio() <= 1;
+      if (worst == null || element.isWorseThan(worst)) {
+        worst = element;
       }
     }
+    boolean tells = largestBound < largest || maxAbs == 0;
     return new Comparison(
         maxAbs,
         largest == 0 ? 0 : maxAbs / largest,
         largestBound,
-        Verdict.of(worstRatio <= 1),
-        worst);
+        Verdict.of(holds && tells),
+        Objects.requireNonNull(worst));
+  }
+
+  /** Compares all rows. */
+  public static Comparison compare(float[] actual, float[] expected, Estimate estimate) {
+    return compare(actual, expected, estimate, estimate.rows());
   }
 }

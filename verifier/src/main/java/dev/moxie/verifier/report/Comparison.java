@@ -24,10 +24,18 @@ public record Comparison(
       double difference = Math.abs(actual - expected);
       return difference == 0 ? 0 : difference / bound;
     }
+
+    /** Whether this one is nearer to failing; what is no number has failed. */
+    public boolean isWorseThan(Element other) {
+      return !Double.isNaN(other.ratio()) && !(ratio() <= other.ratio());
+    }
   }
 
   /** The one of two that is nearer to failing. */
   public Comparison worse(Comparison other) {
-    return other.worst.ratio() > worst.ratio() ? other : this;
+    if (verdict != other.verdict) {
+      return verdict.passed() ? other : this;
+    }
+    return other.worst.isWorseThan(worst) ? other : this;
   }
 }

@@ -6,6 +6,7 @@ import dev.moxie.format.json.StrictJson;
 public final class JsonReport {
   private JsonReport() {}
 
+  /** One object, indented. */
   public static String of(Report report) {
     return StrictJson.mapper(false).writerWithDefaultPrettyPrinter().writeValueAsString(report);
   }

@@ -83,7 +83,8 @@ public record Report(
    * @param overlap experts in common, over all chosen
    * @param tokensAffected tokens whose set differs in at least one layer
    * @param firstDivergentLayer null if none diverges
-   * @param smallestMargin smallest gap between the last chosen and the first rejected score
+   * @param smallestMargin smallest gap between the last chosen and the first rejected score; null
+   *     where all experts are chosen
    */
   public record Routing(
       Verdict verdict,
@@ -94,7 +95,7 @@ public record Report(
       double overlap,
       int tokensAffected,
       @Nullable Integer firstDivergentLayer,
-      double smallestMargin) {}
+      @Nullable Double smallestMargin) {}
 
   /**
    * One layer, on the reference's input and with the reference's experts, so that errors neither

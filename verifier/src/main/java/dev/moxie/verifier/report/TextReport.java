@@ -12,6 +12,7 @@ public final class TextReport {
 
   private TextReport() {}
 
+  /** All lines. */
   public static String of(Report report) {
     var text = new TextReport();
     text.integrity(report.integrity());
@@ -48,13 +49,15 @@ public final class TextReport {
   private void reference(Report.Reference r) {
     line("reference    %s  %s, %d tokens", word(r.verdict()), r.file(), r.tokens());
     line(
-        "  routing    %s  %d decisions: %d match, %d tie, %d mismatch; smallest margin %.2g",
+        "  routing    %s  %d decisions: %d match, %d tie, %d mismatch; smallest margin %s",
         word(r.routing().verdict()),
         r.routing().decisions(),
         r.routing().match(),
         r.routing().tie(),
         r.routing().mismatch(),
-        r.routing().smallestMargin());
+        r.routing().smallestMargin() == null
+            ? "none"
+            : String.format(Locale.ROOT, "%.2g", r.routing().smallestMargin()));
     for (Report.Layer layer : r.layers()) {
       line(
           "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its bound,"

@@ -41,6 +41,17 @@ class RoutingTallyTest {
   }
 
   @Test
+  void theFirstTiedTokenIsRemembered() {
+    var tally = new RoutingTally();
+    float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
+    Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
+    tally.add(0, 0, new int[] {0, 1}, new int[] {0, 1}, estimate);
+    assertEquals(Integer.MAX_VALUE, tally.firstTiedToken());
+    tally.add(1, 1, new int[] {0, 1}, new int[] {0, 2}, estimate);
+    assertEquals(1, tally.firstTiedToken());
+  }
+
+  @Test
   void theMarginIsTheGapBetweenTheLastChosenAndTheFirstRejected() {
     assertTrue(route(new int[] {0, 2}, new int[] {0, 2}, 1e-9).smallestMargin() < 1e-6);
   }

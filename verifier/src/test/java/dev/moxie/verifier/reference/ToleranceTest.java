@@ -45,6 +45,38 @@ class ToleranceTest {
   }
 
   @Test
+  void aBoundThatIsNoNumberOrInfiniteNeverPasses() {
+    for (double error : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+      Estimate estimate = Estimate.uniform(EXPECTED, 2, error);
+      assertEquals(Verdict.FAIL, Tolerance.compare(EXPECTED, EXPECTED, estimate).verdict());
+      float[] other = {5, -2, 3, 4};
+      assertEquals(Verdict.FAIL, Tolerance.compare(other, EXPECTED, estimate).verdict());
+    }
+  }
+
+  @Test
+  void aBoundAsLargeAsTheValuesShowsNothingAndFails() {
+    Estimate estimate = Estimate.uniform(EXPECTED, 2, 1);
+    float[] other = {5, -2, 3, 4};
+    assertEquals(Verdict.FAIL, Tolerance.compare(other, EXPECTED, estimate).verdict());
+  }
+
+  @Test
+  void rowsAfterTheLastComparedDoNotCount() {
+    float[] other = {1, -2, 30, 4};
+    assertEquals(Verdict.PASS, Tolerance.compare(other, EXPECTED, ESTIMATE, 1).verdict());
+    assertEquals(Verdict.FAIL, Tolerance.compare(other, EXPECTED, ESTIMATE, 2).verdict());
+  }
+
+  @Test
+  void ofTwoComparisonsTheFailedOneIsWorse() {
+    Comparison fine = Tolerance.compare(EXPECTED, EXPECTED, ESTIMATE);
+    Comparison bad = Tolerance.compare(new float[] {Float.NaN, 0, 0, 0}, EXPECTED, ESTIMATE);
+    assertEquals(Verdict.FAIL, fine.worse(bad).verdict());
+    assertEquals(Verdict.FAIL, bad.worse(fine).verdict());
+  }
+
+  @Test
   void aDifferenceWhereNoneIsPossibleFails() {
     Estimate exact = Estimate.exact(EXPECTED, 2);
     assertEquals(Verdict.PASS, Tolerance.compare(EXPECTED, EXPECTED, exact).verdict());

@@ -1,0 +1,33 @@
+package dev.moxie.runtime.execution;
+
+import dev.moxie.format.pack.Digests;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** What must stay the same for a lowering that was right to be right still. */
+public final class BuildIdentity {
+  private BuildIdentity() {}
+
+  /**
+   * The digest of this module's jar and the version of ONNX Runtime; nothing where the classes do
+   * not come from a jar, as in a build.
+   */
+  public static Optional<String> current() {
+    try {
+      Path jar =
+          Path.of(BuildIdentity.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+      return Files.isRegularFile(jar)
+          ? Optional.of(
+              Digests.sha256(Files.readAllBytes(jar)) + " onnxruntime-" + Engine.version())
+          : Optional.empty();
+    } catch (URISyntaxException e) {
+      throw new IllegalStateException(e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
