@@ -6,15 +6,11 @@ set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/moxie-peak.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-"$project/moxie" --version > /dev/null # builds if needed
-java=${JAVA:-java}
-classes=$(find "$project"/cli/target/lib -name '*.jar' | tr '\n' ':')$project/fixtures/target/classes
-for mebibytes in "${@:-512 4096}"; do
-  for size in $mebibytes; do
-    "$java" -cp "$classes" dev.moxie.fixtures.SyntheticMixtral "$work/c" "$size"
-    MOXIE_JAVA_OPTS=-Xmx256m /usr/bin/time -f "%M KiB peak resident, %e s" -o "$work/time" \
-      "$project/moxie" convert "$work/c" "$work/p" --quiet
-    echo "$(du -sm "$work/c" | cut -f1) MiB checkpoint: $(cat "$work/time")"
-    rm -rf "$work/c" "$work/p"
-  done
+[ $# -gt 0 ] || set -- 512 4096
+for size in "$@"; do
+  "$project/moxie" synth "$work/c" --mebibytes "$size"
+  MOXIE_JAVA_OPTS=-Xmx256m /usr/bin/time -f "%M KiB peak resident, %e s" -o "$work/time" \
+    "$project/moxie" convert "$work/c" "$work/p" --quiet
+  echo "$(du -sm "$work/c" | cut -f1) MiB checkpoint: $(cat "$work/time")"
+  rm -rf "$work/c" "$work/p"
 done

@@ -20,7 +20,8 @@ import picocli.CommandLine.ScopeType;
       ConvertCommand.class,
       VerifyCommand.class,
       RunCommand.class,
-      DemoCommand.class
+      DemoCommand.class,
+      SynthCommand.class
     },
     footer = {
       "",

@@ -319,6 +319,16 @@ class CommandLineTest {
   }
 
   @Test
+  void aSyntheticCheckpointConvertsAndVerifies() {
+    String checkpoint = folder.resolve("c").toString();
+    assertEquals(0, moxie("synth", checkpoint, "--mebibytes", "12").status());
+    String pack = convert(Path.of(checkpoint));
+    assertEquals(0, moxie("verify", pack, "--source", checkpoint).status());
+    assertOneSentence(2, moxie("synth", checkpoint));
+    assertFalse(moxie("--help").out().contains("synth"), "it is for measuring, not for users");
+  }
+
+  @Test
   void versionNamesTheBuild() {
     assertTrue(moxie("--version").out().startsWith("moxie 0."), moxie("--version").out());
   }

@@ -32,7 +32,7 @@ class ModuleRulesTest {
           .whereLayer("cli")
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("fixtures")
-          .mayNotBeAccessedByAnyLayer()
+          .mayOnlyBeAccessedByLayers("cli")
           .whereLayer("verifier")
           .mayOnlyBeAccessedByLayers("cli")
           .whereLayer("runtime-gpu")
