@@ -113,7 +113,8 @@ public final class PackageWriter implements AutoCloseable {
             sibling(target, "lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     boolean free;
     try {
-      free = channel.tryLock() != null;
+      // A lock on a file that its owner has just removed is worth nothing.
+      free = channel.tryLock() != null && Files.exists(sibling(target, "lock"));
     } catch (OverlappingFileLockException e) {
       free = false;
     }
