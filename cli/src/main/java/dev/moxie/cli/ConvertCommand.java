@@ -71,6 +71,17 @@ final class ConvertCommand implements Callable<Integer> {
       System.out.println(json ? PlanReport.json(plan) : PlanReport.text(plan));
       return 0;
     }
+    var interrupted =
+        new Thread(
+            () ->
+                System.err.println(
+                    "\nmoxie: interrupted, "
+                        + target
+                        + " is as it was; what was written lies beside it in a hidden folder"
+                        + " *.moxie-partial, which the next conversion to "
+                        + target
+                        + " removes."));
+    Runtime.getRuntime().addShutdownHook(interrupted);
     try (var progress = new ConsoleProgress(plan.bytes(), quiet)) {
       Executor.execute(
           plan,
@@ -79,6 +90,8 @@ final class ConvertCommand implements Callable<Integer> {
           threads,
           force,
           progress);
+    } finally {
+      Runtime.getRuntime().removeShutdownHook(interrupted);
     }
     if (!quiet) {
       System.out.printf(

@@ -99,6 +99,6 @@ final class Failures {
                   + "\"; check disk space and disk.";
         };
     System.err.println("moxie: " + message);
-    return e instanceof NoSuchFileException ? INPUT : ENVIRONMENT;
+    return e instanceof NoSuchFileException ? USAGE : ENVIRONMENT;
   }
 }

@@ -58,6 +58,16 @@ public final class Main {
     try {
       return new CommandLine(main)
           .setCaseInsensitiveEnumValuesAllowed(true)
+          .setParameterExceptionHandler(
+              (failure, words) -> {
+                System.err.println(
+                    "moxie: "
+                        + String.valueOf(failure.getMessage()).replace('\n', ' ')
+                        + "; see "
+                        + failure.getCommandLine().getCommandSpec().qualifiedName()
+                        + " --help.");
+                return Failures.USAGE;
+              })
           .setExecutionExceptionHandler(
               (failure, command, result) -> Failures.report(failure, main.debug))
           .execute(arguments);

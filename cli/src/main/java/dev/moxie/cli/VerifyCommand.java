@@ -1,5 +1,6 @@
 package dev.moxie.cli;
 
+import dev.moxie.format.error.MoxieException;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.report.JsonReport;
@@ -58,7 +59,15 @@ final class VerifyCommand implements Callable<Integer> {
   public Integer call() {
     Set<Execution> executions =
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
-    Report report = Verifier.verify(folder, source, references, executions);
+    Report report;
+    try {
+      report = Verifier.verify(folder, source, references, executions);
+    } catch (MoxieException e) {
+      if (json) {
+        System.out.println(JsonReport.of(e));
+      }
+      throw e;
+    }
     System.out.println(json ? JsonReport.of(report) : TextReport.of(report));
     return report.verdict().passed() ? 0 : Failures.MISMATCH;
   }

@@ -1,17 +1,31 @@
 package dev.moxie.verifier;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.SafetensorsWriter;
+import dev.moxie.format.safetensors.TensorInfo;
+import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
 import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.TextReport;
 import dev.moxie.verifier.report.Verdict;
 import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -89,6 +103,65 @@ class DamagedPackagesTest {
     assertEquals(0, report.equivalence().different());
     assertEquals(
         "source/model.safetensors.header", report.equivalence().findings().getFirst().file());
+  }
+
+  @Test
+  void aDamagedWeightIsNotComputedWith() throws IOException {
+    Path shard = pack.resolve("experts-L001.safetensors");
+    byte[] bytes = Files.readAllBytes(shard);
+    bytes[5000] ^= 1;
+    Files.write(shard, bytes);
+    for (Execution execution : Execution.values()) {
+      try (MoxiePackage opened = MoxiePackage.open(pack)) {
+        String message =
+            assertThrows(
+                    CorruptException.class,
+                    () -> {
+                      try (Model model = execution.open(opened, Device.CPU)) {
+                        LoweringCheck.compare(opened, model, 0x1p-24);
+                      }
+                    })
+                .getMessage();
+        assertTrue(message.contains("layers.1.experts.gate_up.weight (expert 0, gate)"), message);
+      }
+    }
+  }
+
+  @Test
+  void aLinkToAPackageIsAsGoodAsThePackage() throws IOException {
+    Path link = Files.createSymbolicLink(folder.resolve("link"), pack);
+    Report report = Verifier.verify(link, null, List.of(), EnumSet.allOf(Execution.class));
+    assertEquals(Verdict.PASS, report.verdict());
+  }
+
+  @Test
+  void aRecordedStepThatDiffersIsFoundAndNamed() throws IOException {
+    Path original = Fixtures.randomMixtrals().getFirst().resolve("trace.safetensors");
+    for (String step : List.of("moe.input", "router.logits", "router.weights", "moe.output")) {
+      Path changed = folder.resolve("trace.safetensors");
+      scaled(original, "layers.1." + step, changed);
+      Report report =
+          Verifier.verify(pack, null, List.of(changed), EnumSet.of(Execution.SCHEDULED));
+      assertEquals(Verdict.FAIL, report.verdict(), step);
+      String text = TextReport.of(report);
+      assertTrue(text.contains("layers.1." + step + "  FAIL  at ["), text);
+    }
+  }
+
+  private static void scaled(Path trace, String name, Path target) {
+    try (SafetensorsFile file = SafetensorsFile.open(trace)) {
+      List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+      for (TensorInfo info : file.header().tensors()) {
+        ByteBuffer data =
+            ByteBuffer.wrap(file.data(info).toArray(ValueLayout.JAVA_BYTE))
+                .order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; info.name().equals(name) && i < data.limit(); i += 4) {
+          data.putFloat(i, 1.01f * data.getFloat(i));
+        }
+        tensors.add(new SafetensorsWriter.Tensor(info.name(), info.dtype(), info.shape(), data));
+      }
+      SafetensorsWriter.write(target, Map.of(), tensors);
+    }
   }
 
   @Test

@@ -5,6 +5,8 @@ import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
@@ -59,11 +61,11 @@ public final class Config {
     return has(key) ? count(key, most) : null;
   }
 
-  /** A finite number. */
-  public double number(String key) {
+  /** A finite number above 0. */
+  public double positive(String key) {
     JsonNode value = require(key);
-    if (!value.isNumber() || !Double.isFinite(value.doubleValue())) {
-      throw wrong(key, "a finite number", value.toString());
+    if (!value.isNumber() || !Double.isFinite(value.doubleValue()) || value.doubleValue() <= 0) {
+      throw wrong(key, "a finite number above 0", value.toString());
     }
     return value.doubleValue();
   }
@@ -99,9 +101,9 @@ public final class Config {
   }
 
   /** The strings of an array. */
-  public java.util.List<String> texts(String key) {
+  public List<String> texts(String key) {
     JsonNode value = require(key);
-    java.util.List<String> texts = new java.util.ArrayList<>();
+    List<String> texts = new ArrayList<>();
     for (JsonNode item : value.values()) {
       if (!item.isString()) {
         throw wrong(key, "an array of strings", value.toString());
@@ -148,17 +150,23 @@ public final class Config {
    * @param harmless keys without effect on the forward pass
    */
   public void requireAllUnderstood(Set<String> harmless) {
+    List<String> unknown = new ArrayList<>();
     for (String key : json.propertyNames()) {
       if (!read.contains(key)
           && !harmless.contains(key)
           && !ignored.contains(key)
           && !json.get(key).isNull()) {
-        throw new UnsupportedException(
-            where + ", key \"" + abridge(key) + "\"",
-            "only keys that this build understands",
-            abridge(json.get(key).toString()),
-            "if it does not change the forward pass, pass --ignore-config-key " + abridge(key));
+        unknown.add(abridge(key));
       }
+    }
+    if (!unknown.isEmpty()) {
+      throw new UnsupportedException(
+          where,
+          "only keys that this build understands",
+          "others too: " + String.join(", ", unknown),
+          "for each that does not change the forward pass, pass --ignore-config-key, as in"
+              + " --ignore-config-key "
+              + unknown.getFirst());
     }
   }
 

@@ -32,7 +32,10 @@ public record Family(
   private static final Set<String> HARMLESS_KEYS =
       Set.of(
           "_name_or_path",
+          "_attn_implementation",
+          "_attn_implementation_autoset",
           "attention_dropout",
+          "attn_implementation",
           "bos_token_id",
           "chunk_size_feed_forward",
           "decoder_start_token_id",
@@ -65,7 +68,8 @@ public record Family(
           "unsloth_fixed",
           "unsloth_version",
           "use_bfloat16",
-          "use_cache");
+          "use_cache",
+          "use_flash_attn");
 
   /** The architecture that a config.json describes. */
   public Architecture describe(Config config) {

@@ -47,6 +47,11 @@ final class Mixtral {
     int hidden = config.count("hidden_size", Limits.MAX_WIDTH);
     int heads = config.count("num_attention_heads", Limits.MAX_HEADS);
     int headSize = headSize(config, hidden, heads);
+    int keyValueHeads = config.count("num_key_value_heads", heads);
+    if (heads % keyValueHeads != 0) {
+      throw config.wrong(
+          "num_key_value_heads", "a divisor of " + heads + " heads", String.valueOf(keyValueHeads));
+    }
     String activation = config.text("hidden_act");
     if (!activation.equals("silu")) {
       throw config.unsupported("hidden_act", "\"silu\"", activation);
@@ -54,7 +59,7 @@ final class Mixtral {
     var attention =
         new Attention.GroupedQuery(
             heads,
-            config.count("num_key_value_heads", heads),
+            keyValueHeads,
             headSize,
             1 / Math.sqrt(headSize),
             config.countOrNull("sliding_window", Integer.MAX_VALUE),
@@ -80,7 +85,7 @@ final class Mixtral {
         config.count("vocab_size", Limits.MAX_VOCABULARY),
         hidden,
         config.count("max_position_embeddings", Integer.MAX_VALUE),
-        config.number("rms_norm_eps"),
+        config.positive("rms_norm_eps"),
         config.flag("tie_word_embeddings", false),
         List.of(
             new Architecture.Blocks(

@@ -16,20 +16,20 @@ final class RotarySettings {
       throw config.unsupported("rope_scaling", "no scaling of positions", "some");
     }
     if (!config.has("rope_parameters")) {
-      return config.number("rope_theta");
+      return config.positive("rope_theta");
     }
     Config parameters = config.object("rope_parameters");
     String type = parameters.has("rope_type") ? parameters.text("rope_type") : "default";
     if (!type.equals("default")) {
       throw parameters.unsupported("rope_type", "\"default\"", type);
     }
-    double theta = parameters.number("rope_theta");
+    double theta = parameters.positive("rope_theta");
     parameters.requireAllUnderstood(Set.of());
-    if (config.has("rope_theta") && config.number("rope_theta") != theta) {
+    if (config.has("rope_theta") && config.positive("rope_theta") != theta) {
       throw config.wrong(
           "rope_theta",
           "the same as in rope_parameters, " + theta,
-          String.valueOf(config.number("rope_theta")));
+          String.valueOf(config.positive("rope_theta")));
     }
     return theta;
   }

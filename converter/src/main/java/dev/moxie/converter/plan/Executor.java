@@ -3,6 +3,8 @@ package dev.moxie.converter.plan;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackagePaths;
@@ -47,6 +49,8 @@ public final class Executor {
       int threads,
       boolean force,
       Progress progress) {
+    requireApart(plan, target);
+    requireSpace(plan, target);
     var executor = new Executor(plan, progress);
     Checkpoint checkpoint = plan.checkpoint();
     Map<String, FileTime> before = modificationTimes(checkpoint);
@@ -55,6 +59,37 @@ public final class Executor {
       executor.writeShards(writer, threads);
       requireUnchanged(checkpoint, before);
       writer.commit(producer, plan.architecture(), plan.provenance());
+    }
+  }
+
+  private static void requireApart(ConversionPlan plan, Path target) {
+    Path source = plan.checkpoint().folder().toAbsolutePath().normalize();
+    if (target.toAbsolutePath().normalize().startsWith(source)) {
+      throw new UsageException(
+          target.toString(),
+          "a target outside the checkpoint",
+          "one inside " + source,
+          "choose another target, the checkpoint stays as it is");
+    }
+  }
+
+  /** Better now than after an hour. */
+  private static void requireSpace(ConversionPlan plan, Path target) {
+    Path existing = target.toAbsolutePath().normalize();
+    while (!Files.exists(existing) && existing.getParent() != null) {
+      existing = existing.getParent();
+    }
+    try {
+      long free = Files.getFileStore(existing).getUsableSpace();
+      if (free < plan.bytes()) {
+        throw new EnvironmentException(
+            target.toString(),
+            plan.bytes() + " free bytes",
+            String.valueOf(free),
+            "free some space or choose another disk");
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 

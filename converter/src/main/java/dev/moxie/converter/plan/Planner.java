@@ -73,6 +73,14 @@ public final class Planner {
         backbone.add(item);
       }
     }
+    SourceTensor head = unused.get(family.translate("head.weight"));
+    if (head != null) {
+      throw new UnsupportedException(
+          checkpoint.folder().resolve(head.file()) + ", tensor " + head.name(),
+          "no head of its own, since config.json ties it to the embedding",
+          "one",
+          "remove the copy (transformers does, on save), or set tie_word_embeddings to false");
+    }
     if (!unused.isEmpty()) {
       SourceTensor left =
           unused.values().stream().min(Comparator.comparing(SourceTensor::name)).orElseThrow();

@@ -74,7 +74,7 @@ class HostileCheckpointTest {
             "value_heads\": 1",
             "value_heads\": 2",
             "num_key_value_heads"),
-        config("zero epsilon", "1e-05", "0", "normEpsilon"),
+        config("zero epsilon", "1e-05", "0", "rms_norm_eps"),
         config("infinite epsilon", "1e-05", "1e999", "rms_norm_eps"),
         config("NaN theta", "1000000.0", "NaN", "valid JSON"),
         config("another activation", "\"silu\"", "\"gelu\"", "hidden_act"),

@@ -146,7 +146,9 @@ public final class StrictJson {
         throw new CorruptException(
             file.toString(),
             "a JSON object",
-            node.getNodeType().name().toLowerCase(java.util.Locale.ROOT),
+            bytes.length == 0
+                ? "an empty file"
+                : node.getNodeType().name().toLowerCase(java.util.Locale.ROOT),
             "fetch the file again");
       }
       return node;
@@ -181,7 +183,9 @@ public final class StrictJson {
 
   private static String firstLine(String message) {
     int end = message.indexOf('\n');
-    String line = end < 0 ? message : message.substring(0, end);
+    // What follows is about the parser's source and settings, not about the file.
+    String line =
+        (end < 0 ? message : message.substring(0, end)).split(" \\(start marker|\\[Source", 2)[0];
     return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 }

@@ -45,12 +45,12 @@ public final class RoutingEquation {
         switch (routing.weightsApplyTo()) {
           case EXPERT_OUTPUT -> "multiply the experts' outputs";
         };
-    return "%s in %s, the best %d of them chosen, their scores %s and %s; %s; %s."
+    return "%s in %s; the best %d are chosen; their scores, %s, %s; %s; %s."
         .formatted(
             score,
             routing.computeDtype(),
             routing.expertsPerToken(),
-            (routing.normalisation() == null ? "kept as they are" : "divided by their sum")
+            (routing.normalisation() == null ? "as they are" : "divided by their sum")
                 + (routing.scale() == 1 ? "" : ", times " + routing.scale()),
             applied,
             ties,

@@ -17,6 +17,11 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,11 +36,15 @@ public final class MoxiePackage implements AutoCloseable {
   /** An index of DeepSeek-V3's 92 000 tensors takes about 30 MB. */
   private static final long MAX_INDEX_BYTES = 1L << 30;
 
+  private static final long CRC_BYTES = 1 << 24;
+
   private final Path folder;
   private final Manifest manifest;
   private final List<IndexRow> rows;
   private final Map<Key, IndexRow> byKey;
   private final Map<String, SafetensorsFile> open = new HashMap<>();
+  private final Map<String, NavigableMap<Long, IndexRow>> leavesByOffset =
+      new ConcurrentHashMap<>();
 
   private record Key(String name, @Nullable Integer expert, @Nullable Projection projection) {}
 
@@ -64,6 +73,19 @@ public final class MoxiePackage implements AutoCloseable {
       throw new UsageException(
           folder.toString(), "a package folder", "no such folder", "check the path");
     }
+    return openFolder(real(folder));
+  }
+
+  /** A link to a package is as good as the package; links inside it are not. */
+  private static Path real(Path folder) {
+    try {
+      return folder.toRealPath();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static MoxiePackage openFolder(Path folder) {
     if (!isPackage(folder)) {
       throw new UnfinishedException(
           folder.toString(),
@@ -144,9 +166,66 @@ public final class MoxiePackage implements AutoCloseable {
     return row;
   }
 
-  /** A file taken over from the checkpoint; it may be absent. */
-  public Path sourceFile(String name) {
-    return folder.resolve(PackagePaths.SOURCE + name);
+  /**
+   * A file taken over from the checkpoint, if there was one of that name.
+   *
+   * @throws CorruptException if it is not the one that was taken over
+   */
+  public Optional<Path> sourceFile(String name) {
+    String path = PackagePaths.SOURCE + name;
+    return manifest.files().stream()
+        .filter(file -> file.path().equals(path))
+        .findFirst()
+        .map(file -> requireDigest(folder.resolve(path), file));
+  }
+
+  private static Path requireDigest(Path path, Manifest.OtherFile entry) {
+    boolean regular = Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS);
+    String digest =
+        regular ? Digests.sha256(StrictJson.readBounded(path, entry.bytes())) : "no such file";
+    if (!digest.equals(entry.sha256())) {
+      throw new CorruptException(
+          path.toString(),
+          "SHA-256 " + entry.sha256(),
+          digest,
+          "the file was altered or damaged, restore it or convert again");
+    }
+    return path;
+  }
+
+  /**
+   * Checks the CRC-32C of every leaf that lies in a range of a shard: what a loader does with what
+   * it is about to compute with.
+   *
+   * @throws CorruptException naming the leaf whose bytes are not those that were written
+   */
+  public void requireIntact(String shard, long offset, long bytes) {
+    for (IndexRow leaf : leaves(shard).subMap(offset, offset + bytes).values()) {
+      var crc = new CRC32C();
+      MemorySegment data = bytes(leaf);
+      for (long at = 0; at < data.byteSize(); at += CRC_BYTES) {
+        crc.update(data.asSlice(at, Math.min(CRC_BYTES, data.byteSize() - at)).asByteBuffer());
+      }
+      if (leaf.crc32c() == null || crc.getValue() != leaf.crc32c()) {
+        throw new CorruptException(
+            folder.resolve(shard) + ", tensor " + leaf.describe(),
+            "CRC-32C " + leaf.crc32c(),
+            String.valueOf(crc.getValue()),
+            "the weights were altered or damaged; run moxie verify, then restore or convert again");
+      }
+    }
+  }
+
+  private NavigableMap<Long, IndexRow> leaves(String shard) {
+    return leavesByOffset.computeIfAbsent(
+        shard,
+        name -> {
+          NavigableMap<Long, IndexRow> leaves = new TreeMap<>();
+          rows.stream()
+              .filter(row -> row.isLeaf() && row.bytes() > 0 && row.shard().equals(name))
+              .forEach(row -> leaves.put(row.offset(), row));
+          return leaves;
+        });
   }
 
   /**

@@ -38,9 +38,9 @@ public final class PackagePaths {
     if (!clean) {
       throw new CorruptException(
           where,
-          "a relative path that stays inside the package",
+          "a relative path that stays inside its folder",
           "\"" + path + "\"",
-          "do not use this package, it may have been made to write or read elsewhere");
+          "do not use these files, they may have been made to reach elsewhere");
     }
     return path;
   }

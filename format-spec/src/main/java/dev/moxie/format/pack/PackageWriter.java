@@ -11,6 +11,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -76,7 +77,8 @@ public final class PackageWriter implements AutoCloseable {
    *     replaced
    */
   public static PackageWriter create(Path target, boolean replace) {
-    Path absolute = target.toAbsolutePath().normalize();
+    Path absolute = resolve(target);
+    requireOutside(absolute);
     @Nullable FileChannel lock = null;
     try {
       Files.createDirectories(parent(absolute));
@@ -96,6 +98,31 @@ public final class PackageWriter implements AutoCloseable {
     } catch (RuntimeException e) {
       release(lock, absolute);
       throw e;
+    }
+  }
+
+  /** Where the target really lies: replacing a link to a package replaces the package. */
+  private static Path resolve(Path target) {
+    if (Files.isSymbolicLink(target) && !Files.exists(target)) {
+      throw new UsageException(
+          target.toString(), "a folder to make", "a link that leads nowhere", "remove the link");
+    }
+    try {
+      return Files.exists(target) ? target.toRealPath() : target.toAbsolutePath().normalize();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void requireOutside(Path target) {
+    for (Path above = target.getParent(); above != null; above = above.getParent()) {
+      if (MoxiePackage.isPackage(above)) {
+        throw new UsageException(
+            target.toString(),
+            "a target outside other packages",
+            "one inside the package " + above,
+            "choose another target");
+      }
     }
   }
 
@@ -214,13 +241,20 @@ public final class PackageWriter implements AutoCloseable {
       }
       out.force(true);
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      throw new UncheckedIOException(located(file, e));
     }
     rows.put(layout.file(), shardRows);
     shards.put(
         layout.file(),
         new Manifest.Shard(
             layout.file(), layout.header().fileBytes(), header.length, Digests.sha256(header)));
+  }
+
+  /** A full disk does not say which file was being written. */
+  private static IOException located(Path file, IOException e) {
+    return e instanceof FileSystemException
+        ? e
+        : new FileSystemException(file.toString(), null, e.getMessage());
   }
 
   private static void writeTensor(

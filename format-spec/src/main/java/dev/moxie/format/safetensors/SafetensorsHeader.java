@@ -78,7 +78,7 @@ public record SafetensorsHeader(
           where + " (offset 0)",
           "a header of at most " + MAX_JSON_BYTES + " bytes",
           Long.toUnsignedString(n),
-          "this is no safetensors file, or its start is damaged");
+          "this is no safetensors file (a Git LFS pointer, perhaps), fetch it again");
     }
     if (LENGTH_BYTES + n > fileBytes) {
       throw new CorruptException(

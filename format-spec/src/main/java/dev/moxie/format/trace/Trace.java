@@ -69,7 +69,8 @@ public final class Trace implements AutoCloseable {
     return has("generated_ids") ? Optional.of(longs("generated_ids")) : Optional.empty();
   }
 
-  private boolean has(String name) {
+  /** Whether the trace holds a tensor of that name. */
+  public boolean has(String name) {
     return file.find(name).isPresent();
   }
 
@@ -79,13 +80,13 @@ public final class Trace implements AutoCloseable {
    * @throws CorruptException if there is none of that name, dtype and shape
    */
   public void require(String name, Dtype dtype, Shape shape) {
-    TensorInfo info = file.require(name);
+    TensorInfo info = info(name);
     if (info.dtype() != dtype || !info.shape().equals(shape)) {
       throw new CorruptException(
           path() + ", tensor \"" + name + "\"",
           dtype + " " + shape,
           info.dtype() + " " + info.shape(),
-          "the trace was not recorded from this model");
+          "record it from this model, in float32, as TRACE.md says");
     }
   }
 
@@ -116,15 +117,26 @@ public final class Trace implements AutoCloseable {
     return data(name, Dtype.I32, Shape.of(rows, columns)).toArray(INT);
   }
 
+  private TensorInfo info(String name) {
+    return file.find(name)
+        .orElseThrow(
+            () ->
+                new CorruptException(
+                    path().toString(),
+                    "tensor \"" + name + "\"",
+                    "none of that name",
+                    "record the trace as TRACE.md says"));
+  }
+
   private long[] longs(String name) {
-    TensorInfo info = file.require(name);
+    TensorInfo info = info(name);
     Shape shape = Shape.of(info.shape().rank() == 1 ? info.shape().dim(0) : 0);
     return data(name, Dtype.I64, shape).toArray(LONG);
   }
 
   private MemorySegment data(String name, Dtype dtype, Shape shape) {
     require(name, dtype, shape);
-    return file.data(file.require(name));
+    return file.data(info(name));
   }
 
   @Override

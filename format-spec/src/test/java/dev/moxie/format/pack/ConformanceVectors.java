@@ -92,7 +92,12 @@ final class ConformanceVectors {
         "paths stay inside the package",
         "\"" + EXPERTS,
         "\"../" + EXPERTS);
-    edited("encodings-not-those-of-the-index", "corrupt", "encodings are those of the index", "\"plain\"", "\"mxfp4\"");
+    edited(
+        "encodings-not-those-of-the-index",
+        "corrupt",
+        "encodings are those of the index",
+        "\"plain\"",
+        "\"mxfp4\"");
     edited(
         "more-experts-than-there-are",
         "corrupt",
@@ -146,7 +151,10 @@ final class ConformanceVectors {
           swapped.set(last - 1, rows.get(last));
           return swapped;
         });
-    reindexed("expert-on-a-tensor", "expert and projection stand on slices and only there", rows -> changed(rows, 0, ConformanceVectors::withExpert));
+    reindexed(
+        "expert-on-a-tensor",
+        "expert and projection stand on slices and only there",
+        rows -> changed(rows, 0, ConformanceVectors::withExpert));
     reindexed(
         "bytes-not-of-the-shape",
         "bytes follow from dtype and shape",
@@ -238,7 +246,23 @@ final class ConformanceVectors {
 
   private static IndexRow withExpert(IndexRow r) {
     return new IndexRow(
-        r.kind(), r.name(), r.role(), r.layer(), 0, null, r.dtype(), r.encoding(), r.shape(), r.shard(), r.offset(), r.bytes(), r.crc32c(), r.sha256(), r.sourceFile(), r.sourceTensor(), r.transform());
+        r.kind(),
+        r.name(),
+        r.role(),
+        r.layer(),
+        0,
+        null,
+        r.dtype(),
+        r.encoding(),
+        r.shape(),
+        r.shard(),
+        r.offset(),
+        r.bytes(),
+        r.crc32c(),
+        r.sha256(),
+        r.sourceFile(),
+        r.sourceTensor(),
+        r.transform());
   }
 
   private static IndexRow encoded(IndexRow r, String encoding) {

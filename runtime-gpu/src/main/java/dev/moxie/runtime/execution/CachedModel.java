@@ -1,8 +1,12 @@
 package dev.moxie.runtime.execution;
 
+import ai.onnx.proto.OnnxMl;
+import ai.onnxruntime.OrtSession;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.pack.MoxiePackage;
+import java.util.Map;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** What both executions share: the sequence, its cache and the positions of its tokens. */
@@ -43,6 +47,25 @@ abstract class CachedModel implements Model {
     try (Step step = advance(ids.length)) {
       return forward(ids, step);
     }
+  }
+
+  /** Opens a session for a graph, whose weights must be as they were written. */
+  final OrtSession session(OnnxMl.ModelProto graph) {
+    for (OnnxMl.TensorProto tensor : graph.getGraph().getInitializerList()) {
+      if (tensor.getExternalDataCount() > 0) {
+        Map<String, String> place =
+            tensor.getExternalDataList().stream()
+                .collect(
+                    Collectors.toMap(
+                        OnnxMl.StringStringEntryProto::getKey,
+                        OnnxMl.StringStringEntryProto::getValue));
+        pack.requireIntact(
+            place.getOrDefault("location", ""),
+            Long.parseLong(place.getOrDefault("offset", "0")),
+            Long.parseLong(place.getOrDefault("length", "0")));
+      }
+    }
+    return Engine.session(graph, pack.folder(), device);
   }
 
   /** Makes room for so many new tokens. */

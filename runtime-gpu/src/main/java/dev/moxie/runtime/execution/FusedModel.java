@@ -14,8 +14,7 @@ final class FusedModel extends CachedModel {
 
   FusedModel(MoxiePackage pack, Device device) {
     super(pack, device);
-    session =
-        Engine.session(new Lowering(pack, device.target()).wholeModel(), pack.folder(), device);
+    session = session(new Lowering(pack, device.target()).wholeModel());
   }
 
   @Override

@@ -47,10 +47,10 @@ public final class ScheduledModel extends CachedModel {
   public ScheduledModel(MoxiePackage pack, Device device) {
     super(pack, device);
     lowering = new Lowering(pack, device.target());
-    embedding = Engine.session(lowering.embedding(), pack.folder(), device);
-    head = Engine.session(lowering.head(), pack.folder(), device);
+    embedding = session(lowering.embedding());
+    head = session(lowering.head());
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-      layers.add(Engine.session(lowering.layer(layer), pack.folder(), device));
+      layers.add(session(lowering.layer(layer)));
     }
   }
 
@@ -159,7 +159,7 @@ public final class ScheduledModel extends CachedModel {
         }
       }
       if (!tokens.isEmpty()) {
-        addExpert(session(layer, expert), normed, tokens, weights, sum);
+        addExpert(expertSession(layer, expert), normed, tokens, weights, sum);
       }
     }
     return sum;
@@ -189,10 +189,9 @@ public final class ScheduledModel extends CachedModel {
     }
   }
 
-  private OrtSession session(int layer, int expert) {
+  private OrtSession expertSession(int layer, int expert) {
     return experts.computeIfAbsent(
-        new ExpertKey(layer, expert),
-        key -> Engine.session(lowering.expert(layer, expert), pack.folder(), device));
+        new ExpertKey(layer, expert), key -> session(lowering.expert(layer, expert)));
   }
 
   private static float[] run(

@@ -9,11 +9,11 @@ import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import tools.jackson.databind.JsonNode;
 
@@ -37,14 +37,15 @@ public final class TextTokenizer implements AutoCloseable {
    * @throws UnsupportedException if the package has none
    */
   public static TextTokenizer of(MoxiePackage pack) {
-    Path file = pack.sourceFile("tokenizer.json");
-    if (!Files.isRegularFile(file)) {
-      throw new UnsupportedException(
-          file.toString(),
-          "the checkpoint's tokenizer.json",
-          "none",
-          "pass token ids with --prompt-ids");
-    }
+    Path file =
+        pack.sourceFile("tokenizer.json")
+            .orElseThrow(
+                () ->
+                    new UnsupportedException(
+                        pack.folder().toString(),
+                        "the checkpoint's tokenizer.json",
+                        "none",
+                        "pass token ids with --prompt-ids"));
     // The library cuts at 512 tokens and fetches GPU builds of itself unless told otherwise.
     System.setProperty("ai.djl.offline", "true");
     try {
@@ -72,11 +73,11 @@ public final class TextTokenizer implements AutoCloseable {
 
   /** The token that tokenizer_config.json asks to put in front, or -1. */
   private static long beginToken(MoxiePackage pack, HuggingFaceTokenizer tokenizer) {
-    Path file = pack.sourceFile("tokenizer_config.json");
-    if (!Files.isRegularFile(file)) {
+    Optional<Path> file = pack.sourceFile("tokenizer_config.json");
+    if (file.isEmpty()) {
       return -1;
     }
-    JsonNode config = StrictJson.readObject(file);
+    JsonNode config = StrictJson.readObject(file.get());
     JsonNode token = config.path("bos_token");
     String text = token.isObject() ? token.path("content").asString("") : token.asString("");
     if (!config.path("add_bos_token").asBoolean(false) || text.isEmpty()) {
@@ -128,9 +129,9 @@ public final class TextTokenizer implements AutoCloseable {
    */
   public static Set<Long> endTokens(MoxiePackage pack) {
     for (String name : List.of("generation_config.json", "config.json")) {
-      Path file = pack.sourceFile(name);
-      if (Files.isRegularFile(file)) {
-        JsonNode node = StrictJson.readObject(file).path("eos_token_id");
+      Optional<Path> file = pack.sourceFile(name);
+      if (file.isPresent()) {
+        JsonNode node = StrictJson.readObject(file.get()).path("eos_token_id");
         Set<Long> ids = new LinkedHashSet<>();
         if (node.isIntegralNumber()) {
           ids.add(node.longValue());
@@ -141,7 +142,7 @@ public final class TextTokenizer implements AutoCloseable {
           }
         }
         if (!ids.isEmpty()) {
-          ids.forEach(id -> requireToken(file, id, pack.architecture().vocabSize()));
+          ids.forEach(id -> requireToken(file.get(), id, pack.architecture().vocabSize()));
           return ids;
         }
       }

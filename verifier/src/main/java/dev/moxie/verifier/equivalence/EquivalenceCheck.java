@@ -63,10 +63,8 @@ public final class EquivalenceCheck {
           new Finding(
               PackagePaths.MANIFEST,
               null,
-              "expected the architecture of the source's config.json, "
-                  + plan.architecture()
-                  + ", found "
-                  + pack.architecture()));
+              "expected the architecture of the source's config.json, found others: "
+                  + ArchitectureDifference.describe(plan.architecture(), pack.architecture())));
     }
     Map<String, IndexRow> rows = new HashMap<>();
     for (IndexRow row : pack.rows()) {

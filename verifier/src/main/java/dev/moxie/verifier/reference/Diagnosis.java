@@ -44,13 +44,11 @@ final class Diagnosis {
 
   private static String firstBadLayer(Report.Layer layer) {
     String step =
-        !layer.routerLogits().verdict().passed()
-            ? "at its router logits or before (attention, norms, router)"
-            : !layer.weights().verdict().passed()
-                ? "at the routing weights, while the router logits agree"
-                : !layer.expertsOutput().verdict().passed()
-                    ? "inside the experts, while router logits and weights agree"
-                    : "at its output, while the experts' sum agrees";
+        layer.steps().entrySet().stream()
+            .filter(entry -> !entry.getValue().verdict().passed())
+            .map(Map.Entry::getKey)
+            .findFirst()
+            .orElseThrow();
     String witness =
         switch (layer.oracle()) {
           case "runtime" ->
@@ -60,6 +58,7 @@ final class Diagnosis {
           case "both" -> "the oracle is within the bound of both";
           default -> "the oracle agrees with neither";
         };
-    return "Layer %d is the first that differs, %s; %s.".formatted(layer.layer(), step, witness);
+    return "Layer %d is the first that differs, first at %s; %s."
+        .formatted(layer.layer(), step, witness);
   }
 }

@@ -1,13 +1,26 @@
 package dev.moxie.verifier.report;
 
+import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.json.StrictJson;
 
 /** The report as one JSON object; its members are the components of {@link Report}. */
 public final class JsonReport {
+  /** What is left to say when nothing could be verified. */
+  private record Failure(Verdict verdict, String error) {}
+
   private JsonReport() {}
 
   /** One object, indented. */
   public static String of(Report report) {
-    return StrictJson.mapper(false).writerWithDefaultPrettyPrinter().writeValueAsString(report);
+    return write(report);
+  }
+
+  /** One object that says why there is no report. */
+  public static String of(MoxieException failure) {
+    return write(new Failure(Verdict.FAIL, String.valueOf(failure.getMessage())));
+  }
+
+  private static String write(Object value) {
+    return StrictJson.mapper(false).writerWithDefaultPrettyPrinter().writeValueAsString(value);
   }
 }

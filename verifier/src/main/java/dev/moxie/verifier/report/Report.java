@@ -101,7 +101,9 @@ public record Report(
    * One layer, on the reference's input and with the reference's experts, so that errors neither
    * add up nor hide behind another choice.
    *
-   * @param maxAbs of the layer's output; likewise the three after it
+   * @param maxAbs of the layer's output; likewise the four after it but verdict, which is of all
+   *     steps
+   * @param steps every recorded step of the layer in the order of computation, by the trace's name
    * @param oracle with whom the oracle agrees about the output
    */
   public record Layer(
@@ -111,9 +113,7 @@ public record Report(
       double bound,
       Verdict verdict,
       Comparison.Element worst,
-      Comparison routerLogits,
-      Comparison weights,
-      Comparison expertsOutput,
+      Map<String, Comparison> steps,
       String oracle) {}
 
   /** One execution from token ids to logits and to a greedy continuation. */

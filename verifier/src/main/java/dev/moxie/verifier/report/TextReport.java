@@ -60,8 +60,8 @@ public final class TextReport {
             : String.format(Locale.ROOT, "%.2g", r.routing().smallestMargin()));
     for (Report.Layer layer : r.layers()) {
       line(
-          "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its bound,"
-              + " at [%d, %d])",
+          "  layer %-3d  %s  output max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its"
+              + " bound, at [%d, %d])",
           layer.layer(),
           word(layer.verdict()),
           layer.maxAbs(),
@@ -70,6 +70,7 @@ public final class TextReport {
           100 * layer.worst().ratio(),
           layer.worst().token(),
           layer.worst().index());
+      layer.steps().forEach((name, step) -> failedStep(name, step));
     }
     r.executions()
         .forEach(
@@ -88,6 +89,19 @@ public final class TextReport {
                     run.greedy().tokens()));
     line("  tolerance  %s", r.tolerance());
     r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
+  }
+
+  private void failedStep(String name, Comparison step) {
+    if (!step.verdict().passed()) {
+      line(
+          "    %s  FAIL  at [%d, %d] %.6g, reference %.6g, bound %.2e",
+          name,
+          step.worst().token(),
+          step.worst().index(),
+          step.worst().actual(),
+          step.worst().expected(),
+          step.worst().bound());
+    }
   }
 
   private void findings(List<Finding> findings) {
