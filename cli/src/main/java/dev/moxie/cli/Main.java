@@ -49,6 +49,11 @@ public final class Main {
     var err = new PrintStream(System.err, true, StandardCharsets.UTF_8);
     System.setOut(out);
     System.setErr(err);
+    if (arguments.length == 1 && arguments[0].equals("--version")) {
+      // Scripts ask this often, and need not wait for all commands to be set up.
+      Version.lines().forEach(System.out::println);
+      return;
+    }
     System.exit(run(arguments));
   }
 

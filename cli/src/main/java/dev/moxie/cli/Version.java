@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.util.List;
 import java.util.Properties;
 import picocli.CommandLine.IVersionProvider;
 
@@ -18,8 +19,12 @@ final class Version implements IVersionProvider {
     }
   }
 
+  static List<String> lines() {
+    return List.of("moxie " + current(), "Java " + System.getProperty("java.version"));
+  }
+
   @Override
   public String[] getVersion() {
-    return new String[] {"moxie " + current(), "Java " + System.getProperty("java.version")};
+    return lines().toArray(String[]::new);
   }
 }
