@@ -4,6 +4,8 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.ShardLayout;
 import java.util.ArrayList;
@@ -36,6 +38,27 @@ public record ConversionPlan(
 
     public long bytes() {
       return layout.header().fileBytes();
+    }
+
+    /** Every leaf with its source, in the order of the bytes; fillers left out. */
+    public List<Move> moves() {
+      List<Move> moves = new ArrayList<>();
+      for (ShardLayout.Placed placed : layout.tensors()) {
+        if (placed.spec().role() != Role.PADDING) {
+          for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+            moves.add(new Move(placed, leaf, sources.get(moves.size())));
+          }
+        }
+      }
+      return moves;
+    }
+  }
+
+  /** One source tensor, and the leaf that it becomes. */
+  public record Move(ShardLayout.Placed tensor, TensorSpec.Leaf leaf, SourceTensor source) {
+    /** Offset of the leaf's first byte, from the start of its file. */
+    public long offset() {
+      return tensor.offset() + leaf.position() * source.bytes();
     }
   }
 

@@ -1,13 +1,8 @@
 package dev.moxie.converter.plan;
 
-import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.json.StrictJson;
-import dev.moxie.format.model.Role;
-import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
-import dev.moxie.format.pack.ShardLayout;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 
@@ -78,25 +73,20 @@ public final class PlanReport {
   }
 
   private static File file(ConversionPlan.Shard shard) {
-    Iterator<SourceTensor> sources = shard.sources().iterator();
-    List<Range> ranges = new ArrayList<>();
-    for (ShardLayout.Placed placed : shard.layout().tensors()) {
-      if (placed.spec().role() == Role.PADDING) {
-        continue;
-      }
-      for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
-        SourceTensor source = sources.next();
-        ranges.add(
-            new Range(
-                leaf.source(),
-                placed.offset() + leaf.position() * source.bytes(),
-                source.bytes(),
-                IndexRow.COPY,
-                source.file(),
-                source.name(),
-                source.offset()));
-      }
-    }
-    return new File(shard.layout().file(), shard.bytes(), ranges);
+    return new File(
+        shard.layout().file(),
+        shard.bytes(),
+        shard.moves().stream()
+            .map(
+                move ->
+                    new Range(
+                        move.leaf().source(),
+                        move.offset(),
+                        move.source().bytes(),
+                        IndexRow.COPY,
+                        move.source().file(),
+                        move.source().name(),
+                        move.source().offset()))
+            .toList());
   }
 }

@@ -5,6 +5,8 @@ import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
 /** The two digests of format version 1, computed together over the same bytes in one pass. */
@@ -38,10 +40,21 @@ public final class Digests {
   /** Both digests of mapped bytes, which may exceed 2 GiB. */
   public static Result of(MemorySegment bytes) {
     var digests = new Digests();
-    for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
-      digests.update(bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer());
-    }
+    chunks(bytes).forEach(digests::update);
     return digests.finish();
+  }
+
+  /** CRC-32C alone of mapped bytes, many times faster than {@link #of}. */
+  public static long crc32c(MemorySegment bytes) {
+    var crc32c = new CRC32C();
+    chunks(bytes).forEach(crc32c::update);
+    return crc32c.getValue();
+  }
+
+  /** A buffer holds at most 2 GiB, and a small one stays in the cache between both digests. */
+  private static Stream<ByteBuffer> chunks(MemorySegment bytes) {
+    return LongStream.iterate(0, at -> at < bytes.byteSize(), at -> at + CHUNK)
+        .mapToObj(at -> bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer());
   }
 
   /** SHA-256 of bytes in memory, lower-case hexadecimal. */

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -134,6 +135,11 @@ public record Manifest(
     shards = List.copyOf(Objects.requireNonNull(shards, "shards is missing"));
     files = List.copyOf(Objects.requireNonNull(files, "files is missing"));
     Objects.requireNonNull(provenance, "provenance is missing");
+  }
+
+  /** The entry of a file that is no shard, if it is listed. */
+  public Optional<OtherFile> file(String path) {
+    return files.stream().filter(file -> file.path().equals(path)).findFirst();
   }
 
   /**

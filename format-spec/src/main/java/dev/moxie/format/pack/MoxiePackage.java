@@ -21,7 +21,6 @@ import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,9 +33,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class MoxiePackage implements AutoCloseable {
   /** An index of DeepSeek-V3's 92 000 tensors takes about 30 MB. */
-  private static final long MAX_INDEX_BYTES = 1L << 30;
-
-  private static final long CRC_BYTES = 1 << 24;
+  private static final long MAX_FILE_BYTES = 1L << 30;
 
   private final Path folder;
   private final Manifest manifest;
@@ -102,28 +99,32 @@ public final class MoxiePackage implements AutoCloseable {
   }
 
   private static byte[] readIndex(Manifest manifest, Path file) {
-    Manifest.OtherFile entry =
-        manifest.files().stream()
-            .filter(f -> f.path().equals(PackagePaths.INDEX))
-            .findFirst()
-            .orElseThrow(
-                () ->
-                    new CorruptException(
-                        file.resolveSibling(PackagePaths.MANIFEST).toString(),
-                        "an entry for " + PackagePaths.INDEX,
-                        "none",
-                        "convert the checkpoint again"));
+    return manifest
+        .file(PackagePaths.INDEX)
+        .map(entry -> readChecked(file, entry))
+        .orElseThrow(
+            () ->
+                new CorruptException(
+                    file.resolveSibling(PackagePaths.MANIFEST).toString(),
+                    "an entry for " + PackagePaths.INDEX,
+                    "none",
+                    "convert the checkpoint again"));
+  }
+
+  /** The bytes of a listed file, if they are those that the manifest lists. */
+  private static byte[] readChecked(Path file, Manifest.OtherFile entry) {
     if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
       throw new CorruptException(
-          file.toString(), "the tensor index", "no such file", "restore it or convert again");
+          file.toString(), "a regular file", "none", "restore it or convert again");
     }
-    byte[] bytes = StrictJson.readBounded(file, MAX_INDEX_BYTES);
-    if (bytes.length != entry.bytes() || !Digests.sha256(bytes).equals(entry.sha256())) {
+    byte[] bytes = StrictJson.readBounded(file, MAX_FILE_BYTES);
+    String digest = Digests.sha256(bytes);
+    if (bytes.length != entry.bytes() || !digest.equals(entry.sha256())) {
       throw new CorruptException(
           file.toString(),
           entry.bytes() + " bytes with SHA-256 " + entry.sha256(),
-          bytes.length + " bytes with SHA-256 " + Digests.sha256(bytes),
-          "the index was altered or damaged, restore it or convert again");
+          bytes.length + " bytes with SHA-256 " + digest,
+          "the file was altered or damaged, restore it or convert again");
     }
     return bytes;
   }
@@ -173,24 +174,9 @@ public final class MoxiePackage implements AutoCloseable {
    */
   public Optional<Path> sourceFile(String name) {
     String path = PackagePaths.SOURCE + name;
-    return manifest.files().stream()
-        .filter(file -> file.path().equals(path))
-        .findFirst()
-        .map(file -> requireDigest(folder.resolve(path), file));
-  }
-
-  private static Path requireDigest(Path path, Manifest.OtherFile entry) {
-    boolean regular = Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS);
-    String digest =
-        regular ? Digests.sha256(StrictJson.readBounded(path, entry.bytes())) : "no such file";
-    if (!digest.equals(entry.sha256())) {
-      throw new CorruptException(
-          path.toString(),
-          "SHA-256 " + entry.sha256(),
-          digest,
-          "the file was altered or damaged, restore it or convert again");
-    }
-    return path;
+    Path file = folder.resolve(path);
+    manifest.file(path).ifPresent(entry -> readChecked(file, entry));
+    return manifest.file(path).map(entry -> file);
   }
 
   /**
@@ -201,16 +187,12 @@ public final class MoxiePackage implements AutoCloseable {
    */
   public void requireIntact(String shard, long offset, long bytes) {
     for (IndexRow leaf : leaves(shard).subMap(offset, offset + bytes).values()) {
-      var crc = new CRC32C();
-      MemorySegment data = bytes(leaf);
-      for (long at = 0; at < data.byteSize(); at += CRC_BYTES) {
-        crc.update(data.asSlice(at, Math.min(CRC_BYTES, data.byteSize() - at)).asByteBuffer());
-      }
-      if (leaf.crc32c() == null || crc.getValue() != leaf.crc32c()) {
+      long found = Digests.crc32c(bytes(leaf));
+      if (!Long.valueOf(found).equals(leaf.crc32c())) {
         throw new CorruptException(
             folder.resolve(shard) + ", tensor " + leaf.describe(),
             "CRC-32C " + leaf.crc32c(),
-            String.valueOf(crc.getValue()),
+            String.valueOf(found),
             "the weights were altered or damaged; run moxie verify, then restore or convert again");
       }
     }

@@ -5,12 +5,10 @@ import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.model.Role;
-import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
-import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.verifier.report.Finding;
 import dev.moxie.verifier.report.Report;
@@ -23,7 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -66,7 +64,7 @@ public final class EquivalenceCheck {
               "expected the architecture of the source's config.json, found others: "
                   + ArchitectureDifference.describe(plan.architecture(), pack.architecture())));
     }
-    Map<String, IndexRow> rows = new HashMap<>();
+    Map<String, IndexRow> rows = new LinkedHashMap<>();
     for (IndexRow row : pack.rows()) {
       if (row.isLeaf() && row.role() != Role.PADDING) {
         rows.put(row.describe(), row);
@@ -103,23 +101,19 @@ public final class EquivalenceCheck {
 
   private void compareShard(
       ConversionPlan.Shard shard, Map<String, IndexRow> rows, Map<String, SafetensorsFile> open) {
-    Iterator<SourceTensor> sources = shard.sources().iterator();
-    for (ShardLayout.Placed placed : shard.layout().tensors()) {
-      if (placed.spec().role() == Role.PADDING) {
-        continue;
-      }
-      for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
-        SourceTensor source = sources.next();
-        String name = IndexRow.describe(placed.spec().name(), leaf.expert(), leaf.projection());
-        IndexRow row = rows.remove(name);
-        if (row == null) {
-          missing++;
-          findings.add(
-              new Finding(
-                  source.file(), source.name(), "expected it as " + name + ", found no such"));
-        } else {
-          compare(source, row, Objects.requireNonNull(open.get(source.file())));
-        }
+    for (ConversionPlan.Move move : shard.moves()) {
+      SourceTensor source = move.source();
+      String name =
+          IndexRow.describe(
+              move.tensor().spec().name(), move.leaf().expert(), move.leaf().projection());
+      IndexRow row = rows.remove(name);
+      if (row == null) {
+        missing++;
+        findings.add(
+            new Finding(
+                source.file(), source.name(), "expected it as " + name + ", found no such"));
+      } else {
+        compare(source, row, Objects.requireNonNull(open.get(source.file())));
       }
     }
   }
