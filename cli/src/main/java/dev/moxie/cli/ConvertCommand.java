@@ -1,16 +1,19 @@
 package dev.moxie.cli;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.PlanReport;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.safetensors.Dtype;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -19,8 +22,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "convert",
     description =
-        "Turns a Hugging Face checkpoint into a package, without loss. The package appears under"
-            + " its name only when it is complete.",
+        "Turns a Hugging Face checkpoint into a package, without loss unless --dtype asks for"
+            + " another element type. The package appears under its name only when it is complete.",
     footer = {"", "Example: moxie convert Mixtral-8x7B-v0.1 mixtral.moxie --threads 4"})
 final class ConvertCommand implements Callable<Integer> {
   @Parameters(paramLabel = "CHECKPOINT", description = "Folder with config.json and safetensors.")
@@ -56,6 +59,37 @@ final class ConvertCommand implements Callable<Integer> {
           "A key of config.json that does not change the forward pass; the package records it.")
   private Set<String> ignoredKeys = new HashSet<>();
 
+  @Option(
+      names = "--mtp",
+      paramLabel = "keep|drop",
+      description =
+          "What to do with layers for multi-token prediction; must be said if there are any.")
+  private Conversion.@Nullable Prediction prediction;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "bf16|f32",
+      description =
+          "Give the weights this type, dequantising fp8 blocks, rounding to nearest even; routers"
+              + " and their biases keep theirs. Default: no change, no loss.")
+  private @Nullable CastChoice dtype;
+
+  /** Element types as the option names them. */
+  enum CastChoice {
+    BF16(Dtype.BF16),
+    F32(Dtype.F32);
+
+    private final Dtype dtype;
+
+    CastChoice(Dtype dtype) {
+      this.dtype = dtype;
+    }
+
+    Manifest.Cast cast() {
+      return new Manifest.Cast(dtype, Manifest.Rounding.NEAREST_EVEN);
+    }
+  }
+
   @Override
   public Integer call() {
     if (threads < 1) {
@@ -66,7 +100,15 @@ final class ConvertCommand implements Callable<Integer> {
       throw new UsageException(
           "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
     }
-    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), ignoredKeys);
+    ConversionPlan plan = Planner.plan(
+            Checkpoint.open(checkpoint),
+            new Conversion(ignoredKeys, prediction, dtype == null ? null : dtype.cast()));
+    if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !quiet) {
+      System.err.println(
+          checkpoint
+              + ": config.json declares layers for multi-token prediction, the files hold none"
+              + " (transformers drops them when it saves); going on without.");
+    }
     if (dryRun) {
       System.out.println(json ? PlanReport.json(plan) : PlanReport.text(plan));
       return 0;
@@ -82,7 +124,7 @@ final class ConvertCommand implements Callable<Integer> {
                         + target
                         + " removes."));
     Runtime.getRuntime().addShutdownHook(interrupted);
-    try (var progress = new ConsoleProgress(plan.bytes(), quiet)) {
+    try (var progress = new ConsoleProgress(plan.bytesRead(), quiet)) {
       Executor.execute(
           plan,
           target,

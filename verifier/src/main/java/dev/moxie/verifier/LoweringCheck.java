@@ -2,6 +2,7 @@ package dev.moxie.verifier;
 
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.Digests;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.Dtype;
@@ -11,6 +12,8 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.reference.Selection;
 import dev.moxie.verifier.reference.Tolerance;
 import dev.moxie.verifier.report.Comparison;
 import java.io.IOException;
@@ -69,12 +72,17 @@ public final class LoweringCheck {
     float[] last = model.append(new long[] {ids[TOKENS - 1]});
     float[] logits = Arrays.copyOf(first, first.length + last.length);
     System.arraycopy(last, 0, logits, first.length, last.length);
-    var oracle = new Oracle(pack, roundoff);
+    var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), roundoff);
     Estimate hidden = oracle.embed(ids);
     int clear = TOKENS;
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
       Oracle.Layer result = oracle.layer(layer, hidden, null);
-      clear = Math.min(clear, Tolerance.firstUnclear(result));
+      if (result.mixture() != null
+          && pack.architecture().layers().get(layer).feedForward()
+              instanceof FeedForward.MixtureOfExperts moe) {
+        var selection = new Selection(moe.routing(), result.mixture().routed());
+        clear = Math.min(clear, selection.firstUnclear());
+      }
       hidden = result.output();
     }
     Estimate exact = oracle.head(hidden);

@@ -10,15 +10,16 @@ import dev.moxie.format.safetensors.TensorInfo;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -43,11 +44,8 @@ public record Checkpoint(
   private static final String SINGLE = "model.safetensors";
   private static final String FETCH_AGAIN = "the checkpoint is incomplete, fetch it again";
 
-  /** What the file name of a companion ends with, in lower case: settings, tokenizers, texts. */
-  private static final List<String> COMPANION_ENDINGS =
-      List.of(".json", ".txt", ".model", ".jinja", ".md", ".py", ".tiktoken");
-
-  private static final List<String> COMPANION_NAMES = List.of("license", "notice", "use_policy");
+  /** A file of more bytes is no companion: weights in other formats lie beside many releases. */
+  private static final long LARGEST_COMPANION = 64 << 20;
 
   /**
    * Opens a checkpoint.
@@ -170,11 +168,15 @@ public record Checkpoint(
     }
   }
 
+  /**
+   * Takes along every file of up to {@link #LARGEST_COMPANION} bytes, so that an export gives the
+   * whole folder back; leaves behind larger ones, and folders that begin with a dot.
+   */
   private static void sortOut(
       Path folder, TreeSet<String> weightFiles, List<String> companions, List<String> ignored) {
     try (var entries = Files.list(folder)) {
-      for (String name : entries.map(e -> e.getFileName().toString()).sorted().toList()) {
-        Path entry = folder.resolve(name);
+      for (Path entry : entries.sorted().toList()) {
+        String name = entry.getFileName().toString();
         if (weightFiles.contains(name)) {
           continue;
         }
@@ -185,16 +187,32 @@ public record Checkpoint(
               "one that it does not",
               "index and files are not of the same checkpoint, fetch it again or move it away");
         }
-        (Files.isRegularFile(entry) && isCompanion(name) ? companions : ignored).add(name);
+        boolean taken = !name.startsWith(".") || !Files.isDirectory(entry);
+        try (var files = taken ? Files.walk(entry) : Stream.of(entry)) {
+          files
+              .filter(file -> !taken || !Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS))
+              .map(file -> folder.relativize(file).toString())
+              .forEach(
+                  file ->
+                      (isCompanion(folder, file, weightFiles) ? companions : ignored).add(file));
+        }
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+    companions.sort(null);
+    ignored.sort(null);
   }
 
-  private static boolean isCompanion(String name) {
-    String lower = name.toLowerCase(Locale.ROOT);
-    return COMPANION_ENDINGS.stream().anyMatch(lower::endsWith)
-        || COMPANION_NAMES.stream().anyMatch(lower::startsWith);
+  private static boolean isCompanion(Path folder, String name, TreeSet<String> weightFiles)  {
+    boolean header = name.endsWith(".header") && weightFiles.contains(name.replaceFirst("\\.header$", ""));
+    try {
+      return PackagePaths.isClean(name)
+          && !header
+          && Files.isRegularFile(folder.resolve(name))
+          && Files.size(folder.resolve(name)) <= LARGEST_COMPANION;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

@@ -49,9 +49,14 @@ public final class Config {
 
   /** A whole number from 1 to {@code most}. */
   public int count(String key, int most) {
+    return whole(key, 1, most);
+  }
+
+  /** A whole number within bounds. */
+  public int whole(String key, int least, int most) {
     JsonNode value = require(key);
-    if (!value.isInt() || value.intValue() < 1 || value.intValue() > most) {
-      throw wrong(key, "a whole number from 1 to " + most, value.toString());
+    if (!value.isInt() || value.intValue() < least || value.intValue() > most) {
+      throw wrong(key, "a whole number from " + least + " to " + most, value.toString());
     }
     return value.intValue();
   }
@@ -66,6 +71,15 @@ public final class Config {
     JsonNode value = require(key);
     if (!value.isNumber() || !Double.isFinite(value.doubleValue()) || value.doubleValue() <= 0) {
       throw wrong(key, "a finite number above 0", value.toString());
+    }
+    return value.doubleValue();
+  }
+
+  /** A finite number from 0. */
+  public double notNegative(String key) {
+    JsonNode value = require(key);
+    if (!value.isNumber() || !Double.isFinite(value.doubleValue()) || value.doubleValue() < 0) {
+      throw wrong(key, "a finite number from 0", value.toString());
     }
     return value.doubleValue();
   }
@@ -111,6 +125,19 @@ public final class Config {
       texts.add(item.stringValue());
     }
     return texts;
+  }
+
+  /** The whole numbers of an array. */
+  public List<Integer> numbers(String key) {
+    JsonNode value = require(key);
+    List<Integer> numbers = new ArrayList<>();
+    for (JsonNode item : value.values()) {
+      if (!item.isInt()) {
+        throw wrong(key, "an array of whole numbers", value.toString());
+      }
+      numbers.add(item.intValue());
+    }
+    return numbers;
   }
 
   private JsonNode require(String key) {

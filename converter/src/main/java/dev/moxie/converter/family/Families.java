@@ -5,7 +5,7 @@ import java.util.List;
 
 /** The families that this build converts. A checkpoint's is declared by its config.json. */
 public final class Families {
-  public static final List<Family> ALL = List.of(Mixtral.FAMILY);
+  public static final List<Family> ALL = List.of(Mixtral.FAMILY, DeepSeek.V2, DeepSeek.V3);
 
   private Families() {}
 
@@ -17,13 +17,13 @@ public final class Families {
   public static Family of(Config config) {
     String type = config.text("model_type");
     return ALL.stream()
-        .filter(family -> family.name().equals(type))
+        .filter(family -> family.modelTypes().contains(type))
         .findFirst()
         .orElseThrow(
             () ->
                 config.unsupported(
                     "model_type",
-                    "one of " + ALL.stream().map(Family::name).toList(),
+                    "one of " + ALL.stream().flatMap(family -> family.modelTypes().stream()).sorted().toList(),
                     "\"" + type + "\""));
   }
 }

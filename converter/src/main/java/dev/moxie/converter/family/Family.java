@@ -11,7 +11,8 @@ import java.util.regex.Pattern;
 /**
  * A set of checkpoints with one naming and one forward pass.
  *
- * @param name also the {@code model_type} of its config.json
+ * @param name what a package calls it
+ * @param modelTypes the values of {@code model_type} in config.json that mean it
  * @param modelClass the class that config.json names, where it names any
  * @param architecture reads config.json; a contradiction is an IllegalArgumentException
  * @param names canonical tensor name to the checkpoint's, {@code {layer}} and {@code {expert}}
@@ -19,6 +20,7 @@ import java.util.regex.Pattern;
  */
 public record Family(
     String name,
+    Set<String> modelTypes,
     String modelClass,
     Function<Config, Architecture> architecture,
     Map<String, String> names) {
@@ -36,11 +38,14 @@ public record Family(
           "_attn_implementation_autoset",
           "attention_dropout",
           "attn_implementation",
+          "auto_map",
+          "aux_loss_alpha",
           "bos_token_id",
           "chunk_size_feed_forward",
           "decoder_start_token_id",
           "do_sample",
           "eos_token_id",
+          "ep_size",
           "id2label",
           "initializer_range",
           "label2id",
@@ -58,6 +63,7 @@ public record Family(
           "router_aux_loss_coef",
           "router_jitter_noise",
           "sep_token_id",
+          "seq_aux",
           "task_specific_params",
           "temperature",
           "tokenizer_class",
@@ -71,25 +77,34 @@ public record Family(
           "use_cache",
           "use_flash_attn");
 
-  /** The architecture that a config.json describes. */
-  public Architecture describe(Config config) {
-    if (config.has("quantization_config")) {
-      throw config.unsupported("quantization_config", "no quantisation", "some");
-    }
+  /**
+   * What a config.json says of the model and of how its weights are stored.
+   *
+   * @param architecture with the layers for multi-token prediction that it declares
+   * @param blockScaled whether weights may be e4m3 values with block scales
+   */
+  public record Description(Architecture architecture, boolean blockScaled) {}
+
+  /** What a config.json describes. */
+  public Description describe(Config config) {
     if (config.has("architectures") && !config.texts("architectures").contains(modelClass)) {
       throw config.unsupported(
           "architectures", modelClass, config.texts("architectures").toString());
     }
     Dtypes.check(config);
+    boolean blockScaled = Quantisation.isBlockScaled(config);
     Architecture described = config.derive(() -> architecture.apply(config));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(HARMLESS_KEYS);
-    return described;
+    return new Description(described, blockScaled);
   }
 
-  /** The checkpoint's name for a canonical one. */
+  /** The checkpoint's name for a canonical one; block scales are named after their weights. */
   public String translate(String canonical) {
+    if (canonical.endsWith(".scale")) {
+      return translate(canonical.replaceFirst("\\.scale$", ".weight")) + "_scale_inv";
+    }
     String template =
         NUMBER.matcher(canonical).replaceAll(m -> m.group(1) + ".{" + m.group(1) + "}.");
     String name =

@@ -10,6 +10,7 @@ import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Mixtral 8x7B, 8x22B and what is trained in their shape (Jiang et al., "Mixtral of Experts", 2024;
@@ -19,6 +20,7 @@ final class Mixtral {
   static final Family FAMILY =
       new Family(
           "mixtral",
+          Set.of("mixtral"),
           "MixtralForCausalLM",
           Mixtral::architecture,
           Map.ofEntries(
@@ -63,12 +65,14 @@ final class Mixtral {
             headSize,
             1 / Math.sqrt(headSize),
             config.countOrNull("sliding_window", Integer.MAX_VALUE),
-            new Rotary(RotarySettings.theta(config), headSize, Rotary.Pairing.HALVES));
+            RotarySettings.unscaled(config, headSize, Rotary.Pairing.HALVES));
     int experts = config.count("num_local_experts", Limits.MAX_EXPERTS);
     var routing =
         new Routing(
             config.count("num_experts_per_tok", experts),
             Routing.Score.SOFTMAX,
+            null,
+            null,
             new Routing.Normalisation(0),
             1,
             Routing.WeightsApplyTo.EXPERT_OUTPUT,
@@ -80,7 +84,8 @@ final class Mixtral {
             experts,
             config.count("intermediate_size", Limits.MAX_WIDTH),
             FeedForward.Activation.SILU,
-            routing);
+            routing,
+            null);
     return new Architecture(
         config.count("vocab_size", Limits.MAX_VOCABULARY),
         hidden,
@@ -89,7 +94,8 @@ final class Mixtral {
         config.flag("tie_word_embeddings", false),
         List.of(
             new Architecture.Blocks(
-                config.count("num_hidden_layers", Limits.MAX_LAYERS), attention, feedForward)));
+                config.count("num_hidden_layers", Limits.MAX_LAYERS), attention, feedForward)),
+        null);
   }
 
   private static int headSize(Config config, int hidden, int heads) {

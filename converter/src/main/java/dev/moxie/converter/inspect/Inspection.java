@@ -5,12 +5,14 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
+import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.RoutingEquation;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -34,7 +36,10 @@ import org.jspecify.annotations.Nullable;
  * @param routing one entry per run of layers with experts
  * @param memory estimated bytes of all weights by element type
  * @param bytesPerToken bytes of weights that one decoding step reads, by element type
- * @param cacheBytesPerToken bytes that a token adds to the key/value cache, in float32 and float16
+ * @param cacheBytesPerToken bytes that a token adds to the cache in its smallest form (the
+ *     compressed latent, where attention has one), in float32 and float16
+ * @param expandedCacheBytesPerToken likewise if the keys and values of every head are kept
+ * @param prediction layers for multi-token prediction, in words; null where there are none
  * @param weights what is stored, where something is
  */
 public record Inspection(
@@ -47,9 +52,14 @@ public record Inspection(
     Map<String, Long> memory,
     Map<String, Long> bytesPerToken,
     Map<String, Long> cacheBytesPerToken,
+    Map<String, Long> expandedCacheBytesPerToken,
+    @Nullable String prediction,
     @Nullable Weights weights) {
 
-  /** Bits per weight; the block types carry a 16-bit scale for every 32 weights. */
+  /**
+   * Bits per weight. Integer blocks carry a 16-bit scale for every 32 weights, fp8 blocks a 32-bit
+   * one for every 128 × 128.
+   */
   private static final Map<String, Double> BITS = bits();
 
   /** Layers that route alike, first and last. */
@@ -66,6 +76,7 @@ public record Inspection(
     Map<String, Double> bits = new LinkedHashMap<>();
     bits.put("f32", 32.0);
     bits.put("bf16", 16.0);
+    bits.put("fp8", 8 + 32.0 / (128 * 128));
     bits.put("int8", 8.5);
     bits.put("int4", 4.5);
     return bits;
@@ -83,11 +94,14 @@ public record Inspection(
     if (Files.isRegularFile(path)) {
       Config config = Config.read(path, ignoredConfigKeys);
       Family family = Families.of(config);
-      return of(path, "config", family.name(), family.describe(config), null);
+      Architecture architecture = family.describe(config).architecture();
+      return of(path, "config", family.name(), architecture, declared(architecture), null);
     }
     Checkpoint checkpoint = Checkpoint.open(path);
     // Planning is what shows that config and weights belong together.
-    var plan = Planner.plan(checkpoint, ignoredConfigKeys);
+    var plan =
+        Planner.plan(
+            checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.KEEP, null));
     Map<Dtype, Long> bytes = new TreeMap<>();
     for (SourceTensor tensor : checkpoint.tensors().values()) {
       bytes.merge(tensor.dtype(), tensor.bytes(), Long::sum);
@@ -97,6 +111,7 @@ public record Inspection(
         "checkpoint",
         plan.family().name(),
         plan.architecture(),
+        words(plan.prediction()),
         new Weights(checkpoint.headers().size(), checkpoint.tensors().size(), sum(bytes), bytes));
   }
 
@@ -116,8 +131,24 @@ public record Inspection(
           "package",
           manifest.provenance().family(),
           manifest.architecture(),
+          words(manifest.provenance().prediction()),
           new Weights(manifest.shards().size(), tensors, sum(bytes), bytes));
     }
+  }
+
+  private static @Nullable String declared(Architecture architecture) {
+    return architecture.prediction() == null
+        ? null
+        : "declared: %d layers".formatted(architecture.prediction().count());
+  }
+
+  private static @Nullable String words(Manifest.PredictionLayers prediction) {
+    return switch (prediction) {
+      case NONE -> null;
+      case ABSENT -> "declared by config.json, but the files hold none";
+      case KEPT -> "there, not part of the forward pass";
+      case DROPPED -> "left out when it was converted";
+    };
   }
 
   private static long sum(Map<Dtype, Long> bytes) {
@@ -125,29 +156,28 @@ public record Inspection(
   }
 
   private static Inspection of(
-      Path path, String kind, String family, Architecture architecture, @Nullable Weights weights) {
+      Path path,
+      String kind,
+      String family,
+      Architecture architecture,
+      @Nullable String prediction,
+      @Nullable Weights weights) {
     ParameterCount count = ParameterCount.of(architecture);
     List<RoutedLayers> routing = new ArrayList<>();
     long cached = 0;
+    long expanded = 0;
     int first = 0;
     for (Architecture.Blocks run : architecture.blocks()) {
       int last = first + run.count() - 1;
-      switch (run.feedForward()) {
-        case FeedForward.MixtureOfExperts moe ->
-            routing.add(
-                new RoutedLayers(
-                    first, last, RoutingEquation.words(moe), RoutingEquation.symbols(moe)));
+      if (run.feedForward() instanceof FeedForward.MixtureOfExperts moe) {
+        routing.add(
+            new RoutedLayers(
+                first, last, RoutingEquation.words(moe), RoutingEquation.symbols(moe)));
       }
-      cached +=
-          run.count()
-              * switch (run.attention()) {
-                case Attention.GroupedQuery a -> 2L * a.keyValueHeads() * a.headSize();
-              };
+      cached += run.count() * run.attention().cachedPerToken();
+      expanded += run.count() * run.attention().expandedPerToken();
       first = last + 1;
     }
-    Map<String, Long> cache = new LinkedHashMap<>();
-    cache.put("f32", 4 * cached);
-    cache.put("f16", 2 * cached);
     return new Inspection(
         path.toString(),
         kind,
@@ -157,8 +187,17 @@ public record Inspection(
         count,
         bytes(count.total()),
         bytes(count.readPerToken()),
-        cache,
+        cacheBytes(cached),
+        cacheBytes(expanded),
+        prediction,
         weights);
+  }
+
+  private static Map<String, Long> cacheBytes(long numbers) {
+    Map<String, Long> bytes = new LinkedHashMap<>();
+    bytes.put("f32", 4 * numbers);
+    bytes.put("f16", 2 * numbers);
+    return bytes;
   }
 
   private static Map<String, Long> bytes(long parameters) {
@@ -188,7 +227,7 @@ public record Inspection(
     for (Architecture.Blocks run : architecture.blocks()) {
       add(lines, "layers %d-%d", first, first + run.count() - 1);
       add(lines, "  attention  %s", words(run.attention()));
-      add(lines, "  experts    %s", words(run.feedForward()));
+      add(lines, "  %s", words(run.feedForward()));
       first += run.count();
     }
     for (RoutedLayers layers : routing) {
@@ -198,13 +237,34 @@ public record Inspection(
     add(
         lines,
         "parameters   %s in all, %s active per token (%.1f %%), %.1f %% in routed experts",
-        billions(parameters.total()),
-        billions(parameters.active()),
+        count(parameters.total()),
+        count(parameters.active()),
         100.0 * parameters.active() / parameters.total(),
         100.0 * parameters.routed() / parameters.total());
+    add(
+        lines,
+        "             %s active without embedding, norms and routers",
+        count(parameters.activeInside()));
+    if (prediction != null) {
+      add(
+          lines,
+          "prediction   multi-token prediction layers %s%s",
+          prediction,
+          parameters.prediction() == 0
+              ? ""
+              : ": %s parameters besides those above".formatted(count(parameters.prediction())));
+    }
     add(lines, "memory       all weights, estimated: %s", sizes(memory));
     add(lines, "per token    weights read: %s", sizes(bytesPerToken));
     add(lines, "cache        per token of context: %s", sizes(cacheBytesPerToken));
+    if (!expandedCacheBytesPerToken.equals(cacheBytesPerToken)) {
+      add(
+          lines,
+          "             as keys and values of every head: %s (%.1f times)",
+          sizes(expandedCacheBytesPerToken),
+          (double) expandedCacheBytesPerToken.getOrDefault("f32", 0L)
+              / cacheBytesPerToken.getOrDefault("f32", 1L));
+    }
     if (weights != null) {
       add(
           lines,
@@ -220,25 +280,59 @@ public record Inspection(
   private static String words(Attention attention) {
     return switch (attention) {
       case Attention.GroupedQuery a ->
-          "grouped-query: %d query heads, %d key/value heads of %d; rotary theta %s%s"
+          "grouped-query: %d query heads, %d key/value heads of %d; rotary %s%s"
               .formatted(
                   a.heads(),
                   a.keyValueHeads(),
                   a.headSize(),
-                  a.rotary().theta(),
+                  words(a.rotary()),
                   a.window() == null ? "" : "; window of " + a.window());
+      case Attention.MultiHeadLatent a ->
+          "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
+              .formatted(
+                  a.latentSize(),
+                  a.heads(),
+                  a.plainSize(),
+                  a.rotary().dimensions(),
+                  a.valueSize(),
+                  a.queryRank() == null ? "" : "; queries from a latent of " + a.queryRank(),
+                  words(a.rotary()));
     };
+  }
+
+  private static String words(Rotary rotary) {
+    String pairs =
+        switch (rotary.pairing()) {
+          case HALVES -> "in halves";
+          case INTERLEAVED -> "interleaved";
+        };
+    Rotary.Yarn yarn = rotary.yarn();
+    return "theta %s, %s%s"
+        .formatted(
+            rotary.theta(),
+            pairs,
+            yarn == null
+                ? ""
+                : ", YaRN %s times %d positions, softmax scale times %.4f"
+                    .formatted(yarn.factor(), yarn.originalPositions(), yarn.softmaxFactor()));
   }
 
   private static String words(FeedForward feedForward) {
     return switch (feedForward) {
+      case FeedForward.Dense dense ->
+          "dense      gated %s of width %d"
+              .formatted(
+                  dense.activation().name().toLowerCase(Locale.ROOT), dense.intermediateSize());
       case FeedForward.MixtureOfExperts moe ->
-          "%d of %d per token, gated %s of width %d"
+          "experts    %d of %d per token, gated %s of width %d%s"
               .formatted(
                   moe.routing().expertsPerToken(),
                   moe.experts(),
                   moe.activation().name().toLowerCase(Locale.ROOT),
-                  moe.intermediateSize());
+                  moe.intermediateSize(),
+                  moe.shared() == null
+                      ? ""
+                      : "; shared of width " + moe.shared().intermediateSize());
     };
   }
 
@@ -246,10 +340,13 @@ public record Inspection(
     lines.add(String.format(Locale.ROOT, format, arguments));
   }
 
-  private static String billions(long count) {
-    return count >= 100_000_000
-        ? String.format(Locale.ROOT, "%.1f B", count / 1e9)
-        : String.format(Locale.ROOT, "%.2f M", count / 1e6);
+  /** Three digits, or as many as a whole number of billions has. */
+  private static String count(long count) {
+    if (count < 100_000_000) {
+      return String.format(Locale.ROOT, "%.2f M", count / 1e6);
+    }
+    return String.format(
+        Locale.ROOT, count >= 99_950_000_000L ? "%.0f B" : "%.1f B", count / 1e9);
   }
 
   private static String sizes(Map<String, Long> bytes) {

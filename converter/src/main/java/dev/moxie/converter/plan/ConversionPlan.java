@@ -10,30 +10,30 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.ShardLayout;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 
 /**
  * What a conversion will do, known in full before the first write.
  *
- * @param ignoredConfigKeys keys that the user declared to be without effect
+ * @param conversion what the user decided
+ * @param prediction what becomes of the layers for multi-token prediction
  * @param shards independent of each other, sorted by file name
  */
 public record ConversionPlan(
     Checkpoint checkpoint,
     Family family,
     Architecture architecture,
-    Set<String> ignoredConfigKeys,
+    Conversion conversion,
+    Manifest.PredictionLayers prediction,
     List<Shard> shards) {
 
   /**
    * One weight file of the package.
    *
-   * @param sources one source tensor per leaf, in the order of the layout's leaves; fillers have
-   *     none
+   * @param pieces one per leaf, in the order of the layout's leaves; fillers have none
    */
-  public record Shard(ShardLayout layout, List<SourceTensor> sources) {
+  public record Shard(ShardLayout layout, List<Piece> pieces) {
     public Shard {
-      sources = List.copyOf(sources);
+      pieces = List.copyOf(pieces);
     }
 
     public long bytes() {
@@ -46,7 +46,7 @@ public record ConversionPlan(
       for (ShardLayout.Placed placed : layout.tensors()) {
         if (placed.spec().role() != Role.PADDING) {
           for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
-            moves.add(new Move(placed, leaf, sources.get(moves.size())));
+            moves.add(new Move(placed, leaf, pieces.get(moves.size())));
           }
         }
       }
@@ -54,16 +54,29 @@ public record ConversionPlan(
     }
   }
 
-  /** One source tensor, and the leaf that it becomes. */
-  public record Move(ShardLayout.Placed tensor, TensorSpec.Leaf leaf, SourceTensor source) {
+  /** A source tensor and what happens to its bytes. */
+  public record Piece(SourceTensor source, Transform transform) {
+    /** Bytes that are read for it. */
+    long bytesRead() {
+      return source.bytes()
+          + (transform instanceof Transform.Dequantise d ? d.scales().bytes() : 0);
+    }
+  }
+
+  /** One piece, and the leaf that it becomes. */
+  public record Move(ShardLayout.Placed tensor, TensorSpec.Leaf leaf, Piece piece) {
+    /** Bytes of the leaf. */
+    public long bytes() {
+      return leaf.shape().bytes(tensor.dtype());
+    }
+
     /** Offset of the leaf's first byte, from the start of its file. */
     public long offset() {
-      return tensor.offset() + leaf.position() * source.bytes();
+      return tensor.offset() + leaf.position() * bytes();
     }
   }
 
   public ConversionPlan {
-    ignoredConfigKeys = Set.copyOf(ignoredConfigKeys);
     shards = List.copyOf(shards);
   }
 
@@ -74,7 +87,20 @@ public record ConversionPlan(
         .headers()
         .forEach((file, header) -> files.add(new Manifest.SourceShard(file, header.fileBytes())));
     return new Manifest.Provenance(
-        family.name(), files, checkpoint.ignored(), ignoredConfigKeys.stream().sorted().toList());
+        family.name(),
+        files,
+        checkpoint.ignored(),
+        conversion.ignoredConfigKeys().stream().sorted().toList(),
+        prediction,
+        conversion.cast());
+  }
+
+  /** Bytes that will be read from the checkpoint's weight files. */
+  public long bytesRead() {
+    return shards.stream()
+        .flatMap(shard -> shard.pieces().stream())
+        .mapToLong(Piece::bytesRead)
+        .sum();
   }
 
   /** Bytes of all weight files together. */

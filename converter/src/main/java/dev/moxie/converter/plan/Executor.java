@@ -5,7 +5,6 @@ import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.pack.PackageWriter;
@@ -146,14 +145,15 @@ public final class Executor {
   }
 
   private void writeShard(PackageWriter writer, ConversionPlan.Shard shard) throws IOException {
-    Iterator<SourceTensor> sources = shard.sources().iterator();
+    Iterator<ConversionPlan.Piece> pieces = shard.pieces().iterator();
     try (var reader = new SourceReader(plan.checkpoint().folder(), progress)) {
       writer.writeShard(
           shard.layout(),
           (tensor, leaf, sink) -> {
-            SourceTensor source = sources.next();
-            reader.copy(source, sink);
-            return new PackageWriter.Origin(source.file(), source.name(), IndexRow.COPY);
+            ConversionPlan.Piece piece = pieces.next();
+            SourceTensor source = piece.source();
+            reader.transfer(source, piece.transform(), sink);
+            return new PackageWriter.Origin(source.file(), source.name(), piece.transform().id());
           });
     }
     progress.finished(shard.layout().file());

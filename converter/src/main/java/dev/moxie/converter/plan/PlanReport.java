@@ -1,7 +1,6 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.format.json.StrictJson;
-import dev.moxie.format.pack.IndexRow;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -55,7 +54,7 @@ public final class PlanReport {
               shard.layout().file(),
               shard.bytes(),
               shard.layout().tensors().size(),
-              shard.sources().size()));
+              shard.pieces().size()));
     }
     lines.add("headers kept        " + String.join(", ", plan.checkpoint().headers().keySet()));
     lines.add("copied as they are  " + String.join(", ", plan.checkpoint().companions()));
@@ -82,11 +81,11 @@ public final class PlanReport {
                     new Range(
                         move.leaf().source(),
                         move.offset(),
-                        move.source().bytes(),
-                        IndexRow.COPY,
-                        move.source().file(),
-                        move.source().name(),
-                        move.source().offset()))
+                        move.bytes(),
+                        move.piece().transform().id(),
+                        move.piece().source().file(),
+                        move.piece().source().name(),
+                        move.piece().source().offset()))
             .toList());
   }
 }

@@ -1,18 +1,21 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
-import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.CanonicalTensors;
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
@@ -22,6 +25,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Plans a conversion: every tensor that the architecture calls for is found in the checkpoint, in
@@ -31,52 +35,113 @@ public final class Planner {
   /** A backbone shard is closed when the next tensor would take it above this; in bytes. */
   private static final long BACKBONE_SHARD_BYTES = 4L << 30;
 
-  private static final Set<Dtype> LOSSLESS = EnumSet.of(Dtype.BF16, Dtype.F16, Dtype.F32);
+  private static final Set<Dtype> PLAIN = EnumSet.of(Dtype.BF16, Dtype.F16, Dtype.F32);
+
+  /** Rounding these changes decisions. */
+  private static final Set<Role> NEVER_CAST = EnumSet.of(Role.ROUTER, Role.ROUTER_BIAS);
 
   private final Checkpoint checkpoint;
   private final Family family;
+  private final boolean blockScaled;
+  private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
-  private final Map<String, List<SourceTensor>> sourcesOf = new HashMap<>();
+  private final Map<String, List<ConversionPlan.Piece>> piecesOf = new HashMap<>();
+  private final List<ShardLayout.Item> items = new ArrayList<>();
 
-  private Planner(Checkpoint checkpoint, Family family) {
+  private Planner(
+      Checkpoint checkpoint, Family family, boolean blockScaled, Conversion conversion) {
     this.checkpoint = checkpoint;
     this.family = family;
+    this.blockScaled = blockScaled;
+    this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
   }
 
-  /**
-   * Plans the conversion of a checkpoint.
-   *
-   * @param ignoredConfigKeys keys of config.json that the user declares to be without effect
-   */
-  public static ConversionPlan plan(Checkpoint checkpoint, Set<String> ignoredConfigKeys) {
-    Config config = checkpoint.config(ignoredConfigKeys);
+  /** Plans the conversion of a checkpoint. */
+  public static ConversionPlan plan(Checkpoint checkpoint, Conversion conversion) {
+    var config = checkpoint.config(conversion.ignoredConfigKeys());
     Family family = Families.of(config);
-    Architecture architecture = family.describe(config);
-    var planner = new Planner(checkpoint, family);
+    Family.Description description = family.describe(config);
+    var planner = new Planner(checkpoint, family, description.blockScaled(), conversion);
+    Architecture declared = description.architecture();
+    Manifest.PredictionLayers prediction = planner.prediction(declared);
+    Architecture architecture =
+        prediction == Manifest.PredictionLayers.KEPT ? declared : declared.withoutPrediction();
+    if (prediction == Manifest.PredictionLayers.DROPPED) {
+      planner.drop(declared);
+    }
+    CanonicalTensors.of(architecture).forEach(planner::find);
+    planner.requireAllUsed();
     return new ConversionPlan(
-        checkpoint,
-        family,
-        architecture,
-        ignoredConfigKeys,
-        planner.shards(CanonicalTensors.of(architecture)));
+        checkpoint, family, architecture, conversion, prediction, planner.shards());
   }
 
-  private List<ConversionPlan.Shard> shards(List<TensorSpec> specs) {
-    List<ShardLayout.Item> backbone = new ArrayList<>();
-    Map<Integer, List<ShardLayout.Item>> experts = new TreeMap<>();
-    for (TensorSpec spec : specs) {
-      var item = new ShardLayout.Item(spec, find(spec));
-      if (spec.stack() != null && spec.layer() != null) {
-        experts.computeIfAbsent(spec.layer(), layer -> new ArrayList<>()).add(item);
-      } else {
-        backbone.add(item);
+  /** What becomes of the layers for multi-token prediction. */
+  private Manifest.PredictionLayers prediction(Architecture declared) {
+    if (declared.prediction() == null) {
+      return Manifest.PredictionLayers.NONE;
+    }
+    List<SourceTensor> found = predictionSources(declared);
+    if (found.isEmpty()) {
+      return Manifest.PredictionLayers.ABSENT;
+    }
+    return switch (conversion.prediction()) {
+      case KEEP -> Manifest.PredictionLayers.KEPT;
+      case DROP -> Manifest.PredictionLayers.DROPPED;
+      case null ->
+          throw new UsageException(
+              checkpoint.folder().toString(),
+              "a decision about the checkpoint's multi-token prediction (%d tensors, from %s on)"
+                  .formatted(found.size(), found.getFirst().name()),
+              "no --mtp",
+              ("pass --mtp keep to take along its %,d bytes, %.1f %% of the checkpoint, which"
+                      + " nothing here computes with but export restores, or --mtp drop to leave"
+                      + " them out, after which export cannot restore the checkpoint byte for byte")
+                  .formatted(bytes(found), 100.0 * bytes(found) / bytes(checkpoint.tensors().values())));
+    };
+  }
+
+  private static long bytes(Iterable<SourceTensor> tensors) {
+    long bytes = 0;
+    for (SourceTensor tensor : tensors) {
+      bytes += tensor.bytes();
+    }
+    return bytes;
+  }
+
+  /** Tensors of the checkpoint that belong to multi-token prediction, scales included. */
+  private List<SourceTensor> predictionSources(Architecture declared) {
+    int layers = declared.layers().size();
+    List<SourceTensor> sources = new ArrayList<>();
+    for (TensorSpec spec : CanonicalTensors.of(declared)) {
+      if (spec.layer() != null && spec.layer() >= layers) {
+        for (TensorSpec.Leaf leaf : spec.leaves()) {
+          addIfThere(family.translate(leaf.source()), sources);
+          addIfThere(family.translate(Fp8Blocks.scaleName(leaf.source())), sources);
+        }
       }
     }
+    return sources;
+  }
+
+  private void addIfThere(String name, List<SourceTensor> sources) {
+    SourceTensor source = checkpoint.tensors().get(name);
+    if (source != null && !sources.contains(source)) {
+      sources.add(source);
+    }
+  }
+
+  private void drop(Architecture declared) {
+    for (SourceTensor source : predictionSources(declared)) {
+      unused.remove(source.name());
+    }
+  }
+
+  private void requireAllUsed() {
     SourceTensor head = unused.get(family.translate("head.weight"));
     if (head != null) {
       throw new UnsupportedException(
-          checkpoint.folder().resolve(head.file()) + ", tensor " + head.name(),
+          where(head),
           "no head of its own, since config.json ties it to the embedding",
           "one",
           "remove the copy (transformers does, on save), or set tie_word_embeddings to false");
@@ -85,10 +150,23 @@ public final class Planner {
       SourceTensor left =
           unused.values().stream().min(Comparator.comparing(SourceTensor::name)).orElseThrow();
       throw new UnsupportedException(
-          checkpoint.folder().resolve(left.file()) + ", tensor " + left.name(),
+          where(left),
           "only tensors that a " + family.name() + " of this config.json has",
           unused.size() + " that nothing uses, this one first",
           "config.json and weights do not belong together, or this build does not know the part");
+    }
+  }
+
+  private List<ConversionPlan.Shard> shards() {
+    List<ShardLayout.Item> backbone = new ArrayList<>();
+    Map<Integer, List<ShardLayout.Item>> experts = new TreeMap<>();
+    for (ShardLayout.Item item : items) {
+      Integer layer = item.spec().layer();
+      if (item.spec().stack() != null && layer != null) {
+        experts.computeIfAbsent(layer, key -> new ArrayList<>()).add(item);
+      } else {
+        backbone.add(item);
+      }
     }
     List<ConversionPlan.Shard> shards = new ArrayList<>();
     List<List<ShardLayout.Item>> parts = split(backbone);
@@ -99,18 +177,19 @@ public final class Planner {
               parts.get(i)));
     }
     experts.forEach(
-        (layer, items) ->
+        (layer, stacks) ->
             shards.add(
-                shard(String.format(Locale.ROOT, "experts-L%03d.safetensors", layer), items)));
+                shard(String.format(Locale.ROOT, "experts-L%03d.safetensors", layer), stacks)));
     return shards;
   }
 
+  /** Scales stay in the shard of their values, which come just before them. */
   private static List<List<ShardLayout.Item>> split(List<ShardLayout.Item> items) {
     List<List<ShardLayout.Item>> parts = new ArrayList<>();
     long bytes = Long.MAX_VALUE;
     for (ShardLayout.Item item : items) {
       long size = item.spec().shape().bytes(item.dtype());
-      if (bytes > BACKBONE_SHARD_BYTES - size) {
+      if (bytes > BACKBONE_SHARD_BYTES - size && item.spec().role() != Role.SCALE) {
         parts.add(new ArrayList<>());
         bytes = 0;
       }
@@ -122,57 +201,133 @@ public final class Planner {
 
   private ConversionPlan.Shard shard(String file, List<ShardLayout.Item> items) {
     ShardLayout layout = ShardLayout.of(file, items);
-    List<SourceTensor> sources = new ArrayList<>();
+    List<ConversionPlan.Piece> pieces = new ArrayList<>();
     for (ShardLayout.Placed placed : layout.tensors()) {
-      if (placed.spec().role() != Role.PADDING) {
-        sources.addAll(sourcesOf.getOrDefault(placed.spec().name(), List.of()));
-      }
+      pieces.addAll(piecesOf.getOrDefault(placed.spec().name(), List.of()));
     }
-    return new ConversionPlan.Shard(layout, sources);
+    return new ConversionPlan.Shard(layout, pieces);
   }
 
-  /** Finds the sources of a tensor and returns the dtype that they share. */
-  private Dtype find(TensorSpec spec) {
-    List<SourceTensor> sources = new ArrayList<>();
+  /** Finds the sources of a tensor, and of its block scales where it has any. */
+  private void find(TensorSpec spec) {
+    List<SourceTensor> values = new ArrayList<>();
+    List<@Nullable SourceTensor> scales = new ArrayList<>();
     for (TensorSpec.Leaf leaf : spec.leaves()) {
-      String name = family.translate(leaf.source());
-      SourceTensor source = unused.remove(name);
-      if (source == null) {
-        throw new CorruptException(
-            checkpoint.folder().toString(),
-            "tensor " + name + " " + leaf.shape() + ", which config.json calls for",
-            "none of that name",
-            "the checkpoint is incomplete, or its config.json belongs to another");
-      }
-      requireFit(source, leaf, sources.isEmpty() ? source : sources.getFirst());
-      sources.add(source);
+      SourceTensor source = take(family.translate(leaf.source()), leaf.shape(), "");
+      requireFit(source, values.isEmpty() ? source : values.getFirst());
+      values.add(source);
+      scales.add(source.dtype() == Fp8Blocks.VALUES ? takeScales(source) : null);
     }
-    sourcesOf.put(spec.name(), sources);
-    return sources.getFirst().dtype();
+    Dtype stored = values.getFirst().dtype();
+    Manifest.Cast cast = conversion.cast();
+    if (cast != null && !NEVER_CAST.contains(spec.role())) {
+      List<ConversionPlan.Piece> pieces = new ArrayList<>();
+      for (int i = 0; i < values.size(); i++) {
+        pieces.add(
+            new ConversionPlan.Piece(
+                values.get(i), transform(values.get(i), scales.get(i), cast.dtype())));
+      }
+      add(spec, cast.dtype(), pieces);
+      return;
+    }
+    add(spec, stored, values.stream().map(Planner::copy).toList());
+    if (stored == Fp8Blocks.VALUES) {
+      add(
+          Fp8Blocks.scales(spec),
+          Fp8Blocks.SCALES,
+          scales.stream().map(s -> copy(java.util.Objects.requireNonNull(s))).toList());
+    }
   }
 
-  private void requireFit(SourceTensor source, TensorSpec.Leaf leaf, SourceTensor first) {
-    String where = checkpoint.folder().resolve(source.file()) + ", tensor " + source.name();
-    if (!source.shape().equals(leaf.shape())) {
+  private void add(TensorSpec spec, Dtype dtype, List<ConversionPlan.Piece> pieces) {
+    items.add(new ShardLayout.Item(spec, dtype));
+    piecesOf.put(spec.name(), pieces);
+  }
+
+  private static ConversionPlan.Piece copy(SourceTensor source) {
+    return new ConversionPlan.Piece(source, new Transform.Copy());
+  }
+
+  private static Transform transform(
+      SourceTensor source, @Nullable SourceTensor scales, Dtype dtype) {
+    if (scales != null) {
+      return new Transform.Dequantise(scales, source.shape().dim(1), dtype);
+    }
+    return source.dtype() == dtype ? new Transform.Copy() : new Transform.Cast(dtype);
+  }
+
+  private SourceTensor take(String name, Shape shape, String reason) {
+    SourceTensor source = unused.remove(name);
+    if (source == null) {
       throw new CorruptException(
-          where,
-          "shape " + leaf.shape() + ", as config.json says",
+          checkpoint.folder().toString(),
+          "tensor "
+              + name
+              + " "
+              + shape
+              + ", which "
+              + (reason.isEmpty() ? "config.json calls for" : reason),
+          "none of that name",
+          "the checkpoint is incomplete, or its config.json belongs to another");
+    }
+    if (!source.shape().equals(shape)) {
+      throw new CorruptException(
+          where(source),
+          "shape " + shape + (reason.isEmpty() ? ", as config.json says" : " for " + reason),
           source.shape().toString(),
           "config.json and weights do not belong together, fetch both again");
     }
-    if (!LOSSLESS.contains(source.dtype())) {
+    return source;
+  }
+
+  private SourceTensor takeScales(SourceTensor values) {
+    if (values.shape().rank() != 2) {
       throw new UnsupportedException(
-          where,
-          "one of " + LOSSLESS,
+          where(values),
+          "a matrix, since it is " + values.dtype(),
+          values.shape().toString(),
+          "this build does not convert it");
+    }
+    SourceTensor scales =
+        take(
+            values.name() + "_scale_inv",
+            Fp8Blocks.grid(values.shape()),
+            "the blocks of " + values.name() + " " + values.shape());
+    if (scales.dtype() != Fp8Blocks.SCALES) {
+      throw new UnsupportedException(
+          where(scales),
+          "scales of " + Fp8Blocks.SCALES,
+          scales.dtype().toString(),
+          "this build does not convert that dtype");
+    }
+    return scales;
+  }
+
+  private void requireFit(SourceTensor source, SourceTensor first) {
+    if (source.dtype() == Fp8Blocks.VALUES && !blockScaled) {
+      throw new UnsupportedException(
+          where(source),
+          "one of " + PLAIN + ", since config.json has no quantization_config",
+          source.dtype().toString(),
+          "config.json and weights do not belong together, fetch both again");
+    }
+    if (source.dtype() != Fp8Blocks.VALUES && !PLAIN.contains(source.dtype())) {
+      throw new UnsupportedException(
+          where(source),
+          "one of " + PLAIN + (blockScaled ? " or " + Fp8Blocks.VALUES : ""),
           source.dtype().toString(),
           "this build does not convert that dtype");
     }
     if (source.dtype() != first.dtype()) {
       throw new UnsupportedException(
-          where,
+          where(source),
           first.dtype() + " like " + first.name() + ", with which it shares a stack",
           source.dtype().toString(),
           "this build does not convert experts of mixed dtypes");
     }
+  }
+
+  private String where(SourceTensor source) {
+    return checkpoint.folder().resolve(source.file()) + ", tensor " + source.name();
   }
 }

@@ -5,6 +5,7 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.pack.PackageWriter;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -12,15 +13,18 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Reads the tensors of a checkpoint through one buffer. Plain reads, not mappings: a source that
- * shrinks meanwhile is then an error and not a crash.
+ * Reads the tensors of a checkpoint through one buffer, and passes them on as a transform makes
+ * them. Plain reads, not mappings: a source that shrinks meanwhile is then an error and not a crash.
  */
 final class SourceReader implements AutoCloseable {
+  /** Whole elements of every dtype. */
   private static final int BUFFER_BYTES = 1 << 20;
 
   private final Path folder;
   private final Progress progress;
   private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
+  private final ByteBuffer converted =
+      ByteBuffer.allocateDirect(BUFFER_BYTES * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
   private final Map<String, FileChannel> open = new HashMap<>();
 
   SourceReader(Path folder, Progress progress) {
@@ -28,27 +32,74 @@ final class SourceReader implements AutoCloseable {
     this.progress = progress;
   }
 
-  void copy(SourceTensor source, PackageWriter.Sink sink) throws IOException {
+  /** Takes some bytes of a tensor. */
+  private interface Chunks {
+    /**
+     * Takes the remaining bytes of the chunk.
+     *
+     * @param start how many bytes of the tensor came before
+     */
+    void accept(ByteBuffer chunk, long start) throws IOException;
+  }
+
+  /** Hands a tensor to the sink, transformed. */
+  void transfer(SourceTensor source, Transform transform, PackageWriter.Sink sink)
+      throws IOException {
+    switch (transform) {
+      case Transform.Copy copy -> read(source, (chunk, start) -> sink.accept(chunk));
+      case Transform.Cast cast ->
+          read(
+              source,
+              (chunk, start) -> {
+                converted.clear();
+                Converter.cast(chunk, source.dtype(), converted, cast.to());
+                sink.accept(converted.flip());
+              });
+      case Transform.Dequantise to -> {
+        float[] scales = floats(to.scales());
+        read(
+            source,
+            (chunk, start) -> {
+              converted.clear();
+              Converter.dequantise(chunk, start, to.columns(), scales, converted, to.to());
+              sink.accept(converted.flip());
+            });
+      }
+    }
+  }
+
+  private float[] floats(SourceTensor source) throws IOException {
+    float[] values = new float[Math.toIntExact(source.bytes() / Float.BYTES)];
+    read(
+        source,
+        (chunk, start) ->
+            chunk
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .asFloatBuffer()
+                .get(values, Math.toIntExact(start / Float.BYTES), chunk.remaining() / Float.BYTES));
+    return values;
+  }
+
+  private void read(SourceTensor source, Chunks chunks) throws IOException {
     Path path = folder.resolve(source.file());
     FileChannel in = open.get(source.file());
     if (in == null) {
       in = FileChannel.open(path, StandardOpenOption.READ);
       open.put(source.file(), in);
     }
-    long done = 0;
-    while (done < source.bytes()) {
+    for (long done = 0; done < source.bytes(); done += buffer.limit()) {
       buffer.clear().limit((int) Math.min(BUFFER_BYTES, source.bytes() - done));
-      int read = in.read(buffer, source.offset() + done);
-      if (read < 0) {
-        throw new CorruptException(
-            path + ", tensor " + source.name() + ", offset " + (source.offset() + done),
-            "more bytes",
-            "the end of the file, which shrank while it was converted",
-            "let nothing write to the checkpoint and convert again");
+      while (buffer.hasRemaining()) {
+        if (in.read(buffer, source.offset() + done + buffer.position()) < 0) {
+          throw new CorruptException(
+              path + ", tensor " + source.name() + ", offset " + (source.offset() + done),
+              "more bytes",
+              "the end of the file, which shrank while it was converted",
+              "let nothing write to the checkpoint and convert again");
+        }
       }
-      sink.accept(buffer.flip());
-      done += read;
-      progress.advance(read);
+      chunks.accept(buffer.flip(), done);
+      progress.advance(buffer.limit());
     }
   }
 

@@ -3,6 +3,8 @@ package dev.moxie.format.model;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The family-neutral description of a decoder-only forward pass over tokens x:
@@ -24,6 +26,8 @@ import java.util.List;
  * @param normEpsilon epsilon of every norm
  * @param tiedEmbeddings whether the head is the embedding
  * @param blocks runs of equal layers, first layer first
+ * @param prediction layers for multi-token prediction, where the package holds any; the forward
+ *     pass above does not use them
  */
 public record Architecture(
     int vocabSize,
@@ -31,7 +35,8 @@ public record Architecture(
     long maxPositions,
     double normEpsilon,
     boolean tiedEmbeddings,
-    List<Blocks> blocks) {
+    List<Blocks> blocks,
+    @Nullable Prediction prediction) {
 
   /**
    * A run of equal decoder layers.
@@ -41,8 +46,32 @@ public record Architecture(
   public record Blocks(int count, Attention attention, FeedForward feedForward) {
     public Blocks {
       Limits.require("blocks.count", count, 1, Limits.MAX_LAYERS);
-      java.util.Objects.requireNonNull(attention, "blocks.attention is missing");
-      java.util.Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
+      Objects.requireNonNull(attention, "blocks.attention is missing");
+      Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
+    }
+  }
+
+  /**
+   * Multi-token prediction (DeepSeek-AI, "DeepSeek-V3 Technical Report", 2024, equations 21 to 24):
+   * layer i turns the hidden state h of a position and the token after it into the hidden state
+   * from which the token after that is read,
+   *
+   * <pre>
+   * x      = combine · [rmsnorm(embedding[token]); rmsnorm(h)]   [T, H], combine [H, 2H]
+   * h      = one decoder layer of x                              [T, H]
+   * logits = rmsnorm(h) · headᵀ                                  [T, V]
+   * </pre>
+   *
+   * with norms, embedding and head of its own. Its tensors are those of a decoder layer, numbered
+   * after the last one, and five more.
+   *
+   * @param count layers, each predicting one token further
+   */
+  public record Prediction(int count, Attention attention, FeedForward feedForward) {
+    public Prediction {
+      Limits.require("prediction.count", count, 1, Limits.MAX_LAYERS);
+      Objects.requireNonNull(attention, "prediction.attention is missing");
+      Objects.requireNonNull(feedForward, "prediction.feedForward is missing");
     }
   }
 
@@ -51,7 +80,7 @@ public record Architecture(
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
-    blocks = List.copyOf(java.util.Objects.requireNonNull(blocks, "blocks is missing"));
+    blocks = List.copyOf(Objects.requireNonNull(blocks, "blocks is missing"));
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
   }
 
@@ -65,5 +94,11 @@ public record Architecture(
       }
     }
     return layers;
+  }
+
+  /** The same model without layers for multi-token prediction. */
+  public Architecture withoutPrediction() {
+    return new Architecture(
+        vocabSize, hiddenSize, maxPositions, normEpsilon, tiedEmbeddings, blocks, null);
   }
 }

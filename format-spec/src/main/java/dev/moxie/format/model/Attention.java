@@ -1,13 +1,38 @@
 package dev.moxie.format.model;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import org.jspecify.annotations.Nullable;
 
 /** How tokens see each other. Causal: position i sees positions j ≤ i. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
-@JsonSubTypes(@JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"))
+@JsonSubTypes({
+  @JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"),
+  @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent")
+})
 public sealed interface Attention {
+  /** Query heads. */
+  int heads();
+
+  /** Factor of q·k before the softmax, without the rotary embedding's. */
+  double scale();
+
+  /** How positions turn queries and keys. */
+  Rotary rotary();
+
+  /** What q·k is multiplied by before the softmax, all factors together. */
+  default double softmaxScale() {
+    return scale() * rotary().softmaxFactor();
+  }
+
+  /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
+  @JsonIgnore
+  long cachedPerToken();
+
+  /** Likewise where the keys and values of every key/value head are kept. */
+  @JsonIgnore
+  long expandedPerToken();
 
   /**
    * Grouped-query attention (Ainslie et al., "GQA", 2023): query head i reads key/value head i ·
@@ -17,7 +42,8 @@ public sealed interface Attention {
    * @param heads query heads
    * @param keyValueHeads divides heads
    * @param headSize width D of one head
-   * @param scale factor of q·k before the softmax, usually 1/sqrt(D)
+   * @param scale factor of q·k before the softmax, usually 1/sqrt(D); the rotary embedding's
+   *     softmax factor multiplies it
    * @param window position i sees only j > i − window; null sees all j ≤ i
    * @param rotary applied to queries and keys
    */
@@ -52,6 +78,77 @@ public sealed interface Attention {
                 + ", found "
                 + rotary.dimensions());
       }
+    }
+
+    @Override
+    public long cachedPerToken() {
+      return 2L * keyValueHeads * headSize;
+    }
+
+    @Override
+    public long expandedPerToken() {
+      return cachedPerToken();
+    }
+  }
+
+  /**
+   * Multi-head latent attention (DeepSeek-AI, "DeepSeek-V2", 2024, section 2.1 and equations 37 to
+   * 47): keys and values of all heads come from one latent c per token, and one rotated key r is
+   * shared by all heads.
+   *
+   * <pre>
+   * [c; r]    = latent_down · x                    c [T, latentSize], r [T, rotary.dimensions]
+   * [k_i; v_i] = latent_up · rmsnorm(c)            per head: k_i [T, plainSize], v_i [T, valueSize]
+   * [q_i; p_i] = query · x, or query_up · rmsnorm(query_down · x)
+   * o_i       = softmax(scale · (q_i k_iᵀ + rotate(p_i) rotate(r)ᵀ) + mask) v_i
+   * y         = output · [o_1; …]
+   * </pre>
+   *
+   * @param queryRank width of the query's own latent; null where queries come straight from x
+   * @param latentSize width of c
+   * @param plainSize part of a query or key head that positions do not turn
+   * @param valueSize width of a value head
+   * @param scale factor of the products before the softmax: 1/sqrt(plainSize + dimensions)
+   * @param latentNormEpsilon epsilon of the norms inside the attention
+   * @param rotary its dimensions are the turned part of a head; its softmax factor multiplies scale
+   */
+  record MultiHeadLatent(
+      int heads,
+      @Nullable Integer queryRank,
+      int latentSize,
+      int plainSize,
+      int valueSize,
+      double scale,
+      double latentNormEpsilon,
+      Rotary rotary)
+      implements Attention {
+    public MultiHeadLatent {
+      Limits.require("attention.heads", heads, 1, Limits.MAX_HEADS);
+      if (queryRank != null) {
+        Limits.require("attention.queryRank", queryRank, 1, Limits.MAX_WIDTH);
+      }
+      Limits.require("attention.latentSize", latentSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.plainSize", plainSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.valueSize", valueSize, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("attention.scale", scale);
+      Limits.requirePositive("attention.latentNormEpsilon", latentNormEpsilon);
+      java.util.Objects.requireNonNull(rotary, "attention.rotary is missing");
+    }
+
+    /** Width of a query or key head. */
+    @JsonIgnore
+    public int headSize() {
+      return plainSize + rotary.dimensions();
+    }
+
+    @Override
+    public long cachedPerToken() {
+      return latentSize + (long) rotary.dimensions();
+    }
+
+    @Override
+    public long expandedPerToken() {
+      return (long) heads * (headSize() + valueSize);
     }
   }
 }

@@ -1,16 +1,39 @@
 package dev.moxie.format.model;
 
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+
 /**
- * How many parameters a model has, and how many one token uses.
+ * How many parameters a model has, and how many one token uses. Publishers count the latter in two
+ * ways: Mistral AI as {@code active} (12.9 B for Mixtral 8x7B), DeepSeek AI as {@code activeInside}
+ * (37 B for DeepSeek-V3).
  *
- * @param total every parameter, embedding and head included
+ * @param total every parameter of the forward pass, embedding and head included; layers for
+ *     multi-token prediction are not part of it
  * @param active those that take part in one token's forward pass: all but the routed experts, and k
- *     of E of those. Whole embedding and head count, as published figures count them
+ *     of E of those; whole embedding and head
+ * @param activeInside as active, but only the matrices of attention, feed-forward and head: no
+ *     embedding, norms or routers
  * @param readPerToken those whose bytes one decoding step reads: as active, but one row of the
  *     embedding
  * @param routed parameters of all routed experts
+ * @param prediction parameters of the layers for multi-token prediction, their own copies of
+ *     embedding and head included
  */
-public record ParameterCount(long total, long active, long readPerToken, long routed) {
+public record ParameterCount(
+    long total, long active, long activeInside, long readPerToken, long routed, long prediction) {
+
+  private static final Set<Role> OUTSIDE =
+      EnumSet.of(
+          Role.EMBEDDING,
+          Role.ATTENTION_NORM,
+          Role.ATTENTION_QUERY_NORM,
+          Role.ATTENTION_LATENT_NORM,
+          Role.FEED_FORWARD_NORM,
+          Role.FINAL_NORM,
+          Role.ROUTER,
+          Role.ROUTER_BIAS);
 
   /**
    * Counts the parameters of an architecture.
@@ -21,10 +44,14 @@ public record ParameterCount(long total, long active, long readPerToken, long ro
     long total = 0;
     long routed = 0;
     long routedActive = 0;
-    var layers = architecture.layers();
-    for (TensorSpec spec : CanonicalTensors.of(architecture)) {
+    long outside = 0;
+    List<Architecture.Blocks> layers = architecture.layers();
+    for (TensorSpec spec : CanonicalTensors.ofForwardPass(architecture)) {
       long elements = spec.shape().elements();
       total = Math.addExact(total, elements);
+      if (OUTSIDE.contains(spec.role()) && !isHead(spec, architecture)) {
+        outside += elements;
+      }
       if (spec.stack() != null
           && spec.layer() != null
           && layers.get(spec.layer()).feedForward() instanceof FeedForward.MixtureOfExperts m) {
@@ -35,9 +62,19 @@ public record ParameterCount(long total, long active, long readPerToken, long ro
                 routedActive, Math.multiplyExact(perExpert, m.routing().expertsPerToken()));
       }
     }
+    long prediction = 0;
+    for (TensorSpec spec : CanonicalTensors.ofPrediction(architecture)) {
+      prediction = Math.addExact(prediction, spec.shape().elements());
+    }
     long active = total - routed + routedActive;
     long embedding = (long) architecture.vocabSize() * architecture.hiddenSize();
     long notRead = architecture.tiedEmbeddings() ? 0 : embedding - architecture.hiddenSize();
-    return new ParameterCount(total, active, active - notRead, routed);
+    return new ParameterCount(
+        total, active, active - outside, active - notRead, routed, prediction);
+  }
+
+  /** A tied embedding is the head as well. */
+  private static boolean isHead(TensorSpec spec, Architecture architecture) {
+    return architecture.tiedEmbeddings() && spec.role() == Role.EMBEDDING;
   }
 }

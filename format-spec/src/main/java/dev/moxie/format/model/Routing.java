@@ -11,8 +11,11 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  * s = score(l)                                   [E]
- * S = the expertsPerToken experts of largest s; of equal ones, the lower id
- * w = s[S]; divided by (Σ w + epsilon) if normalised; times scale
+ * c = s + b, where there is a bias b             [E]
+ * c = masked outside the kept groups, where there are groups
+ * S = the expertsPerToken experts of largest c; of equal ones, the lower id
+ * w = s[S], or c[S] if the bias touches the weights
+ * w = w / (Σ w + epsilon), if normalised; then times scale
  * y = Σ over e in S of w_e · expert_e(x)
  * </pre>
  *
@@ -20,7 +23,9 @@ import org.jspecify.annotations.Nullable;
  * later minor version may add values, and a reader that does not know one refuses the package.
  *
  * @param expertsPerToken k
- * @param score turns logits into scores, over all experts
+ * @param score turns logits into scores, each over all experts
+ * @param bias what a stored bias per expert touches; null where there is none
+ * @param groups limits the choice to some groups of experts; null leaves all to choose from
  * @param normalisation how the chosen scores become weights; null keeps them as they are
  * @param scale multiplies the weights, after normalisation
  * @param weightsApplyTo where a weight multiplies
@@ -31,6 +36,8 @@ import org.jspecify.annotations.Nullable;
 public record Routing(
     int expertsPerToken,
     Score score,
+    @Nullable Bias bias,
+    @Nullable Groups groups,
     @Nullable Normalisation normalisation,
     double scale,
     WeightsApplyTo weightsApplyTo,
@@ -42,7 +49,82 @@ public record Routing(
   public enum Score {
     /** s_e = exp(l_e) / Σ exp(l_j), over all experts. */
     @JsonProperty("softmax")
-    SOFTMAX
+    SOFTMAX,
+    /** s_e = 1 / (1 + exp(−l_e)). */
+    @JsonProperty("sigmoid")
+    SIGMOID
+  }
+
+  /** What the stored bias touches. */
+  public enum Bias {
+    /** The choice alone: weights come from the scores without it. */
+    @JsonProperty("selection")
+    SELECTION,
+    /** Choice and weights. */
+    @JsonProperty("selection_and_weights")
+    SELECTION_AND_WEIGHTS
+  }
+
+  /**
+   * Group-limited choice (DeepSeek-AI, "DeepSeek-V2", 2024, section 2.2.2, and "DeepSeek-V3", 2024,
+   * section 2.1.2): experts with neighbouring ids form {@code count} groups of equal size; only the
+   * {@code kept} groups of largest aggregate are chosen from, of equal ones the lower.
+   *
+   * @param count divides the number of experts
+   * @param kept from 1 to count
+   * @param aggregate from the values c of a group's experts to one number
+   * @param maskValue what c becomes outside the kept groups
+   */
+  public record Groups(int count, int kept, Aggregate aggregate, MaskValue maskValue) {
+
+    /** A group's one number. */
+    public enum Aggregate {
+      @JsonProperty("maximum")
+      MAXIMUM,
+      @JsonProperty("sum_of_top_two")
+      SUM_OF_TOP_TWO
+    }
+
+    /** What keeps an expert from being chosen. */
+    public enum MaskValue {
+      /** Less than any score of a softmax or sigmoid, but not than a biased one. */
+      @JsonProperty("zero")
+      ZERO,
+      @JsonProperty("negative_infinity")
+      NEGATIVE_INFINITY
+    }
+
+    public Groups {
+      Limits.require("routing.groups.count", count, 1, Limits.MAX_EXPERTS);
+      Limits.require("routing.groups.kept", kept, 1, count);
+      Objects.requireNonNull(aggregate, "routing.groups.aggregate is missing");
+      Objects.requireNonNull(maskValue, "routing.groups.maskValue is missing");
+    }
+
+    /** Refuses groups that do not divide the experts, or leave too few to choose from. */
+    void requireFit(int experts, int expertsPerToken) {
+      int size = experts / count;
+      if (experts % count != 0) {
+        throw new IllegalArgumentException(
+            "routing.groups.count: expected a divisor of "
+                + experts
+                + " experts, found "
+                + count);
+      }
+      if (aggregate == Aggregate.SUM_OF_TOP_TWO && size < 2) {
+        throw new IllegalArgumentException(
+            "routing.groups.count: expected groups of two experts or more, found groups of one");
+      }
+      if ((long) kept * size < expertsPerToken) {
+        throw new IllegalArgumentException(
+            "routing.groups.kept: expected groups that hold at least "
+                + expertsPerToken
+                + " experts, found "
+                + kept
+                + " groups of "
+                + size);
+      }
+    }
   }
 
   /**

@@ -19,7 +19,12 @@ public record TensorSpec(
    * How an expert stack is made up: experts one after the other, within an expert the projections
    * one after the other, each a matrix of {@code rows} × {@code columns}, row-major.
    */
-  public record Stack(int experts, List<Projection> projections, long rows, long columns) {}
+  public record Stack(int experts, List<Projection> projections, long rows, long columns) {
+    /** All experts one below the other, [experts, projections · rows, columns]. */
+    public Shape shape() {
+      return Shape.of(experts, projections.size() * rows, columns);
+    }
+  }
 
   /**
    * The smallest piece that comes from one source tensor: a whole tensor, or one projection of one
@@ -43,12 +48,13 @@ public record TensorSpec(
       return List.of(new Leaf(name, 0, null, null, shape));
     }
     List<Leaf> leaves = new ArrayList<>();
+    String ending = name.substring(name.lastIndexOf('.'));
     Shape matrix = Shape.of(stack.rows(), stack.columns());
     for (int expert = 0; expert < stack.experts(); expert++) {
       for (Projection projection : stack.projections()) {
         leaves.add(
             new Leaf(
-                "layers." + layer + ".experts." + expert + "." + projection.id() + ".weight",
+                "layers." + layer + ".experts." + expert + "." + projection.id() + ending,
                 leaves.size(),
                 expert,
                 projection,

@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
@@ -15,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param layer null outside the decoder layers
  * @param expert null unless a slice
  * @param projection null unless a slice
- * @param encoding how elements are stored; "plain" means as {@code dtype} says
+ * @param encoding how elements are stored: {@link #PLAIN} or {@link #FP8_BLOCK}
  * @param shard file that holds the bytes
  * @param offset of the first byte, from the start of the file
  * @param crc32c null for a stack, whose bytes its slices cover
@@ -46,8 +47,25 @@ public record IndexRow(
   /** Elements are stored as the dtype says. */
   public static final String PLAIN = "plain";
 
+  /** Elements are stored as {@link Fp8Blocks} says. */
+  public static final String FP8_BLOCK = "fp8_block";
+
   /** The bytes are those of the source tensor. */
   public static final String COPY = "copy";
+
+  /** The source's elements in another dtype, rounded as the manifest's provenance says. */
+  public static final String CAST = "cast";
+
+  /**
+   * The source's e4m3 elements times their block scales, which lie in the tensor of the same name
+   * with {@code _scale_inv} appended.
+   */
+  public static final String DEQUANTISE_FP8_BLOCK = "dequantise_fp8_block";
+
+  /** How elements of a dtype are stored. */
+  static String encodingOf(Dtype dtype) {
+    return dtype == Fp8Blocks.VALUES ? FP8_BLOCK : PLAIN;
+  }
 
   /** What a row stands for. */
   public enum Kind {

@@ -3,6 +3,7 @@ package dev.moxie.format.pack;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.CanonicalTensors;
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Shape;
@@ -40,13 +41,18 @@ final class IndexRules {
   }
 
   private void checkRow(IndexRow row) {
-    if (!row.encoding().equals(IndexRow.PLAIN)) {
+    if (!row.encoding().equals(IndexRow.PLAIN) && !row.encoding().equals(IndexRow.FP8_BLOCK)) {
       throw new UnsupportedException(
           where + ", tensor " + row.describe(),
-          "encoding \"plain\"",
+          "encoding \"plain\" or \"fp8_block\"",
           "\"" + row.encoding() + "\"",
           "update Moxie, this build does not read that encoding");
     }
+    require(
+        row.encoding().equals(IndexRow.encodingOf(row.dtype())),
+        row,
+        "encoding " + IndexRow.encodingOf(row.dtype()) + " for " + row.dtype(),
+        row.encoding());
     boolean sized;
     try {
       sized = row.shape().bytes(row.dtype()) == row.bytes();
@@ -82,15 +88,38 @@ final class IndexRules {
       }
     }
     for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
-      IndexRow row = tensors.remove(spec.name());
-      if (row == null) {
-        throw new CorruptException(
-            where,
-            "tensor " + spec.name() + " " + spec.shape() + ", which the architecture calls for",
-            "none",
-            REMEDY);
+      IndexRow row = checkTensor(spec, "which the architecture calls for", tensors, slices);
+      if (row.encoding().equals(IndexRow.FP8_BLOCK)) {
+        require(
+            spec.shape().rank() >= 2, row, "a matrix, since it has block scales", "" + row.shape());
+        String reason = "the scales of " + spec.name();
+        IndexRow scales = checkTensor(Fp8Blocks.scales(spec), reason, tensors, slices);
+        require(
+            scales.dtype() == Fp8Blocks.SCALES && scales.shard().equals(row.shard()),
+            scales,
+            Fp8Blocks.SCALES + " in " + row.shard() + ", beside the values",
+            scales.dtype() + " in " + scales.shard());
       }
-      IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
+    }
+    for (String extra : tensors.keySet()) {
+      throw extra(extra);
+    }
+    for (String extra : slices.keySet()) {
+      throw extra(extra);
+    }
+  }
+
+  private IndexRow checkTensor(
+      TensorSpec spec,
+      String reason,
+      Map<String, IndexRow> tensors,
+      Map<String, List<IndexRow>> slices) {
+    IndexRow row = tensors.remove(spec.name());
+    if (row == null) {
+      throw new CorruptException(
+          where, "tensor " + spec.name() + " " + spec.shape() + ", " + reason, "none", REMEDY);
+    }
+    IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
       require(
           row.kind() == kind
               && row.role() == spec.role()
@@ -103,13 +132,7 @@ final class IndexRules {
         List<IndexRow> own = slices.remove(spec.name());
         checkSlices(row, spec, own == null ? List.of() : own);
       }
-    }
-    for (String extra : tensors.keySet()) {
-      throw extra(extra);
-    }
-    for (String extra : slices.keySet()) {
-      throw extra(extra);
-    }
+    return row;
   }
 
   private void checkSlices(IndexRow stack, TensorSpec spec, List<IndexRow> slices) {

@@ -1,6 +1,8 @@
 package dev.moxie.format.pack;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -12,6 +14,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code moxie.json} says. The file's bytes, its closing digest and the version rules are in
@@ -103,13 +106,18 @@ public record Manifest(
    * @param shards the checkpoint's weight files
    * @param ignoredFiles files of the checkpoint's folder that were left behind
    * @param ignoredConfigKeys keys of config.json that the user declared to be without effect
+   * @param prediction what became of the checkpoint's layers for multi-token prediction
+   * @param cast null if every tensor kept its elements as they were
    */
   public record Provenance(
       String family,
       List<SourceShard> shards,
       List<String> ignoredFiles,
-      List<String> ignoredConfigKeys) {
+      List<String> ignoredConfigKeys,
+      PredictionLayers prediction,
+      @Nullable Cast cast) {
     public Provenance {
+      Objects.requireNonNull(prediction, "provenance.prediction is missing");
       Objects.requireNonNull(family, "provenance.family is missing");
       shards = List.copyOf(Objects.requireNonNull(shards, "provenance.shards is missing"));
       ignoredFiles =
@@ -118,6 +126,46 @@ public record Manifest(
           List.copyOf(
               Objects.requireNonNull(ignoredConfigKeys, "provenance.ignoredConfigKeys is missing"));
     }
+  }
+
+  /** What became of the layers for multi-token prediction. */
+  public enum PredictionLayers {
+    /** The config declares none. */
+    @JsonProperty("none")
+    NONE,
+    /** The config declares some, but the checkpoint's files hold none. */
+    @JsonProperty("absent")
+    ABSENT,
+    /** They are in the package. */
+    @JsonProperty("kept")
+    KEPT,
+    /** The user chose to leave them out. */
+    @JsonProperty("dropped")
+    DROPPED
+  }
+
+  /**
+   * A change of element type. Routers and their biases keep theirs; block-scaled elements are first
+   * multiplied by their scale, rounding to float32.
+   *
+   * @param dtype BF16 or F32
+   * @param rounding of each step
+   */
+  public record Cast(Dtype dtype, Rounding rounding) {
+    public Cast {
+      Objects.requireNonNull(rounding, "provenance.cast.rounding is missing");
+      if (dtype != Dtype.BF16 && dtype != Dtype.F32) {
+        throw new IllegalArgumentException(
+            "provenance.cast.dtype: expected BF16 or F32, found " + dtype);
+      }
+    }
+  }
+
+  /** Which of two neighbours a value between them becomes. */
+  public enum Rounding {
+    /** The nearer; of equally near ones the one whose last bit is 0 (IEEE 754). */
+    @JsonProperty("nearest_even")
+    NEAREST_EVEN
   }
 
   /** A weight file of the checkpoint. */

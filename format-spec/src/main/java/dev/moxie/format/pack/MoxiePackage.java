@@ -5,6 +5,7 @@ import dev.moxie.format.error.UnfinishedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.TensorInfo;
@@ -157,6 +158,14 @@ public final class MoxiePackage implements AutoCloseable {
   /** The row of one projection of one expert. */
   public IndexRow slice(String stack, int expert, Projection projection) {
     return require(new Key(stack, expert, projection));
+  }
+
+  /** The row of the block scales of a matrix or slice, if its elements have any. */
+  public Optional<IndexRow> scales(IndexRow row) {
+    return row.encoding().equals(IndexRow.FP8_BLOCK)
+        ? Optional.of(
+            require(new Key(Fp8Blocks.scaleName(row.name()), row.expert(), row.projection())))
+        : Optional.empty();
   }
 
   private IndexRow require(Key key) {

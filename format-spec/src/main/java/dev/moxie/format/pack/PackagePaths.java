@@ -28,14 +28,7 @@ public final class PackagePaths {
    * @throws CorruptException otherwise
    */
   public static String require(String where, String path) {
-    boolean clean =
-        !path.isEmpty()
-            && path.length() <= 1024
-            && path.codePoints().noneMatch(PackagePaths::isForbidden);
-    for (String segment : path.split("/", -1)) {
-      clean &= !segment.isEmpty() && !segment.equals(".") && !segment.equals("..");
-    }
-    if (!clean) {
+    if (!isClean(path)) {
       throw new CorruptException(
           where,
           "a relative path that stays inside its folder",
@@ -43,5 +36,17 @@ public final class PackagePaths {
           "do not use these files, they may have been made to reach elsewhere");
     }
     return path;
+  }
+
+  /** Whether a package may state this path. */
+  public static boolean isClean(String path) {
+    boolean clean =
+        !path.isEmpty()
+            && path.length() <= 1024
+            && path.codePoints().noneMatch(PackagePaths::isForbidden);
+    for (String segment : path.split("/", -1)) {
+      clean &= !segment.isEmpty() && !segment.equals(".") && !segment.equals("..");
+    }
+    return clean;
   }
 }

@@ -1,5 +1,6 @@
 package dev.moxie.format.safetensors;
 
+import dev.moxie.format.file.Channels;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -51,21 +52,15 @@ public final class SafetensorsWriter {
               StandardOpenOption.CREATE,
               StandardOpenOption.TRUNCATE_EXISTING,
               StandardOpenOption.WRITE)) {
-        writeFully(out, ByteBuffer.wrap(header));
+        Channels.writeFully(out, ByteBuffer.wrap(header));
         for (Tensor tensor : ordered) {
-          writeFully(out, tensor.data().duplicate());
+          Channels.writeFully(out, tensor.data().duplicate());
         }
         out.force(true);
       }
       Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    }
-  }
-
-  private static void writeFully(FileChannel out, ByteBuffer bytes) throws IOException {
-    while (bytes.hasRemaining()) {
-      out.write(bytes);
     }
   }
 }

@@ -2,8 +2,6 @@ package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
 import ai.onnxruntime.OrtSession;
-import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.pack.MoxiePackage;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -20,18 +18,14 @@ abstract class CachedModel implements Model {
   CachedModel(MoxiePackage pack, Device device) {
     this.pack = pack;
     this.device = device;
-    Architecture.Blocks first = pack.architecture().layers().getFirst();
-    this.angles =
-        switch (first.attention()) {
-          case Attention.GroupedQuery a -> new RotaryAngles(a.rotary());
-        };
+    this.angles = new RotaryAngles(pack.architecture().layers().getFirst().attention().rotary());
   }
 
   @Override
   public final void begin(int capacity) {
     if (cache == null || cache.capacity() != capacity) {
       closeCache();
-      cache = new KeyValueCache(pack.architecture(), device.target().compute(), capacity);
+      cache = new KeyValueCache(pack.architecture(), device.target(), capacity);
     }
     length = 0;
   }

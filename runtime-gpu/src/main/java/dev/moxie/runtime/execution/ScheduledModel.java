@@ -23,20 +23,30 @@ public final class ScheduledModel extends CachedModel {
   private final OrtSession head;
   private final List<OrtSession> layers = new ArrayList<>();
   private final Map<ExpertKey, OrtSession> experts = new HashMap<>();
+  private final Map<Integer, float[]> biases = new HashMap<>();
 
   private record ExpertKey(int layer, int expert) {}
 
   /**
    * What one layer did with S tokens.
    *
+   * @param output residual stream after the layer, [S · H]
+   * @param mixture null for a layer without experts
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
+  public record LayerResult(float[] output, @Nullable Mixture mixture) {}
+
+  /**
+   * What the experts of one layer did with S tokens.
+   *
    * @param normed what router and experts read, [S · H]
    * @param routerLogits [S · E]
    * @param decisions one per token
    * @param expertsOutput weighted sum over the chosen experts, [S · H]
-   * @param output residual stream after the layer, [S · H]
+   * @param output that and the shared experts' output, [S · H]
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record LayerResult(
+  public record Mixture(
       float[] normed,
       float[] routerLogits,
       List<Router.Decision> decisions,
@@ -93,47 +103,104 @@ public final class ScheduledModel extends CachedModel {
 
   private LayerResult runLayer(
       int layer, float[] hidden, Step step, @Nullable List<int[]> replayed) {
-    FeedForward.MixtureOfExperts moe = moe(layer);
-    int tokens = hidden.length / hiddenSize();
-    FloatBuffer residual = FloatTensors.allocate(tokens, hiddenSize());
-    FloatBuffer normed = FloatTensors.allocate(tokens, hiddenSize());
-    FloatBuffer logits = FloatTensors.allocate(tokens, moe.experts());
+    return switch (pack.architecture().layers().get(layer).feedForward()) {
+      case FeedForward.Dense dense -> {
+        var outputs = new Outputs(hidden.length / hiddenSize());
+        outputs.add("output", hiddenSize());
+        runSession(layer, hidden, step, outputs);
+        yield new LayerResult(toArray(outputs.get("output")), null);
+      }
+      case FeedForward.MixtureOfExperts moe -> runMixture(layer, moe, hidden, step, replayed);
+    };
+  }
+
+  private LayerResult runMixture(
+      int layer,
+      FeedForward.MixtureOfExperts moe,
+      float[] hidden,
+      Step step,
+      @Nullable List<int[]> replayed) {
+    var outputs = new Outputs(hidden.length / hiddenSize());
+    outputs.add("residual", hiddenSize());
+    outputs.add("normed", hiddenSize());
+    outputs.add("router_logits", moe.experts());
+    if (moe.shared() != null) {
+      outputs.add("shared", hiddenSize());
+    }
+    runSession(layer, hidden, step, outputs);
+    FloatBuffer normed = outputs.get("normed");
+    FloatBuffer logits = outputs.get("router_logits");
+    List<Router.Decision> decisions = decide(layer, moe, logits, outputs.rows, replayed);
+    float[] expertsOutput = runExperts(layer, moe, normed, decisions);
+    float[] block =
+        moe.shared() == null ? expertsOutput : sum(expertsOutput, outputs.get("shared"));
+    return new LayerResult(
+        sum(block, outputs.get("residual")),
+        new Mixture(toArray(normed), toArray(logits), decisions, expertsOutput, block));
+  }
+
+  /** Named float32 matrices of so many rows, for a session to write. */
+  private static final class Outputs implements AutoCloseable {
+    final int rows;
+    private final Map<String, FloatBuffer> buffers = new HashMap<>();
+    private final Map<String, OnnxTensor> tensors = new HashMap<>();
+
+    Outputs(int rows) {
+      this.rows = rows;
+    }
+
+    void add(String name, int columns) {
+      FloatBuffer buffer = FloatTensors.allocate(rows, columns);
+      buffers.put(name, buffer);
+      tensors.put(name, Engine.wrap(buffer, rows, columns));
+    }
+
+    FloatBuffer get(String name) {
+      return java.util.Objects.requireNonNull(buffers.get(name));
+    }
+
+    @Override
+    public void close() {
+      tensors.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private void runSession(int layer, float[] hidden, Step step, Outputs results) {
     try (OnnxTensor x = tensor(hidden, hiddenSize());
-        OnnxTensor residualOut = Engine.wrap(residual, tokens, hiddenSize());
-        OnnxTensor normedOut = Engine.wrap(normed, tokens, hiddenSize());
-        OnnxTensor logitsOut = Engine.wrap(logits, tokens, moe.experts())) {
+        results) {
       Map<String, OnnxTensor> inputs = new HashMap<>(step.inputs());
       inputs.put("hidden", x);
-      Map<String, OnnxTensor> outputs = new HashMap<>();
-      outputs.put("residual", residualOut);
-      outputs.put("normed", normedOut);
-      outputs.put("router_logits", logitsOut);
+      Map<String, OnnxTensor> outputs = new HashMap<>(results.tensors);
       cache().bind(layer, inputs, outputs);
       Engine.run(layers.get(layer), inputs, outputs);
     }
-    List<Router.Decision> decisions = decide(moe, logits, tokens, replayed);
-    float[] expertsOutput = runExperts(layer, moe, normed, decisions);
-    float[] output = toArray(residual);
-    for (int i = 0; i < output.length; i++) {
-      output[i] += expertsOutput[i];
-    }
-    return new LayerResult(toArray(normed), toArray(logits), decisions, expertsOutput, output);
   }
 
-  private static List<Router.Decision> decide(
+  private static float[] sum(float[] a, FloatBuffer b) {
+    float[] sum = new float[a.length];
+    for (int i = 0; i < sum.length; i++) {
+      sum[i] = a[i] + b.get(i);
+    }
+    return sum;
+  }
+
+  private List<Router.Decision> decide(
+      int layer,
       FeedForward.MixtureOfExperts moe,
       FloatBuffer logits,
       int tokens,
       @Nullable List<int[]> replayed) {
     List<Router.Decision> decisions = new ArrayList<>();
     float[] row = new float[moe.experts()];
+    float[] bias = biases.computeIfAbsent(layer, l -> RouterBias.read(pack, l, moe));
     for (int t = 0; t < tokens; t++) {
       logits.get(t * row.length, row);
       if (replayed == null) {
-        decisions.add(Router.route(moe.routing(), row));
+        decisions.add(Router.route(moe.routing(), bias, row));
       } else {
         int[] experts = replayed.get(t);
-        decisions.add(new Router.Decision(experts, Router.weights(moe.routing(), row, experts)));
+        decisions.add(
+            new Router.Decision(experts, Router.weights(moe.routing(), bias, row, experts)));
       }
     }
     return decisions;
@@ -159,7 +226,7 @@ public final class ScheduledModel extends CachedModel {
         }
       }
       if (!tokens.isEmpty()) {
-        addExpert(expertSession(layer, expert), normed, tokens, weights, sum);
+        addExpert(expertSession(layer, moe, expert), normed, tokens, weights, sum);
       }
     }
     return sum;
@@ -189,9 +256,9 @@ public final class ScheduledModel extends CachedModel {
     }
   }
 
-  private OrtSession expertSession(int layer, int expert) {
+  private OrtSession expertSession(int layer, FeedForward.MixtureOfExperts moe, int expert) {
     return experts.computeIfAbsent(
-        new ExpertKey(layer, expert), key -> session(lowering.expert(layer, expert)));
+        new ExpertKey(layer, expert), key -> session(lowering.expert(layer, moe, expert)));
   }
 
   private static float[] run(
@@ -213,12 +280,6 @@ public final class ScheduledModel extends CachedModel {
     float[] copy = new float[buffer.limit()];
     buffer.get(0, copy);
     return copy;
-  }
-
-  private FeedForward.MixtureOfExperts moe(int layer) {
-    return switch (pack.architecture().layers().get(layer).feedForward()) {
-      case FeedForward.MixtureOfExperts moe -> moe;
-    };
   }
 
   private int hiddenSize() {

@@ -2,57 +2,52 @@ package dev.moxie.runtime.lowering;
 
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Rotary;
-import dev.moxie.format.model.Routing;
-import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One method per part of an architecture; both executions are made of these. Activations are
  * matrices of one row per token, [S, width], in the target's compute dtype.
  */
 final class BlockBuilder {
-  /** ONNX Runtime refuses GroupQueryAttention heads whose width is no multiple of this. */
-  private static final int HEAD_MULTIPLE = 8;
-
   private final MoxiePackage pack;
   private final Target target;
   private final Graph graph;
+  private final Weights weights;
 
   BlockBuilder(MoxiePackage pack, Target target, Graph graph) {
     this.pack = pack;
     this.target = target;
     this.graph = graph;
+    this.weights = new Weights(pack, target.compute(), graph);
   }
 
   private Architecture architecture() {
     return pack.architecture();
   }
 
-  /** Width of a head in the key/value cache. */
-  static int cacheHeadSize(Attention.GroupedQuery attention) {
-    return Math.ceilDiv(attention.headSize(), HEAD_MULTIPLE) * HEAD_MULTIPLE;
-  }
-
   /** ids [S] to hidden states [S, H]. */
   String embedding(String ids) {
-    IndexRow row = pack.tensor("embedding.weight");
-    return cast(graph.node("Gather", List.of(stored(row.name(), row), ids)), row.dtype());
+    return weights.gathered("embedding.weight", ids);
   }
 
-  /** RMS norm over the last axis. */
+  /** RMS norm over the last axis, with the architecture's epsilon. */
   String norm(String x, String weight) {
+    return norm(x, weight, architecture().normEpsilon());
+  }
+
+  private String norm(String x, String weight, double epsilon) {
     return graph.node(
         "RMSNormalization",
-        List.of(x, weight(weight)),
-        attribute("epsilon", (float) architecture().normEpsilon()),
+        List.of(x, weights.of(weight)),
+        attribute("epsilon", (float) epsilon),
         attribute("axis", -1));
   }
 
@@ -60,167 +55,349 @@ final class BlockBuilder {
   String head(String hidden) {
     String normed = norm(hidden, "final_norm.weight");
     String matrix = architecture().tiedEmbeddings() ? "embedding.weight" : "head.weight";
-    return linear(normed, weight(matrix));
+    return linear(normed, matrix);
   }
 
   /** What attention reads besides its input: where the tokens stand, and what came before. */
   record Positions(String cos, String sin, String lastPosition, String totalLength) {}
 
-  /** The cache of one layer as it goes in and comes out, [1, kvHeads, capacity, head]. */
+  /** The cache of one layer as it goes in and comes out, in its {@link CacheLayout}. */
   record Cache(String pastKey, String pastValue, String presentKey, String presentValue) {}
 
   /** Self-attention over [S, H], output projection included, residual not. */
   String attention(int layer, String x, Positions positions, Cache cache) {
-    return switch (architecture().layers().get(layer).attention()) {
-      case Attention.GroupedQuery a -> groupedQuery(layer, a, x, positions, cache);
-    };
+    String prefix = "layers." + layer + ".attention.";
+    String joined =
+        switch (architecture().layers().get(layer).attention()) {
+          case Attention.GroupedQuery a -> groupedQuery(layer, prefix, a, x, positions, cache);
+          case Attention.MultiHeadLatent a ->
+              CacheLayout.of(a, target).latent()
+                  ? latent(layer, prefix, a, x, positions, cache)
+                  : expandedLatent(layer, prefix, a, x, positions, cache);
+        };
+    return linear(joined, prefix + "output.weight");
   }
 
   private String groupedQuery(
-      int layer, Attention.GroupedQuery a, String x, Positions positions, Cache cache) {
-    String prefix = "layers." + layer + ".attention.";
-    String query = heads(linear(x, weight(prefix + "query.weight")), a.heads(), a.headSize());
-    String key = heads(linear(x, weight(prefix + "key.weight")), a.keyValueHeads(), a.headSize());
-    String value =
-        heads(linear(x, weight(prefix + "value.weight")), a.keyValueHeads(), a.headSize());
+      int layer,
+      String prefix,
+      Attention.GroupedQuery a,
+      String x,
+      Positions positions,
+      Cache cache) {
+    int width = a.headSize();
+    var query = new Heads(linear(x, prefix + "query.weight"), a.heads(), width);
+    var key = new Heads(linear(x, prefix + "key.weight"), a.keyValueHeads(), width);
+    var value = new Heads(linear(x, prefix + "value.weight"), a.keyValueHeads(), width);
+    Heads attended =
+        attend(
+            layer,
+            a,
+            a.window(),
+            rotate(query, a.rotary(), positions),
+            rotate(key, a.rotary(), positions),
+            value,
+            positions,
+            cache);
+    return firstOf(attended, width).value();
+  }
+
+  /**
+   * Latent attention in the absorbed form: since q · (U c) = (Uᵀ q) · c, queries are taken to the
+   * latent's space, where all heads share one key, [c; r], which is its own value; so the latent is
+   * all that is cached (DeepSeek-AI, "DeepSeek-V2", 2024, section 2.1.2).
+   */
+  private String latent(
+      int layer,
+      String prefix,
+      Attention.MultiHeadLatent a,
+      String x,
+      Positions positions,
+      Cache cache) {
+    int turned = a.rotary().dimensions();
+    int width = a.latentSize() + turned;
+    List<String> query = splitHeads(query(prefix, a, x), a.heads(), a.plainSize(), turned);
+    String inLatent = perHead(query.get(0), keyFromLatent(prefix, a));
+    Heads turnedQuery =
+        rotate(new Heads(query.get(1), a.heads(), turned), a.rotary(), positions);
+    List<String> compressed = compressed(prefix, a, x, positions);
+    var key = new Heads(concat(compressed.get(0), compressed.get(1), 1), 1, width);
+    Heads attended =
+        attend(
+            layer,
+            a,
+            null,
+            new Heads(
+                concat(inLatent, split(turnedQuery), 2), a.heads(), width),
+            key,
+            key,
+            positions,
+            cache);
+    String context = split(firstOf(attended, a.latentSize()));
+    return joined(perHead(context, valueFromLatent(prefix, a)), a.heads(), a.valueSize());
+  }
+
+  /** Latent attention with keys and values of every head: larger in the cache, for any operator. */
+  private String expandedLatent(
+      int layer,
+      String prefix,
+      Attention.MultiHeadLatent a,
+      String x,
+      Positions positions,
+      Cache cache) {
+    int heads = a.heads();
+    int turned = a.rotary().dimensions();
+    List<String> query = splitHeads(query(prefix, a, x), heads, a.plainSize(), turned);
+    String turnedQuery =
+        split(rotate(new Heads(query.get(1), heads, turned), a.rotary(), positions));
+    List<String> compressed = compressed(prefix, a, x, positions);
+    List<String> expanded =
+        splitHeads(
+            linear(compressed.get(0), prefix + "latent_up.weight"),
+            heads,
+            a.plainSize(),
+            a.valueSize());
+    String sharedKey =
+        graph.node("Reshape", List.of(compressed.get(1), graph.longs(-1, 1, turned)));
+    String turnedKey = graph.node("Expand", List.of(sharedKey, graph.longs(1, heads, 1)));
+    Heads attended =
+        attend(
+            layer,
+            a,
+            null,
+            new Heads(concat(query.get(0), turnedQuery, 2), heads, a.headSize()),
+            new Heads(concat(expanded.get(0), turnedKey, 2), heads, a.headSize()),
+            new Heads(expanded.get(1), heads, a.valueSize()),
+            positions,
+            cache);
+    return firstOf(attended, a.valueSize()).value();
+  }
+
+  /** Queries of all heads, [S, heads · headSize]. */
+  private String query(String prefix, Attention.MultiHeadLatent a, String x) {
+    if (a.queryRank() == null) {
+      return linear(x, prefix + "query.weight");
+    }
+    String down = linear(x, prefix + "query_down.weight");
+    String normed = norm(down, prefix + "query_norm.weight", a.latentNormEpsilon());
+    return linear(normed, prefix + "query_up.weight");
+  }
+
+  /** The normed latent [S, latentSize] and the turned key that all heads share. */
+  private List<String> compressed(
+      String prefix, Attention.MultiHeadLatent a, String x, Positions positions) {
+    int turned = a.rotary().dimensions();
+    List<String> parts =
+        graph.nodes(
+            "Split",
+            List.of(
+                linear(x, prefix + "latent_down.weight"), graph.longs(a.latentSize(), turned)),
+            2,
+            attribute("axis", 1));
+    Heads key = rotate(new Heads(parts.get(1), 1, turned), a.rotary(), positions);
+    return List.of(
+        norm(parts.get(0), prefix + "latent_norm.weight", a.latentNormEpsilon()), key.value());
+  }
+
+  /** [heads, plainSize, latentSize]. */
+  private String keyFromLatent(String prefix, Attention.MultiHeadLatent a) {
+    return latentUp(prefix, a, 0, a.plainSize());
+  }
+
+  /** [heads, latentSize, valueSize]. */
+  private String valueFromLatent(String prefix, Attention.MultiHeadLatent a) {
+    String rows = latentUp(prefix, a, a.plainSize(), a.plainSize() + a.valueSize());
+    return transpose(rows, 0, 2, 1);
+  }
+
+  private String latentUp(String prefix, Attention.MultiHeadLatent a, int from, int to) {
+    long rows = (long) a.plainSize() + a.valueSize();
+    String byHead =
+        graph.node(
+            "Reshape",
+            List.of(
+                weights.of(prefix + "latent_up.weight"),
+                graph.longs(a.heads(), rows, a.latentSize())));
+    return graph.node(
+        "Slice", List.of(byHead, graph.longs(from), graph.longs(to), graph.longs(1)));
+  }
+
+  /** x [S, heads, in] times a matrix per head, [heads, in, out], to [S, heads, out]. */
+  private String perHead(String x, String matrices) {
+    String product = graph.node("MatMul", List.of(transpose(x, 1, 0, 2), matrices));
+    return transpose(product, 1, 0, 2);
+  }
+
+  /** [S, heads · (first + second)] to [S, heads, first] and [S, heads, second]. */
+  private List<String> splitHeads(String x, int heads, int first, int second) {
+    return graph.nodes(
+        "Split",
+        List.of(split(new Heads(x, heads, first + second)), graph.longs(first, second)),
+        2,
+        attribute("axis", 2));
+  }
+
+  /** Heads of one token side by side: [.., S, count · width], or [S, count, width]. */
+  private record Heads(String value, int count, int width) {}
+
+  /** To [S, count, width]. */
+  private String split(Heads x) {
+    return graph.node("Reshape", List.of(x.value(), graph.longs(-1, x.count(), x.width())));
+  }
+
+  /** To [S, count · width]. */
+  private String joined(String x, int count, int width) {
+    return graph.node("Reshape", List.of(x, graph.longs(-1, (long) count * width)));
+  }
+
+  private Heads rotate(Heads x, Rotary rotary, Positions positions) {
+    String batch =
+        graph.node(
+            "Reshape", List.of(x.value(), graph.longs(1, -1, (long) x.count() * x.width())));
+    // The operator means the whole head by 0.
+    long dimensions = rotary.dimensions() == x.width() ? 0 : rotary.dimensions();
+    String turned =
+        graph.node(
+            "RotaryEmbedding",
+            List.of(batch, positions.cos(), positions.sin()),
+            attribute("num_heads", x.count()),
+            attribute("rotary_embedding_dim", dimensions),
+            attribute("interleaved", rotary.pairing() == Rotary.Pairing.INTERLEAVED ? 1 : 0));
+    return new Heads(joined(turned, x.count(), x.width()), x.count(), x.width());
+  }
+
+  /** Causal attention with one operator, which appends keys and values to the cache. */
+  private Heads attend(
+      int layer,
+      Attention attention,
+      @Nullable Integer window,
+      Heads query,
+      Heads key,
+      Heads value,
+      Positions positions,
+      Cache cache) {
+    CacheLayout layout = CacheLayout.of(attention, target);
+    int width = layout.headSize();
     String output = "attention_" + layer;
     graph.contrib(
         "GroupQueryAttention",
         List.of(
-            padHeads(rotate(query, a.heads(), a, positions), a.heads(), a),
-            padHeads(rotate(key, a.keyValueHeads(), a, positions), a.keyValueHeads(), a),
-            padHeads(value, a.keyValueHeads(), a),
+            widened(query, width),
+            widened(key, width),
+            widened(value, width),
             cache.pastKey(),
             cache.pastValue(),
             positions.lastPosition(),
             positions.totalLength()),
         List.of(output, cache.presentKey(), cache.presentValue()),
-        attribute("num_heads", a.heads()),
-        attribute("kv_num_heads", a.keyValueHeads()),
-        attribute("scale", (float) a.scale()),
-        attribute("local_window_size", a.window() == null ? -1L : a.window()));
-    String joined = unpadHeads(output, a);
-    return linear(joined, weight(prefix + "output.weight"));
+        attribute("num_heads", query.count()),
+        attribute("kv_num_heads", layout.heads()),
+        attribute("scale", (float) attention.softmaxScale()),
+        attribute("local_window_size", window == null ? -1L : window));
+    return new Heads(output, query.count(), width);
   }
 
-  /** [S, n·D] to [1, S, n·D]. */
-  private String heads(String x, int heads, int headSize) {
-    return graph.node("Reshape", List.of(x, graph.longs(1, -1, (long) heads * headSize)));
-  }
-
-  private String rotate(String x, int heads, Attention.GroupedQuery a, Positions positions) {
-    return graph.node(
-        "RotaryEmbedding",
-        List.of(x, positions.cos(), positions.sin()),
-        attribute("num_heads", heads),
-        attribute("rotary_embedding_dim", rotaryDimensions(a)),
-        attribute("interleaved", a.rotary().pairing() == Rotary.Pairing.INTERLEAVED ? 1 : 0));
-  }
-
-  /** The operator means the whole head by 0. */
-  private static long rotaryDimensions(Attention.GroupedQuery a) {
-    return a.rotary().dimensions() == a.headSize() ? 0 : a.rotary().dimensions();
-  }
-
-  /** Widens heads with zeros, which change neither scores nor outputs. */
-  private String padHeads(String x, int heads, Attention.GroupedQuery a) {
-    int padded = cacheHeadSize(a);
-    if (padded == a.headSize()) {
-      return x;
+  /** Widens heads with zeros, which change neither scores nor outputs, to [1, S, count · width]. */
+  private String widened(Heads x, int width) {
+    String wide = x.value();
+    if (width != x.width()) {
+      long more = (long) width - x.width();
+      wide = graph.node("Pad", List.of(split(x), graph.longs(0, 0, 0, 0, 0, more)));
     }
-    String split = graph.node("Reshape", List.of(x, graph.longs(1, -1, heads, a.headSize())));
-    String wide =
-        graph.node(
-            "Pad", List.of(split, graph.longs(0, 0, 0, 0, 0, 0, 0, (long) padded - a.headSize())));
-    return heads(wide, heads, padded);
+    return graph.node("Reshape", List.of(wide, graph.longs(1, -1, (long) x.count() * width)));
   }
 
-  private String unpadHeads(String x, Attention.GroupedQuery a) {
-    int padded = cacheHeadSize(a);
-    String result = x;
-    if (padded != a.headSize()) {
-      String split = graph.node("Reshape", List.of(x, graph.longs(-1, a.heads(), padded)));
-      result =
+  /** The first numbers of each head, [S, count · width]. */
+  private Heads firstOf(Heads x, int width) {
+    String cut = x.value();
+    if (width != x.width()) {
+      cut =
           graph.node(
-              "Slice", List.of(split, graph.longs(0), graph.longs(a.headSize()), graph.longs(2)));
+              "Slice", List.of(split(x), graph.longs(0), graph.longs(width), graph.longs(2)));
     }
-    return graph.node("Reshape", List.of(result, graph.longs(-1, (long) a.heads() * a.headSize())));
+    return new Heads(joined(cut, x.count(), width), x.count(), width);
+  }
+
+  private String concat(String a, String b, int axis) {
+    return graph.node("Concat", List.of(a, b), attribute("axis", axis));
+  }
+
+  private String transpose(String x, long... axes) {
+    return graph.node(
+        "Transpose",
+        List.of(x),
+        attribute("perm", java.util.Arrays.stream(axes).boxed().toList()));
   }
 
   /** Router logits [S, E], before the score function. */
   String router(int layer, String x) {
-    return linear(x, weight("layers." + layer + ".router.weight"));
+    return linear(x, "layers." + layer + ".router.weight");
+  }
+
+  /** One network for every token, [S, H] to [S, H]: a dense layer's, or the shared experts. */
+  String network(String stem, FeedForward.Activation activation, String x) {
+    String gate = linear(x, stem + ".gate.weight");
+    String inner = gated(activation, gate, linear(x, stem + ".up.weight"));
+    return linear(inner, stem + ".down.weight");
+  }
+
+  private String gated(FeedForward.Activation activation, String gate, String up) {
+    String activated =
+        switch (activation) {
+          case SILU -> graph.node("Mul", List.of(gate, graph.node("Sigmoid", List.of(gate))));
+        };
+    return graph.node("Mul", List.of(activated, up));
   }
 
   /** One expert on its tokens: [n, H] and routing weights [n, 1] to weighted outputs [n, H]. */
-  String expert(int layer, int expert, String x, String routingWeights) {
-    FeedForward.MixtureOfExperts moe = experts(layer);
+  String expert(
+      int layer,
+      FeedForward.MixtureOfExperts moe,
+      int expert,
+      String x,
+      String routingWeights) {
     String stack = "layers." + layer + ".experts.";
-    IndexRow gate = pack.slice(stack + "gate_up.weight", expert, Projection.GATE);
-    IndexRow down = pack.slice(stack + "down.weight", expert, Projection.DOWN);
-    // The up rows follow the gate rows, so one matrix [2I, H] serves both.
-    String gateUp =
-        cast(
-            graph.external(
-                "gate_up",
-                gate.dtype(),
-                List.of(2 * gate.shape().dim(0), gate.shape().dim(1)),
-                gate.shard(),
-                gate.offset(),
-                2 * gate.bytes()),
-            gate.dtype());
-    graph.standard(
-        "Split",
-        List.of(linear(x, gateUp)),
-        List.of("gate", "up"),
-        attribute("axis", 1),
-        attribute("num_outputs", 2));
-    String gated =
-        switch (moe.activation()) {
-          case SILU -> graph.node("Mul", List.of("gate", graph.node("Sigmoid", List.of("gate"))));
-        };
-    String inner = graph.node("Mul", List.of(gated, "up"));
-    String output = linear(inner, cast(stored("down", down), down.dtype()));
+    List<String> parts =
+        graph.nodes(
+            "Split",
+            List.of(times(x, weights.gateUp(stack + "gate_up.weight", expert))),
+            2,
+            attribute("axis", 1),
+            attribute("num_outputs", 2));
+    String inner = gated(moe.activation(), parts.get(0), parts.get(1));
+    String output = times(inner, weights.of(stack + "down.weight", expert, Projection.DOWN));
     return graph.node("Mul", List.of(output, routingWeights));
   }
 
-  /**
-   * All experts and the routing in one operator. It computes softmax over all experts, takes the
-   * largest k and renormalises them, and nothing else.
-   *
-   * @throws UnsupportedException if the routing equation is another
-   */
-  String fusedExperts(int layer, String x, String routerLogits) {
-    FeedForward.MixtureOfExperts moe = experts(layer);
-    Routing routing = moe.routing();
-    if (routing.score() != Routing.Score.SOFTMAX
-        || routing.normalisation() == null
-        || routing.normalisation().epsilon() != 0
-        || routing.scale() != 1) {
-      throw new UnsupportedException(
-          pack.folder() + ", layer " + layer,
-          "softmax scores, renormalised without epsilon or scale",
-          routing.toString(),
-          "run it with --execution scheduled");
-    }
-    String stack = "layers." + layer + ".experts.";
-    String gateUp = weight(stack + "gate_up.weight");
+  /** All routed experts in one operator, weighted and summed, [S, H]. */
+  String fusedExperts(
+      int layer, FeedForward.MixtureOfExperts moe, String x, String routerLogits) {
+    String prefix = "layers." + layer + ".";
+    RoutingBuilder.Disguised routed =
+        new RoutingBuilder(graph)
+            .route(
+                pack.folder() + ", layer " + layer,
+                moe,
+                cast(routerLogits, target.compute(), Dtype.F32),
+                moe.routing().bias() == null ? "" : weights.inF32(prefix + "router.bias"));
+    String gateUp = weights.of(prefix + "experts.gate_up.weight");
     if (target.interleavedGateUp()) {
       gateUp = interleave(gateUp, moe);
     }
     String output = "moe_" + layer;
     graph.contrib(
         "MoE",
-        List.of(x, routerLogits, gateUp, "", weight(stack + "down.weight")),
+        List.of(
+            x, fromF32(routed.logits()), gateUp, "", weights.of(prefix + "experts.down.weight")),
         List.of(output),
-        attribute("k", routing.expertsPerToken()),
+        attribute("k", moe.routing().expertsPerToken()),
         attribute("activation_type", "swiglu"),
         attribute("activation_alpha", 1f),
         attribute("activation_beta", 0f),
         attribute("swiglu_fusion", target.interleavedGateUp() ? 1 : 2),
         // Also keeps clear of the 1.29 CPU kernel that returns zeros when it may run in place.
         attribute("normalize_routing_weights", 1));
-    return output;
+    return graph.node("Mul", List.of(output, fromF32(routed.total())));
   }
 
   /** [E, 2I, H], gate rows then up rows, to gate and up rows alternating. */
@@ -229,45 +406,36 @@ final class BlockBuilder {
     long i = moe.intermediateSize();
     long h = architecture().hiddenSize();
     String split = graph.node("Reshape", List.of(gateUp, graph.longs(e, 2, i, h)));
-    String turned =
-        graph.node("Transpose", List.of(split), attribute("perm", List.of(0L, 2L, 1L, 3L)));
-    return graph.node("Reshape", List.of(turned, graph.longs(e, 2 * i, h)));
-  }
-
-  private FeedForward.MixtureOfExperts experts(int layer) {
-    return switch (architecture().layers().get(layer).feedForward()) {
-      case FeedForward.MixtureOfExperts moe -> moe;
-    };
+    return graph.node(
+        "Reshape", List.of(transpose(split, 0, 2, 1, 3), graph.longs(e, 2 * i, h)));
   }
 
   String add(String a, String b) {
     return graph.node("Add", List.of(a, b));
   }
 
-  /** x [S, in] times Wᵀ, W [out, in]. */
-  private String linear(String x, String matrix) {
+  /** x [S, in] times Wᵀ, the stored W [out, in]. */
+  private String linear(String x, String weight) {
+    return times(x, weights.of(weight));
+  }
+
+  private String times(String x, String matrix) {
     return graph.node("Gemm", List.of(x, matrix), attribute("transB", 1));
   }
 
-  private String weight(String name) {
-    IndexRow row = pack.tensor(name);
-    return cast(stored(name, row), row.dtype());
-  }
-
-  private String stored(String name, IndexRow row) {
-    return graph.external(
-        name, row.dtype(), row.shape().dims(), row.shard(), row.offset(), row.bytes());
-  }
-
-  /** To the compute dtype, where {@code x} has another. */
-  String cast(String x, Dtype from) {
-    return from == target.compute()
-        ? x
-        : graph.node("Cast", List.of(x), attribute("to", Graph.type(target.compute())));
+  /** From float32 to the compute dtype. */
+  String fromF32(String x) {
+    return cast(x, Dtype.F32, target.compute());
   }
 
   /** From the compute dtype to float32, under a given name. */
   void widen(String x, String name) {
     graph.standard("Cast", List.of(x), List.of(name), attribute("to", Graph.type(Dtype.F32)));
+  }
+
+  private String cast(String x, Dtype from, Dtype to) {
+    return from == to
+        ? x
+        : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
   }
 }

@@ -3,6 +3,7 @@ package dev.moxie.runtime.lowering;
 import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -32,12 +33,13 @@ final class Graph {
       case F32 -> OnnxMl.TensorProto.DataType.FLOAT.getNumber();
       case F16 -> OnnxMl.TensorProto.DataType.FLOAT16.getNumber();
       case BF16 -> OnnxMl.TensorProto.DataType.BFLOAT16.getNumber();
+      case F8_E4M3 -> OnnxMl.TensorProto.DataType.FLOAT8E4M3FN.getNumber();
       case I64 -> OnnxMl.TensorProto.DataType.INT64.getNumber();
       case I32 -> OnnxMl.TensorProto.DataType.INT32.getNumber();
       default ->
           throw new UnsupportedException(
               "lowering",
-              "weights of F32, F16 or BF16",
+              "weights of F32, F16, BF16 or F8_E4M3",
               dtype.toString(),
               "this build does not execute that dtype");
     };
@@ -112,6 +114,37 @@ final class Graph {
     return name;
   }
 
+  /** A float32 scalar. */
+  String number(float value) {
+    String name = "const_" + values++;
+    graph.addInitializer(
+        OnnxMl.TensorProto.newBuilder()
+            .setName(name)
+            .setDataType(type(Dtype.F32))
+            .addFloatData(value));
+    return name;
+  }
+
+  /** A float32 vector of one, as an attribute takes it. */
+  static OnnxMl.TensorProto tensor(float value) {
+    return OnnxMl.TensorProto.newBuilder()
+        .setDataType(type(Dtype.F32))
+        .addDims(1)
+        .addFloatData(value)
+        .build();
+  }
+
+  /** Adds a standard operator with several outputs and returns those. */
+  List<String> nodes(
+      String op, List<String> inputs, int count, OnnxMl.AttributeProto... attributes) {
+    List<String> outputs = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      outputs.add(op.toLowerCase(java.util.Locale.ROOT) + "_" + values++);
+    }
+    node("", op, inputs, outputs, attributes);
+    return outputs;
+  }
+
   /** Adds a standard operator with one output and returns that. */
   String node(String op, List<String> inputs, OnnxMl.AttributeProto... attributes) {
     String output = op.toLowerCase(java.util.Locale.ROOT) + "_" + values++;
@@ -176,6 +209,14 @@ final class Graph {
         .setName(name)
         .setType(OnnxMl.AttributeProto.AttributeType.INTS)
         .addAllInts(values)
+        .build();
+  }
+
+  static OnnxMl.AttributeProto attribute(String name, OnnxMl.TensorProto value) {
+    return OnnxMl.AttributeProto.newBuilder()
+        .setName(name)
+        .setType(OnnxMl.AttributeProto.AttributeType.TENSOR)
+        .setT(value)
         .build();
   }
 

@@ -2,12 +2,9 @@ package dev.moxie.runtime.lowering;
 
 import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
-import java.util.stream.IntStream;
 
 /**
  * The graphs of both executions. All take and give float32, whatever they compute in; S is the
@@ -16,7 +13,7 @@ import java.util.stream.IntStream;
  * <p>Rotary angles come in as cosines and sines [1, S, pairs] of the new tokens' positions; {@code
  * last_position} [1] and {@code total_length} [] are the index of the last new token and the number
  * of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and come out, and may be
- * the same memory.
+ * the same memory; keys and values of a compressed latent must be.
  *
  * <p>Weights are external data: the session option {@code
  * session.model_external_initializers_file_folder_path} must name the package's folder.
@@ -35,8 +32,8 @@ public final class Lowering {
     this.pack = pack;
     this.target = target;
     long rotations =
-        IntStream.range(0, pack.architecture().layers().size())
-            .mapToObj(layer -> attention(pack.architecture(), layer).rotary())
+        pack.architecture().blocks().stream()
+            .map(run -> run.attention().rotary())
             .distinct()
             .count();
     if (rotations > 1) {
@@ -60,35 +57,44 @@ public final class Lowering {
   public OnnxMl.ModelProto head() {
     Graph graph = new Graph("head");
     var blocks = new BlockBuilder(pack, target, graph);
-    String x = blocks.cast(graph.input("hidden", Dtype.F32, "S", hidden()), Dtype.F32);
+    String x = blocks.fromF32(graph.input("hidden", Dtype.F32, "S", hidden()));
     output(graph, blocks, blocks.head(x), "logits", pack.architecture().vocabSize());
     return graph.model();
   }
 
   /**
-   * A layer up to and including its router: {@code hidden} [S, H] to {@code residual} [S, H] (after
-   * attention), {@code normed} [S, H] (what router and experts read) and {@code router_logits} [S,
-   * E].
+   * A layer, up to its router where it has one: {@code hidden} [S, H] to {@code output} [S, H], or
+   * to {@code residual} [S, H] (after attention), {@code normed} [S, H] (what router and experts
+   * read), {@code router_logits} [S, E], and {@code shared} [S, H] where there are shared experts.
    */
   public OnnxMl.ModelProto layer(int layer) {
     Graph graph = new Graph("layer-" + layer);
     var blocks = new BlockBuilder(pack, target, graph);
-    String x = blocks.cast(graph.input("hidden", Dtype.F32, "S", hidden()), Dtype.F32);
-    BlockBuilder.Positions positions = positions(graph, blocks);
-    Routed routed = attendAndRoute(graph, blocks, layer, x, positions);
-    output(graph, blocks, routed.residual(), "residual", hidden());
-    output(graph, blocks, routed.normed(), "normed", hidden());
-    output(graph, blocks, routed.logits(), "router_logits", experts(layer));
+    String x = blocks.fromF32(graph.input("hidden", Dtype.F32, "S", hidden()));
+    Attended attended = attend(graph, blocks, layer, x, positions(graph, blocks));
+    switch (pack.architecture().layers().get(layer).feedForward()) {
+      case FeedForward.Dense dense ->
+          output(graph, blocks, dense(blocks, layer, dense, attended), "output", hidden());
+      case FeedForward.MixtureOfExperts moe -> {
+        output(graph, blocks, attended.residual(), "residual", hidden());
+        output(graph, blocks, attended.normed(), "normed", hidden());
+        String logits = blocks.router(layer, attended.normed());
+        output(graph, blocks, logits, "router_logits", moe.experts());
+        if (moe.shared() != null) {
+          output(graph, blocks, shared(blocks, layer, moe, attended), "shared", hidden());
+        }
+      }
+    }
     return graph.model();
   }
 
   /** {@code x} [n, H] and {@code weights} [n, 1] to {@code y} [n, H]: weight times expert(x). */
-  public OnnxMl.ModelProto expert(int layer, int expert) {
+  public OnnxMl.ModelProto expert(int layer, FeedForward.MixtureOfExperts moe, int expert) {
     Graph graph = new Graph("layer-" + layer + "-expert-" + expert);
     var blocks = new BlockBuilder(pack, target, graph);
-    String x = blocks.cast(graph.input("x", Dtype.F32, "n", hidden()), Dtype.F32);
-    String weights = blocks.cast(graph.input("weights", Dtype.F32, "n", 1), Dtype.F32);
-    output(graph, blocks, blocks.expert(layer, expert, x, weights), "y", hidden());
+    String x = blocks.fromF32(graph.input("x", Dtype.F32, "n", hidden()));
+    String weights = blocks.fromF32(graph.input("weights", Dtype.F32, "n", 1));
+    output(graph, blocks, blocks.expert(layer, moe, expert, x, weights), "y", hidden());
     return graph.model();
   }
 
@@ -99,18 +105,42 @@ public final class Lowering {
     String x = blocks.embedding(graph.input("ids", Dtype.I64, "S"));
     BlockBuilder.Positions positions = positions(graph, blocks);
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-      Routed routed = attendAndRoute(graph, blocks, layer, x, positions);
+      Attended attended = attend(graph, blocks, layer, x, positions);
       x =
-          blocks.add(
-              routed.residual(), blocks.fusedExperts(layer, routed.normed(), routed.logits()));
+          switch (pack.architecture().layers().get(layer).feedForward()) {
+            case FeedForward.Dense dense -> dense(blocks, layer, dense, attended);
+            case FeedForward.MixtureOfExperts moe -> mixture(blocks, layer, moe, attended);
+          };
     }
     output(graph, blocks, blocks.head(x), "logits", pack.architecture().vocabSize());
     return graph.model();
   }
 
-  private record Routed(String residual, String normed, String logits) {}
+  private static String dense(
+      BlockBuilder blocks, int layer, FeedForward.Dense dense, Attended attended) {
+    String stem = "layers." + layer + ".dense";
+    return blocks.add(
+        attended.residual(), blocks.network(stem, dense.activation(), attended.normed()));
+  }
 
-  private Routed attendAndRoute(
+  private static String shared(
+      BlockBuilder blocks, int layer, FeedForward.MixtureOfExperts moe, Attended attended) {
+    return blocks.network("layers." + layer + ".shared", moe.activation(), attended.normed());
+  }
+
+  private static String mixture(
+      BlockBuilder blocks, int layer, FeedForward.MixtureOfExperts moe, Attended attended) {
+    String logits = blocks.router(layer, attended.normed());
+    String experts = blocks.fusedExperts(layer, moe, attended.normed(), logits);
+    String block =
+        moe.shared() == null ? experts : blocks.add(experts, shared(blocks, layer, moe, attended));
+    return blocks.add(attended.residual(), block);
+  }
+
+  /** Residual stream after attention, and its norm, which the feed-forward part reads. */
+  private record Attended(String residual, String normed) {}
+
+  private Attended attend(
       Graph graph, BlockBuilder blocks, int layer, String x, BlockBuilder.Positions positions) {
     String prefix = "layers." + layer + ".";
     String attended =
@@ -120,22 +150,22 @@ public final class Lowering {
             positions,
             cache(graph, layer));
     String residual = blocks.add(x, attended);
-    String normed = blocks.norm(residual, prefix + "feed_forward_norm.weight");
-    return new Routed(residual, normed, blocks.router(layer, normed));
+    return new Attended(residual, blocks.norm(residual, prefix + "feed_forward_norm.weight"));
   }
 
   private BlockBuilder.Positions positions(Graph graph, BlockBuilder blocks) {
-    int pairs = attention(pack.architecture(), 0).rotary().dimensions() / 2;
+    int pairs = pack.architecture().layers().getFirst().attention().rotary().dimensions() / 2;
     return new BlockBuilder.Positions(
-        blocks.cast(graph.input("cos", Dtype.F32, 1, "S", pairs), Dtype.F32),
-        blocks.cast(graph.input("sin", Dtype.F32, 1, "S", pairs), Dtype.F32),
+        blocks.fromF32(graph.input("cos", Dtype.F32, 1, "S", pairs)),
+        blocks.fromF32(graph.input("sin", Dtype.F32, 1, "S", pairs)),
         graph.input("last_position", Dtype.I32, 1),
         graph.input("total_length", Dtype.I32));
   }
 
   private BlockBuilder.Cache cache(Graph graph, int layer) {
-    Attention.GroupedQuery a = attention(pack.architecture(), layer);
-    Object[] shape = {1, a.keyValueHeads(), "C", BlockBuilder.cacheHeadSize(a)};
+    CacheLayout layout =
+        CacheLayout.of(pack.architecture().layers().get(layer).attention(), target);
+    Object[] shape = {1, layout.heads(), "C", layout.headSize()};
     var cache =
         new BlockBuilder.Cache(
             graph.input(pastKey(layer), target.compute(), shape),
@@ -155,24 +185,6 @@ public final class Lowering {
 
   private int hidden() {
     return pack.architecture().hiddenSize();
-  }
-
-  private int experts(int layer) {
-    return switch (pack.architecture().layers().get(layer).feedForward()) {
-      case FeedForward.MixtureOfExperts moe -> moe.experts();
-    };
-  }
-
-  private static Attention.GroupedQuery attention(Architecture architecture, int layer) {
-    return switch (architecture.layers().get(layer).attention()) {
-      case Attention.GroupedQuery a -> a;
-    };
-  }
-
-  /** Shape of a layer's key cache and of its value cache. */
-  public static long[] cacheShape(Architecture architecture, int layer, long capacity) {
-    Attention.GroupedQuery a = attention(architecture, layer);
-    return new long[] {1, a.keyValueHeads(), capacity, BlockBuilder.cacheHeadSize(a)};
   }
 
   /** Name of the input that takes a layer's cached keys. */

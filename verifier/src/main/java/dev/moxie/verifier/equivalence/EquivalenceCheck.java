@@ -2,8 +2,10 @@ package dev.moxie.verifier.equivalence;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.converter.plan.Transform;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -25,7 +27,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -40,14 +41,14 @@ public final class EquivalenceCheck {
   private final ConversionPlan plan;
   private final List<Finding> findings = new ArrayList<>();
   private int identical;
+  private int converted;
   private int different;
   private int missing;
 
   private EquivalenceCheck(MoxiePackage pack, Path source) {
     this.pack = pack;
     this.checkpoint = Checkpoint.open(source);
-    this.plan =
-        Planner.plan(checkpoint, Set.copyOf(pack.manifest().provenance().ignoredConfigKeys()));
+    this.plan = Planner.plan(checkpoint, Conversion.of(pack.manifest().provenance()));
   }
 
   /** Compares a package with the checkpoint in a folder. */
@@ -92,62 +93,92 @@ public final class EquivalenceCheck {
         checkpoint.folder().toString(),
         checkpoint.tensors().size(),
         identical,
-        0,
+        converted,
         different,
         missing,
+        leftOut(),
         rows.size(),
         List.copyOf(findings));
+  }
+
+  /** Source tensors that the plan has no use for: what the user chose to drop. */
+  private int leftOut() {
+    int used = 0;
+    for (ConversionPlan.Shard shard : plan.shards()) {
+      for (ConversionPlan.Piece piece : shard.pieces()) {
+        used += sources(piece);
+      }
+    }
+    return checkpoint.tensors().size() - used;
+  }
+
+  /** A weight and, where they are consumed, its scales. */
+  private static int sources(ConversionPlan.Piece piece) {
+    return piece.transform() instanceof Transform.Dequantise ? 2 : 1;
   }
 
   private void compareShard(
       ConversionPlan.Shard shard, Map<String, IndexRow> rows, Map<String, SafetensorsFile> open) {
     for (ConversionPlan.Move move : shard.moves()) {
-      SourceTensor source = move.source();
+      SourceTensor source = move.piece().source();
       String name =
           IndexRow.describe(
               move.tensor().spec().name(), move.leaf().expert(), move.leaf().projection());
       IndexRow row = rows.remove(name);
       if (row == null) {
-        missing++;
+        missing += sources(move.piece());
         findings.add(
             new Finding(
                 source.file(), source.name(), "expected it as " + name + ", found no such"));
       } else {
-        compare(source, row, Objects.requireNonNull(open.get(source.file())));
+        compare(move, row, open);
       }
     }
   }
 
-  private void compare(SourceTensor source, IndexRow row, SafetensorsFile file) {
-    MemorySegment expected = file.data(file.require(source.name()));
+  private void compare(
+      ConversionPlan.Move move, IndexRow row, Map<String, SafetensorsFile> open) {
+    SourceTensor source = move.piece().source();
+    Transform transform = move.piece().transform();
     MemorySegment found = pack.bytes(row);
-    long at = expected.mismatch(found);
-    if (row.dtype() != source.dtype() || !row.shape().equals(source.shape()) || at >= 0) {
-      different++;
+    SafetensorsFile file = Objects.requireNonNull(open.get(source.file()));
+    var conversions = new Conversions(t -> Objects.requireNonNull(open.get(t.file())));
+    long at = conversions.mismatch(source, transform, found);
+    if (row.dtype() != move.tensor().dtype()
+        || !row.shape().equals(move.leaf().shape())
+        || at >= 0) {
+      different += sources(move.piece());
       findings.add(
           new Finding(
               row.shard(),
               row.describe(),
-              "expected the bytes of "
+              "expected "
+                  + (transform instanceof Transform.Copy
+                      ? "the bytes of "
+                      : transform.id() + " to " + move.tensor().dtype() + " of ")
                   + source.name()
                   + " in "
                   + source.file()
                   + ", found others from byte "
                   + Math.max(at, 0)
                   + " of "
-                  + expected.byteSize()
+                  + found.byteSize()
                   + likeness(found, file)));
-    } else {
+    } else if (transform instanceof Transform.Copy) {
       identical++;
+    } else {
+      converted += sources(move.piece());
     }
     if (!source.file().equals(row.sourceFile())
         || !source.name().equals(row.sourceTensor())
-        || !IndexRow.COPY.equals(row.transform())) {
+        || !transform.id().equals(row.transform())) {
       findings.add(
           new Finding(
               PackagePaths.INDEX,
               row.describe(),
-              "expected the origin copy of "
+              "expected the origin "
+                  + transform.id()
+                  + " of "
                   + source.name()
                   + " in "
                   + source.file()
@@ -217,17 +248,20 @@ public final class EquivalenceCheck {
   private void compareProvenance() {
     Manifest.Provenance expected = plan.provenance();
     Manifest.Provenance found = pack.manifest().provenance();
-    if (!expected.family().equals(found.family()) || !expected.shards().equals(found.shards())) {
+    if (!expected.family().equals(found.family())
+        || !expected.shards().equals(found.shards())
+        || expected.prediction() != found.prediction()) {
       findings.add(
           new Finding(
               PackagePaths.MANIFEST,
               "provenance",
-              "expected family "
-                  + expected.family()
-                  + " and the source's weight files, found "
-                  + found.family()
-                  + " and "
-                  + found.shards()));
+              "expected family %s, prediction layers %s and the source's weight files, found %s, %s and %s"
+                  .formatted(
+                      expected.family(),
+                      expected.prediction(),
+                      found.family(),
+                      found.prediction(),
+                      found.shards())));
     }
   }
 }

@@ -67,4 +67,30 @@ public final class Estimate {
     values[i] += value;
     errors[i] = Math.hypot(errors[i], error);
   }
+
+  /** Takes over columns of another matrix of as many rows. */
+  void copy(Estimate from, int first, int count, int to) {
+    for (int r = 0; r < rows; r++) {
+      for (int c = 0; c < count; c++) {
+        set(r, to + c, from.value(r, first + c), from.error(r, first + c));
+      }
+    }
+  }
+
+  /** The same values, each with the larger of both errors. */
+  Estimate withErrorsOf(Estimate other) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i];
+      result.errors[i] = Math.max(errors[i], other.errors[i]);
+    }
+    return result;
+  }
+
+  /** Takes over a row of another matrix of as many columns. */
+  void copyRow(Estimate from, int row, int to) {
+    for (int c = 0; c < columns; c++) {
+      set(to, c, from.value(row, c), from.error(row, c));
+    }
+  }
 }

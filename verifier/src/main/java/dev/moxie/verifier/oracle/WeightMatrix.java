@@ -1,27 +1,58 @@
 package dev.moxie.verifier.oracle;
 
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import org.jspecify.annotations.Nullable;
 
-/** A stored matrix, widened row by row; exact, since every stored dtype fits a double. */
-final class WeightMatrix {
+/**
+ * A stored matrix, widened row by row; exact, since every stored dtype fits a double. Block-scaled
+ * elements are the float32 products that the format defines them as.
+ */
+public final class WeightMatrix {
   private static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  /** Bits after the point in a bfloat16 significand. */
+  private static final int BF16_FRACTION_BITS = 7;
+
   private final IndexRow row;
   private final MemorySegment bytes;
   private final int columns;
+  private final boolean rounded;
+  private final @Nullable MemorySegment scales;
+  private final int scaleRows;
+  private final int scaleColumns;
+  private final ScaleShift shift;
 
-  WeightMatrix(MoxiePackage pack, IndexRow row) {
+  /**
+   * A cyclic displacement of the grid of block scales: each block takes the scale of the block so
+   * many rows above and columns to the left, after all were moved on by so many in reading order.
+   */
+  public record ScaleShift(int rows, int columns, int inOrder) {
+    public static final ScaleShift NONE = new ScaleShift(0, 0, 0);
+  }
+
+  WeightMatrix(MoxiePackage pack, IndexRow row, ScaleShift shift, boolean asBeforeRounding) {
     this.row = row;
     this.bytes = pack.bytes(row);
     this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
+    this.rounded =
+        asBeforeRounding
+            && row.dtype() == Dtype.BF16
+            && !IndexRow.COPY.equals(row.transform());
+    IndexRow grid = pack.scales(row).orElse(null);
+    this.scales = grid == null ? null : pack.bytes(grid);
+    this.scaleRows = grid == null ? 0 : Math.toIntExact(grid.shape().dim(0));
+    this.scaleColumns = grid == null ? 0 : Math.toIntExact(grid.shape().dim(1));
+    this.shift = shift;
   }
 
   int rows() {
@@ -32,11 +63,35 @@ final class WeightMatrix {
     return columns;
   }
 
+  /** Reads one row. */
   void read(int index, double[] into) {
     long start = (long) index * columns;
     for (int c = 0; c < columns; c++) {
-      into[c] = element(start + c);
+      into[c] = element(start + c) * scale(index, c);
+      if (scales != null) {
+        into[c] = (float) into[c];
+      }
     }
+  }
+
+  /**
+   * Standard deviation of the rounding that conversion to bfloat16 may have done to an element: of
+   * one unit in the last place, uniformly distributed, over √12. Zero where nothing was rounded.
+   */
+  double roundingOf(double value) {
+    return rounded && value != 0
+        ? Math.scalb(1.0, Math.getExponent(value) - BF16_FRACTION_BITS) / Math.sqrt(12)
+        : 0;
+  }
+
+  private double scale(int row, int column) {
+    if (scales == null) {
+      return 1;
+    }
+    int r = Math.floorMod(row / Fp8Blocks.SIZE - shift.rows(), scaleRows);
+    int c = Math.floorMod(column / Fp8Blocks.SIZE - shift.columns(), scaleColumns);
+    int place = Math.floorMod(r * scaleColumns + c - shift.inOrder(), scaleRows * scaleColumns);
+    return scales.get(FLOAT, 4L * place);
   }
 
   private double element(long index) {
@@ -44,9 +99,10 @@ final class WeightMatrix {
       case F32 -> bytes.get(FLOAT, index * 4);
       case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, index * 2) << 16);
       case F16 -> Float.float16ToFloat(bytes.get(SHORT, index * 2));
+      case F8_E4M3 -> Fp8Blocks.value(bytes.get(ValueLayout.JAVA_BYTE, index));
       default ->
           throw new UnsupportedException(
-              row.describe(), "F32, BF16 or F16", row.dtype().toString(), "update Moxie");
+              row.describe(), "F32, BF16, F16 or F8_E4M3", row.dtype().toString(), "update Moxie");
     };
   }
 }

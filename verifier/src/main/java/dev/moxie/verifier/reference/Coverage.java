@@ -20,6 +20,7 @@ final class Coverage {
     for (Architecture.Blocks block : architecture.layers()) {
       int count =
           switch (block.feedForward()) {
+            case FeedForward.Dense dense -> 0;
             case FeedForward.MixtureOfExperts moe -> moe.experts();
           };
       var all = new BitSet(count);

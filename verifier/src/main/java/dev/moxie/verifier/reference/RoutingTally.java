@@ -1,9 +1,7 @@
 package dev.moxie.verifier.reference;
 
-import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -24,20 +22,18 @@ final class RoutingTally {
   /**
    * Adds one token's decision in one layer.
    *
-   * @param scores the oracle's, whose row {@code token} has all experts
+   * @param selection what rounding allows in that layer
    */
-  void add(int layer, int token, int[] actual, int[] expected, Estimate scores) {
+  void add(int layer, int token, int[] actual, int[] expected, Selection selection) {
     decisions++;
     Set<Integer> ours = set(actual);
     Set<Integer> theirs = set(expected);
     chosen += theirs.size();
-    smallestMargin = Math.min(smallestMargin, margin(scores, token, theirs.size()));
-    Set<Integer> onlyOurs = new HashSet<>(ours);
-    onlyOurs.removeAll(theirs);
-    Set<Integer> onlyTheirs = new HashSet<>(theirs);
-    onlyTheirs.removeAll(ours);
-    common += theirs.size() - onlyTheirs.size();
-    if (onlyOurs.isEmpty() && onlyTheirs.isEmpty()) {
+    smallestMargin = Math.min(smallestMargin, selection.margin(token));
+    Set<Integer> shared = new HashSet<>(ours);
+    shared.retainAll(theirs);
+    common += shared.size();
+    if (ours.equals(theirs)) {
       match++;
       return;
     }
@@ -45,7 +41,7 @@ final class RoutingTally {
     if (firstDivergentLayer == null || layer < firstDivergentLayer) {
       firstDivergentLayer = layer;
     }
-    if (isTie(scores, token, onlyOurs, onlyTheirs)) {
+    if (selection.mayChoose(token, theirs)) {
       tie++;
       firstTiedToken = Math.min(firstTiedToken, token);
     } else {
@@ -53,33 +49,7 @@ final class RoutingTally {
     }
   }
 
-  /** Whether rounding may have exchanged every expert of one set for every one of the other. */
-  private static boolean isTie(
-      Estimate scores, int token, Set<Integer> onlyOurs, Set<Integer> onlyTheirs) {
-    if (onlyOurs.size() != onlyTheirs.size()) {
-      return false;
-    }
-    for (int a : onlyOurs) {
-      for (int b : onlyTheirs) {
-        if (!Tolerance.mayExchange(scores, token, a, b)) {
-          return false;
-        }
-      }
-    }
-    return true;
-  }
-
-  /** Gap between the last chosen score and the first rejected one. */
-  private static double margin(Estimate scores, int token, int k) {
-    double[] sorted = new double[scores.columns()];
-    for (int e = 0; e < sorted.length; e++) {
-      sorted[e] = -scores.value(token, e);
-    }
-    Arrays.sort(sorted);
-    return k < sorted.length ? sorted[k] - sorted[k - 1] : Double.POSITIVE_INFINITY;
-  }
-
-  private static Set<Integer> set(int[] experts) {
+  static Set<Integer> set(int[] experts) {
     Set<Integer> set = new HashSet<>();
     for (int expert : experts) {
       set.add(expert);
@@ -99,7 +69,7 @@ final class RoutingTally {
         match,
         tie,
         mismatch,
-        (double) common / chosen,
+        chosen == 0 ? 1 : (double) common / chosen,
         tokens.size(),
         firstDivergentLayer,
         Double.isInfinite(smallestMargin) ? null : smallestMargin);

@@ -1,13 +1,11 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Verdict;
-import java.util.Arrays;
 import java.util.Objects;
-import java.util.Set;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,34 +31,14 @@ public final class Tolerance {
     return deviations(elements) * Math.sqrt(2) * error;
   }
 
-  /** The first token whose choice of experts rounding may change; beyond all if there is none. */
-  public static int firstUnclear(Oracle.Layer layer) {
-    Estimate scores = layer.scores();
-    for (int t = 0; t < scores.rows(); t++) {
-      Set<Integer> chosen =
-          Arrays.stream(layer.experts().get(t)).boxed().collect(Collectors.toSet());
-      for (int a : chosen) {
-        for (int b = 0; b < scores.columns(); b++) {
-          if (!chosen.contains(b) && mayExchange(scores, t, a, b)) {
-            return t;
-          }
-        }
-      }
-    }
-    return scores.rows();
-  }
-
-  /** Whether rounding may have turned the order of two experts' scores. */
-  static boolean mayExchange(Estimate scores, int token, int a, int b) {
-    double gap = Math.abs(scores.value(token, a) - scores.value(token, b));
-    double error = Math.hypot(scores.error(token, a), scores.error(token, b));
-    return gap <= bound(error, (long) scores.rows() * scores.columns());
-  }
-
   /** The rule as a report prints it. */
-  static String describe(double unitRoundoff) {
-    return "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
-        .formatted(FALSE_ALARM, Math.getExponent(unitRoundoff));
+  static String describe(double unitRoundoff, Manifest.@Nullable Cast cast) {
+    String rule =
+        "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
+            .formatted(FALSE_ALARM, Math.getExponent(unitRoundoff));
+    return cast == null || cast.dtype() == Dtype.F32
+        ? rule
+        : rule + ", and with weights that conversion rounded to " + cast.dtype();
   }
 
   /**

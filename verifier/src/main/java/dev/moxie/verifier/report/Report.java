@@ -33,10 +33,11 @@ public record Report(
    *
    * @param tensors tensors of the checkpoint
    * @param identical bit for bit, in their place
-   * @param withinBound differing within the declared quantisation's bound; none where nothing is
-   *     quantised
+   * @param withinBound converted as the package declares, each element exactly to what its source
+   *     rounds to
    * @param different others that are there
    * @param missing without a place in the package
+   * @param leftOut dropped as the package declares
    * @param extra places in the package without a source tensor
    */
   public record Equivalence(
@@ -47,6 +48,7 @@ public record Report(
       int withinBound,
       int different,
       int missing,
+      int leftOut,
       int extra,
       List<Finding> findings) {}
 
@@ -124,6 +126,7 @@ public record Report(
    *
    * @param tokens recorded by the reference; 0 if it recorded none
    * @param equal how many of them, position by position
+   * @param open whether they part where rounding may decide, and so are not judged
    */
-  public record Greedy(Verdict verdict, int tokens, int equal) {}
+  public record Greedy(Verdict verdict, int tokens, int equal, boolean open) {}
 }

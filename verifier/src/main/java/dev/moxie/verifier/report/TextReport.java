@@ -35,13 +35,14 @@ public final class TextReport {
   private void equivalence(Report.Equivalence e) {
     line(
         "equivalence  %s  %d source tensors: %d identical, %d within bound, %d different, %d"
-            + " missing; %d extra",
+            + " missing, %d left out by choice; %d extra",
         word(e.verdict()),
         e.tensors(),
         e.identical(),
         e.withinBound(),
         e.different(),
         e.missing(),
+        e.leftOut(),
         e.extra());
     findings(e.findings());
   }
@@ -77,7 +78,7 @@ public final class TextReport {
             (name, run) ->
                 line(
                     "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
-                        + " tokens equal",
+                        + " tokens equal%s",
                     name,
                     word(
                         Verdict.of(
@@ -86,7 +87,8 @@ public final class TextReport {
                     run.logits().maxRel(),
                     run.logits().bound(),
                     run.greedy().equal(),
-                    run.greedy().tokens()));
+                    run.greedy().tokens(),
+                    run.greedy().open() ? ", parting where rounding may decide" : ""));
     line("  tolerance  %s", r.tolerance());
     r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
   }

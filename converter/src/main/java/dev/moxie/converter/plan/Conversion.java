@@ -1,0 +1,43 @@
+package dev.moxie.converter.plan;
+
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.Manifest.Cast;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a user decides about a conversion.
+ *
+ * @param ignoredConfigKeys keys of config.json that the user declares to be without effect
+ * @param prediction what to do with layers for multi-token prediction; null where the user has not
+ *     said, which is an error if the checkpoint holds any
+ * @param cast what the weights' elements become; null leaves them
+ */
+public record Conversion(
+    Set<String> ignoredConfigKeys, @Nullable Prediction prediction, @Nullable Cast cast) {
+
+  /** Layers for multi-token prediction: take them along or leave them out. */
+  public enum Prediction {
+    KEEP,
+    DROP
+  }
+
+  /** Without loss, nothing ignored, nothing decided. */
+  public static final Conversion LOSSLESS = new Conversion(Set.of(), null, null);
+
+  public Conversion {
+    ignoredConfigKeys = Set.copyOf(ignoredConfigKeys);
+  }
+
+  /** The conversion that a package's provenance records. */
+  public static Conversion of(Manifest.Provenance provenance) {
+    Prediction prediction =
+        switch (provenance.prediction()) {
+          case KEPT -> Prediction.KEEP;
+          case DROPPED -> Prediction.DROP;
+          case NONE, ABSENT -> null;
+        };
+    return new Conversion(
+        Set.copyOf(provenance.ignoredConfigKeys()), prediction, provenance.cast());
+  }
+}

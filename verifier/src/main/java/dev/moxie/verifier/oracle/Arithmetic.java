@@ -1,0 +1,168 @@
+package dev.moxie.verifier.oracle;
+
+/**
+ * The operations of a forward pass in double precision, one plain loop per formula. Beside each
+ * value v they carry e, the standard deviation of the rounding error that an implementation with
+ * unit roundoff u would have made: first-order propagation, in which independent errors add in
+ * quadrature (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM J.
+ * Sci. Comput. 41(5), 2019).
+ *
+ * <ul>
+ *   <li>y = Σ x_i w_i over n terms: e² = Σ (w_i e_i)² + Σ (x_i r_i)² + u² n (Σ (x_i w_i)² + y²), r_i
+ *       being what conversion rounded off w_i. The last part stands for n rounded partial sums: they
+ *       have about the root of the sum of squares where signs are mixed, and at most |y| where they
+ *       are not. Terms sorted by sign would make them larger; no kernel sorts.
+ *   <li>y = f(x): e² = (f′(x) e_x)² + (c u y)², c for the roundings inside f.
+ * </ul>
+ *
+ * @param u unit roundoff: 2⁻²⁴ for float32
+ */
+record Arithmetic(double u) {
+  /** Roundings inside exp, sigmoid, division and the like; each is a few half units. */
+  static final double FUNCTION_ROUNDINGS = 4;
+
+  Estimate sum(Estimate a, Estimate b) {
+    var result = new Estimate(a.rows(), a.columns());
+    for (int r = 0; r < a.rows(); r++) {
+      for (int c = 0; c < a.columns(); c++) {
+        double y = a.value(r, c) + b.value(r, c);
+        result.set(r, c, y, norm2(a.error(r, c), b.error(r, c), u * y));
+      }
+    }
+    return result;
+  }
+
+  /** y = x Wᵀ. */
+  Estimate linear(Estimate x, WeightMatrix matrix) {
+    int n = matrix.columns();
+    var result = new Estimate(x.rows(), matrix.rows());
+    double[] w = new double[n];
+    double[] rounding = new double[n];
+    for (int o = 0; o < matrix.rows(); o++) {
+      matrix.read(o, w);
+      for (int i = 0; i < n; i++) {
+        rounding[i] = matrix.roundingOf(w[i]);
+      }
+      for (int r = 0; r < x.rows(); r++) {
+        dot(x, r, 0, w, rounding, result, o);
+      }
+    }
+    return result;
+  }
+
+  /** One element of a product: a row of x, from a column on, times w. */
+  void dot(Estimate x, int row, int from, double[] w, double[] rounding, Estimate y, int column) {
+    double sum = 0;
+    double squares = 0;
+    double carried = 0;
+    for (int i = 0; i < w.length; i++) {
+      double term = w[i] * x.value(row, from + i);
+      double error = w[i] * x.error(row, from + i);
+      double rounded = rounding[i] * x.value(row, from + i);
+      sum += term;
+      squares += term * term;
+      carried += error * error + rounded * rounded;
+    }
+    double own = u * u * w.length * (squares + sum * sum);
+    y.set(row, column, sum, Math.sqrt(carried + own));
+  }
+
+  /** y = weight · x / sqrt(mean(x²) + epsilon). */
+  Estimate norm(Estimate x, WeightMatrix weight, double epsilon) {
+    int n = x.columns();
+    double[] w = new double[n];
+    weight.read(0, w);
+    var result = new Estimate(x.rows(), n);
+    for (int r = 0; r < x.rows(); r++) {
+      double squares = 0;
+      double carried = 0;
+      for (int i = 0; i < n; i++) {
+        double v = x.value(r, i);
+        squares += v * v;
+        carried += v * v * x.error(r, i) * x.error(r, i);
+      }
+      double mean = squares / n + epsilon;
+      double root = Math.sqrt(mean);
+      // d(root)/root = Σ x dx / (n mean); the sum of squares itself is rounded n times.
+      double relative = norm2(Math.sqrt(carried) / (n * mean), u * Math.sqrt(n), 0);
+      for (int i = 0; i < n; i++) {
+        double y = w[i] * x.value(r, i) / root;
+        double own =
+            norm2(w[i] * x.error(r, i) / root, weight.roundingOf(w[i]) * x.value(r, i) / root, 0);
+        result.set(r, i, y, norm2(own, y * relative, FUNCTION_ROUNDINGS * u * y));
+      }
+    }
+    return result;
+  }
+
+  /** p_i = exp(x_i) / Σ exp(x_j) of one row; dp_i = p_i (dx_i − Σ p_j dx_j). */
+  Estimate softmax(Estimate x, int row) {
+    int n = x.columns();
+    double max = Double.NEGATIVE_INFINITY;
+    for (int i = 0; i < n; i++) {
+      max = Math.max(max, x.value(row, i));
+    }
+    double total = 0;
+    for (int i = 0; i < n; i++) {
+      total += Math.exp(x.value(row, i) - max);
+    }
+    var result = new Estimate(1, n);
+    double common = 0;
+    for (int i = 0; i < n; i++) {
+      double p = Math.exp(x.value(row, i) - max) / total;
+      common += p * x.error(row, i) * p * x.error(row, i);
+      result.set(0, i, p, 0);
+    }
+    for (int i = 0; i < n; i++) {
+      double p = result.value(0, i);
+      // The argument x_i − max is rounded, and exp turns that into a relative error.
+      double argument = u * (max - x.value(row, i));
+      double relative =
+          norm2(
+              norm2(x.error(row, i), Math.sqrt(common), argument),
+              u * Math.sqrt(n),
+              FUNCTION_ROUNDINGS * u);
+      result.set(0, i, p, p * relative);
+    }
+    return result;
+  }
+
+  /** s_i = 1 / (1 + exp(−x_i)) of one row; ds = s (1 − s) dx. */
+  Estimate sigmoid(Estimate x, int row) {
+    var result = new Estimate(1, x.columns());
+    for (int i = 0; i < x.columns(); i++) {
+      double v = x.value(row, i);
+      double s = 1 / (1 + Math.exp(-v));
+      double slope = s * (1 - s);
+      double rounding = u * (FUNCTION_ROUNDINGS * s + Math.abs(v) * slope);
+      result.set(0, i, s, norm2(slope * x.error(row, i), rounding, 0));
+    }
+    return result;
+  }
+
+  /** silu(g) · u with silu(g) = g σ(g), silu′(g) = σ(g) (1 + g (1 − σ(g))). */
+  Estimate gated(Estimate gate, Estimate up) {
+    var result = new Estimate(gate.rows(), gate.columns());
+    for (int r = 0; r < gate.rows(); r++) {
+      for (int c = 0; c < gate.columns(); c++) {
+        double g = gate.value(r, c);
+        double sigmoid = 1 / (1 + Math.exp(-g));
+        double silu = g * sigmoid;
+        double slope = sigmoid * (1 + g * (1 - sigmoid));
+        double y = silu * up.value(r, c);
+        // Inside σ the exponential's argument is rounded: a relative error of u |g| at most.
+        double rounding = (FUNCTION_ROUNDINGS + Math.abs(g)) * u * y;
+        result.set(
+            r,
+            c,
+            y,
+            norm2(slope * gate.error(r, c) * up.value(r, c), silu * up.error(r, c), rounding));
+      }
+    }
+    return result;
+  }
+
+  static double norm2(double a, double b, double c) {
+    return Math.sqrt(a * a + b * b + c * c);
+  }
+}

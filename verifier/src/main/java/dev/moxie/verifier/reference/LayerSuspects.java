@@ -1,0 +1,259 @@
+package dev.moxie.verifier.reference;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.trace.Trace;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.WeightMatrix.ScaleShift;
+import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.report.Report;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What may be wrong inside a layer: the oracle runs it on the reference's input under one
+ * supposition after the other, until its numbers are the reference's.
+ */
+final class LayerSuspects {
+  /** The values of mscale_all_dim in released checkpoints (DeepSeek-V3; V2 and V2-Lite). */
+  private static final List<Double> MSCALES = List.of(1.0, 0.707);
+
+  private static final Map<String, ScaleShift> SHIFTS = shifts();
+
+  private final MoxiePackage pack;
+  private final Trace trace;
+  private final double unitRoundoff;
+  private final List<Suspect> suspects = new ArrayList<>();
+
+  /** A cause, and the model as it would be without it. */
+  private record Suspect(String cause, Architecture architecture, Weights weights) {}
+
+  LayerSuspects(MoxiePackage pack, Trace trace, double unitRoundoff) {
+    this.pack = pack;
+    this.trace = trace;
+    this.unitRoundoff = unitRoundoff;
+  }
+
+  private static Map<String, ScaleShift> shifts() {
+    Map<String, ScaleShift> shifts = new LinkedHashMap<>();
+    shifts.put("one row down", new ScaleShift(-1, 0, 0));
+    shifts.put("one row up", new ScaleShift(1, 0, 0));
+    shifts.put("one column to the right", new ScaleShift(0, -1, 0));
+    shifts.put("one column to the left", new ScaleShift(0, 1, 0));
+    shifts.put("one place on", new ScaleShift(0, 0, -1));
+    shifts.put("one place back", new ScaleShift(0, 0, 1));
+    return shifts;
+  }
+
+  /** One sentence, if the catalogue has an explanation. */
+  Optional<String> explain(Report.Layer layer) {
+    String prefix = "layers." + layer.layer() + ".";
+    List<String> failing =
+        layer.steps().entrySet().stream()
+            .filter(step -> !step.getValue().verdict().passed())
+            .map(step -> step.getKey().substring(prefix.length()))
+            .toList();
+    FeedForward feedForward = pack.architecture().layers().get(layer.layer()).feedForward();
+    if (failing.getFirst().equals("moe.output")
+        && feedForward instanceof FeedForward.MixtureOfExperts moe
+        && moe.shared() == null) {
+      return Optional.of(
+          "Looks like shared experts skipped: the reference adds something to its experts' output,"
+              + " and the package has no shared experts.");
+    }
+    suppose(layer.layer());
+    return suspects.stream()
+        .filter(suspect -> fits(suspect, layer, failing))
+        .findFirst()
+        .map(
+            suspect ->
+                "Looks like %s: without that, the reference's numbers of layer %d come out."
+                    .formatted(suspect.cause(), layer.layer()));
+  }
+
+  private void suppose(int layer) {
+    Rotary rotary = pack.architecture().layers().get(layer).attention().rotary();
+    for (Rotary.Pairing other : Rotary.Pairing.values()) {
+      if (other != rotary.pairing()) {
+        String cause =
+            switch (other) {
+              case INTERLEAVED -> "interleaved rotary dimensions read as halves";
+              case HALVES -> "rotary halves read as interleaved dimensions";
+            };
+        supposeRotary(
+            cause, r -> new Rotary(r.theta(), r.dimensions(), other, r.yarn()));
+      }
+    }
+    if (rotary.yarn() != null) {
+      supposeYarn(rotary.yarn());
+    }
+    supposeFeedForward(
+        "shared experts that the reference does not have",
+        feedForward ->
+            feedForward instanceof FeedForward.MixtureOfExperts m
+                ? new FeedForward.MixtureOfExperts(
+                    m.experts(), m.intermediateSize(), m.activation(), m.routing(), null)
+                : feedForward);
+    supposeShifts(layer);
+  }
+
+  private void supposeYarn(Rotary.Yarn yarn) {
+    for (double mscale : MSCALES) {
+      double root = 0.1 * mscale * Math.log(Math.max(1, yarn.factor())) + 1;
+      supposeYarn(
+          "the YaRN softmax factor ignored",
+          y -> new Rotary.Yarn(
+              y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(),
+              root * root));
+    }
+    supposeYarn(
+        "a YaRN softmax factor that the reference does not apply",
+        y -> new Rotary.Yarn(
+            y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(), 1));
+    supposeRotary(
+        "YaRN that the reference does not use",
+        r -> new Rotary(r.theta(), r.dimensions(), r.pairing(), null));
+  }
+
+  private void supposeYarn(String cause, UnaryOperator<Rotary.Yarn> change) {
+    supposeRotary(
+        cause,
+        r ->
+            new Rotary(
+                r.theta(),
+                r.dimensions(),
+                r.pairing(),
+                change.apply(Objects.requireNonNull(r.yarn()))));
+  }
+
+  private void supposeRotary(String cause, UnaryOperator<Rotary> change) {
+    suppose(
+        cause,
+        b ->
+            new Architecture.Blocks(
+                b.count(), withRotary(b.attention(), change), b.feedForward()));
+  }
+
+  private void supposeFeedForward(String cause, UnaryOperator<FeedForward> change) {
+    suppose(
+        cause,
+        b -> new Architecture.Blocks(b.count(), b.attention(), change.apply(b.feedForward())));
+  }
+
+  private void suppose(String cause, UnaryOperator<Architecture.Blocks> change) {
+    Architecture a = pack.architecture();
+    var changed =
+        new Architecture(
+            a.vocabSize(),
+            a.hiddenSize(),
+            a.maxPositions(),
+            a.normEpsilon(),
+            a.tiedEmbeddings(),
+            a.blocks().stream().map(change).toList(),
+            null);
+    if (!changed.blocks().equals(a.blocks())) {
+      suspects.add(new Suspect(cause, changed, Weights.asConverted(pack)));
+    }
+  }
+
+  private static Attention withRotary(Attention attention, UnaryOperator<Rotary> change) {
+    return switch (attention) {
+      case Attention.GroupedQuery a ->
+          new Attention.GroupedQuery(
+              a.heads(),
+              a.keyValueHeads(),
+              a.headSize(),
+              a.scale(),
+              a.window(),
+              change.apply(a.rotary()));
+      case Attention.MultiHeadLatent a ->
+          new Attention.MultiHeadLatent(
+              a.heads(),
+              a.queryRank(),
+              a.latentSize(),
+              a.plainSize(),
+              a.valueSize(),
+              a.scale(),
+              a.latentNormEpsilon(),
+              change.apply(a.rotary()));
+    };
+  }
+
+  /** Scales of all tensors of the layer displaced, then those of each tensor by itself. */
+  private void supposeShifts(int layer) {
+    List<String> scaled =
+        pack.rows().stream()
+            .filter(row -> row.layer() != null && row.layer() == layer)
+            .filter(row -> row.kind() != IndexRow.Kind.SLICE)
+            .filter(row -> row.encoding().equals(IndexRow.FP8_BLOCK))
+            .map(IndexRow::name)
+            .toList();
+    if (!scaled.isEmpty()) {
+      supposeShifts("all its weights", row -> true);
+    }
+    for (String name : scaled) {
+      supposeShifts(name, row -> row.name().equals(name));
+    }
+  }
+
+  private void supposeShifts(String whose, Predicate<IndexRow> which) {
+    SHIFTS.forEach(
+        (words, shift) ->
+            suspects.add(
+                new Suspect(
+                    "the block scales of " + whose + " shifted " + words,
+                    pack.architecture(),
+                    Weights.shifted(pack, shift, which))));
+  }
+
+  /** Whether, supposing this, all that failed comes out. */
+  private boolean fits(Suspect suspect, Report.Layer layer, List<String> failing) {
+    int number = layer.layer();
+    int width = pack.architecture().hiddenSize();
+    int tokens = trace.inputIds().length;
+    String prefix = "layers." + number + ".";
+    var oracle = new Oracle(suspect.architecture(), suspect.weights(), unitRoundoff);
+    @Nullable List<int[]> experts =
+        pack.architecture().layers().get(number).feedForward()
+                instanceof FeedForward.MixtureOfExperts moe
+            ? TraceRouting.experts(trace, number, moe, tokens)
+            : null;
+    Estimate input = Estimate.exact(trace.floats(prefix + "input", tokens, width), width);
+    Oracle.Layer computed = oracle.layer(number, input, experts);
+    return failing.stream()
+        .allMatch(
+            step -> {
+              Estimate estimate = step(computed, step);
+              float[] expected =
+                  trace.floats(prefix + step, estimate.rows(), estimate.columns());
+              return Tolerance.compare(estimate.toFloats(), expected, estimate).verdict().passed();
+            });
+  }
+
+  private static Estimate step(Oracle.Layer layer, String name) {
+    if (name.equals("output")) {
+      return layer.output();
+    }
+    Oracle.Mixture mixture = Objects.requireNonNull(layer.mixture());
+    return switch (name) {
+      case "moe.input" -> mixture.normed();
+      case "router.logits" -> mixture.routerLogits();
+      case "router.weights" -> mixture.routed().weights();
+      case "experts.output" -> mixture.expertsOutput();
+      case "moe.output" -> mixture.output();
+      default -> throw new IllegalArgumentException(name);
+    };
+  }
+}

@@ -1,0 +1,281 @@
+package dev.moxie.verifier.reference;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.trace.Trace;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.RoutingOracle;
+import dev.moxie.verifier.oracle.Weights;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What may be wrong with a routing equation: supposed changes of it are applied to the router logits
+ * that the reference recorded, and compared with the experts and weights that it recorded.
+ */
+final class RoutingSuspects {
+  private final List<Layer> layers = new ArrayList<>();
+  private final double unitRoundoff;
+
+  /** One layer's routing as the reference recorded it. */
+  @SuppressWarnings("ArrayRecordComponent") // Never compared.
+  private record Layer(
+      FeedForward.MixtureOfExperts moe,
+      double[] bias,
+      Estimate logits,
+      List<int[]> experts,
+      Estimate weights) {
+    RoutingOracle.Routed route(
+        Routing routing, double[] withBias, boolean replayed, double unitRoundoff) {
+      return new RoutingOracle(routing, withBias, unitRoundoff)
+          .route(logits, replayed ? experts : null);
+    }
+  }
+
+  RoutingSuspects(MoxiePackage pack, Trace trace, double unitRoundoff) {
+    this.unitRoundoff = unitRoundoff;
+    Architecture architecture = pack.architecture();
+    var oracle = new Oracle(architecture, Weights.asStored(pack), unitRoundoff);
+    int tokens = trace.inputIds().length;
+    for (int i = 0; i < architecture.layers().size(); i++) {
+      if (architecture.layers().get(i).feedForward() instanceof FeedForward.MixtureOfExperts moe) {
+        String prefix = "layers." + i + ".router.";
+        int k = moe.routing().expertsPerToken();
+        layers.add(
+            new Layer(
+                moe,
+                oracle.routerBias(i, moe),
+                Estimate.exact(trace.floats(prefix + "logits", tokens, moe.experts()), moe.experts()),
+                TraceRouting.experts(trace, i, moe, tokens),
+                Estimate.exact(trace.floats(prefix + "weights", tokens, k), k)));
+      }
+    }
+  }
+
+  /** Sentences for what explains decisions, and what explains weights. */
+  List<String> explain() {
+    List<String> sentences = new ArrayList<>();
+    Routing stated = layers.getFirst().moe().routing();
+    if (layers.stream().anyMatch(layer -> !layer.moe().routing().equals(stated))) {
+      return sentences;
+    }
+    if (!decisionsFit(stated)) {
+      explainDecisions(stated)
+          .map(cause -> sentence(cause, "routing decisions"))
+          .ifPresent(sentences::add);
+    }
+    if (!weightsFit(stated)) {
+      explainWeights(stated)
+          .map(cause -> sentence(cause, "routing weights"))
+          .ifPresent(sentences::add);
+    }
+    return sentences;
+  }
+
+  private static String sentence(String cause, String what) {
+    return "Looks like " + cause + ": without that, the reference's " + what + " come out.";
+  }
+
+  private Optional<String> explainDecisions(Routing stated) {
+    Map<String, Routing> suspects = new LinkedHashMap<>();
+    Routing.Groups groups = stated.groups();
+    if (groups != null) {
+      for (Routing.Groups.Aggregate other : Routing.Groups.Aggregate.values()) {
+        suspects.put(
+            "group aggregate by %s instead of %s"
+                .formatted(words(groups.aggregate()), words(other)),
+            withGroups(
+                stated,
+                new Routing.Groups(groups.count(), groups.kept(), other, groups.maskValue())));
+      }
+      addGroupCounts(suspects, stated, groups);
+      suspects.put("groups that the reference does not have", withGroups(stated, null));
+    }
+    if (stated.bias() != null) {
+      suspects.put("a selection bias that the reference does not have", withBias(stated, null));
+    }
+    return suspects.entrySet().stream()
+        .filter(suspect -> decisionsFit(suspect.getValue()))
+        .map(Map.Entry::getKey)
+        .findFirst()
+        .or(() -> explainByBias(stated));
+  }
+
+  /** Other numbers of groups, those first that keep the same share. */
+  private void addGroupCounts(
+      Map<String, Routing> suspects, Routing stated, Routing.Groups groups) {
+    int experts = layers.getFirst().moe().experts();
+    Map<String, Routing> others = new LinkedHashMap<>();
+    for (int count = 2; count <= experts / 2; count++) {
+      for (int kept = 1; kept < count && experts % count == 0; kept++) {
+        if ((count == groups.count() && kept == groups.kept())
+            || (long) kept * (experts / count) < stated.expertsPerToken()) {
+          continue;
+        }
+        boolean sameShare = kept * groups.count() == groups.kept() * count;
+        (sameShare ? suspects : others)
+            .put(
+                "wrong group count: %d of %d groups kept instead of %d of %d"
+                    .formatted(groups.kept(), groups.count(), kept, count),
+                withGroups(
+                    stated,
+                    new Routing.Groups(count, kept, groups.aggregate(), groups.maskValue())));
+      }
+    }
+    suspects.putAll(others);
+  }
+
+  private Optional<String> explainByBias(Routing stated) {
+    Routing biased =
+        stated.bias() == null ? withBias(stated, Routing.Bias.SELECTION) : stated;
+    boolean rounded =
+        layers.stream().allMatch(layer -> BiasFit.isBf16(layer.bias()))
+            && stated.bias() != null
+            && biasesFit(biased, true);
+    if (rounded) {
+      return Optional.of("a selection bias rounded to bf16");
+    }
+    if (!biasesFit(biased, false)) {
+      return Optional.empty();
+    }
+    boolean dropped =
+        stated.bias() == null
+            || layers.stream().anyMatch(l -> java.util.Arrays.stream(l.bias()).allMatch(b -> b == 0));
+    return Optional.of(dropped ? "a dropped selection bias" : "a wrong selection bias");
+  }
+
+  private boolean biasesFit(Routing routing, boolean withinRounding) {
+    return layers.stream()
+        .allMatch(
+            layer ->
+                new BiasFit(routing, layer.bias(), unitRoundoff, withinRounding)
+                    .explains(layer.logits(), layer.experts()));
+  }
+
+  private Optional<String> explainWeights(Routing stated) {
+    Map<String, Routing> suspects = new LinkedHashMap<>();
+    if (stated.bias() == Routing.Bias.SELECTION_AND_WEIGHTS) {
+      suspects.put(
+          "a bias added to the weights instead of to the selection only",
+          withBias(stated, Routing.Bias.SELECTION));
+    } else if (stated.bias() != null) {
+      suspects.put(
+          "a bias added to the selection only instead of to the weights as well",
+          withBias(stated, Routing.Bias.SELECTION_AND_WEIGHTS));
+    }
+    if (stated.normalisation() == null) {
+      suspects.put(
+          "dropped normalisation", withNormalisation(stated, new Routing.Normalisation(0)));
+    } else {
+      suspects.put("normalisation that the reference does not do", withNormalisation(stated, null));
+    }
+    suspects.put(
+        "routing scale %s applied twice".formatted(Math.sqrt(stated.scale())),
+        withScale(stated, Math.sqrt(stated.scale())));
+    double scale = stated.scale() * ratio(stated);
+    if (scale > 0 && Double.isFinite(scale)) {
+      suspects.put(
+          String.format(Locale.ROOT, "routing scale %s instead of %.6g", stated.scale(), scale),
+          withScale(stated, scale));
+    }
+    for (Routing.Score other : Routing.Score.values()) {
+      suspects.put(
+          "scores by %s instead of %s".formatted(stated.score(), other), withScore(stated, other));
+    }
+    return suspects.entrySet().stream()
+        .filter(suspect -> weightsFit(suspect.getValue()))
+        .map(Map.Entry::getKey)
+        .findFirst();
+  }
+
+  /** How many times the reference's first weight is the package's. */
+  private double ratio(Routing routing) {
+    Layer first = layers.getFirst();
+    Estimate own = first.route(routing, first.bias(), true, unitRoundoff).weights();
+    return first.weights().value(0, 0) / own.value(0, 0);
+  }
+
+  private boolean decisionsFit(Routing routing) {
+    for (Layer layer : layers) {
+      var selection =
+          new Selection(routing, layer.route(routing, layer.bias(), false, unitRoundoff));
+      for (int t = 0; t < layer.experts().size(); t++) {
+        Set<Integer> chosen = RoutingTally.set(layer.experts().get(t));
+        if (!selection.mayChoose(t, chosen)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  private boolean weightsFit(Routing routing) {
+    return layers.stream()
+        .allMatch(
+            layer -> {
+              Estimate own = layer.route(routing, layer.bias(), true, unitRoundoff).weights();
+              return Tolerance.compare(own.toFloats(), layer.weights().toFloats(), own)
+                  .verdict()
+                  .passed();
+            });
+  }
+
+  private static String words(Routing.Groups.Aggregate aggregate) {
+    return switch (aggregate) {
+      case MAXIMUM -> "maximum";
+      case SUM_OF_TOP_TWO -> "sum of the top two";
+    };
+  }
+
+  private static Routing withGroups(
+      Routing r, Routing.@Nullable Groups groups) {
+    return change(r, r.score(), r.bias(), groups, r.normalisation(), r.scale());
+  }
+
+  private static Routing withBias(
+      Routing r, Routing.@Nullable Bias bias) {
+    return change(r, r.score(), bias, r.groups(), r.normalisation(), r.scale());
+  }
+
+  private static Routing withNormalisation(
+      Routing r, Routing.@Nullable Normalisation normalisation) {
+    return change(r, r.score(), r.bias(), r.groups(), normalisation, r.scale());
+  }
+
+  private static Routing withScale(Routing r, double scale) {
+    return change(r, r.score(), r.bias(), r.groups(), r.normalisation(), scale);
+  }
+
+  private static Routing withScore(Routing r, Routing.Score score) {
+    return change(r, score, r.bias(), r.groups(), r.normalisation(), r.scale());
+  }
+
+  private static Routing change(
+      Routing r,
+      Routing.Score score,
+      Routing.@Nullable Bias bias,
+      Routing.@Nullable Groups groups,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    return new Routing(
+        r.expertsPerToken(),
+        score,
+        bias,
+        groups,
+        normalisation,
+        scale,
+        r.weightsApplyTo(),
+        r.capacity(),
+        r.ties(),
+        r.computeDtype());
+  }
+}

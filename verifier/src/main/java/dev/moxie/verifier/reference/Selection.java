@@ -1,0 +1,158 @@
+package dev.moxie.verifier.reference;
+
+import dev.moxie.format.model.Routing;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.RoutingOracle;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+
+/** Which sets of experts a right implementation may have chosen, rounding being what it is. */
+public final class Selection {
+  private final Routing routing;
+  private final Estimate choice;
+  private final @Nullable Estimate groups;
+
+  /** The choices of T tokens, as the oracle computed what they are chosen by. */
+  public Selection(Routing routing, RoutingOracle.Routed routed) {
+    this.routing = routing;
+    this.choice = routed.choice();
+    this.groups = routed.groups();
+  }
+
+  /** The first token whose choice rounding may change; the number of tokens if there is none. */
+  public int firstUnclear() {
+    for (int t = 0; t < choice.rows(); t++) {
+      if (!isClear(t)) {
+        return t;
+      }
+    }
+    return choice.rows();
+  }
+
+  private boolean isClear(int token) {
+    Set<Integer> kept = largestGroups(token);
+    if (groups != null) {
+      for (int out = 0; out < groups.columns(); out++) {
+        for (int in : kept) {
+          if (!kept.contains(out) && mayReach(groups, token, out, in)) {
+            return false;
+          }
+        }
+      }
+    }
+    List<Integer> eligible = eligible(token, kept);
+    for (int chosen : eligible.subList(0, routing.expertsPerToken())) {
+      for (int other : eligible.subList(routing.expertsPerToken(), eligible.size())) {
+        if (mayReach(choice, token, other, chosen)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /**
+   * Whether rounding may have led to this set. Without groups: every chosen value may reach every
+   * other. With groups: some set of kept groups contains all chosen experts, may have been kept, and
+   * leaves no expert that certainly beats a chosen one. If any set of groups does, the one filled up
+   * with the largest harmless groups does.
+   */
+  public boolean mayChoose(int token, Set<Integer> experts) {
+    Routing.Groups limits = routing.groups();
+    if (groups == null || limits == null) {
+      return mayBeat(token, experts, 0, choice.columns());
+    }
+    int size = choice.columns() / groups.columns();
+    Set<Integer> kept = new TreeSet<>();
+    experts.forEach(expert -> kept.add(expert / size));
+    for (int group : kept) {
+      if (!mayBeat(token, experts, group * size, (group + 1) * size)) {
+        return false;
+      }
+    }
+    for (int group : descending(groups, token)) {
+      if (kept.size() < limits.kept()
+          && mayBeat(token, experts, group * size, (group + 1) * size)) {
+        kept.add(group);
+      }
+    }
+    if (kept.size() != limits.kept()) {
+      return false;
+    }
+    for (int out = 0; out < groups.columns(); out++) {
+      for (int in : kept) {
+        if (!kept.contains(out) && !mayReach(groups, token, in, out)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /** Whether every expert of the set may reach every other one of a range. */
+  private boolean mayBeat(int token, Set<Integer> experts, int from, int to) {
+    for (int other = from; other < to; other++) {
+      for (int chosen : experts) {
+        if (!experts.contains(other) && !mayReach(choice, token, chosen, other)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /**
+   * Smallest gap of a token's choice: between the last chosen expert and the first rejected one of
+   * the kept groups, or between the last kept group and the first rejected. Infinite where nothing
+   * is rejected.
+   */
+  double margin(int token) {
+    List<Integer> eligible = eligible(token, largestGroups(token));
+    double margin = gap(choice, token, eligible, routing.expertsPerToken());
+    if (groups == null || routing.groups() == null) {
+      return margin;
+    }
+    List<Integer> order = descending(groups, token);
+    return Math.min(margin, gap(groups, token, order, routing.groups().kept()));
+  }
+
+  private static double gap(Estimate values, int token, List<Integer> descending, int taken) {
+    return taken < descending.size()
+        ? values.value(token, descending.get(taken - 1)) - values.value(token, descending.get(taken))
+        : Double.POSITIVE_INFINITY;
+  }
+
+  private Set<Integer> largestGroups(int token) {
+    Routing.Groups limits = routing.groups();
+    return groups == null || limits == null
+        ? Set.of(0)
+        : new HashSet<>(descending(groups, token).subList(0, limits.kept()));
+  }
+
+  /** Experts of the kept groups, best first. */
+  private List<Integer> eligible(int token, Set<Integer> kept) {
+    int size = groups == null ? choice.columns() : choice.columns() / groups.columns();
+    return descending(choice, token).stream().filter(e -> kept.contains(e / size)).toList();
+  }
+
+  private static List<Integer> descending(Estimate values, int token) {
+    List<Integer> order = new ArrayList<>();
+    for (int i = 0; i < values.columns(); i++) {
+      order.add(i);
+    }
+    order.sort(Comparator.comparingDouble((Integer i) -> -values.value(token, i)));
+    return order;
+  }
+
+  /** Whether rounding may have made {@code low} at least as large as {@code high}. */
+  private static boolean mayReach(Estimate values, int token, int low, int high) {
+    double gap = values.value(token, high) - values.value(token, low);
+    double error = Math.hypot(values.error(token, high), values.error(token, low));
+    return gap <= Tolerance.bound(error, (long) values.rows() * values.columns());
+  }
+}
