@@ -18,6 +18,7 @@ import picocli.CommandLine.ScopeType;
     subcommands = {
       InspectCommand.class,
       ConvertCommand.class,
+      ExportCommand.class,
       VerifyCommand.class,
       RunCommand.class,
       DemoCommand.class,
@@ -30,6 +31,7 @@ import picocli.CommandLine.ScopeType;
       "  moxie convert CHECKPOINT PACKAGE    turn it into a package",
       "  moxie verify PACKAGE --source CHECKPOINT --reference TRACE",
       "  moxie run PACKAGE --prompt \"Once upon a time\"",
+      "  moxie export PACKAGE CHECKPOINT     and back, byte for byte",
       "",
       "Exit status: 0 fine, 1 verification found a mismatch, 2 wrong usage,",
       "3 bad or corrupt input, 4 the environment lacks something."

@@ -139,7 +139,7 @@ public record Inspection(
   private static @Nullable String declared(Architecture architecture) {
     return architecture.prediction() == null
         ? null
-        : "declared: %d layers".formatted(architecture.prediction().count());
+        : "declared, %d of them".formatted(architecture.prediction().count());
   }
 
   private static @Nullable String words(Manifest.PredictionLayers prediction) {
@@ -248,11 +248,11 @@ public record Inspection(
     if (prediction != null) {
       add(
           lines,
-          "prediction   multi-token prediction layers %s%s",
+          "prediction   layers for multi-token prediction: %s%s",
           prediction,
           parameters.prediction() == 0
               ? ""
-              : ": %s parameters besides those above".formatted(count(parameters.prediction())));
+              : "; %s parameters besides those above".formatted(count(parameters.prediction())));
     }
     add(lines, "memory       all weights, estimated: %s", sizes(memory));
     add(lines, "per token    weights read: %s", sizes(bytesPerToken));

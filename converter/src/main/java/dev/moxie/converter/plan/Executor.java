@@ -14,13 +14,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorCompletionService;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 
 /**
  * Carries out a plan. Each source byte is read once and each output byte written once, through one
@@ -115,33 +113,11 @@ public final class Executor {
   }
 
   private void writeShards(PackageWriter writer, int threads) {
-    try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
-      var completion = new ExecutorCompletionService<Void>(pool);
-      for (ConversionPlan.Shard shard : plan.shards()) {
-        completion.submit(
-            () -> {
-              writeShard(writer, shard);
-              return null;
-            });
-      }
-      try {
-        for (int i = 0; i < plan.shards().size(); i++) {
-          completion.take().get();
-        }
-      } catch (ExecutionException e) {
-        pool.shutdownNow();
-        switch (e.getCause()) {
-          case RuntimeException cause -> throw cause;
-          case IOException cause -> throw new UncheckedIOException(cause);
-          case Error cause -> throw cause;
-          case null, default -> throw new IllegalStateException(e);
-        }
-      } catch (InterruptedException e) {
-        pool.shutdownNow();
-        Thread.currentThread().interrupt();
-        throw new IllegalStateException("interrupted while converting", e);
-      }
+    List<Tasks.Task> tasks = new ArrayList<>();
+    for (ConversionPlan.Shard shard : plan.shards()) {
+      tasks.add(() -> writeShard(writer, shard));
     }
+    Tasks.run(tasks, threads);
   }
 
   private void writeShard(PackageWriter writer, ConversionPlan.Shard shard) throws IOException {

@@ -167,6 +167,11 @@ public record Routing(
     Objects.requireNonNull(weightsApplyTo, "routing.weightsApplyTo is missing");
     Objects.requireNonNull(capacity, "routing.capacity is missing");
     Objects.requireNonNull(ties, "routing.ties is missing");
+    if (bias != null && groups != null && groups.maskValue() == Groups.MaskValue.ZERO) {
+      throw new IllegalArgumentException(
+          "routing.groups.maskValue: expected negative_infinity beside a bias, which may make values"
+              + " negative, found zero");
+    }
     if (computeDtype != Dtype.F32) {
       throw new IllegalArgumentException(
           "routing.computeDtype: expected F32, found " + computeDtype);

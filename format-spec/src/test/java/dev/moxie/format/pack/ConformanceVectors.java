@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.io.IOException;
@@ -39,8 +40,10 @@ final class ConformanceVectors {
     TinyPackage.write(root.resolve("valid/minimal"));
     TinyPackage.write(
         root.resolve("valid/filler-before-a-stack"), TinyPackage.architecture(3, 5, 7), false);
+    TinyPackage.writeLatent(root.resolve("valid/latent-attention-and-fp8-blocks"));
     vectors.manifests();
     vectors.indexes();
+    vectors.latent();
     vectors.shards();
     return vectors.cases;
   }
@@ -79,7 +82,7 @@ final class ConformanceVectors {
         "corrupt",
         "a member that may change the maths is never skipped, whatever the minor version",
         "\"expertsPerToken\"",
-        "\"groups\" : 4, \"expertsPerToken\"");
+        "\"jitter\" : 4, \"expertsPerToken\"");
     edited(
         "unknown-score-function",
         "corrupt",
@@ -171,6 +174,49 @@ final class ConformanceVectors {
         p -> Tampering.index(p, rows -> changed(rows, 0, r -> encoded(r, "int4_block"))));
   }
 
+  /** Damage to a package with latent attention, groups and block scales. */
+  private void latent() throws IOException {
+    latent(
+        "groups-that-do-not-divide",
+        "groups are of equal size",
+        p -> Tampering.manifest(p, text -> text.replace("\"count\" : 2,", "\"count\" : 3,")));
+    latent(
+        "groups-too-small",
+        "the kept groups hold expertsPerToken experts",
+        p ->
+            Tampering.manifest(
+                p, text -> text.replace("\"expertsPerToken\" : 2", "\"expertsPerToken\" : 3")));
+    latent(
+        "zero-mask-with-a-bias",
+        "a mask of zero keeps nothing out where values may be negative",
+        p -> Tampering.manifest(p, text -> text.replace("\"negative_infinity\"", "\"zero\"")));
+    latent(
+        "scales-missing",
+        "every fp8_block tensor has its scales",
+        p ->
+            Tampering.index(
+                p, rows -> without(rows, r -> r.name().equals("layers.0.dense.up.scale"))));
+    latent(
+        "scales-of-another-dtype",
+        "scales are F32",
+        p -> Tampering.index(p, rows -> changed(rows, SCALE, ConformanceVectors::asIntegers)));
+    latent(
+        "fp8-called-plain",
+        "F8_E4M3 elements are fp8_block",
+        p -> Tampering.index(p, rows -> changed(rows, FP8, r -> encoded(r, "plain"))));
+    latent(
+        "prediction-tensor-missing",
+        "layers for multi-token prediction are whole",
+        p -> Tampering.index(p, rows -> without(rows, r -> r.role() == Role.PREDICTION_COMBINE)));
+  }
+
+  private void latent(String name, String rule, Damage damage) throws IOException {
+    Path folder = root.resolve("invalid").resolve(name);
+    TinyPackage.writeLatent(folder);
+    damage.inflict(folder);
+    cases.put(name, new Case("corrupt", "open", rule));
+  }
+
   private void shards() throws IOException {
     invalid(
         "shard-cut",
@@ -221,6 +267,19 @@ final class ConformanceVectors {
     cases.put(name, new Case(error, at, rule));
   }
 
+  private static final Predicate<IndexRow> SCALE = row -> row.role() == Role.SCALE;
+  private static final Predicate<IndexRow> FP8 = row -> row.dtype() == Dtype.F8_E4M3;
+
+  private static List<IndexRow> changed(
+      List<IndexRow> rows, Predicate<IndexRow> which, UnaryOperator<IndexRow> change) {
+    int at = rows.indexOf(rows.stream().filter(which).findFirst().orElseThrow());
+    return changed(rows, at, change);
+  }
+
+  private static IndexRow asIntegers(IndexRow r) {
+    return copy(r, r.name(), Dtype.I32, r.encoding(), r.shape(), r.offset());
+  }
+
   private static List<IndexRow> without(List<IndexRow> rows, Predicate<IndexRow> gone) {
     return rows.stream().filter(gone.negate()).toList();
   }
@@ -233,15 +292,15 @@ final class ConformanceVectors {
   }
 
   private static IndexRow named(IndexRow r, String name) {
-    return copy(r, name, r.encoding(), r.shape(), r.offset());
+    return copy(r, name, r.dtype(), r.encoding(), r.shape(), r.offset());
   }
 
   private static IndexRow reshaped(IndexRow r, Shape shape) {
-    return copy(r, r.name(), r.encoding(), shape, r.offset());
+    return copy(r, r.name(), r.dtype(), r.encoding(), shape, r.offset());
   }
 
   private static IndexRow moved(IndexRow r, long offset) {
-    return copy(r, r.name(), r.encoding(), r.shape(), offset);
+    return copy(r, r.name(), r.dtype(), r.encoding(), r.shape(), offset);
   }
 
   private static IndexRow withExpert(IndexRow r) {
@@ -266,10 +325,11 @@ final class ConformanceVectors {
   }
 
   private static IndexRow encoded(IndexRow r, String encoding) {
-    return copy(r, r.name(), encoding, r.shape(), r.offset());
+    return copy(r, r.name(), r.dtype(), encoding, r.shape(), r.offset());
   }
 
-  private static IndexRow copy(IndexRow r, String name, String encoding, Shape shape, long offset) {
+  private static IndexRow copy(
+      IndexRow r, String name, Dtype dtype, String encoding, Shape shape, long offset) {
     return new IndexRow(
         r.kind(),
         name,
@@ -277,7 +337,7 @@ final class ConformanceVectors {
         r.layer(),
         r.expert(),
         r.projection(),
-        Dtype.BF16,
+        dtype,
         encoding,
         shape,
         r.shard(),

@@ -1,6 +1,7 @@
 package dev.moxie.format.pack;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -43,8 +44,13 @@ class ManifestFileTest {
         SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
             .getSchema(Files.readString(Path.of("moxie.schema.json")), InputFormat.JSON);
     assertEquals(java.util.List.of(), schema.validate(Files.readString(file), InputFormat.JSON));
-    String wrong = Files.readString(file).replace("\"softmax\"", "\"argmax\"");
-    assertEquals(1, schema.validate(wrong, InputFormat.JSON).size());
+    TinyPackage.writeLatent(folder.resolve("latent"));
+    String latent = Files.readString(folder.resolve("latent/moxie.json"));
+    assertEquals(java.util.List.of(), schema.validate(latent, InputFormat.JSON));
+    for (String word : java.util.List.of("sigmoid", "selection", "interleaved", "dense", "kept")) {
+      String wrong = latent.replace("\"" + word + "\"", "\"another\"");
+      assertFalse(schema.validate(wrong, InputFormat.JSON).isEmpty(), word);
+    }
   }
 
   @Test

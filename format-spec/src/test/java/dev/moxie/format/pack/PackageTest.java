@@ -98,7 +98,7 @@ class PackageTest {
               if (leaf.source().equals("layers.0.experts.1.up.weight")) {
                 throw new IOException("the disk is gone");
               }
-              return TinyPackage.copy(tensor, leaf, sink);
+              return TinyPackage.copy(layout, tensor, leaf, sink);
             });
       }
       TinyPackage.commit(writer, TinyPackage.ARCHITECTURE);

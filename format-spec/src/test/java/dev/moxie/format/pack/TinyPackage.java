@@ -4,6 +4,8 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
@@ -14,6 +16,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 /** A package of a few hundred numbers, for the tests of this module and for conformance vectors. */
 final class TinyPackage {
@@ -26,6 +30,8 @@ final class TinyPackage {
         new Routing(
             2,
             Routing.Score.SOFTMAX,
+            null,
+            null,
             new Routing.Normalisation(0),
             1,
             Routing.WeightsApplyTo.EXPERT_OUTPUT,
@@ -42,9 +48,54 @@ final class TinyPackage {
             new Architecture.Blocks(
                 1,
                 new Attention.GroupedQuery(
-                    2, 1, 2, 0.7071067811865475, null, new Rotary(1e4, 2, Rotary.Pairing.HALVES)),
+                    2, 1, 2, 0.7071067811865475, null, new Rotary(1e4, 2, Rotary.Pairing.HALVES, null)),
                 new FeedForward.MixtureOfExperts(
-                    experts, intermediate, FeedForward.Activation.SILU, routing))));
+                    experts, intermediate, FeedForward.Activation.SILU, routing, null))),
+        null);
+  }
+
+  /** Everything that the one above has not, with block scales for matrices inside the layers. */
+  static final Architecture LATENT = latent();
+
+  private static Architecture latent() {
+    var yarn = new Rotary.Yarn(4, 8, 32, 1, 1, 1.3);
+    var attention =
+        new Attention.MultiHeadLatent(
+            2, 3, 4, 2, 3, 0.5, 1e-6, new Rotary(1e4, 2, Rotary.Pairing.INTERLEAVED, yarn));
+    var routing =
+        new Routing(
+            2,
+            Routing.Score.SIGMOID,
+            Routing.Bias.SELECTION,
+            new Routing.Groups(
+                2,
+                1,
+                Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
+                Routing.Groups.MaskValue.NEGATIVE_INFINITY),
+            new Routing.Normalisation(1e-20),
+            2.5,
+            Routing.WeightsApplyTo.EXPERT_OUTPUT,
+            Routing.Capacity.UNLIMITED,
+            Routing.Ties.LOWER_EXPERT_ID,
+            Dtype.F32);
+    var experts =
+        new FeedForward.MixtureOfExperts(
+            4, 130, FeedForward.Activation.SILU, routing, new FeedForward.SharedExperts(5));
+    return new Architecture(
+        5,
+        4,
+        16,
+        1e-5,
+        false,
+        List.of(
+            new Architecture.Blocks(
+                1, attention, new FeedForward.Dense(6, FeedForward.Activation.SILU)),
+            new Architecture.Blocks(1, attention, experts)),
+        new Architecture.Prediction(1, attention, experts));
+  }
+
+  static void writeLatent(Path target) {
+    write(target, LATENT, false);
   }
 
   static void write(Path target) {
@@ -56,7 +107,7 @@ final class TinyPackage {
       writer.writeFile(
           "source/config.json", new ByteArrayInputStream("{}\n".getBytes(StandardCharsets.UTF_8)));
       for (ShardLayout layout : layouts(architecture)) {
-        writer.writeShard(layout, TinyPackage::copy);
+        writer.writeShard(layout, (tensor, leaf, sink) -> copy(layout, tensor, leaf, sink));
       }
       commit(writer, architecture);
     }
@@ -70,24 +121,55 @@ final class TinyPackage {
             "tiny",
             List.of(new Manifest.SourceShard("model.safetensors", 1)),
             List.of(),
-            List.of()));
+            List.of(),
+            architecture.prediction() == null
+                ? Manifest.PredictionLayers.NONE
+                : Manifest.PredictionLayers.KEPT,
+            null));
   }
 
+  /** One shard for the backbone and one per layer with experts. */
   static List<ShardLayout> layouts(Architecture architecture) {
+    boolean scaled = architecture.equals(LATENT);
     List<ShardLayout.Item> backbone = new ArrayList<>();
-    List<ShardLayout.Item> experts = new ArrayList<>();
+    Map<Integer, List<ShardLayout.Item>> experts = new TreeMap<>();
     for (TensorSpec spec : CanonicalTensors.of(architecture)) {
-      (spec.stack() == null ? backbone : experts).add(new ShardLayout.Item(spec, Dtype.BF16));
+      List<ShardLayout.Item> items =
+          spec.stack() == null
+              ? backbone
+              : experts.computeIfAbsent(spec.layer(), layer -> new ArrayList<>());
+      if (scaled && spec.layer() != null && isScaled(spec)) {
+        items.add(new ShardLayout.Item(spec, Fp8Blocks.VALUES));
+        items.add(new ShardLayout.Item(Fp8Blocks.scales(spec), Fp8Blocks.SCALES));
+      } else {
+        items.add(new ShardLayout.Item(spec, Dtype.BF16));
+      }
     }
-    return List.of(
-        ShardLayout.of("backbone-00001-of-00001.safetensors", backbone),
-        ShardLayout.of("experts-L000.safetensors", experts));
+    List<ShardLayout> layouts = new ArrayList<>();
+    layouts.add(ShardLayout.of("backbone-00001-of-00001.safetensors", backbone));
+    experts.forEach(
+        (layer, items) ->
+            layouts.add(ShardLayout.of("experts-L%03d.safetensors".formatted(layer), items)));
+    return layouts;
+  }
+
+  private static boolean isScaled(TensorSpec spec) {
+    return spec.shape().rank() > 1
+        && spec.role() != Role.ROUTER
+        && !spec.role().id().startsWith("prediction");
   }
 
   /** Fills a leaf with a counter that starts at a value derived from its name. */
-  static PackageWriter.Origin copy(TensorSpec tensor, TensorSpec.Leaf leaf, PackageWriter.Sink sink)
+  static PackageWriter.Origin copy(
+      ShardLayout layout, TensorSpec tensor, TensorSpec.Leaf leaf, PackageWriter.Sink sink)
       throws java.io.IOException {
-    byte[] bytes = new byte[(int) leaf.shape().bytes(Dtype.BF16)];
+    Dtype dtype =
+        layout.tensors().stream()
+            .filter(placed -> placed.spec().equals(tensor))
+            .findFirst()
+            .orElseThrow()
+            .dtype();
+    byte[] bytes = new byte[(int) leaf.shape().bytes(dtype)];
     for (int i = 0; i < bytes.length; i++) {
       bytes[i] = (byte) (leaf.source().hashCode() + i);
     }

@@ -115,14 +115,13 @@ record Arithmetic(double u) {
     }
     for (int i = 0; i < n; i++) {
       double p = result.value(0, i);
+      double own = x.error(row, i);
+      double others = Math.sqrt(Math.max(0, common - p * own * p * own));
+      double carried = norm2((1 - p) * own, others, 0);
       // The argument x_i − max is rounded, and exp turns that into a relative error.
       double argument = u * (max - x.value(row, i));
-      double relative =
-          norm2(
-              norm2(x.error(row, i), Math.sqrt(common), argument),
-              u * Math.sqrt(n),
-              FUNCTION_ROUNDINGS * u);
-      result.set(0, i, p, p * relative);
+      double rounding = norm2(argument, u * Math.sqrt(n), FUNCTION_ROUNDINGS * u);
+      result.set(0, i, p, p * norm2(carried, rounding, 0));
     }
     return result;
   }

@@ -174,7 +174,7 @@ final class AttentionOracle {
                 query.columns() / heads,
                 shared,
                 first);
-        mix(arithmetic.softmax(scores, 0), value, valueSize, t, head, shared, first, joined);
+        mix(scores, value, valueSize, t, head, shared, first, joined);
       }
     }
     return joined;
@@ -203,9 +203,12 @@ final class AttentionOracle {
     return scores;
   }
 
-  /** Σ p_j v_j of one query. */
+  /**
+   * y = Σ p_j v_j of one query, p = softmax(scores). Since Σ p_j stays 1, an error of score j moves
+   * y by p_j (v_j − y) of it.
+   */
   private void mix(
-      Estimate probabilities,
+      Estimate scores,
       Estimate value,
       int d,
       int t,
@@ -214,7 +217,12 @@ final class AttentionOracle {
       int first,
       Estimate joined) {
     double u = arithmetic.u();
-    int n = probabilities.columns();
+    int n = scores.columns();
+    Estimate probabilities = arithmetic.softmax(scores, 0);
+    double max = Double.NEGATIVE_INFINITY;
+    for (int j = 0; j < n; j++) {
+      max = Math.max(max, scores.value(0, j));
+    }
     for (int i = 0; i < d; i++) {
       double y = 0;
       double squares = 0;
@@ -222,13 +230,24 @@ final class AttentionOracle {
       for (int j = 0; j < n; j++) {
         double p = probabilities.value(0, j);
         double v = value.value(first + j, shared * d + i);
-        double error =
-            norm2(p * value.error(first + j, shared * d + i), v * probabilities.error(0, j), 0);
+        double error = p * value.error(first + j, shared * d + i);
         y += p * v;
         squares += p * v * p * v;
         carried += error * error;
       }
-      joined.set(t, head * d + i, y, Math.sqrt(carried + u * u * n * (squares + y * y)));
+      for (int j = 0; j < n; j++) {
+        double away = value.value(first + j, shared * d + i) - y;
+        double score =
+            norm2(
+                scores.error(0, j),
+                u * (max - scores.value(0, j)),
+                Arithmetic.FUNCTION_ROUNDINGS * u);
+        double moved = probabilities.value(0, j) * away * score;
+        carried += moved * moved;
+      }
+      // The sum of exponentials and the sum of products are each rounded n times.
+      double rounding = u * u * n * (squares + 2 * y * y);
+      joined.set(t, head * d + i, y, Math.sqrt(carried + rounding));
     }
   }
 

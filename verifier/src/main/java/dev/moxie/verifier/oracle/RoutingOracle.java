@@ -138,10 +138,10 @@ public final class RoutingOracle {
 
   private void weigh(Estimate values, int[] chosen, int t, Estimate weights) {
     double total = 0;
-    double totalError = 0;
+    double squares = 0;
     for (int expert : chosen) {
       total += values.value(0, expert);
-      totalError = Math.hypot(totalError, values.error(0, expert));
+      squares += values.error(0, expert) * values.error(0, expert);
     }
     Routing.Normalisation normalisation = routing.normalisation();
     for (int i = 0; i < chosen.length; i++) {
@@ -149,8 +149,10 @@ public final class RoutingOracle {
       double e = values.error(0, chosen[i]);
       if (normalisation != null) {
         double divisor = total + normalisation.epsilon();
-        e = norm2(e / divisor, w / divisor * (totalError / divisor), 0);
+        double others = Math.sqrt(Math.max(0, squares - e * e));
         w = w / divisor;
+        // dw_i = ((1 − w_i) ds_i − w_i Σ ds_j) / divisor, j other than i.
+        e = norm2((1 - w) * e, w * others, 0) / divisor;
       }
       w *= routing.scale();
       e *= routing.scale();

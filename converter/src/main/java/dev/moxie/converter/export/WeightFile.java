@@ -1,0 +1,111 @@
+package dev.moxie.converter.export;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.TensorInfo;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * A weight file to write: its header, and where in the package each tensor's bytes lie.
+ *
+ * @param header the bytes before the data
+ * @param leaves in the order of the data
+ * @param asItWas whether header and data are byte for byte those of the checkpoint's file
+ */
+@SuppressWarnings("ArrayRecordComponent") // Never compared.
+record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asItWas) {
+
+  /** Bytes of the file. */
+  long bytes() {
+    return header.length + leaves.stream().mapToLong(IndexRow::bytes).sum();
+  }
+
+  /**
+   * Plans a file. If every tensor is in the package unchanged, the checkpoint's own header serves;
+   * else one is composed for those that are there, in the order in which the reference
+   * implementation writes them: widest element first, then by name.
+   *
+   * @param rows the package's leaves that come from this file, by source tensor
+   */
+  static WeightFile of(MoxiePackage pack, Manifest.SourceShard shard, Map<String, IndexRow> rows) {
+    byte[] original = originalHeader(pack, shard);
+    String where = PackagePaths.SOURCE + shard.file() + ".header";
+    SafetensorsHeader header =
+        SafetensorsHeader.parse(
+            where,
+            Arrays.copyOfRange(original, SafetensorsHeader.LENGTH_BYTES, original.length),
+            shard.bytes());
+    List<IndexRow> inPlace = new ArrayList<>();
+    for (TensorInfo info : header.tensors()) {
+      IndexRow row = rows.get(info.name());
+      if (row != null
+          && IndexRow.COPY.equals(row.transform())
+          && row.dtype() == info.dtype()
+          && row.shape().equals(info.shape())) {
+        inPlace.add(row);
+      }
+    }
+    if (inPlace.size() == header.tensors().size() && inPlace.size() == rows.size()) {
+      return new WeightFile(shard.file(), original, inPlace, true);
+    }
+    List<IndexRow> ordered =
+        rows.values().stream()
+            .sorted(
+                Comparator.comparing(IndexRow::dtype)
+                    .reversed()
+                    .thenComparing(row -> Objects.requireNonNull(row.sourceTensor())))
+            .toList();
+    List<TensorInfo> infos = new ArrayList<>();
+    long begin = 0;
+    for (IndexRow row : ordered) {
+      String name = Objects.requireNonNull(row.sourceTensor());
+      infos.add(new TensorInfo(name, row.dtype(), row.shape(), begin, begin + row.bytes()));
+      begin += row.bytes();
+    }
+    byte[] composed =
+        SafetensorsHeader.compose(header.metadata(), infos, SafetensorsHeader.LENGTH_BYTES)
+            .encode();
+    return new WeightFile(shard.file(), composed, ordered, false);
+  }
+
+  private static byte[] originalHeader(MoxiePackage pack, Manifest.SourceShard shard) {
+    String name = shard.file() + ".header";
+    Path file =
+        pack.sourceFile(name)
+            .orElseThrow(
+                () ->
+                    new CorruptException(
+                        pack.folder().toString(),
+                        PackagePaths.SOURCE + name + ", from which the file is restored",
+                        "none",
+                        "convert the checkpoint again"));
+    try {
+      byte[] bytes = Files.readAllBytes(file);
+      int json = SafetensorsHeader.jsonBytes(name, ByteBuffer.wrap(bytes), shard.bytes());
+      if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
+        throw new CorruptException(
+            file.toString(),
+            "a header of " + (SafetensorsHeader.LENGTH_BYTES + json) + " bytes, as it says",
+            bytes.length + " bytes",
+            "convert the checkpoint again");
+      }
+      return bytes;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

@@ -1,0 +1,5 @@
+/** From a package back to a Hugging Face checkpoint. */
+@NullMarked
+package dev.moxie.converter.export;
+
+import org.jspecify.annotations.NullMarked;
