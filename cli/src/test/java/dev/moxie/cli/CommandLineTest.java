@@ -81,9 +81,9 @@ class CommandLineTest {
             "--source",
             checkpoint.toString(),
             "--reference",
-            Fixtures.tinyMixtralTraces().get(0).toString(),
+            Fixtures.traces(Fixtures.tinyMixtral()).get(0).toString(),
             "--reference",
-            Fixtures.tinyMixtralTraces().get(2).toString());
+            Fixtures.traces(Fixtures.tinyMixtral()).get(2).toString());
     assertEquals(0, outcome.status(), outcome.err());
     JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
     assertEquals("pass", report.at("/verdict").stringValue());
@@ -207,7 +207,7 @@ class CommandLineTest {
     String pack = convert(Fixtures.randomMixtrals().getFirst());
     assertOneSentence(
         3,
-        moxie("verify", pack, "--reference", Fixtures.tinyMixtralTraces().getFirst().toString()));
+        moxie("verify", pack, "--reference", Fixtures.traces(Fixtures.tinyMixtral()).getFirst().toString()));
   }
 
   @Test
@@ -267,7 +267,7 @@ class CommandLineTest {
     }
     Files.writeString(checkpoint.resolve("generation_config.json"), "{\"eos_token_id\": 32000}");
     String pack = convert(checkpoint);
-    String trace = Fixtures.tinyMixtralTraces().getFirst().toString();
+    String trace = Fixtures.traces(Fixtures.tinyMixtral()).getFirst().toString();
     assertOneSentence(3, moxie("verify", pack, "--reference", trace));
     Files.writeString(checkpoint.resolve("tokenizer.json"), "{}");
     assertEquals(0, moxie("convert", checkpoint.toString(), pack, "--force").status());

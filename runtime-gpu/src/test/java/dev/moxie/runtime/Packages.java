@@ -1,6 +1,7 @@
 package dev.moxie.runtime;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
@@ -15,7 +16,7 @@ public final class Packages {
 
   public static MoxiePackage convert(Path checkpoint, Path target) {
     Executor.execute(
-        Planner.plan(Checkpoint.open(checkpoint), Set.of()),
+        Planner.plan(Checkpoint.open(checkpoint), new Conversion(Set.of(), Conversion.Prediction.KEEP, null)),
         target,
         new Manifest.Producer("test", "0"),
         2,

@@ -171,7 +171,7 @@ class DamagedPackagesTest {
         Verifier.verify(
             Packages.convert(checkpoint, folder.resolve("t")),
             null,
-            List.of(Fixtures.tinyMixtralTraces().getFirst()),
+            List.of(Fixtures.traces(Fixtures.tinyMixtral()).getFirst()),
             EnumSet.of(Execution.SCHEDULED));
     assertTrue(
         report.notChecked().stream().anyMatch(item -> item.contains("layer 1 expert 4")),

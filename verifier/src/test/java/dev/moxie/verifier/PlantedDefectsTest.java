@@ -63,7 +63,7 @@ class PlantedDefectsTest {
 
     Path trace =
         checkpoint.equals(Fixtures.tinyMixtral())
-            ? Fixtures.tinyMixtralTraces().getFirst()
+            ? Fixtures.traces(Fixtures.tinyMixtral()).getFirst()
             : checkpoint.resolve("trace.safetensors");
     assertFalse(complaints(pack, trace).isEmpty());
   }
@@ -95,18 +95,24 @@ class PlantedDefectsTest {
                   shard ->
                       new ConversionPlan.Shard(
                           shard.layout(),
-                          shard.sources().stream()
-                              .map(source -> other(plan, source, rename))
+                          shard.pieces().stream()
+                              .map(piece -> other(plan, piece, rename))
                               .toList()))
               .toList();
       return new ConversionPlan(
-          plan.checkpoint(), plan.family(), plan.architecture(), plan.ignoredConfigKeys(), shards);
+          plan.checkpoint(),
+          plan.family(),
+          plan.architecture(),
+          plan.conversion(),
+          plan.prediction(),
+          shards);
     };
   }
 
-  private static SourceTensor other(
-      ConversionPlan plan, SourceTensor source, UnaryOperator<String> rename) {
-    return plan.checkpoint().tensors().get(rename.apply(source.name()));
+  private static ConversionPlan.Piece other(
+      ConversionPlan plan, ConversionPlan.Piece piece, UnaryOperator<String> rename) {
+    String name = rename.apply(piece.source().name());
+    return new ConversionPlan.Piece(plan.checkpoint().tensors().get(name), piece.transform());
   }
 
   private static String swap(String name, String a, String b) {
@@ -133,7 +139,8 @@ class PlantedDefectsTest {
             plan.checkpoint(),
             plan.family(),
             change.apply(plan.architecture()),
-            plan.ignoredConfigKeys(),
+            plan.conversion(),
+            plan.prediction(),
             plan.shards());
   }
 
@@ -144,7 +151,8 @@ class PlantedDefectsTest {
         a.maxPositions(),
         a.normEpsilon() * 10,
         a.tiedEmbeddings(),
-        a.blocks());
+        a.blocks(),
+        a.prediction());
   }
 
   private static UnaryOperator<ConversionPlan> blocks(
@@ -165,7 +173,8 @@ class PlantedDefectsTest {
                                 b.count(),
                                 attention.apply((Attention.GroupedQuery) b.attention()),
                                 experts.apply((FeedForward.MixtureOfExperts) b.feedForward())))
-                    .toList()));
+                    .toList(),
+                a.prediction()));
   }
 
   private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
@@ -182,11 +191,11 @@ class PlantedDefectsTest {
   }
 
   private static Rotary pairing(Rotary r) {
-    return new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.INTERLEAVED);
+    return new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.INTERLEAVED, r.yarn());
   }
 
   private static Rotary theta(Rotary r) {
-    return new Rotary(r.theta() * 1.01, r.dimensions(), r.pairing());
+    return new Rotary(r.theta() * 1.01, r.dimensions(), r.pairing(), r.yarn());
   }
 
   private static UnaryOperator<ConversionPlan> routing(UnaryOperator<Routing> change) {
@@ -194,7 +203,11 @@ class PlantedDefectsTest {
         a -> a,
         m ->
             new FeedForward.MixtureOfExperts(
-                m.experts(), m.intermediateSize(), m.activation(), change.apply(m.routing())));
+                m.experts(),
+                m.intermediateSize(),
+                m.activation(),
+                change.apply(m.routing()),
+                m.shared()));
   }
 
   private static Routing route(
@@ -202,6 +215,8 @@ class PlantedDefectsTest {
     return new Routing(
         k,
         r.score(),
+        r.bias(),
+        r.groups(),
         normalisation,
         scale,
         r.weightsApplyTo(),

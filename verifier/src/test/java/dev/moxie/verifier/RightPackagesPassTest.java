@@ -21,14 +21,13 @@ class RightPackagesPassTest {
   @TempDir Path folder;
 
   static Stream<Path> checkpoints() {
-    return Stream.concat(Stream.of(Fixtures.tinyMixtral()), Fixtures.randomMixtrals().stream());
+    return Fixtures.all().stream();
   }
 
   @ParameterizedTest
   @MethodSource("checkpoints")
   void onEveryLevelAndInBothExecutions(Path checkpoint) {
-    Path single = checkpoint.resolve("trace.safetensors");
-    List<Path> traces = Files.exists(single) ? List.of(single) : Fixtures.tinyMixtralTraces();
+    List<Path> traces = Fixtures.traces(checkpoint);
     Report report =
         Verifier.verify(
             Packages.convert(checkpoint, folder.resolve("p")),

@@ -54,6 +54,9 @@ final class RotarySettings {
       return Optional.empty();
     }
     Config scaling = config.object(key);
+    if (!current && !scaling.has("rope_type") && !scaling.has("type")) {
+      throw config.wrong(key, "an object with a type", "one without");
+    }
     if (type(scaling).equals("default")) {
       scaling.has("rope_theta");
       scaling.requireAllUnderstood(Set.of());

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.fixtures.SyntheticMixtral;
@@ -190,8 +191,9 @@ class HostileCheckpointTest {
   @Test
   void aKeyThatTheUserDeclaresHarmlessIsLetThroughAndRecorded() throws IOException {
     edit("config.json", "\"vocab", "\"use_mirrors\": true, \"vocab");
-    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), Set.of("use_mirrors"));
-    assertEquals(Set.of("use_mirrors"), plan.ignoredConfigKeys());
+    ConversionPlan plan = Planner.plan(
+            Checkpoint.open(checkpoint), new Conversion(Set.of("use_mirrors"), null, null));
+    assertEquals(Set.of("use_mirrors"), plan.conversion().ignoredConfigKeys());
     assertFalse(plan.shards().isEmpty());
   }
 
@@ -226,7 +228,7 @@ class HostileCheckpointTest {
     String message =
         assertThrows(
                 InvalidInputException.class,
-                () -> Planner.plan(Checkpoint.open(checkpoint), Set.of()))
+                () -> Planner.plan(Checkpoint.open(checkpoint), Conversion.LOSSLESS))
             .getMessage();
     assertTrue(message.contains(culprit), message);
     assertEquals(1, message.lines().count(), message);

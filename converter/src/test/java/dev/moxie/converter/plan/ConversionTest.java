@@ -62,6 +62,9 @@ class ConversionTest {
     }
   }
 
+  private static final Conversion KEEP =
+      new Conversion(Set.of(), Conversion.Prediction.KEEP, null);
+
   @ParameterizedTest
   @MethodSource("checkpoints")
   void threadsLocaleAndTimeZoneChangeNoByte(Path checkpoint) throws IOException {
@@ -94,7 +97,7 @@ class ConversionTest {
     try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
       Manifest.Provenance provenance = pack.manifest().provenance();
       assertEquals(3, provenance.shards().size());
-      assertTrue(provenance.ignoredFiles().contains("trace-tales.safetensors"));
+      assertEquals(Set.of(), Set.copyOf(provenance.ignoredFiles()));
     }
   }
 
@@ -128,7 +131,7 @@ class ConversionTest {
   void aSourceThatShrinksMeanwhileLeavesNoPackage() throws IOException {
     Path checkpoint = folder.resolve("c");
     new SyntheticMixtral(2, 64, 32, 4, 2, 2, 1, 32, 50).write(checkpoint, 1);
-    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), Set.of());
+    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), KEEP);
     Path shard = checkpoint.resolve("model-00003-of-00003.safetensors");
     byte[] bytes = Files.readAllBytes(shard);
     Files.write(shard, java.util.Arrays.copyOf(bytes, bytes.length / 2));
@@ -143,7 +146,7 @@ class ConversionTest {
   void aSourceThatChangesMeanwhileLeavesNoPackage() throws IOException {
     Path checkpoint = folder.resolve("c");
     new SyntheticMixtral(2, 64, 32, 4, 2, 2, 1, 32, 50).write(checkpoint, 1);
-    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), Set.of());
+    ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), KEEP);
     Progress touch =
         new Progress() {
           @Override
@@ -174,7 +177,7 @@ class ConversionTest {
 
   @Test
   void aPlanNamesEveryRangeBeforeAnythingIsWritten() {
-    ConversionPlan plan = Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Set.of());
+    ConversionPlan plan = Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Conversion.LOSSLESS);
     String json = PlanReport.json(plan);
     plan.checkpoint().tensors().keySet().forEach(name -> assertTrue(json.contains(name), name));
     assertFalse(Files.exists(folder.resolve("p")));
@@ -182,7 +185,7 @@ class ConversionTest {
   }
 
   private static void convert(Path checkpoint, Path target, int threads) {
-    execute(Planner.plan(Checkpoint.open(checkpoint), Set.of()), target, threads);
+    execute(Planner.plan(Checkpoint.open(checkpoint), KEEP), target, threads);
   }
 
   private static void execute(ConversionPlan plan, Path target, int threads) {

@@ -17,8 +17,11 @@ import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * What can be said of the CUDA form without CUDA: its float16 graph, with the CPU provider's row
@@ -27,15 +30,22 @@ import org.junit.jupiter.api.io.TempDir;
 class CudaFormTest {
   @TempDir Path folder;
 
-  @Test
-  void theFloat16GraphComputesTheReferencesLogits() {
-    Path checkpoint = Fixtures.randomMixtrals().getFirst();
+  static Stream<Path> checkpoints() {
+    return Stream.of(
+        Fixtures.randomMixtrals().getFirst(),
+        Fixtures.root().resolve("random/deepseek_v2"),
+        Fixtures.root().resolve("random/deepseek_v3"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void theFloat16GraphComputesTheReferencesLogits(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
         Trace trace = Trace.open(checkpoint.resolve("trace.safetensors"))) {
       long[] ids = trace.inputIds();
       int vocabulary = pack.architecture().vocabSize();
       float[] expected = trace.floats("logits", ids.length, vocabulary);
-      float[] logits = run(pack, new Target(Dtype.F16, true), ids);
+      float[] logits = run(pack, new Target(Dtype.F16, true, 16), ids);
       double error = 0;
       double magnitude = 0;
       for (int i = 0; i < expected.length; i++) {
@@ -74,12 +84,9 @@ class CudaFormTest {
     OrtSession session =
         Engine.session(new Lowering(pack, target).wholeModel(), pack.folder(), Device.CPU);
     FloatBuffer logits = FloatTensors.allocate(ids.length, vocabulary);
-    var rotary =
-        ((dev.moxie.format.model.Attention.GroupedQuery)
-                pack.architecture().layers().getFirst().attention())
-            .rotary();
+    var rotary = pack.architecture().layers().getFirst().attention().rotary();
     try (var step = new Step(new RotaryAngles(rotary), 0, ids.length);
-        var cache = new KeyValueCache(pack.architecture(), Dtype.F16, ids.length);
+        var cache = new KeyValueCache(pack.architecture(), target, ids.length);
         OnnxTensor tokens = Engine.longs(ids);
         OnnxTensor result = Engine.wrap(logits, ids.length, vocabulary)) {
       Map<String, OnnxTensor> inputs = new HashMap<>(step.inputs());

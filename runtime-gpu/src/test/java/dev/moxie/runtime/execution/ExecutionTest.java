@@ -28,7 +28,7 @@ class ExecutionTest {
   @TempDir Path temporary;
 
   static Stream<Arguments> fixturesInBothExecutions() {
-    return Stream.concat(Stream.of(Fixtures.tinyMixtral()), Fixtures.randomMixtrals().stream())
+    return Fixtures.all().stream()
         .flatMap(
             checkpoint ->
                 Stream.of(Execution.values())
@@ -40,7 +40,7 @@ class ExecutionTest {
   void givesTheLogitsAndTheGreedyTokensOfTheReference(Path checkpoint, Execution execution) {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
         Model model = execution.open(pack, Device.CPU)) {
-      for (Path file : traces(checkpoint)) {
+      for (Path file : Fixtures.traces(checkpoint)) {
         try (Trace trace = Trace.open(file)) {
           long[] ids = trace.inputIds();
           float[] expected = trace.floats("logits", ids.length, pack.architecture().vocabSize());
@@ -60,11 +60,18 @@ class ExecutionTest {
     }
   }
 
+  static Stream<Arguments> attentionsInBothExecutions() {
+    return Stream.of(Fixtures.randomMixtrals().getLast(), Fixtures.randomDeepSeeks().getLast())
+        .flatMap(
+            checkpoint ->
+                Stream.of(Execution.values())
+                    .map(execution -> Arguments.of(checkpoint, execution)));
+  }
+
   @ParameterizedTest
-  @EnumSource(Execution.class)
-  void tokenByTokenGivesWhatAllAtOnceGives(Execution execution) {
-    try (MoxiePackage pack =
-            Packages.convert(Fixtures.randomMixtrals().getLast(), temporary.resolve("p"));
+  @MethodSource("attentionsInBothExecutions")
+  void tokenByTokenGivesWhatAllAtOnceGives(Path checkpoint, Execution execution) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
         Model model = execution.open(pack, Device.CPU)) {
       long[] ids = {3, 14, 15, 92, 65, 35, 89, 79};
       model.begin(ids.length);
@@ -100,11 +107,6 @@ class ExecutionTest {
     String message = assertThrows(EnvironmentException.class, Device.CUDA::require).getMessage();
     assertTrue(message.contains("lib"), message);
     assertEquals(Device.CPU, Device.best());
-  }
-
-  private static List<Path> traces(Path checkpoint) {
-    Path single = checkpoint.resolve("trace.safetensors");
-    return Files.exists(single) ? List.of(single) : Fixtures.tinyMixtralTraces();
   }
 
   private static float largestDifference(float[] a, float[] b) {

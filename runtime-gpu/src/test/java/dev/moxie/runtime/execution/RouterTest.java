@@ -16,10 +16,13 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 class RouterTest {
+  private static final float[] NONE = {};
+
   @Test
   void ofEqualScoresTheLowerExpertIdWins() {
     Router.Decision decision =
-        Router.route(routing(2, new Routing.Normalisation(0), 1), new float[] {1, 3, 2, 3, 3});
+        Router.route(
+            routing(2, new Routing.Normalisation(0), 1), NONE, new float[] {1, 3, 2, 3, 3});
     assertArrayEquals(new int[] {1, 3}, decision.experts());
     assertArrayEquals(new float[] {0.5f, 0.5f}, decision.weights());
   }
@@ -28,13 +31,13 @@ class RouterTest {
   void withoutNormalisationWeightsAreTheScoresOverAllExperts() {
     float[] logits = {(float) Math.log(1), (float) Math.log(3), (float) Math.log(4)};
     assertArrayEquals(
-        new float[] {0.5f, 0.375f}, Router.route(routing(2, null, 1), logits).weights(), 1e-7f);
+        new float[] {0.5f, 0.375f}, Router.route(routing(2, null, 1), NONE, logits).weights(), 1e-7f);
   }
 
   @Test
   void epsilonAndScaleStandWhereTheEquationPutsThem() {
     float[] logits = {0, 0};
-    float[] weights = Router.route(routing(1, new Routing.Normalisation(0.5), 3), logits).weights();
+    float[] weights = Router.route(routing(1, new Routing.Normalisation(0.5), 3), NONE, logits).weights();
     assertEquals(3 * 0.5f / (0.5f + 0.5f), weights[0], 1e-7f);
   }
 
@@ -45,7 +48,7 @@ class RouterTest {
 
   @Property
   void choosesTheLargestAndNormalises(@ForAll("logits") float[] logits) {
-    Router.Decision decision = Router.route(routing(3, new Routing.Normalisation(0), 1), logits);
+    Router.Decision decision = Router.route(routing(3, new Routing.Normalisation(0), 1), NONE, logits);
     float[] sorted = logits.clone();
     Arrays.sort(sorted);
     float sum = 0;
@@ -62,6 +65,8 @@ class RouterTest {
     return new Routing(
         k,
         Routing.Score.SOFTMAX,
+        null,
+        null,
         normalisation,
         scale,
         Routing.WeightsApplyTo.EXPERT_OUTPUT,

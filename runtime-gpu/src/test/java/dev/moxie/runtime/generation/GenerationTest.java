@@ -42,7 +42,7 @@ class GenerationTest {
 
   @Test
   void promptsBecomeTheReferencesTokens() {
-    for (Path file : Fixtures.tinyMixtralTraces()) {
+    for (Path file : Fixtures.traces(Fixtures.tinyMixtral())) {
       try (Trace trace = Trace.open(file)) {
         assertArrayEquals(trace.inputIds(), tokenizer.encode(trace.metadata().get("prompt")));
       }

@@ -45,9 +45,9 @@ class RoutingTallyTest {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
-    tally.add(0, 0, new int[] {0, 1}, new int[] {0, 1}, estimate);
+    tally.add(0, 0, new int[] {0, 1}, new int[] {0, 1}, selection(estimate));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken());
-    tally.add(1, 1, new int[] {0, 1}, new int[] {0, 2}, estimate);
+    tally.add(1, 1, new int[] {0, 1}, new int[] {0, 2}, selection(estimate));
     assertEquals(1, tally.firstTiedToken());
   }
 
@@ -58,7 +58,11 @@ class RoutingTallyTest {
 
   private static Report.Routing route(int[] ours, int[] theirs, double error) {
     var tally = new RoutingTally();
-    tally.add(0, 0, ours, theirs, Estimate.uniform(SCORES, SCORES.length, error));
+    tally.add(0, 0, ours, theirs, selection(Estimate.uniform(SCORES, SCORES.length, error)));
     return tally.report();
+  }
+
+  private static Selection selection(Estimate choice) {
+    return Selections.of(2, null, choice, null);
   }
 }
