@@ -7,6 +7,7 @@ import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
 import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.safetensors.Dtype;
 import java.nio.file.Path;
 import java.util.Set;
 import java.util.function.UnaryOperator;
@@ -17,6 +18,21 @@ final class Packages {
 
   static Path convert(Path checkpoint, Path target) {
     return convert(checkpoint, target, plan -> plan);
+  }
+
+  /** Converts with another element type, keeping layers for multi-token prediction. */
+  static Path cast(Path checkpoint, Path target, Dtype dtype) {
+    var cast = new Manifest.Cast(dtype, Manifest.Rounding.NEAREST_EVEN);
+    Executor.execute(
+        Planner.plan(
+            Checkpoint.open(checkpoint),
+            new Conversion(Set.of(), Conversion.Prediction.KEEP, cast)),
+        target,
+        new Manifest.Producer("test", "0"),
+        2,
+        false,
+        Progress.NONE);
+    return target;
   }
 
   /** Converts by a plan that was tampered with: the package is well-formed, its digests right. */

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -46,5 +47,59 @@ class RightPackagesPassTest {
           () -> assertEquals(2, reference.executions().size()),
           () -> reference.layers().forEach(layer -> assertEquals("both", layer.oracle())));
     }
+  }
+
+  static Stream<Path> fp8Checkpoints() {
+    return Stream.of(
+        Fixtures.tinyDeepSeek(), Fixtures.root().resolve("variants/v3-eight-groups-fp8"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("fp8Checkpoints")
+  void dequantisedToFloat32TheNumbersAreTheSame(Path checkpoint) {
+    Report report = verify(checkpoint, Packages.cast(checkpoint, folder.resolve("p"), Dtype.F32));
+    assertEquals(Verdict.PASS, report.verdict());
+    assertEquals(0, report.equivalence().different());
+    assertTrue(report.equivalence().withinBound() > report.equivalence().identical());
+    for (Report.Reference reference : report.references()) {
+      assertEquals(reference.routing().decisions(), reference.routing().match());
+      assertEquals(reference.greedy().tokens(), reference.greedy().equal());
+      assertTrue(reference.logits().maxRel() < 1e-4);
+    }
+  }
+
+  static Stream<Path> roundable() {
+    return Stream.concat(
+        fp8Checkpoints(),
+        Stream.of(
+            Fixtures.root().resolve("variants/v3-yarn-halves"),
+            Fixtures.root().resolve("variants/f32-three-experts")));
+  }
+
+  @ParameterizedTest
+  @MethodSource("roundable")
+  void roundedToBf16TheEffectIsMeasuredAndWithinItsBound(Path checkpoint) {
+    Report report = verify(checkpoint, Packages.cast(checkpoint, folder.resolve("p"), Dtype.BF16));
+    assertEquals(Verdict.PASS, report.verdict());
+    for (Report.Reference reference : report.references()) {
+      assertTrue(reference.logits().maxRel() > 1e-5, "rounding shows");
+      assertTrue(reference.logits().telling(), "and the bound is smaller than the logits");
+      assertTrue(reference.tolerance().contains("rounded to BF16"));
+    }
+  }
+
+  private static Report verify(Path checkpoint, Path pack) {
+    return Verifier.verify(
+        pack, checkpoint, Fixtures.traces(checkpoint), EnumSet.allOf(Execution.class));
+  }
+
+  /** The bound that allows for bf16 rounding of weights allows for nothing else. */
+  @ParameterizedTest
+  @MethodSource("roundable")
+  void aLosslessPackageIsNotGivenTheBoundOfARoundedOne(Path checkpoint) {
+    Report lossless = verify(checkpoint, Packages.convert(checkpoint, folder.resolve("p")));
+    Report rounded = verify(checkpoint, Packages.cast(checkpoint, folder.resolve("b"), Dtype.BF16));
+    double exact = lossless.references().getFirst().logits().bound();
+    assertTrue(100 * exact < rounded.references().getFirst().logits().bound());
   }
 }

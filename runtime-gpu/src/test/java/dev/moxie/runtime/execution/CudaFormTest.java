@@ -15,6 +15,7 @@ import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -46,17 +47,44 @@ class CudaFormTest {
       int vocabulary = pack.architecture().vocabSize();
       float[] expected = trace.floats("logits", ids.length, vocabulary);
       float[] logits = run(pack, new Target(Dtype.F16, true, 16), ids);
+      double[] errors = relativeErrors(logits, expected, ids.length);
+      Arrays.sort(errors);
+      // Half of the tokens: float16 may choose another expert for one now and then.
+      double median = errors[errors.length / 2];
+      // Rounding to 11 bits at about ten places in each of three layers, in quadrature.
+      assertTrue(median < 0x1p-11 * Math.sqrt(3 * 10) * 4, "relative error " + median);
+      assertTrue(median > 0x1p-16, "this would be float32");
+    }
+  }
+
+  /** Where a latent is wider than the attention operator's heads, keys and values are expanded. */
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void theExpandedFormComputesTheReferencesLogits(Path checkpoint) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
+        Trace trace = Trace.open(checkpoint.resolve("trace.safetensors"))) {
+      long[] ids = trace.inputIds();
+      float[] expected = trace.floats("logits", ids.length, pack.architecture().vocabSize());
+      float[] logits = run(pack, new Target(Dtype.F32, true, 16), ids);
+      for (double error : relativeErrors(logits, expected, ids.length)) {
+        assertTrue(error < 1e-5, "relative error " + error);
+      }
+    }
+  }
+
+  private static double[] relativeErrors(float[] logits, float[] expected, int tokens) {
+    int vocabulary = expected.length / tokens;
+    double[] errors = new double[tokens];
+    for (int t = 0; t < tokens; t++) {
       double error = 0;
       double magnitude = 0;
-      for (int i = 0; i < expected.length; i++) {
+      for (int i = t * vocabulary; i < (t + 1) * vocabulary; i++) {
         error += Math.pow(logits[i] - expected[i], 2);
         magnitude += Math.pow(expected[i], 2);
       }
-      double relative = Math.sqrt(error / magnitude);
-      // Rounding to 11 bits at about ten places in each of three layers, in quadrature.
-      assertTrue(relative < 0x1p-11 * Math.sqrt(3 * 10) * 4, "relative error " + relative);
-      assertTrue(relative > 0x1p-16, "this would be float32");
+      errors[t] = Math.sqrt(error / magnitude);
     }
+    return errors;
   }
 
   @Test

@@ -83,13 +83,17 @@ record Arithmetic(double u) {
       }
       double mean = squares / n + epsilon;
       double root = Math.sqrt(mean);
-      // d(root)/root = Σ x dx / (n mean); the sum of squares itself is rounded n times.
-      double relative = norm2(Math.sqrt(carried) / (n * mean), u * Math.sqrt(n), 0);
       for (int i = 0; i < n; i++) {
-        double y = w[i] * x.value(r, i) / root;
-        double own =
-            norm2(w[i] * x.error(r, i) / root, weight.roundingOf(w[i]) * x.value(r, i) / root, 0);
-        result.set(r, i, y, norm2(own, y * relative, FUNCTION_ROUNDINGS * u * y));
+        double v = x.value(r, i);
+        double y = w[i] * v / root;
+        // dy/y = dx_i/x_i − Σ x_j dx_j / (n mean), of which x_i itself is one.
+        double itself = (1 - v * v / (n * mean)) * w[i] * x.error(r, i) / root;
+        double own = v * x.error(r, i);
+        double others = y * Math.sqrt(Math.max(0, carried - own * own)) / (n * mean);
+        double rounded = weight.roundingOf(w[i]) * v / root;
+        // The sum of squares itself is rounded n times.
+        double rounding = u * y * Math.sqrt(n + FUNCTION_ROUNDINGS * FUNCTION_ROUNDINGS);
+        result.set(r, i, y, norm2(norm2(itself, others, 0), rounded, rounding));
       }
     }
     return result;

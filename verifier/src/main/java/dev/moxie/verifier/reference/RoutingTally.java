@@ -41,7 +41,7 @@ final class RoutingTally {
     if (firstDivergentLayer == null || layer < firstDivergentLayer) {
       firstDivergentLayer = layer;
     }
-    if (selection.mayChoose(token, theirs)) {
+    if (selection.mayChoose(token, ours) && selection.mayChoose(token, theirs)) {
       tie++;
       firstTiedToken = Math.min(firstTiedToken, token);
     } else {

@@ -75,6 +75,7 @@ public final class Tolerance {
         maxAbs,
         largest == 0 ? 0 : maxAbs / largest,
         largestBound,
+        tells,
         Verdict.of(holds && tells),
         Objects.requireNonNull(worst));
   }

@@ -6,11 +6,18 @@ package dev.moxie.verifier.report;
  * @param maxAbs largest |actual − expected|
  * @param maxRel {@code maxAbs} over the largest |expected|
  * @param bound largest bound of any element
- * @param verdict fail if any element exceeds its own bound
+ * @param telling whether bounds are smaller than the values; if not, the comparison shows nothing
+ * @param verdict fail if any element exceeds its own bound, or if the comparison shows nothing
  * @param worst the element nearest to its bound, or furthest above it
  */
 public record Comparison(
-    double maxAbs, double maxRel, double bound, Verdict verdict, Element worst) {
+    
+    double maxAbs,
+    double maxRel,
+    double bound,
+    boolean telling,
+    Verdict verdict,
+    Element worst) {
 
   /**
    * One element, with where it stands.
@@ -29,6 +36,19 @@ public record Comparison(
     public boolean isWorseThan(Element other) {
       return !Double.isNaN(other.ratio()) && !(ratio() <= other.ratio());
     }
+  }
+
+  /**
+   * The same comparison where showing nothing is no failure: an element beyond its bound still is.
+   */
+  public Comparison tolerant() {
+    return new Comparison(
+        maxAbs,
+        maxRel,
+        bound,
+        telling,
+        Verdict.of(worst.ratio() <= 1 && Double.isFinite(bound)),
+        worst);
   }
 
   /** The one of two that is nearer to failing. */

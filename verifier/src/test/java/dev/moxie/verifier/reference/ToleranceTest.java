@@ -58,7 +58,12 @@ class ToleranceTest {
   void aBoundAsLargeAsTheValuesShowsNothingAndFails() {
     Estimate estimate = Estimate.uniform(EXPECTED, 2, 1);
     float[] other = {5, -2, 3, 4};
-    assertEquals(Verdict.FAIL, Tolerance.compare(other, EXPECTED, estimate).verdict());
+    Comparison comparison = Tolerance.compare(other, EXPECTED, estimate);
+    assertEquals(Verdict.FAIL, comparison.verdict());
+    assertEquals(Verdict.PASS, comparison.tolerant().verdict());
+    float[] beyond = {50, -2, 3, 4};
+    assertEquals(
+        Verdict.FAIL, Tolerance.compare(beyond, EXPECTED, estimate).tolerant().verdict());
   }
 
   @Test
