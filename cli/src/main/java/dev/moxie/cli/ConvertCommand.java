@@ -100,7 +100,8 @@ final class ConvertCommand implements Callable<Integer> {
       throw new UsageException(
           "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
     }
-    ConversionPlan plan = Planner.plan(
+    ConversionPlan plan =
+        Planner.plan(
             Checkpoint.open(checkpoint),
             new Conversion(ignoredKeys, prediction, dtype == null ? null : dtype.cast()));
     if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !quiet) {

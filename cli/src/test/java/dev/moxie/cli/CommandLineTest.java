@@ -207,7 +207,11 @@ class CommandLineTest {
     String pack = convert(Fixtures.randomMixtrals().getFirst());
     assertOneSentence(
         3,
-        moxie("verify", pack, "--reference", Fixtures.traces(Fixtures.tinyMixtral()).getFirst().toString()));
+        moxie(
+            "verify",
+            pack,
+            "--reference",
+            Fixtures.traces(Fixtures.tinyMixtral()).getFirst().toString()));
   }
 
   @Test

@@ -16,7 +16,9 @@ public final class Packages {
 
   public static MoxiePackage convert(Path checkpoint, Path target) {
     Executor.execute(
-        Planner.plan(Checkpoint.open(checkpoint), new Conversion(Set.of(), Conversion.Prediction.KEEP, null)),
+        Planner.plan(
+            Checkpoint.open(checkpoint),
+            new Conversion(Set.of(), Conversion.Prediction.KEEP, null)),
         target,
         new Manifest.Producer("test", "0"),
         2,

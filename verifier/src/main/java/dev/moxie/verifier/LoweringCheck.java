@@ -1,8 +1,8 @@
 package dev.moxie.verifier;
 
 import dev.moxie.format.error.EnvironmentException;
-import dev.moxie.format.pack.Digests;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.Dtype;

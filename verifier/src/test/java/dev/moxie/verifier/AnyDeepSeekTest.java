@@ -57,7 +57,8 @@ class AnyDeepSeekTest {
       }
       for (String name : List.of("config.json", "model.safetensors")) {
         assertEquals(
-            -1, Files.mismatch(folder.resolve("c").resolve(name), folder.resolve("e").resolve(name)));
+            -1,
+            Files.mismatch(folder.resolve("c").resolve(name), folder.resolve("e").resolve(name)));
       }
     } finally {
       try (Stream<Path> walk = Files.walk(folder)) {
@@ -83,9 +84,11 @@ class AnyDeepSeekTest {
         random.nextBoolean()
             ? "null"
             : """
-              {"type": "yarn", "factor": %d, "mscale": 1.0, "mscale_all_dim": %s,
-               "beta_fast": 32, "beta_slow": 1, "original_max_position_embeddings": %d}"""
-                .formatted(of(random, 2, 40), random.nextBoolean() ? "1.0" : "0.5", of(random, 2, 99));
+            {"type": "yarn", "factor": %d, "mscale": 1.0, "mscale_all_dim": %s,
+             "beta_fast": 32, "beta_slow": 1, "original_max_position_embeddings": %d}\
+            """
+                .formatted(
+                    of(random, 2, 40), random.nextBoolean() ? "1.0" : "0.5", of(random, 2, 99));
     String config =
         """
         {"model_type": "%s", "hidden_act": "silu", "vocab_size": 23, "hidden_size": %d,
@@ -122,8 +125,8 @@ class AnyDeepSeekTest {
                 random.nextBoolean(),
                 third && random.nextBoolean() ? ", \"rope_interleave\": false" : "",
                 scaled
-                    ? ", \"quantization_config\": {\"quant_method\": \"fp8\", \"weight_block_size\":"
-                        + " [128, 128]}"
+                    ? ", \"quantization_config\": {\"quant_method\": \"fp8\","
+                          + " \"weight_block_size\": [128, 128]}"
                     : "");
     Files.writeString(folder.resolve("config.json"), config);
     Config read = Config.read(folder.resolve("config.json"), Set.of());
@@ -135,13 +138,20 @@ class AnyDeepSeekTest {
         String name = family.translate(leaf.source());
         Shape shape = leaf.shape();
         boolean fp8 = scaled && shape.rank() == 2 && isScaled(spec.role());
-        tensors.add(new SafetensorsWriter.Tensor(name, fp8 ? Dtype.F8_E4M3 : dtype(spec), shape,
-            values(shape, fp8 ? Dtype.F8_E4M3 : dtype(spec), spec.role(), random)));
+        tensors.add(
+            new SafetensorsWriter.Tensor(
+                name,
+                fp8 ? Dtype.F8_E4M3 : dtype(spec),
+                shape,
+                values(shape, fp8 ? Dtype.F8_E4M3 : dtype(spec), spec.role(), random)));
         if (fp8) {
           Shape grid = Fp8Blocks.grid(shape);
           tensors.add(
               new SafetensorsWriter.Tensor(
-                  name + "_scale_inv", Dtype.F32, grid, values(grid, Dtype.F32, Role.SCALE, random)));
+                  name + "_scale_inv",
+                  Dtype.F32,
+                  grid,
+                  values(grid, Dtype.F32, Role.SCALE, random)));
         }
       }
     }

@@ -39,7 +39,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Well-formed packages that are wrong, each named by the references alone for what it looks like. */
+/**
+ * Well-formed packages that are wrong, each named by the references alone for what it looks like.
+ */
 class DeepSeekDefectsTest {
   @TempDir Path folder;
 
@@ -73,7 +75,8 @@ class DeepSeekDefectsTest {
                 TINY,
                 V3,
                 YARN),
-            cases("dropped normalisation", routing(r -> with(r, null, r.scale())), TINY, V3, BLOCKS),
+            cases(
+                "dropped normalisation", routing(r -> with(r, null, r.scale())), TINY, V3, BLOCKS),
             cases(
                 "wrong group count: 4 of 8 groups kept instead of 2 of 4",
                 routing(r -> with(r, groups(r, 8, 4))),
@@ -104,8 +107,7 @@ class DeepSeekDefectsTest {
                 BLOCKS),
             cases(
                 "interleaved rotary dimensions read as halves",
-                rotary(
-                    r -> new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.HALVES, r.yarn())),
+                rotary(r -> new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.HALVES, r.yarn())),
                 TINY,
                 V3,
                 V2,
@@ -144,8 +146,7 @@ class DeepSeekDefectsTest {
   @ParameterizedTest(name = "{0}, {1}")
   @MethodSource("wrongWeights")
   void wrongWeightsAreNamed(
-      String name, Path checkpoint, BiConsumer<TensorInfo, FloatBuffer> defect)
-      throws IOException {
+      String name, Path checkpoint, BiConsumer<TensorInfo, FloatBuffer> defect) throws IOException {
     Path wrong = Files.createDirectories(folder.resolve("c"));
     try (Stream<Path> files = Files.list(checkpoint)) {
       for (Path file : files.toList()) {
@@ -160,8 +161,7 @@ class DeepSeekDefectsTest {
 
   private static void assertNamed(String name, Path checkpoint, Path pack) {
     Report report =
-        Verifier.verify(
-            pack, null, Fixtures.traces(checkpoint), EnumSet.of(Execution.SCHEDULED));
+        Verifier.verify(pack, null, Fixtures.traces(checkpoint), EnumSet.of(Execution.SCHEDULED));
     assertEquals(Verdict.FAIL, report.verdict());
     List<String> sentences =
         report.references().stream().flatMap(r -> r.diagnosis().stream()).toList();
@@ -338,9 +338,7 @@ class DeepSeekDefectsTest {
           new ConversionPlan.Shard(
               layout,
               layout.tensors().stream()
-                  .flatMap(
-                      placed ->
-                          pieces.getOrDefault(placed.spec().name(), List.of()).stream())
+                  .flatMap(placed -> pieces.getOrDefault(placed.spec().name(), List.of()).stream())
                   .toList()));
     }
     return new ConversionPlan(

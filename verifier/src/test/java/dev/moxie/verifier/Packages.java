@@ -1,8 +1,8 @@
 package dev.moxie.verifier;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
-import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Conversion;
+import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
@@ -37,7 +37,11 @@ final class Packages {
 
   /** Converts by a plan that was tampered with: the package is well-formed, its digests right. */
   static Path convert(Path checkpoint, Path target, UnaryOperator<ConversionPlan> tamper) {
-    ConversionPlan plan = tamper.apply(Planner.plan(Checkpoint.open(checkpoint), new Conversion(Set.of(), Conversion.Prediction.KEEP, null)));
+    ConversionPlan plan =
+        tamper.apply(
+            Planner.plan(
+                Checkpoint.open(checkpoint),
+                new Conversion(Set.of(), Conversion.Prediction.KEEP, null)));
     Executor.execute(plan, target, new Manifest.Producer("test", "0"), 2, false, Progress.NONE);
     return target;
   }

@@ -3,7 +3,6 @@ package dev.moxie.verifier;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
-import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.CorruptException;

@@ -9,7 +9,6 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;

@@ -204,8 +204,9 @@ public record Checkpoint(
     ignored.sort(null);
   }
 
-  private static boolean isCompanion(Path folder, String name, TreeSet<String> weightFiles)  {
-    boolean header = name.endsWith(".header") && weightFiles.contains(name.replaceFirst("\\.header$", ""));
+  private static boolean isCompanion(Path folder, String name, TreeSet<String> weightFiles) {
+    boolean header =
+        name.endsWith(".header") && weightFiles.contains(name.replaceFirst("\\.header$", ""));
     try {
       return PackagePaths.isClean(name)
           && !header

@@ -74,8 +74,7 @@ public final class Exporter {
    * @throws CorruptException if bytes of the package are not those that were written
    * @throws UsageException if the target exists
    */
-  public static Result export(
-      MoxiePackage pack, Path target, int threads, Progress progress) {
+  public static Result export(MoxiePackage pack, Path target, int threads, Progress progress) {
     Map<String, Map<String, IndexRow>> bySource = new HashMap<>();
     for (IndexRow row : pack.rows()) {
       if (row.sourceFile() != null && row.sourceTensor() != null) {

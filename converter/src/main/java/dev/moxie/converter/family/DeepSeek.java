@@ -23,7 +23,9 @@ import org.jspecify.annotations.Nullable;
  * how rotated dimensions pair up.
  */
 final class DeepSeek {
-  /** The norms inside latent attention keep the default of their class, whatever config.json says. */
+  /**
+   * The norms inside latent attention keep the default of their class, whatever config.json says.
+   */
   private static final double LATENT_NORM_EPSILON = 1e-6;
 
   /** Keeps a sum of scores from being zero. */
@@ -172,7 +174,9 @@ final class DeepSeek {
   private static FeedForward experts(Config config, Routing routing) {
     int width = config.count("moe_intermediate_size", Limits.MAX_WIDTH);
     int shared =
-        config.has("n_shared_experts") ? config.whole("n_shared_experts", 0, Limits.MAX_EXPERTS) : 0;
+        config.has("n_shared_experts")
+            ? config.whole("n_shared_experts", 0, Limits.MAX_EXPERTS)
+            : 0;
     return new FeedForward.MixtureOfExperts(
         expertCount(config),
         width,

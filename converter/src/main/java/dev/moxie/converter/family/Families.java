@@ -23,7 +23,11 @@ public final class Families {
             () ->
                 config.unsupported(
                     "model_type",
-                    "one of " + ALL.stream().flatMap(family -> family.modelTypes().stream()).sorted().toList(),
+                    "one of "
+                        + ALL.stream()
+                            .flatMap(family -> family.modelTypes().stream())
+                            .sorted()
+                            .toList(),
                     "\"" + type + "\""));
   }
 }

@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The {@code quantization_config} of a checkpoint: none, or e4m3 values with one scale for every 128
- * × 128 block, as DeepSeek-V3 is released.
+ * The {@code quantization_config} of a checkpoint: none, or e4m3 values with one scale for every
+ * 128 × 128 block, as DeepSeek-V3 is released.
  */
 final class Quantisation {
   private Quantisation() {}

@@ -91,10 +91,13 @@ final class RotarySettings {
     }
     double factor = scaling.positive("factor");
     double mscale = scaling.has("mscale") ? scaling.positive("mscale") : 1;
-    double allDimensions = scaling.has("mscale_all_dim") ? scaling.notNegative("mscale_all_dim") : 0;
+    double allDimensions =
+        scaling.has("mscale_all_dim") ? scaling.notNegative("mscale_all_dim") : 0;
     if (allDimensions == 0 && mscale != 1) {
       throw scaling.unsupported(
-          "mscale", "1 where mscale_all_dim is absent, on which implementations agree", "" + mscale);
+          "mscale",
+          "1 where mscale_all_dim is absent, on which implementations agree",
+          "" + mscale);
     }
     double softmax = magnitude(factor, allDimensions);
     double magnitude =

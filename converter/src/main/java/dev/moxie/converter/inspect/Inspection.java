@@ -345,8 +345,7 @@ public record Inspection(
     if (count < 100_000_000) {
       return String.format(Locale.ROOT, "%.2f M", count / 1e6);
     }
-    return String.format(
-        Locale.ROOT, count >= 99_950_000_000L ? "%.0f B" : "%.1f B", count / 1e9);
+    return String.format(Locale.ROOT, count >= 99_950_000_000L ? "%.0f B" : "%.1f B", count / 1e9);
   }
 
   private static String sizes(Map<String, Long> bytes) {

@@ -97,7 +97,8 @@ public final class Planner {
               ("pass --mtp keep to take along its %,d bytes, %.1f %% of the checkpoint, which"
                       + " nothing here computes with but export restores, or --mtp drop to leave"
                       + " them out, after which export cannot restore the checkpoint byte for byte")
-                  .formatted(bytes(found), 100.0 * bytes(found) / bytes(checkpoint.tensors().values())));
+                  .formatted(
+                      bytes(found), 100.0 * bytes(found) / bytes(checkpoint.tensors().values())));
     };
   }
 

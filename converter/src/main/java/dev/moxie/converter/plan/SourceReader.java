@@ -14,7 +14,8 @@ import java.util.Map;
 
 /**
  * Reads the tensors of a checkpoint through one buffer, and passes them on as a transform makes
- * them. Plain reads, not mappings: a source that shrinks meanwhile is then an error and not a crash.
+ * them. Plain reads, not mappings: a source that shrinks meanwhile is then an error and not a
+ * crash.
  */
 final class SourceReader implements AutoCloseable {
   /** Whole elements of every dtype. */
@@ -76,7 +77,8 @@ final class SourceReader implements AutoCloseable {
             chunk
                 .order(ByteOrder.LITTLE_ENDIAN)
                 .asFloatBuffer()
-                .get(values, Math.toIntExact(start / Float.BYTES), chunk.remaining() / Float.BYTES));
+                .get(
+                    values, Math.toIntExact(start / Float.BYTES), chunk.remaining() / Float.BYTES));
     return values;
   }
 

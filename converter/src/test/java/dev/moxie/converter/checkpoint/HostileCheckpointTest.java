@@ -191,7 +191,8 @@ class HostileCheckpointTest {
   @Test
   void aKeyThatTheUserDeclaresHarmlessIsLetThroughAndRecorded() throws IOException {
     edit("config.json", "\"vocab", "\"use_mirrors\": true, \"vocab");
-    ConversionPlan plan = Planner.plan(
+    ConversionPlan plan =
+        Planner.plan(
             Checkpoint.open(checkpoint), new Conversion(Set.of("use_mirrors"), null, null));
     assertEquals(Set.of("use_mirrors"), plan.conversion().ignoredConfigKeys());
     assertFalse(plan.shards().isEmpty());

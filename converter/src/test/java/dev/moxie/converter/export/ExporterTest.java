@@ -116,8 +116,7 @@ class ExporterTest {
       Files.createDirectories(target);
       Files.writeString(target.resolve("mine"), "keep");
       for (Path place : List.of(target, pack.folder(), pack.folder().resolve("inside"))) {
-        assertThrows(
-            UsageException.class, () -> Exporter.export(pack, place, 1, Progress.NONE));
+        assertThrows(UsageException.class, () -> Exporter.export(pack, place, 1, Progress.NONE));
       }
     }
     assertEquals("keep", Files.readString(target.resolve("mine")));
@@ -130,8 +129,7 @@ class ExporterTest {
     return execute(checkpoint, folder.resolve("p"), new Conversion(Set.of(), prediction, cast));
   }
 
-  private static final Conversion KEEP =
-      new Conversion(Set.of(), Conversion.Prediction.KEEP, null);
+  private static final Conversion KEEP = new Conversion(Set.of(), Conversion.Prediction.KEEP, null);
 
   private static MoxiePackage execute(Path checkpoint, Path target, Conversion conversion) {
     Executor.execute(

@@ -32,7 +32,9 @@ class InspectionTest {
     assertEquals(active, billions(withEmbedding ? count.active() : count.activeInside(), active));
   }
 
-  /** DeepSeek-AI, "DeepSeek-V2", table 1: (512 + 64) · 60 numbers per token, not 2 · 128 · 128 · 60. */
+  /**
+   * DeepSeek-AI, "DeepSeek-V2", table 1: (512 + 64) · 60 numbers per token, not 2 · 128 · 128 · 60.
+   */
   @Test
   void theLatentIsWhatIsCached() {
     Inspection inspection = config("deepseek-v2");

@@ -62,8 +62,7 @@ class ConversionTest {
     }
   }
 
-  private static final Conversion KEEP =
-      new Conversion(Set.of(), Conversion.Prediction.KEEP, null);
+  private static final Conversion KEEP = new Conversion(Set.of(), Conversion.Prediction.KEEP, null);
 
   @ParameterizedTest
   @MethodSource("checkpoints")
@@ -177,7 +176,8 @@ class ConversionTest {
 
   @Test
   void aPlanNamesEveryRangeBeforeAnythingIsWritten() {
-    ConversionPlan plan = Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Conversion.LOSSLESS);
+    ConversionPlan plan =
+        Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Conversion.LOSSLESS);
     String json = PlanReport.json(plan);
     plan.checkpoint().tensors().keySet().forEach(name -> assertTrue(json.contains(name), name));
     assertFalse(Files.exists(folder.resolve("p")));

@@ -64,8 +64,7 @@ class ConverterTest {
     for (int i = 0; i < scales.length; i++) {
       scales[i] = random.nextFloat();
     }
-    ByteBuffer out =
-        ByteBuffer.allocate(codes.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer out = ByteBuffer.allocate(codes.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     for (int at = 0; at < codes.length; at += chunk) {
       ByteBuffer part = ByteBuffer.wrap(codes, at, Math.min(chunk, codes.length - at));
       Converter.dequantise(part, at, columns, scales, out, Dtype.F32);

@@ -66,8 +66,7 @@ class DeepSeekConversionTest {
   @Test
   void presentPredictionLayersNeedADecisionThatTheErrorExplains() {
     String message =
-        assertThrows(
-                UsageException.class, () -> plan(Fixtures.tinyDeepSeek(), Conversion.LOSSLESS))
+        assertThrows(UsageException.class, () -> plan(Fixtures.tinyDeepSeek(), Conversion.LOSSLESS))
             .getMessage();
     for (String word : List.of("model.layers.4.", "--mtp keep", "--mtp drop", "bytes", "%")) {
       assertTrue(message.contains(word), message);
@@ -89,8 +88,7 @@ class DeepSeekConversionTest {
 
   @Test
   void declaredButMissingPredictionLayersAreRecordedAndNeedNoDecision() {
-    ConversionPlan plan =
-        plan(Fixtures.root().resolve("random/deepseek_v3"), Conversion.LOSSLESS);
+    ConversionPlan plan = plan(Fixtures.root().resolve("random/deepseek_v3"), Conversion.LOSSLESS);
     assertEquals(Manifest.PredictionLayers.ABSENT, plan.provenance().prediction());
     assertNull(plan.architecture().prediction());
   }
@@ -193,7 +191,8 @@ class DeepSeekConversionTest {
         Arguments.of("\"dynamic\"", "\"static\"", "activation_scheme"),
         Arguments.of("\"quant_method\": \"fp8\"", "\"quant_method\": \"awq\"", "quant_method"),
         Arguments.of("      128,\n", "      64,\n", "weight_block_size"),
-        Arguments.of("\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"ntk\"}", "rope_type"),
+        Arguments.of(
+            "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"ntk\"}", "rope_type"),
         Arguments.of(
             "\"rope_scaling\": null",
             "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}",
@@ -223,8 +222,8 @@ class DeepSeekConversionTest {
 
   private static final String FILE = "model-00002-of-00005.safetensors";
 
-  private void assertRefused(
-      UnaryOperator<Stream<SafetensorsWriter.Tensor>> change, boolean gone) throws IOException {
+  private void assertRefused(UnaryOperator<Stream<SafetensorsWriter.Tensor>> change, boolean gone)
+      throws IOException {
     Path checkpoint = copy();
     rewrite(checkpoint, change);
     if (gone) {

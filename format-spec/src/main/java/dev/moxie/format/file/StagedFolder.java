@@ -27,8 +27,7 @@ public final class StagedFolder implements AutoCloseable {
   private final Consumer<Path> requireFree;
   private final FileChannel lock;
 
-  private StagedFolder(
-      Path target, Path staging, Consumer<Path> requireFree, FileChannel lock) {
+  private StagedFolder(Path target, Path staging, Consumer<Path> requireFree, FileChannel lock) {
     this.target = target;
     this.staging = staging;
     this.requireFree = requireFree;

@@ -49,8 +49,8 @@ public sealed interface FeedForward {
 
   /**
    * Routed experts: y = Σ over chosen experts e of w_e · down_e(f(gate_e x) ∘ up_e x), with the
-   * chosen set and the weights w as {@link Routing} says, plus the shared experts' output (Shazeer et al., 2017; gated experts:
-   * Shazeer, "GLU Variants Improve Transformer", 2020).
+   * chosen set and the weights w as {@link Routing} says, plus the shared experts' output (Shazeer
+   * et al., 2017; gated experts: Shazeer, "GLU Variants Improve Transformer", 2020).
    *
    * @param experts E
    * @param intermediateSize I, width inside one expert

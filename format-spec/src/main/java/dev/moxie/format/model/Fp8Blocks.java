@@ -47,7 +47,8 @@ public final class Fp8Blocks {
   /** The grid of scales of a matrix [rows, columns]. */
   public static Shape grid(Shape matrix) {
     if (matrix.rank() != 2) {
-      throw new IllegalArgumentException("a tensor of shape " + matrix + " has no 128 × 128 blocks");
+      throw new IllegalArgumentException(
+          "a tensor of shape " + matrix + " has no 128 × 128 blocks");
     }
     return Shape.of(blocks(matrix.dim(0)), blocks(matrix.dim(1)));
   }

@@ -43,15 +43,13 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
       double softmaxFactor) {
     public Yarn {
       Limits.requirePositive("rotary.yarn.factor", factor);
-      Limits.require(
-          "rotary.yarn.originalPositions", originalPositions, 1, Limits.MAX_POSITIONS);
+      Limits.require("rotary.yarn.originalPositions", originalPositions, 1, Limits.MAX_POSITIONS);
       Limits.requirePositive("rotary.yarn.betaFast", betaFast);
       Limits.requirePositive("rotary.yarn.betaSlow", betaSlow);
       Limits.requirePositive("rotary.yarn.magnitude", magnitude);
       Limits.requirePositive("rotary.yarn.softmaxFactor", softmaxFactor);
     }
   }
-
 
   /** Which two dimensions are turned together. */
   public enum Pairing {
@@ -71,7 +69,8 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
           "rotary.dimensions: expected an even number, found " + dimensions);
     }
     if (yarn != null && theta == 1) {
-      throw new IllegalArgumentException("rotary.theta: expected another than 1 with yarn, found 1");
+      throw new IllegalArgumentException(
+          "rotary.theta: expected another than 1 with yarn, found 1");
     }
     java.util.Objects.requireNonNull(pairing, "rotary.pairing is missing");
   }

@@ -106,10 +106,7 @@ public record Routing(
       int size = experts / count;
       if (experts % count != 0) {
         throw new IllegalArgumentException(
-            "routing.groups.count: expected a divisor of "
-                + experts
-                + " experts, found "
-                + count);
+            "routing.groups.count: expected a divisor of " + experts + " experts, found " + count);
       }
       if (aggregate == Aggregate.SUM_OF_TOP_TWO && size < 2) {
         throw new IllegalArgumentException(
@@ -169,8 +166,8 @@ public record Routing(
     Objects.requireNonNull(ties, "routing.ties is missing");
     if (bias != null && groups != null && groups.maskValue() == Groups.MaskValue.ZERO) {
       throw new IllegalArgumentException(
-          "routing.groups.maskValue: expected negative_infinity beside a bias, which may make values"
-              + " negative, found zero");
+          "routing.groups.maskValue: expected negative_infinity beside a bias, which may make"
+              + " values negative, found zero");
     }
     if (computeDtype != Dtype.F32) {
       throw new IllegalArgumentException(

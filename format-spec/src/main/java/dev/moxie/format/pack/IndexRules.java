@@ -120,18 +120,18 @@ final class IndexRules {
           where, "tensor " + spec.name() + " " + spec.shape() + ", " + reason, "none", REMEDY);
     }
     IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
-      require(
-          row.kind() == kind
-              && row.role() == spec.role()
-              && java.util.Objects.equals(row.layer(), spec.layer())
-              && row.shape().equals(spec.shape()),
-          row,
-          kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
-          row.kind().id() + ", " + row.role().id() + ", " + row.shape());
-      if (spec.stack() != null) {
-        List<IndexRow> own = slices.remove(spec.name());
-        checkSlices(row, spec, own == null ? List.of() : own);
-      }
+    require(
+        row.kind() == kind
+            && row.role() == spec.role()
+            && java.util.Objects.equals(row.layer(), spec.layer())
+            && row.shape().equals(spec.shape()),
+        row,
+        kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
+        row.kind().id() + ", " + row.role().id() + ", " + row.shape());
+    if (spec.stack() != null) {
+      List<IndexRow> own = slices.remove(spec.name());
+      checkSlices(row, spec, own == null ? List.of() : own);
+    }
     return row;
   }
 

@@ -292,5 +292,4 @@ public final class PackageWriter implements AutoCloseable {
   public void close() {
     folder.close();
   }
-
 }

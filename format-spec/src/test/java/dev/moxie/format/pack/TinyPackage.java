@@ -48,7 +48,12 @@ final class TinyPackage {
             new Architecture.Blocks(
                 1,
                 new Attention.GroupedQuery(
-                    2, 1, 2, 0.7071067811865475, null, new Rotary(1e4, 2, Rotary.Pairing.HALVES, null)),
+                    2,
+                    1,
+                    2,
+                    0.7071067811865475,
+                    null,
+                    new Rotary(1e4, 2, Rotary.Pairing.HALVES, null)),
                 new FeedForward.MixtureOfExperts(
                     experts, intermediate, FeedForward.Activation.SILU, routing, null))),
         null);

@@ -123,8 +123,7 @@ public final class Router {
     return best;
   }
 
-  private static float[] weigh(
-      Routing routing, float[] scores, float[] choice, int[] experts) {
+  private static float[] weigh(Routing routing, float[] scores, float[] choice, int[] experts) {
     float[] values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? choice : scores;
     float[] weights = new float[experts.length];
     float sum = 0;

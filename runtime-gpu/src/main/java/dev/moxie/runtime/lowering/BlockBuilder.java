@@ -118,8 +118,7 @@ final class BlockBuilder {
     int width = a.latentSize() + turned;
     List<String> query = splitHeads(query(prefix, a, x), a.heads(), a.plainSize(), turned);
     String inLatent = perHead(query.get(0), keyFromLatent(prefix, a));
-    Heads turnedQuery =
-        rotate(new Heads(query.get(1), a.heads(), turned), a.rotary(), positions);
+    Heads turnedQuery = rotate(new Heads(query.get(1), a.heads(), turned), a.rotary(), positions);
     List<String> compressed = compressed(prefix, a, x, positions);
     var key = new Heads(concat(compressed.get(0), compressed.get(1), 1), 1, width);
     Heads attended =
@@ -127,8 +126,7 @@ final class BlockBuilder {
             layer,
             a,
             null,
-            new Heads(
-                concat(inLatent, split(turnedQuery), 2), a.heads(), width),
+            new Heads(concat(inLatent, split(turnedQuery), 2), a.heads(), width),
             key,
             key,
             positions,
@@ -190,8 +188,7 @@ final class BlockBuilder {
     List<String> parts =
         graph.nodes(
             "Split",
-            List.of(
-                linear(x, prefix + "latent_down.weight"), graph.longs(a.latentSize(), turned)),
+            List.of(linear(x, prefix + "latent_down.weight"), graph.longs(a.latentSize(), turned)),
             2,
             attribute("axis", 1));
     Heads key = rotate(new Heads(parts.get(1), 1, turned), a.rotary(), positions);
@@ -218,8 +215,7 @@ final class BlockBuilder {
             List.of(
                 weights.of(prefix + "latent_up.weight"),
                 graph.longs(a.heads(), rows, a.latentSize())));
-    return graph.node(
-        "Slice", List.of(byHead, graph.longs(from), graph.longs(to), graph.longs(1)));
+    return graph.node("Slice", List.of(byHead, graph.longs(from), graph.longs(to), graph.longs(1)));
   }
 
   /** x [S, heads, in] times a matrix per head, [heads, in, out], to [S, heads, out]. */
@@ -252,8 +248,7 @@ final class BlockBuilder {
 
   private Heads rotate(Heads x, Rotary rotary, Positions positions) {
     String batch =
-        graph.node(
-            "Reshape", List.of(x.value(), graph.longs(1, -1, (long) x.count() * x.width())));
+        graph.node("Reshape", List.of(x.value(), graph.longs(1, -1, (long) x.count() * x.width())));
     // The operator means the whole head by 0.
     long dimensions = rotary.dimensions() == x.width() ? 0 : rotary.dimensions();
     String turned =
@@ -324,9 +319,7 @@ final class BlockBuilder {
 
   private String transpose(String x, long... axes) {
     return graph.node(
-        "Transpose",
-        List.of(x),
-        attribute("perm", java.util.Arrays.stream(axes).boxed().toList()));
+        "Transpose", List.of(x), attribute("perm", java.util.Arrays.stream(axes).boxed().toList()));
   }
 
   /** Router logits [S, E], before the score function. */
@@ -351,11 +344,7 @@ final class BlockBuilder {
 
   /** One expert on its tokens: [n, H] and routing weights [n, 1] to weighted outputs [n, H]. */
   String expert(
-      int layer,
-      FeedForward.MixtureOfExperts moe,
-      int expert,
-      String x,
-      String routingWeights) {
+      int layer, FeedForward.MixtureOfExperts moe, int expert, String x, String routingWeights) {
     String stack = "layers." + layer + ".experts.";
     List<String> parts =
         graph.nodes(
@@ -370,8 +359,7 @@ final class BlockBuilder {
   }
 
   /** All routed experts in one operator, weighted and summed, [S, H]. */
-  String fusedExperts(
-      int layer, FeedForward.MixtureOfExperts moe, String x, String routerLogits) {
+  String fusedExperts(int layer, FeedForward.MixtureOfExperts moe, String x, String routerLogits) {
     String prefix = "layers." + layer + ".";
     RoutingBuilder.Disguised routed =
         new RoutingBuilder(graph)
@@ -406,8 +394,7 @@ final class BlockBuilder {
     long i = moe.intermediateSize();
     long h = architecture().hiddenSize();
     String split = graph.node("Reshape", List.of(gateUp, graph.longs(e, 2, i, h)));
-    return graph.node(
-        "Reshape", List.of(transpose(split, 0, 2, 1, 3), graph.longs(e, 2 * i, h)));
+    return graph.node("Reshape", List.of(transpose(split, 0, 2, 1, 3), graph.longs(e, 2 * i, h)));
   }
 
   String add(String a, String b) {
@@ -434,8 +421,6 @@ final class BlockBuilder {
   }
 
   private String cast(String x, Dtype from, Dtype to) {
-    return from == to
-        ? x
-        : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
+    return from == to ? x : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
   }
 }

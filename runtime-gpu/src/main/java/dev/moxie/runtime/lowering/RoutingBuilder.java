@@ -8,8 +8,8 @@ import dev.moxie.format.model.Routing;
 import java.util.List;
 
 /**
- * A routing equation as nodes of a graph, in float32. The k best are found with TopK, which of equal
- * values takes the lower index first.
+ * A routing equation as nodes of a graph, in float32. The k best are found with TopK, which of
+ * equal values takes the lower index first.
  */
 final class RoutingBuilder {
   private final Graph graph;
@@ -50,15 +50,13 @@ final class RoutingBuilder {
           case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
           case SIGMOID -> graph.node("Sigmoid", List.of(logits));
         };
-    String choice =
-        routing.bias() == null ? scores : graph.node("Add", List.of(scores, bias));
+    String choice = routing.bias() == null ? scores : graph.node("Add", List.of(scores, bias));
     Routing.Groups groups = routing.groups();
     if (groups != null) {
       choice = masked(moe.experts(), groups, choice);
     }
     String chosen = topK(choice, routing.expertsPerToken()).indices();
-    String weights =
-        graph.node("GatherElements", List.of(scores, chosen), attribute("axis", 1));
+    String weights = graph.node("GatherElements", List.of(scores, chosen), attribute("axis", 1));
     Routing.Normalisation normalisation = routing.normalisation();
     if (normalisation != null) {
       String sum =
@@ -78,13 +76,11 @@ final class RoutingBuilder {
   /** Choice values [S, E] with those outside the kept groups masked. */
   private String masked(int experts, Routing.Groups groups, String choice) {
     long size = experts / groups.count();
-    String grouped =
-        graph.node("Reshape", List.of(choice, graph.longs(-1, groups.count(), size)));
+    String grouped = graph.node("Reshape", List.of(choice, graph.longs(-1, groups.count(), size)));
     String aggregate =
         switch (groups.aggregate()) {
           case MAXIMUM ->
-              graph.node(
-                  "ReduceMax", List.of(grouped, graph.longs(2)), attribute("keepdims", 0));
+              graph.node("ReduceMax", List.of(grouped, graph.longs(2)), attribute("keepdims", 0));
           case SUM_OF_TOP_TWO ->
               graph.node(
                   "ReduceSum",
@@ -100,8 +96,7 @@ final class RoutingBuilder {
     String isKept =
         graph.node(
             "Unsqueeze",
-            List.of(
-                graph.node("Greater", List.of(marks, graph.number(0))), graph.longs(2)));
+            List.of(graph.node("Greater", List.of(marks, graph.number(0))), graph.longs(2)));
     float mask =
         switch (groups.maskValue()) {
           case ZERO -> 0;

@@ -45,8 +45,11 @@ final class Weights {
     }
     IndexRow scales = pack.tensor(Fp8Blocks.scaleName(name));
     return dequantised(
-        values, stored(scales.name(), scales, scales.shape().dims(), scales.bytes()),
-        matrices, first.shape().dims(), shape);
+        values,
+        stored(scales.name(), scales, scales.shape().dims(), scales.bytes()),
+        matrices,
+        first.shape().dims(),
+        shape);
   }
 
   /** One projection of one expert. */
@@ -100,13 +103,11 @@ final class Weights {
             "Cast",
             List.of(graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns)))),
             attribute("to", Graph.type(Dtype.F32)));
-    String grid =
-        graph.node("Reshape", List.of(scales, graph.longs(matrices, down, 1, across, 1)));
+    String grid = graph.node("Reshape", List.of(scales, graph.longs(matrices, down, 1, across, 1)));
     String repeated =
         graph.node("Expand", List.of(grid, graph.longs(matrices, down, size, across, size)));
     String joined =
-        graph.node(
-            "Reshape", List.of(repeated, graph.longs(matrices, down * size, across * size)));
+        graph.node("Reshape", List.of(repeated, graph.longs(matrices, down * size, across * size)));
     String cut =
         graph.node(
             "Slice",
@@ -126,9 +127,7 @@ final class Weights {
   }
 
   private String cast(String x, Dtype from, Dtype to) {
-    return from == to
-        ? x
-        : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
+    return from == to ? x : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
   }
 
   /** A vector in float32, whatever the rest computes in. */

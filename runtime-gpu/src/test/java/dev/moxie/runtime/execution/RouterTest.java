@@ -31,13 +31,16 @@ class RouterTest {
   void withoutNormalisationWeightsAreTheScoresOverAllExperts() {
     float[] logits = {(float) Math.log(1), (float) Math.log(3), (float) Math.log(4)};
     assertArrayEquals(
-        new float[] {0.5f, 0.375f}, Router.route(routing(2, null, 1), NONE, logits).weights(), 1e-7f);
+        new float[] {0.5f, 0.375f},
+        Router.route(routing(2, null, 1), NONE, logits).weights(),
+        1e-7f);
   }
 
   @Test
   void epsilonAndScaleStandWhereTheEquationPutsThem() {
     float[] logits = {0, 0};
-    float[] weights = Router.route(routing(1, new Routing.Normalisation(0.5), 3), NONE, logits).weights();
+    float[] weights =
+        Router.route(routing(1, new Routing.Normalisation(0.5), 3), NONE, logits).weights();
     assertEquals(3 * 0.5f / (0.5f + 0.5f), weights[0], 1e-7f);
   }
 
@@ -48,7 +51,8 @@ class RouterTest {
 
   @Property
   void choosesTheLargestAndNormalises(@ForAll("logits") float[] logits) {
-    Router.Decision decision = Router.route(routing(3, new Routing.Normalisation(0), 1), NONE, logits);
+    Router.Decision decision =
+        Router.route(routing(3, new Routing.Normalisation(0), 1), NONE, logits);
     float[] sorted = logits.clone();
     Arrays.sort(sorted);
     float sum = 0;

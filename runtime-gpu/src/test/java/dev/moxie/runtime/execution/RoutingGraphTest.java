@@ -23,7 +23,9 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.junit.jupiter.api.Test;
 
-/** The routing equation as a graph, against the same equation in Java, for equations of any kind. */
+/**
+ * The routing equation as a graph, against the same equation in Java, for equations of any kind.
+ */
 class RoutingGraphTest {
   @Provide
   Arbitrary<FeedForward.MixtureOfExperts> equations() {
@@ -46,7 +48,9 @@ class RoutingGraphTest {
             groups.injectNull(0.3),
             Arbitraries.of(0.0, 1e-20, 0.5).map(Routing.Normalisation::new).injectNull(0.4),
             Arbitraries.of(1.0, 2.5, 16.0))
-        .as((k, score, bias, g, normalisation, scale) -> moe(k, score, bias, g, normalisation, scale));
+        .as(
+            (k, score, bias, g, normalisation, scale) ->
+                moe(k, score, bias, g, normalisation, scale));
   }
 
   private static FeedForward.MixtureOfExperts moe(
@@ -99,9 +103,7 @@ class RoutingGraphTest {
         OnnxTensor y = Engine.wrap(disguised, tokens, 12);
         OnnxTensor sum = Engine.wrap(totals, tokens, 1)) {
       Engine.run(
-          session,
-          Map.of("router_logits", x, "bias", b),
-          Map.of("disguised", y, "total", sum));
+          session, Map.of("router_logits", x, "bias", b), Map.of("disguised", y, "total", sum));
     } finally {
       Engine.close(session);
     }
@@ -125,8 +127,7 @@ class RoutingGraphTest {
 
   @Test
   void weightsThatMayBeNegativeHaveNoDisguise() {
-    var moe =
-        moe(2, Routing.Score.SIGMOID, Routing.Bias.SELECTION_AND_WEIGHTS, null, null, 1);
+    var moe = moe(2, Routing.Score.SIGMOID, Routing.Bias.SELECTION_AND_WEIGHTS, null, null, 1);
     String message =
         assertThrows(UnsupportedException.class, () -> RoutingGraph.of(moe)).getMessage();
     assertTrue(message.contains("--execution scheduled"), message);

@@ -1,9 +1,9 @@
 package dev.moxie.runtime.lowering;
 
+import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
-import ai.onnx.proto.OnnxMl;
 
 /**
  * Routing alone as a graph: {@code router_logits} [S, E] and {@code bias} [E] to what the MoE
@@ -16,8 +16,7 @@ public final class RoutingGraph {
     Graph graph = new Graph("routing");
     String logits = graph.input("router_logits", Dtype.F32, "S", moe.experts());
     String bias = graph.input("bias", Dtype.F32, moe.experts());
-    RoutingBuilder.Disguised routed =
-        new RoutingBuilder(graph).route("routing", moe, logits, bias);
+    RoutingBuilder.Disguised routed = new RoutingBuilder(graph).route("routing", moe, logits, bias);
     graph.standard("Identity", List.of(routed.logits()), List.of("disguised"));
     graph.standard("Identity", List.of(routed.total()), List.of("total"));
     graph.output("disguised", Dtype.F32, "S", moe.experts());

@@ -12,8 +12,8 @@ import java.util.function.Function;
 import java.util.function.LongToDoubleFunction;
 
 /**
- * What elements must have become, computed in double precision and rounded here, sharing nothing with
- * the converter's arithmetic.
+ * What elements must have become, computed in double precision and rounded here, sharing nothing
+ * with the converter's arithmetic.
  */
 final class Conversions {
   private static final ValueLayout.OfShort SHORT =
@@ -50,8 +50,7 @@ final class Conversions {
             source.shape().elements(),
             i -> {
               long block = i / columns / Fp8Blocks.SIZE * grid + i % columns / Fp8Blocks.SIZE;
-              return (float)
-                  (element(from, source.dtype(), i) * element(scales, Dtype.F32, block));
+              return (float) (element(from, source.dtype(), i) * element(scales, Dtype.F32, block));
             });
       }
     };

@@ -136,8 +136,7 @@ public final class EquivalenceCheck {
     }
   }
 
-  private void compare(
-      ConversionPlan.Move move, IndexRow row, Map<String, SafetensorsFile> open) {
+  private void compare(ConversionPlan.Move move, IndexRow row, Map<String, SafetensorsFile> open) {
     SourceTensor source = move.piece().source();
     Transform transform = move.piece().transform();
     MemorySegment found = pack.bytes(row);

@@ -8,10 +8,10 @@ package dev.moxie.verifier.oracle;
  * Sci. Comput. 41(5), 2019).
  *
  * <ul>
- *   <li>y = Σ x_i w_i over n terms: e² = Σ (w_i e_i)² + Σ (x_i r_i)² + u² n (Σ (x_i w_i)² + y²), r_i
- *       being what conversion rounded off w_i. The last part stands for n rounded partial sums: they
- *       have about the root of the sum of squares where signs are mixed, and at most |y| where they
- *       are not. Terms sorted by sign would make them larger; no kernel sorts.
+ *   <li>y = Σ x_i w_i over n terms: e² = Σ (w_i e_i)² + Σ (x_i r_i)² + u² n (Σ (x_i w_i)² + y²),
+ *       r_i being what conversion rounded off w_i. The last part stands for n rounded partial sums:
+ *       they have about the root of the sum of squares where signs are mixed, and at most |y| where
+ *       they are not. Terms sorted by sign would make them larger; no kernel sorts.
  *   <li>y = f(x): e² = (f′(x) e_x)² + (c u y)², c for the roundings inside f.
  * </ul>
  *

@@ -269,8 +269,7 @@ final class AttentionOracle {
           int one = start + (halves ? i : 2 * i);
           int two = start + (halves ? i + pairs : 2 * i + 1);
           double angle = t * Frequencies.of(rotary, i);
-          turn(
-              x, result, t, one, two, angle, Frequencies.roundings(rotary, i) * angle, magnitude);
+          turn(x, result, t, one, two, angle, Frequencies.roundings(rotary, i) * angle, magnitude);
         }
       }
     }

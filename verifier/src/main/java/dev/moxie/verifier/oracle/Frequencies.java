@@ -29,13 +29,12 @@ final class Frequencies {
 
   /**
    * How many unit roundoffs an angle may be off, relative to itself: exponent x = 2i/dimensions,
-   * power, reciprocal and angle are each rounded before cosine and sine are taken, which gives 3 + x
-   * ln theta; a ramp between two frequencies rounds its weight, both products and their sum besides.
+   * power, reciprocal and angle are each rounded before cosine and sine are taken, which gives 3 +
+   * x ln theta; a ramp between two frequencies rounds its weight, both products and their sum
+   * besides.
    */
   static double roundings(Rotary rotary, int pair) {
     double exponent = 2.0 * pair / rotary.dimensions();
-    return 3
-        + exponent * Math.abs(Math.log(rotary.theta()))
-        + (rotary.yarn() == null ? 0 : 4);
+    return 3 + exponent * Math.abs(Math.log(rotary.theta())) + (rotary.yarn() == null ? 0 : 4);
   }
 }

@@ -10,9 +10,10 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The forward pass of an {@link Architecture} as its Javadoc states it, in double precision, sharing
- * nothing with the lowering. Beside each value it carries the standard deviation of the rounding
- * error that an implementation of lower precision would have made; {@link Arithmetic} has the rules.
+ * The forward pass of an {@link Architecture} as its Javadoc states it, in double precision,
+ * sharing nothing with the lowering. Beside each value it carries the standard deviation of the
+ * rounding error that an implementation of lower precision would have made; {@link Arithmetic} has
+ * the rules.
  */
 public final class Oracle {
   private final Architecture architecture;
@@ -124,7 +125,8 @@ public final class Oracle {
       @Nullable List<int[]> replayed) {
     String prefix = "layers." + layer + ".";
     Estimate logits = arithmetic.linear(normed, weights.tensor(prefix + "router.weight"));
-    RoutingOracle.Routed routed = new RoutingOracle(moe.routing(), routerBias(layer, moe), u).route(logits, replayed);
+    RoutingOracle.Routed routed =
+        new RoutingOracle(moe.routing(), routerBias(layer, moe), u).route(logits, replayed);
     var mixed = new Estimate(normed.rows(), normed.columns());
     for (int expert = 0; expert < moe.experts(); expert++) {
       addExpert(prefix + "experts.", expert, normed, routed, mixed);

@@ -45,9 +45,7 @@ public final class WeightMatrix {
     this.bytes = pack.bytes(row);
     this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
     this.rounded =
-        asBeforeRounding
-            && row.dtype() == Dtype.BF16
-            && !IndexRow.COPY.equals(row.transform());
+        asBeforeRounding && row.dtype() == Dtype.BF16 && !IndexRow.COPY.equals(row.transform());
     IndexRow grid = pack.scales(row).orElse(null);
     this.scales = grid == null ? null : pack.bytes(grid);
     this.scaleRows = grid == null ? 0 : Math.toIntExact(grid.shape().dim(0));

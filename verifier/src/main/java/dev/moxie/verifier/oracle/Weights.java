@@ -48,8 +48,7 @@ public final class Weights {
   }
 
   private WeightMatrix matrix(IndexRow row) {
-    WeightMatrix.ScaleShift applied =
-        shifted.test(row) ? shift : WeightMatrix.ScaleShift.NONE;
+    WeightMatrix.ScaleShift applied = shifted.test(row) ? shift : WeightMatrix.ScaleShift.NONE;
     return new WeightMatrix(pack, row, applied, asBeforeRounding);
   }
 }

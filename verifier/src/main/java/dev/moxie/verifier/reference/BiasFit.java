@@ -72,8 +72,7 @@ final class BiasFit {
   private void move(double[] bias, int expert, double step) {
     bias[expert] += step;
     if (withinRounding) {
-      double half =
-          Math.scalb(0.5, Math.getExponent(stored[expert]) - BF16_FRACTION_BITS);
+      double half = Math.scalb(0.5, Math.getExponent(stored[expert]) - BF16_FRACTION_BITS);
       bias[expert] = Math.clamp(bias[expert], stored[expert] - half, stored[expert] + half);
     }
   }

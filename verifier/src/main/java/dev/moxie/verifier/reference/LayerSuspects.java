@@ -92,8 +92,7 @@ final class LayerSuspects {
               case INTERLEAVED -> "interleaved rotary dimensions read as halves";
               case HALVES -> "rotary halves read as interleaved dimensions";
             };
-        supposeRotary(
-            cause, r -> new Rotary(r.theta(), r.dimensions(), other, r.yarn()));
+        supposeRotary(cause, r -> new Rotary(r.theta(), r.dimensions(), other, r.yarn()));
       }
     }
     if (rotary.yarn() != null) {
@@ -114,14 +113,20 @@ final class LayerSuspects {
       double root = 0.1 * mscale * Math.log(Math.max(1, yarn.factor())) + 1;
       supposeYarn(
           "the YaRN softmax factor ignored",
-          y -> new Rotary.Yarn(
-              y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(),
-              root * root));
+          y ->
+              new Rotary.Yarn(
+                  y.factor(),
+                  y.originalPositions(),
+                  y.betaFast(),
+                  y.betaSlow(),
+                  y.magnitude(),
+                  root * root));
     }
     supposeYarn(
         "a YaRN softmax factor that the reference does not apply",
-        y -> new Rotary.Yarn(
-            y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(), 1));
+        y ->
+            new Rotary.Yarn(
+                y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(), 1));
     supposeRotary(
         "YaRN that the reference does not use",
         r -> new Rotary(r.theta(), r.dimensions(), r.pairing(), null));
@@ -142,8 +147,7 @@ final class LayerSuspects {
     suppose(
         cause,
         b ->
-            new Architecture.Blocks(
-                b.count(), withRotary(b.attention(), change), b.feedForward()));
+            new Architecture.Blocks(b.count(), withRotary(b.attention(), change), b.feedForward()));
   }
 
   private void supposeFeedForward(String cause, UnaryOperator<FeedForward> change) {
@@ -236,8 +240,7 @@ final class LayerSuspects {
         .allMatch(
             step -> {
               Estimate estimate = step(computed, step);
-              float[] expected =
-                  trace.floats(prefix + step, estimate.rows(), estimate.columns());
+              float[] expected = trace.floats(prefix + step, estimate.rows(), estimate.columns());
               return Tolerance.compare(estimate.toFloats(), expected, estimate).verdict().passed();
             });
   }

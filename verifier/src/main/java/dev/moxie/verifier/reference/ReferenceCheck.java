@@ -240,8 +240,8 @@ public final class ReferenceCheck implements AutoCloseable {
   }
 
   /**
-   * Whether rounding may decide the token at which two continuations part: routing is unclear on the
-   * way there, or some other token's logit comes within the bound of the expected one's.
+   * Whether rounding may decide the token at which two continuations part: routing is unclear on
+   * the way there, or some other token's logit comes within the bound of the expected one's.
    */
   private boolean mayPart(long[] ids, long[] expected, int parting) {
     long[] sequence = Arrays.copyOf(ids, ids.length + parting);
@@ -320,8 +320,7 @@ public final class ReferenceCheck implements AutoCloseable {
       List<Report.Layer> layers,
       Map<String, Report.EndToEnd> executions,
       int firstTied) {
-    List<String> sentences =
-        new ArrayList<>(Diagnosis.of(routing, layers, executions, firstTied));
+    List<String> sentences = new ArrayList<>(Diagnosis.of(routing, layers, executions, firstTied));
     if (!holds) {
       sentences.addAll(new Suspects(pack, trace, FLOAT32).explain(routing, layers));
     }

@@ -19,8 +19,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What may be wrong with a routing equation: supposed changes of it are applied to the router logits
- * that the reference recorded, and compared with the experts and weights that it recorded.
+ * What may be wrong with a routing equation: supposed changes of it are applied to the router
+ * logits that the reference recorded, and compared with the experts and weights that it recorded.
  */
 final class RoutingSuspects {
   private final List<Layer> layers = new ArrayList<>();
@@ -54,7 +54,8 @@ final class RoutingSuspects {
             new Layer(
                 moe,
                 oracle.routerBias(i, moe),
-                Estimate.exact(trace.floats(prefix + "logits", tokens, moe.experts()), moe.experts()),
+                Estimate.exact(
+                    trace.floats(prefix + "logits", tokens, moe.experts()), moe.experts()),
                 TraceRouting.experts(trace, i, moe, tokens),
                 Estimate.exact(trace.floats(prefix + "weights", tokens, k), k)));
       }
@@ -135,8 +136,7 @@ final class RoutingSuspects {
   }
 
   private Optional<String> explainByBias(Routing stated) {
-    Routing biased =
-        stated.bias() == null ? withBias(stated, Routing.Bias.SELECTION) : stated;
+    Routing biased = stated.bias() == null ? withBias(stated, Routing.Bias.SELECTION) : stated;
     boolean rounded =
         layers.stream().allMatch(layer -> BiasFit.isBf16(layer.bias()))
             && stated.bias() != null
@@ -149,7 +149,8 @@ final class RoutingSuspects {
     }
     boolean dropped =
         stated.bias() == null
-            || layers.stream().anyMatch(l -> java.util.Arrays.stream(l.bias()).allMatch(b -> b == 0));
+            || layers.stream()
+                .anyMatch(l -> java.util.Arrays.stream(l.bias()).allMatch(b -> b == 0));
     return Optional.of(dropped ? "a dropped selection bias" : "a wrong selection bias");
   }
 
@@ -236,13 +237,11 @@ final class RoutingSuspects {
     };
   }
 
-  private static Routing withGroups(
-      Routing r, Routing.@Nullable Groups groups) {
+  private static Routing withGroups(Routing r, Routing.@Nullable Groups groups) {
     return change(r, r.score(), r.bias(), groups, r.normalisation(), r.scale());
   }
 
-  private static Routing withBias(
-      Routing r, Routing.@Nullable Bias bias) {
+  private static Routing withBias(Routing r, Routing.@Nullable Bias bias) {
     return change(r, r.score(), bias, r.groups(), r.normalisation(), r.scale());
   }
 

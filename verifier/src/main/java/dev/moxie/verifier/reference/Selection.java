@@ -58,9 +58,9 @@ public final class Selection {
 
   /**
    * Whether rounding may have led to this set. Without groups: every chosen value may reach every
-   * other. With groups: some set of kept groups contains all chosen experts, may have been kept, and
-   * leaves no expert that certainly beats a chosen one. If any set of groups does, the one filled up
-   * with the largest harmless groups does.
+   * other. With groups: some set of kept groups contains all chosen experts, may have been kept,
+   * and leaves no expert that certainly beats a chosen one. If any set of groups does, the one
+   * filled up with the largest harmless groups does.
    */
   public boolean mayChoose(int token, Set<Integer> experts) {
     Routing.Groups limits = routing.groups();
@@ -123,7 +123,8 @@ public final class Selection {
 
   private static double gap(Estimate values, int token, List<Integer> descending, int taken) {
     return taken < descending.size()
-        ? values.value(token, descending.get(taken - 1)) - values.value(token, descending.get(taken))
+        ? values.value(token, descending.get(taken - 1))
+            - values.value(token, descending.get(taken))
         : Double.POSITIVE_INFINITY;
   }
 

@@ -13,8 +13,7 @@ import java.util.Set;
  * come out is named.
  */
 final class Suspects {
-  private static final Set<String> AFTER_WEIGHTS =
-      Set.of("experts.output", "moe.output", "output");
+  private static final Set<String> AFTER_WEIGHTS = Set.of("experts.output", "moe.output", "output");
 
   private final MoxiePackage pack;
   private final Trace trace;
@@ -54,7 +53,6 @@ final class Suspects {
         .map(step -> step.getKey().replaceFirst("^layers\\.\\d+\\.", ""))
         .anyMatch(
             step ->
-                !step.equals("router.weights")
-                    && !(weightsDiffer && AFTER_WEIGHTS.contains(step)));
+                !step.equals("router.weights") && !(weightsDiffer && AFTER_WEIGHTS.contains(step)));
   }
 }

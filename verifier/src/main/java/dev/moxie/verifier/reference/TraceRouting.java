@@ -16,8 +16,7 @@ final class TraceRouting {
    *
    * @throws CorruptException if they are not k different experts of the layer
    */
-  static List<int[]> experts(
-      Trace trace, int layer, FeedForward.MixtureOfExperts moe, int tokens) {
+  static List<int[]> experts(Trace trace, int layer, FeedForward.MixtureOfExperts moe, int tokens) {
     int k = moe.routing().expertsPerToken();
     String name = "layers." + layer + ".router.experts";
     int[] flat = trace.ints(name, tokens, k);

@@ -11,13 +11,7 @@ package dev.moxie.verifier.report;
  * @param worst the element nearest to its bound, or furthest above it
  */
 public record Comparison(
-    
-    double maxAbs,
-    double maxRel,
-    double bound,
-    boolean telling,
-    Verdict verdict,
-    Element worst) {
+    double maxAbs, double maxRel, double bound, boolean telling, Verdict verdict, Element worst) {
 
   /**
    * One element, with where it stands.

@@ -28,10 +28,7 @@ class SelectionTest {
       groups[g] = Math.max(choice[2 * g], choice[2 * g + 1]);
     }
     return Selections.of(
-        2,
-        TWO_OF_FOUR,
-        Estimate.uniform(choice, 8, error),
-        Estimate.uniform(groups, 4, error));
+        2, TWO_OF_FOUR, Estimate.uniform(choice, 8, error), Estimate.uniform(groups, 4, error));
   }
 
   @Test

@@ -62,8 +62,7 @@ class ToleranceTest {
     assertEquals(Verdict.FAIL, comparison.verdict());
     assertEquals(Verdict.PASS, comparison.tolerant().verdict());
     float[] beyond = {50, -2, 3, 4};
-    assertEquals(
-        Verdict.FAIL, Tolerance.compare(beyond, EXPECTED, estimate).tolerant().verdict());
+    assertEquals(Verdict.FAIL, Tolerance.compare(beyond, EXPECTED, estimate).tolerant().verdict());
   }
 
   @Test
