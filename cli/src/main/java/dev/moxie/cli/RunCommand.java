@@ -1,10 +1,12 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.lowering.CacheLayout;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
 import dev.moxie.runtime.generation.TextStream;
@@ -128,12 +130,25 @@ final class RunCommand implements Callable<Integer> {
       LongConsumer onToken) {
     requireFit(pack, ids);
     Execution chosen = execution == null ? Execution.best(device) : execution;
-    System.err.printf("device %s, execution %s%n", device, chosen);
+    System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
     try (Model model = chosen.open(pack, device)) {
       LoweringCheck.require(pack, device, chosen, model);
       System.out.print(echo);
       Generator.generate(model, ids, maxTokens, sampler, TextTokenizer.endTokens(pack), onToken);
     }
+  }
+
+  /** Which form of latent attention's cache the device takes; nothing for other attention. */
+  private static String cache(MoxiePackage pack, Device device) {
+    return switch (pack.architecture().layers().getFirst().attention()) {
+      case Attention.GroupedQuery a -> "";
+      case Attention.MultiHeadLatent a ->
+          CacheLayout.of(a, device.target()).latent()
+              ? ", cache of compressed latents"
+              : ", cache of every head's keys and values, since latents of "
+                  + (a.latentSize() + a.rotary().dimensions())
+                  + " are wider than its attention takes";
+    };
   }
 
   private void requireFit(MoxiePackage pack, long[] ids) {
