@@ -89,6 +89,12 @@ class DeepSeekDefectsTest {
                 TINY,
                 V3,
                 V2),
+            cases("dropped groups: ", routing(r -> with(r, (Routing.Groups) null)), TINY, V3, V2, BLOCKS),
+            cases(
+                "a YaRN softmax factor of",
+                rotary(r -> scaled(r, r.yarn().softmaxFactor() * r.yarn().softmaxFactor())),
+                YARN,
+                BLOCKS),
             cases(
                 "group aggregate by maximum instead of sum of the top two",
                 routing(r -> with(r, aggregate(r, Routing.Groups.Aggregate.MAXIMUM))),
@@ -112,7 +118,7 @@ class DeepSeekDefectsTest {
                 V3,
                 V2,
                 YARN),
-            cases("the YaRN softmax factor ignored", rotary(r -> unscaled(r)), YARN, BLOCKS))
+            cases("the YaRN softmax factor ignored", rotary(r -> scaled(r, 1)), YARN, BLOCKS))
         .flatMap(cases -> cases);
   }
 
@@ -264,14 +270,19 @@ class DeepSeekDefectsTest {
         });
   }
 
-  private static Rotary unscaled(Rotary r) {
+  private static Rotary scaled(Rotary r, double softmaxFactor) {
     Rotary.Yarn y = r.yarn();
     return new Rotary(
         r.theta(),
         r.dimensions(),
         r.pairing(),
         new Rotary.Yarn(
-            y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(), 1));
+            y.factor(),
+            y.originalPositions(),
+            y.betaFast(),
+            y.betaSlow(),
+            y.magnitude(),
+            softmaxFactor));
   }
 
   private static Routing.Groups groups(Routing r, int count, int kept) {
@@ -287,7 +298,7 @@ class DeepSeekDefectsTest {
     return with(r, bias, r.groups(), r.normalisation(), r.scale());
   }
 
-  private static Routing with(Routing r, Routing.Groups groups) {
+  private static Routing with(Routing r, Routing.@Nullable Groups groups) {
     return with(r, r.bias(), groups, r.normalisation(), r.scale());
   }
 

@@ -132,7 +132,7 @@ public final class Config {
     JsonNode value = require(key);
     List<Integer> numbers = new ArrayList<>();
     for (JsonNode item : value.values()) {
-      if (!item.isInt()) {
+      if (!value.isArray() || !item.isInt()) {
         throw wrong(key, "an array of whole numbers", value.toString());
       }
       numbers.add(item.intValue());

@@ -1,5 +1,7 @@
 package dev.moxie.converter.export;
 
+import dev.moxie.converter.family.Families;
+import dev.moxie.converter.family.Family;
 import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Tasks;
 import dev.moxie.format.error.CorruptException;
@@ -24,9 +26,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import tools.jackson.databind.JsonNode;
+import java.util.Set;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -75,35 +78,69 @@ public final class Exporter {
    * @throws UsageException if the target exists
    */
   public static Result export(MoxiePackage pack, Path target, int threads, Progress progress) {
+    Manifest manifest = pack.manifest();
+    requireNames(pack, manifest.provenance().shards(), companions(manifest));
     Map<String, Map<String, IndexRow>> bySource = new HashMap<>();
     for (IndexRow row : pack.rows()) {
       if (row.sourceFile() != null && row.sourceTensor() != null) {
-        IndexRow twin =
-            bySource
-                .computeIfAbsent(row.sourceFile(), file -> new HashMap<>())
-                .put(row.sourceTensor(), row);
-        if (twin != null) {
-          throw new CorruptException(
-              pack.folder() + ", tensor " + row.describe(),
-              "a source tensor of its own",
-              row.sourceTensor() + ", which " + twin.describe() + " comes from as well",
-              "convert the checkpoint again");
-        }
+        bySource
+            .computeIfAbsent(row.sourceFile(), file -> new HashMap<>())
+            .put(row.sourceTensor(), row);
       }
     }
     List<WeightFile> files = new ArrayList<>();
-    for (Manifest.SourceShard shard : pack.manifest().provenance().shards()) {
+    for (Manifest.SourceShard shard : manifest.provenance().shards()) {
       Map<String, IndexRow> rows = bySource.getOrDefault(shard.file(), Map.of());
       if (!rows.isEmpty()) {
         files.add(WeightFile.of(pack, shard, rows));
       }
     }
     var exporter = new Exporter(pack, files, progress);
+    exporter.requireWhole();
+    Map<String, byte[]> rewritten = exporter.rewritten();
     try (StagedFolder folder = StagedFolder.create(target, Exporter::requireFree)) {
-      boolean asItWas = exporter.write(folder.path(), threads);
+      exporter.write(folder.path(), rewritten, threads);
       folder.commit();
       long bytes = files.stream().mapToLong(WeightFile::bytes).sum();
-      return new Result(files.size(), bytes, asItWas);
+      return new Result(files.size(), bytes, exporter.asItWas());
+    }
+  }
+
+  /** Every file has a name of its own, and weight files lie beside each other. */
+  private static void requireNames(
+      MoxiePackage pack, List<Manifest.SourceShard> shards, List<String> companions) {
+    Set<String> names = new HashSet<>(companions);
+    for (Manifest.SourceShard shard : shards) {
+      boolean nested = shard.file().contains("/");
+      boolean covers = companions.stream().anyMatch(name -> name.startsWith(shard.file() + "/"));
+      if (nested || covers || !names.add(shard.file())) {
+        throw new CorruptException(
+            pack.folder() + ", " + PackagePaths.MANIFEST + ", provenance.shards",
+            "weight files beside each other, each with a name of its own",
+            "\"" + shard.file() + "\"",
+            "convert the checkpoint again");
+      }
+    }
+  }
+
+  /** Whether every weight file is the checkpoint's. */
+  private boolean asItWas() {
+    return files.size() == pack.manifest().provenance().shards().size()
+        && files.stream().allMatch(WeightFile::asItWas);
+  }
+
+  /** Only what was cast or dropped may differ. */
+  private void requireWhole() {
+    Manifest.Provenance provenance = pack.manifest().provenance();
+    boolean lossless =
+        provenance.cast() == null
+            && provenance.prediction() != Manifest.PredictionLayers.DROPPED;
+    if (lossless && !asItWas()) {
+      throw new CorruptException(
+          pack.folder().toString(),
+          "every tensor of the checkpoint, since nothing was cast or dropped",
+          "weight files with tensors that the index does not have",
+          "convert the checkpoint again");
     }
   }
 
@@ -126,25 +163,27 @@ public final class Exporter {
     }
   }
 
-  private boolean write(Path folder, int threads) {
+  private void write(Path folder, Map<String, byte[]> rewritten, int threads) {
     List<Tasks.Task> tasks = new ArrayList<>();
     for (WeightFile file : files) {
       tasks.add(() -> writeWeights(folder.resolve(file.name()), file));
     }
     Tasks.run(tasks, threads);
-    boolean complete = files.size() == pack.manifest().provenance().shards().size();
-    boolean asItWas = complete && files.stream().allMatch(WeightFile::asItWas);
-    for (String name : companions()) {
-      byte[] bytes = companion(name);
-      if (!asItWas && name.equals(INDEX)) {
-        bytes = index(bytes);
-      }
-      if (name.equals(CONFIG) && pack.manifest().provenance().cast() != null) {
-        bytes = config(bytes, pack.manifest().provenance().cast().dtype());
-      }
-      writeCompanion(folder.resolve(name), bytes);
+    for (String name : companions(pack.manifest())) {
+      byte[] bytes = rewritten.get(name);
+      writeCompanion(folder.resolve(name), bytes == null ? companion(name) : bytes);
     }
-    return asItWas;
+  }
+
+  /** Index and config as they must be for the weights that differ; nothing if none does. */
+  private Map<String, byte[]> rewritten() {
+    Map<String, byte[]> rewritten = new HashMap<>();
+    if (asItWas()) {
+      return rewritten;
+    }
+    pack.sourceFile(INDEX).ifPresent(file -> rewritten.put(INDEX, index(object(file))));
+    pack.sourceFile(CONFIG).ifPresent(file -> rewritten.put(CONFIG, config(object(file))));
+    return rewritten;
   }
 
   private void writeWeights(Path path, WeightFile file) throws IOException {
@@ -179,8 +218,7 @@ public final class Exporter {
   }
 
   /** The checkpoint's files that are no weights; headers of weight files are ours. */
-  private List<String> companions() {
-    Manifest manifest = pack.manifest();
+  private static List<String> companions(Manifest manifest) {
     List<String> headers =
         manifest.provenance().shards().stream().map(shard -> shard.file() + ".header").toList();
     return manifest.files().stream()
@@ -200,8 +238,7 @@ public final class Exporter {
   }
 
   /** Which file holds which tensor now, and how many bytes there are. */
-  private byte[] index(byte[] original) {
-    ObjectNode index = object(INDEX, original);
+  private byte[] index(ObjectNode index) {
     ObjectNode map = StrictJson.mapper(false).createObjectNode();
     long total = 0;
     for (WeightFile file : files) {
@@ -217,25 +254,34 @@ public final class Exporter {
     return print(index);
   }
 
-  /** The config without its quantisation, and with the weights' new element type. */
-  private static byte[] config(byte[] original, Dtype dtype) {
-    ObjectNode config = object(CONFIG, original);
-    config.remove("quantization_config");
-    String name = dtype == Dtype.BF16 ? "bfloat16" : "float32";
-    // transformers 5 spells it dtype.
-    config.put(config.has("dtype") ? "dtype" : "torch_dtype", name);
-    if (config.has("dtype") && config.has("torch_dtype")) {
-      config.put("torch_dtype", name);
+  /** The config of what the weights now are: their element type, and the layers that are left. */
+  private byte[] config(ObjectNode config) {
+    Manifest.Provenance provenance = pack.manifest().provenance();
+    Manifest.Cast cast = provenance.cast();
+    if (cast != null) {
+      config.remove("quantization_config");
+      String name = cast.dtype() == Dtype.BF16 ? "bfloat16" : "float32";
+      // transformers 5 spells it dtype, and torch_dtype before; some checkpoints have both.
+      if (config.has("dtype")) {
+        config.put("dtype", name);
+      }
+      if (config.has("torch_dtype") || !config.has("dtype")) {
+        config.put("torch_dtype", name);
+      }
+    }
+    String key = Families.named(provenance.family()).map(Family::predictionKey).orElse(null);
+    if (key != null && provenance.prediction() == Manifest.PredictionLayers.DROPPED) {
+      config.put(key, 0);
     }
     return print(config);
   }
 
-  private static ObjectNode object(String where, byte[] json) {
-    JsonNode node = StrictJson.mapper(false).readTree(json);
-    if (node instanceof ObjectNode object) {
+  private static ObjectNode object(Path file) {
+    if (StrictJson.readObject(file) instanceof ObjectNode object) {
       return object;
     }
-    throw new CorruptException(where, "a JSON object", "another value", "convert again");
+    throw new CorruptException(
+        file.toString(), "a JSON object", "another value", "convert the checkpoint again");
   }
 
   private static byte[] print(ObjectNode object) {

@@ -31,13 +31,16 @@ final class DeepSeek {
   /** Keeps a sum of scores from being zero. */
   private static final double NORMALISATION_EPSILON = 1e-20;
 
+  private static final String PREDICTION_KEY = "num_nextn_predict_layers";
+
   static final Family V2 =
       new Family(
           "deepseek_v2",
           Set.of("deepseek_v2"),
           "DeepseekV2ForCausalLM",
           config -> architecture(config, DeepSeek::routingV2, Rotary.Pairing.INTERLEAVED, 0),
-          names());
+          names(),
+          null);
 
   static final Family V3 =
       new Family(
@@ -52,7 +55,8 @@ final class DeepSeek {
                       ? Rotary.Pairing.INTERLEAVED
                       : Rotary.Pairing.HALVES,
                   predictionLayers(config)),
-          names());
+          names(),
+          PREDICTION_KEY);
 
   private DeepSeek() {}
 
@@ -63,6 +67,10 @@ final class DeepSeek {
     names.put("head.weight", "lm_head.weight");
     names.put(
         "layers.{layer}.router.bias", "model.layers.{layer}.mlp.gate.e_score_correction_bias");
+    // Moonlight and Kimi-K2 are released with them.
+    names.put(
+        "layers.{layer}.attention.rotary_frequencies",
+        "model.layers.{layer}.self_attn.rotary_emb.inv_freq");
     Map<String, String> inLayer =
         Map.ofEntries(
             Map.entry("attention_norm", "input_layernorm"),
@@ -139,8 +147,9 @@ final class DeepSeek {
         throw config.unsupported(key, "false", "true");
       }
     }
-    if (config.has("moe_layer_freq") && config.whole("moe_layer_freq", 1, 1000) != 1) {
-      throw config.unsupported("moe_layer_freq", "1", "another");
+    int every = config.has("moe_layer_freq") ? config.whole("moe_layer_freq", 1, 1000) : 1;
+    if (every != 1) {
+      throw config.unsupported("moe_layer_freq", "1", String.valueOf(every));
     }
   }
 
@@ -158,7 +167,7 @@ final class DeepSeek {
       throw config.wrong(
           "qk_head_dim", "qk_nope_head_dim + qk_rope_head_dim, " + (plain + turned), "" + stated);
     }
-    // The head's width follows from the two above; this key is written, and read by nobody.
+    // The head's width follows from the two above; transformers overwrites this key with the second.
     config.has("head_dim");
     return new Attention.MultiHeadLatent(
         heads,
@@ -265,8 +274,6 @@ final class DeepSeek {
   }
 
   private static int predictionLayers(Config config) {
-    return config.has("num_nextn_predict_layers")
-        ? config.whole("num_nextn_predict_layers", 0, Limits.MAX_LAYERS)
-        : 0;
+    return config.has(PREDICTION_KEY) ? config.whole(PREDICTION_KEY, 0, Limits.MAX_LAYERS) : 0;
   }
 }

@@ -2,12 +2,18 @@ package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
 import java.util.List;
+import java.util.Optional;
 
 /** The families that this build converts. A checkpoint's is declared by its config.json. */
 public final class Families {
   public static final List<Family> ALL = List.of(Mixtral.FAMILY, DeepSeek.V2, DeepSeek.V3);
 
   private Families() {}
+
+  /** The family of that name, if this build knows it. */
+  public static Optional<Family> named(String name) {
+    return ALL.stream().filter(family -> family.name().equals(name)).findFirst();
+  }
 
   /**
    * The family that {@code model_type} names.

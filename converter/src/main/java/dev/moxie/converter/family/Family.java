@@ -3,10 +3,14 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A set of checkpoints with one naming and one forward pass.
@@ -17,13 +21,17 @@ import java.util.regex.Pattern;
  * @param architecture reads config.json; a contradiction is an IllegalArgumentException
  * @param names canonical tensor name to the checkpoint's, {@code {layer}} and {@code {expert}}
  *     standing for numbers
+ * @param predictionKey the key of config.json that counts layers for multi-token prediction; null
+ *     where there is none
  */
 public record Family(
     String name,
     Set<String> modelTypes,
     String modelClass,
     Function<Config, Architecture> architecture,
-    Map<String, String> names) {
+    Map<String, String> names,
+    @Nullable String predictionKey) {
+  private static final Pattern SEGMENT = Pattern.compile("(?<=\\.)\\d+(?=\\.)");
   private static final Pattern NUMBER = Pattern.compile("(layers|experts)\\.(\\d+)\\.");
 
   /**
@@ -98,6 +106,22 @@ public record Family(
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(HARMLESS_KEYS);
     return new Description(described, blockScaled);
+  }
+
+  /** The layer that a tensor of a checkpoint belongs to, if the family has such a tensor. */
+  public OptionalInt layerOf(String source) {
+    List<String> numbers = new ArrayList<>();
+    String template =
+        SEGMENT
+            .matcher(source.replaceFirst("_scale_inv$", ""))
+            .replaceAll(
+                match -> {
+                  numbers.add(match.group());
+                  return numbers.size() == 1 ? "{layer}" : "{expert}";
+                });
+    return !numbers.isEmpty() && numbers.getFirst().length() < 9 && names.containsValue(template)
+        ? OptionalInt.of(Integer.parseInt(numbers.getFirst()))
+        : OptionalInt.empty();
   }
 
   /** The checkpoint's name for a canonical one; block scales are named after their weights. */

@@ -27,6 +27,9 @@ final class Mixtral {
               Map.entry("embedding.weight", "model.embed_tokens.weight"),
               Map.entry("final_norm.weight", "model.norm.weight"),
               Map.entry("head.weight", "lm_head.weight"),
+              Map.entry(
+                  "layers.{layer}.attention.rotary_frequencies",
+                  "model.layers.{layer}.self_attn.rotary_emb.inv_freq"),
               layer("attention_norm", "input_layernorm"),
               layer("attention.query", "self_attn.q_proj"),
               layer("attention.key", "self_attn.k_proj"),
@@ -36,7 +39,8 @@ final class Mixtral {
               layer("router", "block_sparse_moe.gate"),
               layer("experts.{expert}.gate", "block_sparse_moe.experts.{expert}.w1"),
               layer("experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3"),
-              layer("experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2")));
+              layer("experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2")),
+          null);
 
   private Mixtral() {}
 

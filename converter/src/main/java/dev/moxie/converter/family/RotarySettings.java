@@ -17,7 +17,9 @@ final class RotarySettings {
   static Rotary unscaled(Config config, int dimensions, Rotary.Pairing pairing) {
     Optional<Config> scaling = scaling(config);
     if (scaling.isPresent()) {
-      throw scaling.get().unsupported("rope_type", "no scaling of positions", "some");
+      throw scaling
+          .get()
+          .unsupported("rope_type", "no scaling of positions", type(scaling.get()));
     }
     return new Rotary(theta(config), dimensions, pairing, null);
   }
@@ -93,11 +95,11 @@ final class RotarySettings {
     double mscale = scaling.has("mscale") ? scaling.positive("mscale") : 1;
     double allDimensions =
         scaling.has("mscale_all_dim") ? scaling.notNegative("mscale_all_dim") : 0;
-    if (allDimensions == 0 && mscale != 1) {
+    if ((allDimensions == 0 && mscale != 1) || (allDimensions != 0 && !scaling.has("mscale"))) {
       throw scaling.unsupported(
           "mscale",
-          "1 where mscale_all_dim is absent, on which implementations agree",
-          "" + mscale);
+          "both mscale and mscale_all_dim or neither, on which implementations agree",
+          scaling.has("mscale") ? mscale + " alone" : "mscale_all_dim alone");
     }
     double softmax = magnitude(factor, allDimensions);
     double magnitude =

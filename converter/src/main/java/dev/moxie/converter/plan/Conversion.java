@@ -34,8 +34,8 @@ public record Conversion(
     Prediction prediction =
         switch (provenance.prediction()) {
           case KEPT -> Prediction.KEEP;
-          case DROPPED -> Prediction.DROP;
-          case NONE, ABSENT -> null;
+          // A source that has some after all is then a difference, not a question.
+          case DROPPED, NONE, ABSENT -> Prediction.DROP;
         };
     return new Conversion(
         Set.copyOf(provenance.ignoredConfigKeys()), prediction, provenance.cast());

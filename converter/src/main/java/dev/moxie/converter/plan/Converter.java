@@ -7,17 +7,7 @@ import java.nio.ByteOrder;
 
 /** Elements from one dtype to another, a chunk at a time. */
 final class Converter {
-  private static final float[] E4M3 = e4m3();
-
   private Converter() {}
-
-  private static float[] e4m3() {
-    float[] values = new float[256];
-    for (int code = 0; code < values.length; code++) {
-      values[code] = Fp8Blocks.value((byte) code);
-    }
-    return values;
-  }
 
   /** Casts all remaining elements of {@code in}, little-endian, appending them to {@code out}. */
   static void cast(ByteBuffer in, Dtype from, ByteBuffer out, Dtype to) {
@@ -52,7 +42,7 @@ final class Converter {
       int run = (int) Math.min(end - column, in.remaining());
       float scale = scales[scaleRow + (int) (column / Fp8Blocks.SIZE)];
       for (int i = 0; i < run; i++) {
-        put(E4M3[in.get() & 0xff] * scale, out, to);
+        put(Fp8Blocks.value(in.get()) * scale, out, to);
       }
       column += run;
       if (column == columns) {

@@ -1,9 +1,11 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.Manifest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** A plan for a reader: every output file, and every byte range with where it comes from. */
 public final class PlanReport {
@@ -12,6 +14,8 @@ public final class PlanReport {
   /** The plan as JSON. */
   private record Plan(
       String family,
+      Manifest.PredictionLayers prediction,
+      Manifest.@Nullable Cast cast,
       long bytes,
       List<File> files,
       List<String> companions,
@@ -27,7 +31,11 @@ public final class PlanReport {
       String transform,
       String sourceFile,
       String sourceTensor,
-      long sourceOffset) {}
+      long sourceOffset,
+      @Nullable Scales scales) {}
+
+  /** The block scales that a range's elements are multiplied by. */
+  private record Scales(String sourceFile, String sourceTensor, long sourceOffset, long bytes) {}
 
   /** The plan as one JSON object. */
   public static String json(ConversionPlan plan) {
@@ -36,6 +44,8 @@ public final class PlanReport {
         .writeValueAsString(
             new Plan(
                 plan.family().name(),
+                plan.prediction(),
+                plan.conversion().cast(),
                 plan.bytes(),
                 plan.shards().stream().map(PlanReport::file).toList(),
                 plan.checkpoint().companions(),
@@ -85,7 +95,15 @@ public final class PlanReport {
                         move.piece().transform().id(),
                         move.piece().source().file(),
                         move.piece().source().name(),
-                        move.piece().source().offset()))
+                        move.piece().source().offset(),
+                        scales(move.piece().transform())))
             .toList());
+  }
+
+  private static @Nullable Scales scales(Transform transform) {
+    return transform instanceof Transform.Dequantise d
+        ? new Scales(
+            d.scales().file(), d.scales().name(), d.scales().offset(), d.scales().bytes())
+        : null;
   }
 }

@@ -23,6 +23,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -36,9 +37,6 @@ public final class Planner {
   private static final long BACKBONE_SHARD_BYTES = 4L << 30;
 
   private static final Set<Dtype> PLAIN = EnumSet.of(Dtype.BF16, Dtype.F16, Dtype.F32);
-
-  /** Rounding these changes decisions. */
-  private static final Set<Role> NEVER_CAST = EnumSet.of(Role.ROUTER, Role.ROUTER_BIAS);
 
   private final Checkpoint checkpoint;
   private final Family family;
@@ -68,9 +66,14 @@ public final class Planner {
     Architecture architecture =
         prediction == Manifest.PredictionLayers.KEPT ? declared : declared.withoutPrediction();
     if (prediction == Manifest.PredictionLayers.DROPPED) {
-      planner.drop(declared);
+      planner.predictionSources(declared).forEach(source -> planner.unused.remove(source.name()));
     }
     CanonicalTensors.of(architecture).forEach(planner::find);
+    for (TensorSpec spec : CanonicalTensors.redundant(architecture)) {
+      if (planner.unused.containsKey(family.translate(spec.name()))) {
+        planner.find(spec);
+      }
+    }
     planner.requireAllUsed();
     return new ConversionPlan(
         checkpoint, family, architecture, conversion, prediction, planner.shards());
@@ -110,32 +113,17 @@ public final class Planner {
     return bytes;
   }
 
-  /** Tensors of the checkpoint that belong to multi-token prediction, scales included. */
+  /** Tensors of the checkpoint that belong to layers after the last decoder layer. */
   private List<SourceTensor> predictionSources(Architecture declared) {
     int layers = declared.layers().size();
-    List<SourceTensor> sources = new ArrayList<>();
-    for (TensorSpec spec : CanonicalTensors.of(declared)) {
-      if (spec.layer() != null && spec.layer() >= layers) {
-        for (TensorSpec.Leaf leaf : spec.leaves()) {
-          addIfThere(family.translate(leaf.source()), sources);
-          addIfThere(family.translate(Fp8Blocks.scaleName(leaf.source())), sources);
-        }
-      }
-    }
-    return sources;
-  }
-
-  private void addIfThere(String name, List<SourceTensor> sources) {
-    SourceTensor source = checkpoint.tensors().get(name);
-    if (source != null && !sources.contains(source)) {
-      sources.add(source);
-    }
-  }
-
-  private void drop(Architecture declared) {
-    for (SourceTensor source : predictionSources(declared)) {
-      unused.remove(source.name());
-    }
+    int end = layers + Objects.requireNonNull(declared.prediction()).count();
+    return checkpoint.tensors().values().stream()
+        .filter(
+            source -> {
+              int layer = family.layerOf(source.name()).orElse(-1);
+              return layer >= layers && layer < end;
+            })
+        .toList();
   }
 
   private void requireAllUsed() {
@@ -215,13 +203,13 @@ public final class Planner {
     List<@Nullable SourceTensor> scales = new ArrayList<>();
     for (TensorSpec.Leaf leaf : spec.leaves()) {
       SourceTensor source = take(family.translate(leaf.source()), leaf.shape(), "");
-      requireFit(source, values.isEmpty() ? source : values.getFirst());
+      requireFit(spec, source, values.isEmpty() ? source : values.getFirst());
       values.add(source);
       scales.add(source.dtype() == Fp8Blocks.VALUES ? takeScales(source) : null);
     }
     Dtype stored = values.getFirst().dtype();
     Manifest.Cast cast = conversion.cast();
-    if (cast != null && !NEVER_CAST.contains(spec.role())) {
+    if (cast != null && !spec.role().keepsItsDtype()) {
       List<ConversionPlan.Piece> pieces = new ArrayList<>();
       for (int i = 0; i < values.size(); i++) {
         pieces.add(
@@ -236,7 +224,7 @@ public final class Planner {
       add(
           Fp8Blocks.scales(spec),
           Fp8Blocks.SCALES,
-          scales.stream().map(s -> copy(java.util.Objects.requireNonNull(s))).toList());
+          scales.stream().map(s -> copy(Objects.requireNonNull(s))).toList());
     }
   }
 
@@ -304,7 +292,14 @@ public final class Planner {
     return scales;
   }
 
-  private void requireFit(SourceTensor source, SourceTensor first) {
+  private void requireFit(TensorSpec spec, SourceTensor source, SourceTensor first) {
+    if (source.dtype() == Fp8Blocks.VALUES && spec.role().keepsItsDtype()) {
+      throw new UnsupportedException(
+          where(source),
+          "one of " + PLAIN + " for a router",
+          source.dtype().toString(),
+          "no release quantises it, and rounding it changes decisions");
+    }
     if (source.dtype() == Fp8Blocks.VALUES && !blockScaled) {
       throw new UnsupportedException(
           where(source),

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the tensors of a checkpoint through one buffer, and passes them on as a transform makes
@@ -24,8 +25,7 @@ final class SourceReader implements AutoCloseable {
   private final Path folder;
   private final Progress progress;
   private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
-  private final ByteBuffer converted =
-      ByteBuffer.allocateDirect(BUFFER_BYTES * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+  private @Nullable ByteBuffer converted;
   private final Map<String, FileChannel> open = new HashMap<>();
 
   SourceReader(Path folder, Progress progress) {
@@ -52,21 +52,32 @@ final class SourceReader implements AutoCloseable {
           read(
               source,
               (chunk, start) -> {
-                converted.clear();
-                Converter.cast(chunk, source.dtype(), converted, cast.to());
-                sink.accept(converted.flip());
+                ByteBuffer out = converted();
+                Converter.cast(chunk, source.dtype(), out, cast.to());
+                sink.accept(out.flip());
               });
       case Transform.Dequantise to -> {
         float[] scales = floats(to.scales());
         read(
             source,
             (chunk, start) -> {
-              converted.clear();
-              Converter.dequantise(chunk, start, to.columns(), scales, converted, to.to());
-              sink.accept(converted.flip());
+              ByteBuffer out = converted();
+              Converter.dequantise(chunk, start, to.columns(), scales, out, to.to());
+              sink.accept(out.flip());
             });
       }
     }
+  }
+
+  /** Room for the largest thing that a buffer of elements becomes; not needed to copy. */
+  private ByteBuffer converted() {
+    ByteBuffer out = converted;
+    if (out == null) {
+      out =
+          ByteBuffer.allocateDirect(BUFFER_BYTES * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      converted = out;
+    }
+    return out.clear();
   }
 
   private float[] floats(SourceTensor source) throws IOException {

@@ -83,12 +83,24 @@ class ExporterTest {
   }
 
   @Test
+  void aCastThatChangesNothingGivesEveryFileBack() throws IOException {
+    Path checkpoint = Fixtures.root().resolve("variants/f32-three-experts");
+    try (MoxiePackage pack = convert(checkpoint, null, Dtype.F32)) {
+      assertTrue(Exporter.export(pack, target, 2, Progress.NONE).asItWas());
+    }
+    assertEquals(digests(checkpoint), digests(target));
+  }
+
+  @Test
   void droppedLayersStayAway() {
     try (MoxiePackage pack = convert(Fixtures.tinyDeepSeek(), Conversion.Prediction.DROP, null)) {
       assertFalse(Exporter.export(pack, target, 2, Progress.NONE).asItWas());
     }
     Checkpoint exported = Checkpoint.open(target);
     assertTrue(exported.tensors().keySet().stream().noneMatch(name -> name.contains("layers.4.")));
+    var config = StrictJson.readObject(target.resolve("config.json"));
+    assertEquals(0, config.get("num_nextn_predict_layers").intValue());
+    assertTrue(config.has("quantization_config"));
     assertEquals(501 - 124, exported.tensors().size());
   }
 
@@ -115,11 +127,13 @@ class ExporterTest {
     try (MoxiePackage pack = convert(Fixtures.randomMixtrals().getFirst(), null, null)) {
       Files.createDirectories(target);
       Files.writeString(target.resolve("mine"), "keep");
-      for (Path place : List.of(target, pack.folder(), pack.folder().resolve("inside"))) {
+      for (Path place :
+          List.of(target, pack.folder(), pack.folder().resolve("deep/inside/it"))) {
         assertThrows(UsageException.class, () -> Exporter.export(pack, place, 1, Progress.NONE));
       }
     }
     assertEquals("keep", Files.readString(target.resolve("mine")));
+    assertFalse(Files.exists(folder.resolve("p/deep")));
   }
 
   private MoxiePackage convert(

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
@@ -22,6 +23,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -175,6 +177,68 @@ class DeepSeekConversionTest {
     Files.writeString(
         config, Files.readString(config).replace("\"quantization_config\"", "\"unsloth_fixed\""));
     assertNames(checkpoint, "quantization_config");
+  }
+
+  /** As Moonlight and Kimi-K2 are released: they follow from the config, and are kept all the same. */
+  @Test
+  void storedRotaryFrequenciesAreKeptAndNeverCast() throws IOException {
+    Path checkpoint = copy();
+    String name = "model.layers.1.self_attn.rotary_emb.inv_freq";
+    rewrite(
+        checkpoint,
+        tensors ->
+            Stream.concat(
+                tensors,
+                Stream.of(
+                    new SafetensorsWriter.Tensor(
+                        name, Dtype.F32, Shape.of(8), ByteBuffer.allocate(32)))));
+    edit(checkpoint, "\"weight_map\": {", "\"weight_map\": {\"" + name + "\": \"" + FILE + "\",");
+    try (MoxiePackage pack =
+        convert(checkpoint, conversion(Conversion.Prediction.DROP, Dtype.BF16))) {
+      IndexRow row = pack.tensor("layers.1.attention.rotary_frequencies");
+      assertEquals(Dtype.F32, row.dtype());
+      assertEquals(IndexRow.COPY, row.transform());
+    }
+  }
+
+  static Stream<Arguments> acceptable() {
+    return Stream.of(
+        // Kimi-K2; DeepSeek-V3.1, whose trainer rounded scales to powers of two.
+        Arguments.of("\"model_type\": \"deepseek_v3\"", "\"model_type\": \"kimi_k2\""),
+        Arguments.of("\"fmt\": \"e4m3\",", "\"fmt\": \"e4m3\", \"scale_fmt\": \"ue8m0\","),
+        Arguments.of("\"n_group\": 4,", "\"n_group\": 4, \"moe_layer_freq\": 1, \"ep_size\": 1,"),
+        Arguments.of("  \"head_dim\": 16,\n", ""));
+  }
+
+  @ParameterizedTest
+  @MethodSource("acceptable")
+  void whatReleasesSayDifferentlyIsAccepted(String from, String to) throws IOException {
+    Path checkpoint = copy();
+    Path config = checkpoint.resolve("config.json");
+    String text = Files.readString(config);
+    assertTrue(text.contains(from), from);
+    Files.writeString(config, text.replace(from, to));
+    assertEquals(
+        plan(Fixtures.tinyDeepSeek(), conversion(Conversion.Prediction.KEEP, null)).architecture(),
+        plan(checkpoint, conversion(Conversion.Prediction.KEEP, null)).architecture());
+  }
+
+  /** A config chooses how many layers it declares, and must not choose how long that takes. */
+  @Test
+  void aHugeNumberOfDeclaredPredictionLayersTakesNoTime() throws IOException {
+    Path checkpoint = copy();
+    Path config = checkpoint.resolve("config.json");
+    Files.writeString(
+        config,
+        Files.readString(config)
+            .replace("predict_layers\": 1", "predict_layers\": 16384")
+            .replace("routed_experts\": 16", "routed_experts\": 65536"));
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(20),
+        () ->
+            assertThrows(
+                InvalidInputException.class,
+                () -> plan(checkpoint, conversion(Conversion.Prediction.KEEP, null))));
   }
 
   static Stream<Arguments> configs() {

@@ -19,6 +19,8 @@ public final class Fp8Blocks {
   /** Of the scales. */
   public static final Dtype SCALES = Dtype.F32;
 
+  private static final float[] VALUE_OF_CODE = valueOfCode();
+
   private Fp8Blocks() {}
 
   /** Blocks that cover so many rows or columns. */
@@ -60,6 +62,18 @@ public final class Fp8Blocks {
 
   /** The value of an e4m3 code (Micikevicius et al., "FP8 Formats for Deep Learning", 2022). */
   public static float value(byte code) {
+    return VALUE_OF_CODE[code & 0xff];
+  }
+
+  private static float[] valueOfCode() {
+    float[] values = new float[256];
+    for (int code = 0; code < values.length; code++) {
+      values[code] = decode((byte) code);
+    }
+    return values;
+  }
+
+  private static float decode(byte code) {
     int exponent = code >> 3 & 0xf;
     int mantissa = code & 7;
     float magnitude;

@@ -19,6 +19,8 @@ public enum Role {
   ATTENTION_LATENT_DOWN,
   ATTENTION_LATENT_NORM,
   ATTENTION_LATENT_UP,
+  /** What follows from the architecture; some checkpoints carry it, nobody computes with it. */
+  ROTARY_FREQUENCIES,
   FEED_FORWARD_NORM,
   DENSE_GATE,
   DENSE_UP,
@@ -40,6 +42,11 @@ public enum Role {
   SCALE,
   /** Zeros that bring the next tensor to its alignment. */
   PADDING;
+
+  /** Whether a tensor of this role is never cast: rounding it would change decisions. */
+  public boolean keepsItsDtype() {
+    return this == ROUTER || this == ROUTER_BIAS || this == ROTARY_FREQUENCIES;
+  }
 
   /** The name in the tensor index. */
   public String id() {

@@ -10,9 +10,12 @@ import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What index, shard table and architecture must agree on before any weight is read: every tensor
@@ -31,6 +34,7 @@ final class IndexRules {
   static void check(String where, Manifest manifest, List<IndexRow> rows) {
     var rules = new IndexRules(where);
     rows.forEach(rules::checkRow);
+    rules.checkOrigins(manifest, rows);
     List<String> encodings = rows.stream().map(IndexRow::encoding).distinct().sorted().toList();
     if (!manifest.encodings().equals(encodings)) {
       throw new CorruptException(
@@ -77,6 +81,57 @@ final class IndexRules {
         "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
   }
 
+  /** Every leaf says where it came from; no source tensor has two, and nothing was done unsaid. */
+  private void checkOrigins(Manifest manifest, List<IndexRow> rows) {
+    Manifest.Provenance provenance = manifest.provenance();
+    boolean kept = provenance.prediction() == Manifest.PredictionLayers.KEPT;
+    if (kept != (manifest.architecture().prediction() != null)) {
+      throw new CorruptException(
+          where,
+          "layers for multi-token prediction where the manifest's provenance says kept",
+          "provenance " + provenance.prediction() + ", architecture " + (kept ? "without" : "with"),
+          REMEDY);
+    }
+    Set<String> files = new HashSet<>();
+    provenance.shards().forEach(shard -> files.add(shard.file()));
+    Set<List<String>> sources = new HashSet<>();
+    for (IndexRow row : rows) {
+      String file = row.sourceFile();
+      String tensor = row.sourceTensor();
+      boolean hasSource = row.isLeaf() && row.role() != Role.PADDING;
+      require(
+          hasSource == (file != null) && hasSource == (tensor != null),
+          row,
+          "a source for every leaf but fillers",
+          file + ", " + tensor);
+      require(
+          hasSource == (row.transform() != null), row, "a transform there", "" + row.transform());
+      if (file != null && tensor != null) {
+        require(files.contains(file), row, "a source among the checkpoint's weight files", file);
+        require(sources.add(List.of(file, tensor)), row, "a source of its own", tensor);
+        checkTransform(provenance.cast(), row);
+      }
+    }
+  }
+
+  private void checkTransform(Manifest.@Nullable Cast cast, IndexRow row) {
+    switch (row.transform()) {
+      case IndexRow.COPY -> {}
+      case IndexRow.CAST, IndexRow.DEQUANTISE_FP8_BLOCK ->
+          require(
+              cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
+              row,
+              "a transform that the manifest's provenance declares",
+              row.transform() + " to " + row.dtype() + " with cast " + cast);
+      case null, default ->
+          throw new UnsupportedException(
+              where + ", tensor " + row.describe(),
+              "transform copy, cast or dequantise_fp8_block",
+              "\"" + row.transform() + "\"",
+              "update Moxie, this build does not know that transform");
+    }
+  }
+
   private void checkTensors(Manifest manifest, List<IndexRow> rows) {
     Map<String, IndexRow> tensors = new LinkedHashMap<>();
     Map<String, List<IndexRow>> slices = new HashMap<>();
@@ -99,6 +154,11 @@ final class IndexRules {
             scales,
             Fp8Blocks.SCALES + " in " + row.shard() + ", beside the values",
             scales.dtype() + " in " + scales.shard());
+      }
+    }
+    for (TensorSpec spec : CanonicalTensors.redundant(manifest.architecture())) {
+      if (tensors.containsKey(spec.name())) {
+        checkTensor(spec, "which the checkpoint may carry", tensors, slices);
       }
     }
     for (String extra : tensors.keySet()) {

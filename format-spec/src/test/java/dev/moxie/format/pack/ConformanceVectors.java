@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes the packages under {@code conformance/packages}. Run {@code main} with that folder after a
@@ -44,6 +45,7 @@ final class ConformanceVectors {
     vectors.manifests();
     vectors.indexes();
     vectors.latent();
+    vectors.origins();
     vectors.shards();
     return vectors.cases;
   }
@@ -208,6 +210,64 @@ final class ConformanceVectors {
         "prediction-tensor-missing",
         "layers for multi-token prediction are whole",
         p -> Tampering.index(p, rows -> without(rows, r -> r.role() == Role.PREDICTION_COMBINE)));
+  }
+
+  private void origins() throws IOException {
+    reindexed(
+        "source-missing",
+        "every leaf but fillers says where it came from",
+        rows -> changed(rows, 0, r -> from(r, null, r.sourceTensor(), r.transform())));
+    reindexed(
+        "source-file-unlisted",
+        "sources are among the checkpoint's weight files",
+        rows -> changed(rows, 0, r -> from(r, "other.safetensors", "x", r.transform())));
+    reindexed(
+        "source-twice",
+        "a source tensor has one place",
+        rows -> {
+          IndexRow first = rows.getFirst();
+          return changed(
+              rows, 1, r -> from(r, first.sourceFile(), first.sourceTensor(), r.transform()));
+        });
+    reindexed(
+        "cast-undeclared",
+        "the manifest declares every change of dtype",
+        rows -> changed(rows, 0, r -> from(r, r.sourceFile(), r.sourceTensor(), "cast")));
+    invalid(
+        "transform-unknown",
+        "unsupported",
+        "open",
+        "a transform that is not known",
+        p ->
+            Tampering.index(
+                p,
+                rows -> changed(rows, 0, r -> from(r, r.sourceFile(), r.sourceTensor(), "zip"))));
+    latent(
+        "prediction-undeclared",
+        "provenance and architecture agree about layers for multi-token prediction",
+        p -> Tampering.manifest(p, text -> text.replace("\"kept\"", "\"dropped\"")));
+  }
+
+  private static IndexRow from(
+      IndexRow r, @Nullable String file, @Nullable String tensor, @Nullable String transform) {
+    return new IndexRow(
+        r.kind(),
+        r.name(),
+        r.role(),
+        r.layer(),
+        r.expert(),
+        r.projection(),
+        r.dtype(),
+        r.encoding(),
+        r.shape(),
+        r.shard(),
+        r.offset(),
+        r.bytes(),
+        r.crc32c(),
+        r.sha256(),
+        file,
+        tensor,
+        transform);
   }
 
   private void latent(String name, String rule, Damage damage) throws IOException {

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.IndexRow;
@@ -36,6 +37,13 @@ final class RouterBias {
                 throw new UnsupportedException(
                     row.describe(), "F32, BF16 or F16", row.dtype().toString(), "update Moxie");
           };
+      if (!Float.isFinite(bias[e])) {
+        throw new CorruptException(
+            pack.folder().resolve(row.shard()) + ", tensor " + row.describe() + " [" + e + "]",
+            "a finite number",
+            String.valueOf(bias[e]),
+            "the checkpoint is broken, fetch it again");
+      }
     }
     return bias;
   }

@@ -366,9 +366,9 @@ final class BlockBuilder {
             .route(
                 pack.folder() + ", layer " + layer,
                 moe,
-                cast(routerLogits, target.compute(), Dtype.F32),
+                graph.cast(routerLogits, target.compute(), Dtype.F32),
                 moe.routing().bias() == null ? "" : weights.inF32(prefix + "router.bias"));
-    String gateUp = weights.of(prefix + "experts.gate_up.weight");
+    String gateUp = weights.stack(prefix + "experts.gate_up.weight", Projection.GATE, 2);
     if (target.interleavedGateUp()) {
       gateUp = interleave(gateUp, moe);
     }
@@ -376,7 +376,7 @@ final class BlockBuilder {
     graph.contrib(
         "MoE",
         List.of(
-            x, fromF32(routed.logits()), gateUp, "", weights.of(prefix + "experts.down.weight")),
+            x, fromF32(routed.logits()), gateUp, "", weights.stack(prefix + "experts.down.weight", Projection.DOWN, 1)),
         List.of(output),
         attribute("k", moe.routing().expertsPerToken()),
         attribute("activation_type", "swiglu"),
@@ -412,15 +412,11 @@ final class BlockBuilder {
 
   /** From float32 to the compute dtype. */
   String fromF32(String x) {
-    return cast(x, Dtype.F32, target.compute());
+    return graph.cast(x, Dtype.F32, target.compute());
   }
 
   /** From the compute dtype to float32, under a given name. */
   void widen(String x, String name) {
     graph.standard("Cast", List.of(x), List.of(name), attribute("to", Graph.type(Dtype.F32)));
-  }
-
-  private String cast(String x, Dtype from, Dtype to) {
-    return from == to ? x : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
   }
 }

@@ -152,6 +152,11 @@ final class Graph {
     return output;
   }
 
+  /** The value in another dtype, where it has another. */
+  String cast(String x, Dtype from, Dtype to) {
+    return from == to ? x : node("Cast", List.of(x), attribute("to", type(to)));
+  }
+
   /** Adds an operator of ONNX Runtime's own domain. */
   void contrib(
       String op, List<String> inputs, List<String> outputs, OnnxMl.AttributeProto... attributes) {

@@ -7,7 +7,6 @@ import dev.moxie.format.model.Projection;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -25,31 +24,32 @@ final class Weights {
     this.graph = graph;
   }
 
-  /** A tensor or a whole stack, in the compute dtype. */
+  /** A tensor, in the compute dtype. */
   String of(String name) {
     IndexRow row = pack.tensor(name);
-    String values = stored(name, row, row.shape().dims(), row.bytes());
+    return whole(row, row, 1);
+  }
+
+  /**
+   * A whole stack, in the compute dtype.
+   *
+   * @param first the first projection of an expert
+   * @param count projections of an expert
+   */
+  String stack(String name, Projection first, int count) {
+    IndexRow row = pack.tensor(name);
+    return whole(row, pack.slice(name, 0, first), row.shape().dim(0) * count);
+  }
+
+  private String whole(IndexRow row, IndexRow matrix, long matrices) {
+    List<Long> shape = row.shape().dims();
+    String values = stored(row.name(), row, shape, row.bytes());
     if (!row.encoding().equals(IndexRow.FP8_BLOCK)) {
       return cast(values, row.dtype());
     }
-    List<Long> shape = row.shape().dims();
-    IndexRow first = row;
-    long matrices = 1;
-    if (row.kind() == IndexRow.Kind.STACK) {
-      first =
-          pack.rows().stream()
-              .filter(leaf -> leaf.isLeaf() && leaf.name().equals(name))
-              .findFirst()
-              .orElseThrow();
-      matrices = row.bytes() / first.bytes();
-    }
-    IndexRow scales = pack.tensor(Fp8Blocks.scaleName(name));
-    return dequantised(
-        values,
-        stored(scales.name(), scales, scales.shape().dims(), scales.bytes()),
-        matrices,
-        first.shape().dims(),
-        shape);
+    IndexRow scales = pack.tensor(Fp8Blocks.scaleName(row.name()));
+    String grid = stored(scales.name(), scales, scales.shape().dims(), scales.bytes());
+    return dequantised(values, grid, matrices, matrix.shape().dims(), shape);
   }
 
   /** One projection of one expert. */
@@ -113,27 +113,20 @@ final class Weights {
             "Slice",
             List.of(joined, graph.longs(0, 0), graph.longs(rows, columns), graph.longs(1, 2)));
     String product = graph.node("Mul", List.of(wide, cut));
-    List<Long> extents = new ArrayList<>(shape);
+    long[] extents = shape.stream().mapToLong(Long::longValue).toArray();
     return cast(
-        graph.node(
-            "Reshape",
-            List.of(product, graph.longs(extents.stream().mapToLong(Long::longValue).toArray()))),
-        Dtype.F32);
+        graph.node("Reshape", List.of(product, graph.longs(extents))), Dtype.F32);
   }
 
-  /** To the compute dtype, where {@code x} has another. */
-  String cast(String x, Dtype from) {
-    return cast(x, from, compute);
-  }
-
-  private String cast(String x, Dtype from, Dtype to) {
-    return from == to ? x : graph.node("Cast", List.of(x), attribute("to", Graph.type(to)));
+  private String cast(String x, Dtype from) {
+    return graph.cast(x, from, compute);
   }
 
   /** A vector in float32, whatever the rest computes in. */
   String inF32(String name) {
     IndexRow row = pack.tensor(name);
-    return cast(stored(name, row, row.shape().dims(), row.bytes()), row.dtype(), Dtype.F32);
+    return graph.cast(
+        stored(name, row, row.shape().dims(), row.bytes()), row.dtype(), Dtype.F32);
   }
 
   /** Rows of a matrix by index, in the compute dtype. */

@@ -46,6 +46,11 @@ final class BiasFit {
 
   /** Whether a bias is found under which every token gets the experts that were recorded. */
   boolean explains(Estimate logits, List<int[]> recorded) {
+    int choices = recorded.stream().mapToInt(chosen -> chosen.length).sum();
+    // With fewer recorded choices than that, some bias explains almost anything.
+    if (choices < 2 * stored.length || !Arrays.stream(stored).allMatch(Double::isFinite)) {
+      return false;
+    }
     double[] bias = stored.clone();
     for (int round = 0; round < ROUNDS; round++) {
       RoutingOracle.Routed routed =

@@ -15,6 +15,7 @@ import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -73,7 +74,7 @@ final class LayerSuspects {
           "Looks like shared experts skipped: the reference adds something to its experts' output,"
               + " and the package has no shared experts.");
     }
-    suppose(layer.layer());
+    suppose(layer.layer(), failing.getFirst());
     return suspects.stream()
         .filter(suspect -> fits(suspect, layer, failing))
         .findFirst()
@@ -83,36 +84,65 @@ final class LayerSuspects {
                     .formatted(suspect.cause(), layer.layer()));
   }
 
-  private void suppose(int layer) {
+  /** What may be wrong at the first step that fails: what comes after it cannot be the cause. */
+  private void suppose(int layer, String step) {
+    switch (step) {
+      case "moe.input", "router.logits" -> {
+        supposeAttention(layer);
+        supposeShifts(layer, ".attention.");
+      }
+      case "experts.output" -> supposeShifts(layer, ".experts.");
+      case "moe.output" -> {
+        supposeWithoutShared();
+        supposeShifts(layer, ".shared.");
+      }
+      default -> {
+        supposeAttention(layer);
+        supposeShifts(layer, ".");
+      }
+    }
+  }
+
+  private void supposeAttention(int layer) {
     Rotary rotary = pack.architecture().layers().get(layer).attention().rotary();
     for (Rotary.Pairing other : Rotary.Pairing.values()) {
-      if (other != rotary.pairing()) {
-        String cause =
-            switch (other) {
-              case INTERLEAVED -> "interleaved rotary dimensions read as halves";
-              case HALVES -> "rotary halves read as interleaved dimensions";
-            };
-        supposeRotary(cause, r -> new Rotary(r.theta(), r.dimensions(), other, r.yarn()));
-      }
+      String cause =
+          switch (other) {
+            case INTERLEAVED -> "interleaved rotary dimensions read as halves";
+            case HALVES -> "rotary halves read as interleaved dimensions";
+          };
+      supposeRotary(cause, r -> new Rotary(r.theta(), r.dimensions(), other, r.yarn()));
     }
     if (rotary.yarn() != null) {
       supposeYarn(rotary.yarn());
     }
-    supposeFeedForward(
+  }
+
+  private void supposeWithoutShared() {
+    suppose(
         "shared experts that the reference does not have",
-        feedForward ->
-            feedForward instanceof FeedForward.MixtureOfExperts m
-                ? new FeedForward.MixtureOfExperts(
-                    m.experts(), m.intermediateSize(), m.activation(), m.routing(), null)
-                : feedForward);
-    supposeShifts(layer);
+        b ->
+            b.feedForward() instanceof FeedForward.MixtureOfExperts m
+                ? new Architecture.Blocks(
+                    b.count(),
+                    b.attention(),
+                    new FeedForward.MixtureOfExperts(
+                        m.experts(), m.intermediateSize(), m.activation(), m.routing(), null))
+                : b);
   }
 
   private void supposeYarn(Rotary.Yarn yarn) {
+    List<Double> roots = new ArrayList<>(List.of(1.0));
     for (double mscale : MSCALES) {
-      double root = 0.1 * mscale * Math.log(Math.max(1, yarn.factor())) + 1;
+      roots.add(0.1 * mscale * Math.log(Math.max(1, yarn.factor())) + 1);
+    }
+    for (double root : roots) {
+      String cause =
+          yarn.softmaxFactor() == 1
+              ? "the YaRN softmax factor ignored"
+              : factor("softmax factor", yarn.softmaxFactor(), root * root);
       supposeYarn(
-          "the YaRN softmax factor ignored",
+          cause,
           y ->
               new Rotary.Yarn(
                   y.factor(),
@@ -122,14 +152,27 @@ final class LayerSuspects {
                   y.magnitude(),
                   root * root));
     }
-    supposeYarn(
-        "a YaRN softmax factor that the reference does not apply",
-        y ->
-            new Rotary.Yarn(
-                y.factor(), y.originalPositions(), y.betaFast(), y.betaSlow(), y.magnitude(), 1));
+    for (double above : roots) {
+      for (double below : roots) {
+        supposeYarn(
+            factor("magnitude of cosines and sines", yarn.magnitude(), above / below),
+            y ->
+                new Rotary.Yarn(
+                    y.factor(),
+                    y.originalPositions(),
+                    y.betaFast(),
+                    y.betaSlow(),
+                    above / below,
+                    y.softmaxFactor()));
+      }
+    }
     supposeRotary(
         "YaRN that the reference does not use",
         r -> new Rotary(r.theta(), r.dimensions(), r.pairing(), null));
+  }
+
+  private static String factor(String what, double ours, double theirs) {
+    return String.format(Locale.ROOT, "a YaRN %s of %.6g instead of %.6g", what, ours, theirs);
   }
 
   private void supposeYarn(String cause, UnaryOperator<Rotary.Yarn> change) {
@@ -148,12 +191,6 @@ final class LayerSuspects {
         cause,
         b ->
             new Architecture.Blocks(b.count(), withRotary(b.attention(), change), b.feedForward()));
-  }
-
-  private void supposeFeedForward(String cause, UnaryOperator<FeedForward> change) {
-    suppose(
-        cause,
-        b -> new Architecture.Blocks(b.count(), b.attention(), change.apply(b.feedForward())));
   }
 
   private void suppose(String cause, UnaryOperator<Architecture.Blocks> change) {
@@ -196,16 +233,17 @@ final class LayerSuspects {
   }
 
   /** Scales of all tensors of the layer displaced, then those of each tensor by itself. */
-  private void supposeShifts(int layer) {
+  private void supposeShifts(int layer, String part) {
     List<String> scaled =
         pack.rows().stream()
             .filter(row -> row.layer() != null && row.layer() == layer)
             .filter(row -> row.kind() != IndexRow.Kind.SLICE)
             .filter(row -> row.encoding().equals(IndexRow.FP8_BLOCK))
+            .filter(row -> row.name().contains(part))
             .map(IndexRow::name)
             .toList();
     if (!scaled.isEmpty()) {
-      supposeShifts("all its weights", row -> true);
+      supposeShifts("all its%s weights".formatted(part.replace('.', ' ').stripTrailing()), row -> row.name().contains(part));
     }
     for (String name : scaled) {
       supposeShifts(name, row -> row.name().equals(name));

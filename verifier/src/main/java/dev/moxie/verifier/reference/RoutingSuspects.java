@@ -100,6 +100,8 @@ final class RoutingSuspects {
       }
       addGroupCounts(suspects, stated, groups);
       suspects.put("groups that the reference does not have", withGroups(stated, null));
+    } else {
+      addGroups(suspects, stated);
     }
     if (stated.bias() != null) {
       suspects.put("a selection bias that the reference does not have", withBias(stated, null));
@@ -133,6 +135,25 @@ final class RoutingSuspects {
       }
     }
     suspects.putAll(others);
+  }
+
+  /** Any groups at all, where the package has none. */
+  private void addGroups(Map<String, Routing> suspects, Routing stated) {
+    int experts = layers.getFirst().moe().experts();
+    for (Routing.Groups.Aggregate aggregate : Routing.Groups.Aggregate.values()) {
+      for (int count = 2; count <= experts / 2; count++) {
+        for (int kept = 1; kept < count && experts % count == 0; kept++) {
+          if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
+            suspects.put(
+                "dropped groups: %d of %d by %s kept".formatted(kept, count, words(aggregate)),
+                withGroups(
+                    stated,
+                    new Routing.Groups(
+                        count, kept, aggregate, Routing.Groups.MaskValue.NEGATIVE_INFINITY)));
+          }
+        }
+      }
+    }
   }
 
   private Optional<String> explainByBias(Routing stated) {
@@ -190,7 +211,8 @@ final class RoutingSuspects {
     }
     for (Routing.Score other : Routing.Score.values()) {
       suspects.put(
-          "scores by %s instead of %s".formatted(stated.score(), other), withScore(stated, other));
+          "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
+          withScore(stated, other));
     }
     return suspects.entrySet().stream()
         .filter(suspect -> weightsFit(suspect.getValue()))
@@ -228,6 +250,10 @@ final class RoutingSuspects {
                   .verdict()
                   .passed();
             });
+  }
+
+  private static String words(Routing.Score score) {
+    return score.name().toLowerCase(Locale.ROOT);
   }
 
   private static String words(Routing.Groups.Aggregate aggregate) {

@@ -58,9 +58,10 @@ public final class Selection {
 
   /**
    * Whether rounding may have led to this set. Without groups: every chosen value may reach every
-   * other. With groups: some set of kept groups contains all chosen experts, may have been kept,
-   * and leaves no expert that certainly beats a chosen one. If any set of groups does, the one
-   * filled up with the largest harmless groups does.
+   * other. With groups: some set of kept groups contains all chosen experts, may have been kept, and
+   * leaves no expert that certainly beats a chosen one. Of the groups without a chosen expert, those
+   * are tried that leave none and may reach every one that does not; the largest first, which finds
+   * a set of kept groups if there is one and errors are alike.
    */
   public boolean mayChoose(int token, Set<Integer> experts) {
     Routing.Groups limits = routing.groups();
@@ -75,9 +76,17 @@ public final class Selection {
         return false;
       }
     }
+    List<Integer> harmful = new ArrayList<>();
+    for (int group = 0; group < groups.columns(); group++) {
+      if (!kept.contains(group) && !mayBeat(token, experts, group * size, (group + 1) * size)) {
+        harmful.add(group);
+      }
+    }
     for (int group : descending(groups, token)) {
-      if (kept.size() < limits.kept()
-          && mayBeat(token, experts, group * size, (group + 1) * size)) {
+      boolean eligible =
+          !harmful.contains(group)
+              && harmful.stream().allMatch(out -> mayReach(groups, token, group, out));
+      if (eligible && kept.size() < limits.kept()) {
         kept.add(group);
       }
     }

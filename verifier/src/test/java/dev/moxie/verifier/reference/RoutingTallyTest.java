@@ -41,6 +41,13 @@ class RoutingTallyTest {
   }
 
   @Test
+  void aChoiceOfOursThatRoundingCannotExplainIsAMismatchHoweverRightTheirsIs() {
+    Report.Routing routing = route(new int[] {2, 3}, new int[] {0, 2}, 1e-9);
+    assertEquals(1, routing.mismatch());
+    assertEquals(Verdict.FAIL, routing.verdict());
+  }
+
+  @Test
   void theFirstTiedTokenIsRemembered() {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
