@@ -126,7 +126,7 @@ class AnyDeepSeekTest {
                 third && random.nextBoolean() ? ", \"rope_interleave\": false" : "",
                 scaled
                     ? ", \"quantization_config\": {\"quant_method\": \"fp8\","
-                          + " \"weight_block_size\": [128, 128]}"
+                        + " \"weight_block_size\": [128, 128]}"
                     : "");
     Files.writeString(folder.resolve("config.json"), config);
     Config read = Config.read(folder.resolve("config.json"), Set.of());

@@ -89,7 +89,13 @@ class DeepSeekDefectsTest {
                 TINY,
                 V3,
                 V2),
-            cases("dropped groups: ", routing(r -> with(r, (Routing.Groups) null)), TINY, V3, V2, BLOCKS),
+            cases(
+                "dropped groups: ",
+                routing(r -> with(r, (Routing.Groups) null)),
+                TINY,
+                V3,
+                V2,
+                BLOCKS),
             cases(
                 "a YaRN softmax factor of",
                 rotary(r -> scaled(r, r.yarn().softmaxFactor() * r.yarn().softmaxFactor())),

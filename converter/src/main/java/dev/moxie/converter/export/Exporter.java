@@ -133,8 +133,7 @@ public final class Exporter {
   private void requireWhole() {
     Manifest.Provenance provenance = pack.manifest().provenance();
     boolean lossless =
-        provenance.cast() == null
-            && provenance.prediction() != Manifest.PredictionLayers.DROPPED;
+        provenance.cast() == null && provenance.prediction() != Manifest.PredictionLayers.DROPPED;
     if (lossless && !asItWas()) {
       throw new CorruptException(
           pack.folder().toString(),

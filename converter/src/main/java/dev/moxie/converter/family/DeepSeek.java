@@ -167,7 +167,8 @@ final class DeepSeek {
       throw config.wrong(
           "qk_head_dim", "qk_nope_head_dim + qk_rope_head_dim, " + (plain + turned), "" + stated);
     }
-    // The head's width follows from the two above; transformers overwrites this key with the second.
+    // The head's width follows from the two above; transformers overwrites this key with the
+    // second.
     config.has("head_dim");
     return new Attention.MultiHeadLatent(
         heads,

@@ -17,9 +17,7 @@ final class RotarySettings {
   static Rotary unscaled(Config config, int dimensions, Rotary.Pairing pairing) {
     Optional<Config> scaling = scaling(config);
     if (scaling.isPresent()) {
-      throw scaling
-          .get()
-          .unsupported("rope_type", "no scaling of positions", type(scaling.get()));
+      throw scaling.get().unsupported("rope_type", "no scaling of positions", type(scaling.get()));
     }
     return new Rotary(theta(config), dimensions, pairing, null);
   }

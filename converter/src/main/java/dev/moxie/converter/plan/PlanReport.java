@@ -102,8 +102,7 @@ public final class PlanReport {
 
   private static @Nullable Scales scales(Transform transform) {
     return transform instanceof Transform.Dequantise d
-        ? new Scales(
-            d.scales().file(), d.scales().name(), d.scales().offset(), d.scales().bytes())
+        ? new Scales(d.scales().file(), d.scales().name(), d.scales().offset(), d.scales().bytes())
         : null;
   }
 }

@@ -73,8 +73,7 @@ final class SourceReader implements AutoCloseable {
   private ByteBuffer converted() {
     ByteBuffer out = converted;
     if (out == null) {
-      out =
-          ByteBuffer.allocateDirect(BUFFER_BYTES * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      out = ByteBuffer.allocateDirect(BUFFER_BYTES * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
       converted = out;
     }
     return out.clear();

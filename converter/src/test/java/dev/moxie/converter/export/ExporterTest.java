@@ -127,8 +127,7 @@ class ExporterTest {
     try (MoxiePackage pack = convert(Fixtures.randomMixtrals().getFirst(), null, null)) {
       Files.createDirectories(target);
       Files.writeString(target.resolve("mine"), "keep");
-      for (Path place :
-          List.of(target, pack.folder(), pack.folder().resolve("deep/inside/it"))) {
+      for (Path place : List.of(target, pack.folder(), pack.folder().resolve("deep/inside/it"))) {
         assertThrows(UsageException.class, () -> Exporter.export(pack, place, 1, Progress.NONE));
       }
     }

@@ -179,7 +179,9 @@ class DeepSeekConversionTest {
     assertNames(checkpoint, "quantization_config");
   }
 
-  /** As Moonlight and Kimi-K2 are released: they follow from the config, and are kept all the same. */
+  /**
+   * As Moonlight and Kimi-K2 are released: they follow from the config, and are kept all the same.
+   */
   @Test
   void storedRotaryFrequenciesAreKeptAndNeverCast() throws IOException {
     Path checkpoint = copy();

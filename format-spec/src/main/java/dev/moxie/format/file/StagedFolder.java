@@ -39,8 +39,7 @@ public final class StagedFolder implements AutoCloseable {
    * removed, and what it had moved aside is put back.
    *
    * @param requireFree given the resolved target, throws if it must not be written or replaced;
-   *     called before anything is
-   *     written, under the lock, and before the rename
+   *     called before anything is written, under the lock, and before the rename
    * @throws UsageException if another writer has the target, or it is a link that leads nowhere
    */
   public static StagedFolder create(Path target, Consumer<Path> requireFree) {

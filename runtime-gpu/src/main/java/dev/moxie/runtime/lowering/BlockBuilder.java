@@ -376,7 +376,11 @@ final class BlockBuilder {
     graph.contrib(
         "MoE",
         List.of(
-            x, fromF32(routed.logits()), gateUp, "", weights.stack(prefix + "experts.down.weight", Projection.DOWN, 1)),
+            x,
+            fromF32(routed.logits()),
+            gateUp,
+            "",
+            weights.stack(prefix + "experts.down.weight", Projection.DOWN, 1)),
         List.of(output),
         attribute("k", moe.routing().expertsPerToken()),
         attribute("activation_type", "swiglu"),

@@ -114,8 +114,7 @@ final class Weights {
             List.of(joined, graph.longs(0, 0), graph.longs(rows, columns), graph.longs(1, 2)));
     String product = graph.node("Mul", List.of(wide, cut));
     long[] extents = shape.stream().mapToLong(Long::longValue).toArray();
-    return cast(
-        graph.node("Reshape", List.of(product, graph.longs(extents))), Dtype.F32);
+    return cast(graph.node("Reshape", List.of(product, graph.longs(extents))), Dtype.F32);
   }
 
   private String cast(String x, Dtype from) {
@@ -125,8 +124,7 @@ final class Weights {
   /** A vector in float32, whatever the rest computes in. */
   String inF32(String name) {
     IndexRow row = pack.tensor(name);
-    return graph.cast(
-        stored(name, row, row.shape().dims(), row.bytes()), row.dtype(), Dtype.F32);
+    return graph.cast(stored(name, row, row.shape().dims(), row.bytes()), row.dtype(), Dtype.F32);
   }
 
   /** Rows of a matrix by index, in the compute dtype. */

@@ -243,7 +243,9 @@ final class LayerSuspects {
             .map(IndexRow::name)
             .toList();
     if (!scaled.isEmpty()) {
-      supposeShifts("all its%s weights".formatted(part.replace('.', ' ').stripTrailing()), row -> row.name().contains(part));
+      supposeShifts(
+          "all its%s weights".formatted(part.replace('.', ' ').stripTrailing()),
+          row -> row.name().contains(part));
     }
     for (String name : scaled) {
       supposeShifts(name, row -> row.name().equals(name));

@@ -58,10 +58,10 @@ public final class Selection {
 
   /**
    * Whether rounding may have led to this set. Without groups: every chosen value may reach every
-   * other. With groups: some set of kept groups contains all chosen experts, may have been kept, and
-   * leaves no expert that certainly beats a chosen one. Of the groups without a chosen expert, those
-   * are tried that leave none and may reach every one that does not; the largest first, which finds
-   * a set of kept groups if there is one and errors are alike.
+   * other. With groups: some set of kept groups contains all chosen experts, may have been kept,
+   * and leaves no expert that certainly beats a chosen one. Of the groups without a chosen expert,
+   * those are tried that leave none and may reach every one that does not; the largest first, which
+   * finds a set of kept groups if there is one and errors are alike.
    */
   public boolean mayChoose(int token, Set<Integer> experts) {
     Routing.Groups limits = routing.groups();
