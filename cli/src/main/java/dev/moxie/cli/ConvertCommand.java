@@ -104,6 +104,10 @@ final class ConvertCommand implements Callable<Integer> {
         Planner.plan(
             Checkpoint.open(checkpoint),
             new Conversion(ignoredKeys, prediction, dtype == null ? null : dtype.cast()));
+    if (prediction != null && plan.prediction() == Manifest.PredictionLayers.NONE && !quiet) {
+      System.err.println(
+          checkpoint + ": config.json declares no multi-token prediction; --mtp has no effect.");
+    }
     if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !quiet) {
       System.err.println(
           checkpoint
@@ -138,12 +142,16 @@ final class ConvertCommand implements Callable<Integer> {
     }
     if (!quiet) {
       System.out.printf(
-          "%s: %d tensors of %s in %d weight files, %,d bytes%n",
+          "%s: %d tensors of %s in %d weight files, %,d bytes%s%n",
           target,
-          plan.checkpoint().tensors().size(),
+          plan.sourceTensors(),
           plan.family().name(),
           plan.shards().size(),
-          plan.bytes());
+          plan.bytes(),
+          plan.prediction() == Manifest.PredictionLayers.DROPPED
+              ? "; %d tensors left out"
+                  .formatted(plan.checkpoint().tensors().size() - plan.sourceTensors())
+              : "");
     }
     return 0;
   }

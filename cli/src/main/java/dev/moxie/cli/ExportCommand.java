@@ -2,8 +2,11 @@ package dev.moxie.cli;
 
 import dev.moxie.converter.export.Exporter;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -53,9 +56,20 @@ final class ExportCommand implements Callable<Integer> {
             result.bytes(),
             result.asItWas()
                 ? "every file is byte for byte the source's"
-                : "weights, index or config differ from the source's as the conversion did");
+                : changes(pack.manifest().provenance()));
       }
     }
     return 0;
+  }
+
+  private static String changes(Manifest.Provenance provenance) {
+    List<String> changes = new ArrayList<>();
+    if (provenance.cast() != null) {
+      changes.add("weights are " + provenance.cast().dtype());
+    }
+    if (provenance.prediction() == Manifest.PredictionLayers.DROPPED) {
+      changes.add("layers for multi-token prediction are left out");
+    }
+    return String.join(", ", changes) + ", and index and config say so";
   }
 }

@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -313,6 +314,71 @@ class CommandLineTest {
     Outcome again =
         moxie("run", pack, "--prompt", "Once", "--temperature", "1", "--seed", "5", "--top-k", "9");
     assertEquals(sampled.out(), again.out());
+  }
+
+  @Test
+  void multiTokenPredictionIsDecidedByTheUser() {
+    String checkpoint = Fixtures.tinyDeepSeek().toString();
+    Outcome undecided = moxie("convert", checkpoint, folder.resolve("p").toString());
+    assertOneSentence(2, undecided);
+    assertTrue(undecided.err().contains("--mtp keep"), undecided.err());
+    assertFalse(Files.exists(folder.resolve("p")));
+    assertOneSentence(
+        2, moxie("convert", checkpoint, folder.resolve("p").toString(), "--mtp", "maybe"));
+    Outcome dropped =
+        moxie("convert", checkpoint, folder.resolve("p").toString(), "--mtp", "drop");
+    assertEquals(0, dropped.status(), dropped.err());
+    assertTrue(dropped.out().contains("377 tensors"), dropped.out());
+    assertTrue(dropped.out().contains("124 tensors left out"), dropped.out());
+    Outcome absent =
+        moxie(
+            "convert",
+            Fixtures.root().resolve("random/deepseek_v3").toString(),
+            folder.resolve("q").toString());
+    assertEquals(0, absent.status(), absent.err());
+    assertTrue(absent.err().contains("the files hold none"), absent.err());
+  }
+
+  @Test
+  void exportGivesTheCheckpointBackAndSaysWhatItIs() throws IOException {
+    Path checkpoint = Fixtures.root().resolve("variants/v3-eight-groups-fp8");
+    for (List<String> options :
+        List.of(List.of("--mtp", "keep"), List.of("--mtp", "drop", "--dtype", "bf16"))) {
+      String name = options.get(1);
+      String pack = folder.resolve(name).toString();
+      String target = folder.resolve(name + "-exported").toString();
+      List<String> convert = new ArrayList<>(List.of("convert", checkpoint.toString(), pack));
+      convert.addAll(options);
+      assertEquals(0, moxie(convert.toArray(String[]::new)).status());
+      Outcome exported = moxie("export", pack, target);
+      assertEquals(0, exported.status(), exported.err());
+      boolean lossless = name.equals("keep");
+      assertTrue(
+          exported.out().contains(lossless ? "byte for byte" : "weights are BF16"),
+          exported.out());
+      assertEquals(
+          lossless,
+          Files.mismatch(
+                  checkpoint.resolve("config.json"), Path.of(target).resolve("config.json"))
+              < 0);
+      assertOneSentence(2, moxie("export", pack, target));
+    }
+  }
+
+  @Test
+  void latentAttentionRunsFromItsCompressedCache() {
+    String pack = folder.resolve("p").toString();
+    Path checkpoint = Fixtures.tinyDeepSeek();
+    assertEquals(0, moxie("convert", checkpoint.toString(), pack, "--mtp", "keep").status());
+    for (String execution : List.of("scheduled", "fused")) {
+      Outcome run =
+          moxie(
+              "run", pack, "--prompt", "Once upon a time a small owl", "--max-tokens", "20",
+              "--execution", execution);
+      assertEquals(0, run.status(), run.err());
+      assertTrue(run.err().contains("cache of compressed latents"), run.err());
+      assertTrue(run.out().startsWith("Once upon a time a small owl named"), run.out());
+    }
   }
 
   @Test

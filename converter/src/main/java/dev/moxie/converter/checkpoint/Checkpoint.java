@@ -71,7 +71,9 @@ public record Checkpoint(
       if (!Files.isRegularFile(path)) {
         throw new CorruptException(
             path.toString(),
-            index == null ? "the weights" : "a file that " + INDEX + " names",
+            index == null
+                ? "the weights in one file, since there is no " + INDEX
+                : "a file that " + INDEX + " names",
             "no such file",
             FETCH_AGAIN);
       }

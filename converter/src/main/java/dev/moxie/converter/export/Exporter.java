@@ -97,6 +97,8 @@ public final class Exporter {
     }
     var exporter = new Exporter(pack, files, progress);
     exporter.requireWhole();
+    // Small files first: what is wrong with them should show before hours of writing.
+    companions(manifest).forEach(exporter::companion);
     Map<String, byte[]> rewritten = exporter.rewritten();
     try (StagedFolder folder = StagedFolder.create(target, Exporter::requireFree)) {
       exporter.write(folder.path(), rewritten, threads);

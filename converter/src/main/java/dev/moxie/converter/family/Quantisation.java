@@ -30,9 +30,12 @@ final class Quantisation {
     if (!block.equals(List.of(Fp8Blocks.SIZE, Fp8Blocks.SIZE))) {
       throw quantisation.unsupported("weight_block_size", "[128, 128]", block.toString());
     }
-    // Which modules were left as they were shows in the weights' dtypes; how a trainer rounded the
-    // scales does not matter to who multiplies by them.
-    quantisation.requireAllUnderstood(Set.of("modules_to_not_convert", "scale_fmt"));
+    // How a trainer rounded the scales does not matter to who multiplies by them.
+    if (quantisation.has("scale_fmt")) {
+      require(quantisation, "scale_fmt", "ue8m0");
+    }
+    // Which modules were left as they were shows in the weights' dtypes.
+    quantisation.requireAllUnderstood(Set.of("modules_to_not_convert"));
     return true;
   }
 

@@ -12,6 +12,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.RoutingEquation;
 import dev.moxie.format.pack.IndexRow;
@@ -121,7 +122,7 @@ public record Inspection(
       Map<Dtype, Long> bytes = new TreeMap<>();
       int tensors = 0;
       for (IndexRow row : pack.rows()) {
-        if (row.isLeaf()) {
+        if (row.isLeaf() && row.role() != Role.PADDING) {
           bytes.merge(row.dtype(), row.bytes(), Long::sum);
         }
         tensors += row.kind() == IndexRow.Kind.SLICE ? 0 : 1;

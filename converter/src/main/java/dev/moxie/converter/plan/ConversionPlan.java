@@ -56,6 +56,11 @@ public record ConversionPlan(
 
   /** A source tensor and what happens to its bytes. */
   public record Piece(SourceTensor source, Transform transform) {
+    /** Source tensors that it uses up: the weight, and its scales where they are consumed. */
+    public int sourceTensors() {
+      return transform instanceof Transform.Dequantise ? 2 : 1;
+    }
+
     /** Bytes that are read for it. */
     long bytesRead() {
       return source.bytes()
@@ -93,6 +98,14 @@ public record ConversionPlan(
         conversion.ignoredConfigKeys().stream().sorted().toList(),
         prediction,
         conversion.cast());
+  }
+
+  /** Tensors of the checkpoint that the package is made of. */
+  public int sourceTensors() {
+    return shards.stream()
+        .flatMap(shard -> shard.pieces().stream())
+        .mapToInt(Piece::sourceTensors)
+        .sum();
   }
 
   /** Bytes that will be read from the checkpoint's weight files. */

@@ -262,7 +262,7 @@ public final class Planner {
     if (!source.shape().equals(shape)) {
       throw new CorruptException(
           where(source),
-          "shape " + shape + (reason.isEmpty() ? ", as config.json says" : " for " + reason),
+          "shape " + shape + (reason.isEmpty() ? ", as config.json says" : ", which " + reason),
           source.shape().toString(),
           "config.json and weights do not belong together, fetch both again");
     }
@@ -281,7 +281,7 @@ public final class Planner {
         take(
             values.name() + "_scale_inv",
             Fp8Blocks.grid(values.shape()),
-            "the blocks of " + values.name() + " " + values.shape());
+            "the blocks of " + values.name() + " " + values.shape() + " call for");
     if (scales.dtype() != Fp8Blocks.SCALES) {
       throw new UnsupportedException(
           where(scales),

@@ -77,11 +77,11 @@ public final class RoutingEquation {
     if (groups != null) {
       String aggregate =
           switch (groups.aggregate()) {
-            case MAXIMUM -> "best expert";
-            case SUM_OF_TOP_TWO -> "two best experts together";
+            case MAXIMUM -> "whose best expert scores";
+            case SUM_OF_TOP_TWO -> "whose two best experts together score";
           };
       parts.add(
-          "only the %d of %d groups with the best %s are chosen from"
+          "only the %d of %d groups %s most are chosen from"
               .formatted(groups.kept(), groups.count(), aggregate));
     }
     parts.add("the best %d are chosen".formatted(routing.expertsPerToken()));

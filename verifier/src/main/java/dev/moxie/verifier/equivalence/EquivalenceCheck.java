@@ -40,6 +40,8 @@ public final class EquivalenceCheck {
   private final Checkpoint checkpoint;
   private final ConversionPlan plan;
   private final List<Finding> findings = new ArrayList<>();
+  private int otherOrigins;
+  private @Nullable Finding otherOrigin;
   private int identical;
   private int converted;
   private int different;
@@ -86,6 +88,16 @@ public final class EquivalenceCheck {
       findings.add(
           new Finding(extra.shard(), extra.describe(), "expected nothing, the source has no such"));
     }
+    if (otherOrigin != null) {
+      findings.add(
+          new Finding(
+              PackagePaths.INDEX,
+              null,
+              otherOrigins
+                  + " leaves that were converted from another checkpoint than this one, whether"
+                  + " their bytes agree or not; the first follows"));
+      findings.add(otherOrigin);
+    }
     compareCompanions();
     compareProvenance();
     return new Report.Equivalence(
@@ -96,25 +108,9 @@ public final class EquivalenceCheck {
         converted,
         different,
         missing,
-        leftOut(),
+        checkpoint.tensors().size() - plan.sourceTensors(),
         rows.size(),
         List.copyOf(findings));
-  }
-
-  /** Source tensors that the plan has no use for: what the user chose to drop. */
-  private int leftOut() {
-    int used = 0;
-    for (ConversionPlan.Shard shard : plan.shards()) {
-      for (ConversionPlan.Piece piece : shard.pieces()) {
-        used += sources(piece);
-      }
-    }
-    return checkpoint.tensors().size() - used;
-  }
-
-  /** A weight and, where they are consumed, its scales. */
-  private static int sources(ConversionPlan.Piece piece) {
-    return piece.transform() instanceof Transform.Dequantise ? 2 : 1;
   }
 
   private void compareShard(
@@ -126,7 +122,7 @@ public final class EquivalenceCheck {
               move.tensor().spec().name(), move.leaf().expert(), move.leaf().projection());
       IndexRow row = rows.remove(name);
       if (row == null) {
-        missing += sources(move.piece());
+        missing += move.piece().sourceTensors();
         findings.add(
             new Finding(
                 source.file(), source.name(), "expected it as " + name + ", found no such"));
@@ -146,7 +142,7 @@ public final class EquivalenceCheck {
     if (row.dtype() != move.tensor().dtype()
         || !row.shape().equals(move.leaf().shape())
         || at >= 0) {
-      different += sources(move.piece());
+      different += move.piece().sourceTensors();
       findings.add(
           new Finding(
               row.shard(),
@@ -166,27 +162,26 @@ public final class EquivalenceCheck {
     } else if (transform instanceof Transform.Copy) {
       identical++;
     } else {
-      converted += sources(move.piece());
+      converted += move.piece().sourceTensors();
     }
     if (!source.file().equals(row.sourceFile())
         || !source.name().equals(row.sourceTensor())
         || !transform.id().equals(row.transform())) {
-      findings.add(
-          new Finding(
-              PackagePaths.INDEX,
-              row.describe(),
-              "expected the origin "
-                  + transform.id()
-                  + " of "
-                  + source.name()
-                  + " in "
-                  + source.file()
-                  + ", found "
-                  + row.transform()
-                  + " of "
-                  + row.sourceTensor()
-                  + " in "
-                  + row.sourceFile()));
+      otherOrigins++;
+      if (otherOrigin == null) {
+        otherOrigin =
+            new Finding(
+                PackagePaths.INDEX,
+                row.describe(),
+                "expected the origin %s of %s in %s, found %s of %s in %s"
+                    .formatted(
+                        transform.id(),
+                        source.name(),
+                        source.file(),
+                        row.transform(),
+                        row.sourceTensor(),
+                        row.sourceFile()));
+      }
     }
   }
 

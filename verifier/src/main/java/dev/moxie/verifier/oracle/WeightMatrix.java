@@ -40,12 +40,17 @@ public final class WeightMatrix {
     public static final ScaleShift NONE = new ScaleShift(0, 0, 0);
   }
 
-  WeightMatrix(MoxiePackage pack, IndexRow row, ScaleShift shift, boolean asBeforeRounding) {
+  /**
+   * The matrix of a row of the index.
+   *
+   * @param shift of its block scales
+   * @param rounded whether bfloat16 elements are taken for rounded ones
+   */
+  WeightMatrix(MoxiePackage pack, IndexRow row, ScaleShift shift, boolean rounded) {
     this.row = row;
     this.bytes = pack.bytes(row);
     this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
-    this.rounded =
-        asBeforeRounding && row.dtype() == Dtype.BF16 && !IndexRow.COPY.equals(row.transform());
+    this.rounded = rounded && row.dtype() == Dtype.BF16;
     IndexRow grid = pack.scales(row).orElse(null);
     this.scales = grid == null ? null : pack.bytes(grid);
     this.scaleRows = grid == null ? 0 : Math.toIntExact(grid.shape().dim(0));

@@ -81,7 +81,19 @@ final class LayerSuspects {
         .map(
             suspect ->
                 "Looks like %s: without that, the reference's numbers of layer %d come out."
-                    .formatted(suspect.cause(), layer.layer()));
+                    .formatted(suspect.cause(), layer.layer()))
+        .or(() -> sizeOfRounding(layer, failing));
+  }
+
+  /** What remains to be said where no suspect explains anything: how large the differences are. */
+  private Optional<String> sizeOfRounding(Report.Layer layer, List<String> failing) {
+    var rounded = new Suspect("", pack.architecture(), Weights.asRounded(pack));
+    return fits(rounded, layer, failing)
+        ? Optional.of(
+            "The differences of layer %d are no larger than rounding weights to BF16 makes them: a"
+                    .formatted(layer.layer())
+                + " checkpoint exported from a cast package differs so from its first source.")
+        : Optional.empty();
   }
 
   /** What may be wrong at the first step that fails: what comes after it cannot be the cause. */
