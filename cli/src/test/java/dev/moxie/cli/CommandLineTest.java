@@ -325,8 +325,7 @@ class CommandLineTest {
     assertFalse(Files.exists(folder.resolve("p")));
     assertOneSentence(
         2, moxie("convert", checkpoint, folder.resolve("p").toString(), "--mtp", "maybe"));
-    Outcome dropped =
-        moxie("convert", checkpoint, folder.resolve("p").toString(), "--mtp", "drop");
+    Outcome dropped = moxie("convert", checkpoint, folder.resolve("p").toString(), "--mtp", "drop");
     assertEquals(0, dropped.status(), dropped.err());
     assertTrue(dropped.out().contains("377 tensors"), dropped.out());
     assertTrue(dropped.out().contains("124 tensors left out"), dropped.out());
@@ -354,12 +353,10 @@ class CommandLineTest {
       assertEquals(0, exported.status(), exported.err());
       boolean lossless = name.equals("keep");
       assertTrue(
-          exported.out().contains(lossless ? "byte for byte" : "weights are BF16"),
-          exported.out());
+          exported.out().contains(lossless ? "byte for byte" : "weights are BF16"), exported.out());
       assertEquals(
           lossless,
-          Files.mismatch(
-                  checkpoint.resolve("config.json"), Path.of(target).resolve("config.json"))
+          Files.mismatch(checkpoint.resolve("config.json"), Path.of(target).resolve("config.json"))
               < 0);
       assertOneSentence(2, moxie("export", pack, target));
     }
@@ -373,8 +370,14 @@ class CommandLineTest {
     for (String execution : List.of("scheduled", "fused")) {
       Outcome run =
           moxie(
-              "run", pack, "--prompt", "Once upon a time a small owl", "--max-tokens", "20",
-              "--execution", execution);
+              "run",
+              pack,
+              "--prompt",
+              "Once upon a time a small owl",
+              "--max-tokens",
+              "20",
+              "--execution",
+              execution);
       assertEquals(0, run.status(), run.err());
       assertTrue(run.err().contains("cache of compressed latents"), run.err());
       assertTrue(run.out().startsWith("Once upon a time a small owl named"), run.out());

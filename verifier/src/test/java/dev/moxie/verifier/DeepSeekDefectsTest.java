@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
@@ -33,7 +32,6 @@ import java.util.function.BiConsumer;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -56,7 +54,7 @@ class DeepSeekDefectsTest {
     return Stream.of(
             cases(
                 "a bias added to the weights instead of to the selection only",
-                routing(r -> with(r, Routing.Bias.SELECTION_AND_WEIGHTS)),
+                routing(r -> r.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)),
                 TINY,
                 V3,
                 OFFSET),
@@ -64,38 +62,32 @@ class DeepSeekDefectsTest {
                 "a dropped selection bias",
                 plan ->
                     without(
-                        routing(r -> with(r, (Routing.Bias) null)).apply(plan),
+                        routing(r -> r.withBias(null)).apply(plan),
                         name -> name.endsWith("router.bias")),
                 TINY,
                 V3,
                 BLOCKS),
             cases(
                 "routing scale 2.5 applied twice",
-                routing(r -> with(r, r.normalisation(), r.scale() * r.scale())),
+                routing(r -> r.withScale(r.scale() * r.scale())),
                 TINY,
                 V3,
                 YARN),
             cases(
-                "dropped normalisation", routing(r -> with(r, null, r.scale())), TINY, V3, BLOCKS),
+                "dropped normalisation", routing(r -> r.withNormalisation(null)), TINY, V3, BLOCKS),
             cases(
                 "wrong group count: 4 of 8 groups kept instead of 2 of 4",
-                routing(r -> with(r, groups(r, 8, 4))),
+                routing(r -> r.withGroups(groups(r, 8, 4))),
                 TINY,
                 V3,
                 V2),
             cases(
                 "wrong group count: 1 of 2 groups kept instead of 2 of 4",
-                routing(r -> with(r, groups(r, 2, 1))),
+                routing(r -> r.withGroups(groups(r, 2, 1))),
                 TINY,
                 V3,
                 V2),
-            cases(
-                "dropped groups: ",
-                routing(r -> with(r, (Routing.Groups) null)),
-                TINY,
-                V3,
-                V2,
-                BLOCKS),
+            cases("dropped groups: ", routing(r -> r.withGroups(null)), TINY, V3, V2, BLOCKS),
             cases(
                 "a YaRN softmax factor of",
                 rotary(r -> scaled(r, r.yarn().softmaxFactor() * r.yarn().softmaxFactor())),
@@ -103,7 +95,7 @@ class DeepSeekDefectsTest {
                 BLOCKS),
             cases(
                 "group aggregate by maximum instead of sum of the top two",
-                routing(r -> with(r, aggregate(r, Routing.Groups.Aggregate.MAXIMUM))),
+                routing(r -> r.withGroups(aggregate(r, Routing.Groups.Aggregate.MAXIMUM))),
                 TINY,
                 V3,
                 BLOCKS),
@@ -111,7 +103,7 @@ class DeepSeekDefectsTest {
                 "shared experts skipped",
                 plan ->
                     without(
-                        experts(DeepSeekDefectsTest::unshared).apply(plan),
+                        experts(FeedForward.MixtureOfExperts::withoutShared).apply(plan),
                         name -> name.contains(".shared.")),
                 TINY,
                 V3,
@@ -119,7 +111,7 @@ class DeepSeekDefectsTest {
                 BLOCKS),
             cases(
                 "interleaved rotary dimensions read as halves",
-                rotary(r -> new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.HALVES, r.yarn())),
+                rotary(r -> r.withPairing(Rotary.Pairing.HALVES)),
                 TINY,
                 V3,
                 V2,
@@ -173,7 +165,11 @@ class DeepSeekDefectsTest {
 
   private static void assertNamed(String name, Path checkpoint, Path pack) {
     Report report =
-        Verifier.verify(pack, null, Fixtures.traces(checkpoint).stream().limit(2).toList(), EnumSet.of(Execution.SCHEDULED));
+        Verifier.verify(
+            pack,
+            null,
+            Fixtures.traces(checkpoint).stream().limit(2).toList(),
+            EnumSet.of(Execution.SCHEDULED));
     assertEquals(Verdict.FAIL, report.verdict());
     List<String> sentences =
         report.references().stream().flatMap(r -> r.diagnosis().stream()).toList();
@@ -201,35 +197,31 @@ class DeepSeekDefectsTest {
     return all(name, defect, checkpoints);
   }
 
+  /** The layers for multi-token prediction change with the others. */
   private static UnaryOperator<ConversionPlan> blocks(UnaryOperator<Architecture.Blocks> change) {
     return plan -> {
-      Architecture a = plan.architecture();
-      var changed =
+      Architecture a = plan.architecture().withBlocks(change);
+      Architecture.Prediction p = a.prediction();
+      if (p != null) {
+        Architecture.Blocks b =
+            change.apply(new Architecture.Blocks(p.count(), p.attention(), p.feedForward()));
+        p = new Architecture.Prediction(b.count(), b.attention(), b.feedForward());
+      }
+      return new ConversionPlan(
+          plan.checkpoint(),
+          plan.family(),
           new Architecture(
               a.vocabSize(),
               a.hiddenSize(),
               a.maxPositions(),
               a.normEpsilon(),
               a.tiedEmbeddings(),
-              a.blocks().stream().map(change).toList(),
-              a.prediction() == null ? null : changed(a.prediction(), change));
-      return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          changed,
+              a.blocks(),
+              p),
           plan.conversion(),
           plan.prediction(),
           plan.shards());
     };
-  }
-
-  private static Architecture.Prediction changed(
-      Architecture.Prediction prediction, UnaryOperator<Architecture.Blocks> change) {
-    Architecture.Blocks block =
-        change.apply(
-            new Architecture.Blocks(
-                prediction.count(), prediction.attention(), prediction.feedForward()));
-    return new Architecture.Prediction(block.count(), block.attention(), block.feedForward());
   }
 
   private static UnaryOperator<ConversionPlan> experts(
@@ -237,58 +229,21 @@ class DeepSeekDefectsTest {
     return blocks(
         b ->
             b.feedForward() instanceof FeedForward.MixtureOfExperts m
-                ? new Architecture.Blocks(b.count(), b.attention(), change.apply(m))
+                ? b.withFeedForward(change.apply(m))
                 : b);
   }
 
   private static UnaryOperator<ConversionPlan> routing(UnaryOperator<Routing> change) {
-    return experts(
-        m ->
-            new FeedForward.MixtureOfExperts(
-                m.experts(),
-                m.intermediateSize(),
-                m.activation(),
-                change.apply(m.routing()),
-                m.shared()));
-  }
-
-  private static FeedForward.MixtureOfExperts unshared(FeedForward.MixtureOfExperts m) {
-    return new FeedForward.MixtureOfExperts(
-        m.experts(), m.intermediateSize(), m.activation(), m.routing(), null);
+    return experts(m -> m.withRouting(change.apply(m.routing())));
   }
 
   private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
     return blocks(
-        b -> {
-          var a = (Attention.MultiHeadLatent) b.attention();
-          return new Architecture.Blocks(
-              b.count(),
-              new Attention.MultiHeadLatent(
-                  a.heads(),
-                  a.queryRank(),
-                  a.latentSize(),
-                  a.plainSize(),
-                  a.valueSize(),
-                  a.scale(),
-                  a.latentNormEpsilon(),
-                  change.apply(a.rotary())),
-              b.feedForward());
-        });
+        b -> b.withAttention(b.attention().withRotary(change.apply(b.attention().rotary()))));
   }
 
   private static Rotary scaled(Rotary r, double softmaxFactor) {
-    Rotary.Yarn y = r.yarn();
-    return new Rotary(
-        r.theta(),
-        r.dimensions(),
-        r.pairing(),
-        new Rotary.Yarn(
-            y.factor(),
-            y.originalPositions(),
-            y.betaFast(),
-            y.betaSlow(),
-            y.magnitude(),
-            softmaxFactor));
+    return r.withYarn(r.yarn().withFactors(r.yarn().magnitude(), softmaxFactor));
   }
 
   private static Routing.Groups groups(Routing r, int count, int kept) {
@@ -298,38 +253,6 @@ class DeepSeekDefectsTest {
   private static Routing.Groups aggregate(Routing r, Routing.Groups.Aggregate aggregate) {
     return new Routing.Groups(
         r.groups().count(), r.groups().kept(), aggregate, r.groups().maskValue());
-  }
-
-  private static Routing with(Routing r, Routing.@Nullable Bias bias) {
-    return with(r, bias, r.groups(), r.normalisation(), r.scale());
-  }
-
-  private static Routing with(Routing r, Routing.@Nullable Groups groups) {
-    return with(r, r.bias(), groups, r.normalisation(), r.scale());
-  }
-
-  private static Routing with(
-      Routing r, Routing.@Nullable Normalisation normalisation, double scale) {
-    return with(r, r.bias(), r.groups(), normalisation, scale);
-  }
-
-  private static Routing with(
-      Routing r,
-      Routing.@Nullable Bias bias,
-      Routing.@Nullable Groups groups,
-      Routing.@Nullable Normalisation normalisation,
-      double scale) {
-    return new Routing(
-        r.expertsPerToken(),
-        r.score(),
-        bias,
-        groups,
-        normalisation,
-        scale,
-        r.weightsApplyTo(),
-        r.capacity(),
-        r.ties(),
-        r.computeDtype());
   }
 
   /** Leaves tensors out, and lays the others out anew. */

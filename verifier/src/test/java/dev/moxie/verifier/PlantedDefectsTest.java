@@ -7,7 +7,6 @@ import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
@@ -40,11 +39,11 @@ class PlantedDefectsTest {
             defect("norms swapped", renamed(PlantedDefectsTest::swapNorms)),
             defect("layers swapped", renamed(name -> swap(name, "layers.0.", "layers.1."))),
             defect("wrong norm epsilon", rebuilt(PlantedDefectsTest::epsilon)),
-            defect("wrong rotary pairing", rotary(r -> pairing(r))),
+            defect("wrong rotary pairing", rotary(r -> r.withPairing(Rotary.Pairing.INTERLEAVED))),
             defect("wrong rotary base", rotary(r -> theta(r))),
-            defect("normalisation dropped", routing(r -> route(r, r.expertsPerToken(), null, 1))),
-            defect("weights scaled", routing(r -> route(r, r.expertsPerToken(), NORMALISED, 1.01))),
-            defect("one expert fewer", routing(r -> route(r, 1, NORMALISED, 1))))
+            defect("normalisation dropped", routing(r -> r.withNormalisation(null))),
+            defect("weights scaled", routing(r -> r.withScale(1.01))),
+            defect("one expert fewer", routing(PlantedDefectsTest::oneFewer)))
         .flatMap(
             defect ->
                 Stream.of(Fixtures.tinyMixtral(), Fixtures.randomMixtrals().getFirst())
@@ -78,8 +77,6 @@ class PlantedDefectsTest {
       return List.of(e.getMessage());
     }
   }
-
-  private static final Routing.Normalisation NORMALISED = new Routing.Normalisation(0);
 
   private static Arguments defect(String name, UnaryOperator<ConversionPlan> tamper) {
     return Arguments.of(name, tamper);
@@ -154,43 +151,13 @@ class PlantedDefectsTest {
         a.prediction());
   }
 
-  private static UnaryOperator<ConversionPlan> blocks(
-      UnaryOperator<Attention.GroupedQuery> attention,
-      UnaryOperator<FeedForward.MixtureOfExperts> experts) {
+  private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
     return rebuilt(
         a ->
-            new Architecture(
-                a.vocabSize(),
-                a.hiddenSize(),
-                a.maxPositions(),
-                a.normEpsilon(),
-                a.tiedEmbeddings(),
-                a.blocks().stream()
-                    .map(
-                        b ->
-                            new Architecture.Blocks(
-                                b.count(),
-                                attention.apply((Attention.GroupedQuery) b.attention()),
-                                experts.apply((FeedForward.MixtureOfExperts) b.feedForward())))
-                    .toList(),
-                a.prediction()));
-  }
-
-  private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
-    return blocks(
-        a ->
-            new Attention.GroupedQuery(
-                a.heads(),
-                a.keyValueHeads(),
-                a.headSize(),
-                a.scale(),
-                a.window(),
-                change.apply(a.rotary())),
-        m -> m);
-  }
-
-  private static Rotary pairing(Rotary r) {
-    return new Rotary(r.theta(), r.dimensions(), Rotary.Pairing.INTERLEAVED, r.yarn());
+            a.withBlocks(
+                b ->
+                    b.withAttention(
+                        b.attention().withRotary(change.apply(b.attention().rotary())))));
   }
 
   private static Rotary theta(Rotary r) {
@@ -198,26 +165,23 @@ class PlantedDefectsTest {
   }
 
   private static UnaryOperator<ConversionPlan> routing(UnaryOperator<Routing> change) {
-    return blocks(
-        a -> a,
-        m ->
-            new FeedForward.MixtureOfExperts(
-                m.experts(),
-                m.intermediateSize(),
-                m.activation(),
-                change.apply(m.routing()),
-                m.shared()));
+    return rebuilt(
+        a ->
+            a.withBlocks(
+                b -> {
+                  var m = (FeedForward.MixtureOfExperts) b.feedForward();
+                  return b.withFeedForward(m.withRouting(change.apply(m.routing())));
+                }));
   }
 
-  private static Routing route(
-      Routing r, int k, Routing.Normalisation normalisation, double scale) {
+  private static Routing oneFewer(Routing r) {
     return new Routing(
-        k,
+        r.expertsPerToken() - 1,
         r.score(),
         r.bias(),
         r.groups(),
-        normalisation,
-        scale,
+        r.normalisation(),
+        r.scale(),
         r.weightsApplyTo(),
         r.capacity(),
         r.ties(),

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonIgnore;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,6 +49,16 @@ public record Architecture(
       Limits.require("blocks.count", count, 1, Limits.MAX_LAYERS);
       Objects.requireNonNull(attention, "blocks.attention is missing");
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
+    }
+
+    /** The same run with another attention. */
+    public Blocks withAttention(Attention other) {
+      return new Blocks(count, other, feedForward);
+    }
+
+    /** The same run with another feed-forward part. */
+    public Blocks withFeedForward(FeedForward other) {
+      return new Blocks(count, attention, other);
     }
   }
 
@@ -94,6 +105,18 @@ public record Architecture(
       }
     }
     return layers;
+  }
+
+  /** The same model with runs of layers changed. */
+  public Architecture withBlocks(UnaryOperator<Blocks> change) {
+    return new Architecture(
+        vocabSize,
+        hiddenSize,
+        maxPositions,
+        normEpsilon,
+        tiedEmbeddings,
+        blocks.stream().map(change).toList(),
+        prediction);
   }
 
   /** The same model without layers for multi-token prediction. */

@@ -21,6 +21,9 @@ public sealed interface Attention {
   /** How positions turn queries and keys. */
   Rotary rotary();
 
+  /** The same attention with another rotary embedding. */
+  Attention withRotary(Rotary other);
+
   /** What q·k is multiplied by before the softmax, all factors together. */
   default double softmaxScale() {
     return scale() * rotary().softmaxFactor();
@@ -78,6 +81,11 @@ public sealed interface Attention {
                 + ", found "
                 + rotary.dimensions());
       }
+    }
+
+    @Override
+    public GroupedQuery withRotary(Rotary other) {
+      return new GroupedQuery(heads, keyValueHeads, headSize, scale, window, other);
     }
 
     @Override
@@ -139,6 +147,12 @@ public sealed interface Attention {
     @JsonIgnore
     public int headSize() {
       return plainSize + rotary.dimensions();
+    }
+
+    @Override
+    public MultiHeadLatent withRotary(Rotary other) {
+      return new MultiHeadLatent(
+          heads, queryRank, latentSize, plainSize, valueSize, scale, latentNormEpsilon, other);
     }
 
     @Override

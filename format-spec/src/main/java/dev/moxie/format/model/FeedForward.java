@@ -75,5 +75,15 @@ public sealed interface FeedForward {
         groups.requireFit(experts, routing.expertsPerToken());
       }
     }
+
+    /** The same experts, routed otherwise. */
+    public MixtureOfExperts withRouting(Routing other) {
+      return new MixtureOfExperts(experts, intermediateSize, activation, other, shared);
+    }
+
+    /** The same routed experts, without shared ones. */
+    public MixtureOfExperts withoutShared() {
+      return new MixtureOfExperts(experts, intermediateSize, activation, routing, null);
+    }
   }
 }

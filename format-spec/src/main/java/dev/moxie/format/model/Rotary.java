@@ -49,6 +49,12 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
       Limits.requirePositive("rotary.yarn.magnitude", magnitude);
       Limits.requirePositive("rotary.yarn.softmaxFactor", softmaxFactor);
     }
+
+    /** The same stretch with other factors. */
+    public Yarn withFactors(double otherMagnitude, double otherSoftmaxFactor) {
+      return new Yarn(
+          factor, originalPositions, betaFast, betaSlow, otherMagnitude, otherSoftmaxFactor);
+    }
   }
 
   /** Which two dimensions are turned together. */
@@ -73,6 +79,16 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
           "rotary.theta: expected another than 1 with yarn, found 1");
     }
     java.util.Objects.requireNonNull(pairing, "rotary.pairing is missing");
+  }
+
+  /** The same embedding with other pairs. */
+  public Rotary withPairing(Pairing other) {
+    return new Rotary(theta, dimensions, other, yarn);
+  }
+
+  /** The same embedding stretched otherwise. */
+  public Rotary withYarn(@Nullable Yarn other) {
+    return new Rotary(theta, dimensions, pairing, other);
   }
 
   /** What the attention's scale is multiplied by. */

@@ -174,4 +174,79 @@ public record Routing(
           "routing.computeDtype: expected F32, found " + computeDtype);
     }
   }
+
+  /** The same equation with another score. */
+  public Routing withScore(Score other) {
+    return new Routing(
+        expertsPerToken,
+        other,
+        bias,
+        groups,
+        normalisation,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
+
+  /** The same equation with a bias that touches something else, or none. */
+  public Routing withBias(@Nullable Bias other) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        other,
+        groups,
+        normalisation,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
+
+  /** The same equation with other groups, or none. */
+  public Routing withGroups(@Nullable Groups other) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        bias,
+        other,
+        normalisation,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
+
+  /** The same equation with another normalisation, or none. */
+  public Routing withNormalisation(@Nullable Normalisation other) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        bias,
+        groups,
+        other,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
+
+  /** The same equation with another scale. */
+  public Routing withScale(double other) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        bias,
+        groups,
+        normalisation,
+        other,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
 }

@@ -41,8 +41,7 @@ public final class Weights {
   /** As {@link #asConverted}, with the block scales of some of them displaced. */
   public static Weights shifted(
       MoxiePackage pack, WeightMatrix.ScaleShift shift, Predicate<IndexRow> which) {
-    return new Weights(
-        pack, row -> !IndexRow.COPY.equals(row.transform()), shift, which);
+    return new Weights(pack, row -> !IndexRow.COPY.equals(row.transform()), shift, which);
   }
 
   WeightMatrix tensor(String name) {

@@ -1,7 +1,6 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.IndexRow;
@@ -123,7 +122,7 @@ final class LayerSuspects {
             case INTERLEAVED -> "interleaved rotary dimensions read as halves";
             case HALVES -> "rotary halves read as interleaved dimensions";
           };
-      supposeRotary(cause, r -> new Rotary(r.theta(), r.dimensions(), other, r.yarn()));
+      supposeRotary(cause, r -> r.withPairing(other));
     }
     if (rotary.yarn() != null) {
       supposeYarn(rotary.yarn());
@@ -135,11 +134,7 @@ final class LayerSuspects {
         "shared experts that the reference does not have",
         b ->
             b.feedForward() instanceof FeedForward.MixtureOfExperts m
-                ? new Architecture.Blocks(
-                    b.count(),
-                    b.attention(),
-                    new FeedForward.MixtureOfExperts(
-                        m.experts(), m.intermediateSize(), m.activation(), m.routing(), null))
+                ? b.withFeedForward(m.withoutShared())
                 : b);
   }
 
@@ -153,34 +148,16 @@ final class LayerSuspects {
           yarn.softmaxFactor() == 1
               ? "the YaRN softmax factor ignored"
               : factor("softmax factor", yarn.softmaxFactor(), root * root);
-      supposeYarn(
-          cause,
-          y ->
-              new Rotary.Yarn(
-                  y.factor(),
-                  y.originalPositions(),
-                  y.betaFast(),
-                  y.betaSlow(),
-                  y.magnitude(),
-                  root * root));
+      supposeYarn(cause, y -> y.withFactors(y.magnitude(), root * root));
     }
     for (double above : roots) {
       for (double below : roots) {
         supposeYarn(
             factor("magnitude of cosines and sines", yarn.magnitude(), above / below),
-            y ->
-                new Rotary.Yarn(
-                    y.factor(),
-                    y.originalPositions(),
-                    y.betaFast(),
-                    y.betaSlow(),
-                    above / below,
-                    y.softmaxFactor()));
+            y -> y.withFactors(above / below, y.softmaxFactor()));
       }
     }
-    supposeRotary(
-        "YaRN that the reference does not use",
-        r -> new Rotary(r.theta(), r.dimensions(), r.pairing(), null));
+    supposeRotary("YaRN that the reference does not use", r -> r.withYarn(null));
   }
 
   private static String factor(String what, double ours, double theirs) {
@@ -188,60 +165,20 @@ final class LayerSuspects {
   }
 
   private void supposeYarn(String cause, UnaryOperator<Rotary.Yarn> change) {
-    supposeRotary(
-        cause,
-        r ->
-            new Rotary(
-                r.theta(),
-                r.dimensions(),
-                r.pairing(),
-                change.apply(Objects.requireNonNull(r.yarn()))));
+    supposeRotary(cause, r -> r.withYarn(change.apply(Objects.requireNonNull(r.yarn()))));
   }
 
   private void supposeRotary(String cause, UnaryOperator<Rotary> change) {
     suppose(
         cause,
-        b ->
-            new Architecture.Blocks(b.count(), withRotary(b.attention(), change), b.feedForward()));
+        b -> b.withAttention(b.attention().withRotary(change.apply(b.attention().rotary()))));
   }
 
   private void suppose(String cause, UnaryOperator<Architecture.Blocks> change) {
-    Architecture a = pack.architecture();
-    var changed =
-        new Architecture(
-            a.vocabSize(),
-            a.hiddenSize(),
-            a.maxPositions(),
-            a.normEpsilon(),
-            a.tiedEmbeddings(),
-            a.blocks().stream().map(change).toList(),
-            null);
-    if (!changed.blocks().equals(a.blocks())) {
+    Architecture changed = pack.architecture().withBlocks(change);
+    if (!changed.equals(pack.architecture())) {
       suspects.add(new Suspect(cause, changed, Weights.asConverted(pack)));
     }
-  }
-
-  private static Attention withRotary(Attention attention, UnaryOperator<Rotary> change) {
-    return switch (attention) {
-      case Attention.GroupedQuery a ->
-          new Attention.GroupedQuery(
-              a.heads(),
-              a.keyValueHeads(),
-              a.headSize(),
-              a.scale(),
-              a.window(),
-              change.apply(a.rotary()));
-      case Attention.MultiHeadLatent a ->
-          new Attention.MultiHeadLatent(
-              a.heads(),
-              a.queryRank(),
-              a.latentSize(),
-              a.plainSize(),
-              a.valueSize(),
-              a.scale(),
-              a.latentNormEpsilon(),
-              change.apply(a.rotary()));
-    };
   }
 
   /** Scales of all tensors of the layer displaced, then those of each tensor by itself. */

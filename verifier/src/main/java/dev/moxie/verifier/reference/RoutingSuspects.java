@@ -16,7 +16,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What may be wrong with a routing equation: supposed changes of it are applied to the router
@@ -94,17 +93,16 @@ final class RoutingSuspects {
         suspects.put(
             "group aggregate by %s instead of %s"
                 .formatted(words(groups.aggregate()), words(other)),
-            withGroups(
-                stated,
+            stated.withGroups(
                 new Routing.Groups(groups.count(), groups.kept(), other, groups.maskValue())));
       }
       addGroupCounts(suspects, stated, groups);
-      suspects.put("groups that the reference does not have", withGroups(stated, null));
+      suspects.put("groups that the reference does not have", stated.withGroups(null));
     } else {
       addGroups(suspects, stated);
     }
     if (stated.bias() != null) {
-      suspects.put("a selection bias that the reference does not have", withBias(stated, null));
+      suspects.put("a selection bias that the reference does not have", stated.withBias(null));
     }
     return suspects.entrySet().stream()
         .filter(suspect -> decisionsFit(suspect.getValue()))
@@ -129,8 +127,7 @@ final class RoutingSuspects {
             .put(
                 "wrong group count: %d of %d groups kept instead of %d of %d"
                     .formatted(groups.kept(), groups.count(), kept, count),
-                withGroups(
-                    stated,
+                stated.withGroups(
                     new Routing.Groups(count, kept, groups.aggregate(), groups.maskValue())));
       }
     }
@@ -146,8 +143,7 @@ final class RoutingSuspects {
           if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
             suspects.put(
                 "dropped groups: %d of %d by %s kept".formatted(kept, count, words(aggregate)),
-                withGroups(
-                    stated,
+                stated.withGroups(
                     new Routing.Groups(
                         count, kept, aggregate, Routing.Groups.MaskValue.NEGATIVE_INFINITY)));
           }
@@ -157,7 +153,7 @@ final class RoutingSuspects {
   }
 
   private Optional<String> explainByBias(Routing stated) {
-    Routing biased = stated.bias() == null ? withBias(stated, Routing.Bias.SELECTION) : stated;
+    Routing biased = stated.bias() == null ? stated.withBias(Routing.Bias.SELECTION) : stated;
     boolean rounded =
         layers.stream().allMatch(layer -> BiasFit.isBf16(layer.bias()))
             && stated.bias() != null
@@ -188,31 +184,30 @@ final class RoutingSuspects {
     if (stated.bias() == Routing.Bias.SELECTION_AND_WEIGHTS) {
       suspects.put(
           "a bias added to the weights instead of to the selection only",
-          withBias(stated, Routing.Bias.SELECTION));
+          stated.withBias(Routing.Bias.SELECTION));
     } else if (stated.bias() != null) {
       suspects.put(
           "a bias added to the selection only instead of to the weights as well",
-          withBias(stated, Routing.Bias.SELECTION_AND_WEIGHTS));
+          stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS));
     }
     if (stated.normalisation() == null) {
-      suspects.put(
-          "dropped normalisation", withNormalisation(stated, new Routing.Normalisation(0)));
+      suspects.put("dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)));
     } else {
-      suspects.put("normalisation that the reference does not do", withNormalisation(stated, null));
+      suspects.put("normalisation that the reference does not do", stated.withNormalisation(null));
     }
     suspects.put(
         "routing scale %s applied twice".formatted(Math.sqrt(stated.scale())),
-        withScale(stated, Math.sqrt(stated.scale())));
+        stated.withScale(Math.sqrt(stated.scale())));
     double scale = stated.scale() * ratio(stated);
     if (scale > 0 && Double.isFinite(scale)) {
       suspects.put(
           String.format(Locale.ROOT, "routing scale %s instead of %.6g", stated.scale(), scale),
-          withScale(stated, scale));
+          stated.withScale(scale));
     }
     for (Routing.Score other : Routing.Score.values()) {
       suspects.put(
           "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
-          withScore(stated, other));
+          stated.withScore(other));
     }
     return suspects.entrySet().stream()
         .filter(suspect -> weightsFit(suspect.getValue()))
@@ -261,46 +256,5 @@ final class RoutingSuspects {
       case MAXIMUM -> "maximum";
       case SUM_OF_TOP_TWO -> "sum of the top two";
     };
-  }
-
-  private static Routing withGroups(Routing r, Routing.@Nullable Groups groups) {
-    return change(r, r.score(), r.bias(), groups, r.normalisation(), r.scale());
-  }
-
-  private static Routing withBias(Routing r, Routing.@Nullable Bias bias) {
-    return change(r, r.score(), bias, r.groups(), r.normalisation(), r.scale());
-  }
-
-  private static Routing withNormalisation(
-      Routing r, Routing.@Nullable Normalisation normalisation) {
-    return change(r, r.score(), r.bias(), r.groups(), normalisation, r.scale());
-  }
-
-  private static Routing withScale(Routing r, double scale) {
-    return change(r, r.score(), r.bias(), r.groups(), r.normalisation(), scale);
-  }
-
-  private static Routing withScore(Routing r, Routing.Score score) {
-    return change(r, score, r.bias(), r.groups(), r.normalisation(), r.scale());
-  }
-
-  private static Routing change(
-      Routing r,
-      Routing.Score score,
-      Routing.@Nullable Bias bias,
-      Routing.@Nullable Groups groups,
-      Routing.@Nullable Normalisation normalisation,
-      double scale) {
-    return new Routing(
-        r.expertsPerToken(),
-        score,
-        bias,
-        groups,
-        normalisation,
-        scale,
-        r.weightsApplyTo(),
-        r.capacity(),
-        r.ties(),
-        r.computeDtype());
   }
 }
