@@ -3,12 +3,16 @@ package dev.moxie.converter.plan;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.Manifest;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** A plan for a reader: every output file, and every byte range with where it comes from. */
 public final class PlanReport {
+  private static final int NAMES_SHOWN = 12;
+
   private PlanReport() {}
 
   /** The plan as JSON. */
@@ -66,10 +70,10 @@ public final class PlanReport {
               shard.layout().tensors().size(),
               shard.pieces().size()));
     }
-    lines.add("headers kept        " + String.join(", ", plan.checkpoint().headers().keySet()));
-    lines.add("copied as they are  " + String.join(", ", plan.checkpoint().companions()));
+    lines.add("headers kept        " + some(plan.checkpoint().headers().keySet()));
+    lines.add("copied as they are  " + some(plan.checkpoint().companions()));
     if (!plan.checkpoint().ignored().isEmpty()) {
-      lines.add("left behind         " + String.join(", ", plan.checkpoint().ignored()));
+      lines.add("left behind         " + some(plan.checkpoint().ignored()));
     }
     lines.add(
         String.format(
@@ -79,6 +83,14 @@ public final class PlanReport {
             plan.bytes(),
             plan.shards().size()));
     return String.join("\n", lines);
+  }
+
+  /** The names, or the first few of many. */
+  private static String some(Collection<String> names) {
+    String shown = names.stream().limit(NAMES_SHOWN).collect(Collectors.joining(", "));
+    return names.size() > NAMES_SHOWN
+        ? shown + " and " + (names.size() - NAMES_SHOWN) + " more"
+        : shown;
   }
 
   private static File file(ConversionPlan.Shard shard) {
