@@ -2,6 +2,7 @@ package dev.moxie.converter.export;
 
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
+import dev.moxie.converter.plan.DiskSpace;
 import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Tasks;
 import dev.moxie.format.error.CorruptException;
@@ -100,6 +101,7 @@ public final class Exporter {
     // Small files first: what is wrong with them should show before hours of writing.
     companions(manifest).forEach(exporter::companion);
     Map<String, byte[]> rewritten = exporter.rewritten();
+    DiskSpace.require(target, bytes(pack));
     try (StagedFolder folder = StagedFolder.create(target, Exporter::requireFree)) {
       exporter.write(folder.path(), rewritten, threads);
       folder.commit();

@@ -3,7 +3,6 @@ package dev.moxie.converter.plan;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackagePaths;
@@ -47,7 +46,7 @@ public final class Executor {
       boolean force,
       Progress progress) {
     requireApart(plan, target);
-    requireSpace(plan, target);
+    DiskSpace.require(target, plan.bytes());
     var executor = new Executor(plan, progress);
     Checkpoint checkpoint = plan.checkpoint();
     Map<String, FileTime> before = modificationTimes(checkpoint);
@@ -67,26 +66,6 @@ public final class Executor {
           "a target outside the checkpoint",
           "one inside " + source,
           "choose another target, the checkpoint stays as it is");
-    }
-  }
-
-  /** Better now than after an hour. */
-  private static void requireSpace(ConversionPlan plan, Path target) {
-    Path existing = target.toAbsolutePath().normalize();
-    while (!Files.exists(existing) && existing.getParent() != null) {
-      existing = existing.getParent();
-    }
-    try {
-      long free = Files.getFileStore(existing).getUsableSpace();
-      if (free < plan.bytes()) {
-        throw new EnvironmentException(
-            target.toString(),
-            plan.bytes() + " free bytes",
-            String.valueOf(free),
-            "free some space or choose another disk");
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
     }
   }
 
