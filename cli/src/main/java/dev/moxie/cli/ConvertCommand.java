@@ -15,6 +15,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -38,11 +39,7 @@ final class ConvertCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print the plan as JSON (with --dry-run).")
   private boolean json;
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Weight files written at a time; default: processors.")
-  private int threads = Runtime.getRuntime().availableProcessors();
+  @Mixin private Threads threads = new Threads();
 
   @Option(
       names = "--force",
@@ -92,10 +89,7 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (threads < 1) {
-      throw new UsageException(
-          "--threads", "a number from 1", String.valueOf(threads), "pass another");
-    }
+    int writers = threads.count();
     if (json && !dryRun) {
       throw new UsageException(
           "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
@@ -134,7 +128,7 @@ final class ConvertCommand implements Callable<Integer> {
           plan,
           target,
           new Manifest.Producer("moxie", Version.current()),
-          threads,
+          writers,
           force,
           progress);
     } finally {

@@ -1,7 +1,6 @@
 package dev.moxie.cli;
 
 import dev.moxie.converter.export.Exporter;
-import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import java.nio.file.Path;
@@ -9,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -28,25 +28,18 @@ final class ExportCommand implements Callable<Integer> {
   @Parameters(paramLabel = "CHECKPOINT", description = "Folder to make.")
   private Path target = Path.of("");
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Weight files written at a time; default: processors.")
-  private int threads = Runtime.getRuntime().availableProcessors();
+  @Mixin private Threads threads = new Threads();
 
   @Option(names = "--quiet", description = "Print nothing but errors.")
   private boolean quiet;
 
   @Override
   public Integer call() {
-    if (threads < 1) {
-      throw new UsageException(
-          "--threads", "a number from 1", String.valueOf(threads), "pass another");
-    }
+    int writers = threads.count();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       Exporter.Result result;
       try (var progress = new ConsoleProgress(Exporter.bytes(pack), quiet)) {
-        result = Exporter.export(pack, target, threads, progress);
+        result = Exporter.export(pack, target, writers, progress);
       }
       if (!quiet) {
         System.out.printf(

@@ -1,7 +1,6 @@
 package dev.moxie.verifier;
 
 import dev.moxie.format.error.EnvironmentException;
-import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
@@ -10,10 +9,9 @@ import dev.moxie.runtime.execution.BuildIdentity;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
-import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Weights;
-import dev.moxie.verifier.reference.Selection;
+import dev.moxie.verifier.reference.FreePass;
 import dev.moxie.verifier.reference.Tolerance;
 import dev.moxie.verifier.report.Comparison;
 import java.io.IOException;
@@ -73,21 +71,10 @@ public final class LoweringCheck {
     float[] logits = Arrays.copyOf(first, first.length + last.length);
     System.arraycopy(last, 0, logits, first.length, last.length);
     var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), roundoff);
-    Estimate hidden = oracle.embed(ids);
-    int clear = TOKENS;
-    for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-      Oracle.Layer result = oracle.layer(layer, hidden, null);
-      if (result.mixture() != null
-          && pack.architecture().layers().get(layer).feedForward()
-              instanceof FeedForward.MixtureOfExperts moe) {
-        var selection = new Selection(moe.routing(), result.mixture().routed());
-        clear = Math.min(clear, selection.firstUnclear());
-      }
-      hidden = result.output();
-    }
-    Estimate exact = oracle.head(hidden);
+    FreePass exact = FreePass.of(pack.architecture(), oracle, ids);
     // The first token is compared even if unclear: a model that fails it needs a closer look.
-    return Tolerance.compare(logits, exact.toFloats(), exact, Math.max(1, clear));
+    return Tolerance.compare(
+        logits, exact.logits().toFloats(), exact.logits(), Math.max(1, exact.firstUnclear()));
   }
 
   private static Path memory(Path folder) {

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.DoublePredicate;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -68,18 +69,20 @@ public final class Config {
 
   /** A finite number above 0. */
   public double positive(String key) {
-    JsonNode value = require(key);
-    if (!value.isNumber() || !Double.isFinite(value.doubleValue()) || value.doubleValue() <= 0) {
-      throw wrong(key, "a finite number above 0", value.toString());
-    }
-    return value.doubleValue();
+    return number(key, "a finite number above 0", value -> value > 0);
   }
 
   /** A finite number from 0. */
   public double notNegative(String key) {
+    return number(key, "a finite number from 0", value -> value >= 0);
+  }
+
+  private double number(String key, String expected, DoublePredicate fits) {
     JsonNode value = require(key);
-    if (!value.isNumber() || !Double.isFinite(value.doubleValue()) || value.doubleValue() < 0) {
-      throw wrong(key, "a finite number from 0", value.toString());
+    if (!value.isNumber()
+        || !Double.isFinite(value.doubleValue())
+        || !fits.test(value.doubleValue())) {
+      throw wrong(key, expected, value.toString());
     }
     return value.doubleValue();
   }
@@ -91,6 +94,20 @@ public final class Config {
       throw wrong(key, "a string", value.toString());
     }
     return value.stringValue();
+  }
+
+  /** Refuses any string but one. */
+  public void requireText(String key, String only) {
+    if (!text(key).equals(only)) {
+      throw unsupported(key, "\"" + only + "\"", text(key));
+    }
+  }
+
+  /** Refuses any string but one where the key has a value. */
+  public void requireTextIfAny(String key, String only) {
+    if (has(key)) {
+      requireText(key, only);
+    }
   }
 
   /** True or false; a key that is absent has the given value. */

@@ -98,8 +98,6 @@ public final class Exporter {
     }
     var exporter = new Exporter(pack, files, progress);
     exporter.requireWhole();
-    // Small files first: what is wrong with them should show before hours of writing.
-    companions(manifest).forEach(exporter::companion);
     Map<String, byte[]> rewritten = exporter.rewritten();
     DiskSpace.require(target, bytes(pack));
     try (StagedFolder folder = StagedFolder.create(target, Exporter::requireFree)) {
@@ -148,34 +146,28 @@ public final class Exporter {
   }
 
   private static void requireFree(Path target) {
-    for (Path above = target; above != null; above = above.getParent()) {
-      if (MoxiePackage.isPackage(above)) {
-        throw new UsageException(
-            target.toString(),
-            "a target outside packages",
-            "one inside the package " + above,
-            "choose another target");
-      }
-    }
+    MoxiePackage.requireOutside(target);
     if (Files.exists(target) && !StagedFolder.isEmptyFolder(target)) {
       throw new UsageException(
           target.toString(),
           "a new folder or an empty one",
-          "something else",
+          MoxiePackage.isPackage(target) ? "a package" : "something else",
           "choose another target, export replaces nothing");
     }
   }
 
+  /** Small files first: what is wrong with them should show before hours of writing. */
   private void write(Path folder, Map<String, byte[]> rewritten, int threads) {
+    for (String name : companions(pack.manifest())) {
+      byte[] bytes = rewritten.get(name);
+      writeCompanion(
+          folder.resolve(name), bytes == null ? pack.sourceBytes(name).orElseThrow() : bytes);
+    }
     List<Tasks.Task> tasks = new ArrayList<>();
     for (WeightFile file : files) {
       tasks.add(() -> writeWeights(folder.resolve(file.name()), file));
     }
     Tasks.run(tasks, threads);
-    for (String name : companions(pack.manifest())) {
-      byte[] bytes = rewritten.get(name);
-      writeCompanion(folder.resolve(name), bytes == null ? companion(name) : bytes);
-    }
   }
 
   /** Index and config as they must be for the weights that differ; nothing if none does. */
@@ -184,8 +176,10 @@ public final class Exporter {
     if (asItWas()) {
       return rewritten;
     }
-    pack.sourceFile(INDEX).ifPresent(file -> rewritten.put(INDEX, index(object(file))));
-    pack.sourceFile(CONFIG).ifPresent(file -> rewritten.put(CONFIG, config(object(file))));
+    pack.sourceFile(INDEX)
+        .ifPresent(file -> rewritten.put(INDEX, index(StrictJson.readObject(file))));
+    pack.sourceFile(CONFIG)
+        .ifPresent(file -> rewritten.put(CONFIG, config(StrictJson.readObject(file))));
     return rewritten;
   }
 
@@ -232,14 +226,6 @@ public final class Exporter {
         .toList();
   }
 
-  private byte[] companion(String name) {
-    try {
-      return Files.readAllBytes(pack.sourceFile(name).orElseThrow());
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
   /** Which file holds which tensor now, and how many bytes there are. */
   private byte[] index(ObjectNode index) {
     ObjectNode map = StrictJson.mapper(false).createObjectNode();
@@ -277,14 +263,6 @@ public final class Exporter {
       config.put(key, 0);
     }
     return print(config);
-  }
-
-  private static ObjectNode object(Path file) {
-    if (StrictJson.readObject(file) instanceof ObjectNode object) {
-      return object;
-    }
-    throw new CorruptException(
-        file.toString(), "a JSON object", "another value", "convert the checkpoint again");
   }
 
   private static byte[] print(ObjectNode object) {

@@ -7,11 +7,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -84,8 +80,8 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
 
   private static byte[] originalHeader(MoxiePackage pack, Manifest.SourceShard shard) {
     String name = shard.file() + ".header";
-    Path file =
-        pack.sourceFile(name)
+    byte[] bytes =
+        pack.sourceBytes(name)
             .orElseThrow(
                 () ->
                     new CorruptException(
@@ -93,19 +89,14 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
                         PackagePaths.SOURCE + name + ", from which the file is restored",
                         "none",
                         "convert the checkpoint again"));
-    try {
-      byte[] bytes = Files.readAllBytes(file);
-      int json = SafetensorsHeader.jsonBytes(name, ByteBuffer.wrap(bytes), shard.bytes());
-      if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
-        throw new CorruptException(
-            file.toString(),
-            "a header of " + (SafetensorsHeader.LENGTH_BYTES + json) + " bytes, as it says",
-            bytes.length + " bytes",
-            "convert the checkpoint again");
-      }
-      return bytes;
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+    int json = SafetensorsHeader.jsonBytes(name, ByteBuffer.wrap(bytes), shard.bytes());
+    if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
+      throw new CorruptException(
+          pack.folder() + ", " + PackagePaths.SOURCE + name,
+          "a header of " + (SafetensorsHeader.LENGTH_BYTES + json) + " bytes, as it says",
+          bytes.length + " bytes",
+          "convert the checkpoint again");
     }
+    return bytes;
   }
 }

@@ -138,10 +138,7 @@ final class DeepSeek {
 
   /** Refuses values that no release has and that would change the forward pass. */
   private static void requirePlain(Config config) {
-    String activation = config.text("hidden_act");
-    if (!activation.equals("silu")) {
-      throw config.unsupported("hidden_act", "\"silu\"", activation);
-    }
+    config.requireText("hidden_act", "silu");
     for (String key : List.of("attention_bias", "mlp_bias")) {
       if (config.flag(key, false)) {
         throw config.unsupported(key, "false", "true");
@@ -201,7 +198,7 @@ final class DeepSeek {
 
   /** V2: softmax; all experts, or those of the groups whose best expert is best; not normalised. */
   private static Routing routingV2(Config config) {
-    require(config, "scoring_func", "softmax", "softmax");
+    config.requireTextIfAny("scoring_func", "softmax");
     // DeepSeek's code normalises but then does not scale, transformers ignores the key.
     if (config.flag("norm_topk_prob", false)) {
       throw config.unsupported("norm_topk_prob", "false, on which implementations agree", "true");
@@ -225,8 +222,8 @@ final class DeepSeek {
 
   /** V3: sigmoid; a bias steers the choice; groups by the sum of their two best experts. */
   private static Routing routingV3(Config config) {
-    require(config, "scoring_func", "sigmoid", "sigmoid");
-    require(config, "topk_method", "noaux_tc", "noaux_tc");
+    config.requireTextIfAny("scoring_func", "sigmoid");
+    config.requireTextIfAny("topk_method", "noaux_tc");
     return routing(
         config,
         Routing.Score.SIGMOID,
@@ -238,13 +235,6 @@ final class DeepSeek {
         config.flag("norm_topk_prob", true)
             ? new Routing.Normalisation(NORMALISATION_EPSILON)
             : null);
-  }
-
-  private static void require(Config config, String key, String whenAbsent, String only) {
-    String value = config.has(key) ? config.text(key) : whenAbsent;
-    if (!value.equals(only)) {
-      throw config.unsupported(key, "\"" + only + "\"", value);
-    }
   }
 
   /** Groups, unless all of them are kept, which limits nothing. */

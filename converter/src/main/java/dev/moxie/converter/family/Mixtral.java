@@ -58,10 +58,7 @@ final class Mixtral {
       throw config.wrong(
           "num_key_value_heads", "a divisor of " + heads + " heads", String.valueOf(keyValueHeads));
     }
-    String activation = config.text("hidden_act");
-    if (!activation.equals("silu")) {
-      throw config.unsupported("hidden_act", "\"silu\"", activation);
-    }
+    config.requireText("hidden_act", "silu");
     var attention =
         new Attention.GroupedQuery(
             heads,

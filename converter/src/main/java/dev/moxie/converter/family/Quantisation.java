@@ -18,30 +18,18 @@ final class Quantisation {
       return false;
     }
     Config quantisation = config.object("quantization_config");
-    require(quantisation, "quant_method", "fp8");
-    if (quantisation.has("fmt")) {
-      require(quantisation, "fmt", "e4m3");
-    }
+    quantisation.requireText("quant_method", "fp8");
+    quantisation.requireTextIfAny("fmt", "e4m3");
     // Scales of activations that are found at run time leave the weights' values alone.
-    if (quantisation.has("activation_scheme")) {
-      require(quantisation, "activation_scheme", "dynamic");
-    }
+    quantisation.requireTextIfAny("activation_scheme", "dynamic");
     List<Integer> block = quantisation.numbers("weight_block_size");
     if (!block.equals(List.of(Fp8Blocks.SIZE, Fp8Blocks.SIZE))) {
       throw quantisation.unsupported("weight_block_size", "[128, 128]", block.toString());
     }
     // How a trainer rounded the scales does not matter to who multiplies by them.
-    if (quantisation.has("scale_fmt")) {
-      require(quantisation, "scale_fmt", "ue8m0");
-    }
+    quantisation.requireTextIfAny("scale_fmt", "ue8m0");
     // Which modules were left as they were shows in the weights' dtypes.
     quantisation.requireAllUnderstood(Set.of("modules_to_not_convert"));
     return true;
-  }
-
-  private static void require(Config config, String key, String only) {
-    if (!config.text(key).equals(only)) {
-      throw config.unsupported(key, "\"" + only + "\"", config.text(key));
-    }
   }
 }

@@ -202,7 +202,8 @@ public final class Planner {
     List<SourceTensor> values = new ArrayList<>();
     List<@Nullable SourceTensor> scales = new ArrayList<>();
     for (TensorSpec.Leaf leaf : spec.leaves()) {
-      SourceTensor source = take(family.translate(leaf.source()), leaf.shape(), "");
+      SourceTensor source =
+          take(family.translate(leaf.source()), leaf.shape(), "config.json calls");
       requireFit(spec, source, values.isEmpty() ? source : values.getFirst());
       values.add(source);
       scales.add(source.dtype() == Fp8Blocks.VALUES ? takeScales(source) : null);
@@ -250,19 +251,14 @@ public final class Planner {
     if (source == null) {
       throw new CorruptException(
           checkpoint.folder().toString(),
-          "tensor "
-              + name
-              + " "
-              + shape
-              + ", which "
-              + (reason.isEmpty() ? "config.json calls for" : reason),
+          "tensor " + name + " " + shape + ", which " + reason + " for",
           "none of that name",
           "the checkpoint is incomplete, or its config.json belongs to another");
     }
     if (!source.shape().equals(shape)) {
       throw new CorruptException(
           where(source),
-          "shape " + shape + (reason.isEmpty() ? ", as config.json says" : ", which " + reason),
+          "shape " + shape + ", which " + reason + " for",
           source.shape().toString(),
           "config.json and weights do not belong together, fetch both again");
     }
@@ -281,7 +277,7 @@ public final class Planner {
         take(
             values.name() + "_scale_inv",
             Fp8Blocks.grid(values.shape()),
-            "the blocks of " + values.name() + " " + values.shape() + " call for");
+            "the blocks of " + values.name() + " " + values.shape() + " call");
     if (scales.dtype() != Fp8Blocks.SCALES) {
       throw new UnsupportedException(
           where(scales),

@@ -20,6 +20,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.cfg.EnumFeature;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * The JSON rules shared by every file that Moxie reads: duplicate keys, trailing tokens, fractional
@@ -137,12 +138,12 @@ public final class StrictJson {
    *
    * @throws CorruptException if the file is no JSON object under the rules above
    */
-  public static JsonNode readObject(Path file) {
+  public static ObjectNode readObject(Path file) {
     byte[] bytes = readBounded(file, MAX_FILE_BYTES);
     requireUtf8(file.toString(), bytes, 0);
     try {
       JsonNode node = mapper(true).readTree(bytes);
-      if (!node.isObject()) {
+      if (!(node instanceof ObjectNode object)) {
         throw new CorruptException(
             file.toString(),
             "a JSON object",
@@ -151,7 +152,7 @@ public final class StrictJson {
                 : node.getNodeType().name().toLowerCase(java.util.Locale.ROOT),
             "fetch the file again");
       }
-      return node;
+      return object;
     } catch (JacksonException e) {
       throw corrupt(file.toString(), e);
     }

@@ -177,73 +177,42 @@ public record Routing(
 
   /** The same equation with another score. */
   public Routing withScore(Score other) {
-    return new Routing(
-        expertsPerToken,
-        other,
-        bias,
-        groups,
-        normalisation,
-        scale,
-        weightsApplyTo,
-        capacity,
-        ties,
-        computeDtype);
+    return changed(other, bias, groups, normalisation, scale);
   }
 
   /** The same equation with a bias that touches something else, or none. */
   public Routing withBias(@Nullable Bias other) {
-    return new Routing(
-        expertsPerToken,
-        score,
-        other,
-        groups,
-        normalisation,
-        scale,
-        weightsApplyTo,
-        capacity,
-        ties,
-        computeDtype);
+    return changed(score, other, groups, normalisation, scale);
   }
 
   /** The same equation with other groups, or none. */
   public Routing withGroups(@Nullable Groups other) {
-    return new Routing(
-        expertsPerToken,
-        score,
-        bias,
-        other,
-        normalisation,
-        scale,
-        weightsApplyTo,
-        capacity,
-        ties,
-        computeDtype);
+    return changed(score, bias, other, normalisation, scale);
   }
 
   /** The same equation with another normalisation, or none. */
   public Routing withNormalisation(@Nullable Normalisation other) {
-    return new Routing(
-        expertsPerToken,
-        score,
-        bias,
-        groups,
-        other,
-        scale,
-        weightsApplyTo,
-        capacity,
-        ties,
-        computeDtype);
+    return changed(score, bias, groups, other, scale);
   }
 
   /** The same equation with another scale. */
   public Routing withScale(double other) {
+    return changed(score, bias, groups, normalisation, other);
+  }
+
+  private Routing changed(
+      Score newScore,
+      @Nullable Bias newBias,
+      @Nullable Groups newGroups,
+      @Nullable Normalisation newNormalisation,
+      double newScale) {
     return new Routing(
         expertsPerToken,
-        score,
-        bias,
-        groups,
-        normalisation,
-        other,
+        newScore,
+        newBias,
+        newGroups,
+        newNormalisation,
+        newScale,
         weightsApplyTo,
         capacity,
         ties,

@@ -60,6 +60,23 @@ public final class MoxiePackage implements AutoCloseable {
   }
 
   /**
+   * Makes sure that a folder to be made lies in no package.
+   *
+   * @throws UsageException if it does
+   */
+  public static void requireOutside(Path target) {
+    for (Path above = target.getParent(); above != null; above = above.getParent()) {
+      if (isPackage(above)) {
+        throw new UsageException(
+            target.toString(),
+            "a target outside other packages",
+            "one inside the package " + above,
+            "choose another target");
+      }
+    }
+  }
+
+  /**
    * Opens a package.
    *
    * @throws UnfinishedException if the folder has no manifest
@@ -182,10 +199,22 @@ public final class MoxiePackage implements AutoCloseable {
    * @throws CorruptException if it is not the one that was taken over
    */
   public Optional<Path> sourceFile(String name) {
-    String path = PackagePaths.SOURCE + name;
-    Path file = folder.resolve(path);
-    manifest.file(path).ifPresent(entry -> readChecked(file, entry));
-    return manifest.file(path).map(entry -> file);
+    return sourceBytes(name).map(bytes -> sourcePath(name));
+  }
+
+  /**
+   * The bytes of such a file.
+   *
+   * @throws CorruptException if they are not those that were taken over
+   */
+  public Optional<byte[]> sourceBytes(String name) {
+    return manifest
+        .file(PackagePaths.SOURCE + name)
+        .map(entry -> readChecked(sourcePath(name), entry));
+  }
+
+  private Path sourcePath(String name) {
+    return folder.resolve(PackagePaths.SOURCE + name);
   }
 
   /**

@@ -69,21 +69,9 @@ public final class PackageWriter implements AutoCloseable {
         StagedFolder.create(
             target,
             resolved -> {
-              requireOutside(resolved);
+              MoxiePackage.requireOutside(resolved);
               requireFree(resolved, replace);
             }));
-  }
-
-  private static void requireOutside(Path target) {
-    for (Path above = target.getParent(); above != null; above = above.getParent()) {
-      if (MoxiePackage.isPackage(above)) {
-        throw new UsageException(
-            target.toString(),
-            "a target outside other packages",
-            "one inside the package " + above,
-            "choose another target");
-      }
-    }
   }
 
   private static void requireFree(Path target, boolean replace) {

@@ -1,21 +1,13 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Elements;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 
 /** The stored biases of a layer's router. */
 final class RouterBias {
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
   private RouterBias() {}
 
   /** One per expert, checked against their checksum; empty where routing has no bias. */
@@ -25,18 +17,10 @@ final class RouterBias {
     }
     IndexRow row = pack.tensor("layers." + layer + ".router.bias");
     pack.requireIntact(row.shard(), row.offset(), row.bytes());
-    MemorySegment bytes = pack.bytes(row);
+    var elements = new Elements(row.describe(), pack.bytes(row), row.dtype());
     float[] bias = new float[moe.experts()];
     for (int e = 0; e < bias.length; e++) {
-      bias[e] =
-          switch (row.dtype()) {
-            case F32 -> bytes.get(FLOAT, 4L * e);
-            case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, 2L * e) << 16);
-            case F16 -> Float.float16ToFloat(bytes.get(SHORT, 2L * e));
-            default ->
-                throw new UnsupportedException(
-                    row.describe(), "F32, BF16 or F16", row.dtype().toString(), "update Moxie");
-          };
+      bias[e] = (float) elements.get(e);
       if (!Float.isFinite(bias[e])) {
         throw new CorruptException(
             pack.folder().resolve(row.shard()) + ", tensor " + row.describe() + " [" + e + "]",

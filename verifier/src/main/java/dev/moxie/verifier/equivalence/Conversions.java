@@ -2,12 +2,12 @@ package dev.moxie.verifier.equivalence;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.plan.Transform;
+import dev.moxie.format.model.Elements;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.verifier.oracle.Bfloat16;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.function.Function;
 import java.util.function.LongToDoubleFunction;
 
@@ -16,11 +16,6 @@ import java.util.function.LongToDoubleFunction;
  * with the converter's arithmetic.
  */
 final class Conversions {
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
   private final Function<SourceTensor, SafetensorsFile> files;
 
   Conversions(Function<SourceTensor, SafetensorsFile> files) {
@@ -34,26 +29,29 @@ final class Conversions {
    * @return −1 if there is none
    */
   long mismatch(SourceTensor source, Transform transform, MemorySegment found) {
-    MemorySegment from = data(source);
+    long count = source.shape().elements();
     return switch (transform) {
-      case Transform.Copy copy -> from.mismatch(found);
-      case Transform.Cast cast ->
-          mismatch(
-              found, cast.to(), source.shape().elements(), i -> element(from, source.dtype(), i));
+      case Transform.Copy copy -> data(source).mismatch(found);
+      case Transform.Cast cast -> mismatch(found, cast.to(), count, elements(source)::get);
       case Transform.Dequantise to -> {
-        MemorySegment scales = data(to.scales());
+        Elements from = elements(source);
+        Elements scales = elements(to.scales());
         long columns = to.columns();
         long grid = Fp8Blocks.blocks(columns);
         yield mismatch(
             found,
             to.to(),
-            source.shape().elements(),
+            count,
             i -> {
               long block = i / columns / Fp8Blocks.SIZE * grid + i % columns / Fp8Blocks.SIZE;
-              return (float) (element(from, source.dtype(), i) * element(scales, Dtype.F32, block));
+              return (float) (from.get(i) * scales.get(block));
             });
       }
     };
+  }
+
+  private Elements elements(SourceTensor source) {
+    return new Elements(source.name(), data(source), source.dtype());
   }
 
   private MemorySegment data(SourceTensor source) {
@@ -67,33 +65,14 @@ final class Conversions {
     if (found.byteSize() != elements * size) {
       return 0;
     }
+    var actual = new Elements("package", found, dtype);
     for (long i = 0; i < elements; i++) {
       double value = expected.applyAsDouble(i);
-      double rounded = dtype == Dtype.BF16 ? toBf16(value) : (float) value;
-      if (Double.compare(rounded, element(found, dtype, i)) != 0) {
+      double rounded = dtype == Dtype.BF16 ? Bfloat16.round(value) : (float) value;
+      if (Double.compare(rounded, actual.get(i)) != 0) {
         return i * size;
       }
     }
     return -1;
-  }
-
-  private static double element(MemorySegment bytes, Dtype dtype, long i) {
-    return switch (dtype) {
-      case F32 -> bytes.get(FLOAT, i * 4);
-      case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, i * 2) << 16);
-      case F16 -> Float.float16ToFloat(bytes.get(SHORT, i * 2));
-      case F8_E4M3 -> Fp8Blocks.value(bytes.get(ValueLayout.JAVA_BYTE, i));
-      default -> throw new IllegalArgumentException("no elements of " + dtype);
-    };
-  }
-
-  /** The nearest bfloat16, of two as near the one whose significand is even. */
-  static double toBf16(double value) {
-    if (value == 0 || Double.isNaN(value) || Double.isInfinite(value)) {
-      return value;
-    }
-    int last = Math.max(Math.getExponent(value), Float.MIN_EXPONENT) - 7;
-    // What rounds up beyond the largest bfloat16 is 2¹²⁸, which the cast makes infinite.
-    return (float) Math.scalb(Math.rint(Math.scalb(value, -last)), last);
   }
 }

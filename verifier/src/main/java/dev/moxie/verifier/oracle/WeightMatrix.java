@@ -1,13 +1,10 @@
 package dev.moxie.verifier.oracle;
 
-import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Elements;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,19 +12,11 @@ import org.jspecify.annotations.Nullable;
  * elements are the float32 products that the format defines them as.
  */
 public final class WeightMatrix {
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
-  /** Bits after the point in a bfloat16 significand. */
-  private static final int BF16_FRACTION_BITS = 7;
-
   private final IndexRow row;
-  private final MemorySegment bytes;
+  private final Elements elements;
   private final int columns;
   private final boolean rounded;
-  private final @Nullable MemorySegment scales;
+  private final @Nullable Elements scales;
   private final int scaleRows;
   private final int scaleColumns;
   private final ScaleShift shift;
@@ -48,11 +37,11 @@ public final class WeightMatrix {
    */
   WeightMatrix(MoxiePackage pack, IndexRow row, ScaleShift shift, boolean rounded) {
     this.row = row;
-    this.bytes = pack.bytes(row);
+    this.elements = elements(pack, row);
     this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
     this.rounded = rounded && row.dtype() == Dtype.BF16;
     IndexRow grid = pack.scales(row).orElse(null);
-    this.scales = grid == null ? null : pack.bytes(grid);
+    this.scales = grid == null ? null : elements(pack, grid);
     this.scaleRows = grid == null ? 0 : Math.toIntExact(grid.shape().dim(0));
     this.scaleColumns = grid == null ? 0 : Math.toIntExact(grid.shape().dim(1));
     this.shift = shift;
@@ -70,7 +59,7 @@ public final class WeightMatrix {
   void read(int index, double[] into) {
     long start = (long) index * columns;
     for (int c = 0; c < columns; c++) {
-      into[c] = element(start + c) * scale(index, c);
+      into[c] = elements.get(start + c) * scale(index, c);
       if (scales != null) {
         into[c] = (float) into[c];
       }
@@ -82,9 +71,7 @@ public final class WeightMatrix {
    * one unit in the last place, uniformly distributed, over √12. Zero where nothing was rounded.
    */
   double roundingOf(double value) {
-    return rounded && value != 0
-        ? Math.scalb(1.0, Math.getExponent(value) - BF16_FRACTION_BITS) / Math.sqrt(12)
-        : 0;
+    return rounded && value != 0 ? Bfloat16.ulp(value) / Math.sqrt(12) : 0;
   }
 
   private double scale(int row, int column) {
@@ -94,18 +81,10 @@ public final class WeightMatrix {
     int r = Math.floorMod(row / Fp8Blocks.SIZE - shift.rows(), scaleRows);
     int c = Math.floorMod(column / Fp8Blocks.SIZE - shift.columns(), scaleColumns);
     int place = Math.floorMod(r * scaleColumns + c - shift.inOrder(), scaleRows * scaleColumns);
-    return scales.get(FLOAT, 4L * place);
+    return scales.get(place);
   }
 
-  private double element(long index) {
-    return switch (row.dtype()) {
-      case F32 -> bytes.get(FLOAT, index * 4);
-      case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, index * 2) << 16);
-      case F16 -> Float.float16ToFloat(bytes.get(SHORT, index * 2));
-      case F8_E4M3 -> Fp8Blocks.value(bytes.get(ValueLayout.JAVA_BYTE, index));
-      default ->
-          throw new UnsupportedException(
-              row.describe(), "F32, BF16, F16 or F8_E4M3", row.dtype().toString(), "update Moxie");
-    };
+  private static Elements elements(MoxiePackage pack, IndexRow row) {
+    return new Elements(row.describe(), pack.bytes(row), row.dtype());
   }
 }

@@ -1,6 +1,7 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.model.Routing;
+import dev.moxie.verifier.oracle.Bfloat16;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.RoutingOracle;
 import java.util.Arrays;
@@ -17,9 +18,6 @@ final class BiasFit {
 
   /** First step, of a score between 0 and 1; steps shrink as the rounds go on. */
   private static final double STEP = 0.02;
-
-  /** Bits after the point in a bfloat16 significand. */
-  private static final int BF16_FRACTION_BITS = 7;
 
   private final Routing routing;
   private final double[] stored;
@@ -41,7 +39,7 @@ final class BiasFit {
 
   /** Whether every value is a bfloat16 one. */
   static boolean isBf16(double[] values) {
-    return Arrays.stream(values).allMatch(v -> (Float.floatToIntBits((float) v) & 0xffff) == 0);
+    return Arrays.stream(values).allMatch(v -> Bfloat16.round(v) == v);
   }
 
   /** Whether a bias is found under which every token gets the experts that were recorded. */
@@ -77,7 +75,7 @@ final class BiasFit {
   private void move(double[] bias, int expert, double step) {
     bias[expert] += step;
     if (withinRounding) {
-      double half = Math.scalb(0.5, Math.getExponent(stored[expert]) - BF16_FRACTION_BITS);
+      double half = Bfloat16.ulp(stored[expert]) / 2;
       bias[expert] = Math.clamp(bias[expert], stored[expert] - half, stored[expert] + half);
     }
   }

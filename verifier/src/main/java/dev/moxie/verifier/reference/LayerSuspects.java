@@ -224,28 +224,13 @@ final class LayerSuspects {
             ? TraceRouting.experts(trace, number, moe, tokens)
             : null;
     Estimate input = Estimate.exact(trace.floats(prefix + "input", tokens, width), width);
-    Oracle.Layer computed = oracle.layer(number, input, experts);
+    Map<String, Estimate> steps = LayerSteps.of(oracle.layer(number, input, experts));
     return failing.stream()
         .allMatch(
             step -> {
-              Estimate estimate = step(computed, step);
+              Estimate estimate = Objects.requireNonNull(steps.get(step));
               float[] expected = trace.floats(prefix + step, estimate.rows(), estimate.columns());
               return Tolerance.compare(estimate.toFloats(), expected, estimate).verdict().passed();
             });
-  }
-
-  private static Estimate step(Oracle.Layer layer, String name) {
-    if (name.equals("output")) {
-      return layer.output();
-    }
-    Oracle.Mixture mixture = Objects.requireNonNull(layer.mixture());
-    return switch (name) {
-      case "moe.input" -> mixture.normed();
-      case "router.logits" -> mixture.routerLogits();
-      case "router.weights" -> mixture.routed().weights();
-      case "experts.output" -> mixture.expertsOutput();
-      case "moe.output" -> mixture.output();
-      default -> throw new IllegalArgumentException(name);
-    };
   }
 }

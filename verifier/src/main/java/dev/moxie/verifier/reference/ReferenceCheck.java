@@ -11,7 +11,6 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
-import dev.moxie.runtime.execution.Router;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.TextTokenizer;
@@ -106,9 +105,11 @@ public final class ReferenceCheck implements AutoCloseable {
 
   private Report.Layer checkDense(Trace trace, int layer, int tokens) {
     float[] input = trace.floats("layers." + layer + ".input", tokens, width());
-    ScheduledModel.LayerResult own = scheduled.layerAlone(layer, input, null);
-    Oracle.Layer exact = oracle.layer(layer, Estimate.exact(input, width()), null);
-    return report(trace, layer, new LinkedHashMap<>(), own.output(), exact.output());
+    return compare(
+        trace,
+        layer,
+        scheduled.layerAlone(layer, input, null),
+        oracle.layer(layer, Estimate.exact(input, width()), null));
   }
 
   private Report.Layer checkMixture(
@@ -118,39 +119,35 @@ public final class ReferenceCheck implements AutoCloseable {
       List<int[]> experts,
       RoutingTally tally) {
     int tokens = experts.size();
-    String prefix = "layers." + layer + ".";
-    float[] input = trace.floats(prefix + "input", tokens, width());
-    Oracle.Layer exactLayer = oracle.layer(layer, Estimate.exact(input, width()), experts);
-    Oracle.Mixture exact = Objects.requireNonNull(exactLayer.mixture());
-    var selection = new Selection(moe.routing(), exact.routed());
+    float[] input = trace.floats("layers." + layer + ".input", tokens, width());
+    Oracle.Layer exact = oracle.layer(layer, Estimate.exact(input, width()), experts);
+    var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
     ScheduledModel.Mixture own =
         Objects.requireNonNull(scheduled.layerAlone(layer, input, null).mixture());
     for (int t = 0; t < tokens; t++) {
       tally.add(layer, t, own.decisions().get(t).experts(), experts.get(t), selection);
     }
-    ScheduledModel.LayerResult replayedLayer = scheduled.layerAlone(layer, input, experts);
-    ScheduledModel.Mixture replayed = Objects.requireNonNull(replayedLayer.mixture());
-    Map<String, Comparison> steps = new LinkedHashMap<>();
-    compare(steps, trace, prefix + "moe.input", replayed.normed(), exact.normed());
-    compare(steps, trace, prefix + "router.logits", replayed.routerLogits(), exact.routerLogits());
-    compare(
-        steps,
-        trace,
-        prefix + "router.weights",
-        weights(replayed.decisions()),
-        exact.routed().weights());
-    compare(
-        steps, trace, prefix + "experts.output", replayed.expertsOutput(), exact.expertsOutput());
-    compare(steps, trace, prefix + "moe.output", replayed.output(), exact.output());
-    return report(trace, layer, steps, replayedLayer.output(), exactLayer.output());
+    return compare(trace, layer, scheduled.layerAlone(layer, input, experts), exact);
   }
 
-  private static Report.Layer report(
-      Trace trace, int layer, Map<String, Comparison> steps, float[] actual, Estimate exact) {
+  /** Compares every step of a layer that the trace has. */
+  private static Report.Layer compare(
+      Trace trace, int layer, ScheduledModel.LayerResult actual, Oracle.Layer exact) {
+    Map<String, float[]> own = LayerSteps.of(actual);
+    Map<String, Comparison> steps = new LinkedHashMap<>();
+    LayerSteps.of(exact)
+        .forEach(
+            (step, estimate) -> {
+              String name = "layers." + layer + "." + step;
+              if (trace.has(name)) {
+                float[] expected = trace.floats(name, estimate.rows(), estimate.columns());
+                float[] values = Objects.requireNonNull(own.get(step));
+                steps.put(name, Tolerance.compare(values, expected, estimate));
+              }
+            });
     String name = "layers." + layer + ".output";
-    float[] expected = trace.floats(name, exact.rows(), exact.columns());
-    Comparison output = Tolerance.compare(actual, expected, exact);
-    steps.put(name, output);
+    Comparison output = Objects.requireNonNull(steps.get(name));
+    Estimate estimate = exact.output();
     return new Report.Layer(
         layer,
         output.maxAbs(),
@@ -159,20 +156,12 @@ public final class ReferenceCheck implements AutoCloseable {
         Verdict.of(steps.values().stream().allMatch(step -> step.verdict().passed())),
         output.worst(),
         steps,
-        witness(exact, actual, expected));
+        witness(
+            estimate, actual.output(), trace.floats(name, estimate.rows(), estimate.columns())));
   }
 
   private int width() {
     return pack.architecture().hiddenSize();
-  }
-
-  /** Compares one step, where the trace has it. */
-  private static void compare(
-      Map<String, Comparison> steps, Trace trace, String name, float[] actual, Estimate exact) {
-    if (trace.has(name)) {
-      float[] expected = trace.floats(name, exact.rows(), exact.columns());
-      steps.put(name, Tolerance.compare(actual, expected, exact));
-    }
   }
 
   /** With whom the oracle agrees, to the bound. */
@@ -184,15 +173,6 @@ public final class ReferenceCheck implements AutoCloseable {
       return withReference ? "both" : "runtime";
     }
     return withReference ? "reference" : "neither";
-  }
-
-  private static float[] weights(List<Router.Decision> decisions) {
-    int k = decisions.getFirst().weights().length;
-    float[] weights = new float[decisions.size() * k];
-    for (int t = 0; t < decisions.size(); t++) {
-      System.arraycopy(decisions.get(t).weights(), 0, weights, t * k, k);
-    }
-    return weights;
   }
 
   /**
@@ -246,19 +226,11 @@ public final class ReferenceCheck implements AutoCloseable {
   private boolean mayPart(long[] ids, long[] expected, int parting) {
     long[] sequence = Arrays.copyOf(ids, ids.length + parting);
     System.arraycopy(expected, 0, sequence, ids.length, parting);
-    Estimate hidden = oracle.embed(sequence);
-    for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-      Oracle.Layer result = oracle.layer(layer, hidden, null);
-      if (result.mixture() != null
-          && pack.architecture().layers().get(layer).feedForward()
-              instanceof FeedForward.MixtureOfExperts moe
-          && new Selection(moe.routing(), result.mixture().routed()).firstUnclear()
-              < sequence.length) {
-        return true;
-      }
-      hidden = result.output();
+    FreePass exact = FreePass.of(pack.architecture(), oracle, sequence);
+    if (exact.firstUnclear() < sequence.length) {
+      return true;
     }
-    Estimate logits = oracle.head(hidden);
+    Estimate logits = exact.logits();
     int last = sequence.length - 1;
     int wanted = Math.toIntExact(expected[parting]);
     boolean contested = false;

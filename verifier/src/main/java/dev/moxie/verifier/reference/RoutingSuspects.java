@@ -10,6 +10,7 @@ import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.RoutingOracle;
 import dev.moxie.verifier.oracle.Weights;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -111,43 +112,53 @@ final class RoutingSuspects {
         .or(() -> explainByBias(stated));
   }
 
+  /** Every number of groups and of kept ones that the experts could be limited by. */
+  private List<Limit> limits(Routing stated) {
+    int experts = layers.getFirst().moe().experts();
+    List<Limit> limits = new ArrayList<>();
+    for (int count = 2; count <= experts / 2; count++) {
+      for (int kept = 1; kept < count && experts % count == 0; kept++) {
+        if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
+          limits.add(new Limit(count, kept));
+        }
+      }
+    }
+    return limits;
+  }
+
+  private record Limit(int count, int kept) {}
+
   /** Other numbers of groups, those first that keep the same share. */
   private void addGroupCounts(
       Map<String, Routing> suspects, Routing stated, Routing.Groups groups) {
-    int experts = layers.getFirst().moe().experts();
-    Map<String, Routing> others = new LinkedHashMap<>();
-    for (int count = 2; count <= experts / 2; count++) {
-      for (int kept = 1; kept < count && experts % count == 0; kept++) {
-        if ((count == groups.count() && kept == groups.kept())
-            || (long) kept * (experts / count) < stated.expertsPerToken()) {
-          continue;
-        }
-        boolean sameShare = kept * groups.count() == groups.kept() * count;
-        (sameShare ? suspects : others)
-            .put(
-                "wrong group count: %d of %d groups kept instead of %d of %d"
-                    .formatted(groups.kept(), groups.count(), kept, count),
-                stated.withGroups(
-                    new Routing.Groups(count, kept, groups.aggregate(), groups.maskValue())));
-      }
-    }
-    suspects.putAll(others);
+    var own = new Limit(groups.count(), groups.kept());
+    limits(stated).stream()
+        .filter(limit -> !limit.equals(own))
+        .sorted(
+            Comparator.comparing(limit -> limit.kept() * own.count() != own.kept() * limit.count()))
+        .forEach(
+            limit ->
+                suspects.put(
+                    "wrong group count: %d of %d groups kept instead of %d of %d"
+                        .formatted(own.kept(), own.count(), limit.kept(), limit.count()),
+                    stated.withGroups(
+                        new Routing.Groups(
+                            limit.count(), limit.kept(), groups.aggregate(), groups.maskValue()))));
   }
 
   /** Any groups at all, where the package has none. */
   private void addGroups(Map<String, Routing> suspects, Routing stated) {
-    int experts = layers.getFirst().moe().experts();
     for (Routing.Groups.Aggregate aggregate : Routing.Groups.Aggregate.values()) {
-      for (int count = 2; count <= experts / 2; count++) {
-        for (int kept = 1; kept < count && experts % count == 0; kept++) {
-          if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
-            suspects.put(
-                "dropped groups: %d of %d by %s kept".formatted(kept, count, words(aggregate)),
-                stated.withGroups(
-                    new Routing.Groups(
-                        count, kept, aggregate, Routing.Groups.MaskValue.NEGATIVE_INFINITY)));
-          }
-        }
+      for (Limit limit : limits(stated)) {
+        suspects.put(
+            "dropped groups: %d of %d by %s kept"
+                .formatted(limit.kept(), limit.count(), words(aggregate)),
+            stated.withGroups(
+                new Routing.Groups(
+                    limit.count(),
+                    limit.kept(),
+                    aggregate,
+                    Routing.Groups.MaskValue.NEGATIVE_INFINITY)));
       }
     }
   }

@@ -1,0 +1,34 @@
+package dev.moxie.verifier.reference;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import java.util.List;
+
+/**
+ * The oracle's forward pass from tokens to logits, routing for itself.
+ *
+ * @param logits [T, V]
+ * @param firstUnclear the first token whose choice of experts rounding may change in some layer; T
+ *     if there is none
+ */
+public record FreePass(Estimate logits, int firstUnclear) {
+
+  /** Runs the oracle of an architecture. */
+  public static FreePass of(Architecture architecture, Oracle oracle, long[] ids) {
+    Estimate hidden = oracle.embed(ids);
+    int clear = ids.length;
+    List<Architecture.Blocks> layers = architecture.layers();
+    for (int layer = 0; layer < layers.size(); layer++) {
+      Oracle.Layer result = oracle.layer(layer, hidden, null);
+      if (result.mixture() != null
+          && layers.get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe) {
+        var selection = new Selection(moe.routing(), result.mixture().routed());
+        clear = Math.min(clear, selection.firstUnclear());
+      }
+      hidden = result.output();
+    }
+    return new FreePass(oracle.head(hidden), clear);
+  }
+}
