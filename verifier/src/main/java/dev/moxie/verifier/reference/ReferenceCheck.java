@@ -11,6 +11,7 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.execution.Router;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.TextTokenizer;
@@ -70,28 +71,36 @@ public final class ReferenceCheck implements AutoCloseable {
     var tally = new RoutingTally();
     List<Report.Layer> layers = new ArrayList<>();
     Estimate hidden = oracle.embed(ids);
+    float[] own = scheduled.embed(ids);
+    int parted = ids.length;
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
       switch (pack.architecture().layers().get(layer).feedForward()) {
         case FeedForward.Dense dense -> {
           layers.add(checkDense(trace, layer, ids.length));
           hidden = oracle.layer(layer, hidden, null).output();
+          own = scheduled.layerAlone(layer, own, null).output();
         }
         case FeedForward.MixtureOfExperts moe -> {
           List<int[]> experts = TraceRouting.experts(trace, layer, moe, ids.length);
           layers.add(checkMixture(trace, layer, moe, experts, tally));
           coverage.add(layer, experts);
-          hidden = oracle.layer(layer, hidden, experts).output();
+          Oracle.Layer exact = oracle.layer(layer, hidden, experts);
+          ScheduledModel.LayerResult free = scheduled.layerAlone(layer, own, null);
+          parted = Math.min(parted, firstParted(moe, exact, free, experts));
+          hidden = exact.output();
+          own = free.output();
         }
       }
     }
+    int comparable = Math.min(parted, tally.firstTiedToken());
     Estimate logits = oracle.head(hidden);
     Map<String, Report.EndToEnd> executions = new LinkedHashMap<>();
     models.forEach(
         (execution, model) ->
             executions.put(
                 execution.name().toLowerCase(Locale.ROOT),
-                endToEnd(trace, ids, model, logits, tally.firstTiedToken())));
-    return summarise(trace, ids.length, tally, layers, executions);
+                endToEnd(trace, ids, model, logits, comparable)));
+    return summarise(trace, ids.length, tally, parted, layers, executions);
   }
 
   /** What the references so far leave untouched, in words. */
@@ -101,6 +110,29 @@ public final class ReferenceCheck implements AutoCloseable {
       open.add("logits end to end, which rounding of the weights may move by more than their size");
     }
     return open;
+  }
+
+  /**
+   * The first token for which the runtime, left to itself from the tokens on, chose other experts
+   * than the reference, where the errors of the layers before allow either; T if there is none.
+   */
+  private static int firstParted(
+      FeedForward.MixtureOfExperts moe,
+      Oracle.Layer exact,
+      ScheduledModel.LayerResult own,
+      List<int[]> experts) {
+    var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
+    List<Router.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
+    for (int t = 0; t < experts.size(); t++) {
+      Set<Integer> ours = RoutingTally.set(decisions.get(t).experts());
+      Set<Integer> theirs = RoutingTally.set(experts.get(t));
+      if (!ours.equals(theirs)
+          && selection.mayChoose(t, ours)
+          && selection.mayChoose(t, theirs)) {
+        return t;
+      }
+    }
+    return experts.size();
   }
 
   private Report.Layer checkDense(Trace trace, int layer, int tokens) {
@@ -176,18 +208,21 @@ public final class ReferenceCheck implements AutoCloseable {
   }
 
   /**
-   * From tokens to logits and on to a continuation. Where routing was tied, both sides may go their
-   * own way from that token on: logits are compared before it, and the continuation is not judged.
+   * From tokens to logits and on to a continuation. Where rounding may have led to other experts,
+   * both sides may go their own way from that token on: logits are compared before it, and the
+   * continuation is not judged.
+   *
+   * @param comparable that token; the number of tokens or more if there is none
    */
   private Report.EndToEnd endToEnd(
-      Trace trace, long[] ids, Model model, Estimate exact, int firstTied) {
+      Trace trace, long[] ids, Model model, Estimate exact, int comparable) {
     model.begin(ids.length);
     Comparison logits =
         Tolerance.compare(
             model.append(ids),
             trace.floats("logits", ids.length, pack.architecture().vocabSize()),
             exact,
-            Math.max(1, Math.min(firstTied, ids.length)));
+            Math.max(1, Math.min(comparable, ids.length)));
     if (isRounded()) {
       // Each layer was held to its own bound; their sum over the depth may exceed the logits.
       logits = logits.tolerant();
@@ -199,7 +234,7 @@ public final class ReferenceCheck implements AutoCloseable {
       equal += greedy[i] == expected[i] ? 1 : 0;
     }
     int parting = Arrays.mismatch(greedy, expected);
-    boolean open = firstTied < ids.length || (parting >= 0 && mayPart(ids, expected, parting));
+    boolean open = comparable < ids.length || (parting >= 0 && mayPart(ids, expected, parting));
     return new Report.EndToEnd(
         logits,
         new Report.Greedy(
@@ -251,6 +286,7 @@ public final class ReferenceCheck implements AutoCloseable {
       Trace trace,
       int tokens,
       RoutingTally tally,
+      int parted,
       List<Report.Layer> layers,
       Map<String, Report.EndToEnd> executions) {
     Report.Routing routing = tally.report();
@@ -281,7 +317,7 @@ public final class ReferenceCheck implements AutoCloseable {
         logits,
         greedy,
         executions,
-        diagnosis(trace, holds, routing, layers, executions, tally.firstTiedToken()));
+        diagnosis(trace, holds, routing, layers, executions, tally.firstTiedToken(), parted));
   }
 
   /** What the report says in sentences; suspects are only tried where something is wrong. */
@@ -291,8 +327,15 @@ public final class ReferenceCheck implements AutoCloseable {
       Report.Routing routing,
       List<Report.Layer> layers,
       Map<String, Report.EndToEnd> executions,
-      int firstTied) {
+      int firstTied,
+      int parted) {
     List<String> sentences = new ArrayList<>(Diagnosis.of(routing, layers, executions, firstTied));
+    if (parted < Math.min(firstTied, trace.inputIds().length)) {
+      sentences.add(
+          "From the tokens on, rounding led to other experts at token %d: logits were compared"
+                  .formatted(parted)
+              + " before it, greedy tokens not judged.");
+    }
     if (!holds) {
       sentences.addAll(new Suspects(pack, trace, FLOAT32).explain(routing, layers));
     }
