@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -85,6 +86,22 @@ class RightPackagesPassTest {
       assertTrue(reference.logits().telling(), "and the bound is smaller than the logits");
       assertTrue(reference.tolerance().contains("rounded to BF16"));
     }
+  }
+
+  /** Every layer alone chooses alike; the rounding of the first moves a choice of the second. */
+  @Test
+  void whereRoundingLeadsToOtherExpertsLogitsAreComparedBefore() {
+    Path checkpoint = Fixtures.root().resolve("variants/v3-yarn-halves-parting");
+    Report report = verify(checkpoint, Packages.cast(checkpoint, folder.resolve("p"), Dtype.BF16));
+    Report.Reference reference = report.references().getFirst();
+    assertEquals(Verdict.PASS, report.verdict());
+    assertEquals(reference.routing().decisions(), reference.routing().match());
+    assertTrue(reference.logits().maxRel() > 1e-5, "tokens before it are compared");
+    assertEquals(
+        List.of(
+            "From the tokens on, rounding led to other experts at token 4: logits were compared"
+                + " before it, greedy tokens not judged."),
+        reference.diagnosis());
   }
 
   private static Report verify(Path checkpoint, Path pack) {

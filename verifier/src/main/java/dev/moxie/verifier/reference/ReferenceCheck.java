@@ -126,9 +126,7 @@ public final class ReferenceCheck implements AutoCloseable {
     for (int t = 0; t < experts.size(); t++) {
       Set<Integer> ours = RoutingTally.set(decisions.get(t).experts());
       Set<Integer> theirs = RoutingTally.set(experts.get(t));
-      if (!ours.equals(theirs)
-          && selection.mayChoose(t, ours)
-          && selection.mayChoose(t, theirs)) {
+      if (!ours.equals(theirs) && selection.mayChoose(t, ours) && selection.mayChoose(t, theirs)) {
         return t;
       }
     }
