@@ -53,9 +53,9 @@ final class ConsoleProgress implements Progress, AutoCloseable {
   }
 
   @Override
-  public void finished(String file) {
+  public void finished(String line) {
     if (!quiet && !terminal) {
-      System.err.println("written " + file);
+      System.err.println(line);
     }
   }
 

@@ -3,7 +3,6 @@ package dev.moxie.cli;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
-import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.PlanReport;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.error.UsageException;
@@ -24,7 +23,9 @@ import picocli.CommandLine.Parameters;
     name = "convert",
     description =
         "Turns a Hugging Face checkpoint into a package, without loss unless --dtype asks for"
-            + " another element type. The package appears under its name only when it is complete.",
+            + " another element type. The package appears under its name only when it is complete;"
+            + " an interrupted conversion goes on where it stopped when the same command is run"
+            + " again.",
     footer = {"", "Example: moxie convert Mixtral-8x7B-v0.1 mixtral.moxie --threads 4"})
 final class ConvertCommand implements Callable<Integer> {
   @Parameters(paramLabel = "CHECKPOINT", description = "Folder with config.json and safetensors.")
@@ -39,15 +40,8 @@ final class ConvertCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print the plan as JSON (with --dry-run).")
   private boolean json;
 
-  @Mixin private Threads threads = new Threads();
-
-  @Option(
-      names = "--force",
-      description = "Replace a finished package, once the new one is complete.")
-  private boolean force;
-
-  @Option(names = "--quiet", description = "Print nothing but errors.")
-  private boolean quiet;
+  @Mixin private PackageJob job = new PackageJob();
+  @Mixin private LayoutOptions layout = new LayoutOptions();
 
   @Option(
       names = "--ignore-config-key",
@@ -89,7 +83,7 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    int writers = threads.count();
+    job.check();
     if (json && !dryRun) {
       throw new UsageException(
           "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
@@ -97,12 +91,15 @@ final class ConvertCommand implements Callable<Integer> {
     ConversionPlan plan =
         Planner.plan(
             Checkpoint.open(checkpoint),
-            new Conversion(ignoredKeys, prediction, dtype == null ? null : dtype.cast()));
-    if (prediction != null && plan.prediction() == Manifest.PredictionLayers.NONE && !quiet) {
+            new Conversion(
+                ignoredKeys, prediction, dtype == null ? null : dtype.cast(), layout.layout()));
+    if (prediction != null
+        && plan.prediction() == Manifest.PredictionLayers.NONE
+        && !job.isQuiet()) {
       System.err.println(
           checkpoint + ": config.json declares no multi-token prediction; --mtp has no effect.");
     }
-    if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !quiet) {
+    if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !job.isQuiet()) {
       System.err.println(
           checkpoint
               + ": config.json declares layers for multi-token prediction, the files hold none"
@@ -112,29 +109,8 @@ final class ConvertCommand implements Callable<Integer> {
       System.out.println(json ? PlanReport.json(plan) : PlanReport.text(plan));
       return 0;
     }
-    var interrupted =
-        new Thread(
-            () ->
-                System.err.println(
-                    "\nmoxie: interrupted, "
-                        + target
-                        + " is as it was; what was written lies beside it in a hidden folder"
-                        + " *.moxie-partial, which the next conversion to "
-                        + target
-                        + " removes."));
-    Runtime.getRuntime().addShutdownHook(interrupted);
-    try (var progress = new ConsoleProgress(plan.bytesRead(), quiet)) {
-      Executor.execute(
-          plan,
-          target,
-          new Manifest.Producer("moxie", Version.current()),
-          writers,
-          force,
-          progress);
-    } finally {
-      Runtime.getRuntime().removeShutdownHook(interrupted);
-    }
-    if (!quiet) {
+    job.write(plan.contents(), target);
+    if (!job.isQuiet()) {
       System.out.printf(
           "%s: %d tensors of %s in %d weight files, %,d bytes%s%n",
           target,

@@ -19,6 +19,7 @@ import picocli.CommandLine.ScopeType;
       InspectCommand.class,
       ConvertCommand.class,
       ExportCommand.class,
+      ReshardCommand.class,
       VerifyCommand.class,
       RunCommand.class,
       DemoCommand.class,

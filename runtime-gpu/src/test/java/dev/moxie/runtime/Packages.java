@@ -17,8 +17,9 @@ public final class Packages {
   public static MoxiePackage convert(Path checkpoint, Path target) {
     Executor.execute(
         Planner.plan(
-            Checkpoint.open(checkpoint),
-            new Conversion(Set.of(), Conversion.Prediction.KEEP, null)),
+                Checkpoint.open(checkpoint),
+                new Conversion(Set.of(), Conversion.Prediction.KEEP, null))
+            .contents(),
         target,
         new Manifest.Producer("test", "0"),
         2,

@@ -273,7 +273,7 @@ class DeepSeekDefectsTest {
               .filter(placed -> !gone.test(placed.spec().name()))
               .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype()))
               .toList();
-      ShardLayout layout = ShardLayout.of(shard.layout().file(), items);
+      ShardLayout layout = ShardLayout.of(shard.layout().file(), null, items);
       shards.add(
           new ConversionPlan.Shard(
               layout,

@@ -23,26 +23,30 @@ final class Packages {
   /** Converts with another element type, keeping layers for multi-token prediction. */
   static Path cast(Path checkpoint, Path target, Dtype dtype) {
     var cast = new Manifest.Cast(dtype, Manifest.Rounding.NEAREST_EVEN);
-    Executor.execute(
-        Planner.plan(
-            Checkpoint.open(checkpoint),
-            new Conversion(Set.of(), Conversion.Prediction.KEEP, cast)),
+    return execute(
+        checkpoint, target, new Conversion(Set.of(), Conversion.Prediction.KEEP, cast), p -> p);
+  }
+
+  /** Converts with weights spread over files in a way of its own. */
+  static Path spread(Path checkpoint, Path target, Manifest.Layout layout) {
+    return execute(
+        checkpoint,
         target,
-        new Manifest.Producer("test", "0"),
-        2,
-        false,
-        Progress.NONE);
-    return target;
+        new Conversion(Set.of(), Conversion.Prediction.KEEP, null, layout),
+        p -> p);
   }
 
   /** Converts by a plan that was tampered with: the package is well-formed, its digests right. */
   static Path convert(Path checkpoint, Path target, UnaryOperator<ConversionPlan> tamper) {
-    ConversionPlan plan =
-        tamper.apply(
-            Planner.plan(
-                Checkpoint.open(checkpoint),
-                new Conversion(Set.of(), Conversion.Prediction.KEEP, null)));
-    Executor.execute(plan, target, new Manifest.Producer("test", "0"), 2, false, Progress.NONE);
+    return execute(
+        checkpoint, target, new Conversion(Set.of(), Conversion.Prediction.KEEP, null), tamper);
+  }
+
+  private static Path execute(
+      Path checkpoint, Path target, Conversion conversion, UnaryOperator<ConversionPlan> tamper) {
+    ConversionPlan plan = tamper.apply(Planner.plan(Checkpoint.open(checkpoint), conversion));
+    Executor.execute(
+        plan.contents(), target, new Manifest.Producer("test", "0"), 2, false, Progress.NONE);
     return target;
   }
 }

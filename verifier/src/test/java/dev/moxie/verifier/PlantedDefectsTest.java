@@ -108,7 +108,7 @@ class PlantedDefectsTest {
   private static ConversionPlan.Piece other(
       ConversionPlan plan, ConversionPlan.Piece piece, UnaryOperator<String> rename) {
     String name = rename.apply(piece.source().name());
-    return new ConversionPlan.Piece(plan.checkpoint().tensors().get(name), piece.transform());
+    return ConversionPlan.Piece.of(plan.checkpoint().tensors().get(name), piece.transform());
   }
 
   private static String swap(String name, String a, String b) {

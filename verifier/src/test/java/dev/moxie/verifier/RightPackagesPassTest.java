@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
@@ -46,6 +47,23 @@ class RightPackagesPassTest {
           () -> assertTrue(reference.logits().maxRel() < 1e-4),
           () -> assertEquals(2, reference.executions().size()),
           () -> reference.layers().forEach(layer -> assertEquals("both", layer.oracle())));
+    }
+  }
+
+  static Stream<Path> trainedCheckpoints() {
+    return Stream.of(Fixtures.tinyMixtral(), Fixtures.tinyDeepSeek());
+  }
+
+  @ParameterizedTest
+  @MethodSource("trainedCheckpoints")
+  void spreadOverRanksAndFilesTheNumbersAreTheSame(Path checkpoint) {
+    Path target = folder.resolve("p");
+    var layout = new Manifest.Layout(3, 100_000L);
+    Report report = verify(checkpoint, Packages.spread(checkpoint, target, layout));
+    assertEquals(Verdict.PASS, report.verdict());
+    for (Report.Reference reference : report.references()) {
+      assertEquals(2, reference.executions().size());
+      assertEquals(reference.greedy().tokens(), reference.greedy().equal());
     }
   }
 

@@ -191,7 +191,7 @@ public final class Exporter {
       }
       out.force(true);
     }
-    progress.finished(file.name());
+    progress.finished("written " + file.name());
   }
 
   private void writeLeaf(FileChannel out, IndexRow leaf) throws IOException {

@@ -12,14 +12,24 @@ import org.jspecify.annotations.Nullable;
  * @param prediction what to do with layers for multi-token prediction; null where the user has not
  *     said, which is an error if the checkpoint holds any
  * @param cast what the weights' elements become; null leaves them
+ * @param layout how the weights are spread over files
  */
 public record Conversion(
-    Set<String> ignoredConfigKeys, @Nullable Prediction prediction, @Nullable Cast cast) {
+    Set<String> ignoredConfigKeys,
+    @Nullable Prediction prediction,
+    @Nullable Cast cast,
+    Manifest.Layout layout) {
 
   /** Layers for multi-token prediction: take them along or leave them out. */
   public enum Prediction {
     KEEP,
     DROP
+  }
+
+  /** With weights spread over files as they come. */
+  public Conversion(
+      Set<String> ignoredConfigKeys, @Nullable Prediction prediction, @Nullable Cast cast) {
+    this(ignoredConfigKeys, prediction, cast, Manifest.Layout.PLAIN);
   }
 
   /** Without loss, nothing ignored, nothing decided. */
@@ -29,8 +39,9 @@ public record Conversion(
     ignoredConfigKeys = Set.copyOf(ignoredConfigKeys);
   }
 
-  /** The conversion that a package's provenance records. */
-  public static Conversion of(Manifest.Provenance provenance) {
+  /** The conversion that a package's manifest records. */
+  public static Conversion of(Manifest manifest) {
+    Manifest.Provenance provenance = manifest.provenance();
     Prediction prediction =
         switch (provenance.prediction()) {
           case KEPT -> Prediction.KEEP;
@@ -38,6 +49,9 @@ public record Conversion(
           case DROPPED, NONE, ABSENT -> Prediction.DROP;
         };
     return new Conversion(
-        Set.copyOf(provenance.ignoredConfigKeys()), prediction, provenance.cast());
+        Set.copyOf(provenance.ignoredConfigKeys()),
+        prediction,
+        provenance.cast(),
+        manifest.layout());
   }
 }

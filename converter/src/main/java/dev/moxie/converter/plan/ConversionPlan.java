@@ -6,10 +6,20 @@ import dev.moxie.converter.family.Family;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.pack.PackageWriter;
 import dev.moxie.format.pack.ShardLayout;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Supplier;
 
 /**
  * What a conversion will do, known in full before the first write.
@@ -36,8 +46,24 @@ public record ConversionPlan(
       pieces = List.copyOf(pieces);
     }
 
+    /** A shard whose leaves are found by their canonical names. */
+    static Shard of(ShardLayout layout, Map<String, Piece> pieceOf) {
+      List<Piece> pieces = new ArrayList<>();
+      for (ShardLayout.Placed placed : layout.tensors()) {
+        if (placed.spec().role() != Role.PADDING) {
+          placed.spec().leaves().forEach(leaf -> pieces.add(pieceOf.get(leaf.source())));
+        }
+      }
+      return new Shard(layout, pieces);
+    }
+
     public long bytes() {
       return layout.header().fileBytes();
+    }
+
+    /** Bytes that are read for it. */
+    public long bytesRead() {
+      return pieces.stream().mapToLong(Piece::bytesRead).sum();
     }
 
     /** Every leaf with its source, in the order of the bytes; fillers left out. */
@@ -54,8 +80,20 @@ public record ConversionPlan(
     }
   }
 
-  /** A source tensor and what happens to its bytes. */
-  public record Piece(SourceTensor source, Transform transform) {
+  /**
+   * Some bytes of a file, and what happens to them.
+   *
+   * @param origin what the package will say about it
+   */
+  public record Piece(SourceTensor source, Transform transform, PackageWriter.Origin origin) {
+    /** A tensor of a checkpoint. */
+    public static Piece of(SourceTensor source, Transform transform) {
+      return new Piece(
+          source,
+          transform,
+          new PackageWriter.Origin(source.file(), source.name(), transform.id(), null));
+    }
+
     /** Source tensors that it uses up: the weight, and its scales where they are consumed. */
     public int sourceTensors() {
       return transform instanceof Transform.Dequantise ? 2 : 1;
@@ -85,6 +123,54 @@ public record ConversionPlan(
     shards = List.copyOf(shards);
   }
 
+  /** What is to be written. */
+  public PackageContents contents() {
+    Map<String, Supplier<byte[]>> files = new TreeMap<>();
+    for (String name : checkpoint.companions()) {
+      files.put(PackagePaths.SOURCE + name, () -> read(name, Integer.MAX_VALUE));
+    }
+    // From the weight files' headers an export restores them.
+    checkpoint
+        .headers()
+        .forEach(
+            (name, header) ->
+                files.put(
+                    PackagePaths.SOURCE + name + ".header",
+                    () -> read(name, Math.toIntExact(header.bytes()))));
+    return new PackageContents(
+        checkpoint.folder(), shards, files, architecture, conversion.layout(), provenance(), job());
+  }
+
+  private byte[] read(String file, int most) {
+    try (var in = Files.newInputStream(checkpoint.folder().resolve(file))) {
+      return in.readNBytes(most);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Everything that the bytes of the package depend on. */
+  private Map<String, String> job() {
+    Map<String, String> facts = new TreeMap<>();
+    Manifest.Cast cast = conversion.cast();
+    facts.put("--dtype", cast == null ? "none" : cast.dtype().toString());
+    facts.put("--mtp", prediction.toString().toLowerCase(Locale.ROOT));
+    facts.put("--ignore-config-key", provenance().ignoredConfigKeys().toString());
+    facts.put("config.json", "SHA-256 " + Digests.sha256(read("config.json", Integer.MAX_VALUE)));
+    checkpoint
+        .headers()
+        .forEach(
+            (name, header) ->
+                facts.put(
+                    name,
+                    "%d bytes of %s with a header of SHA-256 %s"
+                        .formatted(
+                            header.fileBytes(),
+                            FileStamp.of(checkpoint.folder().resolve(name)).modified(),
+                            Digests.sha256(read(name, Math.toIntExact(header.bytes()))))));
+    return facts;
+  }
+
   /** Where the package will say it comes from. */
   public Manifest.Provenance provenance() {
     List<Manifest.SourceShard> files = new ArrayList<>();
@@ -110,10 +196,7 @@ public record ConversionPlan(
 
   /** Bytes that will be read from the checkpoint's weight files. */
   public long bytesRead() {
-    return shards.stream()
-        .flatMap(shard -> shard.pieces().stream())
-        .mapToLong(Piece::bytesRead)
-        .sum();
+    return shards.stream().mapToLong(Shard::bytesRead).sum();
   }
 
   /** Bytes of all weight files together. */

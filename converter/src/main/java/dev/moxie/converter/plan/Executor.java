@@ -1,34 +1,30 @@
 package dev.moxie.converter.plan;
 
-import dev.moxie.converter.checkpoint.Checkpoint;
-import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
-import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.pack.PackageWriter;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 
 /**
- * Carries out a plan. Each source byte is read once and each output byte written once, through one
- * buffer per shard in the works, so memory does not grow with the model.
+ * Carries out a plan. Each source byte is read once and each output byte written once, through a
+ * few buffers per shard in the works, so memory does not grow with the model. What an interruption
+ * left finished is kept, once its digests have been checked.
  */
 public final class Executor {
-  private final ConversionPlan plan;
+  private final PackageContents contents;
   private final Progress progress;
 
-  private Executor(ConversionPlan plan, Progress progress) {
-    this.plan = plan;
+  private Executor(PackageContents contents, Progress progress) {
+    this.contents = contents;
     this.progress = progress;
   }
 
@@ -36,106 +32,102 @@ public final class Executor {
    * Writes the package.
    *
    * @param threads shards written at a time, from 1
-   * @param force whether a finished package at the target may be replaced
+   * @param force whether a finished package at the target may be replaced, and an unfinished one
+   *     started over
    */
   public static void execute(
-      ConversionPlan plan,
+      PackageContents contents,
       Path target,
       Manifest.Producer producer,
       int threads,
       boolean force,
       Progress progress) {
-    requireApart(plan, target);
-    DiskSpace.require(target, plan.bytes());
-    var executor = new Executor(plan, progress);
-    Checkpoint checkpoint = plan.checkpoint();
-    Map<String, FileTime> before = modificationTimes(checkpoint);
-    try (PackageWriter writer = PackageWriter.create(target, force)) {
-      executor.copyCompanions(writer);
+    requireApart(contents, target);
+    DiskSpace.require(target, missing(contents, force ? Set.of() : PackageWriter.finished(target)));
+    var executor = new Executor(contents, progress);
+    Map<String, FileStamp> before = executor.stamps();
+    try (PackageWriter writer = PackageWriter.create(target, force, job(contents, producer))) {
+      contents.files().forEach((path, bytes) -> writer.writeFile(path, bytes.get()));
       executor.writeShards(writer, threads);
-      requireUnchanged(checkpoint, before);
-      writer.commit(producer, plan.architecture(), plan.provenance());
+      executor.requireUnchanged(writer, before);
+      writer.commit(producer, contents.architecture(), contents.layout(), contents.provenance());
     }
   }
 
-  private static void requireApart(ConversionPlan plan, Path target) {
-    Path source = plan.checkpoint().folder().toAbsolutePath().normalize();
+  private static void requireApart(PackageContents contents, Path target) {
+    Path source = contents.folder().toAbsolutePath().normalize();
     if (target.toAbsolutePath().normalize().startsWith(source)) {
       throw new UsageException(
           target.toString(),
-          "a target outside the checkpoint",
+          "a target outside the source",
           "one inside " + source,
-          "choose another target, the checkpoint stays as it is");
+          "choose another target, the source stays as it is");
     }
   }
 
-  /**
-   * Takes over the companions, and the weight files' headers, from which an export restores them.
-   */
-  private void copyCompanions(PackageWriter writer) {
-    Checkpoint checkpoint = plan.checkpoint();
-    for (String name : checkpoint.companions()) {
-      writer.copyFile(PackagePaths.SOURCE + name, checkpoint.folder().resolve(name));
-    }
-    checkpoint
-        .headers()
-        .forEach(
-            (file, header) -> {
-              try (var in = Files.newInputStream(checkpoint.folder().resolve(file))) {
-                byte[] bytes = in.readNBytes(Math.toIntExact(header.bytes()));
-                writer.writeFile(
-                    PackagePaths.SOURCE + file + ".header", new ByteArrayInputStream(bytes));
-              } catch (IOException e) {
-                throw new UncheckedIOException(e);
-              }
-            });
+  private static long missing(PackageContents contents, Set<String> finished) {
+    return contents.shards().stream()
+        .filter(shard -> !finished.contains(shard.layout().file()))
+        .mapToLong(ConversionPlan.Shard::bytes)
+        .sum();
+  }
+
+  private static Map<String, String> job(PackageContents contents, Manifest.Producer producer) {
+    Map<String, String> job = new TreeMap<>(contents.job());
+    job.put("the program", producer.name() + " " + producer.version());
+    job.put("--expert-parallel", String.valueOf(contents.layout().expertParallel()));
+    job.put("--max-shard-size", String.valueOf(contents.layout().maxShardBytes()));
+    return job;
   }
 
   private void writeShards(PackageWriter writer, int threads) {
     List<Tasks.Task> tasks = new ArrayList<>();
-    for (ConversionPlan.Shard shard : plan.shards()) {
+    for (ConversionPlan.Shard shard : contents.shards()) {
       tasks.add(() -> writeShard(writer, shard));
     }
     Tasks.run(tasks, threads);
   }
 
   private void writeShard(PackageWriter writer, ConversionPlan.Shard shard) throws IOException {
+    String file = shard.layout().file();
     Iterator<ConversionPlan.Piece> pieces = shard.pieces().iterator();
-    try (var reader = new SourceReader(plan.checkpoint().folder(), progress)) {
-      writer.writeShard(
-          shard.layout(),
-          (tensor, leaf, sink) -> {
-            ConversionPlan.Piece piece = pieces.next();
-            SourceTensor source = piece.source();
-            reader.transfer(source, piece.transform(), sink);
-            return new PackageWriter.Origin(source.file(), source.name(), piece.transform().id());
-          });
-    }
-    progress.finished(shard.layout().file());
-  }
-
-  private static Map<String, FileTime> modificationTimes(Checkpoint checkpoint) {
-    Map<String, FileTime> times = new HashMap<>();
-    for (String file : checkpoint.headers().keySet()) {
-      try {
-        times.put(file, Files.getLastModifiedTime(checkpoint.folder().resolve(file)));
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
+    try (var reader = new SourceReader(contents.folder(), progress)) {
+      PackageWriter.Outcome outcome =
+          writer.writeShard(
+              shard.layout(),
+              shard.pieces().stream().map(ConversionPlan.Piece::origin).toList(),
+              (tensor, leaf) -> reader.open(pieces.next()));
+      switch (outcome) {
+        case WRITTEN -> progress.finished("written " + file);
+        case REWRITTEN ->
+            progress.finished("written again " + file + ", whose bytes were not as recorded");
+        case KEPT -> {
+          progress.advance(shard.bytesRead());
+          progress.finished("kept " + file);
+        }
       }
     }
-    return times;
   }
 
-  private static void requireUnchanged(Checkpoint checkpoint, Map<String, FileTime> before) {
-    modificationTimes(checkpoint)
+  private Map<String, FileStamp> stamps() {
+    Map<String, FileStamp> stamps = new HashMap<>();
+    for (String file : contents.sources()) {
+      stamps.put(file, FileStamp.of(contents.folder().resolve(file)));
+    }
+    return stamps;
+  }
+
+  private void requireUnchanged(PackageWriter writer, Map<String, FileStamp> before) {
+    stamps()
         .forEach(
-            (file, time) -> {
-              if (!time.equals(before.get(file))) {
+            (file, stamp) -> {
+              if (!stamp.equals(before.get(file))) {
+                writer.discard();
                 throw new CorruptException(
-                    checkpoint.folder().resolve(file).toString(),
-                    "the file to stay as it is while it is converted",
-                    "a new modification time " + time,
-                    "let nothing write to the checkpoint and convert again");
+                    contents.folder().resolve(file).toString(),
+                    "the file to stay as it is while it is read",
+                    "another, of " + stamp.bytes() + " bytes modified at " + stamp.modified(),
+                    "let nothing write to the source and run the command again");
               }
             });
   }

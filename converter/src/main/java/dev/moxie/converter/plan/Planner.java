@@ -10,9 +10,9 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
-import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.PackageLayout;
 import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
@@ -21,11 +21,9 @@ import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,9 +31,6 @@ import org.jspecify.annotations.Nullable;
  * its shape, and every tensor of the checkpoint is used exactly once.
  */
 public final class Planner {
-  /** A backbone shard is closed when the next tensor would take it above this; in bytes. */
-  private static final long BACKBONE_SHARD_BYTES = 4L << 30;
-
   private static final Set<Dtype> PLAIN = EnumSet.of(Dtype.BF16, Dtype.F16, Dtype.F32);
 
   private final Checkpoint checkpoint;
@@ -43,7 +38,7 @@ public final class Planner {
   private final boolean blockScaled;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
-  private final Map<String, List<ConversionPlan.Piece>> piecesOf = new HashMap<>();
+  private final Map<String, ConversionPlan.Piece> pieceOf = new HashMap<>();
   private final List<ShardLayout.Item> items = new ArrayList<>();
 
   private Planner(
@@ -76,7 +71,12 @@ public final class Planner {
     }
     planner.requireAllUsed();
     return new ConversionPlan(
-        checkpoint, family, architecture, conversion, prediction, planner.shards());
+        checkpoint,
+        family,
+        architecture,
+        conversion,
+        prediction,
+        shards(planner.items, conversion.layout(), planner.pieceOf));
   }
 
   /** What becomes of the layers for multi-token prediction. */
@@ -146,55 +146,22 @@ public final class Planner {
     }
   }
 
-  private List<ConversionPlan.Shard> shards() {
-    List<ShardLayout.Item> backbone = new ArrayList<>();
-    Map<Integer, List<ShardLayout.Item>> experts = new TreeMap<>();
-    for (ShardLayout.Item item : items) {
-      Integer layer = item.spec().layer();
-      if (item.spec().stack() != null && layer != null) {
-        experts.computeIfAbsent(layer, key -> new ArrayList<>()).add(item);
-      } else {
-        backbone.add(item);
-      }
+  /** Spreads tensors over files as a layout says. */
+  static List<ConversionPlan.Shard> shards(
+      List<ShardLayout.Item> items,
+      Manifest.Layout layout,
+      Map<String, ConversionPlan.Piece> pieceOf) {
+    try {
+      return PackageLayout.of(items, layout).stream()
+          .map(shard -> ConversionPlan.Shard.of(shard, pieceOf))
+          .toList();
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(
+          "--expert-parallel",
+          "at most as many ranks as there are experts in a layer",
+          String.valueOf(e.getMessage()),
+          "pass a smaller number");
     }
-    List<ConversionPlan.Shard> shards = new ArrayList<>();
-    List<List<ShardLayout.Item>> parts = split(backbone);
-    for (int i = 0; i < parts.size(); i++) {
-      shards.add(
-          shard(
-              String.format(Locale.ROOT, "backbone-%05d-of-%05d.safetensors", i + 1, parts.size()),
-              parts.get(i)));
-    }
-    experts.forEach(
-        (layer, stacks) ->
-            shards.add(
-                shard(String.format(Locale.ROOT, "experts-L%03d.safetensors", layer), stacks)));
-    return shards;
-  }
-
-  /** Scales stay in the shard of their values, which come just before them. */
-  private static List<List<ShardLayout.Item>> split(List<ShardLayout.Item> items) {
-    List<List<ShardLayout.Item>> parts = new ArrayList<>();
-    long bytes = Long.MAX_VALUE;
-    for (ShardLayout.Item item : items) {
-      long size = item.spec().shape().bytes(item.dtype());
-      if (bytes > BACKBONE_SHARD_BYTES - size && item.spec().role() != Role.SCALE) {
-        parts.add(new ArrayList<>());
-        bytes = 0;
-      }
-      parts.getLast().add(item);
-      bytes += size;
-    }
-    return parts;
-  }
-
-  private ConversionPlan.Shard shard(String file, List<ShardLayout.Item> items) {
-    ShardLayout layout = ShardLayout.of(file, items);
-    List<ConversionPlan.Piece> pieces = new ArrayList<>();
-    for (ShardLayout.Placed placed : layout.tensors()) {
-      pieces.addAll(piecesOf.getOrDefault(placed.spec().name(), List.of()));
-    }
-    return new ConversionPlan.Shard(layout, pieces);
   }
 
   /** Finds the sources of a tensor, and of its block scales where it has any. */
@@ -213,9 +180,8 @@ public final class Planner {
     if (cast != null && !spec.role().keepsItsDtype()) {
       List<ConversionPlan.Piece> pieces = new ArrayList<>();
       for (int i = 0; i < values.size(); i++) {
-        pieces.add(
-            new ConversionPlan.Piece(
-                values.get(i), transform(values.get(i), scales.get(i), cast.dtype())));
+        Transform transform = transform(values.get(i), scales.get(i), cast.dtype());
+        pieces.add(ConversionPlan.Piece.of(values.get(i), transform));
       }
       add(spec, cast.dtype(), pieces);
       return;
@@ -231,11 +197,13 @@ public final class Planner {
 
   private void add(TensorSpec spec, Dtype dtype, List<ConversionPlan.Piece> pieces) {
     items.add(new ShardLayout.Item(spec, dtype));
-    piecesOf.put(spec.name(), pieces);
+    for (TensorSpec.Leaf leaf : spec.leaves()) {
+      pieceOf.put(leaf.source(), pieces.get(leaf.position()));
+    }
   }
 
   private static ConversionPlan.Piece copy(SourceTensor source) {
-    return new ConversionPlan.Piece(source, new Transform.Copy());
+    return ConversionPlan.Piece.of(source, new Transform.Copy());
   }
 
   private static Transform transform(

@@ -9,12 +9,12 @@ public interface Progress {
         public void advance(long bytes) {}
 
         @Override
-        public void finished(String file) {}
+        public void finished(String line) {}
       };
 
   /** So many more bytes are done. */
   void advance(long bytes);
 
-  /** A file is complete. */
-  void finished(String file);
+  /** A file is complete; the line says which, and how it came to be. */
+  void finished(String line);
 }

@@ -3,6 +3,7 @@ package dev.moxie.converter.plan;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -14,110 +15,127 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads the tensors of a checkpoint through one buffer, and passes them on as a transform makes
- * them. Plain reads, not mappings: a source that shrinks meanwhile is then an error and not a
- * crash.
+ * Reads tensors into the buffers from which they are written, transforming them on the way. Plain
+ * reads, not mappings: a source that shrinks meanwhile is then an error and not a crash.
  */
 final class SourceReader implements AutoCloseable {
-  /** Whole elements of every dtype. */
-  private static final int BUFFER_BYTES = 1 << 20;
+  /** Whole elements of every dtype; small enough to stay in the cache. */
+  private static final int SCRATCH_BYTES = 1 << 16;
 
   private final Path folder;
   private final Progress progress;
-  private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
-  private @Nullable ByteBuffer converted;
-  private final Map<String, FileChannel> open = new HashMap<>();
+  private final Map<String, FileChannel> channels = new HashMap<>();
+  private @Nullable ByteBuffer scratch;
 
   SourceReader(Path folder, Progress progress) {
     this.folder = folder;
     this.progress = progress;
   }
 
-  /** Takes some bytes of a tensor. */
-  private interface Chunks {
+  /** A chunk of elements to another. */
+  private interface Kernel {
     /**
-     * Takes the remaining bytes of the chunk.
+     * Appends what the chunk becomes.
      *
-     * @param start how many bytes of the tensor came before
+     * @param first index of the chunk's first element
      */
-    void accept(ByteBuffer chunk, long start) throws IOException;
+    void apply(ByteBuffer chunk, long first, ByteBuffer out);
   }
 
-  /** Hands a tensor to the sink, transformed. */
-  void transfer(SourceTensor source, Transform transform, PackageWriter.Sink sink)
-      throws IOException {
-    switch (transform) {
-      case Transform.Copy copy -> read(source, (chunk, start) -> sink.accept(chunk));
+  /** The bytes that a piece becomes. */
+  PackageWriter.LeafBytes open(ConversionPlan.Piece piece) throws IOException {
+    SourceTensor source = piece.source();
+    var position = new Position(source);
+    return switch (piece.transform()) {
+      case Transform.Copy copy -> position::read;
       case Transform.Cast cast ->
-          read(
-              source,
-              (chunk, start) -> {
-                ByteBuffer out = converted();
-                Converter.cast(chunk, source.dtype(), out, cast.to());
-                sink.accept(out.flip());
-              });
+          position.through(
+              cast.to(),
+              (chunk, first, out) -> Converter.cast(chunk, source.dtype(), out, cast.to()));
       case Transform.Dequantise to -> {
         float[] scales = floats(to.scales());
-        read(
-            source,
-            (chunk, start) -> {
-              ByteBuffer out = converted();
-              Converter.dequantise(chunk, start, to.columns(), scales, out, to.to());
-              sink.accept(out.flip());
-            });
+        yield position.through(
+            to.to(),
+            (chunk, first, out) ->
+                Converter.dequantise(chunk, first, to.columns(), scales, out, to.to()));
       }
-    }
-  }
-
-  /** Room for the largest thing that a buffer of elements becomes; not needed to copy. */
-  private ByteBuffer converted() {
-    ByteBuffer out = converted;
-    if (out == null) {
-      out = ByteBuffer.allocateDirect(BUFFER_BYTES * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-      converted = out;
-    }
-    return out.clear();
+    };
   }
 
   private float[] floats(SourceTensor source) throws IOException {
-    float[] values = new float[Math.toIntExact(source.bytes() / Float.BYTES)];
-    read(
-        source,
-        (chunk, start) ->
-            chunk
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .asFloatBuffer()
-                .get(
-                    values, Math.toIntExact(start / Float.BYTES), chunk.remaining() / Float.BYTES));
+    ByteBuffer bytes =
+        ByteBuffer.allocate(Math.toIntExact(source.bytes())).order(ByteOrder.LITTLE_ENDIAN);
+    new Position(source).read(bytes);
+    float[] values = new float[bytes.flip().remaining() / Float.BYTES];
+    bytes.asFloatBuffer().get(values);
     return values;
   }
 
-  private void read(SourceTensor source, Chunks chunks) throws IOException {
-    Path path = folder.resolve(source.file());
-    FileChannel in = open.get(source.file());
-    if (in == null) {
-      in = FileChannel.open(path, StandardOpenOption.READ);
-      open.put(source.file(), in);
+  private ByteBuffer scratch() {
+    ByteBuffer buffer = scratch;
+    if (buffer == null) {
+      buffer = ByteBuffer.allocateDirect(SCRATCH_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      scratch = buffer;
     }
-    for (long done = 0; done < source.bytes(); done += buffer.limit()) {
-      buffer.clear().limit((int) Math.min(BUFFER_BYTES, source.bytes() - done));
-      while (buffer.hasRemaining()) {
-        if (in.read(buffer, source.offset() + done + buffer.position()) < 0) {
-          throw new CorruptException(
-              path + ", tensor " + source.name() + ", offset " + (source.offset() + done),
-              "more bytes",
-              "the end of the file, which shrank while it was converted",
-              "let nothing write to the checkpoint and convert again");
-        }
+    return buffer.clear();
+  }
+
+  /** How far a tensor has been read. */
+  private final class Position {
+    private final SourceTensor source;
+    private final FileChannel channel;
+    private long done;
+
+    Position(SourceTensor source) throws IOException {
+      this.source = source;
+      FileChannel open = channels.get(source.file());
+      if (open == null) {
+        open = FileChannel.open(folder.resolve(source.file()), StandardOpenOption.READ);
+        channels.put(source.file(), open);
       }
-      chunks.accept(buffer.flip(), done);
-      progress.advance(buffer.limit());
+      this.channel = open;
+    }
+
+    /** Fills the buffer with the next bytes. */
+    void read(ByteBuffer into) throws IOException {
+      long before = done;
+      while (into.hasRemaining()) {
+        int count = channel.read(into, source.offset() + done);
+        if (count < 0) {
+          throw new CorruptException(
+              folder.resolve(source.file())
+                  + ", tensor "
+                  + source.name()
+                  + ", offset "
+                  + (source.offset() + done),
+              "more bytes",
+              "the end of the file, which shrank while it was read",
+              "restore the file and start over with --force");
+        }
+        done += count;
+      }
+      progress.advance(done - before);
+    }
+
+    /** Passes the elements through a kernel, which turns each into one of another dtype. */
+    PackageWriter.LeafBytes through(Dtype to, Kernel kernel) {
+      int wide = to.bits() / Byte.SIZE;
+      int narrow = source.dtype().bits() / Byte.SIZE;
+      return into -> {
+        while (into.hasRemaining()) {
+          int elements = Math.min(into.remaining() / wide, SCRATCH_BYTES / narrow);
+          long first = done / narrow;
+          ByteBuffer chunk = scratch().limit(elements * narrow);
+          read(chunk);
+          kernel.apply(chunk.flip(), first, into);
+        }
+      };
     }
   }
 
   @Override
   public void close() throws IOException {
-    for (FileChannel channel : open.values()) {
+    for (FileChannel channel : channels.values()) {
       channel.close();
     }
   }

@@ -146,7 +146,7 @@ class ExporterTest {
 
   private static MoxiePackage execute(Path checkpoint, Path target, Conversion conversion) {
     Executor.execute(
-        Planner.plan(Checkpoint.open(checkpoint), conversion),
+        Planner.plan(Checkpoint.open(checkpoint), conversion).contents(),
         target,
         new Manifest.Producer("test", "0"),
         2,

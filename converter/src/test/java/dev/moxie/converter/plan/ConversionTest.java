@@ -164,7 +164,12 @@ class ConversionTest {
         CorruptException.class,
         () ->
             Executor.execute(
-                plan, folder.resolve("p"), new Manifest.Producer("t", "0"), 1, false, touch));
+                plan.contents(),
+                folder.resolve("p"),
+                new Manifest.Producer("t", "0"),
+                1,
+                false,
+                touch));
     assertNothingWritten();
   }
 
@@ -190,7 +195,7 @@ class ConversionTest {
 
   private static void execute(ConversionPlan plan, Path target, int threads) {
     Executor.execute(
-        plan, target, new Manifest.Producer("test", "0"), threads, false, Progress.NONE);
+        plan.contents(), target, new Manifest.Producer("test", "0"), threads, false, Progress.NONE);
   }
 
   private static Map<String, String> digests(Path root) throws IOException {

@@ -56,7 +56,7 @@ class DeepSeekConversionTest {
 
   private MoxiePackage convert(Path checkpoint, Conversion conversion) {
     Executor.execute(
-        plan(checkpoint, conversion),
+        plan(checkpoint, conversion).contents(),
         folder.resolve("p"),
         new Manifest.Producer("test", "0"),
         2,
@@ -101,9 +101,9 @@ class DeepSeekConversionTest {
         convert(Fixtures.tinyDeepSeek(), conversion(Conversion.Prediction.KEEP, null))) {
       assertEquals(List.of("fp8_block", "plain"), pack.manifest().encodings());
       assertNull(pack.manifest().provenance().cast());
-      IndexRow stack = pack.tensor("layers.2.experts.gate_up.weight");
+      IndexRow stack = pack.stack("layers.2.experts.gate_up.weight").getFirst();
       assertEquals(Dtype.F8_E4M3, stack.dtype());
-      IndexRow scales = pack.tensor("layers.2.experts.gate_up.scale");
+      IndexRow scales = pack.stack("layers.2.experts.gate_up.scale").getFirst();
       assertEquals(Shape.of(16, 2, 2), scales.shape());
       assertEquals(stack.shard(), scales.shard());
       assertEquals(Dtype.F32, pack.tensor("layers.2.router.bias").dtype());

@@ -1,10 +1,12 @@
 package dev.moxie.format.file;
 
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,19 +15,22 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A folder that appears under its name only when it is complete: everything goes to a sibling
  * folder, is synced, and takes the target's name in one rename. What it replaces is set aside just
- * before and deleted after. {@link #close} without {@link #commit} leaves nothing behind.
+ * before and deleted after. {@link #close} without {@link #commit} or {@link #keep} leaves nothing
+ * behind.
  */
 public final class StagedFolder implements AutoCloseable {
   private final Path target;
   private final Path staging;
   private final Consumer<Path> requireFree;
   private final FileChannel lock;
+  private boolean kept;
 
   private StagedFolder(Path target, Path staging, Consumer<Path> requireFree, FileChannel lock) {
     this.target = target;
@@ -35,19 +40,21 @@ public final class StagedFolder implements AutoCloseable {
   }
 
   /**
-   * Starts a folder. Only one writer at a time may have a target; what an interrupted one left is
-   * removed, and what it had moved aside is put back.
+   * Starts a folder. Only one writer at a time may have a target; what an interrupted one had moved
+   * aside is put back, what it left unfinished is still there.
    *
    * @param requireFree given the resolved target, throws if it must not be written or replaced;
    *     called before anything is written, under the lock, and before the rename
-   * @throws UsageException if another writer has the target, or it is a link that leads nowhere
+   * @throws UsageException if another writer has the target, it is a link that leads nowhere, or it
+   *     is where another file system begins
    */
-  public static StagedFolder create(Path target, Consumer<Path> requireFree) {
+  public static StagedFolder open(Path target, Consumer<Path> requireFree) {
     Path absolute = resolve(target);
     requireFree.accept(absolute);
     @Nullable FileChannel lock = null;
     try {
       Files.createDirectories(parent(absolute));
+      requireRenamable(absolute);
       lock = lock(absolute);
       Path old = sibling(absolute, "old");
       if (Files.exists(old) && !Files.exists(absolute)) {
@@ -55,7 +62,6 @@ public final class StagedFolder implements AutoCloseable {
       }
       requireFree.accept(absolute);
       Path staging = sibling(absolute, "partial");
-      deleteTree(staging);
       Files.createDirectories(staging);
       return new StagedFolder(absolute, staging, requireFree, lock);
     } catch (IOException e) {
@@ -67,9 +73,45 @@ public final class StagedFolder implements AutoCloseable {
     }
   }
 
+  /** As {@link #open}, but what an interrupted writer left is removed. */
+  public static StagedFolder create(Path target, Consumer<Path> requireFree) {
+    StagedFolder folder = open(target, requireFree);
+    try {
+      folder.retain(Set.of());
+      return folder;
+    } catch (RuntimeException e) {
+      release(folder.lock, folder.target);
+      throw e;
+    }
+  }
+
   /** Where files are to be written until {@link #commit}. */
   public Path path() {
     return staging;
+  }
+
+  /** Removes all files from the unfinished folder but those of these names, and all folders. */
+  public void retain(Set<String> names) {
+    try (var entries = Files.list(staging)) {
+      for (Path entry : entries.toList()) {
+        if (!names.contains(entry.getFileName().toString())) {
+          deleteTree(entry);
+        }
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Leaves what was written for a later writer to go on with. */
+  public void keep() {
+    kept = true;
+  }
+
+  /** A name beside the target, for what belongs to its making. */
+  public static Path sibling(Path target, String what) {
+    Path absolute = resolve(target);
+    return absolute.resolveSibling("." + absolute.getFileName() + ".moxie-" + what);
   }
 
   /** Where the target really lies: replacing a link to a package replaces the package. */
@@ -85,18 +127,24 @@ public final class StagedFolder implements AutoCloseable {
     }
   }
 
-  private static Path sibling(Path target, String what) {
-    return target.resolveSibling("." + target.getFileName() + ".moxie-" + what);
-  }
-
   private static Path parent(Path target) {
     return target.resolveSibling(".").normalize();
   }
 
+  /** A mount point cannot take another folder's place, which would show only at the very end. */
+  private static void requireRenamable(Path target) throws IOException {
+    if (Files.exists(target)
+        && !Files.getFileStore(target).equals(Files.getFileStore(parent(target)))) {
+      throw new UsageException(
+          target.toString(),
+          "a folder on the file system of the one it lies in",
+          "the place where another is mounted",
+          "choose a new folder inside it");
+    }
+  }
+
   private static FileChannel lock(Path target) throws IOException {
-    FileChannel channel =
-        FileChannel.open(
-            sibling(target, "lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    FileChannel channel = openLock(target);
     boolean free;
     try {
       // A lock on a file that its owner has just removed is worth nothing.
@@ -113,6 +161,20 @@ public final class StagedFolder implements AutoCloseable {
           "wait for it, or choose another target");
     }
     return channel;
+  }
+
+  private static FileChannel openLock(Path target) throws IOException {
+    try {
+      return FileChannel.open(
+          sibling(target, "lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    } catch (FileSystemException e) {
+      String reason = e.getReason();
+      throw new EnvironmentException(
+          parent(target).toString(),
+          "a folder to write in",
+          reason == null ? "one without permission" : "\"" + reason + "\"",
+          "choose another target, or see to its permissions");
+    }
   }
 
   /** The file is removed while the lock is still held: whoever opens it later makes its own. */
@@ -171,11 +233,13 @@ public final class StagedFolder implements AutoCloseable {
     deleteTree(old);
   }
 
-  /** Removes what {@link #commit} did not give its name. */
+  /** Removes what {@link #commit} did not give its name, unless it is to be kept. */
   @Override
   public void close() {
     try {
-      deleteTree(staging);
+      if (!kept) {
+        deleteTree(staging);
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } finally {

@@ -171,11 +171,11 @@ public final class CanonicalTensors {
       addStack(
           "experts.gate_up.weight",
           Role.EXPERT_GATE_UP,
-          new TensorSpec.Stack(m.experts(), gateUp, i, hidden));
+          new TensorSpec.Stack(0, m.experts(), gateUp, i, hidden));
       addStack(
           "experts.down.weight",
           Role.EXPERT_DOWN,
-          new TensorSpec.Stack(m.experts(), List.of(Projection.DOWN), hidden, i));
+          new TensorSpec.Stack(0, m.experts(), List.of(Projection.DOWN), hidden, i));
     }
 
     private void add(String name, Role role, long... shape) {

@@ -40,7 +40,11 @@ public final class Fp8Blocks {
     if (stack != null) {
       var grid =
           new TensorSpec.Stack(
-              stack.experts(), stack.projections(), blocks(stack.rows()), blocks(stack.columns()));
+              stack.firstExpert(),
+              stack.experts(),
+              stack.projections(),
+              blocks(stack.rows()),
+              blocks(stack.columns()));
       return new TensorSpec(name, Role.SCALE, weight.layer(), grid.shape(), grid);
     }
     return new TensorSpec(name, Role.SCALE, weight.layer(), grid(weight.shape()), null);

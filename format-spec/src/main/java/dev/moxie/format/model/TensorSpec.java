@@ -3,6 +3,7 @@ package dev.moxie.format.model;
 import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,8 +19,12 @@ public record TensorSpec(
   /**
    * How an expert stack is made up: experts one after the other, within an expert the projections
    * one after the other, each a matrix of {@code rows} × {@code columns}, row-major.
+   *
+   * @param firstExpert 0 unless the stack is a part of a larger one
+   * @param experts how many, from the first on
    */
-  public record Stack(int experts, List<Projection> projections, long rows, long columns) {
+  public record Stack(
+      int firstExpert, int experts, List<Projection> projections, long rows, long columns) {
     /** All experts one below the other, [experts, projections · rows, columns]. */
     public Shape shape() {
       return Shape.of(experts, projections.size() * rows, columns);
@@ -42,6 +47,13 @@ public record TensorSpec(
       @Nullable Projection projection,
       Shape shape) {}
 
+  /** The part of a stack that holds some of its experts, under the same name. */
+  public TensorSpec part(int firstExpert, int experts) {
+    Stack whole = Objects.requireNonNull(stack, "only a stack has parts");
+    var part = new Stack(firstExpert, experts, whole.projections(), whole.rows(), whole.columns());
+    return new TensorSpec(name, role, layer, part.shape(), part);
+  }
+
   /** The leaves, in the order of their bytes. */
   public List<Leaf> leaves() {
     if (stack == null) {
@@ -50,7 +62,8 @@ public record TensorSpec(
     List<Leaf> leaves = new ArrayList<>();
     String ending = name.substring(name.lastIndexOf('.'));
     Shape matrix = Shape.of(stack.rows(), stack.columns());
-    for (int expert = 0; expert < stack.experts(); expert++) {
+    int first = stack.firstExpert();
+    for (int expert = first; expert < first + stack.experts(); expert++) {
       for (Projection projection : stack.projections()) {
         leaves.add(
             new Leaf(

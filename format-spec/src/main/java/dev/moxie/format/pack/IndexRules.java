@@ -26,13 +26,21 @@ final class IndexRules {
   private static final String REMEDY = "the package is incomplete or altered, convert again";
 
   private final String where;
+  private final Manifest.Layout layout;
+  private final Map<String, Integer> ranks = new HashMap<>();
 
-  private IndexRules(String where) {
+  private IndexRules(String where, Manifest manifest) {
     this.where = where;
+    this.layout = manifest.layout();
+    for (Manifest.Shard shard : manifest.shards()) {
+      if (shard.rank() != null) {
+        ranks.put(shard.file(), shard.rank());
+      }
+    }
   }
 
   static void check(String where, Manifest manifest, List<IndexRow> rows) {
-    var rules = new IndexRules(where);
+    var rules = new IndexRules(where, manifest);
     rows.forEach(rules::checkRow);
     rules.checkOrigins(manifest, rows);
     List<String> encodings = rows.stream().map(IndexRow::encoding).distinct().sorted().toList();
@@ -133,27 +141,20 @@ final class IndexRules {
   }
 
   private void checkTensors(Manifest manifest, List<IndexRow> rows) {
-    Map<String, IndexRow> tensors = new LinkedHashMap<>();
-    Map<String, List<IndexRow>> slices = new HashMap<>();
+    // A stack may be spread over files, a part in each.
+    Map<String, List<IndexRow>> tensors = new LinkedHashMap<>();
+    Map<Part, List<IndexRow>> slices = new HashMap<>();
     for (IndexRow row : rows) {
       if (row.kind() == IndexRow.Kind.SLICE) {
-        slices.computeIfAbsent(row.name(), name -> new ArrayList<>()).add(row);
+        slices.computeIfAbsent(Part.of(row), part -> new ArrayList<>()).add(row);
       } else if (row.role() != Role.PADDING) {
-        require(tensors.put(row.name(), row) == null, row, "one row", "two");
+        tensors.computeIfAbsent(row.name(), name -> new ArrayList<>(1)).add(row);
       }
     }
     for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
-      IndexRow row = checkTensor(spec, "which the architecture calls for", tensors, slices);
-      if (row.encoding().equals(IndexRow.FP8_BLOCK)) {
-        require(
-            spec.shape().rank() >= 2, row, "a matrix, since it has block scales", "" + row.shape());
-        String reason = "the scales of " + spec.name();
-        IndexRow scales = checkTensor(Fp8Blocks.scales(spec), reason, tensors, slices);
-        require(
-            scales.dtype() == Fp8Blocks.SCALES && scales.shard().equals(row.shard()),
-            scales,
-            Fp8Blocks.SCALES + " in " + row.shard() + ", beside the values",
-            scales.dtype() + " in " + scales.shard());
+      List<IndexRow> parts = checkTensor(spec, "which the architecture calls for", tensors, slices);
+      if (parts.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
+        checkScales(spec, parts, tensors, slices);
       }
     }
     for (TensorSpec spec : CanonicalTensors.redundant(manifest.architecture())) {
@@ -164,22 +165,72 @@ final class IndexRules {
     for (String extra : tensors.keySet()) {
       throw extra(extra);
     }
-    for (String extra : slices.keySet()) {
-      throw extra(extra);
+    for (Part extra : slices.keySet()) {
+      throw extra(extra.name());
     }
   }
 
-  private IndexRow checkTensor(
+  /** The part of a stack that lies in one shard. */
+  private record Part(String name, String shard) {
+    static Part of(IndexRow row) {
+      return new Part(row.name(), row.shard());
+    }
+  }
+
+  private void checkScales(
+      TensorSpec spec,
+      List<IndexRow> values,
+      Map<String, List<IndexRow>> tensors,
+      Map<Part, List<IndexRow>> slices) {
+    require(
+        spec.shape().rank() >= 2,
+        values.getFirst(),
+        "a matrix, since it has block scales",
+        "" + spec.shape());
+    List<IndexRow> scales =
+        checkTensor(Fp8Blocks.scales(spec), "the scales of " + spec.name(), tensors, slices);
+    require(
+        scales.size() == values.size(),
+        scales.getFirst(),
+        values.size() + " parts like its values",
+        scales.size() + " parts");
+    for (int i = 0; i < scales.size(); i++) {
+      IndexRow row = scales.get(i);
+      IndexRow of = values.get(i);
+      boolean beside =
+          row.shard().equals(of.shard())
+              && (spec.stack() == null || row.shape().dim(0) == of.shape().dim(0));
+      require(
+          row.dtype() == Fp8Blocks.SCALES && beside,
+          row,
+          Fp8Blocks.SCALES + " in " + of.shard() + ", beside the values",
+          row.dtype() + " " + row.shape() + " in " + row.shard());
+    }
+  }
+
+  /** Returns the rows of a tensor, which are several where a stack is spread over files. */
+  private List<IndexRow> checkTensor(
       TensorSpec spec,
       String reason,
-      Map<String, IndexRow> tensors,
-      Map<String, List<IndexRow>> slices) {
-    IndexRow row = tensors.remove(spec.name());
-    if (row == null) {
+      Map<String, List<IndexRow>> tensors,
+      Map<Part, List<IndexRow>> slices) {
+    List<IndexRow> rows = tensors.remove(spec.name());
+    if (rows == null) {
       throw new CorruptException(
           where, "tensor " + spec.name() + " " + spec.shape() + ", " + reason, "none", REMEDY);
     }
-    IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.STACK;
+    if (spec.stack() != null) {
+      checkStack(spec, spec.stack(), rows, slices);
+    } else {
+      require(rows.size() == 1, rows.getFirst(), "one row", rows.size() + " rows");
+      Integer rank = ranks.get(rows.getFirst().shard());
+      require(rank == null, rows.getFirst(), "a shard for every rank", "one for rank " + rank);
+      checkAgrees(rows.getFirst(), IndexRow.Kind.TENSOR, spec);
+    }
+    return rows;
+  }
+
+  private void checkAgrees(IndexRow row, IndexRow.Kind kind, TensorSpec spec) {
     require(
         row.kind() == kind
             && row.role() == spec.role()
@@ -188,11 +239,57 @@ final class IndexRules {
         row,
         kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
         row.kind().id() + ", " + row.role().id() + ", " + row.shape());
-    if (spec.stack() != null) {
-      List<IndexRow> own = slices.remove(spec.name());
-      checkSlices(row, spec, own == null ? List.of() : own);
+  }
+
+  /** Parts of a stack hold consecutive experts, from the first to the last, in one dtype. */
+  private void checkStack(
+      TensorSpec spec,
+      TensorSpec.Stack stack,
+      List<IndexRow> rows,
+      Map<Part, List<IndexRow>> slices) {
+    int next = 0;
+    for (IndexRow row : rows) {
+      long experts = row.shape().rank() == 0 ? 0 : row.shape().dim(0);
+      require(
+          experts > 0 && experts <= stack.experts() - next,
+          row,
+          "some of the experts " + next + " to " + (stack.experts() - 1),
+          row.shape().toString());
+      TensorSpec part = spec.part(next, (int) experts);
+      checkAgrees(row, IndexRow.Kind.STACK, part);
+      require(
+          row.dtype() == rows.getFirst().dtype(),
+          row,
+          rows.getFirst().dtype() + " like the stack's other parts",
+          row.dtype().toString());
+      List<IndexRow> own = slices.remove(Part.of(row));
+      checkSlices(row, part, own == null ? List.of() : own);
+      checkRank(row, next, (int) experts, stack.experts());
+      next += (int) experts;
     }
-    return row;
+    require(
+        next == stack.experts(),
+        rows.getLast(),
+        "experts up to " + (stack.experts() - 1),
+        "experts up to " + (next - 1));
+  }
+
+  /** Where experts are spread over ranks, a shard says whose it is, and holds no other's. */
+  private void checkRank(IndexRow row, int first, int count, int experts) {
+    Integer rank = ranks.get(row.shard());
+    boolean agrees =
+        layout.expertParallel() == 1
+            ? rank == null
+            : rank != null
+                && rank >= 0
+                && rank < layout.expertParallel()
+                && first >= layout.firstExpert(rank, experts)
+                && first + count <= layout.firstExpert(rank + 1, experts);
+    require(
+        agrees,
+        row,
+        "experts of the rank that " + row.shard() + " is for",
+        "experts " + first + " to " + (first + count - 1) + " for rank " + rank);
   }
 
   private void checkSlices(IndexRow stack, TensorSpec spec, List<IndexRow> slices) {
@@ -217,7 +314,6 @@ final class IndexRules {
               && slice.projection() == leaf.projection()
               && slice.shape().equals(shape)
               && slice.dtype() == stack.dtype()
-              && slice.shard().equals(stack.shard())
               && slice.offset() == stack.offset() + leaf.position() * slice.bytes(),
           slice,
           "slice " + leaf.position() + " to be " + leaf.source() + " " + shape + " in its place",

@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param producer the program that wrote the package
  * @param architecture the forward pass, routing equation included
  * @param encodings every encoding that a tensor of the package has, sorted
+ * @param layout how the weights are spread over files
  * @param shards the weight files, sorted by name
  * @param files every other file but the manifest itself, sorted by path
  * @param provenance where the weights came from
@@ -35,6 +36,7 @@ public record Manifest(
     Producer producer,
     Architecture architecture,
     List<String> encodings,
+    Layout layout,
     List<Shard> shards,
     List<OtherFile> files,
     Provenance provenance) {
@@ -62,13 +64,43 @@ public record Manifest(
   }
 
   /**
+   * How the weights are spread over files; {@link PackageLayout} says what follows from it.
+   *
+   * @param expertParallel ranks over which the experts of each layer are spread, from 1
+   * @param maxShardBytes bytes of tensors above which a weight file is split; null for the files as
+   *     they come: the backbone at 4 GiB, the experts of a layer and rank in one
+   */
+  public record Layout(int expertParallel, @Nullable Long maxShardBytes) {
+    /** One rank, files as they come. */
+    public static final Layout PLAIN = new Layout(1, null);
+
+    public Layout {
+      if (expertParallel < 1) {
+        throw new IllegalArgumentException(
+            "layout.expertParallel: expected a number from 1, found " + expertParallel);
+      }
+      if (maxShardBytes != null && maxShardBytes < 1) {
+        throw new IllegalArgumentException(
+            "layout.maxShardBytes: expected a number from 1, found " + maxShardBytes);
+      }
+    }
+
+    /** The first expert of a rank, of so many experts of a layer; the last rank's end with them. */
+    public int firstExpert(int rank, int experts) {
+      return Math.toIntExact((long) rank * experts / expertParallel);
+    }
+  }
+
+  /**
    * A weight file: its header is digested here, its data leaf by leaf in the index.
    *
    * @param bytes of the file
    * @param headerBytes bytes before the data
    * @param headerSha256 SHA-256 of those, lower-case hexadecimal
+   * @param rank of the experts in it; null unless they are spread over ranks
    */
-  public record Shard(String file, long bytes, long headerBytes, String headerSha256) {
+  public record Shard(
+      String file, long bytes, long headerBytes, String headerSha256, @Nullable Integer rank) {
     public Shard {
       PackagePaths.require("moxie.json, shards", Objects.requireNonNull(file, "shards.file"));
       requireDigest("shards.headerSha256", headerSha256);
@@ -180,6 +212,7 @@ public record Manifest(
     Objects.requireNonNull(producer, "producer is missing");
     Objects.requireNonNull(architecture, "architecture is missing");
     encodings = List.copyOf(Objects.requireNonNull(encodings, "encodings is missing"));
+    Objects.requireNonNull(layout, "layout is missing");
     shards = List.copyOf(Objects.requireNonNull(shards, "shards is missing"));
     files = List.copyOf(Objects.requireNonNull(files, "files is missing"));
     Objects.requireNonNull(provenance, "provenance is missing");

@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +41,8 @@ public final class MoxiePackage implements AutoCloseable {
   private final Manifest manifest;
   private final List<IndexRow> rows;
   private final Map<Key, IndexRow> byKey;
+  private final Map<String, List<IndexRow>> stacks = new HashMap<>();
+  private final Map<String, List<IndexRow>> byShard = new HashMap<>();
   private final Map<String, SafetensorsFile> open = new HashMap<>();
   private final Map<String, NavigableMap<Long, IndexRow>> leavesByOffset =
       new ConcurrentHashMap<>();
@@ -51,7 +54,14 @@ public final class MoxiePackage implements AutoCloseable {
     this.manifest = manifest;
     this.rows = List.copyOf(rows);
     this.byKey = HashMap.newHashMap(rows.size());
-    rows.forEach(row -> byKey.put(new Key(row.name(), row.expert(), row.projection()), row));
+    for (IndexRow row : rows) {
+      byShard.computeIfAbsent(row.shard(), shard -> new ArrayList<>()).add(row);
+      if (row.kind() == IndexRow.Kind.STACK) {
+        stacks.computeIfAbsent(row.name(), name -> new ArrayList<>(1)).add(row);
+      } else {
+        byKey.put(new Key(row.name(), row.expert(), row.projection()), row);
+      }
+    }
   }
 
   /** Whether the folder holds a finished package. */
@@ -157,6 +167,12 @@ public final class MoxiePackage implements AutoCloseable {
     return manifest;
   }
 
+  /** SHA-256 of the manifest, and so of everything that it digests, lower-case hexadecimal. */
+  public String manifestSha256() {
+    return Digests.sha256(
+        StrictJson.readBounded(folder.resolve(PackagePaths.MANIFEST), ManifestFile.MAX_BYTES));
+  }
+
   /** The forward pass. */
   public Architecture architecture() {
     return manifest.architecture();
@@ -167,9 +183,18 @@ public final class MoxiePackage implements AutoCloseable {
     return rows;
   }
 
-  /** The row of a tensor or stack that the architecture calls for. */
+  /** The row of a tensor that the architecture calls for and that is no expert stack. */
   public IndexRow tensor(String name) {
     return require(new Key(name, null, null));
+  }
+
+  /** The rows of an expert stack: one, or one for each file that it is spread over, in order. */
+  public List<IndexRow> stack(String name) {
+    List<IndexRow> parts = stacks.get(name);
+    if (parts == null) {
+      throw new IllegalArgumentException("the architecture calls for no stack " + name);
+    }
+    return List.copyOf(parts);
   }
 
   /** The row of one projection of one expert. */
@@ -241,8 +266,8 @@ public final class MoxiePackage implements AutoCloseable {
         shard,
         name -> {
           NavigableMap<Long, IndexRow> leaves = new TreeMap<>();
-          rows.stream()
-              .filter(row -> row.isLeaf() && row.bytes() > 0 && row.shard().equals(name))
+          byShard.getOrDefault(name, List.of()).stream()
+              .filter(row -> row.isLeaf() && row.bytes() > 0)
               .forEach(row -> leaves.put(row.offset(), row));
           return leaves;
         });
@@ -319,8 +344,8 @@ public final class MoxiePackage implements AutoCloseable {
 
   private void requireRows(Path path, String shard, SafetensorsFile file) {
     int tensors = 0;
-    for (IndexRow row : rows) {
-      if (!row.shard().equals(shard) || row.kind() == IndexRow.Kind.SLICE) {
+    for (IndexRow row : byShard.getOrDefault(shard, List.of())) {
+      if (row.kind() == IndexRow.Kind.SLICE) {
         continue;
       }
       tensors++;

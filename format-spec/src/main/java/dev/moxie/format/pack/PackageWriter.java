@@ -1,77 +1,136 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.Channels;
 import dev.moxie.format.file.StagedFolder;
+import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentSkipListMap;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a package so that it is either there and complete or not there at all, as {@link
- * StagedFolder} does. {@link #close} without {@link #commit} leaves nothing behind.
+ * StagedFolder} does. {@link #close} without {@link #commit} keeps the shards that are finished,
+ * and a journal of them beside the target; a later writer of the same job goes on from there.
  *
  * <p>Shards and files may be written from several threads; the result does not depend on their
  * order.
  */
 public final class PackageWriter implements AutoCloseable {
-  private static final int BUFFER_BYTES = 1 << 20;
+  private static final String JOURNAL = "journal";
 
   private final StagedFolder folder;
+  private final Path journalFile;
+  private final Journal journal;
   private final Map<String, Manifest.Shard> shards = new ConcurrentSkipListMap<>();
   private final Map<String, List<IndexRow>> rows = new ConcurrentSkipListMap<>();
   private final Map<String, Manifest.OtherFile> files = new ConcurrentSkipListMap<>();
+  private boolean worthless;
 
-  /** Takes bytes, in order; the buffer may be reused afterwards. */
+  /** The bytes of one leaf, from the first to the last. */
   @FunctionalInterface
-  public interface Sink {
-    void accept(ByteBuffer chunk) throws IOException;
+  public interface LeafBytes {
+    /** Fills the buffer with the next bytes; never asked for more than there are. */
+    void read(ByteBuffer into) throws IOException;
   }
 
-  /** Delivers the bytes of one leaf. */
+  /** Delivers the bytes of leaves, one leaf after the other. */
   @FunctionalInterface
   public interface LeafSource {
-    /** Hands all bytes of the leaf to the sink and says where they came from. */
-    Origin copy(TensorSpec tensor, TensorSpec.Leaf leaf, Sink sink) throws IOException;
-  }
-
-  /** Where the bytes of a leaf came from, and what was done to them. */
-  public record Origin(String file, String tensor, String transform) {}
-
-  private PackageWriter(StagedFolder folder) {
-    this.folder = folder;
+    /** Opens a leaf; one opened before is done with. */
+    LeafBytes open(TensorSpec tensor, TensorSpec.Leaf leaf) throws IOException;
   }
 
   /**
-   * Starts a package.
+   * Where the bytes of a leaf came from, and what was done to them.
    *
-   * @param replace whether an existing package may be replaced, once the new one is complete
-   * @throws UsageException if another writer has the target, or if it exists and may not be
-   *     replaced
+   * @param sha256 that the bytes must have; null where nobody knows it yet
    */
-  public static PackageWriter create(Path target, boolean replace) {
-    return new PackageWriter(
-        StagedFolder.create(
+  public record Origin(String file, String tensor, String transform, @Nullable String sha256) {}
+
+  /** What became of a shard that was to be written. */
+  public enum Outcome {
+    /** It was written. */
+    WRITTEN,
+    /** An interrupted writer had finished it, and each of its digests still holds. */
+    KEPT,
+    /** An interrupted writer had claimed it, but not all digests held: it was written again. */
+    REWRITTEN
+  }
+
+  private PackageWriter(StagedFolder folder, Path journalFile, Journal journal) {
+    this.folder = folder;
+    this.journalFile = journalFile;
+    this.journal = journal;
+  }
+
+  /**
+   * Starts a package, or goes on with one that was interrupted.
+   *
+   * @param force whether a finished package may be replaced, once the new one is complete, and
+   *     whether to start over where something was interrupted
+   * @param job everything that the bytes of the package depend on, by name: what was interrupted is
+   *     gone on with only if all of it is the same
+   * @throws UsageException if another writer has the target, if it exists and may not be replaced,
+   *     or if another job was interrupted there
+   * @throws CorruptException if what an interrupted writer recorded cannot be read
+   */
+  public static PackageWriter create(Path target, boolean force, Map<String, String> job) {
+    Path journalFile = StagedFolder.sibling(target, JOURNAL);
+    Optional<Journal.Content> before = force ? Optional.empty() : Journal.read(journalFile);
+    boolean replace = force || before.map(content -> content.job().replace()).orElse(false);
+    StagedFolder folder =
+        StagedFolder.open(
             target,
             resolved -> {
               MoxiePackage.requireOutside(resolved);
               requireFree(resolved, replace);
-            }));
+              before.ifPresent(content -> Journal.requireSame(target, content.job().facts(), job));
+            });
+    try {
+      folder.retain(before.map(content -> content.finished().keySet()).orElse(Set.of()));
+      Journal journal =
+          before.isPresent()
+              ? Journal.resume(journalFile, before.get())
+              : Journal.start(journalFile, new Journal.Job(job, replace));
+      return new PackageWriter(folder, journalFile, journal);
+    } catch (IOException e) {
+      folder.close();
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /**
+   * Names of the shards that an interrupted writer of this target has finished.
+   *
+   * @throws CorruptException if what it recorded cannot be read
+   */
+  public static Set<String> finished(Path target) {
+    return Journal.read(StagedFolder.sibling(target, JOURNAL))
+        .map(content -> content.finished().keySet())
+        .orElse(Set.of());
   }
 
   private static void requireFree(Path target, boolean replace) {
@@ -119,30 +178,123 @@ public final class PackageWriter implements AutoCloseable {
   }
 
   /**
-   * Writes one shard, leaf by leaf, each byte once, digesting on the way.
+   * Writes one shard, leaf by leaf, each byte once, digesting on the way; or keeps it, if it was
+   * finished before.
    *
+   * @param origins of the leaves, in the order of their bytes; fillers have none
    * @throws UncheckedIOException if reading or writing fails
+   * @throws CorruptException if a leaf is not what its origin says
    */
-  public void writeShard(ShardLayout layout, LeafSource source) {
+  public Outcome writeShard(ShardLayout layout, List<Origin> origins, LeafSource source) {
     Path file = folder.path().resolve(layout.file());
-    List<IndexRow> shardRows = new ArrayList<>();
     byte[] header = layout.header().encode();
-    try (FileChannel out =
-        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-      Channels.writeFully(out, ByteBuffer.wrap(header));
-      var digests = new Digests();
-      for (ShardLayout.Placed placed : layout.tensors()) {
-        writeTensor(out, layout.file(), placed, source, digests, shardRows);
+    Optional<List<Digests.Result>> claimed = journal.finished(layout.file());
+    try {
+      boolean kept = claimed.isPresent() && digests(file, layout, header).equals(claimed);
+      if (!kept) {
+        Files.deleteIfExists(file);
       }
-      out.force(true);
+      List<Digests.Result> digests =
+          kept ? claimed.get() : write(file, layout, header, origins, source);
+      if (!kept) {
+        journal.append(layout.file(), digests);
+      }
+      rows.put(layout.file(), rows(layout, digests, origins));
+      shards.put(
+          layout.file(),
+          new Manifest.Shard(
+              layout.file(),
+              layout.header().fileBytes(),
+              header.length,
+              Digests.sha256(header),
+              layout.rank()));
+      return kept ? Outcome.KEPT : claimed.isPresent() ? Outcome.REWRITTEN : Outcome.WRITTEN;
     } catch (IOException e) {
       throw new UncheckedIOException(located(file, e));
     }
-    rows.put(layout.file(), shardRows);
-    shards.put(
-        layout.file(),
-        new Manifest.Shard(
-            layout.file(), layout.header().fileBytes(), header.length, Digests.sha256(header)));
+  }
+
+  /** The digests of all leaves of a shard on the disk; nothing if it is not of this layout. */
+  private static Optional<List<Digests.Result>> digests(
+      Path file, ShardLayout layout, byte[] header) throws IOException {
+    if (!Files.isRegularFile(file) || Files.size(file) != layout.header().fileBytes()) {
+      return Optional.empty();
+    }
+    try (FileChannel in = FileChannel.open(file);
+        Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = in.map(FileChannel.MapMode.READ_ONLY, 0, in.size(), arena);
+      if (bytes.asSlice(0, header.length).mismatch(MemorySegment.ofArray(header)) >= 0) {
+        return Optional.empty();
+      }
+      List<Digests.Result> digests = new ArrayList<>();
+      for (ShardLayout.Placed placed : layout.tensors()) {
+        for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+          long size = leaf.shape().bytes(placed.dtype());
+          digests.add(Digests.of(bytes.asSlice(placed.offset() + leaf.position() * size, size)));
+        }
+      }
+      return Optional.of(digests);
+    }
+  }
+
+  private static List<Digests.Result> write(
+      Path path, ShardLayout layout, byte[] header, List<Origin> origins, LeafSource source)
+      throws IOException {
+    List<Digests.Result> results = new ArrayList<>();
+    Iterator<Origin> origin = origins.iterator();
+    try (var file = StreamedFile.create(path, layout.header().fileBytes())) {
+      file.write(ByteBuffer.wrap(header));
+      var digests = new Digests();
+      for (ShardLayout.Placed placed : layout.tensors()) {
+        for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+          LeafBytes bytes =
+              placed.spec().role() == Role.PADDING
+                  ? PackageWriter::zeros
+                  : source.open(placed.spec(), leaf);
+          long size = leaf.shape().bytes(placed.dtype());
+          for (long done = 0; done < size; ) {
+            done += fill(file.room(), size - done, bytes, digests);
+          }
+          results.add(digests.finish());
+          if (placed.spec().role() != Role.PADDING) {
+            requireDigest(origin.next(), results.getLast());
+          }
+        }
+      }
+      file.finish();
+    }
+    return results;
+  }
+
+  private static void requireDigest(Origin origin, Digests.Result found) {
+    if (origin.sha256() != null && !origin.sha256().equals(found.sha256())) {
+      throw new CorruptException(
+          origin.tensor(),
+          "SHA-256 " + origin.sha256(),
+          found.sha256(),
+          "what it is read from was altered or damaged, restore it");
+    }
+  }
+
+  /** Puts as many bytes of a leaf into the room as fit; returns how many. */
+  private static int fill(ByteBuffer room, long left, LeafBytes bytes, Digests digests)
+      throws IOException {
+    int start = room.position();
+    int count = (int) Math.min(room.remaining(), left);
+    ByteBuffer chunk = room.slice(start, count).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.read(chunk);
+    if (chunk.hasRemaining()) {
+      throw new IllegalStateException(chunk.remaining() + " bytes too few");
+    }
+    digests.update(chunk.flip());
+    room.position(start + count);
+    return count;
+  }
+
+  private static void zeros(ByteBuffer into) {
+    while (into.hasRemaining()) {
+      into.put((byte) 0);
+    }
   }
 
   /** A full disk does not say which file was being written. */
@@ -152,39 +304,30 @@ public final class PackageWriter implements AutoCloseable {
         : new FileSystemException(file.toString(), null, e.getMessage());
   }
 
-  private static void writeTensor(
-      FileChannel out,
-      String shard,
-      ShardLayout.Placed placed,
-      LeafSource source,
-      Digests digests,
-      List<IndexRow> shardRows)
-      throws IOException {
-    TensorSpec spec = placed.spec();
-    if (spec.stack() != null) {
-      shardRows.add(row(IndexRow.Kind.STACK, shard, placed, null, null, null));
-    }
-    for (TensorSpec.Leaf leaf : spec.leaves()) {
-      long expected = leaf.shape().bytes(placed.dtype());
-      long start = out.position();
-      Sink sink =
-          chunk -> {
-            digests.update(chunk);
-            Channels.writeFully(out, chunk);
-          };
-      @Nullable Origin origin = null;
-      if (spec.role() == Role.PADDING) {
-        sink.accept(ByteBuffer.allocate(Math.toIntExact(expected)));
-      } else {
-        origin = source.copy(spec, leaf, sink);
+  /** The rows of a shard, in the order of its bytes. */
+  private static List<IndexRow> rows(
+      ShardLayout layout, List<Digests.Result> digests, List<Origin> origins) {
+    List<IndexRow> rows = new ArrayList<>();
+    Iterator<Digests.Result> digest = digests.iterator();
+    Iterator<Origin> origin = origins.iterator();
+    for (ShardLayout.Placed placed : layout.tensors()) {
+      TensorSpec spec = placed.spec();
+      boolean stack = spec.stack() != null;
+      if (stack) {
+        rows.add(row(IndexRow.Kind.STACK, layout.file(), placed, null, null, null));
       }
-      if (out.position() - start != expected) {
-        throw new IllegalStateException(
-            leaf.source() + ": " + (out.position() - start) + " bytes for " + expected);
+      for (TensorSpec.Leaf leaf : spec.leaves()) {
+        rows.add(
+            row(
+                stack ? IndexRow.Kind.SLICE : IndexRow.Kind.TENSOR,
+                layout.file(),
+                placed,
+                leaf,
+                digest.next(),
+                spec.role() == Role.PADDING ? null : origin.next()));
       }
-      IndexRow.Kind kind = spec.stack() == null ? IndexRow.Kind.TENSOR : IndexRow.Kind.SLICE;
-      shardRows.add(row(kind, shard, placed, leaf, digests.finish(), origin));
     }
+    return rows;
   }
 
   private static IndexRow row(
@@ -216,42 +359,34 @@ public final class PackageWriter implements AutoCloseable {
         origin == null ? null : origin.transform());
   }
 
-  /** Takes a file over, byte for byte. */
-  public void copyFile(String path, Path from) {
-    try (InputStream in = Files.newInputStream(from)) {
-      writeFile(path, in);
+  /** Writes a file that is no shard. */
+  public void writeFile(String path, byte[] bytes) {
+    Path file = folder.path().resolve(PackagePaths.require(path, path));
+    try {
+      Files.createDirectories(file.getParent());
+      writeSynced(file, bytes);
+      files.put(path, new Manifest.OtherFile(path, bytes.length, Digests.sha256(bytes)));
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      throw new UncheckedIOException(located(file, e));
     }
   }
 
-  /** Writes a file from a stream. */
-  public void writeFile(String path, InputStream in) {
-    Path file = folder.path().resolve(PackagePaths.require(path, path));
-    var digests = new Digests();
-    try {
-      Files.createDirectories(file.getParent());
-      try (FileChannel out =
-          FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-        byte[] buffer = new byte[BUFFER_BYTES];
-        for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-          ByteBuffer chunk = ByteBuffer.wrap(buffer, 0, n);
-          digests.update(chunk);
-          Channels.writeFully(out, chunk);
-        }
-        out.force(true);
-        files.put(path, new Manifest.OtherFile(path, out.position(), digests.finish().sha256()));
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+  private static void writeSynced(Path file, byte[] bytes) throws IOException {
+    try (FileChannel out =
+        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      Channels.writeFully(out, ByteBuffer.wrap(bytes));
+      out.force(true);
     }
   }
 
   /** Writes the index, then the manifest, then gives the package its name. */
   public void commit(
-      Manifest.Producer producer, Architecture architecture, Manifest.Provenance provenance) {
+      Manifest.Producer producer,
+      Architecture architecture,
+      Manifest.Layout layout,
+      Manifest.Provenance provenance) {
     List<IndexRow> allRows = rows.values().stream().flatMap(List::stream).toList();
-    writeFile(PackagePaths.INDEX, new java.io.ByteArrayInputStream(ArrowIndex.encode(allRows)));
+    writeFile(PackagePaths.INDEX, ArrowIndex.encode(allRows));
     var manifest =
         new Manifest(
             Manifest.FORMAT,
@@ -259,25 +394,43 @@ public final class PackageWriter implements AutoCloseable {
             producer,
             architecture,
             allRows.stream().map(IndexRow::encoding).distinct().sorted().toList(),
+            layout,
             List.copyOf(shards.values()),
             List.copyOf(files.values()),
             provenance);
+    // What a journal claims and no plan has is not the package's.
+    Set<String> names = new HashSet<>(shards.keySet());
+    files.keySet().forEach(path -> names.add(path.split("/", 2)[0]));
+    folder.retain(names);
+    Path file = folder.path().resolve(PackagePaths.MANIFEST);
     try {
-      Path file = folder.path().resolve(PackagePaths.MANIFEST);
-      try (FileChannel out =
-          FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-        Channels.writeFully(out, ByteBuffer.wrap(ManifestFile.encode(manifest)));
-        out.force(true);
+      writeSynced(file, ManifestFile.encode(manifest));
+    } catch (IOException e) {
+      throw new UncheckedIOException(located(file, e));
+    }
+    folder.commit();
+    worthless = true;
+  }
+
+  /** Lets {@link #close} keep nothing: what was written is not what was asked for. */
+  public void discard() {
+    worthless = true;
+  }
+
+  /** Keeps what is finished of a package that was neither committed nor discarded. */
+  @Override
+  public void close() {
+    try {
+      journal.close();
+      if (!worthless && Journal.read(journalFile).isPresent()) {
+        folder.keep();
+      } else {
+        Files.deleteIfExists(journalFile);
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } finally {
+      folder.close();
     }
-    folder.commit();
-  }
-
-  /** Removes what {@link #commit} did not give its name. */
-  @Override
-  public void close() {
-    folder.close();
   }
 }

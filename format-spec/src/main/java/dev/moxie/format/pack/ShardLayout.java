@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where each tensor of one shard lies. Data start on a page, and so does every expert stack:
@@ -18,10 +19,12 @@ import java.util.Map;
  * its own elements.
  *
  * @param file name of the shard
+ * @param rank that the shard is for; null if it is for all
  * @param header composed, and padded so that the data start on a page
  * @param tensors in the order of their bytes, fillers included
  */
-public record ShardLayout(String file, SafetensorsHeader header, List<Placed> tensors) {
+public record ShardLayout(
+    String file, @Nullable Integer rank, SafetensorsHeader header, List<Placed> tensors) {
   /** Bytes of a page: the granularity of mapping and of direct reads. */
   public static final int PAGE = 4096;
 
@@ -44,7 +47,7 @@ public record ShardLayout(String file, SafetensorsHeader header, List<Placed> te
   }
 
   /** Lays out the items; among equals, their order is kept. */
-  public static ShardLayout of(String file, List<Item> items) {
+  public static ShardLayout of(String file, @Nullable Integer rank, List<Item> items) {
     List<Item> ordered = new ArrayList<>(items);
     ordered.sort(
         Comparator.comparing((Item item) -> item.spec().stack() == null)
@@ -78,7 +81,7 @@ public record ShardLayout(String file, SafetensorsHeader header, List<Placed> te
               header.bytes() + infos.get(i).begin(),
               infos.get(i).bytes()));
     }
-    return new ShardLayout(file, header, placed);
+    return new ShardLayout(file, rank, header, placed);
   }
 
   private static Item filler(int index, long bytes) {

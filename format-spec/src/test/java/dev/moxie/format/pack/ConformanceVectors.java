@@ -42,9 +42,15 @@ final class ConformanceVectors {
     TinyPackage.write(
         root.resolve("valid/filler-before-a-stack"), TinyPackage.architecture(3, 5, 7), false);
     TinyPackage.writeLatent(root.resolve("valid/latent-attention-and-fp8-blocks"));
+    TinyPackage.write(
+        root.resolve("valid/experts-over-ranks-and-files"),
+        TinyPackage.architecture(5, 4, 2),
+        new Manifest.Layout(2, 100L),
+        false);
     vectors.manifests();
     vectors.indexes();
     vectors.latent();
+    vectors.ranks();
     vectors.origins();
     vectors.shards();
     return vectors.cases;
@@ -210,6 +216,30 @@ final class ConformanceVectors {
         "prediction-tensor-missing",
         "layers for multi-token prediction are whole",
         p -> Tampering.index(p, rows -> without(rows, r -> r.role() == Role.PREDICTION_COMBINE)));
+  }
+
+  /** Damage to a package whose experts are spread over two ranks. */
+  private void ranks() throws IOException {
+    ranked(
+        "experts-of-another-rank",
+        "a shard holds experts of its rank only",
+        text -> text.replace("\"expertParallel\" : 2", "\"expertParallel\" : 3"));
+    ranked(
+        "rank-missing",
+        "a shard of experts says for which rank it is",
+        text -> text.replace("\"rank\" : 1", "\"rank\" : null"));
+    ranked(
+        "rank-of-the-backbone",
+        "the backbone is for every rank",
+        text -> text.replaceFirst("\"rank\" : null", "\"rank\" : 0"));
+  }
+
+  private void ranked(String name, String rule, UnaryOperator<String> edit) throws IOException {
+    Path folder = root.resolve("invalid").resolve(name);
+    TinyPackage.write(
+        folder, TinyPackage.architecture(4, 4, 2), new Manifest.Layout(2, null), false);
+    Tampering.manifest(folder, edit);
+    cases.put(name, new Case("corrupt", "open", rule));
   }
 
   private void origins() throws IOException {

@@ -33,7 +33,15 @@ class PackageTest {
     Path target = folder.resolve("p");
     TinyPackage.write(target);
     try (MoxiePackage pack = MoxiePackage.open(target)) {
-      CanonicalTensors.of(pack.architecture()).forEach(spec -> pack.tensor(spec.name()));
+      CanonicalTensors.of(pack.architecture())
+          .forEach(
+              spec -> {
+                if (spec.stack() == null) {
+                  pack.tensor(spec.name());
+                } else {
+                  assertEquals(1, pack.stack(spec.name()).size());
+                }
+              });
       IndexRow up = pack.slice("layers.0.experts.gate_up.weight", 2, Projection.UP);
       assertEquals("layers.0.experts.2.up.weight", up.sourceTensor());
       assertEquals(Digests.of(pack.bytes(up)).sha256(), up.sha256());
@@ -57,7 +65,8 @@ class PackageTest {
       @ForAll @IntRange(min = 1, max = 70) int hidden,
       @ForAll @IntRange(min = 1, max = 70) int intermediate) {
     for (ShardLayout layout :
-        TinyPackage.layouts(TinyPackage.architecture(experts, hidden, intermediate))) {
+        TinyPackage.layouts(
+            TinyPackage.architecture(experts, hidden, intermediate), Manifest.Layout.PLAIN)) {
       long next = layout.header().bytes();
       assertEquals(0, next % ShardLayout.PAGE);
       for (ShardLayout.Placed placed : layout.tensors()) {
@@ -74,9 +83,9 @@ class PackageTest {
   }
 
   @Test
-  void aWriteThatFailsLeavesNothing() throws IOException {
+  void aWriteThatFailsBeforeAShardIsFinishedLeavesNothing() throws IOException {
     Path target = folder.resolve("p");
-    assertThrows(UncheckedIOException.class, () -> writeUntil(target, false));
+    assertThrows(UncheckedIOException.class, () -> writeUntil("embedding.weight", target, false));
     assertEquals(Map.of(), digests(folder));
   }
 
@@ -85,23 +94,25 @@ class PackageTest {
     Path target = folder.resolve("p");
     TinyPackage.write(target);
     Map<String, String> before = digests(folder);
-    assertThrows(UncheckedIOException.class, () -> writeUntil(target, true));
+    assertThrows(UncheckedIOException.class, () -> writeUntil("embedding.weight", target, true));
     assertEquals(before, digests(folder));
   }
 
-  private static void writeUntil(Path target, boolean force) {
-    try (PackageWriter writer = PackageWriter.create(target, force)) {
-      for (ShardLayout layout : TinyPackage.layouts(TinyPackage.ARCHITECTURE)) {
+  static void writeUntil(String failing, Path target, boolean force) {
+    try (PackageWriter writer = PackageWriter.create(target, force, Map.of())) {
+      for (ShardLayout layout :
+          TinyPackage.layouts(TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN)) {
         writer.writeShard(
             layout,
-            (tensor, leaf, sink) -> {
-              if (leaf.source().equals("layers.0.experts.1.up.weight")) {
+            TinyPackage.origins(layout),
+            (tensor, leaf) -> {
+              if (leaf.source().equals(failing)) {
                 throw new IOException("the disk is gone");
               }
-              return TinyPackage.copy(layout, tensor, leaf, sink);
+              return TinyPackage.bytes(leaf);
             });
       }
-      TinyPackage.commit(writer, TinyPackage.ARCHITECTURE);
+      TinyPackage.commit(writer, TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN);
     }
   }
 
@@ -163,10 +174,10 @@ class PackageTest {
   @Test
   void aSecondWriterOfTheSameTargetIsRefused() {
     Path target = folder.resolve("p");
-    PackageWriter first = PackageWriter.create(target, false);
-    assertThrows(UsageException.class, () -> PackageWriter.create(target, false));
+    PackageWriter first = PackageWriter.create(target, false, Map.of());
+    assertThrows(UsageException.class, () -> PackageWriter.create(target, false, Map.of()));
     first.close();
-    PackageWriter.create(target, false).close();
+    PackageWriter.create(target, false, Map.of()).close();
   }
 
   @Test
@@ -204,7 +215,7 @@ class PackageTest {
       String message =
           assertThrows(
                   CorruptException.class,
-                  () -> pack.bytes(pack.tensor("layers.0.experts.down.weight")))
+                  () -> pack.bytes(pack.stack("layers.0.experts.down.weight").getFirst()))
               .getMessage();
       assertTrue(message.contains("experts-L000.safetensors"), message);
     }

@@ -10,14 +10,11 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
-import java.io.ByteArrayInputStream;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /** A package of a few hundred numbers, for the tests of this module and for conformance vectors. */
 final class TinyPackage {
@@ -108,20 +105,24 @@ final class TinyPackage {
   }
 
   static void write(Path target, Architecture architecture, boolean force) {
-    try (PackageWriter writer = PackageWriter.create(target, force)) {
-      writer.writeFile(
-          "source/config.json", new ByteArrayInputStream("{}\n".getBytes(StandardCharsets.UTF_8)));
-      for (ShardLayout layout : layouts(architecture)) {
-        writer.writeShard(layout, (tensor, leaf, sink) -> copy(layout, tensor, leaf, sink));
+    write(target, architecture, Manifest.Layout.PLAIN, force);
+  }
+
+  static void write(Path target, Architecture architecture, Manifest.Layout layout, boolean force) {
+    try (PackageWriter writer = PackageWriter.create(target, force, Map.of())) {
+      writer.writeFile("source/config.json", "{}\n".getBytes(StandardCharsets.UTF_8));
+      for (ShardLayout shard : layouts(architecture, layout)) {
+        writer.writeShard(shard, origins(shard), (tensor, leaf) -> bytes(leaf));
       }
-      commit(writer, architecture);
+      commit(writer, architecture, layout);
     }
   }
 
-  static void commit(PackageWriter writer, Architecture architecture) {
+  static void commit(PackageWriter writer, Architecture architecture, Manifest.Layout layout) {
     writer.commit(
         new Manifest.Producer("tiny", "1"),
         architecture,
+        layout,
         new Manifest.Provenance(
             "tiny",
             List.of(new Manifest.SourceShard("model.safetensors", 1)),
@@ -133,16 +134,10 @@ final class TinyPackage {
             null));
   }
 
-  /** One shard for the backbone and one per layer with experts. */
-  static List<ShardLayout> layouts(Architecture architecture) {
+  static List<ShardLayout> layouts(Architecture architecture, Manifest.Layout layout) {
     boolean scaled = architecture.equals(LATENT);
-    List<ShardLayout.Item> backbone = new ArrayList<>();
-    Map<Integer, List<ShardLayout.Item>> experts = new TreeMap<>();
+    List<ShardLayout.Item> items = new ArrayList<>();
     for (TensorSpec spec : CanonicalTensors.of(architecture)) {
-      List<ShardLayout.Item> items =
-          spec.stack() == null
-              ? backbone
-              : experts.computeIfAbsent(spec.layer(), layer -> new ArrayList<>());
       if (scaled && spec.layer() != null && isScaled(spec)) {
         items.add(new ShardLayout.Item(spec, Fp8Blocks.VALUES));
         items.add(new ShardLayout.Item(Fp8Blocks.scales(spec), Fp8Blocks.SCALES));
@@ -150,12 +145,7 @@ final class TinyPackage {
         items.add(new ShardLayout.Item(spec, Dtype.BF16));
       }
     }
-    List<ShardLayout> layouts = new ArrayList<>();
-    layouts.add(ShardLayout.of("backbone-00001-of-00001.safetensors", backbone));
-    experts.forEach(
-        (layer, items) ->
-            layouts.add(ShardLayout.of("experts-L%03d.safetensors".formatted(layer), items)));
-    return layouts;
+    return PackageLayout.of(items, layout);
   }
 
   private static boolean isScaled(TensorSpec spec) {
@@ -164,21 +154,24 @@ final class TinyPackage {
         && !spec.role().id().startsWith("prediction");
   }
 
-  /** Fills a leaf with a counter that starts at a value derived from its name. */
-  static PackageWriter.Origin copy(
-      ShardLayout layout, TensorSpec tensor, TensorSpec.Leaf leaf, PackageWriter.Sink sink)
-      throws java.io.IOException {
-    Dtype dtype =
-        layout.tensors().stream()
-            .filter(placed -> placed.spec().equals(tensor))
-            .findFirst()
-            .orElseThrow()
-            .dtype();
-    byte[] bytes = new byte[(int) leaf.shape().bytes(dtype)];
-    for (int i = 0; i < bytes.length; i++) {
-      bytes[i] = (byte) (leaf.source().hashCode() + i);
-    }
-    sink.accept(ByteBuffer.wrap(bytes));
-    return new PackageWriter.Origin("model.safetensors", leaf.source(), IndexRow.COPY);
+  /** Every leaf comes unchanged from a tensor of its own name. */
+  static List<PackageWriter.Origin> origins(ShardLayout layout) {
+    return layout.tensors().stream()
+        .filter(placed -> placed.spec().role() != Role.PADDING)
+        .flatMap(placed -> placed.spec().leaves().stream())
+        .map(
+            leaf ->
+                new PackageWriter.Origin("model.safetensors", leaf.source(), IndexRow.COPY, null))
+        .toList();
+  }
+
+  /** A counter that starts at a value derived from the leaf's name. */
+  static PackageWriter.LeafBytes bytes(TensorSpec.Leaf leaf) {
+    int[] next = {leaf.source().hashCode()};
+    return into -> {
+      while (into.hasRemaining()) {
+        into.put((byte) next[0]++);
+      }
+    };
   }
 }

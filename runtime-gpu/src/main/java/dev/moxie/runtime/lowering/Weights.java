@@ -7,7 +7,9 @@ import dev.moxie.format.model.Projection;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Stored tensors as values of a graph: external data, followed by whatever brings them to the
@@ -27,28 +29,39 @@ final class Weights {
   /** A tensor, in the compute dtype. */
   String of(String name) {
     IndexRow row = pack.tensor(name);
-    return whole(row, row, 1);
+    return whole("", row, pack.scales(row).orElse(null), row, 1);
   }
 
   /**
-   * A whole stack, in the compute dtype.
+   * A whole stack, in the compute dtype; where it is spread over files, its parts joined.
    *
    * @param first the first projection of an expert
    * @param count projections of an expert
    */
   String stack(String name, Projection first, int count) {
-    IndexRow row = pack.tensor(name);
-    return whole(row, pack.slice(name, 0, first), row.shape().dim(0) * count);
+    IndexRow matrix = pack.slice(name, 0, first);
+    List<IndexRow> rows = pack.stack(name);
+    List<String> parts = new ArrayList<>();
+    for (int i = 0; i < rows.size(); i++) {
+      IndexRow row = rows.get(i);
+      IndexRow scales =
+          row.encoding().equals(IndexRow.FP8_BLOCK)
+              ? pack.stack(Fp8Blocks.scaleName(name)).get(i)
+              : null;
+      String suffix = rows.size() == 1 ? "" : "." + i;
+      parts.add(whole(suffix, row, scales, matrix, row.shape().dim(0) * count));
+    }
+    return parts.size() == 1 ? parts.getFirst() : graph.node("Concat", parts, attribute("axis", 0));
   }
 
-  private String whole(IndexRow row, IndexRow matrix, long matrices) {
+  private String whole(
+      String suffix, IndexRow row, @Nullable IndexRow scales, IndexRow matrix, long matrices) {
     List<Long> shape = row.shape().dims();
-    String values = stored(row.name(), row, shape, row.bytes());
-    if (!row.encoding().equals(IndexRow.FP8_BLOCK)) {
+    String values = stored(row.name() + suffix, row, shape, row.bytes());
+    if (scales == null) {
       return cast(values, row.dtype());
     }
-    IndexRow scales = pack.tensor(Fp8Blocks.scaleName(row.name()));
-    String grid = stored(scales.name(), scales, scales.shape().dims(), scales.bytes());
+    String grid = stored(scales.name() + suffix, scales, scales.shape().dims(), scales.bytes());
     return dequantised(values, grid, matrices, matrix.shape().dims(), shape);
   }
 

@@ -50,7 +50,7 @@ public final class EquivalenceCheck {
   private EquivalenceCheck(MoxiePackage pack, Path source) {
     this.pack = pack;
     this.checkpoint = Checkpoint.open(source);
-    this.plan = Planner.plan(checkpoint, Conversion.of(pack.manifest().provenance()));
+    this.plan = Planner.plan(checkpoint, Conversion.of(pack.manifest()));
   }
 
   /** Compares a package with the checkpoint in a folder. */

@@ -1,0 +1,89 @@
+package dev.moxie.converter.plan;
+
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.CanonicalTensors;
+import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.pack.ShardLayout;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+
+/**
+ * The same tensors in other files. Every leaf keeps its bytes, its digest and its origin, so the
+ * result is the package that a conversion to the new layout would have made.
+ */
+public final class Resharding {
+  private final Map<String, List<IndexRow>> leaves;
+  private final List<ShardLayout.Item> items = new ArrayList<>();
+  private final Map<String, ConversionPlan.Piece> pieceOf = new HashMap<>();
+
+  private Resharding(MoxiePackage pack) {
+    this.leaves =
+        pack.rows().stream()
+            .filter(IndexRow::isLeaf)
+            .collect(Collectors.groupingBy(IndexRow::name));
+  }
+
+  /**
+   * Plans a package of another layout.
+   *
+   * @throws UsageException if there are more ranks than experts in a layer
+   */
+  public static PackageContents plan(MoxiePackage pack, Manifest.Layout layout) {
+    var resharding = new Resharding(pack);
+    CanonicalTensors.of(pack.architecture()).forEach(resharding::add);
+    CanonicalTensors.redundant(pack.architecture()).stream()
+        .filter(spec -> resharding.leaves.containsKey(spec.name()))
+        .forEach(resharding::add);
+    Map<String, Supplier<byte[]>> files = new TreeMap<>();
+    for (Manifest.OtherFile file : pack.manifest().files()) {
+      if (file.path().startsWith(PackagePaths.SOURCE)) {
+        String name = file.path().substring(PackagePaths.SOURCE.length());
+        files.put(file.path(), () -> pack.sourceBytes(name).orElseThrow());
+      }
+    }
+    return new PackageContents(
+        pack.folder(),
+        Planner.shards(resharding.items, layout, resharding.pieceOf),
+        files,
+        pack.architecture(),
+        layout,
+        pack.manifest().provenance(),
+        Map.of("the package", "one with a manifest of SHA-256 " + pack.manifestSha256()));
+  }
+
+  private void add(TensorSpec spec) {
+    List<IndexRow> rows = Objects.requireNonNull(leaves.get(spec.name()));
+    items.add(new ShardLayout.Item(spec, rows.getFirst().dtype()));
+    for (TensorSpec.Leaf leaf : spec.leaves()) {
+      pieceOf.put(leaf.source(), piece(rows.get(leaf.position())));
+    }
+    if (rows.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
+      add(Fp8Blocks.scales(spec));
+    }
+  }
+
+  private static ConversionPlan.Piece piece(IndexRow row) {
+    return new ConversionPlan.Piece(
+        new SourceTensor(
+            row.shard(), row.describe(), row.dtype(), row.shape(), row.offset(), row.bytes()),
+        new Transform.Copy(),
+        new PackageWriter.Origin(
+            Objects.requireNonNull(row.sourceFile()),
+            Objects.requireNonNull(row.sourceTensor()),
+            Objects.requireNonNull(row.transform()),
+            row.sha256()));
+  }
+}

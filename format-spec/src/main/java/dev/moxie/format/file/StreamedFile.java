@@ -1,0 +1,168 @@
+package dev.moxie.format.file;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A new file, written front to back: while one buffer is filled, those before it are on their way
+ * to the disk. Where the file system allows it the bytes bypass the page cache (O_DIRECT), which
+ * spares the processor a copy of each byte and everybody else's files their place in the cache.
+ *
+ * <p>For one thread at a time.
+ */
+public final class StreamedFile implements AutoCloseable {
+  private static final int BUFFER_BYTES = 1 << 20;
+
+  /** Enough to keep a disk busy while another buffer is being filled and digested. */
+  private static final int MOST_BUFFERS = 8;
+
+  private final FileChannel channel;
+  private final long alignment;
+  private final Arena memory = Arena.ofShared();
+  private final List<ByteBuffer> buffers = new ArrayList<>();
+  private final List<@Nullable Future<?>> pending = new ArrayList<>();
+  private final ExecutorService writer = Executors.newSingleThreadExecutor();
+  private int current;
+  private long sent;
+
+  private StreamedFile(FileChannel channel, long alignment, long bytes) {
+    this.channel = channel;
+    this.alignment = alignment;
+    long count = Math.clamp(Math.ceilDiv(bytes, BUFFER_BYTES), 1, MOST_BUFFERS);
+    MemorySegment segment = memory.allocate(count * BUFFER_BYTES, alignment);
+    for (long i = 0; i < count; i++) {
+      buffers.add(segment.asSlice(i * BUFFER_BYTES, BUFFER_BYTES).asByteBuffer());
+      pending.add(null);
+    }
+  }
+
+  /**
+   * Creates the file, which must not exist.
+   *
+   * @param bytes that it will have, for the choice of buffers
+   */
+  public static StreamedFile create(Path file, long bytes) throws IOException {
+    long block = Files.getFileStore(file.toAbsolutePath().getParent()).getBlockSize();
+    boolean aligned = block > 0 && BUFFER_BYTES % block == 0;
+    @Nullable FileChannel direct = aligned ? openDirect(file) : null;
+    return direct != null
+        ? new StreamedFile(direct, block, bytes)
+        : new StreamedFile(open(file), 1, bytes);
+  }
+
+  private static FileChannel open(Path file, OpenOption... more) throws IOException {
+    Set<OpenOption> options =
+        new java.util.HashSet<>(Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
+    options.addAll(List.of(more));
+    return FileChannel.open(file, options);
+  }
+
+  /** Null where the file system has no direct access; it may have made the file all the same. */
+  private static @Nullable FileChannel openDirect(Path file) throws IOException {
+    try {
+      return open(file, direct());
+    } catch (FileAlreadyExistsException e) {
+      throw e;
+    } catch (IOException | UnsupportedOperationException e) {
+      Files.deleteIfExists(file);
+      return null;
+    }
+  }
+
+  /** By name: it lies in jdk.unsupported, which the compiler warns of and a runtime may lack. */
+  private static OpenOption direct() {
+    try {
+      return (OpenOption)
+          Class.forName("com.sun.nio.file.ExtendedOpenOption").getField("DIRECT").get(null);
+    } catch (ReflectiveOperationException e) {
+      throw new UnsupportedOperationException(e);
+    }
+  }
+
+  /**
+   * Where the next bytes are to be put; never empty. What lies before its position when this is
+   * called again, or at the end, belongs to the file.
+   */
+  public ByteBuffer room() throws IOException {
+    if (!buffers.get(current).hasRemaining()) {
+      send();
+    }
+    return buffers.get(current);
+  }
+
+  /** Appends bytes. */
+  public void write(ByteBuffer bytes) throws IOException {
+    while (bytes.hasRemaining()) {
+      ByteBuffer room = room();
+      int count = Math.min(room.remaining(), bytes.remaining());
+      room.put(bytes.slice(bytes.position(), count));
+      bytes.position(bytes.position() + count);
+    }
+  }
+
+  /** Hands the current buffer to the disk and waits until the next is free. */
+  private void send() throws IOException {
+    ByteBuffer full = buffers.get(current).flip();
+    sent += full.limit();
+    // Direct access writes whole blocks; what the last has too much is cut off at the end.
+    full.limit(Math.toIntExact(Math.ceilDiv(full.limit(), alignment) * alignment));
+    pending.set(
+        current,
+        writer.submit(
+            () -> {
+              Channels.writeFully(channel, full);
+              return null;
+            }));
+    current = (current + 1) % buffers.size();
+    await(current);
+    buffers.get(current).clear();
+  }
+
+  private void await(int buffer) throws IOException {
+    Future<?> write = pending.get(buffer);
+    try {
+      if (write != null) {
+        write.get();
+      }
+    } catch (ExecutionException e) {
+      throw e.getCause() instanceof IOException cause ? cause : new IOException(e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted while writing", e);
+    }
+  }
+
+  /** Writes what is left and makes sure that all of it is on the disk. */
+  public void finish() throws IOException {
+    send();
+    for (int i = 0; i < buffers.size(); i++) {
+      await(i);
+    }
+    channel.truncate(sent);
+    channel.force(true);
+  }
+
+  @Override
+  public void close() throws IOException {
+    // Memory must not go before the thread that writes from it.
+    writer.close();
+    memory.close();
+    channel.close();
+  }
+}

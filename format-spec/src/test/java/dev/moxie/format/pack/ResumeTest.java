@@ -1,0 +1,207 @@
+package dev.moxie.format.pack;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UsageException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a writer that was interrupted leaves, and what the next one makes of it. */
+class ResumeTest {
+  private static final String BACKBONE = "backbone-00001-of-00001.safetensors";
+  private static final String EXPERTS = "experts-L000.safetensors";
+  private static final Map<String, String> JOB = Map.of("--dtype", "none", "--mtp", "keep");
+
+  @TempDir Path folder;
+  private Path target = Path.of("");
+  private Path journal = Path.of("");
+  private Path partial = Path.of("");
+
+  @BeforeEach
+  void interrupted() {
+    target = folder.resolve("p");
+    journal = folder.resolve(".p.moxie-journal");
+    partial = folder.resolve(".p.moxie-partial");
+    assertThrows(UncheckedIOException.class, () -> write(JOB, false, EXPERTS));
+  }
+
+  /** Writes the package; reading the shard named fails. */
+  private List<PackageWriter.Outcome> write(
+      Map<String, String> job, boolean force, String failing) {
+    List<PackageWriter.Outcome> outcomes = new ArrayList<>();
+    try (PackageWriter writer = PackageWriter.create(target, force, job)) {
+      writer.writeFile("source/config.json", "{}\n".getBytes(StandardCharsets.UTF_8));
+      for (ShardLayout layout :
+          TinyPackage.layouts(TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN)) {
+        outcomes.add(
+            writer.writeShard(
+                layout,
+                TinyPackage.origins(layout),
+                (tensor, leaf) -> {
+                  if (layout.file().equals(failing)) {
+                    throw new IOException("the disk is gone");
+                  }
+                  return TinyPackage.bytes(leaf);
+                }));
+      }
+      TinyPackage.commit(writer, TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN);
+    }
+    return outcomes;
+  }
+
+  private void assertSameAsUninterrupted() throws IOException {
+    TinyPackage.write(folder.resolve("whole"));
+    assertEquals(PackageTest.digests(folder.resolve("whole")), PackageTest.digests(target));
+    assertFalse(Files.exists(journal));
+    assertFalse(Files.exists(partial));
+  }
+
+  @Test
+  void whatIsFinishedIsKeptAndTheRestWritten() throws IOException {
+    assertFalse(Files.exists(target));
+    assertEquals(Set.of(BACKBONE), PackageWriter.finished(target));
+    assertEquals(
+        List.of(PackageWriter.Outcome.KEPT, PackageWriter.Outcome.WRITTEN), write(JOB, false, ""));
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aSecondInterruptionLosesNothingOfTheFirst() throws IOException {
+    assertThrows(UncheckedIOException.class, () -> write(JOB, false, EXPERTS));
+    assertEquals(PackageWriter.Outcome.KEPT, write(JOB, false, "").getFirst());
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aShardWhoseBytesAreNotThoseOfTheJournalIsWrittenAgain() throws IOException {
+    Path shard = partial.resolve(BACKBONE);
+    byte[] bytes = Files.readAllBytes(shard);
+    bytes[bytes.length - 1] ^= 1;
+    Files.write(shard, bytes);
+    assertEquals(PackageWriter.Outcome.REWRITTEN, write(JOB, false, "").getFirst());
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aShardThatIsShortOrHasAnotherHeaderIsWrittenAgain() throws IOException {
+    Path shard = partial.resolve(BACKBONE);
+    byte[] bytes = Files.readAllBytes(shard);
+    bytes[20] ^= 1;
+    Files.write(shard, bytes);
+    assertThrows(UncheckedIOException.class, () -> write(JOB, false, BACKBONE));
+    Files.write(shard, new byte[10]);
+    assertEquals(PackageWriter.Outcome.REWRITTEN, write(JOB, false, "").getFirst());
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aJournalWhoseShardIsGoneIsNoHarm() throws IOException {
+    Files.delete(partial.resolve(BACKBONE));
+    write(JOB, false, "");
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void filesThatTheJournalDoesNotClaimAreNotTakenOver() throws IOException {
+    Files.writeString(partial.resolve(EXPERTS), "half a shard");
+    Files.writeString(partial.resolve("moxie.json"), "{");
+    Files.writeString(partial.resolve("stranger"), "x");
+    write(JOB, false, "");
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aLineThatTheJournalDidNotFinishDoesNotCount() throws IOException {
+    Files.writeString(
+        journal,
+        "{\"file\":\"" + EXPERTS + "\",\"leaves\":[{\"crc32c\"",
+        StandardOpenOption.APPEND);
+    assertEquals(Set.of(BACKBONE), PackageWriter.finished(target));
+    write(JOB, false, "");
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void garbageInTheJournalIsRefusedUntilForced() throws IOException {
+    for (String garbage : List.of("garbage\n", "{}\n", "null\n", "[1]\n", "\u0000\u0000\n")) {
+      String before = Files.readString(journal);
+      Files.writeString(journal, before + garbage);
+      String message =
+          assertThrows(CorruptException.class, () -> write(JOB, false, "")).getMessage();
+      assertTrue(message.contains("line 3") && message.contains("--force"), message);
+      assertTrue(Files.exists(partial.resolve(BACKBONE)), "nothing is lost");
+      Files.writeString(journal, before);
+    }
+    Files.writeString(journal, "garbage\ngarbage\n");
+    assertEquals(PackageWriter.Outcome.WRITTEN, write(JOB, true, "").getFirst());
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aShardThatOnlyTheJournalKnowsIsNotThePackages() throws IOException {
+    Files.writeString(
+        journal, "{\"file\":\"stranger\",\"leaves\":[]}\n", StandardOpenOption.APPEND);
+    Files.writeString(partial.resolve("stranger"), "x");
+    write(JOB, false, "");
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void anotherJobIsRefusedWithWhatDiffers() throws IOException {
+    Map<String, String> other = Map.of("--dtype", "BF16", "--mtp", "keep");
+    String message = assertThrows(UsageException.class, () -> write(other, false, "")).getMessage();
+    assertTrue(message.contains("--dtype was none and is BF16"), message);
+    assertEquals(PackageWriter.Outcome.KEPT, write(JOB, false, "").getFirst());
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void anotherJobMayStartOverWhereNothingIsFinished() throws IOException {
+    Files.writeString(journal, Files.readAllLines(journal).getFirst() + "\n");
+    write(Map.of("--dtype", "BF16"), false, "");
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void forceStartsOver() throws IOException {
+    assertEquals(
+        List.of(PackageWriter.Outcome.WRITTEN, PackageWriter.Outcome.WRITTEN),
+        write(JOB, true, ""));
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aReplacementThatWasInterruptedGoesOnAndTheOldPackageStaysUntilItIsComplete()
+      throws IOException {
+    write(JOB, false, "");
+    Map<String, String> old = PackageTest.digests(target);
+    assertThrows(UncheckedIOException.class, () -> write(JOB, true, EXPERTS));
+    assertEquals(old, PackageTest.digests(target));
+    assertEquals(PackageWriter.Outcome.KEPT, write(JOB, false, "").getFirst());
+    assertSameAsUninterrupted();
+    assertThrows(UsageException.class, () -> write(JOB, false, ""), "leave was for once");
+  }
+
+  @Test
+  void whatIsDiscardedIsNotGoneOnWith() throws IOException {
+    try (PackageWriter writer = PackageWriter.create(target, false, JOB)) {
+      writer.discard();
+    }
+    assertEquals(Map.of(), PackageTest.digests(folder));
+  }
+}
