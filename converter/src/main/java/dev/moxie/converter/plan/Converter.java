@@ -2,26 +2,26 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.safetensors.Dtype;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import java.util.Arrays;
 
-/** Elements from one dtype to another, a chunk at a time. */
+/** Elements from one dtype to another, a chunk at a time; all bytes are little-endian. */
 final class Converter {
   private Converter() {}
 
-  /** Casts all remaining elements of {@code in}, little-endian, appending them to {@code out}. */
+  /** Casts all remaining elements of {@code in}, appending them to {@code out}. */
   static void cast(ByteBuffer in, Dtype from, ByteBuffer out, Dtype to) {
-    ByteBuffer source = in.order(ByteOrder.LITTLE_ENDIAN);
-    while (source.hasRemaining()) {
-      float value =
-          switch (from) {
-            case F32 -> source.getFloat();
-            case BF16 -> Float.intBitsToFloat(source.getShort() << 16);
-            case F16 -> Float.float16ToFloat(source.getShort());
-            default -> throw new IllegalArgumentException("no cast from " + from);
-          };
-      put(value, out, to);
+    var block = new ElementBlock();
+    MemorySegment source = MemorySegment.ofBuffer(in);
+    MemorySegment target = MemorySegment.ofBuffer(out);
+    long elements = source.byteSize() * Byte.SIZE / from.bits();
+    for (long done = 0; done < elements; done += ElementBlock.SIZE) {
+      int count = (int) Math.min(ElementBlock.SIZE, elements - done);
+      MemorySegment values = block.decode(source, bytes(done, from), count, from);
+      block.encode(values, count, target, bytes(done, to), to);
     }
+    passed(in, out, bytes(elements, to));
   }
 
   /**
@@ -33,17 +33,33 @@ final class Converter {
    */
   static void dequantise(
       ByteBuffer in, long first, long columns, float[] scales, ByteBuffer out, Dtype to) {
+    var block = new ElementBlock();
+    float[] scaleOfElement = new float[ElementBlock.SIZE];
+    MemorySegment source = MemorySegment.ofBuffer(in);
+    MemorySegment target = MemorySegment.ofBuffer(out);
+    for (long done = 0; done < source.byteSize(); done += ElementBlock.SIZE) {
+      int count = (int) Math.min(ElementBlock.SIZE, source.byteSize() - done);
+      spread(scales, first + done, columns, scaleOfElement, count);
+      MemorySegment values = block.dequantise(source, done, count, scaleOfElement);
+      block.encode(values, count, target, bytes(done, to), to);
+    }
+    passed(in, out, bytes(source.byteSize(), to));
+  }
+
+  /** The scale of every element, of so many from that one on. */
+  private static void spread(
+      float[] scales, long first, long columns, float[] scaleOfElement, int count) {
     long row = first / columns;
     long column = first % columns;
     int blocksPerRow = Math.toIntExact(Fp8Blocks.blocks(columns));
-    while (in.hasRemaining()) {
+    int done = 0;
+    while (done < count) {
       int scaleRow = Math.toIntExact(row / Fp8Blocks.SIZE) * blocksPerRow;
       long end = Math.min(columns, (column / Fp8Blocks.SIZE + 1) * Fp8Blocks.SIZE);
-      int run = (int) Math.min(end - column, in.remaining());
+      int run = (int) Math.min(end - column, count - done);
       float scale = scales[scaleRow + (int) (column / Fp8Blocks.SIZE)];
-      for (int i = 0; i < run; i++) {
-        put(Fp8Blocks.value(in.get()) * scale, out, to);
-      }
+      Arrays.fill(scaleOfElement, done, done + run, scale);
+      done += run;
       column += run;
       if (column == columns) {
         column = 0;
@@ -52,20 +68,12 @@ final class Converter {
     }
   }
 
-  private static void put(float value, ByteBuffer out, Dtype to) {
-    switch (to) {
-      case F32 -> out.putFloat(value);
-      case BF16 -> out.putShort(toBf16(value));
-      default -> throw new IllegalArgumentException("no cast to " + to);
-    }
+  private static void passed(ByteBuffer in, ByteBuffer out, long written) {
+    in.position(in.limit());
+    out.position(out.position() + Math.toIntExact(written));
   }
 
-  /** To nearest, ties to even; what is no number stays none. */
-  static short toBf16(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    if (Float.isNaN(value)) {
-      return (short) ((bits >> 16) | 0x40);
-    }
-    return (short) ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  private static long bytes(long elements, Dtype dtype) {
+    return elements * dtype.bits() / Byte.SIZE;
   }
 }

@@ -1,6 +1,7 @@
 package dev.moxie.converter.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.model.Fp8Blocks;
@@ -13,12 +14,18 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ConverterTest {
+  /** More than two blocks of the converter, and no whole number of vectors. */
+  private static final int MANY = 2 * ElementBlock.SIZE + 37;
+
   @Property(tries = 20_000)
   void bf16IsTheNearestAndOfTwoTheEvenOne(@ForAll int bits) {
     float value = Float.intBitsToFloat(bits);
-    short rounded = Converter.toBf16(value);
+    short rounded = toBf16(value);
+    assertEquals(rounded, cast(floats(value), Dtype.F32, Dtype.BF16).getShort(0));
     float result = Float.intBitsToFloat(rounded << 16);
     if (!Float.isFinite(value)) {
       assertEquals(value, result);
@@ -40,12 +47,93 @@ class ConverterTest {
     return new BigDecimal(a).subtract(new BigDecimal(b)).abs();
   }
 
+  /** The definition that the kernels are held to: to nearest, ties to even; NaN stays NaN. */
+  private static short toBf16(float value) {
+    int bits = Float.floatToRawIntBits(value);
+    if (Float.isNaN(value)) {
+      return (short) (bits >> 16 | 0x40);
+    }
+    return (short) (bits + 0x7fff + (bits >> 16 & 1) >> 16);
+  }
+
+  /** Neighbours too: a NaN beside it must not carry into a number. */
+  @Property(tries = 200)
+  void everyElementOfManyIsRoundedByItself(
+      @ForAll @IntRange(min = 1, max = MANY) int count, @ForAll long seed) {
+    var random = new Random(seed);
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      int bits = random.nextInt();
+      int special = random.nextBoolean() ? 0x7f800000 : 0;
+      values[i] = Float.intBitsToFloat(bits | special);
+    }
+    ByteBuffer result = cast(floats(values), Dtype.F32, Dtype.BF16);
+    assertEquals(count * Short.BYTES, result.remaining());
+    for (float value : values) {
+      assertEquals(toBf16(value), result.getShort());
+    }
+  }
+
+  /** Any length, so every place that a pattern can have in a vector. */
+  @Property(tries = 20)
+  void everyPatternOf16BitsIsCast(@ForAll @IntRange(min = 1, max = 70_000) int chunk) {
+    ByteBuffer patterns = buffer(0x10000 * Short.BYTES);
+    for (int bits = 0; bits < 0x10000; bits++) {
+      patterns.putShort((short) bits);
+    }
+    patterns.flip();
+    ByteBuffer wide = cast(patterns, chunk, Dtype.BF16, Dtype.F32);
+    ByteBuffer half = cast(patterns, chunk, Dtype.F16, Dtype.F32);
+    ByteBuffer halfToBf16 = cast(patterns, chunk, Dtype.F16, Dtype.BF16);
+    for (int bits = 0; bits < 0x10000; bits++) {
+      float value = Float.float16ToFloat((short) bits);
+      assertEquals(bits << 16, wide.getInt());
+      assertEquals(Float.floatToRawIntBits(value), half.getInt());
+      assertEquals(toBf16(value), halfToBf16.getShort());
+    }
+  }
+
+  /** Products that are subnormal, vanish, overflow or are no number, of either sign. */
+  @ParameterizedTest
+  @ValueSource(
+      floats = {
+        1,
+        -1,
+        0,
+        -0f,
+        0x1p-120f,
+        -0x1.234568p-130f,
+        0x1p-140f,
+        Float.MIN_VALUE,
+        0x1.fffffep119f,
+        0x1.91p120f,
+        -0x1.fffffep127f,
+        0.3f,
+        1e-4f,
+        Float.POSITIVE_INFINITY,
+        Float.NEGATIVE_INFINITY
+      })
+  void everyCodeMeetsEveryKindOfScale(float scale) {
+    ByteBuffer f32 = dequantise(allCodes(), 256, 256, new float[] {scale, scale}, Dtype.F32);
+    ByteBuffer bf16 = dequantise(allCodes(), 256, 256, new float[] {scale, scale}, Dtype.BF16);
+    for (int code = 0; code < 256; code++) {
+      float expected = Fp8Blocks.value((byte) code) * scale;
+      assertEquals(Float.floatToRawIntBits(expected), f32.getInt());
+      assertEquals(toBf16(expected), bf16.getShort());
+    }
+  }
+
   @Test
-  void whatIsNoNumberStaysNone() {
-    assertTrue(Float.isNaN(Float.intBitsToFloat(Converter.toBf16(Float.NaN) << 16)));
-    assertTrue(
-        Float.isNaN(
-            Float.intBitsToFloat(Converter.toBf16(Float.intBitsToFloat(0x7f800001)) << 16)));
+  void aScaleThatIsNoNumberMakesNone() {
+    for (int bits : new int[] {0x7fc00000, 0x7f800001, 0xffffffff}) {
+      float scale = Float.intBitsToFloat(bits);
+      ByteBuffer f32 = dequantise(allCodes(), 256, 256, new float[] {scale, scale}, Dtype.F32);
+      ByteBuffer bf16 = dequantise(allCodes(), 256, 256, new float[] {scale, scale}, Dtype.BF16);
+      for (int code = 0; code < 256; code++) {
+        assertTrue(Float.isNaN(f32.getFloat()));
+        assertTrue(Float.isNaN(Float.intBitsToFloat(bf16.getShort() << 16)));
+      }
+    }
   }
 
   /** Whatever the chunks that a matrix comes in. */
@@ -64,18 +152,62 @@ class ConverterTest {
     for (int i = 0; i < scales.length; i++) {
       scales[i] = random.nextFloat();
     }
-    ByteBuffer out = ByteBuffer.allocate(codes.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    for (int at = 0; at < codes.length; at += chunk) {
-      ByteBuffer part = ByteBuffer.wrap(codes, at, Math.min(chunk, codes.length - at));
-      Converter.dequantise(part, at, columns, scales, out, Dtype.F32);
-    }
-    out.flip();
+    ByteBuffer f32 = dequantise(codes, chunk, columns, scales, Dtype.F32);
+    ByteBuffer bf16 = dequantise(codes, chunk, columns, scales, Dtype.BF16);
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < columns; c++) {
         float expected =
             Fp8Blocks.value(codes[r * columns + c]) * scales[r / 128 * across + c / 128];
-        assertEquals(expected, out.getFloat());
+        assertEquals(Float.floatToRawIntBits(expected), f32.getInt());
+        assertEquals(toBf16(expected), bf16.getShort());
       }
     }
+  }
+
+  private static byte[] allCodes() {
+    byte[] codes = new byte[256];
+    for (int code = 0; code < codes.length; code++) {
+      codes[code] = (byte) code;
+    }
+    return codes;
+  }
+
+  private static ByteBuffer floats(float... values) {
+    ByteBuffer buffer = buffer(values.length * Float.BYTES);
+    buffer.asFloatBuffer().put(values);
+    return buffer;
+  }
+
+  private static ByteBuffer buffer(int bytes) {
+    return ByteBuffer.allocateDirect(bytes).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private static ByteBuffer cast(ByteBuffer in, Dtype from, Dtype to) {
+    return cast(in, in.remaining(), from, to);
+  }
+
+  /** Casts so many elements at a time; leaves the input as it was. */
+  private static ByteBuffer cast(ByteBuffer in, int chunk, Dtype from, Dtype to) {
+    int width = from.bits() / Byte.SIZE;
+    ByteBuffer out = buffer(in.remaining() / width * to.bits() / Byte.SIZE);
+    for (int at = 0; at < in.limit(); at += chunk * width) {
+      ByteBuffer part = in.slice(at, Math.min(chunk * width, in.limit() - at));
+      Converter.cast(part, from, out, to);
+      assertFalse(part.hasRemaining());
+    }
+    assertFalse(out.hasRemaining());
+    return out.flip();
+  }
+
+  private static ByteBuffer dequantise(
+      byte[] codes, int chunk, int columns, float[] scales, Dtype to) {
+    ByteBuffer out = buffer(codes.length * to.bits() / Byte.SIZE);
+    for (int at = 0; at < codes.length; at += chunk) {
+      ByteBuffer part = ByteBuffer.wrap(codes, at, Math.min(chunk, codes.length - at));
+      Converter.dequantise(part, at, columns, scales, out, to);
+      assertFalse(part.hasRemaining());
+    }
+    assertFalse(out.hasRemaining());
+    return out.flip();
   }
 }
