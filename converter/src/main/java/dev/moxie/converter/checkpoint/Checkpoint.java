@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -109,6 +110,7 @@ public record Checkpoint(
   private static Map<String, String> readIndex(Path file) {
     JsonNode map = StrictJson.readObject(file).path("weight_map");
     Map<String, String> index = new LinkedHashMap<>();
+    Set<String> targets = new HashSet<>();
     for (var entry : map.properties()) {
       if (!entry.getValue().isString()) {
         throw new CorruptException(
@@ -117,10 +119,9 @@ public record Checkpoint(
             entry.getValue().toString(),
             FETCH_AGAIN);
       }
-      String target = PackagePaths.require(file.toString(), entry.getValue().stringValue());
-      if (target.contains("/")) {
-        throw new CorruptException(
-            file.toString(), "weight files beside the index", "\"" + target + "\"", FETCH_AGAIN);
+      String target = entry.getValue().stringValue();
+      if (targets.add(target)) {
+        requireBeside(file, target);
       }
       index.put(entry.getKey(), target);
     }
@@ -129,6 +130,13 @@ public record Checkpoint(
           file.toString(), "a weight_map of tensor names to files", "none", FETCH_AGAIN);
     }
     return index;
+  }
+
+  private static void requireBeside(Path index, String target) {
+    if (PackagePaths.require(index.toString(), target).contains("/")) {
+      throw new CorruptException(
+          index.toString(), "weight files beside the index", "\"" + target + "\"", FETCH_AGAIN);
+    }
   }
 
   private static void addTensor(

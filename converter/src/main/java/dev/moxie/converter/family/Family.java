@@ -3,12 +3,12 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -32,6 +32,8 @@ public record Family(
     Map<String, String> names,
     @Nullable String predictionKey) {
   private static final Pattern SEGMENT = Pattern.compile("(?<=\\.)\\d+(?=\\.)");
+  private static final int MOST_DIGITS = 8;
+  private static final String SCALES = "_scale_inv";
   private static final Pattern NUMBER = Pattern.compile("(layers|experts)\\.(\\d+)\\.");
 
   /**
@@ -110,36 +112,42 @@ public record Family(
 
   /** The layer that a tensor of a checkpoint belongs to, if the family has such a tensor. */
   public OptionalInt layerOf(String source) {
-    List<String> numbers = new ArrayList<>();
+    String weight =
+        source.endsWith(SCALES)
+            ? source.substring(0, source.length() - SCALES.length())
+            : source;
+    Matcher number = SEGMENT.matcher(weight);
+    if (!number.find() || number.group().length() > MOST_DIGITS) {
+      return OptionalInt.empty();
+    }
+    int layer = Integer.parseInt(number.group());
     String template =
-        SEGMENT
-            .matcher(source.replaceFirst("_scale_inv$", ""))
-            .replaceAll(
-                match -> {
-                  numbers.add(match.group());
-                  return numbers.size() == 1 ? "{layer}" : "{expert}";
-                });
-    return !numbers.isEmpty() && numbers.getFirst().length() < 9 && names.containsValue(template)
-        ? OptionalInt.of(Integer.parseInt(numbers.getFirst()))
-        : OptionalInt.empty();
+        weight.substring(0, number.start())
+            + "{layer}"
+            + SEGMENT.matcher(weight.substring(number.end())).replaceAll("{expert}");
+    return names.containsValue(template) ? OptionalInt.of(layer) : OptionalInt.empty();
   }
 
   /** The checkpoint's name for a canonical one; block scales are named after their weights. */
   public String translate(String canonical) {
     if (canonical.endsWith(".scale")) {
-      return translate(canonical.replaceFirst("\\.scale$", ".weight")) + "_scale_inv";
+      String stem = canonical.substring(0, canonical.length() - ".scale".length());
+      return translate(stem + ".weight") + SCALES;
     }
-    String template =
-        NUMBER.matcher(canonical).replaceAll(m -> m.group(1) + ".{" + m.group(1) + "}.");
-    String name =
-        names.get(template.replace("{layers}", "{layer}").replace("{experts}", "{expert}"));
+    Matcher number = NUMBER.matcher(canonical);
+    var template = new StringBuilder();
+    Map<String, String> numbers = new HashMap<>();
+    while (number.find()) {
+      String placeholder = number.group(1).equals("layers") ? "{layer}" : "{expert}";
+      numbers.put(placeholder, number.group(2));
+      number.appendReplacement(template, number.group(1) + "." + placeholder + ".");
+    }
+    String name = names.get(number.appendTail(template).toString());
     if (name == null) {
       throw new IllegalStateException("family " + this.name + " has no name for " + canonical);
     }
-    var matcher = NUMBER.matcher(canonical);
-    while (matcher.find()) {
-      String placeholder = matcher.group(1).equals("layers") ? "{layer}" : "{expert}";
-      name = name.replace(placeholder, matcher.group(2));
+    for (var entry : numbers.entrySet()) {
+      name = name.replace(entry.getKey(), entry.getValue());
     }
     return name;
   }

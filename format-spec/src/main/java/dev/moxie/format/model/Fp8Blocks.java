@@ -61,7 +61,9 @@ public final class Fp8Blocks {
 
   /** The name of the scales of a tensor. */
   public static String scaleName(String weight) {
-    return weight.replaceFirst("\\.weight$", ".scale");
+    return weight.endsWith(".weight")
+        ? weight.substring(0, weight.length() - ".weight".length()) + ".scale"
+        : weight;
   }
 
   /** The value of an e4m3 code (Micikevicius et al., "FP8 Formats for Deep Learning", 2022). */

@@ -3,15 +3,15 @@ package dev.moxie.format.safetensors;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.json.StrictJson;
 import java.io.ByteArrayOutputStream;
-import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonGenerator;
@@ -222,13 +222,13 @@ public record SafetensorsHeader(
 
   private static TensorInfo readTensor(String where, String name, JsonParser parser) {
     requireToken(where, tensor(name), parser, JsonToken.START_OBJECT, "an object");
-    Map<String, Boolean> seen = new HashMap<>();
+    Set<String> seen = new TreeSet<>();
     @Nullable Dtype dtype = null;
     @Nullable List<Long> shape = null;
     @Nullable List<Long> offsets = null;
     while (parser.nextToken() != JsonToken.END_OBJECT) {
       String key = parser.currentName();
-      seen.put(key, true);
+      seen.add(key);
       parser.nextToken();
       switch (key) {
         case "dtype" -> {
@@ -254,7 +254,7 @@ public record SafetensorsHeader(
       throw new CorruptException(
           where + ", " + tensor(name),
           "dtype, shape and two data_offsets",
-          seen.keySet().stream().sorted().toList().toString(),
+          seen.toString(),
           FETCH_AGAIN);
     }
     var info = new TensorInfo(name, dtype, new Shape(shape), offsets.get(0), offsets.get(1));
@@ -267,12 +267,12 @@ public record SafetensorsHeader(
     List<Long> values = new ArrayList<>();
     while (parser.nextToken() != JsonToken.END_ARRAY) {
       requireToken(where, what, parser, JsonToken.VALUE_NUMBER_INT, "whole numbers");
-      BigInteger value = parser.getBigIntegerValue();
-      if (value.signum() < 0 || value.bitLength() > 63 || parser.getString().startsWith("-")) {
+      boolean fits = parser.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
+      if (!fits || parser.getLongValue() < 0 || parser.getString().startsWith("-")) {
         throw new CorruptException(
             where + ", " + what, "numbers from 0 to 2^63 - 1", parser.getString(), FETCH_AGAIN);
       }
-      values.add(value.longValue());
+      values.add(parser.getLongValue());
     }
     return values;
   }

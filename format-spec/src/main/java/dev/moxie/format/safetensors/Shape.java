@@ -1,6 +1,6 @@
 package dev.moxie.format.safetensors;
 
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -11,14 +11,20 @@ import java.util.List;
 public record Shape(List<Long> dims) {
   public Shape {
     dims = List.copyOf(dims);
-    if (dims.stream().anyMatch(d -> d < 0)) {
-      throw new IllegalArgumentException("negative extent in " + dims);
+    for (long dim : dims) {
+      if (dim < 0) {
+        throw new IllegalArgumentException("negative extent in " + dims);
+      }
     }
   }
 
   /** A shape of these extents. */
   public static Shape of(long... dims) {
-    return new Shape(Arrays.stream(dims).boxed().toList());
+    List<Long> list = new ArrayList<>(dims.length);
+    for (long dim : dims) {
+      list.add(dim);
+    }
+    return new Shape(list);
   }
 
   /** How many extents. */
