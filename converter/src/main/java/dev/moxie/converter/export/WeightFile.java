@@ -6,11 +6,11 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.TensorDeclaration;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -32,8 +32,7 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
 
   /**
    * Plans a file. If every tensor is in the package unchanged, the checkpoint's own header serves;
-   * else one is composed for those that are there, in the order in which the reference
-   * implementation writes them: widest element first, then by name.
+   * else one is composed for those that are there.
    *
    * @param rows the package's leaves that come from this file, by source tensor
    */
@@ -58,24 +57,16 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
     if (inPlace.size() == header.tensors().size() && inPlace.size() == rows.size()) {
       return new WeightFile(shard.file(), original, inPlace, true);
     }
-    List<IndexRow> ordered =
-        rows.values().stream()
-            .sorted(
-                Comparator.comparing(IndexRow::dtype)
-                    .reversed()
-                    .thenComparing(row -> Objects.requireNonNull(row.sourceTensor())))
-            .toList();
-    List<TensorInfo> infos = new ArrayList<>();
-    long begin = 0;
-    for (IndexRow row : ordered) {
-      String name = Objects.requireNonNull(row.sourceTensor());
-      infos.add(new TensorInfo(name, row.dtype(), row.shape(), begin, begin + row.bytes()));
-      begin += row.bytes();
-    }
-    byte[] composed =
-        SafetensorsHeader.compose(header.metadata(), infos, SafetensorsHeader.LENGTH_BYTES)
-            .encode();
-    return new WeightFile(shard.file(), composed, ordered, false);
+    List<TensorDeclaration> left = new ArrayList<>();
+    rows.forEach((name, row) -> left.add(new TensorDeclaration(name, row.dtype(), row.shape())));
+    SafetensorsHeader composed = SafetensorsHeader.layOut(header.metadata(), left);
+    return new WeightFile(
+        shard.file(),
+        composed.encode(),
+        composed.tensors().stream()
+            .map(info -> Objects.requireNonNull(rows.get(info.name())))
+            .toList(),
+        false);
   }
 
   private static byte[] originalHeader(MoxiePackage pack, Manifest.SourceShard shard) {

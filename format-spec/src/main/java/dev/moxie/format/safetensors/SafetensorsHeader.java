@@ -152,6 +152,28 @@ public record SafetensorsHeader(
     return new SafetensorsHeader(padded, metadata, tensors);
   }
 
+  /**
+   * The header of a file of these tensors, placed as the reference implementation places them:
+   * widest dtype first, then by name.
+   */
+  public static SafetensorsHeader layOut(
+      Map<String, String> metadata, List<TensorDeclaration> tensors) {
+    List<TensorInfo> infos = new ArrayList<>();
+    long begin = 0;
+    for (TensorDeclaration tensor :
+        tensors.stream()
+            .sorted(
+                Comparator.comparing(TensorDeclaration::dtype)
+                    .reversed()
+                    .thenComparing(TensorDeclaration::name))
+            .toList()) {
+      long end = begin + tensor.bytes();
+      infos.add(new TensorInfo(tensor.name(), tensor.dtype(), tensor.shape(), begin, end));
+      begin = end;
+    }
+    return compose(metadata, infos, LENGTH_BYTES);
+  }
+
   /** The first {@link #bytes()} bytes of the file. */
   public byte[] encode() {
     byte[] json = json();

@@ -10,14 +10,14 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
- * Writes small safetensors files from memory: traces, fixtures. Tensors are ordered as the
- * reference implementation orders them: widest dtype first, then by name. The file appears under
- * its name only when it is complete.
+ * Writes small safetensors files from memory: traces, fixtures. Tensors are placed as {@link
+ * SafetensorsHeader#layOut} places them. The file appears under its name only when it is complete.
  */
 public final class SafetensorsWriter {
   /** One tensor to write; {@code data} are its little-endian bytes. */
@@ -27,23 +27,18 @@ public final class SafetensorsWriter {
 
   /** Writes the file; each tensor's data must have the bytes of its shape. */
   public static void write(Path path, Map<String, String> metadata, List<Tensor> tensors) {
-    List<Tensor> ordered =
-        tensors.stream()
-            .sorted(Comparator.comparing(Tensor::dtype).reversed().thenComparing(Tensor::name))
-            .toList();
-    List<TensorInfo> infos = new ArrayList<>();
-    long next = 0;
-    for (Tensor tensor : ordered) {
-      long bytes = tensor.shape().bytes(tensor.dtype());
-      if (tensor.data().remaining() != bytes) {
+    Map<String, ByteBuffer> data = new HashMap<>();
+    List<TensorDeclaration> declarations = new ArrayList<>();
+    for (Tensor tensor : tensors) {
+      var declaration = new TensorDeclaration(tensor.name(), tensor.dtype(), tensor.shape());
+      if (tensor.data().remaining() != declaration.bytes()) {
         throw new IllegalArgumentException(
             tensor.name() + ": " + tensor.data().remaining() + " bytes for " + tensor.shape());
       }
-      infos.add(new TensorInfo(tensor.name(), tensor.dtype(), tensor.shape(), next, next + bytes));
-      next += bytes;
+      data.put(tensor.name(), tensor.data().duplicate());
+      declarations.add(declaration);
     }
-    byte[] header =
-        SafetensorsHeader.compose(metadata, infos, SafetensorsHeader.LENGTH_BYTES).encode();
+    SafetensorsHeader header = SafetensorsHeader.layOut(metadata, declarations);
     Path temporary = path.resolveSibling(path.getFileName() + ".tmp");
     try {
       try (FileChannel out =
@@ -52,9 +47,9 @@ public final class SafetensorsWriter {
               StandardOpenOption.CREATE,
               StandardOpenOption.TRUNCATE_EXISTING,
               StandardOpenOption.WRITE)) {
-        Channels.writeFully(out, ByteBuffer.wrap(header));
-        for (Tensor tensor : ordered) {
-          Channels.writeFully(out, tensor.data().duplicate());
+        Channels.writeFully(out, ByteBuffer.wrap(header.encode()));
+        for (TensorInfo info : header.tensors()) {
+          Channels.writeFully(out, Objects.requireNonNull(data.get(info.name())));
         }
         out.force(true);
       }
