@@ -5,18 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.export.Exporter;
-import dev.moxie.converter.family.Families;
-import dev.moxie.converter.family.Family;
+import dev.moxie.converter.family.ReleaseTensors;
 import dev.moxie.converter.plan.Progress;
-import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.CanonicalTensors;
-import dev.moxie.format.model.Fp8Blocks;
-import dev.moxie.format.model.Role;
-import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.safetensors.TensorDeclaration;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
@@ -129,63 +123,34 @@ class AnyDeepSeekTest {
                         + " \"weight_block_size\": [128, 128]}"
                     : "");
     Files.writeString(folder.resolve("config.json"), config);
-    Config read = Config.read(folder.resolve("config.json"), Set.of());
-    Family family = Families.of(read);
-    Architecture architecture = family.describe(read).architecture();
     List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
-    for (TensorSpec spec : CanonicalTensors.of(architecture)) {
-      for (TensorSpec.Leaf leaf : spec.leaves()) {
-        String name = family.translate(leaf.source());
-        Shape shape = leaf.shape();
-        boolean fp8 = scaled && shape.rank() == 2 && isScaled(spec.role());
-        tensors.add(
-            new SafetensorsWriter.Tensor(
-                name,
-                fp8 ? Dtype.F8_E4M3 : dtype(spec),
-                shape,
-                values(shape, fp8 ? Dtype.F8_E4M3 : dtype(spec), spec.role(), random)));
-        if (fp8) {
-          Shape grid = Fp8Blocks.grid(shape);
-          tensors.add(
-              new SafetensorsWriter.Tensor(
-                  name + "_scale_inv",
-                  Dtype.F32,
-                  grid,
-                  values(grid, Dtype.F32, Role.SCALE, random)));
-        }
-      }
+    for (TensorDeclaration tensor :
+        ReleaseTensors.of(Config.read(folder.resolve("config.json"), Set.of()))) {
+      tensors.add(
+          new SafetensorsWriter.Tensor(
+              tensor.name(), tensor.dtype(), tensor.shape(), values(tensor, random)));
     }
     SafetensorsWriter.write(folder.resolve("model.safetensors"), Map.of("format", "pt"), tensors);
   }
 
-  private static boolean isScaled(Role role) {
-    return role != Role.EMBEDDING && role != Role.HEAD && role != Role.ROUTER;
-  }
-
-  private static Dtype dtype(TensorSpec spec) {
-    return spec.role() == Role.ROUTER_BIAS ? Dtype.F32 : Dtype.BF16;
-  }
-
   /** Such that activations stay of order one. */
-  private static ByteBuffer values(Shape shape, Dtype dtype, Role role, Random random) {
+  private static ByteBuffer values(TensorDeclaration tensor, Random random) {
+    Shape shape = tensor.shape();
     int elements = Math.toIntExact(shape.elements());
     double width = shape.dim(shape.rank() - 1);
     ByteBuffer bytes =
-        ByteBuffer.allocate(Math.toIntExact(shape.bytes(dtype))).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer.allocate(Math.toIntExact(tensor.bytes())).order(ByteOrder.LITTLE_ENDIAN);
     for (int i = 0; i < elements; i++) {
-      float value =
-          switch (role) {
-            case ROUTER_BIAS -> (float) (0.2 * random.nextGaussian());
-            case SCALE -> (float) (0.01 * (0.5 + random.nextDouble()));
-            default ->
-                (float)
-                    (shape.rank() == 1
-                        ? 1 + 0.1 * random.nextGaussian()
-                        : random.nextGaussian() / Math.sqrt(width));
-          };
-      switch (dtype) {
-        case F32 -> bytes.putFloat(value);
-        case BF16 -> bytes.putShort((short) (Float.floatToIntBits(value) >> 16));
+      double normal = random.nextGaussian();
+      switch (tensor.dtype()) {
+        case F32 ->
+            // Block scales are a matrix, the bias that steers the router is not.
+            bytes.putFloat(
+                (float) (shape.rank() == 2 ? 0.01 * (0.5 + random.nextDouble()) : 0.2 * normal));
+        case BF16 -> {
+          double value = shape.rank() == 1 ? 1 + 0.1 * normal : normal / Math.sqrt(width);
+          bytes.putShort((short) (Float.floatToIntBits((float) value) >> 16));
+        }
         // Any code but those of no number, between -18 and 18.
         default -> bytes.put((byte) (random.nextInt(0x59) | (random.nextBoolean() ? 0x80 : 0)));
       }

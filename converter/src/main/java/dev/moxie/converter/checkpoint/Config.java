@@ -42,6 +42,16 @@ public final class Config {
     return new Config(file.toString(), StrictJson.readObject(file), Set.copyOf(ignored));
   }
 
+  /**
+   * Reads a config.json that is not in its file yet.
+   *
+   * @param where the file that it is meant for, for messages
+   * @throws CorruptException if the bytes are no JSON object
+   */
+  public static Config parse(String where, byte[] json) {
+    return new Config(where, StrictJson.parseObject(where, json), Set.of());
+  }
+
   /** Whether the key has a value; asking counts as reading it. */
   public boolean has(String key) {
     read.add(key);

@@ -1,24 +1,31 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.safetensors.Dtype;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * The declared dtype of the weights: {@code torch_dtype} before transformers 5, then {@code dtype}.
  */
 final class Dtypes {
-  private static final Set<String> KNOWN = Set.of("bfloat16", "float16", "float32");
+  private static final Map<String, Dtype> KNOWN =
+      new TreeMap<>(Map.of("bfloat16", Dtype.BF16, "float16", Dtype.F16, "float32", Dtype.F32));
 
   private Dtypes() {}
 
-  /** Refuses a dtype that is unknown, or stated twice with different values. */
-  static void check(Config config) {
+  /**
+   * The declared dtype, or bf16 where there is none; refuses one that is unknown, or stated twice
+   * with different values.
+   */
+  static Dtype of(Config config) {
     Optional<String> before = declared(config, "torch_dtype");
     Optional<String> now = declared(config, "dtype");
     if (before.isPresent() && now.isPresent() && !before.equals(now)) {
       throw config.wrong("dtype", "the same as torch_dtype, " + before.get(), now.get());
     }
+    return now.or(() -> before).map(KNOWN::get).orElse(Dtype.BF16);
   }
 
   private static Optional<String> declared(Config config, String key) {
@@ -26,8 +33,8 @@ final class Dtypes {
       return Optional.empty();
     }
     String value = config.text(key);
-    if (!KNOWN.contains(value)) {
-      throw config.unsupported(key, "one of " + KNOWN.stream().sorted().toList(), value);
+    if (!KNOWN.containsKey(value)) {
+      throw config.unsupported(key, "one of " + KNOWN.keySet(), value);
     }
     return Optional.of(value);
   }

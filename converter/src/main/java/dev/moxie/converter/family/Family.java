@@ -3,6 +3,7 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.safetensors.Dtype;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -91,9 +92,10 @@ public record Family(
    * What a config.json says of the model and of how its weights are stored.
    *
    * @param architecture with the layers for multi-token prediction that it declares
+   * @param dtype of weights that are not block-scaled; a checkpoint may yet deviate from it
    * @param blockScaled whether weights may be e4m3 values with block scales
    */
-  public record Description(Architecture architecture, boolean blockScaled) {}
+  public record Description(Architecture architecture, Dtype dtype, boolean blockScaled) {}
 
   /** What a config.json describes. */
   public Description describe(Config config) {
@@ -101,13 +103,13 @@ public record Family(
       throw config.unsupported(
           "architectures", modelClass, config.texts("architectures").toString());
     }
-    Dtypes.check(config);
+    Dtype dtype = Dtypes.of(config);
     boolean blockScaled = Quantisation.isBlockScaled(config);
     Architecture described = config.derive(() -> architecture.apply(config));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(HARMLESS_KEYS);
-    return new Description(described, blockScaled);
+    return new Description(described, dtype, blockScaled);
   }
 
   /** The layer that a tensor of a checkpoint belongs to, if the family has such a tensor. */

@@ -51,7 +51,7 @@ class InspectionTest {
   }
 
   private static Inspection config(String name) {
-    return Inspection.of(Fixtures.root().resolve("configs/" + name + ".json"), Set.of());
+    return Inspection.of(Fixtures.config(name), Set.of());
   }
 
   private static String billions(long count, String like) {

@@ -134,18 +134,27 @@ public final class StrictJson {
   }
 
   /**
-   * Parses one JSON object.
+   * Reads a file that holds one JSON object.
    *
    * @throws CorruptException if the file is no JSON object under the rules above
    */
   public static ObjectNode readObject(Path file) {
-    byte[] bytes = readBounded(file, MAX_FILE_BYTES);
-    requireUtf8(file.toString(), bytes, 0);
+    return parseObject(file.toString(), readBounded(file, MAX_FILE_BYTES));
+  }
+
+  /**
+   * Parses one JSON object.
+   *
+   * @param where the file that it came from, for messages
+   * @throws CorruptException if the bytes are no JSON object under the rules above
+   */
+  public static ObjectNode parseObject(String where, byte[] bytes) {
+    requireUtf8(where, bytes, 0);
     try {
       JsonNode node = mapper(true).readTree(bytes);
       if (!(node instanceof ObjectNode object)) {
         throw new CorruptException(
-            file.toString(),
+            where,
             "a JSON object",
             bytes.length == 0
                 ? "an empty file"
@@ -154,7 +163,7 @@ public final class StrictJson {
       }
       return object;
     } catch (JacksonException e) {
-      throw corrupt(file.toString(), e);
+      throw corrupt(where, e);
     }
   }
 
