@@ -233,7 +233,7 @@ class CommandLineTest {
   @Test
   void aModelOfUncountableSizeEndsWithThree() throws IOException {
     String config =
-        Files.readString(Fixtures.root().resolve("configs/mixtral-8x7b.json"))
+        Files.readString(Fixtures.config("mixtral-8x7b"))
             .replace("4096", "16777216")
             .replace("14336", "16777216")
             .replace("experts\": 8", "experts\": 65536");
@@ -418,6 +418,55 @@ class CommandLineTest {
     assertEquals(0, moxie("verify", pack, "--source", checkpoint).status());
     assertOneSentence(2, moxie("synth", checkpoint));
     assertFalse(moxie("--help").out().contains("synth"), "it is for measuring, not for users");
+  }
+
+  @Test
+  void aWholeReleaseCanBeSynthesisedWithoutItsBytesAndInspected() {
+    String checkpoint = folder.resolve("c").toString();
+    String config = Fixtures.config("deepseek-v3").toString();
+    Outcome outcome = moxie("synth", checkpoint, "--config", config, "--shards", "163", "--sparse");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertTrue(outcome.out().contains("91,991 tensors in 163 weight files"), outcome.out());
+    Outcome inspected = moxie("inspect", checkpoint);
+    assertEquals(0, inspected.status(), inspected.err());
+    assertTrue(inspected.out().contains("671 B in all"), inspected.out());
+  }
+
+  @Test
+  void aSyntheticCheckpointTakesOtherNumbersThanItsConfig() {
+    String checkpoint = folder.resolve("c").toString();
+    String config = Fixtures.config("deepseek-v2-lite").toString();
+    Outcome outcome =
+        moxie(
+            "synth",
+            checkpoint,
+            "--config=" + config,
+            "--set=num_hidden_layers=2",
+            "--set=n_routed_experts=8",
+            "--scale=0.01",
+            "--max-shard-size=4MB",
+            "--seed=9");
+    assertEquals(0, outcome.status(), outcome.err());
+    assertEquals(0, moxie("verify", convert(Path.of(checkpoint)), "--source", checkpoint).status());
+  }
+
+  @Test
+  void whatCannotBeSynthesisedIsSaidInOneSentence() {
+    String folder = this.folder.resolve("c").toString();
+    String config = Fixtures.config("mixtral-8x7b").toString();
+    assertOneSentence(2, moxie("synth", folder, "--mebibytes", "0"));
+    assertOneSentence(2, moxie("synth", folder, "--mebibytes", "9", "--config", config));
+    assertOneSentence(2, moxie("synth", folder, "--scale", "2"));
+    assertOneSentence(2, moxie("synth", folder, "--set", "vocab_size=9"));
+    assertOneSentence(2, moxie("synth", folder, "--config", config, "--set", "vocab_size"));
+    assertOneSentence(2, moxie("synth", folder, "--config", config, "--set", "vocab_size=x"));
+    assertOneSentence(2, moxie("synth", folder, "--config", config, "--scale", "0"));
+    assertOneSentence(2, moxie("synth", folder, "--config", config, "--max-shard-size", "5XB"));
+    assertOneSentence(2, moxie("synth", folder, "--shards", "0"));
+    assertOneSentence(2, moxie("synth", folder, "--shards", "2", "--max-shard-size", "5GB"));
+    assertOneSentence(2, moxie("synth", folder, "--config", folder));
+    assertOneSentence(3, moxie("synth", folder, "--config", config, "--set", "mirrors=2"));
+    assertFalse(Files.exists(Path.of(folder)));
   }
 
   @Test

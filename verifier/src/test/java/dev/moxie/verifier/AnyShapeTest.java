@@ -3,7 +3,11 @@ package dev.moxie.verifier;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.fixtures.SyntheticMixtral;
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.converter.family.ReleaseTensors;
+import dev.moxie.fixtures.MixtralConfig;
+import dev.moxie.fixtures.SyntheticCheckpoint;
+import dev.moxie.fixtures.SyntheticValues;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
@@ -14,6 +18,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.List;
 import java.util.stream.Stream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -25,7 +30,7 @@ import net.jqwik.api.Provide;
 /** Checkpoints of the family in sizes that nobody released, against the oracle. */
 class AnyShapeTest {
   @Provide
-  Arbitrary<SyntheticMixtral> shapes() {
+  Arbitrary<MixtralConfig> shapes() {
     return Combinators.combine(
             Arbitraries.integers().between(1, 3),
             Arbitraries.integers().between(1, 70),
@@ -37,7 +42,7 @@ class AnyShapeTest {
             Arbitraries.integers().between(1, 14))
         .as(
             (layers, hidden, intermediate, experts, k, groups, keyValueHeads, pairs) ->
-                new SyntheticMixtral(
+                new MixtralConfig(
                     layers,
                     hidden,
                     intermediate,
@@ -50,11 +55,14 @@ class AnyShapeTest {
   }
 
   @Property(tries = 40)
-  void runsInBothExecutionsLikeTheOracle(@ForAll("shapes") SyntheticMixtral shape)
-      throws IOException {
+  void runsInBothExecutionsLikeTheOracle(@ForAll("shapes") MixtralConfig shape) throws IOException {
     Path folder = Files.createTempDirectory("moxie-shape");
     try {
-      shape.write(folder.resolve("c"), 5);
+      SyntheticCheckpoint.write(
+          folder.resolve("c"),
+          shape.json(),
+          List.of(ReleaseTensors.of(Config.parse("config.json", shape.json()))),
+          new SyntheticValues(5));
       Packages.convert(folder.resolve("c"), folder.resolve("p"));
       try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
         for (Execution execution : Execution.values()) {

@@ -5,10 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.SyntheticMixtral;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
-import dev.moxie.fixtures.SyntheticMixtral;
+import dev.moxie.fixtures.MixtralConfig;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter;
@@ -39,9 +40,9 @@ class HostileCheckpointTest {
   private Path checkpoint;
 
   @BeforeEach
-  void write() throws IOException {
+  void write() {
     checkpoint = folder.resolve("c");
-    new SyntheticMixtral(2, 64, 32, 4, 2, 1, 1, 64, 50).write(checkpoint, 1);
+    SyntheticMixtral.write(checkpoint, new MixtralConfig(2, 64, 32, 4, 2, 1, 1, 64, 50));
   }
 
   static Stream<Arguments> configs() {
@@ -120,18 +121,18 @@ class HostileCheckpointTest {
         config("an absolute path", "\"" + FIRST, "\"/etc/passwd", "stays inside"),
         config("a path into a folder", "\"" + FIRST, "\"sub/" + FIRST, "beside the index"),
         config("a number for a file", "\"" + FIRST + "\"", "7", "name of a weight file"),
-        config("a tensor in another file", wrongPlace(FIRST), wrongPlace(SECOND), "norm"),
+        config("a tensor in another file", wrongPlace(FIRST), wrongPlace(SECOND), "embed_tokens"),
         config("a tensor left out", wrongPlace(FIRST) + ",", "", "no entry"),
         config(
             "a tensor that no file has",
             "\"lm_head",
-            "\"ghost\": \"" + FIRST + "\", \"lm_head",
+            "\"ghost\" : \"" + FIRST + "\", \"lm_head",
             "ghost"),
         config("no map", "weight_map", "weightmap", "weight_map"));
   }
 
   private static String wrongPlace(String file) {
-    return "\"model.norm.weight\": \"" + file + "\"";
+    return "\"model.embed_tokens.weight\" : \"" + file + "\"";
   }
 
   @ParameterizedTest(name = "{0}")
@@ -177,13 +178,13 @@ class HostileCheckpointTest {
   }
 
   @Test
-  void expertsOfMixedDtypes() throws IOException {
+  void expertsOfMixedDtypes() {
     rewriteShard("model.layers.0.block_sparse_moe.experts.2.w3.weight", Dtype.F16);
     assertRefused("experts.2.w3");
   }
 
   @Test
-  void weightsOfADtypeThatIsNotConverted() throws IOException {
+  void weightsOfADtypeThatIsNotConverted() {
     rewriteShard("model.layers.0.input_layernorm.weight", Dtype.I16);
     assertRefused("input_layernorm");
   }
@@ -198,9 +199,9 @@ class HostileCheckpointTest {
     assertFalse(plan.shards().isEmpty());
   }
 
-  /** Writes the first layer's shard anew, one tensor with another dtype of the same width. */
-  private void rewriteShard(String name, Dtype dtype) throws IOException {
-    Path path = checkpoint.resolve(SECOND);
+  /** Writes a tensor's shard anew, with another dtype of the same width for that tensor. */
+  private void rewriteShard(String name, Dtype dtype) {
+    Path path = checkpoint.resolve(Checkpoint.open(checkpoint).tensors().get(name).file());
     List<SafetensorsWriter.Tensor> tensors;
     try (var file = dev.moxie.format.safetensors.SafetensorsFile.open(path)) {
       tensors =

@@ -6,9 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.SyntheticMixtral;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.fixtures.SyntheticMixtral;
+import dev.moxie.fixtures.MixtralConfig;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
@@ -109,8 +110,9 @@ class ConversionTest {
       throws IOException {
     Path root = Files.createTempDirectory("moxie-shape");
     try {
-      new SyntheticMixtral(layers, 2 * halfHidden, intermediate, experts, 1, 2, 1, 6, 11)
-          .write(root.resolve("c"), 3);
+      SyntheticMixtral.write(
+          root.resolve("c"),
+          new MixtralConfig(layers, 2 * halfHidden, intermediate, experts, 1, 2, 1, 6, 11));
       convert(root.resolve("c"), root.resolve("p"), 2);
       try (MoxiePackage pack = MoxiePackage.open(root.resolve("p"))) {
         for (IndexRow row : pack.rows()) {
@@ -129,7 +131,7 @@ class ConversionTest {
   @Test
   void aSourceThatShrinksMeanwhileLeavesNoPackage() throws IOException {
     Path checkpoint = folder.resolve("c");
-    new SyntheticMixtral(2, 64, 32, 4, 2, 2, 1, 32, 50).write(checkpoint, 1);
+    SyntheticMixtral.write(checkpoint, new MixtralConfig(2, 64, 32, 4, 2, 2, 1, 32, 50));
     ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), KEEP);
     Path shard = checkpoint.resolve("model-00003-of-00003.safetensors");
     byte[] bytes = Files.readAllBytes(shard);
@@ -144,7 +146,7 @@ class ConversionTest {
   @Test
   void aSourceThatChangesMeanwhileLeavesNoPackage() throws IOException {
     Path checkpoint = folder.resolve("c");
-    new SyntheticMixtral(2, 64, 32, 4, 2, 2, 1, 32, 50).write(checkpoint, 1);
+    SyntheticMixtral.write(checkpoint, new MixtralConfig(2, 64, 32, 4, 2, 2, 1, 32, 50));
     ConversionPlan plan = Planner.plan(Checkpoint.open(checkpoint), KEEP);
     Progress touch =
         new Progress() {
