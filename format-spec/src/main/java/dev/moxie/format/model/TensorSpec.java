@@ -35,17 +35,27 @@ public record TensorSpec(
    * The smallest piece that comes from one source tensor: a whole tensor, or one projection of one
    * expert.
    *
-   * @param source its canonical name, which a family translates into the checkpoint's
+   * @param tensor that it is a piece of
    * @param position how many pieces of the same size lie before it in the tensor
    * @param expert null for a whole tensor
    * @param projection null for a whole tensor
    */
   public record Leaf(
-      String source,
+      TensorSpec tensor,
       int position,
       @Nullable Integer expert,
       @Nullable Projection projection,
-      Shape shape) {}
+      Shape shape) {
+
+    /** Its canonical name, which a family translates into the checkpoint's. */
+    public String source() {
+      if (projection == null) {
+        return tensor.name();
+      }
+      String ending = tensor.name().substring(tensor.name().lastIndexOf('.'));
+      return "layers." + tensor.layer() + ".experts." + expert + "." + projection.id() + ending;
+    }
+  }
 
   /** The part of a stack that holds some of its experts, under the same name. */
   public TensorSpec part(int firstExpert, int experts) {
@@ -57,21 +67,14 @@ public record TensorSpec(
   /** The leaves, in the order of their bytes. */
   public List<Leaf> leaves() {
     if (stack == null) {
-      return List.of(new Leaf(name, 0, null, null, shape));
+      return List.of(new Leaf(this, 0, null, null, shape));
     }
-    List<Leaf> leaves = new ArrayList<>();
-    String ending = name.substring(name.lastIndexOf('.'));
+    List<Leaf> leaves = new ArrayList<>(stack.experts() * stack.projections().size());
     Shape matrix = Shape.of(stack.rows(), stack.columns());
     int first = stack.firstExpert();
     for (int expert = first; expert < first + stack.experts(); expert++) {
       for (Projection projection : stack.projections()) {
-        leaves.add(
-            new Leaf(
-                "layers." + layer + ".experts." + expert + "." + projection.id() + ending,
-                leaves.size(),
-                expert,
-                projection,
-                matrix));
+        leaves.add(new Leaf(this, leaves.size(), expert, projection, matrix));
       }
     }
     return leaves;

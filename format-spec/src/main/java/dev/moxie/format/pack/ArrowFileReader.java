@@ -8,8 +8,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.Field;
@@ -29,6 +31,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class ArrowFileReader {
   private static final int LEAST_ROW_BYTES = 100;
+
+  /** What a lenient decoder puts for bytes that are no UTF-8. */
+  private static final char REPLACEMENT = '\ufffd';
 
   private final String where;
   private final ByteBuffer body;
@@ -81,11 +86,9 @@ final class ArrowFileReader {
       throw corrupt(where, "a row count that fits the file", String.valueOf(batch.length()));
     }
     var reader = new ArrowFileReader(where, body, batch);
-    @Nullable Object[][] values = new Object[columns.size()][];
-    for (int c = 0; c < columns.size(); c++) {
-      values[c] = reader.column(columns.get(c));
-    }
-    return values;
+    List<Supplier<@Nullable Object[]>> decoders = new ArrayList<>();
+    columns.forEach(column -> decoders.add(reader.decoder(column)));
+    return decoders.parallelStream().map(Supplier::get).toArray(Object[][]::new);
   }
 
   private static void requireSchema(String where, List<Column> columns, Footer footer) {
@@ -132,59 +135,66 @@ final class ArrowFileReader {
         && i.isSigned() == signed;
   }
 
-  private @Nullable Object[] column(Column column) {
+  /** Finds a column's buffers, in the order in which they lie; the decoding may wait. */
+  private Supplier<@Nullable Object[]> decoder(Column column) {
     ByteBuffer validity = openNode(column.name(), rows);
-    @Nullable Object[] values = new Object[rows];
-    switch (column.type()) {
+    return switch (column.type()) {
       case UTF8 -> {
-        int[] offsets = offsets(column.name());
+        ByteBuffer offsets = nextBuffer();
         ByteBuffer data = nextBuffer();
-        for (int i = 0; i < rows; i++) {
-          values[i] = text(column.name(), data, offsets[i], offsets[i + 1]);
-        }
+        yield () -> nulled(validity, texts(column.name(), offsets(column.name(), offsets), data));
       }
-      case INT32 -> {
-        ByteBuffer data = nextBuffer();
-        for (int i = 0; i < rows; i++) {
-          values[i] = data.getInt(4 * i);
-        }
-      }
-      case UINT32 -> {
-        ByteBuffer data = nextBuffer();
-        for (int i = 0; i < rows; i++) {
-          values[i] = Integer.toUnsignedLong(data.getInt(4 * i));
-        }
-      }
-      case INT64 -> {
-        ByteBuffer data = nextBuffer();
-        for (int i = 0; i < rows; i++) {
-          values[i] = data.getLong(8 * i);
-        }
-      }
-      case DIGEST -> {
-        ByteBuffer data = nextBuffer();
-        for (int i = 0; i < rows; i++) {
-          byte[] digest = new byte[ArrowFileWriter.DIGEST_BYTES];
-          data.get(digest.length * i, digest);
-          values[i] = digest;
-        }
-      }
+      case INT32 -> fixed(validity, (data, i) -> data.getInt(4 * i));
+      case UINT32 -> fixed(validity, (data, i) -> Integer.toUnsignedLong(data.getInt(4 * i)));
+      case INT64 -> fixed(validity, (data, i) -> data.getLong(8 * i));
+      case DIGEST -> fixed(validity, ArrowFileReader::digest);
       case INT64_LIST -> {
-        int[] offsets = offsets(column.name());
+        int[] offsets = offsets(column.name(), nextBuffer());
         openNode(column.name(), offsets[rows]);
         ByteBuffer data = nextBuffer();
         if (8L * offsets[rows] > data.remaining()) {
           throw corrupt(where, "all values of column " + column.name(), "fewer");
         }
-        for (int i = 0; i < rows; i++) {
-          long[] items = new long[offsets[i + 1] - offsets[i]];
-          for (int j = 0; j < items.length; j++) {
-            items[j] = data.getLong(8 * (offsets[i] + j));
-          }
-          values[i] = items;
-        }
+        yield () -> nulled(validity, lists(offsets, data));
       }
+    };
+  }
+
+  /** The value of a row in a buffer of values of one width. */
+  private interface Fixed {
+    Object value(ByteBuffer data, int row);
+  }
+
+  private Supplier<@Nullable Object[]> fixed(ByteBuffer validity, Fixed type) {
+    ByteBuffer data = nextBuffer();
+    return () -> {
+      @Nullable Object[] values = new Object[rows];
+      for (int i = 0; i < rows; i++) {
+        values[i] = type.value(data, i);
+      }
+      return nulled(validity, values);
+    };
+  }
+
+  private static byte[] digest(ByteBuffer data, int row) {
+    byte[] digest = new byte[ArrowFileWriter.DIGEST_BYTES];
+    data.get(digest.length * row, digest);
+    return digest;
+  }
+
+  private @Nullable Object[] lists(int[] offsets, ByteBuffer data) {
+    @Nullable Object[] values = new Object[rows];
+    for (int i = 0; i < rows; i++) {
+      long[] items = new long[offsets[i + 1] - offsets[i]];
+      for (int j = 0; j < items.length; j++) {
+        items[j] = data.getLong(8 * (offsets[i] + j));
+      }
+      values[i] = items;
     }
+    return values;
+  }
+
+  private @Nullable Object[] nulled(ByteBuffer validity, @Nullable Object[] values) {
     for (int i = 0; i < rows && validity.hasRemaining(); i++) {
       if ((validity.get(i / 8) & (1 << (i % 8))) == 0) {
         values[i] = null;
@@ -206,8 +216,7 @@ final class ArrowFileReader {
     return fieldNode.nullCount() == 0 ? bitmap.limit(0) : bitmap;
   }
 
-  private int[] offsets(String column) {
-    ByteBuffer data = nextBuffer();
+  private int[] offsets(String column, ByteBuffer data) {
     int[] offsets = new int[rows + 1];
     for (int i = 0; i <= rows; i++) {
       offsets[i] = data.getInt(4 * i);
@@ -218,9 +227,31 @@ final class ArrowFileReader {
     return offsets;
   }
 
-  private String text(String column, ByteBuffer data, int from, int to) {
+  /** Equal neighbours become one string: most columns have few different values. */
+  private @Nullable Object[] texts(String column, int[] offsets, ByteBuffer data) {
+    @Nullable Object[] values = new Object[rows];
+    byte[] bytes = new byte[data.remaining()];
+    data.get(bytes);
+    for (int i = 0; i < rows; i++) {
+      int from = offsets[i];
+      int to = offsets[i + 1];
+      boolean same = i > 0 && Arrays.equals(bytes, offsets[i - 1], from, bytes, from, to);
+      values[i] = same ? values[i - 1] : text(column, bytes, from, to);
+    }
+    return values;
+  }
+
+  private String text(String column, byte[] bytes, int from, int to) {
+    var text = new String(bytes, from, to - from, StandardCharsets.UTF_8);
+    if (text.indexOf(REPLACEMENT) >= 0) {
+      requireUtf8(column, ByteBuffer.wrap(bytes, from, to - from));
+    }
+    return text;
+  }
+
+  private void requireUtf8(String column, ByteBuffer bytes) {
     try {
-      return StandardCharsets.UTF_8.newDecoder().decode(data.slice(from, to - from)).toString();
+      StandardCharsets.UTF_8.newDecoder().decode(bytes);
     } catch (CharacterCodingException e) {
       throw corrupt(where, "UTF-8 in column " + column, "other bytes");
     }

@@ -16,6 +16,9 @@ public final class Digests {
   private final MessageDigest sha256 = newSha256();
   private final CRC32C crc32c = new CRC32C();
 
+  /** Both digests are faster on an array that stays in the cache than on memory outside the heap. */
+  private final byte[] near = new byte[1 << 15];
+
   /**
    * Both digests of some bytes.
    *
@@ -26,8 +29,13 @@ public final class Digests {
 
   /** Takes in the remaining bytes of {@code chunk}, leaving its position as it was. */
   public void update(ByteBuffer chunk) {
-    sha256.update(chunk.duplicate());
-    crc32c.update(chunk.duplicate());
+    ByteBuffer rest = chunk.duplicate();
+    while (rest.hasRemaining()) {
+      int count = Math.min(near.length, rest.remaining());
+      rest.get(near, 0, count);
+      sha256.update(near, 0, count);
+      crc32c.update(near, 0, count);
+    }
   }
 
   /** The digests of all bytes since the last call. */

@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,15 +42,27 @@ final class IndexRules {
 
   static void check(String where, Manifest manifest, List<IndexRow> rows) {
     var rules = new IndexRules(where, manifest);
-    rows.forEach(rules::checkRow);
-    rules.checkOrigins(manifest, rows);
-    List<String> encodings = rows.stream().map(IndexRow::encoding).distinct().sorted().toList();
+    Alongside.check(
+        () -> {
+          rows.forEach(rules::checkRow);
+          rules.checkEncodings(manifest, rows);
+          rules.checkOrigins(manifest, rows);
+        },
+        () -> {
+          rules.checkTensors(manifest, rows);
+          rules.checkTiling(manifest, rows);
+          return rules;
+        });
+  }
+
+  private void checkEncodings(Manifest manifest, List<IndexRow> rows) {
+    Set<String> found = new HashSet<>();
+    rows.forEach(row -> found.add(row.encoding()));
+    List<String> encodings = found.stream().sorted().toList();
     if (!manifest.encodings().equals(encodings)) {
       throw new CorruptException(
           where, "the manifest's encodings " + manifest.encodings(), encodings.toString(), REMEDY);
     }
-    rules.checkTensors(manifest, rows);
-    rules.checkTiling(manifest, rows);
   }
 
   private void checkRow(IndexRow row) {
@@ -63,8 +76,8 @@ final class IndexRules {
     require(
         row.encoding().equals(IndexRow.encodingOf(row.dtype())),
         row,
-        "encoding " + IndexRow.encodingOf(row.dtype()) + " for " + row.dtype(),
-        row.encoding());
+        () -> "encoding " + IndexRow.encodingOf(row.dtype()) + " for " + row.dtype(),
+        row::encoding);
     boolean sized;
     try {
       sized = row.shape().bytes(row.dtype()) == row.bytes();
@@ -74,19 +87,19 @@ final class IndexRules {
     require(
         sized,
         row,
-        "the bytes of its shape",
-        row.bytes() + " bytes for " + row.dtype() + " " + row.shape());
+        () -> "the bytes of its shape",
+        () -> row.bytes() + " bytes for " + row.dtype() + " " + row.shape());
     boolean slice = row.kind() == IndexRow.Kind.SLICE;
     require(
         slice == (row.expert() != null) && slice == (row.projection() != null),
         row,
-        "expert and projection on slices and only there",
-        row.kind().id() + ", expert " + row.expert() + ", projection " + row.projection());
+        () -> "expert and projection on slices and only there",
+        () -> row.kind().id() + ", expert " + row.expert() + ", projection " + row.projection());
     require(
         row.isLeaf() == (row.sha256() != null && row.crc32c() != null),
         row,
-        "digests on leaves and only there",
-        "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
+        () -> "digests on leaves and only there",
+        () -> "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
   }
 
   /** Every leaf says where it came from; no source tensor has two, and nothing was done unsaid. */
@@ -102,7 +115,7 @@ final class IndexRules {
     }
     Set<String> files = new HashSet<>();
     provenance.shards().forEach(shard -> files.add(shard.file()));
-    Set<List<String>> sources = new HashSet<>();
+    Map<String, Set<String>> sources = new HashMap<>();
     for (IndexRow row : rows) {
       String file = row.sourceFile();
       String tensor = row.sourceTensor();
@@ -110,13 +123,17 @@ final class IndexRules {
       require(
           hasSource == (file != null) && hasSource == (tensor != null),
           row,
-          "a source for every leaf but fillers",
-          file + ", " + tensor);
+          () -> "a source for every leaf but fillers",
+          () -> file + ", " + tensor);
       require(
-          hasSource == (row.transform() != null), row, "a transform there", "" + row.transform());
+          hasSource == (row.transform() != null),
+          row,
+          () -> "a transform there",
+          () -> "" + row.transform());
       if (file != null && tensor != null) {
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
-        require(sources.add(List.of(file, tensor)), row, "a source of its own", tensor);
+        boolean own = sources.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
+        require(own, row, "a source of its own", tensor);
         checkTransform(provenance.cast(), row);
       }
     }
@@ -129,8 +146,8 @@ final class IndexRules {
           require(
               cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
               row,
-              "a transform that the manifest's provenance declares",
-              row.transform() + " to " + row.dtype() + " with cast " + cast);
+              () -> "a transform that the manifest's provenance declares",
+              () -> row.transform() + " to " + row.dtype() + " with cast " + cast);
       case null, default ->
           throw new UnsupportedException(
               where + ", tensor " + row.describe(),
@@ -316,8 +333,9 @@ final class IndexRules {
               && slice.dtype() == stack.dtype()
               && slice.offset() == stack.offset() + leaf.position() * slice.bytes(),
           slice,
-          "slice " + leaf.position() + " to be " + leaf.source() + " " + shape + " in its place",
-          slice.dtype() + " " + slice.shape() + " at offset " + slice.offset());
+          () ->
+              "slice " + leaf.position() + " to be " + leaf.source() + " " + shape + " in its place",
+          () -> slice.dtype() + " " + slice.shape() + " at offset " + slice.offset());
     }
   }
 
@@ -334,11 +352,12 @@ final class IndexRules {
       if (leaves != null) {
         leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparingLong(IndexRow::bytes));
         for (IndexRow leaf : leaves) {
+          long expected = next;
           require(
-              leaf.offset() == next,
+              leaf.offset() == expected,
               leaf,
-              "to start at offset " + next + " of " + shard.file(),
-              "offset " + leaf.offset());
+              () -> "to start at offset " + expected + " of " + shard.file(),
+              () -> "offset " + leaf.offset());
           next = leaf.offset() + leaf.bytes();
         }
       }
@@ -362,8 +381,15 @@ final class IndexRules {
   }
 
   private void require(boolean holds, IndexRow row, String expected, String found) {
+    require(holds, row, () -> expected, () -> found);
+  }
+
+  /** Words cost more than the check: where it is made for every row, they wait until it fails. */
+  private void require(
+      boolean holds, IndexRow row, Supplier<String> expected, Supplier<String> found) {
     if (!holds) {
-      throw new CorruptException(where + ", tensor " + row.describe(), expected, found, REMEDY);
+      throw new CorruptException(
+          where + ", tensor " + row.describe(), expected.get(), found.get(), REMEDY);
     }
   }
 }

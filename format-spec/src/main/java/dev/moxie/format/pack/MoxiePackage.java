@@ -54,8 +54,14 @@ public final class MoxiePackage implements AutoCloseable {
     this.manifest = manifest;
     this.rows = List.copyOf(rows);
     this.byKey = HashMap.newHashMap(rows.size());
+    @Nullable String shard = null;
+    List<IndexRow> ofShard = new ArrayList<>();
     for (IndexRow row : rows) {
-      byShard.computeIfAbsent(row.shard(), shard -> new ArrayList<>()).add(row);
+      if (!row.shard().equals(shard)) {
+        shard = row.shard();
+        ofShard = byShard.computeIfAbsent(shard, name -> new ArrayList<>());
+      }
+      ofShard.add(row);
       if (row.kind() == IndexRow.Kind.STACK) {
         stacks.computeIfAbsent(row.name(), name -> new ArrayList<>(1)).add(row);
       } else {
@@ -120,20 +126,24 @@ public final class MoxiePackage implements AutoCloseable {
     }
     Manifest manifest = ManifestFile.read(folder.resolve(PackagePaths.MANIFEST));
     Path indexFile = folder.resolve(PackagePaths.INDEX);
-    byte[] index = readIndex(manifest, indexFile);
-    List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
-    IndexRules.check(indexFile.toString(), manifest, rows);
-    return new MoxiePackage(folder, manifest, rows);
+    Manifest.OtherFile entry = indexEntry(manifest, folder);
+    byte[] index = read(indexFile);
+    return Alongside.check(
+        () -> requireDigest(indexFile, entry, index),
+        () -> {
+          List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
+          IndexRules.check(indexFile.toString(), manifest, rows);
+          return new MoxiePackage(folder, manifest, rows);
+        });
   }
 
-  private static byte[] readIndex(Manifest manifest, Path file) {
+  private static Manifest.OtherFile indexEntry(Manifest manifest, Path folder) {
     return manifest
         .file(PackagePaths.INDEX)
-        .map(entry -> readChecked(file, entry))
         .orElseThrow(
             () ->
                 new CorruptException(
-                    file.resolveSibling(PackagePaths.MANIFEST).toString(),
+                    folder.resolve(PackagePaths.MANIFEST).toString(),
                     "an entry for " + PackagePaths.INDEX,
                     "none",
                     "convert the checkpoint again"));
@@ -141,11 +151,20 @@ public final class MoxiePackage implements AutoCloseable {
 
   /** The bytes of a listed file, if they are those that the manifest lists. */
   private static byte[] readChecked(Path file, Manifest.OtherFile entry) {
+    byte[] bytes = read(file);
+    requireDigest(file, entry, bytes);
+    return bytes;
+  }
+
+  private static byte[] read(Path file) {
     if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
       throw new CorruptException(
           file.toString(), "a regular file", "none", "restore it or convert again");
     }
-    byte[] bytes = StrictJson.readBounded(file, MAX_FILE_BYTES);
+    return StrictJson.readBounded(file, MAX_FILE_BYTES);
+  }
+
+  private static void requireDigest(Path file, Manifest.OtherFile entry, byte[] bytes) {
     String digest = Digests.sha256(bytes);
     if (bytes.length != entry.bytes() || !digest.equals(entry.sha256())) {
       throw new CorruptException(
@@ -154,7 +173,6 @@ public final class MoxiePackage implements AutoCloseable {
           bytes.length + " bytes with SHA-256 " + digest,
           "the file was altered or damaged, restore it or convert again");
     }
-    return bytes;
   }
 
   /** Where the package lies. */
