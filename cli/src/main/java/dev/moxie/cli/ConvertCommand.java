@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.DiskSpace;
 import dev.moxie.converter.plan.PlanReport;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.error.UsageException;
@@ -34,7 +35,11 @@ final class ConvertCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PACKAGE", description = "Folder to make.")
   private Path target = Path.of("");
 
-  @Option(names = "--dry-run", description = "Print the plan and write nothing.")
+  @Option(
+      names = "--dry-run",
+      description =
+          "Print the plan and an estimate, and keep nothing: some bytes are written beside the"
+              + " target for half a second to measure how fast that is.")
   private boolean dryRun;
 
   @Option(names = "--json", description = "Print the plan as JSON (with --dry-run).")
@@ -83,7 +88,7 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    job.check();
+    job.threads();
     if (json && !dryRun) {
       throw new UsageException(
           "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
@@ -106,7 +111,10 @@ final class ConvertCommand implements Callable<Integer> {
               + " (transformers drops them when it saves); going on without.");
     }
     if (dryRun) {
-      System.out.println(json ? PlanReport.json(plan) : PlanReport.text(plan));
+      var estimate = PlanReport.Estimate.measure(plan.contents(), target, job.threads());
+      System.out.println(
+          json ? PlanReport.json(plan, estimate) : PlanReport.text(plan, estimate));
+      DiskSpace.require(target, estimate.diskNeeded());
       return 0;
     }
     job.write(plan.contents(), target);

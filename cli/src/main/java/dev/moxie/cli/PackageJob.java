@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.PackageContents;
 import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageWriter;
 import java.nio.file.Path;
@@ -27,9 +28,13 @@ final class PackageJob {
     return quiet;
   }
 
-  /** Refuses bad options before anything else is done. */
-  void check() {
-    threads.count();
+  /**
+   * Weight files written at a time.
+   *
+   * @throws UsageException if that is not a number from 1
+   */
+  int threads() {
+    return threads.count();
   }
 
   /** Writes the package; where that fails, says what became of it. */
@@ -42,7 +47,7 @@ final class PackageJob {
           contents,
           target,
           new Manifest.Producer("moxie", Version.current()),
-          threads.count(),
+          threads(),
           force,
           progress);
     } catch (RuntimeException e) {

@@ -32,7 +32,7 @@ final class ReshardCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    job.check();
+    job.threads();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       PackageContents contents = Resharding.plan(pack, layout.layout());
       job.write(contents, target);

@@ -16,21 +16,31 @@ public final class DiskSpace {
    * @throws EnvironmentException if they do not
    */
   public static void require(Path target, long bytes) {
-    Path existing = target.toAbsolutePath().normalize();
-    while (!Files.exists(existing) && existing.getParent() != null) {
-      existing = existing.getParent();
+    long free = free(target);
+    if (free < bytes) {
+      throw new EnvironmentException(
+          target.toString(),
+          bytes + " free bytes",
+          String.valueOf(free),
+          "free some space or choose another disk");
     }
+  }
+
+  /** Bytes that are free where a target is to be made. */
+  public static long free(Path target) {
     try {
-      long free = Files.getFileStore(existing).getUsableSpace();
-      if (free < bytes) {
-        throw new EnvironmentException(
-            target.toString(),
-            bytes + " free bytes",
-            String.valueOf(free),
-            "free some space or choose another disk");
-      }
+      return Files.getFileStore(existing(target)).getUsableSpace();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** The path, or the nearest folder above it that exists. */
+  static Path existing(Path path) {
+    Path existing = path.toAbsolutePath().normalize();
+    while (!Files.exists(existing) && existing.getParent() != null) {
+      existing = existing.getParent();
+    }
+    return existing;
   }
 }

@@ -2,10 +2,13 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.Manifest;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +24,9 @@ public final class PlanReport {
       Manifest.PredictionLayers prediction,
       Manifest.@Nullable Cast cast,
       long bytes,
+      Manifest.Layout layout,
+      Map<String, Long> transforms,
+      Estimate estimate,
       List<File> files,
       List<String> companions,
       List<String> headersOf,
@@ -41,8 +47,25 @@ public final class PlanReport {
   /** The block scales that a range's elements are multiplied by. */
   private record Scales(String sourceFile, String sourceTensor, long sourceOffset, long bytes) {}
 
+  /**
+   * What carrying out a plan costs.
+   *
+   * @param bytesPerSecond written, measured just now with this plan's own bytes
+   * @param seconds that all of them take at this rate
+   * @param diskNeeded bytes
+   * @param diskFree bytes
+   */
+  public record Estimate(double bytesPerSecond, double seconds, long diskNeeded, long diskFree) {
+    /** Measures the rate. */
+    public static Estimate measure(PackageContents contents, Path target, int threads) {
+      long free = DiskSpace.free(target);
+      double rate = CopyRate.measure(contents, target, threads, free);
+      return new Estimate(rate, contents.bytes() / rate, contents.bytes(), free);
+    }
+  }
+
   /** The plan as one JSON object. */
-  public static String json(ConversionPlan plan) {
+  public static String json(ConversionPlan plan, Estimate estimate) {
     return StrictJson.mapper(false)
         .writerWithDefaultPrettyPrinter()
         .writeValueAsString(
@@ -51,6 +74,9 @@ public final class PlanReport {
                 plan.prediction(),
                 plan.conversion().cast(),
                 plan.bytes(),
+                plan.conversion().layout(),
+                transforms(plan),
+                estimate,
                 plan.shards().stream().map(PlanReport::file).toList(),
                 plan.checkpoint().companions(),
                 List.copyOf(plan.checkpoint().headers().keySet()),
@@ -58,7 +84,7 @@ public final class PlanReport {
   }
 
   /** The plan as lines for a person. */
-  public static String text(ConversionPlan plan) {
+  public static String text(ConversionPlan plan, Estimate estimate) {
     List<String> lines = new ArrayList<>();
     for (ConversionPlan.Shard shard : plan.shards()) {
       lines.add(
@@ -70,6 +96,11 @@ public final class PlanReport {
               shard.layout().tensors().size(),
               shard.pieces().size()));
     }
+    lines.add(
+        "transforms          "
+            + transforms(plan).entrySet().stream()
+                .map(entry -> entry.getKey() + " of " + entry.getValue() + " tensors")
+                .collect(Collectors.joining(", ")));
     lines.add("headers kept        " + some(plan.checkpoint().headers().keySet()));
     lines.add("copied as they are  " + some(plan.checkpoint().companions()));
     if (!plan.checkpoint().ignored().isEmpty()) {
@@ -78,11 +109,38 @@ public final class PlanReport {
     lines.add(
         String.format(
             Locale.ROOT,
-            "family %s, %,d bytes of weights in %d files; nothing was written",
+            "disk                %,d bytes needed, %,d free",
+            estimate.diskNeeded(),
+            estimate.diskFree()));
+    lines.add(
+        String.format(
+            Locale.ROOT,
+            "time                about %s at %.2f GB/s, as measured just now",
+            time(estimate.seconds()),
+            estimate.bytesPerSecond() / 1e9));
+    lines.add(
+        String.format(
+            Locale.ROOT,
+            "family %s, %,d bytes of weights in %d files; no package was written",
             plan.family().name(),
             plan.bytes(),
             plan.shards().size()));
     return String.join("\n", lines);
+  }
+
+  /** How many source tensors each transform takes. */
+  private static Map<String, Long> transforms(ConversionPlan plan) {
+    return plan.shards().stream()
+        .flatMap(shard -> shard.pieces().stream())
+        .collect(
+            Collectors.groupingBy(
+                piece -> piece.transform().id(), TreeMap::new, Collectors.counting()));
+  }
+
+  private static String time(double seconds) {
+    return seconds < 120
+        ? String.format(Locale.ROOT, "%.0f s", Math.ceil(seconds))
+        : String.format(Locale.ROOT, "%.0f min", Math.ceil(seconds / 60));
   }
 
   /** The names, or the first few of many. */

@@ -182,13 +182,19 @@ class ConversionTest {
   }
 
   @Test
-  void aPlanNamesEveryRangeBeforeAnythingIsWritten() {
+  void aPlanNamesEveryRangeBeforeAnythingIsWritten() throws IOException {
     ConversionPlan plan =
         Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), Conversion.LOSSLESS);
-    String json = PlanReport.json(plan);
+    PlanReport.Estimate estimate =
+        PlanReport.Estimate.measure(plan.contents(), folder.resolve("p"), 2);
+    assertTrue(estimate.bytesPerSecond() > 0);
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(0, left.count(), "what was written to measure is gone");
+    }
+    String json = PlanReport.json(plan, estimate);
     plan.checkpoint().tensors().keySet().forEach(name -> assertTrue(json.contains(name), name));
     assertFalse(Files.exists(folder.resolve("p")));
-    assertTrue(PlanReport.text(plan).contains("nothing was written"));
+    assertTrue(PlanReport.text(plan, estimate).contains("no package was written"));
   }
 
   private static void convert(Path checkpoint, Path target, int threads) {

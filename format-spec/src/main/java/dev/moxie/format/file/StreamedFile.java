@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -95,15 +96,39 @@ public final class StreamedFile implements AutoCloseable {
     }
   }
 
-  /**
-   * Where the next bytes are to be put; never empty. What lies before its position when this is
-   * called again, or at the end, belongs to the file.
-   */
-  public ByteBuffer room() throws IOException {
+  /** Where the next bytes are to be put; never empty. */
+  private ByteBuffer room() throws IOException {
     if (!buffers.get(current).hasRemaining()) {
       send();
     }
     return buffers.get(current);
+  }
+
+  /** Does something with all remaining bytes of a buffer. */
+  @FunctionalInterface
+  public interface Step {
+    void apply(ByteBuffer bytes) throws IOException;
+  }
+
+  /**
+   * Appends bytes that a reader puts in their place, at most as many as are left.
+   *
+   * @param reader fills the little-endian buffer that it is given
+   * @param digester is shown what was read
+   * @return how many bytes there were room for
+   */
+  public int fill(long left, Step reader, Step digester) throws IOException {
+    ByteBuffer room = room();
+    int start = room.position();
+    int count = (int) Math.min(room.remaining(), left);
+    ByteBuffer chunk = room.slice(start, count).order(ByteOrder.LITTLE_ENDIAN);
+    reader.apply(chunk);
+    if (chunk.hasRemaining()) {
+      throw new IllegalStateException(chunk.remaining() + " bytes too few");
+    }
+    digester.apply(chunk.flip());
+    room.position(start + count);
+    return count;
   }
 
   /** Appends bytes. */

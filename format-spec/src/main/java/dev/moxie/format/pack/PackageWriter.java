@@ -14,7 +14,6 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -253,7 +252,7 @@ public final class PackageWriter implements AutoCloseable {
                   : source.open(placed.spec(), leaf);
           long size = leaf.shape().bytes(placed.dtype());
           for (long done = 0; done < size; ) {
-            done += fill(file.room(), size - done, bytes, digests);
+            done += file.fill(size - done, bytes::read, digests::update);
           }
           results.add(digests.finish());
           if (placed.spec().role() != Role.PADDING) {
@@ -274,21 +273,6 @@ public final class PackageWriter implements AutoCloseable {
           found.sha256(),
           "what it is read from was altered or damaged, restore it");
     }
-  }
-
-  /** Puts as many bytes of a leaf into the room as fit; returns how many. */
-  private static int fill(ByteBuffer room, long left, LeafBytes bytes, Digests digests)
-      throws IOException {
-    int start = room.position();
-    int count = (int) Math.min(room.remaining(), left);
-    ByteBuffer chunk = room.slice(start, count).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.read(chunk);
-    if (chunk.hasRemaining()) {
-      throw new IllegalStateException(chunk.remaining() + " bytes too few");
-    }
-    digests.update(chunk.flip());
-    room.position(start + count);
-    return count;
   }
 
   private static void zeros(ByteBuffer into) {

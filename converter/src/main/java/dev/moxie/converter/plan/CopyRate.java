@@ -1,0 +1,81 @@
+package dev.moxie.converter.plan;
+
+import dev.moxie.format.file.StreamedFile;
+import dev.moxie.format.pack.Digests;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * How fast a plan's bytes go from its source to its target, measured by moving some of them: read,
+ * transformed, digested, written and synced as the conversion will do it, into files that are
+ * removed again.
+ */
+final class CopyRate {
+  private static final long NANOS = 400_000_000;
+  private static final long MOST_BYTES = 256L << 20;
+
+  private CopyRate() {}
+
+  /**
+   * Bytes written per second.
+   *
+   * @param threads that write at a time
+   * @param free bytes at the target, of which a small part is used
+   */
+  static double measure(PackageContents contents, Path target, int threads, long free) {
+    long most = Math.min(MOST_BYTES, free / 20) / threads;
+    Path folder = DiskSpace.existing(target.toAbsolutePath().resolveSibling("."));
+    var bytes = new AtomicLong();
+    List<Tasks.Task> tasks = new ArrayList<>();
+    for (int i = 0; i < Math.min(threads, contents.shards().size()); i++) {
+      // The last shards are experts, which most bytes are.
+      ConversionPlan.Shard shard = contents.shards().get(contents.shards().size() - 1 - i);
+      Path file = folder.resolve(".moxie-probe-" + ProcessHandle.current().pid() + "-" + i);
+      tasks.add(() -> bytes.addAndGet(move(contents.folder(), shard, file, most)));
+    }
+    long start = System.nanoTime();
+    Tasks.run(tasks, threads);
+    return bytes.get() * 1e9 / (System.nanoTime() - start);
+  }
+
+  private static long move(Path folder, ConversionPlan.Shard shard, Path file, long most)
+      throws IOException {
+    long end = System.nanoTime() + NANOS;
+    long written = 0;
+    Files.deleteIfExists(file);
+    try (var reader = new SourceReader(folder, Progress.NONE);
+        var out = StreamedFile.create(file, shard.bytes())) {
+      var digests = new Digests();
+      for (ConversionPlan.Move move : shard.moves()) {
+        var bytes = reader.open(move.piece());
+        for (long left = move.bytes(); left > 0; ) {
+          if (written >= most || System.nanoTime() > end) {
+            out.finish();
+            return written;
+          }
+          int count = out.fill(left, bytes::read, digests::update);
+          left -= count;
+          written += count;
+        }
+      }
+      out.finish();
+      return written;
+    } finally {
+      delete(file);
+    }
+  }
+
+  private static void delete(Path file) {
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
