@@ -34,7 +34,9 @@ for ((i = 1; i <= times; i++)); do
   kills=1
   ((i % 3)) || kills=2
   for ((k = 0; k < kills; k++)); do
-    if killed_after $((RANDOM % took)); then
+    # Every second moment lies in the latter half, where there is more to resume.
+    moment=$((i % 2 ? RANDOM % took : took / 2 + RANDOM % (took / 2)))
+    if killed_after "$moment"; then
       killed=$((killed + 1))
       journal=$work/.p.moxie-journal
       if [ -f "$journal" ] && [ "$(wc -l < "$journal")" -gt 1 ]; then
