@@ -1,0 +1,125 @@
+package dev.moxie.cli;
+
+import dev.moxie.converter.bench.ConvertBenchmark;
+import dev.moxie.converter.bench.IndexBenchmark;
+import dev.moxie.converter.bench.MachineLimits;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code moxie bench}. */
+@Command(
+    name = "bench",
+    description = "Measures, beside what it is compared with, in the same run.",
+    subcommands = {BenchCommand.ConvertBench.class, BenchCommand.IndexBench.class})
+final class BenchCommand {
+
+  /** {@code moxie bench convert}. */
+  @Command(
+      name = "convert",
+      description = {
+        "Converts a checkpoint several times, in turn with copying it (cp -r) and digesting it"
+            + " (sha256sum), and prints medians; then what processor, memory and disk can do at"
+            + " most.",
+        "Options after -- are passed to convert."
+      },
+      footer = {"", "Example: moxie bench convert Mixtral-8x7B-v0.1 /data/scratch -- --threads 4"})
+  static final class ConvertBench implements Runnable {
+    @Parameters(index = "0", paramLabel = "CHECKPOINT", description = "The checkpoint.")
+    private Path checkpoint = Path.of("");
+
+    @Parameters(index = "1", paramLabel = "FOLDER", description = "Folder to write in.")
+    private Path folder = Path.of("");
+
+    @Parameters(
+        index = "2..*",
+        arity = "0..*",
+        paramLabel = "OPTION",
+        description = "Of the conversion.")
+    private List<String> options = new ArrayList<>();
+
+    @Option(
+        names = "--rounds",
+        paramLabel = "N",
+        description = "Times that each command runs; default: ${DEFAULT-VALUE}.")
+    private int rounds = 5;
+
+    @Option(
+        names = "--cold",
+        description = "Let the checkpoint's pages go each time, so that it is read from the disk.")
+    private boolean cold;
+
+    @Override
+    public void run() {
+      Path work = temporary(folder);
+      try {
+        System.out.println(
+            ConvertBenchmark.table(
+                ConvertBenchmark.run(checkpoint, work, self(), options, rounds, cold)));
+        int threads = Runtime.getRuntime().availableProcessors();
+        MachineLimits limits = MachineLimits.measure(work, threads);
+        System.out.printf(
+            "limits with %d threads: digests %.2f GB/s, copying in memory %.2f GB/s, writing to"
+                + " the disk %.2f GB/s%n",
+            threads, limits.digest(), limits.memory(), limits.disk());
+      } finally {
+        deleteEmpty(work);
+      }
+    }
+  }
+
+  /** {@code moxie bench index}. */
+  @Command(
+      name = "index",
+      description =
+          "Times planning a checkpoint, and opening a package and finding a tensor in it, in a warm"
+              + " JVM.",
+      footer = {"", "Example: moxie bench index CHECKPOINT PACKAGE"})
+  static final class IndexBench implements Runnable {
+    @Parameters(index = "0", paramLabel = "CHECKPOINT", description = "The checkpoint.")
+    private Path checkpoint = Path.of("");
+
+    @Parameters(index = "1", paramLabel = "PACKAGE", description = "A package made of it.")
+    private Path pack = Path.of("");
+
+    @Override
+    public void run() {
+      IndexBenchmark.Row row = IndexBenchmark.measure(checkpoint, pack);
+      System.out.printf(
+          "%,d tensors: plan %.0f ms, open and find %.0f ms%n",
+          row.tensors(), 1e3 * row.planSeconds(), 1e3 * row.openSeconds());
+    }
+  }
+
+  /** The command line that this process was started with, up to the verb. */
+  private static List<String> self() {
+    List<String> command = new ArrayList<>();
+    command.add(ProcessHandle.current().info().command().orElse("java"));
+    command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+    return command;
+  }
+
+  private static Path temporary(Path folder) {
+    try {
+      return Files.createTempDirectory(folder, "moxie-bench");
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void deleteEmpty(Path folder) {
+    try {
+      Files.deleteIfExists(folder);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
