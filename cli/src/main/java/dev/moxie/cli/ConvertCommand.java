@@ -112,8 +112,7 @@ final class ConvertCommand implements Callable<Integer> {
     }
     if (dryRun) {
       var estimate = PlanReport.Estimate.measure(plan.contents(), target, job.threads());
-      System.out.println(
-          json ? PlanReport.json(plan, estimate) : PlanReport.text(plan, estimate));
+      System.out.println(json ? PlanReport.json(plan, estimate) : PlanReport.text(plan, estimate));
       DiskSpace.require(target, estimate.diskNeeded());
       return 0;
     }

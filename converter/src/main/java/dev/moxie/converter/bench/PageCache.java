@@ -34,8 +34,7 @@ final class PageCache {
               ValueLayout.JAVA_LONG,
               ValueLayout.JAVA_INT);
       MethodHandle close = function("close", ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
-      int descriptor =
-          (int) open.invokeExact(arena.allocateFrom(file.toString()), READ_ONLY);
+      int descriptor = (int) open.invokeExact(arena.allocateFrom(file.toString()), READ_ONLY);
       int result = (int) advise.invokeExact(descriptor, 0L, 0L, DONT_NEED);
       int closed = (int) close.invokeExact(descriptor);
       if (descriptor < 0 || result != 0 || closed != 0) {
@@ -49,8 +48,7 @@ final class PageCache {
   }
 
   @SuppressWarnings("restricted") // Three functions of POSIX.
-  private static MethodHandle function(
-      String name, ValueLayout result, ValueLayout... parameters) {
+  private static MethodHandle function(String name, ValueLayout result, ValueLayout... parameters) {
     Linker linker = Linker.nativeLinker();
     return linker
         .defaultLookup()

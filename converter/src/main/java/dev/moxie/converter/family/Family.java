@@ -115,9 +115,7 @@ public record Family(
   /** The layer that a tensor of a checkpoint belongs to, if the family has such a tensor. */
   public OptionalInt layerOf(String source) {
     String weight =
-        source.endsWith(SCALES)
-            ? source.substring(0, source.length() - SCALES.length())
-            : source;
+        source.endsWith(SCALES) ? source.substring(0, source.length() - SCALES.length()) : source;
     Matcher number = SEGMENT.matcher(weight);
     if (!number.find() || number.group().length() > MOST_DIGITS) {
       return OptionalInt.empty();

@@ -4,7 +4,6 @@ import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.pack.Digests;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +16,7 @@ import java.util.concurrent.atomic.AtomicLong;
  * removed again.
  */
 final class CopyRate {
-  private static final long NANOS = 400_000_000;
+  private static final long NANOS = 300_000_000;
   private static final long MOST_BYTES = 256L << 20;
 
   private CopyRate() {}
@@ -39,6 +38,9 @@ final class CopyRate {
       Path file = folder.resolve(".moxie-probe-" + ProcessHandle.current().pid() + "-" + i);
       tasks.add(() -> bytes.addAndGet(move(contents.folder(), shard, file, most)));
     }
+    // The first time is for the compiler.
+    Tasks.run(tasks, threads);
+    bytes.set(0);
     long start = System.nanoTime();
     Tasks.run(tasks, threads);
     return bytes.get() * 1e9 / (System.nanoTime() - start);

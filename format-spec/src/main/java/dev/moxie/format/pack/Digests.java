@@ -16,7 +16,9 @@ public final class Digests {
   private final MessageDigest sha256 = newSha256();
   private final CRC32C crc32c = new CRC32C();
 
-  /** Both digests are faster on an array that stays in the cache than on memory outside the heap. */
+  /**
+   * Both digests are faster on an array that stays in the cache than on memory outside the heap.
+   */
   private final byte[] near = new byte[1 << 15];
 
   /**

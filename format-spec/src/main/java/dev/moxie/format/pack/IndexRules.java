@@ -334,7 +334,13 @@ final class IndexRules {
               && slice.offset() == stack.offset() + leaf.position() * slice.bytes(),
           slice,
           () ->
-              "slice " + leaf.position() + " to be " + leaf.source() + " " + shape + " in its place",
+              "slice "
+                  + leaf.position()
+                  + " to be "
+                  + leaf.source()
+                  + " "
+                  + shape
+                  + " in its place",
           () -> slice.dtype() + " " + slice.shape() + " at offset " + slice.offset());
     }
   }
