@@ -22,7 +22,6 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.JsonNode;
 
 /**
  * A Hugging Face checkpoint folder: config.json beside one {@code model.safetensors} or several
@@ -67,18 +66,14 @@ public record Checkpoint(
     var weightFiles = new TreeSet<>(index == null ? List.of(SINGLE) : index.values());
     Map<String, SafetensorsHeader> headers = new TreeMap<>();
     Map<String, SourceTensor> tensors = new LinkedHashMap<>();
+    weightFiles.forEach(file -> requireFile(folder.resolve(file), index != null));
+    // Parsing is what opening takes its time for, and each header can be parsed by itself.
+    List<SafetensorsHeader> parsed =
+        weightFiles.parallelStream()
+            .map(file -> SafetensorsFile.readHeader(folder.resolve(file)))
+            .toList();
     for (String file : weightFiles) {
-      Path path = folder.resolve(file);
-      if (!Files.isRegularFile(path)) {
-        throw new CorruptException(
-            path.toString(),
-            index == null
-                ? "the weights in one file, since there is no " + INDEX
-                : "a file that " + INDEX + " names",
-            "no such file",
-            FETCH_AGAIN);
-      }
-      SafetensorsHeader header = SafetensorsFile.readHeader(path);
+      SafetensorsHeader header = parsed.get(headers.size());
       headers.put(file, header);
       for (TensorInfo info : header.tensors()) {
         addTensor(folder, tensors, file, header, info, index);
@@ -108,28 +103,25 @@ public record Checkpoint(
   }
 
   private static Map<String, String> readIndex(Path file) {
-    JsonNode map = StrictJson.readObject(file).path("weight_map");
-    Map<String, String> index = new LinkedHashMap<>();
-    Set<String> targets = new HashSet<>();
-    for (var entry : map.properties()) {
-      if (!entry.getValue().isString()) {
-        throw new CorruptException(
-            file + ", tensor " + entry.getKey(),
-            "the name of a weight file",
-            entry.getValue().toString(),
-            FETCH_AGAIN);
-      }
-      String target = entry.getValue().stringValue();
-      if (targets.add(target)) {
-        requireBeside(file, target);
-      }
-      index.put(entry.getKey(), target);
-    }
+    Map<String, String> index = StrictJson.readStrings(file, "weight_map", "the name of a weight file");
+    new HashSet<>(index.values()).forEach(target -> requireBeside(file, target));
     if (index.isEmpty()) {
       throw new CorruptException(
           file.toString(), "a weight_map of tensor names to files", "none", FETCH_AGAIN);
     }
     return index;
+  }
+
+  private static void requireFile(Path path, boolean indexed) {
+    if (!Files.isRegularFile(path)) {
+      throw new CorruptException(
+          path.toString(),
+          indexed
+              ? "a file that " + INDEX + " names"
+              : "the weights in one file, since there is no " + INDEX,
+          "no such file",
+          FETCH_AGAIN);
+    }
   }
 
   private static void requireBeside(Path index, String target) {

@@ -10,6 +10,13 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import tools.jackson.core.ObjectReadContext;
+import tools.jackson.core.JsonToken;
+import tools.jackson.core.JsonParser;
+import org.jspecify.annotations.Nullable;
+import java.util.Map;
+import java.util.Locale;
+import java.util.LinkedHashMap;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
@@ -158,12 +165,62 @@ public final class StrictJson {
             "a JSON object",
             bytes.length == 0
                 ? "an empty file"
-                : node.getNodeType().name().toLowerCase(java.util.Locale.ROOT),
+                : node.getNodeType().name().toLowerCase(Locale.ROOT),
             "fetch the file again");
       }
       return object;
     } catch (JacksonException e) {
       throw corrupt(where, e);
+    }
+  }
+
+  /**
+   * Reads the strings of one member of a JSON object, in order, passing over the other members:
+   * what a tree would make of 92 000 tensors is never built.
+   *
+   * @param what each string is, for messages
+   * @return nothing if there is no such member
+   * @throws CorruptException if the file is no JSON object under the rules above, or the member no
+   *     object of strings
+   */
+  public static Map<String, String> readStrings(Path file, String member, String what) {
+    byte[] bytes = readBounded(file, MAX_FILE_BYTES);
+    requireUtf8(file.toString(), bytes, 0);
+    Map<String, String> strings = new LinkedHashMap<>();
+    try (JsonParser parser = FACTORY.createParser(ObjectReadContext.empty(), bytes)) {
+      require(file.toString(), parser.nextToken(), JsonToken.START_OBJECT, "a JSON object");
+      while (parser.nextToken() != JsonToken.END_OBJECT) {
+        boolean wanted = parser.currentName().equals(member);
+        JsonToken value = parser.nextToken();
+        if (wanted) {
+          require(file + ", " + member, value, JsonToken.START_OBJECT, "an object");
+          while (parser.nextToken() != JsonToken.END_OBJECT) {
+            String name = parser.currentName();
+            JsonToken token = parser.nextToken();
+            if (token != JsonToken.VALUE_STRING) {
+              require(file + ", " + member + " " + name, token, JsonToken.VALUE_STRING, what);
+            }
+            strings.put(name, parser.getString());
+          }
+        } else {
+          parser.skipChildren();
+        }
+      }
+      if (parser.nextToken() != null) {
+        throw new CorruptException(
+            file.toString(), "one JSON object", "more after it", "fetch the file again");
+      }
+      return strings;
+    } catch (JacksonException e) {
+      throw corrupt(file.toString(), e);
+    }
+  }
+
+  private static void require(
+      String where, @Nullable JsonToken found, JsonToken expected, String what) {
+    if (found != expected) {
+      String token = found == null ? "nothing" : found.name().toLowerCase(Locale.ROOT);
+      throw new CorruptException(where, what, token.replace('_', ' '), "fetch the file again");
     }
   }
 
