@@ -35,7 +35,8 @@ final class ByteSize implements ITypeConverter<Long> {
   public Long convert(String text) {
     Matcher matcher = SIZE.matcher(text.toUpperCase(Locale.ROOT));
     if (matcher.matches() && text.length() < 30) {
-      long unit = Objects.requireNonNull(UNITS.getOrDefault(matcher.group(2), 1L));
+      String prefix = matcher.group(2);
+      long unit = prefix == null ? 1 : Objects.requireNonNull(UNITS.get(prefix));
       BigDecimal bytes = new BigDecimal(matcher.group(1)).multiply(BigDecimal.valueOf(unit));
       if (bytes.compareTo(BigDecimal.ONE) >= 0
           && bytes.compareTo(BigDecimal.valueOf(Long.MAX_VALUE)) <= 0) {

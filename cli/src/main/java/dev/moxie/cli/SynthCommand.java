@@ -82,13 +82,12 @@ final class SynthCommand implements Callable<Integer> {
     @Option(
         names = "--max-shard-size",
         paramLabel = "SIZE",
+        converter = ByteSize.class,
         description = "Weight files of at most that size; default: 5GB.")
-    private String size = "5GB";
+    private long size = 5_000_000_000L;
 
     List<List<TensorDeclaration>> of(List<TensorDeclaration> tensors) {
-      return count == null
-          ? Sharding.ofAtMost(Sharding.bytes(size), tensors)
-          : Sharding.into(count, tensors);
+      return count == null ? Sharding.ofAtMost(size, tensors) : Sharding.into(count, tensors);
     }
   }
 

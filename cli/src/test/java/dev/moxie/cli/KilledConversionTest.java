@@ -4,15 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.format.pack.Digests;
+import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.pack.PackageWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -61,7 +58,7 @@ class KilledConversionTest {
     if (Files.notExists(target)) {
       assertEquals(0, start(target).waitFor());
     }
-    assertEquals(digests(folder.resolve("whole")), digests(target));
+    assertEquals(FolderDigests.of(folder.resolve("whole")), FolderDigests.of(target));
   }
 
   private Process start(Path target) throws IOException {
@@ -74,15 +71,5 @@ class KilledConversionTest {
     } catch (IOException e) {
       return 0; // Gone since.
     }
-  }
-
-  private static Map<String, String> digests(Path root) throws IOException {
-    Map<String, String> digests = new TreeMap<>();
-    try (Stream<Path> files = Files.walk(root)) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        digests.put(root.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
-      }
-    }
-    return digests;
   }
 }

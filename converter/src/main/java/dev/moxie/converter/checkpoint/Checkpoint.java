@@ -103,7 +103,8 @@ public record Checkpoint(
   }
 
   private static Map<String, String> readIndex(Path file) {
-    Map<String, String> index = StrictJson.readStrings(file, "weight_map", "the name of a weight file");
+    Map<String, String> index =
+        StrictJson.readStrings(file, "weight_map", "the name of a weight file");
     new HashSet<>(index.values()).forEach(target -> requireBeside(file, target));
     if (index.isEmpty()) {
       throw new CorruptException(

@@ -11,10 +11,10 @@ import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.json.StrictJson;
-import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
@@ -54,7 +54,7 @@ class ExporterTest {
     try (MoxiePackage pack = convert(checkpoint, Conversion.Prediction.KEEP, null)) {
       assertTrue(Exporter.export(pack, target, 2, Progress.NONE).asItWas());
     }
-    assertEquals(digests(checkpoint), digests(target));
+    assertEquals(FolderDigests.of(checkpoint), FolderDigests.of(target));
   }
 
   @ParameterizedTest
@@ -88,7 +88,7 @@ class ExporterTest {
     try (MoxiePackage pack = convert(checkpoint, null, Dtype.F32)) {
       assertTrue(Exporter.export(pack, target, 2, Progress.NONE).asItWas());
     }
-    assertEquals(digests(checkpoint), digests(target));
+    assertEquals(FolderDigests.of(checkpoint), FolderDigests.of(target));
   }
 
   @Test
@@ -161,15 +161,5 @@ class ExporterTest {
         .filter(IndexRow::isLeaf)
         .forEach(row -> leaves.put(row.describe(), row.sha256()));
     return leaves;
-  }
-
-  private static Map<String, String> digests(Path root) throws IOException {
-    Map<String, String> digests = new TreeMap<>();
-    try (Stream<Path> files = Files.walk(root)) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        digests.put(root.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
-      }
-    }
-    return digests;
   }
 }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.converter.SyntheticMixtral;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.fixtures.MixtralConfig;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.pack.Digests;
@@ -79,7 +80,7 @@ class ConversionTest {
       Locale.setDefault(locale);
       TimeZone.setDefault(zone);
     }
-    assertEquals(digests(folder.resolve("one")), digests(folder.resolve("two")));
+    assertEquals(FolderDigests.of(folder.resolve("one")), FolderDigests.of(folder.resolve("two")));
   }
 
   @Test
@@ -204,15 +205,5 @@ class ConversionTest {
   private static void execute(ConversionPlan plan, Path target, int threads) {
     Executor.execute(
         plan.contents(), target, new Manifest.Producer("test", "0"), threads, false, Progress.NONE);
-  }
-
-  private static Map<String, String> digests(Path root) throws IOException {
-    Map<String, String> digests = new TreeMap<>();
-    try (Stream<Path> files = Files.walk(root)) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        digests.put(root.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
-      }
-    }
-    return digests;
   }
 }

@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
@@ -70,9 +70,11 @@ class ReshardingTest {
         layout = layout(ranks.get(i), size % 3 == 0 ? null : (long) size);
         last = reshard(last, work.resolve("p" + i), layout);
       }
-      assertEquals(digests(convert(checkpoint, work.resolve("direct"), layout)), digests(last));
+      assertEquals(
+          FolderDigests.of(convert(checkpoint, work.resolve("direct"), layout)),
+          FolderDigests.of(last));
       Path back = reshard(last, work.resolve("back"), Manifest.Layout.PLAIN);
-      assertEquals(digests(work.resolve("first")), digests(back));
+      assertEquals(FolderDigests.of(work.resolve("first")), FolderDigests.of(back));
     } finally {
       delete(work);
     }
@@ -150,16 +152,6 @@ class ReshardingTest {
                 () -> reshard(source, folder.resolve("p2"), layout(2, null)))
             .getMessage();
     assertTrue(message.contains("layers.2.block_sparse_moe.experts.7.w2.weight"), message);
-  }
-
-  private static Map<String, String> digests(Path root) throws IOException {
-    Map<String, String> digests = new TreeMap<>();
-    try (Stream<Path> files = Files.walk(root)) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        digests.put(root.relativize(file).toString(), Digests.sha256(Files.readAllBytes(file)));
-      }
-    }
-    return digests;
   }
 
   private static void delete(Path root) throws IOException {
