@@ -35,6 +35,7 @@ final class Journal implements AutoCloseable {
 
   private final FileChannel channel;
   private final Map<String, List<Digests.Result>> finished;
+  private boolean appended;
 
   /**
    * What is being written.
@@ -152,9 +153,15 @@ final class Journal implements AutoCloseable {
     return Optional.ofNullable(finished.get(shard));
   }
 
+  /** Whether it claims no shard. */
+  synchronized boolean isEmpty() {
+    return finished.isEmpty() && !appended;
+  }
+
   /** Records a shard that is on the disk. */
   synchronized void append(String shard, List<Digests.Result> leaves) throws IOException {
     append(new Shard(shard, leaves));
+    appended = true;
   }
 
   private void append(Object line) throws IOException {

@@ -116,9 +116,18 @@ public final class PackageWriter implements AutoCloseable {
               : Journal.start(journalFile, new Journal.Job(job, replace));
       return new PackageWriter(folder, journalFile, journal);
     } catch (IOException e) {
-      folder.close();
+      abandon(folder);
       throw new UncheckedIOException(e);
+    } catch (RuntimeException e) {
+      abandon(folder);
+      throw e;
     }
+  }
+
+  /** Lets go of the target; what was finished before is not this writer's to remove. */
+  private static void abandon(StagedFolder folder) {
+    folder.keep();
+    folder.close();
   }
 
   /**
@@ -404,17 +413,17 @@ public final class PackageWriter implements AutoCloseable {
   /** Keeps what is finished of a package that was neither committed nor discarded. */
   @Override
   public void close() {
-    try {
+    boolean resumable = !worthless && !journal.isEmpty();
+    if (resumable) {
+      folder.keep();
+    }
+    try (folder) {
       journal.close();
-      if (!worthless && Journal.read(journalFile).isPresent()) {
-        folder.keep();
-      } else {
+      if (!resumable) {
         Files.deleteIfExists(journalFile);
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    } finally {
-      folder.close();
     }
   }
 }
