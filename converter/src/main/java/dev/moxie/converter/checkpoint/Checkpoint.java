@@ -79,7 +79,8 @@ public record Checkpoint(
         addTensor(folder, tensors, file, header, info, index);
       }
     }
-    if (index != null) {
+    // Every tensor is in the index by now, so only a larger index has any that is not found.
+    if (index != null && index.size() > tensors.size()) {
       requireAllFound(folder, index, tensors);
     }
     List<String> companions = new ArrayList<>();

@@ -4,13 +4,10 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Function;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,10 +29,10 @@ public record Family(
     Function<Config, Architecture> architecture,
     Map<String, String> names,
     @Nullable String predictionKey) {
-  private static final Pattern SEGMENT = Pattern.compile("(?<=\\.)\\d+(?=\\.)");
+  /** What follows a weight's name in the name of its block scales. */
+  public static final String SCALES = "_scale_inv";
+
   private static final int MOST_DIGITS = 8;
-  private static final String SCALES = "_scale_inv";
-  private static final Pattern NUMBER = Pattern.compile("(layers|experts)\\.(\\d+)\\.");
 
   /**
    * Keys that config.json carries for training, saving, tokenizing or generating, and that leave
@@ -116,16 +113,24 @@ public record Family(
   public OptionalInt layerOf(String source) {
     String weight =
         source.endsWith(SCALES) ? source.substring(0, source.length() - SCALES.length()) : source;
-    Matcher number = SEGMENT.matcher(weight);
-    if (!number.find() || number.group().length() > MOST_DIGITS) {
-      return OptionalInt.empty();
+    String[] segments = weight.split("\\.");
+    @Nullable String layer = null;
+    for (int i = 0; i < segments.length; i++) {
+      if (isNumber(segments[i])) {
+        String number = segments[i];
+        segments[i] = layer == null ? "{layer}" : "{expert}";
+        layer = layer == null ? number : layer;
+      }
     }
-    int layer = Integer.parseInt(number.group());
-    String template =
-        weight.substring(0, number.start())
-            + "{layer}"
-            + SEGMENT.matcher(weight.substring(number.end())).replaceAll("{expert}");
-    return names.containsValue(template) ? OptionalInt.of(layer) : OptionalInt.empty();
+    return layer != null && names.containsValue(String.join(".", segments))
+        ? OptionalInt.of(Integer.parseInt(layer))
+        : OptionalInt.empty();
+  }
+
+  private static boolean isNumber(String segment) {
+    return !segment.isEmpty()
+        && segment.length() <= MOST_DIGITS
+        && segment.chars().allMatch(c -> c >= '0' && c <= '9');
   }
 
   /** The checkpoint's name for a canonical one; block scales are named after their weights. */
@@ -134,21 +139,27 @@ public record Family(
       String stem = canonical.substring(0, canonical.length() - ".scale".length());
       return translate(stem + ".weight") + SCALES;
     }
-    Matcher number = NUMBER.matcher(canonical);
-    var template = new StringBuilder();
-    Map<String, String> numbers = new HashMap<>();
-    while (number.find()) {
-      String placeholder = number.group(1).equals("layers") ? "{layer}" : "{expert}";
-      numbers.put(placeholder, number.group(2));
-      number.appendReplacement(template, number.group(1) + "." + placeholder + ".");
-    }
-    String name = names.get(number.appendTail(template).toString());
+    String[] segments = canonical.split("\\.");
+    @Nullable String layer = number(segments, 1, "{layer}");
+    @Nullable String expert = number(segments, 3, "{expert}");
+    String name = names.get(String.join(".", segments));
     if (name == null) {
       throw new IllegalStateException("family " + this.name + " has no name for " + canonical);
     }
-    for (var entry : numbers.entrySet()) {
-      name = name.replace(entry.getKey(), entry.getValue());
+    if (layer != null) {
+      name = name.replace("{layer}", layer);
     }
-    return name;
+    return expert == null ? name : name.replace("{expert}", expert);
+  }
+
+  /** Puts a placeholder into the place of a number, and returns the number, if it is there. */
+  private static @Nullable String number(String[] segments, int at, String placeholder) {
+    String before = placeholder.substring(1, placeholder.length() - 1) + "s";
+    if (segments.length <= at || !segments[at - 1].equals(before)) {
+      return null;
+    }
+    String number = segments[at];
+    segments[at] = placeholder;
+    return number;
   }
 }

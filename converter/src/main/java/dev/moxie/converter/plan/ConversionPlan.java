@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.Supplier;
 
@@ -46,15 +47,23 @@ public record ConversionPlan(
       pieces = List.copyOf(pieces);
     }
 
-    /** A shard whose leaves are found by their canonical names. */
-    static Shard of(ShardLayout layout, Map<String, Piece> pieceOf) {
-      List<Piece> pieces = new ArrayList<>();
+    /**
+     * A shard of tensors, or parts of them.
+     *
+     * @param pieces by the whole tensor's name, one per leaf
+     */
+    static Shard of(ShardLayout layout, Map<String, List<Piece>> pieces) {
+      List<Piece> own = new ArrayList<>();
       for (ShardLayout.Placed placed : layout.tensors()) {
-        if (placed.spec().role() != Role.PADDING) {
-          placed.spec().leaves().forEach(leaf -> pieces.add(pieceOf.get(leaf.source())));
+        TensorSpec spec = placed.spec();
+        if (spec.role() != Role.PADDING) {
+          TensorSpec.Stack stack = spec.stack();
+          int first = stack == null ? 0 : stack.firstExpert() * stack.projections().size();
+          List<Piece> whole = Objects.requireNonNull(pieces.get(spec.name()));
+          own.addAll(whole.subList(first, first + spec.leaves().size()));
         }
       }
-      return new Shard(layout, pieces);
+      return new Shard(layout, own);
     }
 
     public long bytes() {
@@ -138,7 +147,13 @@ public record ConversionPlan(
                     PackagePaths.SOURCE + name + ".header",
                     () -> read(name, Math.toIntExact(header.bytes()))));
     return new PackageContents(
-        checkpoint.folder(), shards, files, architecture, conversion.layout(), provenance(), job());
+        checkpoint.folder(),
+        shards,
+        files,
+        architecture,
+        conversion.layout(),
+        provenance(),
+        this::job);
   }
 
   private byte[] read(String file, int most) {
@@ -155,7 +170,9 @@ public record ConversionPlan(
     Manifest.Cast cast = conversion.cast();
     facts.put("--dtype", cast == null ? "none" : cast.dtype().toString());
     facts.put("--mtp", prediction.toString().toLowerCase(Locale.ROOT));
-    facts.put("--ignore-config-key", provenance().ignoredConfigKeys().toString());
+    facts.put(
+        "--ignore-config-key",
+        conversion.ignoredConfigKeys().stream().sorted().toList().toString());
     facts.put("config.json", "SHA-256 " + Digests.sha256(read("config.json", Integer.MAX_VALUE)));
     checkpoint
         .headers()

@@ -16,7 +16,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * removed again.
  */
 final class CopyRate {
-  private static final long NANOS = 300_000_000;
+  private static final long NANOS = 250_000_000;
+  private static final long WARM_UP_NANOS = 50_000_000;
   private static final long MOST_BYTES = 256L << 20;
 
   private CopyRate() {}
@@ -30,25 +31,32 @@ final class CopyRate {
   static double measure(PackageContents contents, Path target, int threads, long free) {
     long most = Math.min(MOST_BYTES, free / 20) / threads;
     Path folder = DiskSpace.existing(target.toAbsolutePath().resolveSibling("."));
+    // The first time is for the compiler.
+    move(contents, folder, threads, most, WARM_UP_NANOS);
+    long start = System.nanoTime();
+    long bytes = move(contents, folder, threads, most, NANOS);
+    return bytes * 1e9 / (System.nanoTime() - start);
+  }
+
+  /** How many bytes so many threads have written when the time is over. */
+  private static long move(
+      PackageContents contents, Path folder, int threads, long most, long nanos) {
     var bytes = new AtomicLong();
     List<Tasks.Task> tasks = new ArrayList<>();
     for (int i = 0; i < Math.min(threads, contents.shards().size()); i++) {
       // The last shards are experts, which most bytes are.
       ConversionPlan.Shard shard = contents.shards().get(contents.shards().size() - 1 - i);
       Path file = folder.resolve(".moxie-probe-" + ProcessHandle.current().pid() + "-" + i);
-      tasks.add(() -> bytes.addAndGet(move(contents.folder(), shard, file, most)));
+      tasks.add(() -> bytes.addAndGet(move(contents.folder(), shard, file, most, nanos)));
     }
-    // The first time is for the compiler.
     Tasks.run(tasks, threads);
-    bytes.set(0);
-    long start = System.nanoTime();
-    Tasks.run(tasks, threads);
-    return bytes.get() * 1e9 / (System.nanoTime() - start);
+    return bytes.get();
   }
 
-  private static long move(Path folder, ConversionPlan.Shard shard, Path file, long most)
+  private static long move(
+      Path folder, ConversionPlan.Shard shard, Path file, long most, long nanos)
       throws IOException {
-    long end = System.nanoTime() + NANOS;
+    long end = System.nanoTime() + nanos;
     long written = 0;
     Files.deleteIfExists(file);
     try (var reader = new SourceReader(folder, Progress.NONE);

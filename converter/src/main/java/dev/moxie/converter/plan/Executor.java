@@ -73,7 +73,7 @@ public final class Executor {
   }
 
   private static Map<String, String> job(PackageContents contents, Manifest.Producer producer) {
-    Map<String, String> job = new TreeMap<>(contents.job());
+    Map<String, String> job = new TreeMap<>(contents.job().get());
     job.put("the program", producer.name() + " " + producer.version());
     job.put("--expert-parallel", String.valueOf(contents.layout().expertParallel()));
     job.put("--max-shard-size", String.valueOf(contents.layout().maxShardBytes()));

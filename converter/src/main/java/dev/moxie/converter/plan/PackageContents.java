@@ -13,7 +13,8 @@ import java.util.function.Supplier;
  * @param folder that the pieces' files are in
  * @param shards independent of each other, sorted by file name
  * @param files the bytes of every other file, by its path in the package
- * @param job everything that the package's bytes depend on, by name
+ * @param job everything that the package's bytes depend on, by name: what a writer asks for, and a
+ *     plan need not be slowed down by
  */
 public record PackageContents(
     Path folder,
@@ -22,12 +23,11 @@ public record PackageContents(
     Architecture architecture,
     Manifest.Layout layout,
     Manifest.Provenance provenance,
-    Map<String, String> job) {
+    Supplier<Map<String, String>> job) {
 
   public PackageContents {
     shards = List.copyOf(shards);
     files = Map.copyOf(files);
-    job = Map.copyOf(job);
   }
 
   /** Bytes of all weight files together. */

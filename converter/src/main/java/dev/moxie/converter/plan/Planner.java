@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,7 +39,7 @@ public final class Planner {
   private final boolean blockScaled;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
-  private final Map<String, ConversionPlan.Piece> pieceOf = new HashMap<>();
+  private final Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
   private final List<ShardLayout.Item> items = new ArrayList<>();
 
   private Planner(
@@ -76,7 +77,7 @@ public final class Planner {
         architecture,
         conversion,
         prediction,
-        shards(planner.items, conversion.layout(), planner.pieceOf));
+        shards(planner.items, conversion.layout(), planner.pieces));
   }
 
   /** What becomes of the layers for multi-token prediction. */
@@ -146,14 +147,18 @@ public final class Planner {
     }
   }
 
-  /** Spreads tensors over files as a layout says. */
+  /**
+   * Spreads tensors over files as a layout says.
+   *
+   * @param pieces by the tensor's name, one per leaf
+   */
   static List<ConversionPlan.Shard> shards(
       List<ShardLayout.Item> items,
       Manifest.Layout layout,
-      Map<String, ConversionPlan.Piece> pieceOf) {
+      Map<String, List<ConversionPlan.Piece>> pieces) {
     try {
       return PackageLayout.of(items, layout).stream()
-          .map(shard -> ConversionPlan.Shard.of(shard, pieceOf))
+          .map(shard -> ConversionPlan.Shard.of(shard, pieces))
           .toList();
     } catch (IllegalArgumentException e) {
       throw new UsageException(
@@ -170,7 +175,7 @@ public final class Planner {
     List<@Nullable SourceTensor> scales = new ArrayList<>();
     for (TensorSpec.Leaf leaf : spec.leaves()) {
       SourceTensor source =
-          take(family.translate(leaf.source()), leaf.shape(), "config.json calls");
+          take(family.translate(leaf.source()), leaf.shape(), () -> "config.json calls");
       requireFit(spec, source, values.isEmpty() ? source : values.getFirst());
       values.add(source);
       scales.add(source.dtype() == Fp8Blocks.VALUES ? takeScales(source) : null);
@@ -197,9 +202,7 @@ public final class Planner {
 
   private void add(TensorSpec spec, Dtype dtype, List<ConversionPlan.Piece> pieces) {
     items.add(new ShardLayout.Item(spec, dtype));
-    for (TensorSpec.Leaf leaf : spec.leaves()) {
-      pieceOf.put(leaf.source(), pieces.get(leaf.position()));
-    }
+    this.pieces.put(spec.name(), pieces);
   }
 
   private static ConversionPlan.Piece copy(SourceTensor source) {
@@ -214,19 +217,19 @@ public final class Planner {
     return source.dtype() == dtype ? new Transform.Copy() : new Transform.Cast(dtype);
   }
 
-  private SourceTensor take(String name, Shape shape, String reason) {
+  private SourceTensor take(String name, Shape shape, Supplier<String> reason) {
     SourceTensor source = unused.remove(name);
     if (source == null) {
       throw new CorruptException(
           checkpoint.folder().toString(),
-          "tensor " + name + " " + shape + ", which " + reason + " for",
+          "tensor " + name + " " + shape + ", which " + reason.get() + " for",
           "none of that name",
           "the checkpoint is incomplete, or its config.json belongs to another");
     }
     if (!source.shape().equals(shape)) {
       throw new CorruptException(
           where(source),
-          "shape " + shape + ", which " + reason + " for",
+          "shape " + shape + ", which " + reason.get() + " for",
           source.shape().toString(),
           "config.json and weights do not belong together, fetch both again");
     }
@@ -243,9 +246,9 @@ public final class Planner {
     }
     SourceTensor scales =
         take(
-            values.name() + "_scale_inv",
+            values.name() + Family.SCALES,
             Fp8Blocks.grid(values.shape()),
-            "the blocks of " + values.name() + " " + values.shape() + " call");
+            () -> "the blocks of " + values.name() + " " + values.shape() + " call");
     if (scales.dtype() != Fp8Blocks.SCALES) {
       throw new UnsupportedException(
           where(scales),

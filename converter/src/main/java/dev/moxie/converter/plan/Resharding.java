@@ -27,7 +27,7 @@ import java.util.stream.Collectors;
 public final class Resharding {
   private final Map<String, List<IndexRow>> leaves;
   private final List<ShardLayout.Item> items = new ArrayList<>();
-  private final Map<String, ConversionPlan.Piece> pieceOf = new HashMap<>();
+  private final Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
 
   private Resharding(MoxiePackage pack) {
     this.leaves =
@@ -56,20 +56,18 @@ public final class Resharding {
     }
     return new PackageContents(
         pack.folder(),
-        Planner.shards(resharding.items, layout, resharding.pieceOf),
+        Planner.shards(resharding.items, layout, resharding.pieces),
         files,
         pack.architecture(),
         layout,
         pack.manifest().provenance(),
-        Map.of("the package", "one with a manifest of SHA-256 " + pack.manifestSha256()));
+        () -> Map.of("the package", "one with a manifest of SHA-256 " + pack.manifestSha256()));
   }
 
   private void add(TensorSpec spec) {
     List<IndexRow> rows = Objects.requireNonNull(leaves.get(spec.name()));
     items.add(new ShardLayout.Item(spec, rows.getFirst().dtype()));
-    for (TensorSpec.Leaf leaf : spec.leaves()) {
-      pieceOf.put(leaf.source(), piece(rows.get(leaf.position())));
-    }
+    pieces.put(spec.name(), rows.stream().map(Resharding::piece).toList());
     if (rows.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
       add(Fp8Blocks.scales(spec));
     }

@@ -51,6 +51,8 @@ public final class StrictJson {
                   .maxNameLength(1 << 20)
                   .build())
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          // Large files name each tensor once: a table of names seen costs more than all the rest.
+          .disable(JsonFactory.Feature.CANONICALIZE_PROPERTY_NAMES)
           .build();
 
   private StrictJson() {}

@@ -9,9 +9,11 @@ public enum Projection {
   UP,
   DOWN;
 
+  private final String id = name().toLowerCase(Locale.ROOT);
+
   /** The name in the tensor index. */
   public String id() {
-    return name().toLowerCase(Locale.ROOT);
+    return id;
   }
 
   public static Optional<Projection> of(String id) {

@@ -43,6 +43,8 @@ public enum Role {
   /** Zeros that bring the next tensor to its alignment. */
   PADDING;
 
+  private final String id = name().toLowerCase(Locale.ROOT);
+
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
     return this == ROUTER || this == ROUTER_BIAS || this == ROTARY_FREQUENCIES;
@@ -50,7 +52,7 @@ public enum Role {
 
   /** The name in the tensor index. */
   public String id() {
-    return name().toLowerCase(Locale.ROOT);
+    return id;
   }
 
   public static Optional<Role> of(String id) {

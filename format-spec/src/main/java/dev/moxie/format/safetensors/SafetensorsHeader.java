@@ -10,8 +10,6 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonGenerator;
@@ -243,8 +241,8 @@ public record SafetensorsHeader(
   }
 
   private static TensorInfo readTensor(String where, String name, JsonParser parser) {
-    requireToken(where, tensor(name), parser, JsonToken.START_OBJECT, "an object");
-    Set<String> seen = new TreeSet<>();
+    requireToken(where, name, "", parser, JsonToken.START_OBJECT, "an object");
+    List<String> seen = new ArrayList<>();
     @Nullable Dtype dtype = null;
     @Nullable List<Long> shape = null;
     @Nullable List<Long> offsets = null;
@@ -254,7 +252,7 @@ public record SafetensorsHeader(
       parser.nextToken();
       switch (key) {
         case "dtype" -> {
-          requireToken(where, tensor(name) + " dtype", parser, JsonToken.VALUE_STRING, "a string");
+          requireToken(where, name, " dtype", parser, JsonToken.VALUE_STRING, "a string");
           String text = parser.getString();
           dtype =
               Dtype.named(text)
@@ -266,9 +264,8 @@ public record SafetensorsHeader(
                               "\"" + text + "\"",
                               "the file is newer than this build or damaged"));
         }
-        case "shape" -> shape = readIntegers(where, tensor(name) + " shape", parser);
-        case "data_offsets" ->
-            offsets = readIntegers(where, tensor(name) + " data_offsets", parser);
+        case "shape" -> shape = readIntegers(where, name, " shape", parser);
+        case "data_offsets" -> offsets = readIntegers(where, name, " data_offsets", parser);
         default -> parser.skipChildren();
       }
     }
@@ -284,19 +281,32 @@ public record SafetensorsHeader(
     return info;
   }
 
-  private static List<Long> readIntegers(String where, String what, JsonParser parser) {
-    requireToken(where, what, parser, JsonToken.START_ARRAY, "an array");
+  private static List<Long> readIntegers(
+      String where, String name, String part, JsonParser parser) {
+    requireToken(where, name, part, parser, JsonToken.START_ARRAY, "an array");
     List<Long> values = new ArrayList<>();
     while (parser.nextToken() != JsonToken.END_ARRAY) {
-      requireToken(where, what, parser, JsonToken.VALUE_NUMBER_INT, "whole numbers");
+      requireToken(where, name, part, parser, JsonToken.VALUE_NUMBER_INT, "whole numbers");
       boolean fits = parser.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
-      if (!fits || parser.getLongValue() < 0 || parser.getString().startsWith("-")) {
+      long value = fits ? parser.getLongValue() : -1;
+      // "-0" is a zero to the parser.
+      if (value < 0 || (value == 0 && parser.getString().startsWith("-"))) {
         throw new CorruptException(
-            where + ", " + what, "numbers from 0 to 2^63 - 1", parser.getString(), FETCH_AGAIN);
+            where + ", " + tensor(name) + part,
+            "numbers from 0 to 2^63 - 1",
+            parser.getString(),
+            FETCH_AGAIN);
       }
-      values.add(parser.getLongValue());
+      values.add(value);
     }
     return values;
+  }
+
+  private static void requireToken(
+      String where, String name, String part, JsonParser parser, JsonToken token, String expected) {
+    if (parser.currentToken() != token) {
+      requireToken(where, tensor(name) + part, parser, token, expected);
+    }
   }
 
   private static void requireToken(
