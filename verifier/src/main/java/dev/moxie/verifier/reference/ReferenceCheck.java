@@ -72,17 +72,19 @@ public final class ReferenceCheck implements AutoCloseable {
     List<Report.Layer> layers = new ArrayList<>();
     Estimate hidden = oracle.embed(ids);
     float[] own = scheduled.embed(ids);
+    Comparison embedding = Tolerance.compare(own, input(trace, 0, ids.length), hidden);
     int parted = ids.length;
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
+      Report.Layer alone;
       switch (pack.architecture().layers().get(layer).feedForward()) {
         case FeedForward.Dense dense -> {
-          layers.add(checkDense(trace, layer, ids.length));
+          alone = checkDense(trace, layer, ids.length);
           hidden = oracle.layer(layer, hidden, null).output();
           own = scheduled.layerAlone(layer, own, null).output();
         }
         case FeedForward.MixtureOfExperts moe -> {
           List<int[]> experts = TraceRouting.experts(trace, layer, moe, ids.length);
-          layers.add(checkMixture(trace, layer, moe, experts, tally));
+          alone = checkMixture(trace, layer, moe, experts, tally);
           coverage.add(layer, experts);
           Oracle.Layer exact = oracle.layer(layer, hidden, experts);
           ScheduledModel.LayerResult free = scheduled.layerAlone(layer, own, null);
@@ -91,8 +93,11 @@ public final class ReferenceCheck implements AutoCloseable {
           own = free.output();
         }
       }
+      int clear = Math.min(parted, tally.firstTiedToken());
+      layers.add(alone.withAccumulated(accumulated(trace, layer, own, hidden, clear)));
     }
     int comparable = Math.min(parted, tally.firstTiedToken());
+    var ends = new Report.Ends(embedding, checkHead(trace, ids.length));
     Estimate logits = oracle.head(hidden);
     Map<String, Report.EndToEnd> executions = new LinkedHashMap<>();
     models.forEach(
@@ -100,7 +105,7 @@ public final class ReferenceCheck implements AutoCloseable {
             executions.put(
                 execution.name().toLowerCase(Locale.ROOT),
                 endToEnd(trace, ids, model, logits, comparable)));
-    return summarise(trace, ids.length, tally, parted, layers, executions);
+    return summarise(trace, ids.length, tally, parted, ends, layers, executions);
   }
 
   /** What the references so far leave untouched, in words. */
@@ -134,7 +139,7 @@ public final class ReferenceCheck implements AutoCloseable {
   }
 
   private Report.Layer checkDense(Trace trace, int layer, int tokens) {
-    float[] input = trace.floats("layers." + layer + ".input", tokens, width());
+    float[] input = input(trace, layer, tokens);
     return compare(
         trace,
         layer,
@@ -149,15 +154,42 @@ public final class ReferenceCheck implements AutoCloseable {
       List<int[]> experts,
       RoutingTally tally) {
     int tokens = experts.size();
-    float[] input = trace.floats("layers." + layer + ".input", tokens, width());
+    float[] input = input(trace, layer, tokens);
     Oracle.Layer exact = oracle.layer(layer, Estimate.exact(input, width()), experts);
     var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
     ScheduledModel.Mixture own =
         Objects.requireNonNull(scheduled.layerAlone(layer, input, null).mixture());
     for (int t = 0; t < tokens; t++) {
-      tally.add(layer, t, own.decisions().get(t).experts(), experts.get(t), selection);
+      tally.add(
+          layer, t, own.decisions().get(t).experts(), experts.get(t), moe.experts(), selection);
     }
     return compare(trace, layer, scheduled.layerAlone(layer, input, experts), exact);
+  }
+
+  /** The head on the reference's own last hidden state. */
+  private Comparison checkHead(Trace trace, int tokens) {
+    int last = pack.architecture().layers().size() - 1;
+    float[] hidden = trace.floats("layers." + last + ".output", tokens, width());
+    return Tolerance.compare(
+        scheduled.head(hidden),
+        trace.floats("logits", tokens, pack.architecture().vocabSize()),
+        oracle.head(Estimate.exact(hidden, width())));
+  }
+
+  /** A layer's output, computed from the tokens on, before the first token that went elsewhere. */
+  private Comparison accumulated(
+      Trace trace, int layer, float[] own, Estimate exact, int comparable) {
+    Comparison comparison =
+        Tolerance.compare(
+            own,
+            trace.floats("layers." + layer + ".output", exact.rows(), width()),
+            exact,
+            Math.max(1, Math.min(comparable, exact.rows())));
+    return isRounded() ? comparison.tolerant() : comparison;
+  }
+
+  private float[] input(Trace trace, int layer, int tokens) {
+    return trace.floats("layers." + layer + ".input", tokens, width());
   }
 
   /** Compares every step of a layer that the trace has. */
@@ -186,8 +218,9 @@ public final class ReferenceCheck implements AutoCloseable {
         Verdict.of(steps.values().stream().allMatch(step -> step.verdict().passed())),
         output.worst(),
         steps,
-        witness(
-            estimate, actual.output(), trace.floats(name, estimate.rows(), estimate.columns())));
+        output,
+        witness(estimate, actual.output(), trace.floats(name, estimate.rows(), estimate.columns())),
+        List.of());
   }
 
   private int width() {
@@ -285,6 +318,7 @@ public final class ReferenceCheck implements AutoCloseable {
       int tokens,
       RoutingTally tally,
       int parted,
+      Report.Ends ends,
       List<Report.Layer> layers,
       Map<String, Report.EndToEnd> executions) {
     Report.Routing routing = tally.report();
@@ -301,16 +335,22 @@ public final class ReferenceCheck implements AutoCloseable {
             .orElseThrow();
     boolean holds =
         routing.verdict().passed()
+            && ends.hold()
             && layers.stream().allMatch(layer -> layer.verdict().passed())
+            && layers.stream().allMatch(layer -> layer.accumulated().verdict().passed())
             && executions.values().stream().allMatch(e -> e.logits().verdict().passed())
             && greedy.verdict().passed();
     return new Report.Reference(
         Verdict.of(holds),
         trace.path().toString(),
         trace.metadata().get("producer"),
+        Dtype.F32,
         tokens,
         Tolerance.describe(FLOAT32, pack.manifest().provenance().cast()),
+        null,
         routing,
+        tally.byLayer(),
+        ends,
         layers,
         logits,
         greedy,

@@ -2,50 +2,85 @@ package dev.moxie.verifier.reference;
 
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.Utilisation;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Classifies routing decisions. Sets of expert ids are compared, never sorted weights. */
 final class RoutingTally {
-  private int decisions;
-  private int match;
-  private int tie;
-  private int mismatch;
-  private long common;
-  private long chosen;
-  private double smallestMargin = Double.POSITIVE_INFINITY;
-  private final Set<Integer> tokens = new HashSet<>();
-  private @Nullable Integer firstDivergentLayer;
+  private final Map<Integer, Layer> layers = new TreeMap<>();
+  private final Set<Integer> divergentTokens = new HashSet<>();
   private int firstTiedToken = Integer.MAX_VALUE;
 
+  /** The decisions of one layer so far. */
+  private static final class Layer {
+    final int experts;
+    final List<int[]> expected = new ArrayList<>();
+    final List<@Nullable Double> margins = new ArrayList<>();
+    final StringBuilder verdicts = new StringBuilder();
+    long common;
+
+    Layer(int experts) {
+      this.experts = experts;
+    }
+
+    int count(char verdict) {
+      return Math.toIntExact(verdicts.chars().filter(c -> c == verdict).count());
+    }
+
+    long chosen() {
+      return (long) expected.size() * expected.getFirst().length;
+    }
+
+    boolean diverges() {
+      return count('M') < verdicts.length();
+    }
+
+    Report.LayerRouting report(int layer) {
+      return new Report.LayerRouting(
+          layer,
+          count('M'),
+          count('T'),
+          count('X'),
+          (double) common / chosen(),
+          verdicts.toString(),
+          margins,
+          Utilisation.of(expected, experts));
+    }
+  }
+
   /**
-   * Adds one token's decision in one layer.
+   * Adds the next token's decision in one layer.
    *
+   * @param experts of the layer
    * @param selection what rounding allows in that layer
    */
-  void add(int layer, int token, int[] actual, int[] expected, Selection selection) {
-    decisions++;
+  void add(int layer, int token, int[] actual, int[] expected, int experts, Selection selection) {
+    Layer tally = layers.computeIfAbsent(layer, l -> new Layer(experts));
     Set<Integer> ours = set(actual);
     Set<Integer> theirs = set(expected);
-    chosen += theirs.size();
-    smallestMargin = Math.min(smallestMargin, selection.margin(token));
+    tally.expected.add(expected);
+    double margin = selection.margin(token);
+    tally.margins.add(Double.isInfinite(margin) ? null : margin);
     Set<Integer> shared = new HashSet<>(ours);
     shared.retainAll(theirs);
-    common += shared.size();
+    tally.common += shared.size();
     if (ours.equals(theirs)) {
-      match++;
+      tally.verdicts.append('M');
       return;
     }
-    tokens.add(token);
-    if (firstDivergentLayer == null || layer < firstDivergentLayer) {
-      firstDivergentLayer = layer;
-    }
+    divergentTokens.add(token);
     if (selection.mayChoose(token, ours) && selection.mayChoose(token, theirs)) {
-      tie++;
+      tally.verdicts.append('T');
       firstTiedToken = Math.min(firstTiedToken, token);
     } else {
-      mismatch++;
+      tally.verdicts.append('X');
     }
   }
 
@@ -62,16 +97,36 @@ final class RoutingTally {
     return firstTiedToken;
   }
 
+  /** One entry per layer that decided anything. */
+  List<Report.LayerRouting> byLayer() {
+    return layers.entrySet().stream()
+        .map(layer -> layer.getValue().report(layer.getKey()))
+        .toList();
+  }
+
+  /** All layers together. */
   Report.Routing report() {
+    List<Report.LayerRouting> all = byLayer();
+    long chosen = layers.values().stream().mapToLong(Layer::chosen).sum();
+    long common = layers.values().stream().mapToLong(layer -> layer.common).sum();
+    int mismatch = all.stream().mapToInt(Report.LayerRouting::mismatch).sum();
     return new Report.Routing(
         Verdict.of(mismatch == 0),
-        decisions,
-        match,
-        tie,
+        all.stream().mapToInt(layer -> layer.decisions().length()).sum(),
+        all.stream().mapToInt(Report.LayerRouting::match).sum(),
+        all.stream().mapToInt(Report.LayerRouting::tie).sum(),
         mismatch,
         chosen == 0 ? 1 : (double) common / chosen,
-        tokens.size(),
-        firstDivergentLayer,
-        Double.isInfinite(smallestMargin) ? null : smallestMargin);
+        divergentTokens.size(),
+        layers.entrySet().stream()
+            .filter(layer -> layer.getValue().diverges())
+            .map(Map.Entry::getKey)
+            .findFirst()
+            .orElse(null),
+        all.stream()
+            .flatMap(layer -> layer.margins().stream())
+            .filter(Objects::nonNull)
+            .min(Double::compare)
+            .orElse(null));
   }
 }

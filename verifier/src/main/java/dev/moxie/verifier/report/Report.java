@@ -1,5 +1,7 @@
 package dev.moxie.verifier.report;
 
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.verifier.routing.Utilisation;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -55,8 +57,12 @@ public record Report(
   /**
    * Level 3, one reference.
    *
+   * @param precision in which the reference was computed
    * @param tokens T
    * @param tolerance how bounds were derived, in words
+   * @param noise what a second reference says about the size of rounding; null without one
+   * @param routingByLayer the decisions of each layer with experts
+   * @param ends what lies before and after the layers
    * @param logits the execution that is nearer to failing
    * @param greedy the execution that agrees less
    * @param executions each execution by itself
@@ -65,9 +71,13 @@ public record Report(
       Verdict verdict,
       String file,
       @Nullable String producer,
+      Dtype precision,
       int tokens,
       String tolerance,
+      @Nullable Noise noise,
       Routing routing,
+      List<LayerRouting> routingByLayer,
+      Ends ends,
       List<Layer> layers,
       Comparison logits,
       Greedy greedy,
@@ -100,13 +110,59 @@ public record Report(
       @Nullable Double smallestMargin) {}
 
   /**
+   * What lies before and after the layers, each on the reference's own input.
+   *
+   * @param embedding of the tokens
+   * @param head logits of the last layer's output
+   */
+  public record Ends(Comparison embedding, Comparison head) {
+    /** Whether both hold. */
+    public boolean hold() {
+      return embedding.verdict().passed() && head.verdict().passed();
+    }
+  }
+
+  /**
+   * Routing decisions of one layer.
+   *
+   * @param overlap experts in common, over all chosen
+   * @param decisions one letter per token: {@code M} match, {@code T} tie, {@code X} mismatch
+   * @param margins gap between the last chosen and the first rejected score, per token; null where
+   *     all experts are chosen
+   * @param utilisation of the reference's choices
+   */
+  public record LayerRouting(
+      int layer,
+      int match,
+      int tie,
+      int mismatch,
+      double overlap,
+      String decisions,
+      List<@Nullable Double> margins,
+      Utilisation utilisation) {}
+
+  /**
+   * How large rounding was measured to be: the root mean square, over both references, of what each
+   * differs from the oracle on its own input, in units of the derived deviation e.
+   *
+   * @param file the second reference
+   * @param factors by step, all layers together, and for {@code logits}; bounds are multiplied by
+   *     them
+   */
+  public record Noise(String file, Map<String, Double> factors) {}
+
+  /**
    * One layer, on the reference's input and with the reference's experts, so that errors neither
    * add up nor hide behind another choice.
    *
    * @param maxAbs of the layer's output; likewise the four after it but verdict, which is of all
    *     steps
    * @param steps every recorded step of the layer in the order of computation, by the trace's name
+   * @param accumulated the layer's output where this runtime computes from the tokens on, with
+   *     experts of its own choice, compared before the first token at which it chose others
    * @param oracle with whom the oracle agrees about the output
+   * @param inside where the layer fails: every step on the reference's own input to that step, in
+   *     the order of computation, so that the first that fails is the first that is wrong
    */
   public record Layer(
       int layer,
@@ -116,7 +172,26 @@ public record Report(
       Verdict verdict,
       Comparison.Element worst,
       Map<String, Comparison> steps,
-      String oracle) {}
+      Comparison accumulated,
+      String oracle,
+      List<Step> inside) {
+
+    /** The same layer with another accumulated comparison. */
+    public Layer withAccumulated(Comparison other) {
+      return new Layer(layer, maxAbs, maxRel, bound, verdict, worst, steps, other, oracle, inside);
+    }
+  }
+
+  /**
+   * One step of a layer, computed by the oracle from what the reference computed just before.
+   *
+   * @param name attention, norm, router, selection, weights, experts, shared or dense
+   * @param verdict fail if the reference's result is not what the package's weights give
+   * @param comparison null for a selection
+   * @param experts those that are wrong: experts whose every token is; empty elsewhere
+   */
+  public record Step(
+      String name, Verdict verdict, @Nullable Comparison comparison, List<Integer> experts) {}
 
   /** One execution from token ids to logits and to a greedy continuation. */
   public record EndToEnd(Comparison logits, Greedy greedy) {}

@@ -59,20 +59,9 @@ public final class TextReport {
         r.routing().smallestMargin() == null
             ? "none"
             : String.format(Locale.ROOT, "%.2g", r.routing().smallestMargin()));
-    for (Report.Layer layer : r.layers()) {
-      line(
-          "  layer %-3d  %s  output max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its"
-              + " bound, at [%d, %d])",
-          layer.layer(),
-          word(layer.verdict()),
-          layer.maxAbs(),
-          layer.maxRel(),
-          layer.bound(),
-          100 * layer.worst().ratio(),
-          layer.worst().token(),
-          layer.worst().index());
-      layer.steps().forEach((name, step) -> failedStep(name, step));
-    }
+    comparison("embedding", r.ends().embedding());
+    r.layers().forEach(this::layer);
+    comparison("head", r.ends().head());
     r.executions()
         .forEach(
             (name, run) ->
@@ -91,6 +80,33 @@ public final class TextReport {
                     run.greedy().open() ? ", parting where rounding may decide" : ""));
     line("  tolerance  %s", r.tolerance());
     r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
+  }
+
+  private void layer(Report.Layer layer) {
+    line(
+        "  layer %-3d  %s  output max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its"
+            + " bound, at [%d, %d]); from the tokens on %s%.0f %%",
+        layer.layer(),
+        word(layer.verdict()),
+        layer.maxAbs(),
+        layer.maxRel(),
+        layer.bound(),
+        100 * layer.worst().ratio(),
+        layer.worst().token(),
+        layer.worst().index(),
+        layer.accumulated().verdict().passed() ? "" : "FAIL ",
+        100 * layer.accumulated().worst().ratio());
+    layer.steps().forEach(this::failedStep);
+  }
+
+  /** One that holds is not worth a line. */
+  private void comparison(String name, Comparison comparison) {
+    if (!comparison.verdict().passed()) {
+      line(
+          "  %-9s  FAIL  max abs %.2e  max rel %.2e",
+          name, comparison.maxAbs(), comparison.maxRel());
+      failedStep(name, comparison);
+    }
   }
 
   private void failedStep(String name, Comparison step) {

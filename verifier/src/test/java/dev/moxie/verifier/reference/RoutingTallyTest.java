@@ -52,9 +52,9 @@ class RoutingTallyTest {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
-    tally.add(0, 0, new int[] {0, 1}, new int[] {0, 1}, selection(estimate));
+    tally.add(0, 0, new int[] {0, 1}, new int[] {0, 1}, 4, selection(estimate));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken());
-    tally.add(1, 1, new int[] {0, 1}, new int[] {0, 2}, selection(estimate));
+    tally.add(1, 1, new int[] {0, 1}, new int[] {0, 2}, 4, selection(estimate));
     assertEquals(1, tally.firstTiedToken());
   }
 
@@ -65,7 +65,7 @@ class RoutingTallyTest {
 
   private static Report.Routing route(int[] ours, int[] theirs, double error) {
     var tally = new RoutingTally();
-    tally.add(0, 0, ours, theirs, selection(Estimate.uniform(SCORES, SCORES.length, error)));
+    tally.add(0, 0, ours, theirs, 4, selection(Estimate.uniform(SCORES, SCORES.length, error)));
     return tally.report();
   }
 
