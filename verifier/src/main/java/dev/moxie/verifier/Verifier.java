@@ -27,6 +27,21 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
+    return verify(folder, source, references, null, executions);
+  }
+
+  /**
+   * The same, held to how much two right answers differ.
+   *
+   * @param noise one more trace of the same model, from another backend or in another precision, or
+   *     null
+   */
+  public static Report verify(
+      Path folder,
+      @Nullable Path source,
+      List<Path> references,
+      @Nullable Path noise,
+      Set<Execution> executions) {
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
@@ -35,7 +50,9 @@ public final class Verifier {
       if (integrity.verdict().passed()) {
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
         checked =
-            references.isEmpty() ? List.of() : check(pack, references, executions, notChecked);
+            references.isEmpty()
+                ? List.of()
+                : check(pack, references, noise, executions, notChecked);
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
@@ -63,16 +80,18 @@ public final class Verifier {
   private static List<Report.Reference> check(
       MoxiePackage pack,
       List<Path> references,
+      @Nullable Path noise,
       Set<Execution> executions,
       List<String> notChecked) {
     List<Report.Reference> reports = new ArrayList<>();
-    try (var check = new ReferenceCheck(pack, executions)) {
+    try (var check = new ReferenceCheck(pack, executions);
+        Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
           if (trace.generatedIds().isEmpty()) {
             notChecked.add("greedy tokens, which " + file + " does not record");
           }
-          reports.add(check.run(trace));
+          reports.add(check.run(trace, other));
         }
       }
       notChecked.addAll(check.notCovered());

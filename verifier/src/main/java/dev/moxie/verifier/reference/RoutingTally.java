@@ -13,7 +13,7 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Classifies routing decisions. Sets of expert ids are compared, never sorted weights. */
-final class RoutingTally {
+public final class RoutingTally {
   private final Map<Integer, Layer> layers = new TreeMap<>();
   private final Set<Integer> divergentTokens = new HashSet<>();
   private int firstTiedToken = Integer.MAX_VALUE;
@@ -84,7 +84,8 @@ final class RoutingTally {
     }
   }
 
-  static Set<Integer> set(int[] experts) {
+  /** The ids as a set. */
+  public static Set<Integer> set(int[] experts) {
     Set<Integer> set = new HashSet<>();
     for (int expert : experts) {
       set.add(expert);
