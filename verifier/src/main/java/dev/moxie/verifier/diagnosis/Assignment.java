@@ -12,7 +12,7 @@ import java.util.stream.Collectors;
 /**
  * Which of the package's parts the reference has in the place of which, in words.
  *
- * @param kind what is permuted, in the singular, as in "expert"
+ * @param kind what is permuted, in the plural, as in "experts"
  * @param source by place, the place in the package whose content the reference has there; places
  *     without evidence are absent
  * @param places how many there are
@@ -26,18 +26,18 @@ record Assignment(String kind, Map<Integer, Integer> source, int places) {
     moved.entrySet().removeIf(entry -> entry.getKey().equals(entry.getValue()));
     if (moved.size() == 2 && new HashSet<>(moved.values()).equals(moved.keySet())) {
       List<Integer> pair = new ArrayList<>(moved.keySet());
-      return "%ss %d and %d swapped".formatted(kind, pair.get(0), pair.get(1));
+      return "%s %d and %d swapped".formatted(kind, pair.get(0), pair.get(1));
     }
     for (int shift = 1; shift < places; shift++) {
       int by = shift;
       if (isEverywhere(place -> (place + by) % places)) {
         return by <= places / 2
-            ? "%ss moved on by %d".formatted(kind, by)
-            : "%ss moved back by %d".formatted(kind, places - by);
+            ? "%s moved on by %d".formatted(kind, by)
+            : "%s moved back by %d".formatted(kind, places - by);
       }
     }
     if (isEverywhere(place -> places - 1 - place)) {
-      return kind + "s in reverse order";
+      return kind + " in reverse order";
     }
     List<Integer> lexical = new ArrayList<>();
     for (int i = 0; i < places; i++) {
@@ -46,18 +46,20 @@ record Assignment(String kind, Map<Integer, Integer> source, int places) {
     lexical.sort((a, b) -> a.toString().compareTo(b.toString()));
     // The package's place p holds what is called lexical[p], so what is called e lies at its index.
     if (isEverywhere(lexical::indexOf)) {
-      return kind + "s in the lexical order of their numbers (0, 1, 10, …)";
+      return kind + " in the lexical order of their numbers (0, 1, 10, …)";
     }
     String list =
         moved.entrySet().stream()
             .limit(SHOWN)
             .map(e -> String.format(Locale.ROOT, "%d as %d", e.getKey(), e.getValue()))
             .collect(Collectors.joining(", "));
-    return "%ss permuted: %s%s".formatted(kind, list, moved.size() > SHOWN ? ", …" : "");
+    return "%s permuted: %s%s".formatted(kind, list, moved.size() > SHOWN ? ", …" : "");
   }
 
+  /** Two places alone fit many orders. */
   private boolean isEverywhere(IntUnaryOperator order) {
-    return source.entrySet().stream()
-        .allMatch(entry -> entry.getValue() == order.applyAsInt(entry.getKey()));
+    return source.size() > 2
+        && source.entrySet().stream()
+            .allMatch(entry -> entry.getValue() == order.applyAsInt(entry.getKey()));
   }
 }

@@ -8,7 +8,6 @@ import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.WeightMatrix;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
@@ -72,8 +71,8 @@ final class AttentionSuspects {
   }
 
   private String base(double other) {
-    return String.format(
-        Locale.ROOT, "rotary base %.6g instead of %.6g", attention.rotary().theta(), other);
+    return "rotary base %s instead of %s"
+        .formatted(Words.number(attention.rotary().theta()), Words.number(other));
   }
 
   private void supposeYarn(Rotary.Yarn yarn) {
@@ -99,7 +98,8 @@ final class AttentionSuspects {
   }
 
   private static String factor(String what, double ours, double theirs) {
-    return String.format(Locale.ROOT, "a YaRN %s of %.6g instead of %.6g", what, ours, theirs);
+    return "a YaRN %s of %s instead of %s"
+        .formatted(what, Words.number(ours), Words.number(theirs));
   }
 
   private void yarn(String cause, UnaryOperator<Rotary.Yarn> change) {
@@ -217,7 +217,7 @@ final class AttentionSuspects {
         Fit.factor(0.01, 100, 33, r -> Difference.of(inside, evidence.oracle(scaled("", r)), step));
     double own = attention.scale();
     return scaled(
-        String.format(Locale.ROOT, "attention scale %.6g instead of %.6g", own, own * factor),
+        "attention scale %s instead of %s".formatted(Words.number(own), Words.number(own * factor)),
         factor);
   }
 
@@ -232,8 +232,7 @@ final class AttentionSuspects {
     Estimate input = evidence.given(layer, "input");
     double factor =
         Difference.quotient(inside.compute(evidence.oracle(), step), inside.expected(step), input);
-    return outputTimes(
-        String.format(Locale.ROOT, "attention output off by a factor of %.6g", 1 / factor), factor);
+    return outputTimes("attention output off by a factor of " + Words.number(1 / factor), factor);
   }
 
   private Suspect outputTimes(String cause, double factor) {

@@ -7,7 +7,6 @@ import dev.moxie.verifier.reference.Tolerance;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -99,7 +98,7 @@ final class EndSuspects {
             sources ->
                 suspects.add(
                     Suspect.of(
-                        new Assignment("row of the head", sources, vocabulary).words(),
+                        new Assignment("rows of the head", sources, vocabulary).words(),
                         evidence,
                         (row, stored) ->
                             row.name().equals(HEAD)
@@ -136,7 +135,7 @@ final class EndSuspects {
 
   private Suspect scaled(String name, String what, double factor) {
     return Suspect.of(
-        String.format(Locale.ROOT, "%s off by a factor of %.6g", what, 1 / factor),
+        what + " off by a factor of " + Words.number(1 / factor),
         evidence,
         (row, stored) -> row.name().equals(name) ? stored.get(row).times(factor) : stored.get(row));
   }

@@ -9,7 +9,6 @@ import dev.moxie.verifier.oracle.Weights;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -28,6 +27,8 @@ final class ExpertSuspects {
 
   /** A coefficient this near to a number is meant to be it; the model's check follows. */
   private static final double NEAR = 1e-2;
+
+  private static final int SHOWN = 8;
 
   private final Evidence evidence;
   private final int layer;
@@ -224,7 +225,7 @@ final class ExpertSuspects {
     answers.forEach(
         (expert, answer) -> {
           if (answer.factor() != 1) {
-            String factor = String.format(Locale.ROOT, "%.6g", 1 / answer.factor());
+            String factor = Words.number(1 / answer.factor());
             add(others, "off by a factor of " + factor, expert);
           }
           switch (answer.candidate()) {
@@ -236,9 +237,11 @@ final class ExpertSuspects {
         });
     List<String> words = new ArrayList<>();
     if (!sources.isEmpty()) {
-      words.add(new Assignment("expert", sources, moe.experts()).words());
+      words.add(new Assignment("experts", sources, moe.experts()).words());
     }
-    if (!swapped.isEmpty()) {
+    if (swapped.size() > SHOWN) {
+      words.add("gate and up swapped in " + swapped.size() + " experts");
+    } else if (!swapped.isEmpty()) {
       words.add("gate and up swapped in " + experts(swapped));
     }
     others.forEach((what, experts) -> words.add(experts(experts) + " " + what));

@@ -15,10 +15,10 @@ import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -28,6 +28,10 @@ import java.util.stream.Stream;
  * come out. One supposition that explains all failing steps goes before one for each.
  */
 final class LayerSuspects {
+  private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
+  private static final Pattern BLOCK_NORM =
+      Pattern.compile("layers\\.\\d+\\.(attention|feed_forward)_norm\\.weight");
+
   private final Evidence evidence;
   private final int layer;
   private final LayerInside inside;
@@ -41,25 +45,28 @@ final class LayerSuspects {
     this.steps = steps;
   }
 
-  /** A sentence for each thing that explains something. */
-  List<String> explain() {
+  /** The one thing that explains all that fails, routing included, where several steps do. */
+  Optional<String> explainWhole() {
+    List<String> failing = LayerInside.failing(steps);
+    return failing.size() > 1 || failing.contains(DENSE)
+        ? wholeLayer()
+            .filter(suspect -> inside.hold(evidence.oracle(suspect), failing))
+            .findFirst()
+            .map(this::sentence)
+        : Optional.empty();
+  }
+
+  /** A sentence for each step that something explains; routing is looked at over all layers. */
+  List<String> explainSteps() {
     List<String> failing = new ArrayList<>(LayerInside.failing(steps));
-    // A routing equation is looked at over all layers.
     failing.removeAll(List.of(SELECTION, WEIGHTS));
-    if (failing.isEmpty()) {
-      return List.of();
-    }
-    if (failing.size() > 1 || failing.contains(DENSE)) {
-      Optional<Suspect> whole = firstFit(wholeLayer(), failing);
-      if (whole.isPresent()) {
-        return List.of(sentence(whole.get()));
-      }
-    }
     List<String> sentences = new ArrayList<>();
     for (String step : failing) {
       explain(step).ifPresent(sentences::add);
     }
-    return sentences.isEmpty() ? sizeOfRounding(failing).stream().toList() : sentences;
+    return sentences.isEmpty() && !failing.isEmpty()
+        ? sizeOfRounding(failing).stream().toList()
+        : sentences;
   }
 
   private Optional<String> explain(String step) {
@@ -193,20 +200,20 @@ final class LayerSuspects {
                                 row,
                                 name -> name.equals(attention) ? feedForward : attention)
                             : row)),
-            shifted("norm weights stored as differences from one", 1),
-            shifted("one added to norm weights", -1));
+            shifted("norm weights stored as differences from one", BLOCK_NORM, 1),
+            shifted("norm weights stored as differences from one", ANY_NORM, 1),
+            shifted("one added to norm weights", BLOCK_NORM, -1),
+            shifted("one added to norm weights", ANY_NORM, -1));
     return Stream.concat(
         fixed, Stream.<Supplier<Suspect>>of(() -> fittedEpsilon(step)).map(Supplier::get));
   }
 
-  private Suspect shifted(String cause, double summand) {
+  private Suspect shifted(String cause, Pattern norms, double summand) {
     return Suspect.of(
         cause,
         evidence,
         (row, stored) ->
-            row.name().startsWith("layers.") && row.name().endsWith("_norm.weight")
-                ? stored.get(row).plus(summand)
-                : stored.get(row));
+            norms.matcher(row.name()).matches() ? stored.get(row).plus(summand) : stored.get(row));
   }
 
   private Suspect fittedEpsilon(String step) {
@@ -215,7 +222,7 @@ final class LayerSuspects {
         Fit.factor(
             1e-6, 1e6, 25, r -> Difference.of(inside, evidence.oracle(epsilon("", own * r)), step));
     return epsilon(
-        String.format(Locale.ROOT, "norm epsilon %.3g instead of %.3g", own, own * factor),
+        "norm epsilon %s instead of about %.2g".formatted(Words.number(own), own * factor),
         own * factor);
   }
 

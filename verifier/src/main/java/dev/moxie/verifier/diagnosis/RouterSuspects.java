@@ -2,7 +2,6 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Estimate;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -22,7 +21,7 @@ final class RouterSuspects {
             .map(
                 sources ->
                     Suspect.of(
-                        new Assignment("router row", sources, moe.experts()).words(),
+                        new Assignment("router rows", sources, moe.experts()).words(),
                         evidence,
                         (row, stored) ->
                             row.name().equals(name)
@@ -33,7 +32,7 @@ final class RouterSuspects {
     Stream<Suspect> scaled =
         Stream.of(
             Suspect.of(
-                String.format(Locale.ROOT, "router off by a factor of %.6g", 1 / factor),
+                "router off by a factor of " + Words.number(1 / factor),
                 evidence,
                 (row, stored) ->
                     row.name().equals(name) ? stored.get(row).times(factor) : stored.get(row)));

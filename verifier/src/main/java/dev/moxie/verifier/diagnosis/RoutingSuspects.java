@@ -207,12 +207,13 @@ final class RoutingSuspects {
       suspects.put("normalisation that the reference does not do", stated.withNormalisation(null));
     }
     suspects.put(
-        "routing scale %s applied twice".formatted(Math.sqrt(stated.scale())),
+        "routing scale %s applied twice".formatted(Words.number(Math.sqrt(stated.scale()))),
         stated.withScale(Math.sqrt(stated.scale())));
     double scale = stated.scale() * ratio(stated);
     if (scale > 0 && Double.isFinite(scale)) {
       suspects.put(
-          String.format(Locale.ROOT, "routing scale %s instead of %.6g", stated.scale(), scale),
+          "routing scale %s instead of %s"
+              .formatted(Words.number(stated.scale()), Words.number(scale)),
           stated.withScale(scale));
     }
     for (Routing.Score other : Routing.Score.values()) {

@@ -1,7 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
-import java.util.Locale;
 import java.util.stream.Stream;
 
 /** What may be wrong with shared experts. */
@@ -35,7 +34,7 @@ final class SharedSuspects {
                         ? Siblings.gateForUp(evidence.pack(), row)
                         : row)),
         Suspect.of(
-            String.format(Locale.ROOT, "shared experts off by a factor of %.6g", 1 / factor),
+            "shared experts off by a factor of " + Words.number(1 / factor),
             evidence,
             (row, stored) ->
                 row.name().equals(prefix + "down.weight")

@@ -47,6 +47,7 @@ final class TraceShape {
       trace.require(prefix + "output", Dtype.F32, hidden);
       if (architecture.layers().get(layer).feedForward()
           instanceof FeedForward.MixtureOfExperts moe) {
+        requireAsMany(trace, prefix + "router.experts", moe.routing().expertsPerToken());
         Shape chosen = Shape.of(tokens, moe.routing().expertsPerToken());
         trace.require(prefix + "experts.output", Dtype.F32, hidden);
         trace.require(prefix + "router.logits", Dtype.F32, Shape.of(tokens, moe.experts()));
@@ -55,6 +56,18 @@ final class TraceShape {
       }
     }
     trace.require("logits", Dtype.F32, Shape.of(tokens, architecture.vocabSize()));
+  }
+
+  /** Another number of experts per token is a defect that has a name. */
+  private static void requireAsMany(Trace trace, String name, int expertsPerToken) {
+    Shape shape = trace.shape(name);
+    if (shape.rank() == 2 && shape.dim(1) != expertsPerToken) {
+      throw new CorruptException(
+          trace.path() + ", tensor \"" + name + "\"",
+          "as many experts per token as the package has, " + expertsPerToken,
+          String.valueOf(shape.dim(1)),
+          "the package's routing is not the reference's, or the trace is of another model");
+    }
   }
 
   private static void requireTokens(
