@@ -1,5 +1,6 @@
 package dev.moxie.cli;
 
+import dev.moxie.format.error.MoxieException;
 import dev.moxie.verifier.diff.Diff;
 import dev.moxie.verifier.diff.DiffJson;
 import dev.moxie.verifier.diff.DiffText;
@@ -44,6 +45,11 @@ final class DiffCommand implements Callable<Integer> {
     try (ModelDiff models = ModelDiff.open(a, b, !bytes);
         var progress = new ConsoleProgress(models.bytes(), false)) {
       diff = models.run(progress);
+    } catch (MoxieException e) {
+      if (json) {
+        System.out.println(DiffJson.of(e));
+      }
+      throw e;
     }
     System.out.println(json ? DiffJson.of(diff) : DiffText.of(diff, all));
     return diff.sense().same() ? 0 : Failures.MISMATCH;

@@ -110,7 +110,7 @@ public record Diff(
   /**
    * Leaves of a tensor that are stored differently.
    *
-   * @param a dtype and shape of a leaf in A
+   * @param a dtype of a leaf in A; where leaves cannot be compared, its shape too
    */
   public record Form(String name, int leaves, String a, String b) {}
 

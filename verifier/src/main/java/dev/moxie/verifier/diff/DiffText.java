@@ -2,8 +2,10 @@ package dev.moxie.verifier.diff;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.StringJoiner;
 import org.jspecify.annotations.Nullable;
 
@@ -88,7 +90,7 @@ public final class DiffText {
     List<String> differences = new ArrayList<>();
     List<ExpertLine> experts = new ArrayList<>();
     for (Diff.TensorDifference difference : tensors.differences()) {
-      differences.add(difference.name() + "  " + numbers(difference.numbers()));
+      differences.add(difference.name() + "  " + numbers(difference.name(), difference.numbers()));
       difference
           .experts()
           .forEach(expert -> experts.add(new ExpertLine(difference.name(), expert)));
@@ -96,12 +98,13 @@ public final class DiffText {
     list("differences", differences);
     experts.sort(Comparator.comparing(line -> line.expert().numbers(), TensorReport.LARGEST_FIRST));
     list("by expert", experts.stream().map(ExpertLine::text).toList());
-    list("stored as", tensors.dtypes().stream().map(DiffText::form).toList());
+    list("stored as", encodings(tensors.dtypes()));
   }
 
   private record ExpertLine(String tensor, Diff.ExpertDifference expert) {
     String text() {
-      return "%s, expert %d  %s".formatted(tensor, expert.expert(), numbers(expert.numbers()));
+      return "%s, expert %d  %s"
+          .formatted(tensor, expert.expert(), numbers(tensor, expert.numbers()));
     }
   }
 
@@ -114,14 +117,29 @@ public final class DiffText {
         .formatted(form.name(), times(form.leaves()), form.a(), form.b());
   }
 
+  /** One line for each pair of dtypes: a cast changes nearly every tensor. */
+  private static List<String> encodings(List<Diff.Form> forms) {
+    Map<String, Integer> leaves = new LinkedHashMap<>();
+    forms.forEach(
+        form ->
+            leaves.merge(
+                "%s in A, %s in B".formatted(form.a(), form.b()), form.leaves(), Integer::sum));
+    return leaves.entrySet().stream()
+        .map(entry -> "%s: %d leaves".formatted(entry.getKey(), entry.getValue()))
+        .toList();
+  }
+
   private static String times(int leaves) {
     return leaves == 1 ? "" : leaves + " of ";
   }
 
-  private static String numbers(Diff.Numbers numbers) {
+  private static String numbers(String tensor, Diff.Numbers numbers) {
+    Diff.Place worst = numbers.worst();
+    String leaf =
+        worst.leaf().startsWith(tensor) ? worst.leaf().substring(tensor.length()) : worst.leaf();
     return String.format(
         Locale.ROOT,
-        "rms %s of A's, %,d of %,d %s differ%s, max abs %.3g (%s of A's largest) at %s %s: %.6g in"
+        "rms %s of A's, %,d of %,d %s differ%s, max abs %.3g (%s of A's largest) at%s %s: %.6g in"
             + " A, %.6g in B",
         share(numbers.rms()),
         numbers.differing(),
@@ -132,10 +150,10 @@ public final class DiffText {
             : String.format(Locale.ROOT, ", %,d NaN or infinite", numbers.notFinite()),
         numbers.maxAbs(),
         share(numbers.maxRel()),
-        numbers.worst().leaf(),
-        numbers.worst().index(),
-        numbers.worst().a(),
-        numbers.worst().b());
+        leaf.isEmpty() ? "" : " " + leaf.strip(),
+        worst.index(),
+        worst.a(),
+        worst.b());
   }
 
   private static String share(@Nullable Double share) {

@@ -33,9 +33,14 @@ record Leaf(
     return shape.bytes(dtype) + (scales == null ? 0 : scales.size());
   }
 
+  /** Dtype in words. */
+  String encoding() {
+    return dtype + (scales == null ? "" : " with block scales");
+  }
+
   /** Dtype and shape in words. */
   String form() {
-    return dtype + (scales == null ? " " : " with block scales ") + shape;
+    return encoding() + " " + shape;
   }
 
   /** Whether equal bytes mean equal values. */

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -33,8 +34,11 @@ final class TensorReport {
         count(pairs, Outcome.DIFFERENT),
         oneSided(ofA, ofB),
         oneSided(ofB, ofA),
-        forms(pairs, pair -> pair.is(Outcome.INCOMPARABLE)),
-        forms(pairs, pair -> !pair.is(Outcome.INCOMPARABLE) && !pair.a().storedLike(pair.b())),
+        forms(pairs, pair -> pair.is(Outcome.INCOMPARABLE), Leaf::form),
+        forms(
+            pairs,
+            pair -> !pair.is(Outcome.INCOMPARABLE) && !pair.a().storedLike(pair.b()),
+            Leaf::encoding),
         differences(pairs));
   }
 
@@ -71,11 +75,14 @@ final class TensorReport {
         name, leaves.size(), leaves.getFirst().form(), leaves.stream().mapToLong(Leaf::size).sum());
   }
 
-  private static List<Diff.Form> forms(List<Pair> pairs, Predicate<Pair> which) {
+  private static List<Diff.Form> forms(
+      List<Pair> pairs, Predicate<Pair> which, Function<Leaf, String> words) {
     Map<Diff.Form, Integer> leaves = new LinkedHashMap<>();
     pairs.stream()
         .filter(which)
-        .map(pair -> new Diff.Form(pair.a().tensor(), 1, pair.a().form(), pair.b().form()))
+        .map(
+            pair ->
+                new Diff.Form(pair.a().tensor(), 1, words.apply(pair.a()), words.apply(pair.b())))
         .forEach(form -> leaves.merge(form, 1, Integer::sum));
     List<Diff.Form> forms = new ArrayList<>();
     leaves.forEach(
