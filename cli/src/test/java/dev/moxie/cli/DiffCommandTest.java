@@ -11,6 +11,7 @@ import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -108,7 +109,7 @@ class DiffCommandTest {
     Files.copy(
         Path.of(Fixtures.tinyMixtral().toString(), "trace-sums.safetensors"),
         checkpoint.resolve("model.safetensors"),
-        java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+        StandardCopyOption.REPLACE_EXISTING);
     assertOneSentence(3, moxie("diff", pack, checkpoint.toString()));
   }
 

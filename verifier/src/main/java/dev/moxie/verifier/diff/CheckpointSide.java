@@ -12,11 +12,9 @@ import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
-import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.HashMap;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,7 +28,6 @@ final class CheckpointSide implements Side {
   private final Checkpoint checkpoint;
   private final @Nullable ConversionPlan plan;
   private final @Nullable String notUnderstood;
-  private final Map<String, SafetensorsFile> open = new HashMap<>();
 
   private CheckpointSide(
       Checkpoint checkpoint, @Nullable ConversionPlan plan, @Nullable String notUnderstood) {
@@ -114,7 +111,7 @@ final class CheckpointSide implements Side {
         move.leaf().projection() == null ? "" : move.leaf().projection().id(),
         source.dtype(),
         move.leaf().shape(),
-        () -> bytes(source),
+        extent(source),
         null,
         scales == null ? null : leaf(name, scales, null));
   }
@@ -129,18 +126,12 @@ final class CheckpointSide implements Side {
                 leaves.put(
                     name,
                     OwnNames.tensor(
-                        name, tensor.dtype(), tensor.shape(), () -> bytes(tensor), null, null)));
+                        name, tensor.dtype(), tensor.shape(), extent(tensor), null, null)));
     return OwnNames.of(leaves);
   }
 
-  private MemorySegment bytes(SourceTensor tensor) {
-    SafetensorsFile file;
-    synchronized (open) {
-      file =
-          open.computeIfAbsent(
-              tensor.file(), name -> SafetensorsFile.open(checkpoint.folder().resolve(name)));
-    }
-    return file.data(file.require(tensor.name()));
+  private Extent extent(SourceTensor tensor) {
+    return new Extent(checkpoint.folder().resolve(tensor.file()), tensor.offset(), tensor.bytes());
   }
 
   @Override
@@ -156,7 +147,7 @@ final class CheckpointSide implements Side {
 
   @Override
   public List<String> notCompared() {
-    List<String> sentences = new java.util.ArrayList<>();
+    List<String> sentences = new ArrayList<>();
     if (plan == null) {
       sentences.add(
           "the architecture of "
@@ -172,6 +163,6 @@ final class CheckpointSide implements Side {
 
   @Override
   public void close() {
-    open.values().forEach(SafetensorsFile::close);
+    // Nothing stays open.
   }
 }

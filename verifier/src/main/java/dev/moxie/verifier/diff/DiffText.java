@@ -53,7 +53,7 @@ public final class DiffText {
         name,
         model.path(),
         model.kind(),
-        model.family() == null ? " of an unknown family" : ", family " + model.family(),
+        model.family() == null ? ", not understood" : ", family " + model.family(),
         model.tensors(),
         model.files(),
         model.bytes());
@@ -157,7 +157,7 @@ public final class DiffText {
   }
 
   private static String share(@Nullable Double share) {
-    return share == null ? "(A is zero)" : String.format(Locale.ROOT, "%.2e", share);
+    return share == null ? "(A is zero)" : String.format(Locale.ROOT, "%.3g", share);
   }
 
   private static String likeness(Diff.Likeness likeness) {
@@ -183,19 +183,19 @@ public final class DiffText {
   private static List<String> reasons(Diff diff) {
     List<String> reasons = new ArrayList<>();
     Diff.Tensors tensors = diff.tensors();
-    add(reasons, diff.architecture().size(), "of the architecture");
-    add(reasons, diff.settings().size(), "settings");
-    add(reasons, diff.files().size(), "files");
-    add(reasons, tensors.onlyInA().size(), "tensors only in A");
-    add(reasons, tensors.onlyInB().size(), "tensors only in B");
-    add(reasons, tensors.incomparable().size(), "tensors that cannot be compared");
-    add(reasons, tensors.differences().size(), "tensors of other values");
+    add(reasons, "architecture", diff.architecture());
+    add(reasons, "settings", diff.settings());
+    add(reasons, "files", diff.files());
+    add(reasons, "tensors only in A", tensors.onlyInA());
+    add(reasons, "tensors only in B", tensors.onlyInB());
+    add(reasons, "tensors that cannot be compared", tensors.incomparable());
+    add(reasons, "values of tensors", tensors.differences());
     return reasons;
   }
 
-  private static void add(List<String> reasons, int count, String what) {
-    if (count > 0) {
-      reasons.add(count + " " + what);
+  private static void add(List<String> reasons, String what, List<?> found) {
+    if (!found.isEmpty()) {
+      reasons.add("%s (%d)".formatted(what, found.size()));
     }
   }
 

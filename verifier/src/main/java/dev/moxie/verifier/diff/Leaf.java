@@ -2,8 +2,7 @@ package dev.moxie.verifier.diff;
 
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
-import java.lang.foreign.MemorySegment;
-import java.util.function.Supplier;
+import java.lang.foreign.Arena;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param tensor under which it is reported: the stack, or the name with a star for the expert
  * @param expert null unless it is an expert's
  * @param part what tells apart the leaves that an expert has in the tensor
- * @param bytes maps the file they are in, if nobody did
+ * @param extent where its bytes are
  * @param sha256 of the bytes; null where no index states it
  */
 record Leaf(
@@ -23,14 +22,14 @@ record Leaf(
     String part,
     Dtype dtype,
     Shape shape,
-    Supplier<MemorySegment> bytes,
+    Extent extent,
     @Nullable String sha256,
     @Nullable Leaf scales) {
   private static final String EXPERTS = "experts";
 
   /** Bytes with scales. */
   long size() {
-    return shape.bytes(dtype) + (scales == null ? 0 : scales.size());
+    return extent.bytes() + (scales == null ? 0 : scales.size());
   }
 
   /** Dtype in words. */
@@ -59,8 +58,12 @@ record Leaf(
 
   /** Whether all bytes are equal, of leaves that are stored alike. */
   boolean bytesEqual(Leaf other) {
-    return bytes.get().mismatch(other.bytes.get()) < 0
-        && (scales == null || other.scales == null || scales.bytesEqual(other.scales));
+    try (Arena arena = Arena.ofConfined()) {
+      if (extent.map(arena).mismatch(other.extent.map(arena)) >= 0) {
+        return false;
+      }
+    }
+    return scales == null || other.scales == null || scales.bytesEqual(other.scales);
   }
 
   /** All experts that this one is among, by the start of their tensors' names. */

@@ -2,6 +2,7 @@ package dev.moxie.verifier.diff;
 
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.verifier.diff.Tally.Fingerprint;
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -134,25 +135,27 @@ final class Likenesses {
     if (!Values.areElements(a) || !Values.areElements(b)) {
       return false;
     }
-    var valuesOfA = new Values(a);
-    var valuesOfB = new Values(b);
     int n = Math.toIntExact(a.shape().dim(0));
     int most = Math.max(1, Math.min(n, Values.CHUNK / 64));
     double[] some = new double[most];
     double[][] columns = new double[most][n];
     double[] row = new double[n];
-    for (int first = 0; first < n; first += most) {
-      int count = Math.min(most, n - first);
-      for (int r = 0; r < n; r++) {
-        valuesOfA.read((long) r * n + first, count, some);
-        for (int c = 0; c < count; c++) {
-          columns[c][r] = some[c];
+    try (Arena arena = Arena.ofConfined()) {
+      var valuesOfA = new Values(a, arena);
+      var valuesOfB = new Values(b, arena);
+      for (int first = 0; first < n; first += most) {
+        int count = Math.min(most, n - first);
+        for (int r = 0; r < n; r++) {
+          valuesOfA.read((long) r * n + first, count, some);
+          for (int c = 0; c < count; c++) {
+            columns[c][r] = some[c];
+          }
         }
-      }
-      for (int c = 0; c < count; c++) {
-        valuesOfB.read((long) (first + c) * n, n, row);
-        if (!Arrays.equals(row, columns[c])) {
-          return false;
+        for (int c = 0; c < count; c++) {
+          valuesOfB.read((long) (first + c) * n, n, row);
+          if (!Arrays.equals(row, columns[c])) {
+            return false;
+          }
         }
       }
     }

@@ -4,11 +4,9 @@ import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
-import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -41,7 +39,7 @@ final class OwnNames {
       String name,
       Dtype dtype,
       Shape shape,
-      Supplier<MemorySegment> bytes,
+      Extent extent,
       @Nullable String sha256,
       @Nullable Leaf scales) {
     Matcher expert = EXPERT.matcher(name);
@@ -53,10 +51,10 @@ final class OwnNames {
             "",
             dtype,
             shape,
-            bytes,
+            extent,
             sha256,
             scales)
-        : new Leaf(name, name, null, "", dtype, shape, bytes, sha256, scales);
+        : new Leaf(name, name, null, "", dtype, shape, extent, sha256, scales);
   }
 
   private void add(Leaf tensor, @Nullable Leaf scales) {
@@ -74,7 +72,7 @@ final class OwnNames {
               tensor.name(),
               tensor.dtype(),
               tensor.shape(),
-              tensor.bytes(),
+              tensor.extent(),
               tensor.sha256(),
               scales));
     }
@@ -86,7 +84,6 @@ final class OwnNames {
     int experts = Math.toIntExact(dims.getFirst());
     long size = tensor.size() / experts;
     for (int expert = 0; expert < experts; expert++) {
-      long from = expert * size;
       String name = tensor.name() + " (expert " + expert + ")";
       leaves.put(
           name,
@@ -97,7 +94,7 @@ final class OwnNames {
               "",
               tensor.dtype(),
               shape,
-              () -> tensor.bytes().get().asSlice(from, size),
+              tensor.extent().slice(expert * size, size),
               null,
               null));
     }

@@ -81,9 +81,13 @@ final class PackageSide implements Side {
         row.projection() == null ? "" : row.projection().id(),
         row.dtype(),
         row.shape(),
-        () -> pack.bytes(row),
+        extent(row),
         row.sha256(),
         scales == null ? null : leaf(scales, null));
+  }
+
+  private Extent extent(IndexRow row) {
+    return new Extent(pack.folder().resolve(row.shard()), row.offset(), row.bytes());
   }
 
   @Override
@@ -96,7 +100,7 @@ final class PackageSide implements Side {
                 Objects.requireNonNull(row.sourceTensor(), "a leaf has a source"),
                 row.dtype(),
                 row.shape(),
-                () -> pack.bytes(row),
+                extent(row),
                 row.sha256(),
                 pack.scales(row).map(scales -> leaf(scales, null)).orElse(null));
         leaves.put(leaf.name(), leaf);

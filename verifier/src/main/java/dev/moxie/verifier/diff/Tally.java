@@ -1,5 +1,7 @@
 package dev.moxie.verifier.diff;
 
+import java.lang.foreign.Arena;
+
 /**
  * The differences between the values of two leaves, summed up in one pass, and digests by which
  * either is found again elsewhere.
@@ -73,16 +75,18 @@ final class Tally {
   /** Compares two leaves that have values in common. */
   static Tally of(Leaf a, Leaf b) {
     var tally = new Tally();
-    var valuesOfA = new Values(a);
-    var valuesOfB = new Values(b);
     double[] chunkOfA = new double[Values.CHUNK];
     double[] chunkOfB = new double[Values.CHUNK];
-    long count = valuesOfA.count();
-    for (long start = 0; start < count; start += Values.CHUNK) {
-      int size = (int) Math.min(Values.CHUNK, count - start);
-      valuesOfA.read(start, size, chunkOfA);
-      valuesOfB.read(start, size, chunkOfB);
-      tally.add(chunkOfA, chunkOfB, size);
+    try (Arena arena = Arena.ofConfined()) {
+      var valuesOfA = new Values(a, arena);
+      var valuesOfB = new Values(b, arena);
+      long count = valuesOfA.count();
+      for (long start = 0; start < count; start += Values.CHUNK) {
+        int size = (int) Math.min(Values.CHUNK, count - start);
+        valuesOfA.read(start, size, chunkOfA);
+        valuesOfB.read(start, size, chunkOfB);
+        tally.add(chunkOfA, chunkOfB, size);
+      }
     }
     return tally;
   }
@@ -90,23 +94,27 @@ final class Tally {
   /** The fingerprint of a leaf that has no counterpart. */
   static Fingerprint fingerprint(Leaf leaf) {
     var digest = new Digest();
-    var values = new Values(leaf);
     double[] chunk = new double[Values.CHUNK];
-    for (long start = 0; start < values.count(); start += Values.CHUNK) {
-      int size = (int) Math.min(Values.CHUNK, values.count() - start);
-      values.read(start, size, chunk);
-      digest.add(chunk, size);
+    try (Arena arena = Arena.ofConfined()) {
+      var values = new Values(leaf, arena);
+      for (long start = 0; start < values.count(); start += Values.CHUNK) {
+        int size = (int) Math.min(Values.CHUNK, values.count() - start);
+        values.read(start, size, chunk);
+        digest.add(chunk, size);
+      }
     }
     return digest.fingerprint();
   }
 
   private void add(double[] a, double[] b, int count) {
+    double squares = 0;
+    double largest = largestOfA;
     for (int i = 0; i < count; i++) {
       double ofA = a[i];
       double magnitude = Math.abs(ofA);
       if (magnitude < Double.POSITIVE_INFINITY) {
-        sumOfSquaresOfA += ofA * ofA;
-        largestOfA = Math.max(largestOfA, magnitude);
+        squares += ofA * ofA;
+        largest = Math.max(largest, magnitude);
       }
       if (Double.doubleToRawLongBits(ofA) != Double.doubleToRawLongBits(b[i])
           && !(Double.isNaN(ofA) && Double.isNaN(b[i]))) {
@@ -114,6 +122,8 @@ final class Tally {
       }
     }
     compared += count;
+    sumOfSquaresOfA += squares;
+    largestOfA = largest;
     digestOfA.add(a, count);
     digestOfB.add(b, count);
   }

@@ -2,6 +2,7 @@ package dev.moxie.verifier.diff;
 
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.safetensors.Dtype;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -29,10 +30,11 @@ final class Values {
   private final MemorySegment bytes;
   private final @Nullable MemorySegment scales;
 
-  Values(Leaf leaf) {
+  /** Maps a leaf's bytes until the arena is closed. */
+  Values(Leaf leaf, Arena arena) {
     this.leaf = leaf;
-    this.bytes = leaf.bytes().get();
-    this.scales = leaf.scales() == null ? null : leaf.scales().bytes().get();
+    this.bytes = leaf.extent().map(arena);
+    this.scales = leaf.scales() == null ? null : leaf.scales().extent().map(arena);
   }
 
   /** Whether the leaf's elements can be read, and not only its bytes. */

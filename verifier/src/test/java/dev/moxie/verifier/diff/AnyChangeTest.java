@@ -15,6 +15,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
@@ -82,7 +83,7 @@ class AnyChangeTest {
   }
 
   private static void assertIsOneOf(
-      java.util.Set<Long> elements, Diff.TensorDifference difference, List<Tensor> tensors) {
+      Set<Long> elements, Diff.TensorDifference difference, List<Tensor> tensors) {
     List<Long> index = difference.numbers().worst().index();
     Tensor tensor =
         tensors.stream().filter(t -> t.name().equals(difference.name())).findFirst().orElseThrow();

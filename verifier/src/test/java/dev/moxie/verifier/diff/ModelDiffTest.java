@@ -337,6 +337,23 @@ class ModelDiffTest {
   }
 
   @Test
+  void blockScalesBelongToTheirWeightsUnderOwnNamesToo() throws IOException {
+    Path other = Models.copy(Fixtures.tinyDeepSeek(), folder.resolve("c"), tensor -> tensor);
+    Path config = other.resolve("config.json");
+    Files.writeString(config, Files.readString(config).replace("deepseek_v3", "nobody_knows"));
+    Path exact = Models.convert(Fixtures.tinyDeepSeek(), folder.resolve("p"));
+    Path wide = Models.cast(Fixtures.tinyDeepSeek(), folder.resolve("q"), Dtype.F32);
+    for (Path pack : List.of(exact, wide)) {
+      Diff diff = Models.diff(pack, other);
+      assertEquals(Diff.Names.OWN, diff.names());
+      Diff.Tensors tensors = diff.tensors();
+      assertEquals(0, tensors.different() + tensors.onlyInA().size() + tensors.onlyInB().size());
+      assertEquals(269, tensors.sameBytes() + tensors.sameValues());
+      assertEquals(pack.equals(exact), tensors.sameValues() == 0);
+    }
+  }
+
+  @Test
   void aTensorUnderAnotherNameIsRecognised() {
     Shape shape = Shape.of(2, 2);
     Diff diff =
