@@ -63,9 +63,9 @@ final class Likenesses {
       return;
     }
     Leaf other = counterpart(a, fingerprint);
-    if (other != null && other.shape().elements() == a.shape().elements()) {
+    if (other != null && other.shape().equals(a.shape())) {
       var kind =
-          isSquare(a.shape()) && other.shape().equals(a.shape()) && areTransposed(a, other)
+          isSquare(a.shape()) && areTransposed(a, other)
               ? Diff.Likeness.Kind.TRANSPOSED
               : Diff.Likeness.Kind.REORDERED;
       others.add(new Diff.Likeness(kind, a.name(), other.name()));

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diff;
 
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.safetensors.Dtype;
@@ -57,6 +58,21 @@ final class OwnNames {
         : new Leaf(name, name, null, "", dtype, shape, extent, sha256, scales);
   }
 
+  /**
+   * Adds a leaf.
+   *
+   * @throws CorruptException if there is one of that name
+   */
+  static void put(Map<String, Leaf> leaves, Leaf leaf) {
+    if (leaves.put(leaf.name(), leaf) != null) {
+      throw new CorruptException(
+          leaf.extent().file() + ", tensor " + leaf.name(),
+          "a name of its own",
+          "one that another tensor or expert slice has",
+          "rename it, nothing else tells them apart");
+    }
+  }
+
   private void add(Leaf tensor, @Nullable Leaf scales) {
     if (tensor.expert() == null
         && tensor.shape().rank() > 2
@@ -66,8 +82,8 @@ final class OwnNames {
         && tensor.size() % tensor.shape().dim(0) == 0) {
       addSlices(tensor);
     } else {
-      leaves.put(
-          tensor.name(),
+      put(
+          leaves,
           tensor(
               tensor.name(),
               tensor.dtype(),
@@ -85,8 +101,8 @@ final class OwnNames {
     long size = tensor.size() / experts;
     for (int expert = 0; expert < experts; expert++) {
       String name = tensor.name() + " (expert " + expert + ")";
-      leaves.put(
-          name,
+      put(
+          leaves,
           new Leaf(
               name,
               tensor.name(),

@@ -103,7 +103,7 @@ final class PackageSide implements Side {
                 extent(row),
                 row.sha256(),
                 pack.scales(row).map(scales -> leaf(scales, null)).orElse(null));
-        leaves.put(leaf.name(), leaf);
+        OwnNames.put(leaves, leaf);
       }
     }
     return OwnNames.of(leaves);

@@ -3,10 +3,12 @@ package dev.moxie.verifier.diff;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
@@ -334,6 +336,20 @@ class ModelDiffTest {
             new Diff.Likeness(
                 Diff.Likeness.Kind.LEAF, "l.0.experts.up (expert 2)", "l.0.experts.up (expert 1)")),
         diff.likenesses());
+  }
+
+  @Test
+  void aTensorNamedLikeASliceIsRefusedAndNotHidden() {
+    Path honest = Models.write(folder.resolve("a"), UNKNOWN, List.of());
+    Path liar =
+        Models.write(
+            folder.resolve("b"),
+            UNKNOWN,
+            List.of(
+                Models.floats("experts.up", Shape.of(2, 1, 1), 1, 2),
+                Models.floats("experts.up (expert 1)", Shape.of(1), 3)));
+    var refusal = assertThrows(CorruptException.class, () -> Models.diff(honest, liar));
+    assertTrue(refusal.getMessage().contains("experts.up (expert 1)"), refusal.getMessage());
   }
 
   @Test
