@@ -16,6 +16,7 @@ import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
@@ -178,9 +179,17 @@ final class LayerSuspects {
                                     : row)));
     return Stream.of(
             others,
-            norms(LayerInside.failing(steps).getFirst()),
+            normsBehindSeveral(),
             ScaleSuspects.of(evidence, layer, "."))
         .flatMap(Function.identity());
+  }
+
+  /** Both norms are read before attention and router, so one of these steps fails with them. */
+  private Stream<Suspect> normsBehindSeveral() {
+    return LayerInside.failing(steps).stream()
+        .filter(Set.of(ATTENTION, NORM, DENSE)::contains)
+        .limit(1)
+        .flatMap(this::norms);
   }
 
   /** Norms in each other's place, one less or more than they are, or with another epsilon. */

@@ -27,6 +27,7 @@ public final class ReferenceCheck implements AutoCloseable {
   private final ScheduledModel scheduled;
   private final Coverage coverage;
   private final Set<String> untelling = new TreeSet<>();
+  private final Set<String> parted = new TreeSet<>();
 
   /** Prepares a package for any number of references. */
   public ReferenceCheck(MoxiePackage pack, Set<Execution> executions) {
@@ -51,6 +52,9 @@ public final class ReferenceCheck implements AutoCloseable {
     Report.Reference report = check.run();
     check.chosen().forEach(coverage::add);
     untelling.addAll(check.untelling());
+    if (check.partsAtOnce()) {
+      parted.add(trace.path().toString());
+    }
     return report;
   }
 
@@ -61,6 +65,12 @@ public final class ReferenceCheck implements AutoCloseable {
       open.add(
           String.join(", ", untelling)
               + ", which rounding of weights or reference may move by more than their size");
+    }
+    if (!parted.isEmpty()) {
+      open.add(
+          "anything from the tokens on in "
+              + String.join(", ", parted)
+              + ", where rounding may change the experts of the first token");
     }
     return open;
   }

@@ -14,7 +14,7 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter.Tensor;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.verifier.oracle.Bfloat16;
+import dev.moxie.verifier.oracle.Precision;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -98,14 +98,14 @@ class ModelDiffTest {
     double squaresOfA = 0;
     for (int i = 0; i < values.length; i++) {
       values[i] = 1 + i * 0x1p-8f;
-      double error = Bfloat16.round(values[i]) - values[i];
+      double error = Precision.BF16.round(values[i]) - values[i];
       rounded += error == 0 ? 0 : 1;
       squares += error * error;
       squaresOfA += values[i] * values[i];
     }
     byte[] halves = new byte[2 * values.length];
     for (int i = 0; i < values.length; i++) {
-      int bits = Float.floatToRawIntBits((float) Bfloat16.round(values[i]));
+      int bits = Float.floatToRawIntBits((float) Precision.BF16.round(values[i]));
       ByteBuffer.wrap(halves).order(ByteOrder.LITTLE_ENDIAN).putShort(2 * i, (short) (bits >>> 16));
     }
     Shape shape = Shape.of(7, 10);
