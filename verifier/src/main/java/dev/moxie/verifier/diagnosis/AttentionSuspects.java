@@ -164,7 +164,7 @@ final class AttentionSuspects {
                 evidence,
                 (row, stored) ->
                     stored.get(
-                        row.name().startsWith("layers." + layer + ".attention")
+                        row.name().startsWith("layers." + layer + ".attention.")
                             ? Siblings.ofLayer(evidence.pack(), row, from)
                             : row)));
       }
