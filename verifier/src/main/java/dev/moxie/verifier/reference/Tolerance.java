@@ -27,12 +27,12 @@ public final class Tolerance {
   }
 
   /** Bound of the difference of two implementations, for an error among so many. */
-  static double bound(double error, long elements) {
+  public static double bound(double error, long elements) {
     return deviations(elements) * Math.sqrt(2) * error;
   }
 
   /** The rule as a report prints it. */
-  static String describe(double unitRoundoff, Manifest.@Nullable Cast cast) {
+  public static String describe(double unitRoundoff, Manifest.@Nullable Cast cast) {
     String rule =
         "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
             .formatted(FALSE_ALARM, Math.getExponent(unitRoundoff));
