@@ -1,17 +1,24 @@
 package dev.moxie.verifier.baseline;
 
 import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
 
 /** Copies of checkpoints in which something was changed. */
 final class Checkpoints {
+  /** Stands in for a name while two are swapped; no weight spells it. */
+  private static final String MARK = "a name that stands for no tensor";
+
   private Checkpoints() {}
 
   static Path copy(Path checkpoint, Path target) {
@@ -49,20 +56,16 @@ final class Checkpoints {
   static void change(Path checkpoint, String tensor, Change change) {
     try {
       for (Path file : weights(checkpoint)) {
-        int at = -1;
-        int bytes = 0;
-        try (SafetensorsFile opened = SafetensorsFile.open(file)) {
-          if (opened.find(tensor).isPresent()) {
-            TensorInfo info = opened.find(tensor).get();
-            at = Math.toIntExact(Files.size(file) - opened.header().dataBytes() + info.begin());
-            bytes = Math.toIntExact(info.end() - info.begin());
+        SafetensorsHeader header = SafetensorsFile.readHeader(file);
+        for (TensorInfo info : header.tensors()) {
+          if (info.name().equals(tensor)) {
+            byte[] all = Files.readAllBytes(file);
+            long json = ByteBuffer.wrap(all).order(ByteOrder.LITTLE_ENDIAN).getLong(0);
+            int at = Math.toIntExact(SafetensorsHeader.LENGTH_BYTES + json + info.begin());
+            change.apply(all, at, Math.toIntExact(info.bytes()));
+            Files.write(file, all);
+            return;
           }
-        }
-        if (at >= 0) {
-          byte[] all = Files.readAllBytes(file);
-          change.apply(all, at, bytes);
-          Files.write(file, all);
-          return;
         }
       }
     } catch (IOException e) {
@@ -74,9 +77,11 @@ final class Checkpoints {
   /** Gives each of two sets of tensors, whose names are equally long, the other's bytes. */
   static void swap(Path checkpoint, String a, String b) {
     try {
-      for (Path file : weights(checkpoint)) {
+      List<Path> files = new ArrayList<>(weights(checkpoint));
+      files.add(checkpoint.resolve("model.safetensors.index.json"));
+      for (Path file : files) {
         String text = Files.readString(file, StandardCharsets.ISO_8859_1);
-        String swapped = text.replace(a, "\0").replace(b, a).replace("\0", b);
+        String swapped = text.replace(a, MARK).replace(b, a).replace(MARK, b);
         Files.writeString(file, swapped, StandardCharsets.ISO_8859_1);
       }
     } catch (IOException e) {
