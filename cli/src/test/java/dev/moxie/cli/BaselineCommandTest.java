@@ -11,6 +11,7 @@ import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -106,7 +107,7 @@ class BaselineCommandTest {
     assertStatus(2, baseline("check", pack, "--execution", "fused", "--update"));
     assertArrayEquals(before, Files.readAllBytes(file));
     assertStatus(0, baseline("record", pack, "--ids", "2", "--force"));
-    assertFalse(java.util.Arrays.equals(before, Files.readAllBytes(file)));
+    assertFalse(Arrays.equals(before, Files.readAllBytes(file)));
     file = Path.of(pack).resolve("b.json");
     assertStatus(2, baseline("record", pack));
   }

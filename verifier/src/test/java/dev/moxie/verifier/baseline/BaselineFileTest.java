@@ -21,8 +21,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -144,7 +146,7 @@ class BaselineFileTest {
         "\"moxie-baseline\"|\"moxie\"|format",
         "\"version\" : 1|\"version\" : \"1\"|version",
         "\"version\" : 1|\"version\" : 1.5|version",
-        "\"vocabSize\" : 7|\"vocabSize\" : 2147483648|vocabSize",
+        "\"vocabSize\" : 7|\"vocabSize\" : 2147483648|range of `int`",
         "\"vocabSize\" : 7|\"vocabSize\" : 0|vocabSize",
         "\"vocabSize\" : 7|\"vocabSize\" : 1|ids",
         "\"hiddenSize\" : 3|\"hiddenSize\" : -3|hiddenSize",
@@ -161,8 +163,8 @@ class BaselineFileTest {
         "\"mean\" : \"0x|\"mean\" : \"0x0|mean",
         "\"mean\" : \"|\"mean\" : 1, \"x\" : \"|mean",
         "\"peak\" : {|\"peak\" : null, \"x\" : {|peak",
-        "\"token\" : |\"token\" : 9|token",
-        "\"index\" : |\"index\" : -1|index",
+        "'\"token\" : '|'\"token\" : 9'|token",
+        "'\"index\" : '|'\"index\" : 9'|index",
         "\"projections\" : [ |\"projections\" : [ [ ], |projections",
         "\"sha256\" : \"|\"sha256\" : \"0|sha256",
         "\"largest\" : [ |\"largest\" : [ [ ], |largest",
@@ -173,20 +175,21 @@ class BaselineFileTest {
     // A baseline with every part.
     String json = new String(BaselineFile.encode(baseline(3, true)), StandardCharsets.UTF_8);
     assertTrue(json.contains(truth), json);
-    byte[] bytes = json.replaceFirst(java.util.regex.Pattern.quote(truth), lie).getBytes(UTF);
+    byte[] bytes = json.replaceFirst(Pattern.quote(truth), lie).getBytes(StandardCharsets.UTF_8);
     String message =
         assertThrows(CorruptException.class, () -> BaselineFile.decode("b.json", bytes))
             .getMessage();
     assertTrue(message.contains(named), message);
   }
 
-  private static final java.nio.charset.Charset UTF = StandardCharsets.UTF_8;
-
   @Test
   void anotherVersionIsTooOldOrTooNew() {
-    String json = new String(BaselineFile.encode(baseline(0, true)), UTF);
-    byte[] old = json.replace("\"version\" : 1", "\"version\" : 0").getBytes(UTF);
-    byte[] later = json.replace("\"version\" : 1", "\"version\" : 2, \"x\" : 1").getBytes(UTF);
+    String json = new String(BaselineFile.encode(baseline(0, true)), StandardCharsets.UTF_8);
+    byte[] old =
+        json.replace("\"version\" : 1", "\"version\" : 0").getBytes(StandardCharsets.UTF_8);
+    byte[] later =
+        json.replace("\"version\" : 1", "\"version\" : 2, \"x\" : 1")
+            .getBytes(StandardCharsets.UTF_8);
     assertThrows(TooOldException.class, () -> BaselineFile.decode("b.json", old));
     assertThrows(TooNewException.class, () -> BaselineFile.decode("b.json", later));
   }
@@ -206,7 +209,7 @@ class BaselineFileTest {
             List.of(tooLong),
             List.of(continued),
             List.<Baseline.Sequence>of(),
-            java.util.Collections.nCopies(BaselineRules.MAX_SEQUENCES + 1, first))) {
+            Collections.nCopies(BaselineRules.MAX_SEQUENCES + 1, first))) {
       var absurd =
           new Baseline(
               small.format(),

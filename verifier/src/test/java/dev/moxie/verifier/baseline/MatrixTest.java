@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.verifier.oracle.Estimate;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.SplittableRandom;
@@ -77,9 +78,8 @@ class MatrixTest {
     for (int i = 0; i < exact.length; i++) {
       now[i] = (float) (factor * exact[i] + shift);
     }
-    float[] errors = new float[exact.length];
     for (Value value : compare(exact, now, Estimate.uniform(exact, COLUMNS, 2 * ERROR))) {
-      assertTrue(value.token() != null || value.holds(), value + " " + errors.length);
+      assertTrue(value.token() != null || value.holds(), value.toString());
     }
   }
 
@@ -111,13 +111,12 @@ class MatrixTest {
   void aNewLargestLogitIsADriftEvenIfTheRecordedOnesStay() {
     float[] then = matrix(new Random(2));
     float[] now = then.clone();
-    float largest =
-        (float) Summaries.logits(then, COLUMNS).largest().getFirst().getFirst().value().value();
+    Baseline.Logit largest = Summaries.logits(then, COLUMNS).largest().getFirst().getFirst();
     int word = 0;
     while (then[word] > 0) {
       word++;
     }
-    now[word] = largest + 1;
+    now[word] = (float) largest.value().value() + 1;
     int changed = word;
     assertTrue(
         compare(then, now, Estimate.uniform(then, COLUMNS, ERROR)).stream()
@@ -133,7 +132,7 @@ class MatrixTest {
       assertEquals(reference.nextLong(), Signs.output(i));
     }
     float[] ones = new float[ROWS * 10_000];
-    java.util.Arrays.fill(ones, 1);
+    Arrays.fill(ones, 1);
     for (int row = 0; row < ROWS; row++) {
       for (int p = 0; p < Signs.PROJECTIONS; p++) {
         // Ten deviations of a sum of 10,000 signs.
