@@ -76,12 +76,6 @@ public record Baseline(
       return new Subject(
           pack.manifestSha256(), architecture.vocabSize(), architecture.hiddenSize(), experts);
     }
-
-    /** What must be the same, in words. */
-    String shape() {
-      return "vocabulary %d, hidden size %d, experts by layer %s"
-          .formatted(vocabSize, hiddenSize, experts);
-    }
   }
 
   /**

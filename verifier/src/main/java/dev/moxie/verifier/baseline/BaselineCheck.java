@@ -107,12 +107,16 @@ public final class BaselineCheck {
   private static Baseline.Subject requireSameModel(
       MoxiePackage pack, Path file, Baseline recorded) {
     var subject = Baseline.Subject.of(pack);
-    if (!subject.shape().equals(recorded.subject().shape())) {
-      throw new CorruptException(
-          file.toString(),
-          "a baseline of a model like " + pack.folder() + " (" + subject.shape() + ")",
-          recorded.subject().shape(),
-          "the baseline is another model's; check the paths, or record one of this package");
+    Baseline.Subject then = recorded.subject();
+    requireSame(file, "vocabulary", then.vocabSize(), subject.vocabSize());
+    requireSame(file, "hidden size", then.hiddenSize(), subject.hiddenSize());
+    requireSame(file, "layers", then.experts().size(), subject.experts().size());
+    for (int layer = 0; layer < subject.experts().size(); layer++) {
+      requireSame(
+          file,
+          "experts of layer " + layer,
+          then.experts().get(layer),
+          subject.experts().get(layer));
     }
     for (Baseline.Sequence sequence : recorded.sequences()) {
       int length = sequence.ids().size() + sequence.greedy().size();
@@ -125,6 +129,16 @@ public final class BaselineCheck {
       }
     }
     return subject;
+  }
+
+  private static void requireSame(Path file, String what, int recorded, int ofPackage) {
+    if (recorded != ofPackage) {
+      throw new CorruptException(
+          file.toString(),
+          "a baseline of a model like the package's (" + what + ": " + ofPackage + ")",
+          String.valueOf(recorded),
+          "the baseline is another model's; check the paths, or record one of this package");
+    }
   }
 
   /** Layers in order, then logits, then the continuation. */
