@@ -125,9 +125,12 @@ record Matrix(
         .toList();
   }
 
-  /** Whether the oracle, given the same experts, computes what was computed now. */
+  /**
+   * Whether the oracle, given the same experts, computes what was computed now; null where that is
+   * no number.
+   */
   @Nullable Boolean oracleAgrees() {
-    if (exact == null || rows == 0) {
+    if (exact == null || rows == 0 || !Double.isFinite(kept.peak().value().value())) {
       return null;
     }
     return Tolerance.compare(values, exact.toFloats(), exact, rows).verdict().passed();
