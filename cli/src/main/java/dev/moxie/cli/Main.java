@@ -22,6 +22,7 @@ import picocli.CommandLine.ScopeType;
       ReshardCommand.class,
       VerifyCommand.class,
       DiffCommand.class,
+      BaselineCommand.class,
       RunCommand.class,
       BenchCommand.class,
       DemoCommand.class,

@@ -13,10 +13,11 @@ import java.util.Set;
 import java.util.function.UnaryOperator;
 
 /** Packages of fixtures, right ones and well-formed wrong ones. */
-final class Packages {
+public final class Packages {
   private Packages() {}
 
-  static Path convert(Path checkpoint, Path target) {
+  /** Converts, changing nothing. */
+  public static Path convert(Path checkpoint, Path target) {
     return convert(checkpoint, target, plan -> plan);
   }
 
@@ -28,7 +29,7 @@ final class Packages {
   }
 
   /** Converts with weights spread over files in a way of its own. */
-  static Path spread(Path checkpoint, Path target, Manifest.Layout layout) {
+  public static Path spread(Path checkpoint, Path target, Manifest.Layout layout) {
     return execute(
         checkpoint,
         target,

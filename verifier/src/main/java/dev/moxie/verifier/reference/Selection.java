@@ -120,7 +120,7 @@ public final class Selection {
    * the kept groups, or between the last kept group and the first rejected. Infinite where nothing
    * is rejected.
    */
-  double margin(int token) {
+  public double margin(int token) {
     List<Integer> eligible = eligible(token, largestGroups(token));
     double margin = gap(choice, token, eligible, routing.expertsPerToken());
     if (groups == null || routing.groups() == null) {

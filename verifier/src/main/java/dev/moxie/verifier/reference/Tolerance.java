@@ -33,7 +33,7 @@ public final class Tolerance {
   }
 
   /** The rule as a report prints it. */
-  static String describe(Precision precision, Manifest.@Nullable Cast cast) {
+  public static String describe(Precision precision, Manifest.@Nullable Cast cast) {
     String rule =
         "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
             .formatted(FALSE_ALARM, Math.getExponent(precision.roundoff()));

@@ -1,0 +1,163 @@
+package dev.moxie.verifier.baseline;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.generation.Generator;
+import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.RoutingOracle;
+import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.reference.Selection;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Runs a package on sequences and keeps of each what a baseline holds. */
+final class SequenceRecorder implements AutoCloseable {
+  private final MoxiePackage pack;
+  private final Model model;
+  private final Oracle oracle;
+
+  /** Opens a package on the CPU. */
+  SequenceRecorder(MoxiePackage pack, Execution execution) {
+    this.pack = pack;
+    this.model = execution.open(pack, Device.CPU);
+    // Only for the equation of routing, which it carries out on the runtime's own logits.
+    this.oracle = new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
+  }
+
+  /**
+   * One layer as it was computed, and what is kept of it.
+   *
+   * @param choice what experts are chosen by, [T · E]; null for a layer without experts
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
+  record LayerRun(
+      ScheduledModel.LayerResult result, float @Nullable [] choice, Baseline.Layer kept) {}
+
+  /** Is shown each matrix as soon as it is there, with what is kept of it. */
+  interface Watcher {
+    /** One layer, if the execution shows layers. */
+    void layer(int layer, LayerRun run);
+
+    /**
+     * The logits, [T · V].
+     *
+     * @param layersSeen whether all layers were shown before
+     */
+    void logits(float[] logits, Baseline.Logits kept, boolean layersSeen);
+  }
+
+  /** Sees nothing. */
+  static final Watcher UNWATCHED =
+      new Watcher() {
+        @Override
+        public void layer(int layer, LayerRun run) {}
+
+        @Override
+        public void logits(float[] logits, Baseline.Logits kept, boolean layersSeen) {}
+      };
+
+  Model model() {
+    return model;
+  }
+
+  /**
+   * Runs one sequence.
+   *
+   * @param greedyTokens tokens to continue it by
+   */
+  Baseline.Sequence record(long[] ids, int greedyTokens, Watcher watcher) {
+    List<Baseline.Layer> layers = new ArrayList<>();
+    float[] logits = forward(ids, layers, watcher);
+    Baseline.Logits kept = Summaries.logits(logits, pack.architecture().vocabSize());
+    watcher.logits(logits, kept, !layers.isEmpty());
+    List<Integer> greedy =
+        greedyTokens == 0
+            ? List.of()
+            : Generator.greedy(model, ids, greedyTokens, TextTokenizer.endTokens(pack)).stream()
+                .map(Math::toIntExact)
+                .toList();
+    return new Baseline.Sequence(
+        Arrays.stream(ids).mapToObj(Math::toIntExact).toList(), layers, kept, greedy);
+  }
+
+  private float[] forward(long[] ids, List<Baseline.Layer> layers, Watcher watcher) {
+    if (!(model instanceof ScheduledModel scheduled)) {
+      model.begin(ids.length);
+      return model.append(ids);
+    }
+    float[] hidden = scheduled.embed(ids);
+    List<Architecture.Blocks> blocks = pack.architecture().layers();
+    for (int layer = 0; layer < blocks.size(); layer++) {
+      ScheduledModel.LayerResult result = scheduled.layerAlone(layer, hidden, null);
+      hidden = result.output();
+      Baseline.Summary output = Summaries.of(hidden, pack.architecture().hiddenSize());
+      LayerRun run =
+          result.mixture() != null
+                  && blocks.get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe
+              ? routed(layer, moe, result, result.mixture(), output)
+              : new LayerRun(result, null, new Baseline.Layer(null, output));
+      layers.add(run.kept());
+      watcher.layer(layer, run);
+    }
+    return scheduled.head(hidden);
+  }
+
+  private LayerRun routed(
+      int layer,
+      FeedForward.MixtureOfExperts moe,
+      ScheduledModel.LayerResult result,
+      ScheduledModel.Mixture mixture,
+      Baseline.Summary output) {
+    RoutingOracle.Routed routed = route(moe, oracle.routerBias(layer, moe), mixture.routerLogits());
+    float[] choice = routed.choice().toFloats();
+    List<int[]> experts = mixture.decisions().stream().map(Router.Decision::experts).toList();
+    return new LayerRun(
+        result, choice, new Baseline.Layer(routing(moe, routed, choice, experts), output));
+  }
+
+  /** What a router's equation makes of an implementation's logits, [T · E]. */
+  static RoutingOracle.Routed route(
+      FeedForward.MixtureOfExperts moe, double[] bias, float[] logits) {
+    return new RoutingOracle(moe.routing(), bias, Precision.F32)
+        .route(Estimate.exact(logits, moe.experts()), null);
+  }
+
+  /** What is kept of it, and of the experts that the implementation chose, [k] for each token. */
+  static Baseline.Routing routing(
+      FeedForward.MixtureOfExperts moe,
+      RoutingOracle.Routed routed,
+      float[] choice,
+      List<int[]> experts) {
+    return new Baseline.Routing(
+        experts.stream().map(chosen -> Arrays.stream(chosen).sorted().boxed().toList()).toList(),
+        smallestMargin(new Selection(moe.routing(), routed), experts.size()),
+        Summaries.of(choice, moe.experts()));
+  }
+
+  private static Baseline.@Nullable Margin smallestMargin(Selection selection, int tokens) {
+    int closest = 0;
+    for (int t = 1; t < tokens; t++) {
+      if (selection.margin(t) < selection.margin(closest)) {
+        closest = t;
+      }
+    }
+    double margin = selection.margin(closest);
+    return Double.isInfinite(margin) ? null : new Baseline.Margin(closest, new HexDouble(margin));
+  }
+
+  @Override
+  public void close() {
+    model.close();
+  }
+}
