@@ -21,6 +21,7 @@ import picocli.CommandLine.ScopeType;
       ExportCommand.class,
       ReshardCommand.class,
       VerifyCommand.class,
+      RoutingCommand.class,
       RunCommand.class,
       BenchCommand.class,
       DemoCommand.class,

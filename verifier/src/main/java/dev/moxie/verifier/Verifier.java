@@ -1,5 +1,6 @@
 package dev.moxie.verifier;
 
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
@@ -8,6 +9,8 @@ import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.DecisionFiles;
+import dev.moxie.verifier.routing.DecisionSink;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,6 +30,31 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
+    return verify(folder, source, references, executions, DecisionFiles.NONE);
+  }
+
+  /**
+   * Runs every level that the arguments allow, and writes down every routing decision.
+   *
+   * @param source the checkpoint, or null
+   * @param references traces of the same model
+   * @param executions to run end to end, at least one
+   * @param files not written if the package is damaged
+   * @throws UsageException if files are wanted without a reference
+   */
+  public static Report verify(
+      Path folder,
+      @Nullable Path source,
+      List<Path> references,
+      Set<Execution> executions,
+      DecisionFiles files) {
+    if (files.any() && references.isEmpty()) {
+      throw new UsageException(
+          "--routing-arrow and --replay",
+          "a --reference to take decisions on",
+          "none",
+          "pass one, or use moxie routing");
+    }
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
@@ -35,7 +63,9 @@ public final class Verifier {
       if (integrity.verdict().passed()) {
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
         checked =
-            references.isEmpty() ? List.of() : check(pack, references, executions, notChecked);
+            references.isEmpty()
+                ? List.of()
+                : check(pack, references, executions, files, notChecked);
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
@@ -64,17 +94,21 @@ public final class Verifier {
       MoxiePackage pack,
       List<Path> references,
       Set<Execution> executions,
+      DecisionFiles files,
       List<String> notChecked) {
     List<Report.Reference> reports = new ArrayList<>();
-    try (var check = new ReferenceCheck(pack, executions)) {
+    try (DecisionSink decisions = files.open(pack);
+        var check = new ReferenceCheck(pack, executions)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
           if (trace.generatedIds().isEmpty()) {
             notChecked.add("greedy tokens, which " + file + " does not record");
           }
           reports.add(check.run(trace));
+          decisions.accept(reports.size() - 1, trace.inputIds(), check.decisions());
         }
       }
+      decisions.finish();
       notChecked.addAll(check.notCovered());
     }
     return reports;

@@ -21,6 +21,7 @@ import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -45,6 +46,7 @@ public final class ReferenceCheck implements AutoCloseable {
   private final Map<Execution, Model> models = new EnumMap<>(Execution.class);
   private final ScheduledModel scheduled;
   private final Coverage coverage;
+  private List<Decision> decisions = List.of();
   private boolean untelling;
 
   /** Prepares a package for any number of references. */
@@ -96,6 +98,7 @@ public final class ReferenceCheck implements AutoCloseable {
       int clear = Math.min(parted, tally.firstTiedToken());
       layers.add(alone.withAccumulated(accumulated(trace, layer, own, hidden, clear)));
     }
+    decisions = tally.decisions();
     int comparable = Math.min(parted, tally.firstTiedToken());
     var ends = new Report.Ends(embedding, checkHead(trace, ids.length));
     Estimate logits = oracle.head(hidden);
@@ -106,6 +109,11 @@ public final class ReferenceCheck implements AutoCloseable {
                 execution.name().toLowerCase(Locale.ROOT),
                 endToEnd(trace, ids, model, logits, comparable)));
     return summarise(trace, ids.length, tally, parted, ends, layers, executions);
+  }
+
+  /** Every routing decision of the last reference, by token and then by layer. */
+  public List<Decision> decisions() {
+    return decisions;
   }
 
   /** What the references so far leave untouched, in words. */
@@ -160,8 +168,7 @@ public final class ReferenceCheck implements AutoCloseable {
     ScheduledModel.Mixture own =
         Objects.requireNonNull(scheduled.layerAlone(layer, input, null).mixture());
     for (int t = 0; t < tokens; t++) {
-      tally.add(
-          layer, t, own.decisions().get(t).experts(), experts.get(t), moe.experts(), selection);
+      tally.add(layer, t, own.decisions().get(t), experts.get(t), moe.experts(), selection);
     }
     return compare(trace, layer, scheduled.layerAlone(layer, input, experts), exact);
   }
