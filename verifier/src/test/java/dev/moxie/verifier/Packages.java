@@ -13,10 +13,10 @@ import java.util.Set;
 import java.util.function.UnaryOperator;
 
 /** Packages of fixtures, right ones and well-formed wrong ones. */
-final class Packages {
+public final class Packages {
   private Packages() {}
 
-  static Path convert(Path checkpoint, Path target) {
+  public static Path convert(Path checkpoint, Path target) {
     return convert(checkpoint, target, plan -> plan);
   }
 
