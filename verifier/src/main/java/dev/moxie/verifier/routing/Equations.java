@@ -24,7 +24,7 @@ final class Equations {
               "mean score",
               "P_e = Σ_t (s_e / Σ_j s_j) / T",
               "Switch Transformers, equation 6; softmax scores sum to 1 already, sigmoid scores as"
-                  + " in DeepSeek-AI, DeepSeek-V3, 2024, equations 19 and 20"),
+                  + " in DeepSeek-AI, DeepSeek-V3, 2024, section 2.1.2"),
           new Equation(
               "loss",
               "E Σ_e f_e P_e",
