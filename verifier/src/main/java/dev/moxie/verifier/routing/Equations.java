@@ -4,15 +4,6 @@ import java.util.List;
 
 /** What the numbers of a routing report are. */
 final class Equations {
-  /**
-   * One formula.
-   *
-   * @param name of what it gives
-   * @param symbols T tokens, E experts, k per token, n_e tokens that chose expert e
-   * @param source who states it, and how this differs
-   */
-  record Equation(String name, String symbols, String source) {}
-
   static final List<Equation> ALL =
       List.of(
           new Equation(

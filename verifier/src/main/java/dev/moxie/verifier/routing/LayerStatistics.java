@@ -6,7 +6,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How one layer routed all tokens of a run; {@link Equations} has the formulas.
+ * How one layer routed all tokens of a run; {@link RoutingReport#equations} has the formulas.
  *
  * @param experts E
  * @param utilisation counts, imbalance, entropy, unused and dead experts, collapse

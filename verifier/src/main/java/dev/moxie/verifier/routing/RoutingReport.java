@@ -20,7 +20,7 @@ public record RoutingReport(
     int sequences,
     long tokens,
     List<LayerStatistics> layers,
-    List<Equations.Equation> equations) {
+    List<Equation> equations) {
   public RoutingReport {
     sources = List.copyOf(sources);
     layers = List.copyOf(layers);

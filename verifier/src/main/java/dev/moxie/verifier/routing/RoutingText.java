@@ -51,7 +51,7 @@ final class RoutingText {
     }
     text.table(report.layers());
     report.layers().forEach(text::remarks);
-    for (Equations.Equation equation : report.equations()) {
+    for (Equation equation : report.equations()) {
       text.line("%-11s  %s  (%s)", equation.name(), equation.symbols(), equation.source());
     }
     return text.lines.toString();
