@@ -22,6 +22,7 @@ import picocli.CommandLine.ScopeType;
       ReshardCommand.class,
       VerifyCommand.class,
       RoutingCommand.class,
+      DiffCommand.class,
       RunCommand.class,
       BenchCommand.class,
       DemoCommand.class,

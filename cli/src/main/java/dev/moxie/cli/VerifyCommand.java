@@ -1,6 +1,7 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.report.JsonReport;
@@ -48,6 +49,14 @@ final class VerifyCommand implements Callable<Integer> {
   private List<Path> references = new ArrayList<>();
 
   @Option(
+      names = "--noise",
+      paramLabel = "TRACE",
+      description =
+          "A second trace of the same model, from another backend or in another precision: bounds"
+              + " become what the two references differ by, instead of what is derived.")
+  private @Nullable Path noise;
+
+  @Option(
       names = "--execution",
       paramLabel = "scheduled|fused",
       description = "Run only this one end to end; default: both.")
@@ -74,13 +83,25 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (noise != null && references.isEmpty()) {
+      throw new UsageException(
+          "--noise " + noise,
+          "a --reference whose bounds it sets",
+          "none",
+          "pass the first reference with --reference");
+    }
     Set<Execution> executions =
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
     Report report;
     try {
       report =
           Verifier.verify(
-              folder, source, references, executions, new DecisionFiles(routingArrow, replay));
+              folder,
+              source,
+              references,
+              noise,
+              executions,
+              new DecisionFiles(routingArrow, replay));
     } catch (MoxieException e) {
       if (json) {
         System.out.println(JsonReport.of(e));

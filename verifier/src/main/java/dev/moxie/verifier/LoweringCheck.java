@@ -10,6 +10,7 @@ import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.reference.FreePass;
 import dev.moxie.verifier.reference.Tolerance;
@@ -46,8 +47,8 @@ public final class LoweringCheck {
     if (line.isPresent() && remembered(memory).contains(line.get())) {
       return;
     }
-    double roundoff = device.target().compute() == Dtype.F16 ? 0x1p-11 : 0x1p-24;
-    Comparison logits = compare(pack, model, roundoff);
+    Precision precision = device.target().compute() == Dtype.F16 ? Precision.F16 : Precision.F32;
+    Comparison logits = compare(pack, model, precision);
     if (!logits.verdict().passed()) {
       throw new EnvironmentException(
           pack.folder() + ", " + execution + " on " + device,
@@ -59,7 +60,7 @@ public final class LoweringCheck {
   }
 
   /** Compares the tokens before the first whose routing rounding may decide otherwise. */
-  static Comparison compare(MoxiePackage pack, Model model, double roundoff) {
+  static Comparison compare(MoxiePackage pack, Model model, Precision precision) {
     int vocabulary = pack.architecture().vocabSize();
     long[] ids = new long[TOKENS];
     for (int i = 0; i < TOKENS; i++) {
@@ -70,7 +71,7 @@ public final class LoweringCheck {
     float[] last = model.append(new long[] {ids[TOKENS - 1]});
     float[] logits = Arrays.copyOf(first, first.length + last.length);
     System.arraycopy(last, 0, logits, first.length, last.length);
-    var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), roundoff);
+    var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), precision);
     FreePass exact = FreePass.of(pack.architecture(), oracle, ids);
     // The first token is compared even if unclear: a model that fails it needs a closer look.
     return Tolerance.compare(

@@ -30,15 +30,27 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
-    return verify(folder, source, references, executions, DecisionFiles.NONE);
+    return verify(folder, source, references, null, executions);
   }
 
   /**
-   * Runs every level that the arguments allow, and writes down every routing decision.
+   * The same, held to how much two right answers differ.
    *
-   * @param source the checkpoint, or null
-   * @param references traces of the same model
-   * @param executions to run end to end, at least one
+   * @param noise one more trace of the same model, from another backend or in another precision, or
+   *     null
+   */
+  public static Report verify(
+      Path folder,
+      @Nullable Path source,
+      List<Path> references,
+      @Nullable Path noise,
+      Set<Execution> executions) {
+    return verify(folder, source, references, noise, executions, DecisionFiles.NONE);
+  }
+
+  /**
+   * The same, and writes down every routing decision.
+   *
    * @param files not written if the package is damaged
    * @throws UsageException if files are wanted without a reference
    */
@@ -46,6 +58,7 @@ public final class Verifier {
       Path folder,
       @Nullable Path source,
       List<Path> references,
+      @Nullable Path noise,
       Set<Execution> executions,
       DecisionFiles files) {
     if (files.any() && references.isEmpty()) {
@@ -65,7 +78,7 @@ public final class Verifier {
         checked =
             references.isEmpty()
                 ? List.of()
-                : check(pack, references, executions, files, notChecked);
+                : check(pack, references, noise, executions, files, notChecked);
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
@@ -93,18 +106,20 @@ public final class Verifier {
   private static List<Report.Reference> check(
       MoxiePackage pack,
       List<Path> references,
+      @Nullable Path noise,
       Set<Execution> executions,
       DecisionFiles files,
       List<String> notChecked) {
     List<Report.Reference> reports = new ArrayList<>();
     try (DecisionSink decisions = files.open(pack);
-        var check = new ReferenceCheck(pack, executions)) {
+        var check = new ReferenceCheck(pack, executions);
+        Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
           if (trace.generatedIds().isEmpty()) {
             notChecked.add("greedy tokens, which " + file + " does not record");
           }
-          reports.add(check.run(trace));
+          reports.add(check.run(trace, other));
           decisions.accept(reports.size() - 1, trace.inputIds(), check.decisions());
         }
       }

@@ -67,7 +67,8 @@ class AnyShapeTest {
       try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
         for (Execution execution : Execution.values()) {
           try (Model model = execution.open(pack, Device.CPU)) {
-            Comparison logits = LoweringCheck.compare(pack, model, 0x1p-24);
+            Comparison logits =
+                LoweringCheck.compare(pack, model, dev.moxie.verifier.oracle.Precision.F32);
             assertEquals(Verdict.PASS, logits.verdict(), execution + ": " + logits);
             assertTrue(logits.maxRel() < 1e-4, execution + ": " + logits);
           }

@@ -118,7 +118,8 @@ class DamagedPackagesTest {
                     CorruptException.class,
                     () -> {
                       try (Model model = execution.open(opened, Device.CPU)) {
-                        LoweringCheck.compare(opened, model, 0x1p-24);
+                        LoweringCheck.compare(
+                            opened, model, dev.moxie.verifier.oracle.Precision.F32);
                       }
                     })
                 .getMessage();

@@ -1,35 +1,24 @@
 package dev.moxie.verifier;
 
+import static dev.moxie.verifier.WrongPlans.experts;
+import static dev.moxie.verifier.WrongPlans.rotary;
+import static dev.moxie.verifier.WrongPlans.routing;
+import static dev.moxie.verifier.WrongPlans.without;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
-import dev.moxie.format.pack.ShardLayout;
-import dev.moxie.format.safetensors.SafetensorsFile;
-import dev.moxie.format.safetensors.SafetensorsHeader;
-import dev.moxie.format.safetensors.TensorInfo;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.function.BiConsumer;
-import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
@@ -127,14 +116,13 @@ class DeepSeekDefectsTest {
   }
 
   static Stream<Arguments> wrongWeights() {
-    BiConsumer<TensorInfo, FloatBuffer> zeroBias =
-        onFloats("e_score_correction_bias", (i, values) -> 0f);
-    BiConsumer<TensorInfo, FloatBuffer> roundedBias =
-        onFloats("e_score_correction_bias", (i, values) -> toBf16(values[i]));
-    BiConsumer<TensorInfo, FloatBuffer> shifted =
-        onFloats("_scale_inv", (i, values) -> values[(i + 1) % values.length]);
-    BiConsumer<TensorInfo, FloatBuffer> shiftedOnce =
-        onFloats("layers.1.self_attn.o_proj.weight_scale_inv", (i, v) -> v[(i + 1) % v.length]);
+    DamagedCheckpoint.Damage zeroBias = values("e_score_correction_bias", (i, values) -> 0f);
+    DamagedCheckpoint.Damage roundedBias =
+        values("e_score_correction_bias", (i, values) -> toBf16(values[i]));
+    DamagedCheckpoint.Damage shifted =
+        values("_scale_inv", (i, values) -> values[(i + 1) % values.length]);
+    DamagedCheckpoint.Damage shiftedOnce =
+        values("layers.1.self_attn.o_proj.weight_scale_inv", (i, v) -> v[(i + 1) % v.length]);
     return Stream.of(
             cases("a dropped selection bias", zeroBias, TINY, V3, BLOCKS),
             cases("a selection bias rounded to bf16", roundedBias, OFFSET),
@@ -149,17 +137,9 @@ class DeepSeekDefectsTest {
 
   @ParameterizedTest(name = "{0}, {1}")
   @MethodSource("wrongWeights")
-  void wrongWeightsAreNamed(
-      String name, Path checkpoint, BiConsumer<TensorInfo, FloatBuffer> defect) throws IOException {
-    Path wrong = Files.createDirectories(folder.resolve("c"));
-    try (Stream<Path> files = Files.list(checkpoint)) {
-      for (Path file : files.toList()) {
-        Path copy = Files.copy(file, wrong.resolve(file.getFileName()));
-        if (file.getFileName().toString().matches("model.*\\.safetensors")) {
-          damage(copy, defect);
-        }
-      }
-    }
+  void wrongWeightsAreNamed(String name, Path checkpoint, DamagedCheckpoint.Damage defect)
+      throws IOException {
+    Path wrong = DamagedCheckpoint.copy(checkpoint, folder.resolve("c"), defect);
     assertNamed(name, checkpoint, Packages.convert(wrong, folder.resolve("p")));
   }
 
@@ -193,53 +173,8 @@ class DeepSeekDefectsTest {
   }
 
   private static Stream<Arguments> cases(
-      String name, BiConsumer<TensorInfo, FloatBuffer> defect, Path... checkpoints) {
+      String name, DamagedCheckpoint.Damage defect, Path... checkpoints) {
     return all(name, defect, checkpoints);
-  }
-
-  /** The layers for multi-token prediction change with the others. */
-  private static UnaryOperator<ConversionPlan> blocks(UnaryOperator<Architecture.Blocks> change) {
-    return plan -> {
-      Architecture a = plan.architecture().withBlocks(change);
-      Architecture.Prediction p = a.prediction();
-      if (p != null) {
-        Architecture.Blocks b =
-            change.apply(new Architecture.Blocks(p.count(), p.attention(), p.feedForward()));
-        p = new Architecture.Prediction(b.count(), b.attention(), b.feedForward());
-      }
-      return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          new Architecture(
-              a.vocabSize(),
-              a.hiddenSize(),
-              a.maxPositions(),
-              a.normEpsilon(),
-              a.tiedEmbeddings(),
-              a.blocks(),
-              p),
-          plan.conversion(),
-          plan.prediction(),
-          plan.shards());
-    };
-  }
-
-  private static UnaryOperator<ConversionPlan> experts(
-      UnaryOperator<FeedForward.MixtureOfExperts> change) {
-    return blocks(
-        b ->
-            b.feedForward() instanceof FeedForward.MixtureOfExperts m
-                ? b.withFeedForward(change.apply(m))
-                : b);
-  }
-
-  private static UnaryOperator<ConversionPlan> routing(UnaryOperator<Routing> change) {
-    return experts(m -> m.withRouting(change.apply(m.routing())));
-  }
-
-  private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
-    return blocks(
-        b -> b.withAttention(b.attention().withRotary(change.apply(b.attention().rotary()))));
   }
 
   private static Rotary scaled(Rotary r, double softmaxFactor) {
@@ -255,78 +190,12 @@ class DeepSeekDefectsTest {
         r.groups().count(), r.groups().kept(), aggregate, r.groups().maskValue());
   }
 
-  /** Leaves tensors out, and lays the others out anew. */
-  private static ConversionPlan without(ConversionPlan plan, Predicate<String> gone) {
-    List<ConversionPlan.Shard> shards = new ArrayList<>();
-    for (ConversionPlan.Shard shard : plan.shards()) {
-      Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
-      shard
-          .moves()
-          .forEach(
-              move ->
-                  pieces
-                      .computeIfAbsent(move.tensor().spec().name(), name -> new ArrayList<>())
-                      .add(move.piece()));
-      List<ShardLayout.Item> items =
-          shard.layout().tensors().stream()
-              .filter(placed -> placed.spec().role() != Role.PADDING)
-              .filter(placed -> !gone.test(placed.spec().name()))
-              .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype()))
-              .toList();
-      ShardLayout layout = ShardLayout.of(shard.layout().file(), null, items);
-      shards.add(
-          new ConversionPlan.Shard(
-              layout,
-              layout.tensors().stream()
-                  .flatMap(placed -> pieces.getOrDefault(placed.spec().name(), List.of()).stream())
-                  .toList()));
-    }
-    return new ConversionPlan(
-        plan.checkpoint(),
-        plan.family(),
-        plan.architecture(),
-        plan.conversion(),
-        plan.prediction(),
-        shards);
-  }
-
-  /** The new value of element i of a tensor's old values. */
-  private interface Change {
-    float of(int i, float[] values);
-  }
-
-  private static BiConsumer<TensorInfo, FloatBuffer> onFloats(String ending, Change change) {
-    return (info, data) -> {
-      if (info.name().endsWith(ending)) {
-        float[] values = new float[data.remaining()];
-        data.get(0, values);
-        for (int i = 0; i < values.length; i++) {
-          data.put(i, change.of(i, values));
-        }
-      }
-    };
+  private static DamagedCheckpoint.Damage values(String ending, DamagedCheckpoint.Change change) {
+    return DamagedCheckpoint.values(name -> name.endsWith(ending), change);
   }
 
   private static float toBf16(float value) {
     int bits = Float.floatToIntBits(value);
     return Float.intBitsToFloat((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000);
-  }
-
-  private static void damage(Path file, BiConsumer<TensorInfo, FloatBuffer> defect)
-      throws IOException {
-    SafetensorsHeader header = SafetensorsFile.readHeader(file);
-    byte[] bytes = Files.readAllBytes(file);
-    for (TensorInfo info : header.tensors()) {
-      if (info.dtype() == dev.moxie.format.safetensors.Dtype.F32) {
-        int at = Math.toIntExact(header.bytes() + info.begin());
-        defect.accept(
-            info,
-            ByteBuffer.wrap(bytes, at, Math.toIntExact(info.bytes()))
-                .slice()
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .asFloatBuffer());
-      }
-    }
-    Files.write(file, bytes);
   }
 }

@@ -1,15 +1,17 @@
 package dev.moxie.verifier;
 
+import static dev.moxie.verifier.WrongPlans.rebuilt;
+import static dev.moxie.verifier.WrongPlans.renamed;
+import static dev.moxie.verifier.WrongPlans.rotary;
+import static dev.moxie.verifier.WrongPlans.routing;
+import static dev.moxie.verifier.WrongPlans.swap;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Rotary;
-import dev.moxie.format.model.Routing;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -38,12 +40,12 @@ class PlantedDefectsTest {
             defect("key and value swapped", renamed(name -> swap(name, "k_proj", "v_proj"))),
             defect("norms swapped", renamed(PlantedDefectsTest::swapNorms)),
             defect("layers swapped", renamed(name -> swap(name, "layers.0.", "layers.1."))),
-            defect("wrong norm epsilon", rebuilt(PlantedDefectsTest::epsilon)),
+            defect("wrong norm epsilon", rebuilt(a -> a.withNormEpsilon(10 * a.normEpsilon()))),
             defect("wrong rotary pairing", rotary(r -> r.withPairing(Rotary.Pairing.INTERLEAVED))),
-            defect("wrong rotary base", rotary(r -> theta(r))),
+            defect("wrong rotary base", rotary(r -> WrongPlans.theta(r, 1.01))),
             defect("normalisation dropped", routing(r -> r.withNormalisation(null))),
             defect("weights scaled", routing(r -> r.withScale(1.01))),
-            defect("one expert fewer", routing(PlantedDefectsTest::oneFewer)))
+            defect("one expert fewer", routing(WrongPlans::oneFewer)))
         .flatMap(
             defect ->
                 Stream.of(Fixtures.tinyMixtral(), Fixtures.randomMixtrals().getFirst())
@@ -82,39 +84,6 @@ class PlantedDefectsTest {
     return Arguments.of(name, tamper);
   }
 
-  /** Each tensor takes the bytes of another one of its shape. */
-  private static UnaryOperator<ConversionPlan> renamed(UnaryOperator<String> rename) {
-    return plan -> {
-      List<ConversionPlan.Shard> shards =
-          plan.shards().stream()
-              .map(
-                  shard ->
-                      new ConversionPlan.Shard(
-                          shard.layout(),
-                          shard.pieces().stream()
-                              .map(piece -> other(plan, piece, rename))
-                              .toList()))
-              .toList();
-      return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          plan.architecture(),
-          plan.conversion(),
-          plan.prediction(),
-          shards);
-    };
-  }
-
-  private static ConversionPlan.Piece other(
-      ConversionPlan plan, ConversionPlan.Piece piece, UnaryOperator<String> rename) {
-    String name = rename.apply(piece.source().name());
-    return ConversionPlan.Piece.of(plan.checkpoint().tensors().get(name), piece.transform());
-  }
-
-  private static String swap(String name, String a, String b) {
-    return name.contains(a) ? name.replace(a, b) : name.replace(b, a);
-  }
-
   private static String swapExperts(String name) {
     return name.contains("layers.1.") ? swap(name, "experts.2.", "experts.5.") : name;
   }
@@ -127,64 +96,5 @@ class PlantedDefectsTest {
 
   private static String swapNorms(String name) {
     return swap(name, "input_layernorm", "post_attention_layernorm");
-  }
-
-  private static UnaryOperator<ConversionPlan> rebuilt(UnaryOperator<Architecture> change) {
-    return plan ->
-        new ConversionPlan(
-            plan.checkpoint(),
-            plan.family(),
-            change.apply(plan.architecture()),
-            plan.conversion(),
-            plan.prediction(),
-            plan.shards());
-  }
-
-  private static Architecture epsilon(Architecture a) {
-    return new Architecture(
-        a.vocabSize(),
-        a.hiddenSize(),
-        a.maxPositions(),
-        a.normEpsilon() * 10,
-        a.tiedEmbeddings(),
-        a.blocks(),
-        a.prediction());
-  }
-
-  private static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
-    return rebuilt(
-        a ->
-            a.withBlocks(
-                b ->
-                    b.withAttention(
-                        b.attention().withRotary(change.apply(b.attention().rotary())))));
-  }
-
-  private static Rotary theta(Rotary r) {
-    return new Rotary(r.theta() * 1.01, r.dimensions(), r.pairing(), r.yarn());
-  }
-
-  private static UnaryOperator<ConversionPlan> routing(UnaryOperator<Routing> change) {
-    return rebuilt(
-        a ->
-            a.withBlocks(
-                b -> {
-                  var m = (FeedForward.MixtureOfExperts) b.feedForward();
-                  return b.withFeedForward(m.withRouting(change.apply(m.routing())));
-                }));
-  }
-
-  private static Routing oneFewer(Routing r) {
-    return new Routing(
-        r.expertsPerToken() - 1,
-        r.score(),
-        r.bias(),
-        r.groups(),
-        r.normalisation(),
-        r.scale(),
-        r.weightsApplyTo(),
-        r.capacity(),
-        r.ties(),
-        r.computeDtype());
   }
 }

@@ -119,6 +119,12 @@ public record Architecture(
         prediction);
   }
 
+  /** The same model with another epsilon in every norm. */
+  public Architecture withNormEpsilon(double other) {
+    return new Architecture(
+        vocabSize, hiddenSize, maxPositions, other, tiedEmbeddings, blocks, prediction);
+  }
+
   /** The same model without layers for multi-token prediction. */
   public Architecture withoutPrediction() {
     return new Architecture(

@@ -24,6 +24,9 @@ public sealed interface Attention {
   /** The same attention with another rotary embedding. */
   Attention withRotary(Rotary other);
 
+  /** The same attention with scores multiplied by another number. */
+  Attention withScale(double other);
+
   /** What q·k is multiplied by before the softmax, all factors together. */
   default double softmaxScale() {
     return scale() * rotary().softmaxFactor();
@@ -86,6 +89,16 @@ public sealed interface Attention {
     @Override
     public GroupedQuery withRotary(Rotary other) {
       return new GroupedQuery(heads, keyValueHeads, headSize, scale, window, other);
+    }
+
+    @Override
+    public GroupedQuery withScale(double other) {
+      return new GroupedQuery(heads, keyValueHeads, headSize, other, window, rotary);
+    }
+
+    /** The same attention with another window, or none. */
+    public GroupedQuery withWindow(@Nullable Integer other) {
+      return new GroupedQuery(heads, keyValueHeads, headSize, scale, other, rotary);
     }
 
     @Override
@@ -153,6 +166,12 @@ public sealed interface Attention {
     public MultiHeadLatent withRotary(Rotary other) {
       return new MultiHeadLatent(
           heads, queryRank, latentSize, plainSize, valueSize, scale, latentNormEpsilon, other);
+    }
+
+    @Override
+    public MultiHeadLatent withScale(double other) {
+      return new MultiHeadLatent(
+          heads, queryRank, latentSize, plainSize, valueSize, other, latentNormEpsilon, rotary);
     }
 
     @Override

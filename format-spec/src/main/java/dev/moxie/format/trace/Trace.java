@@ -90,6 +90,11 @@ public final class Trace implements AutoCloseable {
     }
   }
 
+  /** The shape that the trace gives a tensor, whatever it should be. */
+  public Shape shape(String name) {
+    return info(name).shape();
+  }
+
   /**
    * A float32 matrix.
    *

@@ -6,7 +6,7 @@ import dev.moxie.format.model.Elements;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsFile;
-import dev.moxie.verifier.oracle.Bfloat16;
+import dev.moxie.verifier.oracle.Precision;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Function;
 import java.util.function.LongToDoubleFunction;
@@ -68,7 +68,7 @@ final class Conversions {
     var actual = new Elements("package", found, dtype);
     for (long i = 0; i < elements; i++) {
       double value = expected.applyAsDouble(i);
-      double rounded = dtype == Dtype.BF16 ? Bfloat16.round(value) : (float) value;
+      double rounded = dtype == Dtype.BF16 ? Precision.BF16.round(value) : (float) value;
       if (Double.compare(rounded, actual.get(i)) != 0) {
         return i * size;
       }

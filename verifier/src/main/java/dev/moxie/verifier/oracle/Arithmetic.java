@@ -8,18 +8,28 @@ package dev.moxie.verifier.oracle;
  * Sci. Comput. 41(5), 2019).
  *
  * <ul>
- *   <li>y = Σ x_i w_i over n terms: e² = Σ (w_i e_i)² + Σ (x_i r_i)² + u² n (Σ (x_i w_i)² + y²),
- *       r_i being what conversion rounded off w_i. The last part stands for n rounded partial sums:
- *       they have about the root of the sum of squares where signs are mixed, and at most |y| where
- *       they are not. Terms sorted by sign would make them larger; no kernel sorts.
+ *   <li>y = Σ x_i w_i over n terms: e² = Σ (w_i e_i)² + Σ (x_i r_i)² + a² n (Σ (x_i w_i)² + y²) +
+ *       (u² − a²) y², r_i being what was rounded off w_i. The third part stands for n rounded
+ *       partial sums: they have about the root of the sum of squares where signs are mixed, and at
+ *       most |y| where they are not. Terms sorted by sign would make them larger; no kernel sorts.
  *   <li>y = f(x): e² = (f′(x) e_x)² + (c u y)², c for the roundings inside f.
  * </ul>
  *
- * @param u unit roundoff: 2⁻²⁴ for float32
+ * @param u unit roundoff of results: 2⁻²⁴ for float32
+ * @param a unit roundoff inside sums and functions, at most u
  */
-record Arithmetic(double u) {
+record Arithmetic(double u, double a) {
   /** Roundings inside exp, sigmoid, division and the like; each is a few half units. */
   static final double FUNCTION_ROUNDINGS = 4;
+
+  static Arithmetic of(Precision precision) {
+    return new Arithmetic(precision.roundoff(), precision.accumulation());
+  }
+
+  /** u² − a²: what storing a result adds to rounding partial sums. */
+  double storing() {
+    return u * u - a * a;
+  }
 
   Estimate sum(Estimate a, Estimate b) {
     var result = new Estimate(a.rows(), a.columns());
@@ -63,7 +73,7 @@ record Arithmetic(double u) {
       squares += term * term;
       carried += error * error + rounded * rounded;
     }
-    double own = u * u * w.length * (squares + sum * sum);
+    double own = a * a * w.length * (squares + sum * sum) + storing() * sum * sum;
     y.set(row, column, sum, Math.sqrt(carried + own));
   }
 
@@ -92,7 +102,7 @@ record Arithmetic(double u) {
         double others = y * Math.sqrt(Math.max(0, carried - own * own)) / (n * mean);
         double rounded = weight.roundingOf(w[i]) * v / root;
         // The sum of squares itself is rounded n times.
-        double rounding = u * y * Math.sqrt(n + FUNCTION_ROUNDINGS * FUNCTION_ROUNDINGS);
+        double rounding = norm2(a * y * Math.sqrt(n), FUNCTION_ROUNDINGS * u * y, 0);
         result.set(r, i, y, norm2(norm2(itself, others, 0), rounded, rounding));
       }
     }
@@ -123,8 +133,8 @@ record Arithmetic(double u) {
       double others = Math.sqrt(Math.max(0, common - p * own * p * own));
       double carried = norm2((1 - p) * own, others, 0);
       // The argument x_i − max is rounded, and exp turns that into a relative error.
-      double argument = u * (max - x.value(row, i));
-      double rounding = norm2(argument, u * Math.sqrt(n), FUNCTION_ROUNDINGS * u);
+      double argument = a * (max - x.value(row, i));
+      double rounding = norm2(argument, a * Math.sqrt(n), FUNCTION_ROUNDINGS * u);
       result.set(0, i, p, p * norm2(carried, rounding, 0));
     }
     return result;
@@ -137,7 +147,7 @@ record Arithmetic(double u) {
       double v = x.value(row, i);
       double s = 1 / (1 + Math.exp(-v));
       double slope = s * (1 - s);
-      double rounding = u * (FUNCTION_ROUNDINGS * s + Math.abs(v) * slope);
+      double rounding = FUNCTION_ROUNDINGS * u * s + a * Math.abs(v) * slope;
       result.set(0, i, s, norm2(slope * x.error(row, i), rounding, 0));
     }
     return result;
@@ -153,8 +163,8 @@ record Arithmetic(double u) {
         double silu = g * sigmoid;
         double slope = sigmoid * (1 + g * (1 - sigmoid));
         double y = silu * up.value(r, c);
-        // Inside σ the exponential's argument is rounded: a relative error of u |g| at most.
-        double rounding = (FUNCTION_ROUNDINGS + Math.abs(g)) * u * y;
+        // Inside σ the exponential's argument is rounded: a relative error of a |g| at most.
+        double rounding = (FUNCTION_ROUNDINGS * u + Math.abs(g) * a) * y;
         result.set(
             r,
             c,

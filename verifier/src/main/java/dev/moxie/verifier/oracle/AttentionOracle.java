@@ -183,7 +183,7 @@ final class AttentionOracle {
   /** scale · q·k for one query and the keys from the first it may see to its own. */
   private Estimate scores(
       double scale, Estimate query, Estimate key, int t, int head, int d, int shared, int first) {
-    double u = arithmetic.u();
+    double a = arithmetic.a();
     var scores = new Estimate(1, t - first + 1);
     for (int j = first; j <= t; j++) {
       double dot = 0;
@@ -197,7 +197,8 @@ final class AttentionOracle {
         squares += q * k * q * k;
         carried += error * error;
       }
-      double rounding = u * u * d * (squares + dot * dot);
+      // The product and its multiple are each stored.
+      double rounding = a * a * d * (squares + dot * dot) + 2 * arithmetic.storing() * dot * dot;
       scores.set(0, j - first, scale * dot, scale * Math.sqrt(carried + rounding));
     }
     return scores;
@@ -216,7 +217,7 @@ final class AttentionOracle {
       int shared,
       int first,
       Estimate joined) {
-    double u = arithmetic.u();
+    double a = arithmetic.a();
     int n = scores.columns();
     Estimate probabilities = arithmetic.softmax(scores, 0);
     double max = Double.NEGATIVE_INFINITY;
@@ -240,13 +241,15 @@ final class AttentionOracle {
         double score =
             norm2(
                 scores.error(0, j),
-                u * (max - scores.value(0, j)),
-                Arithmetic.FUNCTION_ROUNDINGS * u);
+                a * (max - scores.value(0, j)),
+                Arithmetic.FUNCTION_ROUNDINGS * a);
         double moved = probabilities.value(0, j) * away * score;
         carried += moved * moved;
       }
-      // The sum of exponentials and the sum of products are each rounded n times.
-      double rounding = u * u * n * (squares + 2 * y * y);
+      // The sum of exponentials and the sum of products are each rounded n times; probabilities
+      // and the result are stored.
+      double rounding =
+          a * a * n * (squares + 2 * y * y) + arithmetic.storing() * (squares + y * y);
       joined.set(t, head * d + i, y, Math.sqrt(carried + rounding));
     }
   }
@@ -295,7 +298,7 @@ final class AttentionOracle {
     double y1 = x1 * cos - x2 * sin;
     double y2 = x2 * cos + x1 * sin;
     double rounding = Arithmetic.FUNCTION_ROUNDINGS * u * magnitude * Math.hypot(x1, x2);
-    double angleError = u * roundings;
+    double angleError = arithmetic.a() * roundings;
     result.set(t, one, y1, norm2(norm2(cos * e1, sin * e2, 0), angleError * y2, rounding));
     result.set(t, two, y2, norm2(norm2(cos * e2, sin * e1, 0), angleError * y1, rounding));
   }

@@ -32,6 +32,21 @@ public final class Estimate {
     return estimate;
   }
 
+  /** Nothing, exactly. */
+  public static Estimate zeros(int rows, int columns) {
+    return new Estimate(rows, columns);
+  }
+
+  /** What was added to another matrix, where an implementation recorded only the sum. */
+  public Estimate minus(Estimate other, Precision precision) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i] - other.values[i];
+      result.errors[i] = precision.roundoff() * Math.abs(values[i]);
+    }
+    return result;
+  }
+
   public int rows() {
     return rows;
   }
@@ -83,6 +98,16 @@ public final class Estimate {
     for (int i = 0; i < values.length; i++) {
       result.values[i] = values[i];
       result.errors[i] = Math.max(errors[i], other.errors[i]);
+    }
+    return result;
+  }
+
+  /** The same values, with another matrix's errors beside their own. */
+  public Estimate withErrorsBeside(Estimate other) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i];
+      result.errors[i] = Math.hypot(errors[i], other.errors[i]);
     }
     return result;
   }

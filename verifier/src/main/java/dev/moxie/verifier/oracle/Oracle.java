@@ -3,6 +3,7 @@ package dev.moxie.verifier.oracle;
 import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Projection;
 import java.util.ArrayList;
@@ -18,20 +19,20 @@ import org.jspecify.annotations.Nullable;
 public final class Oracle {
   private final Architecture architecture;
   private final Weights weights;
-  private final double u;
+  private final Precision precision;
   private final Arithmetic arithmetic;
   private final AttentionOracle attention;
 
   /**
    * An oracle.
    *
-   * @param unitRoundoff u of the implementation whose errors are estimated: 2⁻²⁴ for float32
+   * @param precision of the implementation whose errors are estimated
    */
-  public Oracle(Architecture architecture, Weights weights, double unitRoundoff) {
+  public Oracle(Architecture architecture, Weights weights, Precision precision) {
     this.architecture = architecture;
     this.weights = weights;
-    this.u = unitRoundoff;
-    this.arithmetic = new Arithmetic(unitRoundoff);
+    this.precision = precision;
+    this.arithmetic = Arithmetic.of(precision);
     this.attention = new AttentionOracle(weights, arithmetic);
   }
 
@@ -86,23 +87,89 @@ public final class Oracle {
    * @param replayed the experts of each token where the caller decides them, else null
    */
   public Layer layer(int layer, Estimate input, @Nullable List<int[]> replayed) {
-    String prefix = "layers." + layer + ".";
-    Architecture.Blocks block = architecture.layers().get(layer);
-    Estimate attended =
-        attention.attention(
-            prefix, block.attention(), norm(input, prefix + "attention_norm.weight"));
-    Estimate residual = arithmetic.sum(input, attended);
-    Estimate normed = norm(residual, prefix + "feed_forward_norm.weight");
-    return switch (block.feedForward()) {
-      case FeedForward.Dense dense -> {
-        Estimate output = network(prefix + "dense.", normed);
-        yield new Layer(arithmetic.sum(residual, output), null);
-      }
+    Estimate residual = attended(layer, input);
+    Estimate normed = normed(layer, residual);
+    return switch (architecture.layers().get(layer).feedForward()) {
+      case FeedForward.Dense dense ->
+          new Layer(arithmetic.sum(residual, dense(layer, normed)), null);
       case FeedForward.MixtureOfExperts moe -> {
-        Mixture mixture = mixture(layer, moe, normed, replayed);
-        yield new Layer(arithmetic.sum(residual, mixture.output()), mixture);
+        Estimate logits = routerLogits(layer, normed);
+        RoutingOracle.Routed routed = route(layer, moe, logits, replayed);
+        Estimate mixed = experts(layer, moe, normed, routed);
+        Estimate output =
+            moe.shared() == null ? mixed : arithmetic.sum(mixed, shared(layer, normed));
+        yield new Layer(
+            arithmetic.sum(residual, output), new Mixture(normed, logits, routed, mixed, output));
       }
     };
+  }
+
+  /** Input and self-attention of it: the residual stream between the halves of a layer, [T, H]. */
+  public Estimate attended(int layer, Estimate input) {
+    String prefix = "layers." + layer + ".";
+    Estimate normed = norm(input, prefix + "attention_norm.weight");
+    Attention kind = architecture.layers().get(layer).attention();
+    return arithmetic.sum(input, attention.attention(prefix, kind, normed));
+  }
+
+  /** What the second half of a layer reads, [T, H]. */
+  public Estimate normed(int layer, Estimate residual) {
+    return norm(residual, "layers." + layer + ".feed_forward_norm.weight");
+  }
+
+  /** The network of a layer without experts, [T, H]. */
+  public Estimate dense(int layer, Estimate normed) {
+    return network("layers." + layer + ".dense.", normed);
+  }
+
+  /** The shared experts of a layer that has some, [T, H]. */
+  public Estimate shared(int layer, Estimate normed) {
+    return network("layers." + layer + ".shared.", normed);
+  }
+
+  /** Router logits, [T, E]. */
+  public Estimate routerLogits(int layer, Estimate normed) {
+    return arithmetic.linear(normed, weights.tensor("layers." + layer + ".router.weight"));
+  }
+
+  /**
+   * Routes tokens.
+   *
+   * @param replayed the experts of each token where the caller decides them, else null
+   */
+  public RoutingOracle.Routed route(
+      int layer,
+      FeedForward.MixtureOfExperts moe,
+      Estimate logits,
+      @Nullable List<int[]> replayed) {
+    return new RoutingOracle(moe.routing(), routerBias(layer, moe), precision)
+        .route(logits, replayed);
+  }
+
+  /** Weighted sum over the chosen experts, [T, H]. */
+  public Estimate experts(
+      int layer, FeedForward.MixtureOfExperts moe, Estimate normed, RoutingOracle.Routed routed) {
+    var mixed = new Estimate(normed.rows(), normed.columns());
+    for (int expert = 0; expert < moe.experts(); expert++) {
+      addExpert(layer, expert, normed, routed, mixed);
+    }
+    return mixed;
+  }
+
+  /** One expert's output for any tokens, without their weights. */
+  public Estimate expert(int layer, int expert, Estimate x) {
+    String stem = "layers." + layer + ".experts.";
+    Estimate gate =
+        arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.GATE));
+    Estimate up =
+        arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.UP));
+    return arithmetic.linear(
+        arithmetic.gated(gate, up), weights.slice(stem + "down.weight", expert, Projection.DOWN));
+  }
+
+  /** The experts of a layer that has some. */
+  public FeedForward.MixtureOfExperts mixtureOf(int layer) {
+    return (FeedForward.MixtureOfExperts) architecture.layers().get(layer).feedForward();
   }
 
   /** The stored bias of each expert of a layer's router; zeros where there is none. */
@@ -118,24 +185,6 @@ public final class Oracle {
     return arithmetic.norm(x, weights.tensor(weight), architecture.normEpsilon());
   }
 
-  private Mixture mixture(
-      int layer,
-      FeedForward.MixtureOfExperts moe,
-      Estimate normed,
-      @Nullable List<int[]> replayed) {
-    String prefix = "layers." + layer + ".";
-    Estimate logits = arithmetic.linear(normed, weights.tensor(prefix + "router.weight"));
-    RoutingOracle.Routed routed =
-        new RoutingOracle(moe.routing(), routerBias(layer, moe), u).route(logits, replayed);
-    var mixed = new Estimate(normed.rows(), normed.columns());
-    for (int expert = 0; expert < moe.experts(); expert++) {
-      addExpert(prefix + "experts.", expert, normed, routed, mixed);
-    }
-    Estimate output =
-        moe.shared() == null ? mixed : arithmetic.sum(mixed, network(prefix + "shared.", normed));
-    return new Mixture(normed, logits, routed, mixed, output);
-  }
-
   /** down(silu(gate x) · up x), the same for every token. */
   private Estimate network(String stem, Estimate x) {
     Estimate gate = arithmetic.linear(x, weights.tensor(stem + "gate.weight"));
@@ -144,7 +193,7 @@ public final class Oracle {
   }
 
   private void addExpert(
-      String stem, int expert, Estimate normed, RoutingOracle.Routed routed, Estimate mixed) {
+      int layer, int expert, Estimate normed, RoutingOracle.Routed routed, Estimate mixed) {
     List<int[]> chosen = routed.experts();
     List<int[]> places = new ArrayList<>();
     for (int t = 0; t < chosen.size(); t++) {
@@ -161,21 +210,14 @@ public final class Oracle {
     for (int p = 0; p < places.size(); p++) {
       x.copyRow(normed, places.get(p)[0], p);
     }
-    Estimate gate =
-        arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.GATE));
-    Estimate up =
-        arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.UP));
-    Estimate y =
-        arithmetic.linear(
-            arithmetic.gated(gate, up),
-            weights.slice(stem + "down.weight", expert, Projection.DOWN));
+    Estimate y = expert(layer, expert, x);
     for (int p = 0; p < places.size(); p++) {
       int t = places.get(p)[0];
       double w = routed.weights().value(t, places.get(p)[1]);
       double we = routed.weights().error(t, places.get(p)[1]);
       for (int c = 0; c < y.columns(); c++) {
         double v = w * y.value(p, c);
-        double rounding = Arithmetic.FUNCTION_ROUNDINGS * u * v;
+        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * v;
         mixed.add(t, c, v, norm2(w * y.error(p, c), we * y.value(p, c), rounding));
       }
     }

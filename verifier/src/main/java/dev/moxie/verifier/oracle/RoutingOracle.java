@@ -19,12 +19,12 @@ public final class RoutingOracle {
    * A router.
    *
    * @param bias per expert, [E]; unused where the equation has none
-   * @param unitRoundoff u of the implementation whose errors are estimated
+   * @param precision of the implementation whose errors are estimated
    */
-  public RoutingOracle(Routing routing, double[] bias, double unitRoundoff) {
+  public RoutingOracle(Routing routing, double[] bias, Precision precision) {
     this.routing = routing;
     this.bias = bias;
-    this.arithmetic = new Arithmetic(unitRoundoff);
+    this.arithmetic = Arithmetic.of(precision);
   }
 
   /**

@@ -1,90 +1,100 @@
 package dev.moxie.verifier.oracle;
 
-import dev.moxie.format.model.Elements;
-import dev.moxie.format.model.Fp8Blocks;
-import dev.moxie.format.pack.IndexRow;
-import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.safetensors.Dtype;
-import org.jspecify.annotations.Nullable;
+import java.util.Objects;
+import java.util.function.IntUnaryOperator;
 
-/**
- * A stored matrix, widened row by row; exact, since every stored dtype fits a double. Block-scaled
- * elements are the float32 products that the format defines them as.
- */
-public final class WeightMatrix {
-  private final IndexRow row;
-  private final Elements elements;
-  private final int columns;
-  private final boolean rounded;
-  private final @Nullable Elements scales;
-  private final int scaleRows;
-  private final int scaleColumns;
-  private final ScaleShift shift;
+/** A matrix of weights, read row by row in double precision. */
+public interface WeightMatrix {
+  int rows();
+
+  int columns();
+
+  /** Reads one row, [columns]. */
+  void read(int row, double[] into);
 
   /**
-   * A cyclic displacement of the grid of block scales: each block takes the scale of the block so
-   * many rows above and columns to the left, after all were moved on by so many in reading order.
+   * Standard deviation by which an element of this value may differ from the one that a reference
+   * computed with: 0 where that is the same number.
    */
-  public record ScaleShift(int rows, int columns, int inOrder) {
-    public static final ScaleShift NONE = new ScaleShift(0, 0, 0);
-  }
+  double roundingOf(double value);
 
-  /**
-   * The matrix of a row of the index.
-   *
-   * @param shift of its block scales
-   * @param rounded whether bfloat16 elements are taken for rounded ones
-   */
-  WeightMatrix(MoxiePackage pack, IndexRow row, ScaleShift shift, boolean rounded) {
-    this.row = row;
-    this.elements = elements(pack, row);
-    this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
-    this.rounded = rounded && row.dtype() == Dtype.BF16;
-    IndexRow grid = pack.scales(row).orElse(null);
-    this.scales = grid == null ? null : elements(pack, grid);
-    this.scaleRows = grid == null ? 0 : Math.toIntExact(grid.shape().dim(0));
-    this.scaleColumns = grid == null ? 0 : Math.toIntExact(grid.shape().dim(1));
-    this.shift = shift;
-  }
-
-  int rows() {
-    return Math.toIntExact(row.shape().elements() / columns);
-  }
-
-  int columns() {
-    return columns;
-  }
-
-  /** Reads one row. */
-  void read(int index, double[] into) {
-    long start = (long) index * columns;
-    for (int c = 0; c < columns; c++) {
-      into[c] = elements.get(start + c) * scale(index, c);
-      if (scales != null) {
-        into[c] = (float) into[c];
+  /** Every element times a factor. */
+  default WeightMatrix times(double factor) {
+    return new Changed(this, rows(), columns()) {
+      @Override
+      public void read(int row, double[] into) {
+        of.read(row, into);
+        for (int c = 0; c < into.length; c++) {
+          into[c] *= factor;
+        }
       }
+    };
+  }
+
+  /** Every element plus a number. */
+  default WeightMatrix plus(double summand) {
+    return new Changed(this, rows(), columns()) {
+      @Override
+      public void read(int row, double[] into) {
+        of.read(row, into);
+        for (int c = 0; c < into.length; c++) {
+          into[c] += summand;
+        }
+      }
+    };
+  }
+
+  /** The same rows in another order: row r is the given one of this matrix. */
+  default WeightMatrix reordered(IntUnaryOperator source) {
+    return new Changed(this, rows(), columns()) {
+      @Override
+      public void read(int row, double[] into) {
+        of.read(source.applyAsInt(row), into);
+      }
+    };
+  }
+
+  /** Columns for rows. */
+  default WeightMatrix transposed() {
+    double[][] elements = new double[rows()][columns()];
+    for (int r = 0; r < elements.length; r++) {
+      read(r, elements[r]);
     }
+    return new Changed(this, columns(), rows()) {
+      @Override
+      public void read(int row, double[] into) {
+        for (int c = 0; c < into.length; c++) {
+          into[c] = elements[c][row];
+        }
+      }
+    };
   }
 
-  /**
-   * Standard deviation of the rounding that conversion to bfloat16 may have done to an element: of
-   * one unit in the last place, uniformly distributed, over √12. Zero where nothing was rounded.
-   */
-  double roundingOf(double value) {
-    return rounded && value != 0 ? Bfloat16.ulp(value) / Math.sqrt(12) : 0;
-  }
+  /** What another matrix becomes. */
+  abstract class Changed implements WeightMatrix {
+    final WeightMatrix of;
+    private final int rows;
+    private final int columns;
 
-  private double scale(int row, int column) {
-    if (scales == null) {
-      return 1;
+    Changed(WeightMatrix of, int rows, int columns) {
+      this.of = Objects.requireNonNull(of);
+      this.rows = rows;
+      this.columns = columns;
     }
-    int r = Math.floorMod(row / Fp8Blocks.SIZE - shift.rows(), scaleRows);
-    int c = Math.floorMod(column / Fp8Blocks.SIZE - shift.columns(), scaleColumns);
-    int place = Math.floorMod(r * scaleColumns + c - shift.inOrder(), scaleRows * scaleColumns);
-    return scales.get(place);
-  }
 
-  private static Elements elements(MoxiePackage pack, IndexRow row) {
-    return new Elements(row.describe(), pack.bytes(row), row.dtype());
+    @Override
+    public final int rows() {
+      return rows;
+    }
+
+    @Override
+    public final int columns() {
+      return columns;
+    }
+
+    @Override
+    public final double roundingOf(double value) {
+      return of.roundingOf(value);
+    }
   }
 }

@@ -9,51 +9,77 @@ import java.util.function.Predicate;
 public final class Weights {
   private final MoxiePackage pack;
   private final Predicate<IndexRow> rounded;
-  private final WeightMatrix.ScaleShift shift;
-  private final Predicate<IndexRow> shifted;
+  private final Precision readAs;
+  private final Supposition supposition;
+
+  /** What a matrix is supposed to be instead of what is stored under its name. */
+  @FunctionalInterface
+  public interface Supposition {
+    /**
+     * The matrix to compute with.
+     *
+     * @param row what is asked for
+     * @param stored gives any matrix of the package as it is
+     */
+    WeightMatrix apply(IndexRow row, Stored stored);
+  }
+
+  /** Matrices of a package as they are. */
+  @FunctionalInterface
+  public interface Stored {
+    WeightMatrix get(IndexRow row, ScaleShift shift);
+
+    default WeightMatrix get(IndexRow row) {
+      return get(row, ScaleShift.NONE);
+    }
+  }
 
   private Weights(
-      MoxiePackage pack,
-      Predicate<IndexRow> rounded,
-      WeightMatrix.ScaleShift shift,
-      Predicate<IndexRow> shifted) {
+      MoxiePackage pack, Predicate<IndexRow> rounded, Precision readAs, Supposition supposition) {
     this.pack = pack;
     this.rounded = rounded;
-    this.shift = shift;
-    this.shifted = shifted;
+    this.readAs = readAs;
+    this.supposition = supposition;
   }
 
   /** Exactly the weights that are stored: what a runtime computes with. */
   public static Weights asStored(MoxiePackage pack) {
-    return new Weights(pack, row -> false, WeightMatrix.ScaleShift.NONE, row -> false);
+    return new Weights(pack, row -> false, Precision.F32, (row, stored) -> stored.get(row));
   }
 
   /** The weights as estimates of the source's, off by what conversion rounded. */
   public static Weights asConverted(MoxiePackage pack) {
-    return shifted(pack, WeightMatrix.ScaleShift.NONE, row -> false);
+    return new Weights(
+        pack,
+        row -> !IndexRow.COPY.equals(row.transform()),
+        Precision.F32,
+        (row, stored) -> stored.get(row));
   }
 
-  /** The weights as estimates of ones that were rounded before they came into the checkpoint. */
-  public static Weights asRounded(MoxiePackage pack) {
-    return new Weights(pack, row -> true, WeightMatrix.ScaleShift.NONE, row -> false);
+  /** The same weights as estimates of ones that were rounded before they came here. */
+  public Weights asRounded() {
+    return new Weights(pack, row -> true, readAs, supposition);
   }
 
-  /** As {@link #asConverted}, with the block scales of some of them displaced. */
-  public static Weights shifted(
-      MoxiePackage pack, WeightMatrix.ScaleShift shift, Predicate<IndexRow> which) {
-    return new Weights(pack, row -> !IndexRow.COPY.equals(row.transform()), shift, which);
+  /** The same weights, which a reference of a lower precision rounds before it computes. */
+  public Weights readAs(Precision precision) {
+    return new Weights(pack, rounded, precision, supposition);
+  }
+
+  /** The same weights, some of them supposed to be others. */
+  public Weights supposing(Supposition other) {
+    return new Weights(pack, rounded, readAs, other);
   }
 
   WeightMatrix tensor(String name) {
-    return matrix(pack.tensor(name));
+    return supposition.apply(pack.tensor(name), this::stored);
   }
 
   WeightMatrix slice(String stack, int expert, Projection projection) {
-    return matrix(pack.slice(stack, expert, projection));
+    return supposition.apply(pack.slice(stack, expert, projection), this::stored);
   }
 
-  private WeightMatrix matrix(IndexRow row) {
-    WeightMatrix.ScaleShift applied = shifted.test(row) ? shift : WeightMatrix.ScaleShift.NONE;
-    return new WeightMatrix(pack, row, applied, rounded.test(row));
+  private WeightMatrix stored(IndexRow row, ScaleShift shift) {
+    return new StoredMatrix(pack, row, shift, rounded.test(row), readAs);
   }
 }

@@ -17,7 +17,7 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Classifies routing decisions. Sets of expert ids are compared, never sorted weights. */
-final class RoutingTally {
+public final class RoutingTally {
   private final Map<Integer, Layer> layers = new TreeMap<>();
   private final List<Decision> decisions = new ArrayList<>();
   private final Set<Integer> divergentTokens = new HashSet<>();
@@ -118,7 +118,8 @@ final class RoutingTally {
         .toList();
   }
 
-  static Set<Integer> set(int[] experts) {
+  /** The ids as a set. */
+  public static Set<Integer> set(int[] experts) {
     Set<Integer> set = new HashSet<>();
     for (int expert : experts) {
       set.add(expert);

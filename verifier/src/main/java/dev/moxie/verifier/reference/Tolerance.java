@@ -3,6 +3,7 @@ package dev.moxie.verifier.reference;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Verdict;
 import java.util.Objects;
@@ -27,15 +28,15 @@ public final class Tolerance {
   }
 
   /** Bound of the difference of two implementations, for an error among so many. */
-  static double bound(double error, long elements) {
+  public static double bound(double error, long elements) {
     return deviations(elements) * Math.sqrt(2) * error;
   }
 
   /** The rule as a report prints it. */
-  static String describe(double unitRoundoff, Manifest.@Nullable Cast cast) {
+  static String describe(Precision precision, Manifest.@Nullable Cast cast) {
     String rule =
         "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
-            .formatted(FALSE_ALARM, Math.getExponent(unitRoundoff));
+            .formatted(FALSE_ALARM, Math.getExponent(precision.roundoff()));
     return cast == null || cast.dtype() == Dtype.F32
         ? rule
         : rule + ", and with weights that conversion rounded to " + cast.dtype();
@@ -49,8 +50,10 @@ public final class Tolerance {
    * @param expected what the reference computed, likewise
    * @param estimate the oracle's, likewise
    * @param rows how many rows to compare, at least one
+   * @param factor that bounds are multiplied by
    */
-  public static Comparison compare(float[] actual, float[] expected, Estimate estimate, int rows) {
+  static Comparison compare(
+      float[] actual, float[] expected, Estimate estimate, int rows, double factor) {
     double maxAbs = 0;
     double largest = 0;
     double largestBound = 0;
@@ -59,7 +62,7 @@ public final class Tolerance {
     for (int i = 0; i < rows * estimate.columns(); i++) {
       int row = i / estimate.columns();
       int column = i % estimate.columns();
-      double bound = bound(estimate.error(row, column), expected.length);
+      double bound = factor * bound(estimate.error(row, column), expected.length);
       var element = new Comparison.Element(row, column, actual[i], expected[i], bound);
       double difference = Math.abs(element.actual() - element.expected());
       maxAbs = Math.max(maxAbs, difference);
@@ -78,6 +81,11 @@ public final class Tolerance {
         tells,
         Verdict.of(holds && tells),
         Objects.requireNonNull(worst));
+  }
+
+  /** Compares the first rows. */
+  public static Comparison compare(float[] actual, float[] expected, Estimate estimate, int rows) {
+    return compare(actual, expected, estimate, rows, 1);
   }
 
   /** Compares all rows. */

@@ -8,7 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /** The experts that a trace says each token had. */
-final class TraceRouting {
+public final class TraceRouting {
   private TraceRouting() {}
 
   /**
@@ -16,7 +16,8 @@ final class TraceRouting {
    *
    * @throws CorruptException if they are not k different experts of the layer
    */
-  static List<int[]> experts(Trace trace, int layer, FeedForward.MixtureOfExperts moe, int tokens) {
+  public static List<int[]> experts(
+      Trace trace, int layer, FeedForward.MixtureOfExperts moe, int tokens) {
     int k = moe.routing().expertsPerToken();
     String name = "layers." + layer + ".router.experts";
     int[] flat = trace.ints(name, tokens, k);

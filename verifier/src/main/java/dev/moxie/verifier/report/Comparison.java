@@ -45,6 +45,11 @@ public record Comparison(
         worst);
   }
 
+  /** The same comparison where both sides may rightly differ by any amount. */
+  public Comparison notJudged() {
+    return new Comparison(maxAbs, maxRel, bound, false, Verdict.PASS, worst);
+  }
+
   /** The one of two that is nearer to failing. */
   public Comparison worse(Comparison other) {
     if (verdict != other.verdict) {

@@ -3,6 +3,7 @@ package dev.moxie.verifier.report;
 import java.util.List;
 import java.util.Locale;
 import java.util.StringJoiner;
+import java.util.stream.Collectors;
 
 /** The report as lines for a person. */
 public final class TextReport {
@@ -79,6 +80,9 @@ public final class TextReport {
                     run.greedy().tokens(),
                     run.greedy().open() ? ", parting where rounding may decide" : ""));
     line("  tolerance  %s", r.tolerance());
+    if (r.noise() != null) {
+      line("  noise      %s", noise(r.noise()));
+    }
     r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
   }
 
@@ -107,6 +111,12 @@ public final class TextReport {
           name, comparison.maxAbs(), comparison.maxRel());
       failedStep(name, comparison);
     }
+  }
+
+  private static String noise(Report.Noise noise) {
+    return noise.factors().entrySet().stream()
+        .map(step -> String.format(Locale.ROOT, "%s %.2g", step.getKey(), step.getValue()))
+        .collect(Collectors.joining(", ", "bounds times, by " + noise.file() + ": ", ""));
   }
 
   private void failedStep(String name, Comparison step) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.model.Routing;
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -75,7 +76,7 @@ class SelectionTest {
       logits[e] = random.nextInt(8) / 8f;
       moved[e] = (float) (logits[e] + error * random.nextGaussian());
     }
-    var router = new RoutingOracle(routing(), new double[8], 0);
+    var router = new RoutingOracle(routing(), new double[8], Precision.F32);
     Selection selection =
         new Selection(routing(), router.route(Estimate.uniform(logits, 8, error), null));
     int[] chosen = router.route(Estimate.exact(moved, 8), null).experts().getFirst();

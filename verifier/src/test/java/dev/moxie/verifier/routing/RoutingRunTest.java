@@ -224,7 +224,8 @@ class RoutingRunTest {
     List<Path> traces = Fixtures.traces(checkpoint).subList(0, 2);
     var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
     var report =
-        Verifier.verify(pack, null, traces, EnumSet.of(Execution.SCHEDULED), files).references();
+        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.SCHEDULED), files)
+            .references();
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     Replay replay = read(files.replay());
     int decisions = report.stream().mapToInt(r -> r.routing().decisions()).sum();
@@ -241,7 +242,7 @@ class RoutingRunTest {
         rows.stream().mapToDouble(row -> (Double) row.get("margin")).min().orElseThrow());
     assertThrows(
         UsageException.class,
-        () -> Verifier.verify(pack, null, List.of(), EnumSet.of(Execution.SCHEDULED), files));
+        () -> Verifier.verify(pack, null, List.of(), null, EnumSet.of(Execution.SCHEDULED), files));
   }
 
   private static RoutingReport run(Path folder, Corpus corpus, int maxTokens, DecisionFiles files) {

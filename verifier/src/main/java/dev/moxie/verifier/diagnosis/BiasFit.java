@@ -1,9 +1,11 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Routing;
-import dev.moxie.verifier.oracle.Bfloat16;
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
+import dev.moxie.verifier.reference.RoutingTally;
+import dev.moxie.verifier.reference.Selection;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
@@ -21,7 +23,7 @@ final class BiasFit {
 
   private final Routing routing;
   private final double[] stored;
-  private final double unitRoundoff;
+  private final Precision precision;
   private final boolean withinRounding;
 
   /**
@@ -30,16 +32,16 @@ final class BiasFit {
    * @param stored the package's bias
    * @param withinRounding whether only biases count that rounding to bfloat16 makes the stored ones
    */
-  BiasFit(Routing routing, double[] stored, double unitRoundoff, boolean withinRounding) {
+  BiasFit(Routing routing, double[] stored, Precision precision, boolean withinRounding) {
     this.routing = routing;
     this.stored = stored;
-    this.unitRoundoff = unitRoundoff;
+    this.precision = precision;
     this.withinRounding = withinRounding;
   }
 
   /** Whether every value is a bfloat16 one. */
   static boolean isBf16(double[] values) {
-    return Arrays.stream(values).allMatch(v -> Bfloat16.round(v) == v);
+    return Arrays.stream(values).allMatch(v -> Precision.BF16.round(v) == v);
   }
 
   /** Whether a bias is found under which every token gets the experts that were recorded. */
@@ -51,8 +53,7 @@ final class BiasFit {
     }
     double[] bias = stored.clone();
     for (int round = 0; round < ROUNDS; round++) {
-      RoutingOracle.Routed routed =
-          new RoutingOracle(routing, bias, unitRoundoff).route(logits, null);
+      RoutingOracle.Routed routed = new RoutingOracle(routing, bias, precision).route(logits, null);
       var selection = new Selection(routing, routed);
       double step = STEP / (1 + round / 50.0);
       boolean fits = true;
@@ -75,7 +76,7 @@ final class BiasFit {
   private void move(double[] bias, int expert, double step) {
     bias[expert] += step;
     if (withinRounding) {
-      double half = Bfloat16.ulp(stored[expert]) / 2;
+      double half = Precision.BF16.ulp(stored[expert]) / 2;
       bias[expert] = Math.clamp(bias[expert], stored[expert] - half, stored[expert] + half);
     }
   }

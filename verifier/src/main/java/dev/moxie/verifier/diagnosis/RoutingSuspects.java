@@ -1,14 +1,15 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
-import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
-import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.reference.RoutingTally;
+import dev.moxie.verifier.reference.Selection;
+import dev.moxie.verifier.reference.Tolerance;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -24,7 +25,7 @@ import java.util.Set;
  */
 final class RoutingSuspects {
   private final List<Layer> layers = new ArrayList<>();
-  private final double unitRoundoff;
+  private final Precision precision;
 
   /** One layer's routing as the reference recorded it. */
   @SuppressWarnings("ArrayRecordComponent") // Never compared.
@@ -35,29 +36,25 @@ final class RoutingSuspects {
       List<int[]> experts,
       Estimate weights) {
     RoutingOracle.Routed route(
-        Routing routing, double[] withBias, boolean replayed, double unitRoundoff) {
-      return new RoutingOracle(routing, withBias, unitRoundoff)
+        Routing routing, double[] withBias, boolean replayed, Precision precision) {
+      return new RoutingOracle(routing, withBias, precision)
           .route(logits, replayed ? experts : null);
     }
   }
 
-  RoutingSuspects(MoxiePackage pack, Trace trace, double unitRoundoff) {
-    this.unitRoundoff = unitRoundoff;
-    Architecture architecture = pack.architecture();
-    var oracle = new Oracle(architecture, Weights.asStored(pack), unitRoundoff);
-    int tokens = trace.inputIds().length;
+  RoutingSuspects(Evidence evidence) {
+    this.precision = evidence.precision();
+    Architecture architecture = evidence.architecture();
+    Oracle oracle = evidence.oracle();
     for (int i = 0; i < architecture.layers().size(); i++) {
       if (architecture.layers().get(i).feedForward() instanceof FeedForward.MixtureOfExperts moe) {
-        String prefix = "layers." + i + ".router.";
-        int k = moe.routing().expertsPerToken();
         layers.add(
             new Layer(
                 moe,
                 oracle.routerBias(i, moe),
-                Estimate.exact(
-                    trace.floats(prefix + "logits", tokens, moe.experts()), moe.experts()),
-                TraceRouting.experts(trace, i, moe, tokens),
-                Estimate.exact(trace.floats(prefix + "weights", tokens, k), k)));
+                evidence.router(i, "router.logits", moe.experts()),
+                evidence.experts(i, moe),
+                evidence.router(i, "router.weights", moe.routing().expertsPerToken())));
       }
     }
   }
@@ -101,6 +98,9 @@ final class RoutingSuspects {
       suspects.put("groups that the reference does not have", stated.withGroups(null));
     } else {
       addGroups(suspects, stated);
+    }
+    for (Routing.Score other : Routing.Score.values()) {
+      suspects.put(scores(stated, other), stated.withScore(other));
     }
     if (stated.bias() != null) {
       suspects.put("a selection bias that the reference does not have", stated.withBias(null));
@@ -186,7 +186,7 @@ final class RoutingSuspects {
     return layers.stream()
         .allMatch(
             layer ->
-                new BiasFit(routing, layer.bias(), unitRoundoff, withinRounding)
+                new BiasFit(routing, layer.bias(), precision, withinRounding)
                     .explains(layer.logits(), layer.experts()));
   }
 
@@ -207,18 +207,17 @@ final class RoutingSuspects {
       suspects.put("normalisation that the reference does not do", stated.withNormalisation(null));
     }
     suspects.put(
-        "routing scale %s applied twice".formatted(Math.sqrt(stated.scale())),
+        "routing scale %s applied twice".formatted(Words.number(Math.sqrt(stated.scale()))),
         stated.withScale(Math.sqrt(stated.scale())));
     double scale = stated.scale() * ratio(stated);
     if (scale > 0 && Double.isFinite(scale)) {
       suspects.put(
-          String.format(Locale.ROOT, "routing scale %s instead of %.6g", stated.scale(), scale),
+          "routing scale %s instead of %s"
+              .formatted(Words.number(stated.scale()), Words.number(scale)),
           stated.withScale(scale));
     }
     for (Routing.Score other : Routing.Score.values()) {
-      suspects.put(
-          "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
-          stated.withScore(other));
+      suspects.put(scores(stated, other), stated.withScore(other));
     }
     return suspects.entrySet().stream()
         .filter(suspect -> weightsFit(suspect.getValue()))
@@ -229,14 +228,13 @@ final class RoutingSuspects {
   /** How many times the reference's first weight is the package's. */
   private double ratio(Routing routing) {
     Layer first = layers.getFirst();
-    Estimate own = first.route(routing, first.bias(), true, unitRoundoff).weights();
+    Estimate own = first.route(routing, first.bias(), true, precision).weights();
     return first.weights().value(0, 0) / own.value(0, 0);
   }
 
   private boolean decisionsFit(Routing routing) {
     for (Layer layer : layers) {
-      var selection =
-          new Selection(routing, layer.route(routing, layer.bias(), false, unitRoundoff));
+      var selection = new Selection(routing, layer.route(routing, layer.bias(), false, precision));
       for (int t = 0; t < layer.experts().size(); t++) {
         Set<Integer> chosen = RoutingTally.set(layer.experts().get(t));
         if (!selection.mayChoose(t, chosen)) {
@@ -251,11 +249,15 @@ final class RoutingSuspects {
     return layers.stream()
         .allMatch(
             layer -> {
-              Estimate own = layer.route(routing, layer.bias(), true, unitRoundoff).weights();
+              Estimate own = layer.route(routing, layer.bias(), true, precision).weights();
               return Tolerance.compare(own.toFloats(), layer.weights().toFloats(), own)
                   .verdict()
                   .passed();
             });
+  }
+
+  private static String scores(Routing stated, Routing.Score other) {
+    return "scores by %s instead of %s".formatted(words(stated.score()), words(other));
   }
 
   private static String words(Routing.Score score) {

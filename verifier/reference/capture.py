@@ -1,0 +1,291 @@
+"""Records traces of a Hugging Face mixture of experts, in the format of format-spec/TRACE.md.
+
+    python capture.py CHECKPOINT --prompt "Once upon a time" --new-tokens 16 --output trace.safetensors
+    python capture.py CHECKPOINT --random-ids 16-32 --seed 0-19 --dtype float32,bfloat16 --output FOLDER
+
+One trace for each sequence. A file is written under a temporary name and renamed; none is replaced.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import (
+    AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
+
+from checkpoint import Checkpoint, first_line
+from problem import Problem
+from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
+
+DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A sequence to record: a name for its file, its ids, and where they are from."""
+
+    name: str
+    ids: torch.Tensor
+    metadata: dict[str, str]
+
+
+def ranges(text: str) -> list[range]:
+    """Whole numbers and ranges, as in 0,2-5."""
+    found = []
+    for part in text.split(","):
+        low, dash, high = part.partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
+            raise argparse.ArgumentTypeError(f"expected numbers as in 0,2-5, found {text!r}")
+        found.append(range(int(low), int(high if dash else low) + 1))
+    return found
+
+
+def one_range(text: str) -> range:
+    """A positive number, or a range of them as in 16-32."""
+    found = ranges(text)
+    if len(found) != 1 or found[0][0] < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive number or a range as in 16-32, found {text!r}")
+    return found[0]
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive number, found {text!r}")
+    return int(text)
+
+
+def token_ids(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected ids as in 1,2,3, found {text!r}")
+    return [int(part) for part in parts]
+
+
+def steps(text: str) -> frozenset[str]:
+    """Names of steps, or beginnings of them up to a dot: router is router.logits and the others."""
+    found: set[str] = set()
+    for part in text.split(","):
+        named = {step for step in STEPS if step == part or step.startswith(part + ".")}
+        if not named:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(STEPS)}, found {part!r}")
+        found |= named
+    return frozenset(found)
+
+
+def dtypes(text: str) -> list[str]:
+    parts = list(dict.fromkeys(text.split(",")))
+    for part in parts:
+        if part not in DTYPES:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(DTYPES)}, found {part!r}")
+    return parts
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Records traces of a Hugging Face mixture of experts; see format-spec/TRACE.md.")
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="folder with config.json and safetensors")
+    add("--output", type=Path, required=True,
+        help="a file that ends with .safetensors for one trace, else a folder; nothing is replaced")
+    add("--device", default="cpu", help="where to compute, as in cpu or cuda:0; default: cpu")
+    add("--dtype", type=dtypes, default=["float32"],
+        help="what to compute in: float32 (default), bfloat16 or float16; several, with commas between, "
+             "make a folder each")
+    add("--prompt", action="append", default=[], help="text; repeatable")
+    add("--ids", type=token_ids, action="append", default=[], help="token ids as in 1,2,3; repeatable")
+    add("--text-file", type=Path, help="text to cut into sequences of --max-tokens")
+    add("--max-tokens", type=positive, default=64, help="tokens of a piece of --text-file; default: 64")
+    add("--random-ids", type=one_range,
+        help="so many ids, each as likely as any other; the seed draws from a range as in 16-32")
+    add("--seed", type=ranges, default=[range(1)],
+        help="seeds for --random-ids as in 0,2-5, a trace each; default: 0")
+    add("--new-tokens", type=positive, default=0, help="length of the greedy continuation; default: none")
+    add("--layers", type=ranges, help="layers to record as in 0,2-5; default: all")
+    add("--tensors", type=steps,
+        help=f"what to record beside ids: {', '.join(STEPS)}, or router, experts, moe; default: all. "
+             "The verifier wants all that TRACE.md requires.")
+    add("--max-bytes", type=positive, default=1 << 30,
+        help="refuse, before anything is computed, to record more; default: 1 GiB")
+    return parser.parse_args(words)
+
+
+def inputs(options: argparse.Namespace, vocabulary: int) -> Iterator[Input]:
+    if options.prompt or options.text_file:
+        yield from texts(options)
+    for i, ids in enumerate(options.ids):
+        yield Input(f"ids-{i}", torch.tensor(ids), {})
+    if options.random_ids:
+        for seed in (seed for part in options.seed for seed in part):
+            generator = torch.Generator().manual_seed(seed)
+            least, most = options.random_ids[0], options.random_ids[-1]
+            length = int(torch.randint(least, most + 1, (1,), generator=generator))
+            ids = torch.randint(vocabulary, (length,), generator=generator)
+            yield Input(f"seed-{seed}", ids, {"seed": str(seed)})
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        try:
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except ValueError:
+            # Transformers 5 writes the name of a class that 4.57 calls so.
+            return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise Problem(f"{folder}: expected a tokenizer for the text, found: {first_line(error)}; "
+                      "give --ids.") from error
+
+
+def texts(options: argparse.Namespace) -> Iterator[Input]:
+    tokenizer = load_tokenizer(options.checkpoint)
+    for i, prompt in enumerate(options.prompt):
+        yield Input(f"prompt-{i}", torch.tensor(tokenizer(prompt).input_ids), {"prompt": prompt})
+    if options.text_file:
+        try:
+            text = options.text_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Problem(f"{options.text_file}: expected text in UTF-8, found: {error}.") from error
+        pieces = torch.tensor(tokenizer(text).input_ids).split(options.max_tokens)
+        for i, ids in enumerate(pieces):
+            yield Input(f"text-{i}", ids, {"prompt": tokenizer.decode(ids, skip_special_tokens=True)})
+
+
+def selection(options: argparse.Namespace, model: PreTrainedModel) -> Selection:
+    if options.layers is None:
+        return Selection(options.tensors)
+    count = len(decoder_layers(model))
+    last = max(part[-1] for part in options.layers)
+    if last >= count:
+        raise Problem(f"--layers: expected layers from 0 to {count - 1}, found {last}.")
+    return Selection(options.tensors, frozenset(layer for part in options.layers for layer in part))
+
+
+def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: Selection) -> list[Input]:
+    """The sequences, once they are known to fit the model and the bound."""
+    config = text_config(model)
+    positions = getattr(config, "max_position_embeddings", None)
+    most = options.random_ids[-1] if options.random_ids else 0
+    if positions is not None and most + options.new_tokens > positions:
+        raise Problem(f"--random-ids: expected at most {positions} positions with the continuation, "
+                      f"found {most + options.new_tokens}.")
+    found, total = [], 0
+    for each in inputs(options, config.vocab_size):
+        length = len(each.ids)
+        if length == 0:
+            raise Problem(f"{each.name}: expected at least one token, found none.")
+        if positions is not None and length + options.new_tokens > positions:
+            raise Problem(f"{each.name}: expected at most {positions} positions with the continuation, "
+                          f"found {length + options.new_tokens}; shorten it.")
+        if each.ids.max() >= config.vocab_size:
+            raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {int(each.ids.max())}.")
+        size = sum(sizes(model, length, options.new_tokens, chosen).values())
+        total += size * len(options.dtype)
+        if total > options.max_bytes:
+            raise Problem(f"{each.name}: expected traces of at most {options.max_bytes} bytes in all, found "
+                          f"{total} up to this one; record fewer --layers or --tensors, or raise --max-bytes.")
+        found.append(each)
+    if not found:
+        raise Problem("expected something to record, found none of --prompt, --ids, --text-file and "
+                      "--random-ids; give one.")
+    return found
+
+
+def targets(options: argparse.Namespace, found: list[Input]) -> dict[tuple[str, str], Path]:
+    """Where the trace of each dtype and input goes."""
+    if options.output.suffix == ".safetensors":
+        if len(found) * len(options.dtype) > 1:
+            raise Problem(f"{options.output}: expected a folder for {len(found) * len(options.dtype)} traces, "
+                          "found the name of a file.")
+        paths = {(options.dtype[0], found[0].name): options.output}
+    else:
+        paths = {(dtype, each.name): options.output / (dtype if len(options.dtype) > 1 else "")
+                 / f"trace-{each.name}.safetensors" for dtype in options.dtype for each in found}
+    if len(paths) < len(found) * len(options.dtype):
+        raise Problem("--seed: expected every seed once, found one twice.")
+    for path in paths.values():
+        if path.exists():
+            raise Problem(f"{path}: expected no such file, found one; remove it or choose another --output.")
+    return paths
+
+
+def producer(options: argparse.Namespace, model: PreTrainedModel, dtype: str) -> str:
+    experts = getattr(model.config, "_experts_implementation", None) or "looped"
+    return (f"transformers {transformers.__version__}, torch {torch.__version__}, "
+            f"{'CPU' if options.device == 'cpu' else options.device}, "
+            f"{model.config._attn_implementation} attention, {experts} experts, {dtype} activations")
+
+
+def checked(trace: Tensors, name: str, dtype: str) -> Tensors:
+    for tensor, values in trace.items():
+        broken = int((~values.isfinite()).sum())
+        if broken:
+            raise Problem(f"{name}: expected finite numbers, found {broken} others in {tensor}, computed in "
+                          f"{dtype}; try another --dtype.")
+    return trace
+
+
+def write(trace: Tensors, path: Path, metadata: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(trace, temporary, metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def say(sentence: str) -> None:
+    print(f"capture: {sentence}", file=sys.stderr)
+
+
+def say_missing(planned: dict[str, int], trace: Tensors) -> None:
+    layers: dict[str, list[str]] = {}
+    for name in planned.keys() - trace.keys():
+        _, layer, step = name.split(".", 2)
+        layers.setdefault(step, []).append(layer)
+    for step, missing in sorted(layers.items()):
+        say(f"{step} cannot be had from this model in layers {','.join(sorted(missing, key=int))}: left out")
+
+
+def capture(options: argparse.Namespace) -> None:
+    checkpoint = Checkpoint(options.checkpoint)
+    skeleton = checkpoint.skeleton()
+    chosen = selection(options, skeleton)
+    found = checked_inputs(options, skeleton, chosen)
+    paths = targets(options, found)
+    weights_dtype = checkpoint.weights_dtype()
+    for dtype in options.dtype:
+        model, left_out = checkpoint.load(getattr(torch, dtype), options.device)
+        if left_out:
+            say(f"the model does not have {len(left_out)} tensors of the checkpoint, such as {left_out[0]}")
+        for each in found:
+            trace = checked(record(model, each.ids, options.new_tokens, chosen), each.name, dtype)
+            if each is found[0]:
+                say_missing(sizes(skeleton, len(each.ids), options.new_tokens, chosen), trace)
+            path = paths[dtype, each.name]
+            write(trace, path, each.metadata | {
+                "producer": producer(options, model, dtype),
+                "compute_dtype": DTYPES[dtype],
+                "weights_dtype": weights_dtype,
+            })
+            print(path)
+
+
+def main() -> int:
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        capture(arguments())
+    except Problem as problem:
+        say(str(problem))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

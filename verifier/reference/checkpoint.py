@@ -1,0 +1,151 @@
+"""Loads a Hugging Face checkpoint to compute in a given dtype, fp8 blocks dequantised."""
+
+import copy
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from problem import Problem
+
+Tensors = dict[str, torch.Tensor]
+
+SCALE = "_scale_inv"
+DTYPE_NAMES = {
+    "BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn",
+}
+# Before 5 every implementation of experts was a loop, and none could be asked for.
+BEFORE_5 = int(transformers.__version__.split(".")[0]) < 5
+
+
+class Checkpoint:
+    """A folder with config.json and safetensors. Weights are read by load() only."""
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "config.json").is_file():
+            raise Problem(f"{folder}: expected a checkpoint with config.json, found none.")
+        self.folder = folder
+        if BEFORE_5 and "rope_parameters" in json.loads((folder / "config.json").read_text()):
+            raise Problem(f"{folder}: expected config.json as transformers {transformers.__version__} reads it, "
+                          "found rope_parameters, which it would ignore; use transformers 5.")
+        try:
+            self.config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Problem(f"{folder}: transformers {transformers.__version__} cannot read config.json: "
+                          f"{first_line(error)}") from error
+        self._block = block_size(folder, self.config)
+        self._files = weight_files(folder)
+
+    def skeleton(self) -> PreTrainedModel:
+        """The model without its weights."""
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(self._plain_config()).eval()
+
+    def weights_dtype(self) -> str:
+        """The stored type of most of the weights."""
+        sizes: Counter[str] = Counter()
+        for file in self._files:
+            with open_weights(file) as weights:
+                for name in weights.keys():
+                    part = weights.get_slice(name)
+                    sizes[part.get_dtype()] += math.prod(part.get_shape())
+        most = sizes.most_common(1)[0][0]
+        return DTYPE_NAMES.get(most, most)
+
+    def load(self, dtype: torch.dtype, device: str) -> tuple[PreTrainedModel, list[str]]:
+        """The model, and the tensors of the checkpoint that it does not have.
+
+        It is made in that dtype from the start: a cast afterwards would round rotary frequencies.
+        Experts are eager because torch's grouped product refuses rows not a multiple of 16 bytes.
+        """
+        options: dict[str, object] = {
+            "config": self._plain_config(), "dtype": dtype, "attn_implementation": "eager",
+            "output_loading_info": True, "local_files_only": True,
+        }
+        if not BEFORE_5:
+            options["experts_implementation"] = "eager"
+        if self._block:
+            options["state_dict"] = self._dequantised()
+        try:
+            model, found = type(self.skeleton()).from_pretrained(
+                None if self._block else self.folder, **options)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise Problem(f"{self.folder}: transformers {transformers.__version__} cannot load it: "
+                          f"{first_line(error)}") from error
+        for what in ("missing_keys", "mismatched_keys"):
+            if found[what]:
+                raise Problem(f"{self.folder}: expected every weight of the model, found "
+                              f"{what.replace('_', ' ')}, such as {sorted(map(str, found[what]))[0]}.")
+        left_out = [name for name in found["unexpected_keys"] if not name.endswith(SCALE)]
+        return model.eval().to(device), sorted(left_out)
+
+    def _plain_config(self) -> PretrainedConfig:
+        config = copy.deepcopy(self.config)
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        return config
+
+    def _dequantised(self) -> Tensors:
+        """Every tensor; fp8 ones as float32 products of value and block scale."""
+        stored: Tensors = {}
+        for file in self._files:
+            with open_weights(file) as weights:
+                stored |= {name: weights.get_tensor(name) for name in weights.keys()}
+        scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
+        for name, value in stored.items():
+            scale = scales.pop(name + SCALE, None)
+            if (scale is None) == (value.dtype == torch.float8_e4m3fn):
+                raise Problem(f"{self.folder}: expected {name} to be fp8 with {name}{SCALE}, or neither, "
+                              f"found {value.dtype} and {'a' if scale is not None else 'no'} scale.")
+            if scale is not None:
+                stored[name] = value.float() * spread(scale.float(), value.shape, self._block)
+        if scales:
+            raise Problem(f"{self.folder}: expected a weight for every scale, "
+                          f"found none for {sorted(scales)[0]}.")
+        return stored
+
+
+def block_size(folder: Path, config: PretrainedConfig) -> list[int] | None:
+    """Rows and columns of an fp8 block; None if the checkpoint is not quantised."""
+    options = getattr(config, "quantization_config", None)
+    if options is None:
+        return None
+    block = options.get("weight_block_size")
+    if options.get("quant_method") != "fp8" or not block or len(block) != 2:
+        raise Problem(f"{folder}: expected weights that are not quantised, or fp8 with weight_block_size, "
+                      f"found {json.dumps(options, default=str)}; dequantise the checkpoint first.")
+    return list(block)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    else:
+        names = ["model.safetensors"]
+    for name in names:
+        if not (folder / name).is_file():
+            raise Problem(f"{folder}: expected {name}, found no such file.")
+    return [folder / name for name in names]
+
+
+def open_weights(file: Path) -> safe_open:
+    try:
+        return safe_open(file, framework="pt")
+    except SafetensorError as error:
+        raise Problem(f"{file}: cannot be read as safetensors: {first_line(error)}") from error
+
+
+def spread(grid: torch.Tensor, shape: torch.Size, block: list[int]) -> torch.Tensor:
+    """One value per block becomes one per element."""
+    rows = grid.repeat_interleave(block[0], 0)[:shape[0]]
+    return rows.repeat_interleave(block[1], 1)[:, :shape[1]]
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,336 @@
+"""Tests of capture.py: python -m unittest discover -s verifier/reference"""
+
+import contextlib
+import io
+import json
+import math
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import torch
+import transformers
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import capture
+import checkpoint
+from checkpoint import BEFORE_5, Checkpoint
+from problem import Problem
+from recorder import Selection, Tensors, decoder_layers, find_blocks, record, sizes, text_config
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+MIXTRAL = FIXTURES / "tiny-mixtral"
+DEEPSEEK = FIXTURES / "tiny-deepseek-v3-fp8"
+# Spelled as both 4.57 and 5 read it.
+SMALL = FIXTURES / "random" / "mixtral"
+
+# Products are small, and on a busy machine threads that wait for each other take minutes.
+torch.set_num_threads(1)
+
+# Rounded sums on the way through a layer: four or six of attention, scores and values, router, gate
+# and up, down, experts, shared ones, and two residual additions.
+SUMS_OF_A_LAYER = 14
+
+
+def relative_bound(layers: int, terms: int, values: int) -> float:
+    """How far apart two right float32 passes may be, relative to the largest value of a row.
+
+    They differ in the order of their sums only. A sum of n terms has an error of at most sqrt(n) u of
+    its largest part (verifier/README.md); errors of steps add in quadrature, and no step is taken to
+    make a relative error larger. All of N values stay within the bound but once in a thousand million.
+    """
+    deviation = 2 ** -24 * math.sqrt(layers * SUMS_OF_A_LAYER * terms)
+    return math.sqrt(2 * math.log(2 * values / 1e-9)) * math.sqrt(2) * deviation
+
+
+def by_expert(trace: Tensors) -> Tensors:
+    """The order of chosen experts means nothing."""
+    trace = dict(trace)
+    for name in [name for name in trace if name.endswith(".router.experts")]:
+        weights = name.replace("experts", "weights")
+        trace[name], order = trace[name].sort(-1)
+        trace[weights] = trace[weights].gather(1, order)
+    return trace
+
+
+def differences(ours: Tensors, theirs: Tensors, terms: int) -> list[str]:
+    """Names of tensors that differ by more than two right passes do."""
+    ours, theirs = by_expert(ours), by_expert(theirs)
+    if ours.keys() != theirs.keys():
+        return sorted(ours.keys() ^ theirs.keys())
+    layers = 1 + max(int(name.split(".")[1]) for name in theirs if name.startswith("layers."))
+    found = []
+    for name, expected in theirs.items():
+        actual = ours[name]
+        if actual.dtype != expected.dtype or actual.shape != expected.shape:
+            found.append(name)
+        elif not expected.is_floating_point():
+            found += [] if torch.equal(actual, expected) else [name]
+        else:
+            through = int(name.split(".")[1]) + 1 if name.startswith("layers.") else layers + 1
+            bound = relative_bound(through, terms, expected.numel()) * expected.abs().amax(-1, keepdim=True)
+            if name.endswith(".router.weights"):
+                # dw = w dx at most, x the logits.
+                bound = bound * theirs[name.replace("weights", "logits")].abs().max().clamp(min=1)
+            if bool(((actual - expected).abs() > bound).any()):
+                found.append(name)
+    return sorted(found)
+
+
+def run(*words: object) -> None:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        capture.capture(capture.arguments([str(word) for word in words]))
+
+
+class CaptureTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def refused(self, expected: str, *words: object) -> None:
+        with self.assertRaises(Problem) as raised:
+            run(*words)
+        self.assertIn(expected, str(raised.exception))
+
+    def small(self, *words: object) -> Tensors:
+        run(SMALL, "--ids", "5,6,7", "--output", self.folder / "t.safetensors", *words)
+        return load_file(self.folder / "t.safetensors")
+
+
+class ShippedTracesTest(CaptureTest):
+
+    def captures_again(self, folder: Path) -> None:
+        model, _ = Checkpoint(folder).load(torch.float32, "cpu")
+        terms = max(p.shape[-1] for p in model.parameters() if p.ndim > 1)
+        for file in sorted(folder.glob("trace*.safetensors")):
+            with self.subTest(file.name):
+                shipped = load_file(file)
+                ours = record(model, shipped["input_ids"], len(shipped["generated_ids"]))
+                self.assertEqual([], differences(ours, shipped, terms))
+                self.planted_defects_are_seen(ours, shipped, terms)
+
+    def planted_defects_are_seen(self, ours: Tensors, shipped: Tensors, terms: int) -> None:
+        for name in ("logits", "layers.1.output", "layers.1.router.logits", "layers.1.router.weights"):
+            off = dict(ours)
+            off[name] = off[name] * (1 + 2 ** -8)
+            self.assertEqual([name], differences(off, shipped, terms))
+        for name in ("input_ids", "generated_ids"):
+            self.assertEqual([name], differences(ours | {name: ours[name].flip(0)}, shipped, terms))
+
+    @unittest.skipIf(BEFORE_5, "its config.json is spelled as transformers 5 does")
+    def test_tiny_mixtral_is_captured_as_shipped(self) -> None:
+        self.captures_again(MIXTRAL)
+
+    def test_fp8_blocks_are_captured_as_shipped(self) -> None:
+        self.captures_again(DEEPSEEK)
+
+    def test_random_checkpoints_are_captured_as_shipped(self) -> None:
+        for folder in sorted((FIXTURES / "random").iterdir()):
+            self.captures_again(folder)
+
+    def test_a_prompt_becomes_the_ids_of_the_shipped_trace(self) -> None:
+        for file in sorted(DEEPSEEK.glob("trace*.safetensors")):
+            with safe_open(file, "pt") as shipped:
+                prompt, ids = shipped.metadata()["prompt"], shipped.get_tensor("input_ids")
+            options = capture.arguments([str(DEEPSEEK), "--prompt", prompt, "--output", "x"])
+            self.assertEqual([ids.tolist()], [each.ids.tolist() for each in capture.inputs(options, 512)])
+
+
+class StructureTest(CaptureTest):
+
+    def test_what_experts_add_up_to_is_their_weighted_sum(self) -> None:
+        """Experts, weights and output are seen apart; together they must be the block's arithmetic."""
+        model, _ = Checkpoint(SMALL).load(torch.float32, "cpu")
+        ids = torch.arange(3, 15)
+        trace = record(model, ids, 0)
+        stored: Tensors = {}
+        for file in SMALL.glob("model*.safetensors"):
+            stored |= load_file(file)
+        for layer in range(len(decoder_layers(model))):
+            def weight(expert: int, part: str) -> torch.Tensor:
+                return stored[f"model.layers.{layer}.block_sparse_moe.experts.{expert}.{part}.weight"].double()
+
+            x = trace[f"layers.{layer}.moe.input"].double()
+            expected = torch.zeros_like(x)
+            for token, chosen in enumerate(trace[f"layers.{layer}.router.experts"].tolist()):
+                for slot, expert in enumerate(chosen):
+                    inner = torch.nn.functional.silu(weight(expert, "w1") @ x[token])
+                    y = weight(expert, "w2") @ (inner * (weight(expert, "w3") @ x[token]))
+                    expected[token] += trace[f"layers.{layer}.router.weights"][token, slot].double() * y
+            actual = trace[f"layers.{layer}.experts.output"].double()
+            bound = relative_bound(1, x.shape[1], x.numel()) * expected.abs().amax()
+            self.assertLess(float((actual - expected).abs().max()), float(bound))
+
+    def test_dense_layers_have_no_experts(self) -> None:
+        skeleton = Checkpoint(DEEPSEEK).skeleton()
+        self.assertEqual([1, 2, 3], [block.layer for block in find_blocks(skeleton)])
+        self.assertEqual({16}, {block.experts for block in find_blocks(skeleton)})
+
+    def test_experts_that_all_run_are_left_out_not_guessed(self) -> None:
+        config = transformers.Llama4TextConfig(
+            vocab_size=32, hidden_size=16, intermediate_size=8, intermediate_size_mlp=8, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_local_experts=4, pad_token_id=0,
+            max_position_embeddings=64, interleave_moe_layer_step=1, attn_implementation="eager")
+        trace = record(transformers.Llama4ForCausalLM(config).eval(), torch.arange(1, 6), 0)
+        names = {name.removeprefix("layers.0.") for name in trace if name.startswith("layers.0.")}
+        self.assertEqual({"input", "output", "moe.input", "moe.output", "router.logits"}, names)
+        self.assertTrue(bool((trace["layers.0.router.logits"] != 0).all()))
+
+    def test_a_pass_leaves_the_model_as_it_was(self) -> None:
+        model, _ = Checkpoint(SMALL).load(torch.float32, "cpu")
+        record(model, torch.arange(4), 0)
+        hooks = [module for module in model.modules() if module._forward_hooks or module._forward_pre_hooks]
+        self.assertEqual([], hooks)
+
+
+class DtypeTest(CaptureTest):
+
+    def test_bfloat16_passes_are_stored_exactly_and_say_so(self) -> None:
+        trace = self.small("--dtype", "bfloat16")
+        output = trace["layers.1.output"]
+        self.assertEqual(torch.float32, output.dtype)
+        self.assertTrue(torch.equal(output, output.bfloat16().float()))
+        with safe_open(self.folder / "t.safetensors", "pt") as file:
+            self.assertEqual("BF16", file.metadata()["compute_dtype"])
+            self.assertEqual("bfloat16", file.metadata()["weights_dtype"])
+
+    def test_rotary_frequencies_are_not_rounded_with_the_weights(self) -> None:
+        for folder in (SMALL, DEEPSEEK):
+            exact, _ = Checkpoint(folder).load(torch.float32, "cpu")
+            rounded, _ = Checkpoint(folder).load(torch.bfloat16, "cpu")
+            name = next(name for name, _ in exact.named_buffers() if name.endswith("inv_freq"))
+            self.assertTrue(torch.equal(exact.get_buffer(name), rounded.get_buffer(name)))
+            self.assertEqual(torch.bfloat16, rounded.lm_head.weight.dtype)
+
+    def test_every_element_is_scaled_by_its_own_block(self) -> None:
+        grid = torch.arange(6.0).view(2, 3)
+        spread = checkpoint.spread(grid, torch.Size((5, 8)), [4, 3])
+        self.assertEqual([[float(grid[i // 4, j // 3]) for j in range(8)] for i in range(5)], spread.tolist())
+
+    def test_several_dtypes_make_a_folder_each(self) -> None:
+        run(SMALL, "--dtype", "float32,bfloat16", "--random-ids", "4", "--seed", "0,2-3", "--output", self.folder)
+        self.assertEqual(
+            [f"{dtype}/trace-seed-{seed}.safetensors" for dtype in ("bfloat16", "float32") for seed in (0, 2, 3)],
+            sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*.safetensors")))
+
+    def test_numbers_that_are_not_finite_are_refused(self) -> None:
+        trace = {"logits": torch.tensor([1.0, math.inf, math.nan])}
+        with self.assertRaisesRegex(Problem, "found 2 others in logits, computed in float16"):
+            capture.checked(trace, "ids-0", "float16")
+
+
+class InputsTest(CaptureTest):
+
+    def ids(self, *words: object) -> list[list[int]]:
+        options = capture.arguments([str(DEEPSEEK), "--output", "x", *map(str, words)])
+        return [each.ids.tolist() for each in capture.inputs(options, 512)]
+
+    def test_a_seed_gives_the_same_ids_whatever_the_others(self) -> None:
+        several = self.ids("--random-ids", "16-32", "--seed", "0-19")
+        self.assertEqual(several[7], *self.ids("--random-ids", "16-32", "--seed", "7"))
+        lengths = {len(ids) for ids in several}
+        self.assertTrue(lengths <= set(range(16, 33)) and len(lengths) > 1)
+        self.assertTrue(all(0 <= i < 512 for ids in several for i in ids))
+
+    def test_a_text_is_cut_without_loss(self) -> None:
+        text = self.folder / "text"
+        text.write_text("Once upon a time a small owl lived in the meadow. " * 5, encoding="utf-8")
+        pieces = self.ids("--text-file", text, "--max-tokens", 16)
+        whole, = self.ids("--prompt", text.read_text(encoding="utf-8"))
+        self.assertEqual(whole, sum(pieces, []))
+        self.assertEqual({16}, {len(piece) for piece in pieces[:-1]})
+
+    def test_arguments_that_mean_nothing_are_refused(self) -> None:
+        for words in (["--layers", "2-0"], ["--layers", "x"], ["--layers", "-1"], ["--tensors", "rout"],
+                      ["--dtype", "float64"], ["--ids", "1,,2"], ["--ids", "-1"], ["--random-ids", "0"],
+                      ["--random-ids", "1,2"], ["--seed", "1-"], ["--new-tokens", "-1"], ["--max-bytes", "1k"]):
+            with self.subTest(words), contextlib.redirect_stderr(io.StringIO()):
+                with self.assertRaises(SystemExit) as ended:
+                    capture.arguments([str(SMALL), "--output", "x", *words])
+                self.assertEqual(2, ended.exception.code)
+
+    def test_sequences_that_do_not_fit_the_model_are_refused(self) -> None:
+        words = (SMALL, "--output", self.folder / "t")
+        vocabulary = text_config(Checkpoint(SMALL).skeleton()).vocab_size
+        self.refused(f"expected ids below {vocabulary}, found {vocabulary}", *words, "--ids", vocabulary)
+        self.refused("positions", *words, "--random-ids", 10 ** 12)
+        self.refused("positions", *words, "--ids", "1", "--new-tokens", 10 ** 12)
+        self.refused("give one", *words)
+        self.refused("found one twice", *words, "--random-ids", 4, "--seed", "1,1")
+
+
+class SelectionTest(CaptureTest):
+
+    def test_only_chosen_layers_and_steps_are_kept(self) -> None:
+        trace = self.small("--layers", "0,2", "--tensors", "router,logits")
+        expected = {"input_ids", "logits"} | {
+            f"layers.{layer}.router.{step}" for layer in (0, 2) for step in ("logits", "experts", "weights")}
+        self.assertEqual(expected, trace.keys())
+
+    def test_layers_the_model_lacks_are_refused(self) -> None:
+        self.refused("expected layers from 0 to", SMALL, "--ids", "1", "--layers", "0-99", "--output", "x")
+
+    def test_the_size_is_known_before_anything_is_computed(self) -> None:
+        planned = sizes(Checkpoint(SMALL).skeleton(), 3, 2, Selection())
+        trace = self.small("--new-tokens", 2, "--max-bytes", sum(planned.values()))
+        self.assertEqual(planned, {name: value.nbytes for name, value in trace.items()})
+        with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
+            self.refused("expected traces of at most", SMALL, "--ids", "5,6,7", "--new-tokens", 2,
+                         "--max-bytes", sum(planned.values()) - 1, "--output", self.folder / "u.safetensors")
+
+
+class FilesTest(CaptureTest):
+
+    def test_an_interrupted_write_leaves_nothing(self) -> None:
+        def interrupted(trace: Tensors, path: Path, metadata: dict[str, str]) -> None:
+            path.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        with mock.patch.object(capture, "save_file", interrupted), self.assertRaises(KeyboardInterrupt):
+            self.small()
+        self.assertEqual([], list(self.folder.iterdir()))
+
+    def test_no_file_is_replaced(self) -> None:
+        (self.folder / "t.safetensors").write_bytes(b"someone's")
+        with self.assertRaisesRegex(Problem, "expected no such file"):
+            self.small()
+        self.assertEqual(b"someone's", (self.folder / "t.safetensors").read_bytes())
+
+    def test_one_file_does_not_take_two_traces(self) -> None:
+        self.refused("found the name of a file", SMALL, "--ids", "1", "--ids", "2", "--output", "x.safetensors")
+
+    def test_a_missing_weight_is_not_made_up(self) -> None:
+        broken = self.folder / "broken"
+        broken.mkdir()
+        shutil.copy(SMALL / "config.json", broken)
+        stored: Tensors = {}
+        for file in SMALL.glob("model*.safetensors"):
+            stored |= load_file(file)
+        del stored["model.layers.1.input_layernorm.weight"]
+        save_file(stored, broken / "model.safetensors", {"format": "pt"})
+        self.refused("found missing keys, such as model.layers.1.input_layernorm.weight",
+                     broken, "--ids", "1", "--output", "x")
+
+    def test_folders_that_are_no_checkpoint_are_refused(self) -> None:
+        self.refused("expected a checkpoint with config.json", self.folder, "--ids", "1", "--output", "x")
+        shutil.copy(SMALL / "config.json", self.folder)
+        self.refused("expected model.safetensors", self.folder, "--ids", "1", "--output", "x")
+        config = json.loads((SMALL / "config.json").read_text())
+        config["quantization_config"] = {"quant_method": "awq"}
+        (self.folder / "config.json").write_text(json.dumps(config))
+        self.refused("dequantise the checkpoint first", self.folder, "--ids", "1", "--output", "x")
+
+    @unittest.skipIf(not BEFORE_5, "transformers 5 reads it")
+    def test_a_config_that_would_be_half_ignored_is_refused(self) -> None:
+        self.refused("found rope_parameters", MIXTRAL, "--ids", "1", "--output", "x")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,121 @@
+package dev.moxie.verifier.diagnosis;
+
+import dev.moxie.verifier.report.Report;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** Says in sentences where a reference is first contradicted, and whom the oracle believes. */
+public final class Diagnosis {
+  private static final int EXPERTS_SHOWN = 8;
+
+  private Diagnosis() {}
+
+  /** The steps of a layer that differs, for {@link Report.Layer#inside}. */
+  public static List<Report.Step> inside(Evidence evidence, int layer) {
+    return LayerSuspects.steps(evidence, layer);
+  }
+
+  /** What known defects explain, one sentence each. */
+  public static List<String> looksLike(
+      Evidence evidence, Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
+    return new Suspects(evidence).explain(routing, ends, layers);
+  }
+
+  /**
+   * Where the reference is contradicted.
+   *
+   * @param firstTiedToken beyond all tokens if there is none
+   */
+  public static List<String> of(
+      Report.Routing routing,
+      Report.Ends ends,
+      List<Report.Layer> layers,
+      Map<String, Report.EndToEnd> executions,
+      int firstTiedToken) {
+    List<String> sentences = new ArrayList<>();
+    if (!ends.embedding().verdict().passed()) {
+      sentences.add("The embeddings of the tokens differ, before any layer.");
+    }
+    layers.stream()
+        .filter(layer -> !layer.verdict().passed())
+        .findFirst()
+        .ifPresent(layer -> sentences.add(firstBadLayer(layer)));
+    if (routing.mismatch() > 0) {
+      sentences.add(
+          "%d of %d routing decisions choose other experts, from layer %d on."
+              .formatted(routing.mismatch(), routing.decisions(), routing.firstDivergentLayer()));
+    }
+    if (routing.tie() > 0) {
+      sentences.add(
+          "Routing is tied at token %d: logits were compared before it, greedy tokens not judged."
+              .formatted(firstTiedToken));
+    }
+    if (!ends.head().verdict().passed()) {
+      sentences.add("From the reference's own last hidden state, final norm and head give others.");
+    }
+    boolean layersHold = ends.hold() && layers.stream().allMatch(layer -> layer.verdict().passed());
+    executions.forEach(
+        (name, run) -> {
+          if (layersHold && !run.logits().verdict().passed()) {
+            sentences.add(
+                "Every part agrees by itself, but the logits of the "
+                    + name
+                    + " execution do not: look at that lowering.");
+          }
+        });
+    return sentences;
+  }
+
+  private static String firstBadLayer(Report.Layer layer) {
+    String step =
+        layer.steps().entrySet().stream()
+            .filter(entry -> !entry.getValue().verdict().passed())
+            .map(Map.Entry::getKey)
+            .findFirst()
+            .orElseThrow();
+    String witness =
+        switch (layer.oracle()) {
+          case "runtime" ->
+              "the oracle computes what the runtime does, so the package's weights or"
+                  + " architecture are not the reference's";
+          case "reference" -> "the oracle sides with the reference, so the lowering is wrong";
+          case "both" -> "the oracle is within the bound of both";
+          default -> "the oracle agrees with neither";
+        };
+    return "Layer %d is the first that differs, first at %s; %s.%s"
+        .formatted(layer.layer(), step, witness, firstWrongStep(layer));
+  }
+
+  private static String firstWrongStep(Report.Layer layer) {
+    if (layer.inside().isEmpty()) {
+      return " The trace has no moe.input and moe.output to look inside with.";
+    }
+    List<Report.Step> wrong =
+        layer.inside().stream().filter(step -> !step.verdict().passed()).toList();
+    if (wrong.isEmpty()) {
+      return " Inside it, every step is right by itself.";
+    }
+    String others = wrong.stream().skip(1).map(Report.Step::name).collect(Collectors.joining(", "));
+    return " Inside it, the first wrong step is %s%s; %s."
+        .formatted(
+            wrong.getFirst().name(),
+            experts(wrong.getFirst()),
+            others.isEmpty()
+                ? "the steps after it are right"
+                : "wrong by themselves also " + others);
+  }
+
+  private static String experts(Report.Step step) {
+    if (step.experts().isEmpty()) {
+      return "";
+    }
+    String ids =
+        step.experts().stream()
+            .limit(EXPERTS_SHOWN)
+            .map(String::valueOf)
+            .collect(Collectors.joining(", "));
+    return " (" + ids + (step.experts().size() > EXPERTS_SHOWN ? ", …)" : ")");
+  }
+}

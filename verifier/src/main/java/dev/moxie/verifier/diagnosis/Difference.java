@@ -1,0 +1,53 @@
+package dev.moxie.verifier.diagnosis;
+
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Precision;
+
+/** How far a supposition is from the reference, as a number to make small. */
+final class Difference {
+  private Difference() {}
+
+  /** Sum of squares of a step's differences. */
+  static double of(LayerInside inside, Oracle oracle, String step) {
+    return of(inside.compute(oracle, step), inside.expected(step));
+  }
+
+  static double of(Estimate actual, Estimate expected) {
+    double sum = 0;
+    for (int r = 0; r < actual.rows(); r++) {
+      for (int c = 0; c < actual.columns(); c++) {
+        double difference = actual.value(r, c) - expected.value(r, c);
+        sum += difference * difference;
+      }
+    }
+    return sum;
+  }
+
+  /**
+   * By which factor what one side adds to a base is nearest to what the other adds: the quotient of
+   * least squares.
+   */
+  static double quotient(Estimate actual, Estimate expected, Estimate base) {
+    double product = 0;
+    double square = 0;
+    for (int r = 0; r < actual.rows(); r++) {
+      for (int c = 0; c < actual.columns(); c++) {
+        double added = actual.value(r, c) - base.value(r, c);
+        product += added * (expected.value(r, c) - base.value(r, c));
+        square += added * added;
+      }
+    }
+    return product / square;
+  }
+
+  /** The same without a base. */
+  static double quotient(Estimate actual, Estimate expected) {
+    return quotient(actual, expected, Estimate.zeros(actual.rows(), actual.columns()));
+  }
+
+  /** Whether rounding may have made a fitted factor of one. */
+  static boolean isOne(double factor, Precision precision) {
+    return Math.abs(factor - 1) < Math.max(1e-4, 4 * precision.roundoff());
+  }
+}

@@ -1,0 +1,261 @@
+package dev.moxie.verifier.diagnosis;
+
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.WeightMatrix;
+import dev.moxie.verifier.oracle.Weights;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * What the reference has in the place of each wrong expert. The reference recorded a sum over the
+ * chosen experts, y_t = Σ w_te f_e(x_t). Each wrong expert's f_e is written as a combination of
+ * candidates that the package offers (itself, the other experts, itself with gate and up swapped,
+ * the same expert of other layers), and the coefficients are found by least squares over all tokens
+ * and elements; where one candidate has all the weight, it is the answer.
+ */
+final class ExpertSuspects {
+  /** More unknowns than that are not solved for. */
+  private static final int MOST_UNKNOWNS = 1500;
+
+  /** A coefficient this near to a number is meant to be it; the model's check follows. */
+  private static final double NEAR = 1e-2;
+
+  private static final int SHOWN = 8;
+
+  private final Evidence evidence;
+  private final int layer;
+  private final FeedForward.MixtureOfExperts moe;
+
+  /** What may stand in an expert's place. */
+  private sealed interface Candidate {
+    /** The package's expert of this layer, gate and up as they are. */
+    record Expert(int expert) implements Candidate {}
+
+    /** The expert itself with gate for up. */
+    record Swapped() implements Candidate {}
+
+    /** The same expert of another layer. */
+    record OfLayer(int layer) implements Candidate {}
+  }
+
+  /** A candidate times a factor. */
+  private record Answer(Candidate candidate, double factor) {}
+
+  ExpertSuspects(Evidence evidence, int layer) {
+    this.evidence = evidence;
+    this.layer = layer;
+    this.moe = (FeedForward.MixtureOfExperts) evidence.feedForward(layer);
+  }
+
+  /**
+   * One suspect that accounts for all wrong experts.
+   *
+   * @param wrong experts that no token clears
+   */
+  Optional<Suspect> explain(List<Integer> wrong) {
+    List<Candidate> candidates = candidates();
+    if (wrong.isEmpty() || (long) wrong.size() * candidates.size() > MOST_UNKNOWNS) {
+      return Optional.empty();
+    }
+    return solve(wrong, candidates)
+        .filter(answers -> !words(answers).isEmpty())
+        .map(
+            answers ->
+                Suspect.of(words(answers), evidence, (row, stored) -> apply(answers, row, stored)));
+  }
+
+  private List<Candidate> candidates() {
+    List<Candidate> candidates = new ArrayList<>();
+    for (int e = 0; e < moe.experts(); e++) {
+      candidates.add(new Candidate.Expert(e));
+    }
+    candidates.add(new Candidate.Swapped());
+    for (int other = 0; other < evidence.architecture().layers().size(); other++) {
+      if (other != layer
+          && evidence.feedForward(other) instanceof FeedForward.MixtureOfExperts m
+          && m.experts() == moe.experts()
+          && m.intermediateSize() == moe.intermediateSize()) {
+        candidates.add(new Candidate.OfLayer(other));
+      }
+    }
+    return candidates;
+  }
+
+  private Optional<Map<Integer, Answer>> solve(List<Integer> wrong, List<Candidate> candidates) {
+    Estimate x = evidence.given(layer, "moe.input");
+    Estimate target = evidence.given(layer, "experts.output");
+    int k = moe.routing().expertsPerToken();
+    Estimate weights = evidence.router(layer, "router.weights", k);
+    List<int[]> chosen = evidence.experts(layer, moe);
+    int width = candidates.size();
+    var outputs = new Outputs(x);
+    var problem = new LeastSquares(wrong.size() * width);
+    for (int t = 0; t < chosen.size(); t++) {
+      double[] rest = new double[x.columns()];
+      for (int c = 0; c < rest.length; c++) {
+        rest[c] = target.value(t, c);
+      }
+      List<double[]> columns = new ArrayList<>();
+      List<Integer> unknowns = new ArrayList<>();
+      for (int i = 0; i < k; i++) {
+        int expert = chosen.get(t)[i];
+        int place = wrong.indexOf(expert);
+        double w = weights.value(t, i);
+        if (place < 0) {
+          double[] right = outputs.of(new Candidate.Expert(expert), expert, t, w);
+          for (int c = 0; c < rest.length; c++) {
+            rest[c] -= right[c];
+          }
+        } else {
+          for (int j = 0; j < width; j++) {
+            columns.add(outputs.of(candidates.get(j), expert, t, w));
+            unknowns.add(place * width + j);
+          }
+        }
+      }
+      for (int a = 0; a < columns.size(); a++) {
+        problem.addTarget(unknowns.get(a), dot(columns.get(a), rest));
+        for (int b = 0; b < columns.size(); b++) {
+          problem.add(unknowns.get(a), unknowns.get(b), dot(columns.get(a), columns.get(b)));
+        }
+      }
+    }
+    double[] solution = problem.solve();
+    Map<Integer, Answer> answers = new TreeMap<>();
+    for (int place = 0; place < wrong.size(); place++) {
+      int largest = 0;
+      double others = 0;
+      for (int j = 0; j < width; j++) {
+        double magnitude = Math.abs(solution[place * width + j]);
+        if (magnitude > Math.abs(solution[place * width + largest])) {
+          largest = j;
+        }
+        others += magnitude;
+      }
+      double factor = solution[place * width + largest];
+      if (!(others - Math.abs(factor) < NEAR * Math.abs(factor))) {
+        return Optional.empty();
+      }
+      boolean one = Difference.isOne(factor, evidence.precision());
+      answers.put(wrong.get(place), new Answer(candidates.get(largest), one ? 1 : factor));
+    }
+    return Optional.of(answers);
+  }
+
+  private static double dot(double[] a, double[] b) {
+    double sum = 0;
+    for (int i = 0; i < a.length; i++) {
+      sum += a[i] * b[i];
+    }
+    return sum;
+  }
+
+  /** Outputs of candidates for all tokens, each computed once. */
+  private final class Outputs {
+    private final Map<String, Estimate> known = new HashMap<>();
+    private final Estimate x;
+    private final Oracle plain = evidence.oracle();
+    private final Oracle swapped =
+        evidence.oracle(
+            Suspect.of(
+                "",
+                evidence,
+                (row, stored) -> stored.get(Siblings.gateForUp(evidence.pack(), row))));
+
+    Outputs(Estimate x) {
+      this.x = x;
+    }
+
+    /** A candidate for an expert, for a token, times a weight. */
+    double[] of(Candidate candidate, int expert, int token, double weight) {
+      Estimate y =
+          switch (candidate) {
+            case Candidate.Expert e -> get("e" + e.expert(), plain, layer, e.expert());
+            case Candidate.Swapped s -> get("s" + expert, swapped, layer, expert);
+            case Candidate.OfLayer l ->
+                get("l" + l.layer() + "," + expert, plain, l.layer(), expert);
+          };
+      double[] row = new double[y.columns()];
+      for (int c = 0; c < row.length; c++) {
+        row[c] = weight * y.value(token, c);
+      }
+      return row;
+    }
+
+    private Estimate get(String key, Oracle oracle, int fromLayer, int expert) {
+      return known.computeIfAbsent(key, name -> oracle.expert(fromLayer, expert, x));
+    }
+  }
+
+  private WeightMatrix apply(Map<Integer, Answer> answers, IndexRow row, Weights.Stored stored) {
+    Answer answer =
+        row.kind() == IndexRow.Kind.SLICE
+                && Objects.requireNonNull(row.layer()) == layer
+                && row.name().contains(".experts.")
+            ? answers.get(Objects.requireNonNull(row.expert()))
+            : null;
+    if (answer == null) {
+      return stored.get(row);
+    }
+    IndexRow source =
+        switch (answer.candidate()) {
+          case Candidate.Expert e -> Siblings.ofExpert(evidence.pack(), row, e.expert());
+          case Candidate.Swapped s -> Siblings.gateForUp(evidence.pack(), row);
+          case Candidate.OfLayer l -> Siblings.ofLayer(evidence.pack(), row, l.layer());
+        };
+    WeightMatrix matrix = stored.get(source);
+    return row.name().contains(".down.") && answer.factor() != 1
+        ? matrix.times(answer.factor())
+        : matrix;
+  }
+
+  /** What all answers together are called. */
+  private String words(Map<Integer, Answer> answers) {
+    Map<Integer, Integer> sources = new TreeMap<>();
+    List<Integer> swapped = new ArrayList<>();
+    Map<String, List<Integer>> others = new TreeMap<>();
+    answers.forEach(
+        (expert, answer) -> {
+          if (answer.factor() != 1) {
+            String factor = Words.number(1 / answer.factor());
+            add(others, "off by a factor of " + factor, expert);
+          }
+          switch (answer.candidate()) {
+            case Candidate.Expert e when e.expert() != expert -> sources.put(expert, e.expert());
+            case Candidate.Expert e -> {}
+            case Candidate.Swapped s -> swapped.add(expert);
+            case Candidate.OfLayer l -> add(others, "taken from layer " + l.layer(), expert);
+          }
+        });
+    List<String> words = new ArrayList<>();
+    if (!sources.isEmpty()) {
+      words.add(new Assignment("experts", sources, moe.experts()).words());
+    }
+    if (swapped.size() > SHOWN) {
+      words.add("gate and up swapped in " + swapped.size() + " experts");
+    } else if (!swapped.isEmpty()) {
+      words.add("gate and up swapped in " + experts(swapped));
+    }
+    others.forEach((what, experts) -> words.add(experts(experts) + " " + what));
+    return String.join(", ", words);
+  }
+
+  private static void add(Map<String, List<Integer>> others, String what, int expert) {
+    others.computeIfAbsent(what, key -> new ArrayList<>()).add(expert);
+  }
+
+  private String experts(List<Integer> experts) {
+    if (experts.size() == 1) {
+      return "expert " + experts.getFirst();
+    }
+    return "experts " + experts.toString().replaceAll("[\\[\\]]", "");
+  }
+}

@@ -1,0 +1,260 @@
+package dev.moxie.verifier.diagnosis;
+
+import static dev.moxie.verifier.diagnosis.LayerInside.ATTENTION;
+import static dev.moxie.verifier.diagnosis.LayerInside.DENSE;
+import static dev.moxie.verifier.diagnosis.LayerInside.EXPERTS;
+import static dev.moxie.verifier.diagnosis.LayerInside.NORM;
+import static dev.moxie.verifier.diagnosis.LayerInside.ROUTER;
+import static dev.moxie.verifier.diagnosis.LayerInside.SELECTION;
+import static dev.moxie.verifier.diagnosis.LayerInside.SHARED;
+import static dev.moxie.verifier.diagnosis.LayerInside.WEIGHTS;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.report.Report;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * What may be wrong inside a layer: the oracle computes each failing step under one supposition
+ * after the other, from what the reference recorded before that step, until the reference's numbers
+ * come out. One supposition that explains all failing steps goes before one for each.
+ */
+final class LayerSuspects {
+  private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
+  private static final Pattern BLOCK_NORM =
+      Pattern.compile("layers\\.\\d+\\.(attention|feed_forward)_norm\\.weight");
+
+  private final Evidence evidence;
+  private final int layer;
+  private final LayerInside inside;
+  private final List<Report.Step> steps;
+
+  /** Suspects of one layer, whose steps have been compared. */
+  LayerSuspects(Evidence evidence, int layer, List<Report.Step> steps) {
+    this.evidence = evidence;
+    this.layer = layer;
+    this.inside = new LayerInside(evidence, layer);
+    this.steps = steps;
+  }
+
+  /** The one thing that explains all that fails, routing included, where several steps do. */
+  Optional<String> explainWhole() {
+    List<String> failing = LayerInside.failing(steps);
+    return failing.size() > 1 || failing.contains(DENSE)
+        ? wholeLayer()
+            .filter(suspect -> inside.hold(evidence.oracle(suspect), failing))
+            .findFirst()
+            .map(this::sentence)
+        : Optional.empty();
+  }
+
+  /** A sentence for each step that something explains; routing is looked at over all layers. */
+  List<String> explainSteps() {
+    List<String> failing = new ArrayList<>(LayerInside.failing(steps));
+    failing.removeAll(List.of(SELECTION, WEIGHTS));
+    List<String> sentences = new ArrayList<>();
+    for (String step : failing) {
+      explain(step).ifPresent(sentences::add);
+    }
+    return sentences.isEmpty() && !failing.isEmpty()
+        ? sizeOfRounding(failing).stream().toList()
+        : sentences;
+  }
+
+  private Optional<String> explain(String step) {
+    if (step.equals(SHARED)
+        && evidence.feedForward(layer) instanceof FeedForward.MixtureOfExperts moe
+        && moe.shared() == null) {
+      return Optional.of(
+          "Looks like shared experts skipped: the reference adds something to its experts' output,"
+              + " and the package has no shared experts.");
+    }
+    List<Integer> lost = step.equals(EXPERTS) ? lost() : List.of();
+    if (!lost.isEmpty()) {
+      return Optional.of(
+          "Looks like lost experts: every weight of layer %d's %s is zero."
+              .formatted(
+                  layer, lost.size() == 1 ? "expert " + lost.getFirst() : "experts " + lost));
+    }
+    return firstFit(suspects(step), List.of(step)).map(this::sentence);
+  }
+
+  private Optional<Suspect> firstFit(Stream<Suspect> suspects, List<String> failing) {
+    return suspects.filter(suspect -> inside.hold(evidence.oracle(suspect), failing)).findFirst();
+  }
+
+  private String sentence(Suspect suspect) {
+    return "Looks like %s: without that, the reference's numbers of layer %d come out."
+        .formatted(suspect.cause(), layer);
+  }
+
+  /** What remains to be said where no suspect explains anything: how large the differences are. */
+  private Optional<String> sizeOfRounding(List<String> failing) {
+    var rounded =
+        new Oracle(evidence.architecture(), evidence.weights().asRounded(), evidence.precision());
+    return inside.hold(rounded, failing)
+        ? Optional.of(
+            "The differences of layer %d are no larger than rounding weights to BF16 makes them: a"
+                    .formatted(layer)
+                + " checkpoint exported from a cast package differs so from its first source.")
+        : Optional.empty();
+  }
+
+  private Stream<Suspect> suspects(String step) {
+    return switch (step) {
+      case ATTENTION ->
+          Stream.of(
+                  norms(step),
+                  AttentionSuspects.of(evidence, layer, step, inside),
+                  ScaleSuspects.of(evidence, layer, ".attention."))
+              .flatMap(Function.identity());
+      case NORM -> norms(step);
+      case ROUTER -> RouterSuspects.of(evidence, layer, inside);
+      case EXPERTS ->
+          Stream.concat(
+              Stream.<Supplier<Optional<Suspect>>>of(
+                      () -> new ExpertSuspects(evidence, layer).explain(wrongExperts()))
+                  .map(Supplier::get)
+                  .flatMap(Optional::stream),
+              ScaleSuspects.of(evidence, layer, ".experts."));
+      case SHARED ->
+          Stream.concat(
+              SharedSuspects.of(evidence, layer, inside),
+              ScaleSuspects.of(evidence, layer, ".shared."));
+      case DENSE ->
+          Stream.of(
+                  norms(step),
+                  dense(),
+                  AttentionSuspects.of(evidence, layer, step, inside),
+                  ScaleSuspects.of(evidence, layer, "."))
+              .flatMap(Function.identity());
+      default -> Stream.of();
+    };
+  }
+
+  private List<Integer> wrongExperts() {
+    return steps.stream()
+        .filter(step -> step.name().equals(EXPERTS))
+        .findFirst()
+        .orElseThrow()
+        .experts();
+  }
+
+  /** Wrong experts whose output projection is all zeros. */
+  private List<Integer> lost() {
+    Oracle oracle = evidence.oracle();
+    return wrongExperts().stream().filter(expert -> isZero(oracle, expert)).toList();
+  }
+
+  private boolean isZero(Oracle oracle, int expert) {
+    var output = oracle.expert(layer, expert, evidence.given(layer, "moe.input"));
+    return IntStream.range(0, output.rows())
+        .allMatch(r -> IntStream.range(0, output.columns()).allMatch(c -> output.value(r, c) == 0));
+  }
+
+  private Stream<Suspect> wholeLayer() {
+    Architecture.Blocks own = evidence.architecture().layers().get(layer);
+    Stream<Suspect> others =
+        IntStream.range(0, evidence.architecture().layers().size())
+            .filter(other -> other != layer)
+            .filter(other -> evidence.architecture().layers().get(other).equals(own))
+            .mapToObj(
+                other ->
+                    Suspect.of(
+                        "layer %d with the weights of layer %d".formatted(layer, other),
+                        evidence,
+                        (row, stored) ->
+                            stored.get(
+                                row.layer() != null && row.layer() == layer
+                                    ? Siblings.ofLayer(evidence.pack(), row, other)
+                                    : row)));
+    return Stream.of(
+            others,
+            normsBehindSeveral(),
+            ScaleSuspects.of(evidence, layer, "."))
+        .flatMap(Function.identity());
+  }
+
+  /** Both norms are read before attention and router, so one of these steps fails with them. */
+  private Stream<Suspect> normsBehindSeveral() {
+    return LayerInside.failing(steps).stream()
+        .filter(Set.of(ATTENTION, NORM, DENSE)::contains)
+        .limit(1)
+        .flatMap(this::norms);
+  }
+
+  /** Norms in each other's place, one less or more than they are, or with another epsilon. */
+  private Stream<Suspect> norms(String step) {
+    String attention = "layers." + layer + ".attention_norm.weight";
+    String feedForward = "layers." + layer + ".feed_forward_norm.weight";
+    Stream<Suspect> fixed =
+        Stream.of(
+            Suspect.of(
+                "attention norm and feed-forward norm swapped",
+                evidence,
+                (row, stored) ->
+                    stored.get(
+                        row.name().equals(attention) || row.name().equals(feedForward)
+                            ? Siblings.renamed(
+                                evidence.pack(),
+                                row,
+                                name -> name.equals(attention) ? feedForward : attention)
+                            : row)),
+            shifted("norm weights stored as differences from one", BLOCK_NORM, 1),
+            shifted("norm weights stored as differences from one", ANY_NORM, 1),
+            shifted("one added to norm weights", BLOCK_NORM, -1),
+            shifted("one added to norm weights", ANY_NORM, -1));
+    return Stream.concat(
+        fixed, Stream.<Supplier<Suspect>>of(() -> fittedEpsilon(step)).map(Supplier::get));
+  }
+
+  private Suspect shifted(String cause, Pattern norms, double summand) {
+    return Suspect.of(
+        cause,
+        evidence,
+        (row, stored) ->
+            norms.matcher(row.name()).matches() ? stored.get(row).plus(summand) : stored.get(row));
+  }
+
+  private Suspect fittedEpsilon(String step) {
+    double own = evidence.architecture().normEpsilon();
+    double factor =
+        Fit.factor(
+            1e-6, 1e6, 25, r -> Difference.of(inside, evidence.oracle(epsilon("", own * r)), step));
+    return epsilon(
+        "norm epsilon %s instead of about %.2g".formatted(Words.number(own), own * factor),
+        own * factor);
+  }
+
+  private Suspect epsilon(String cause, double epsilon) {
+    return new Suspect(cause, evidence.architecture().withNormEpsilon(epsilon), evidence.weights());
+  }
+
+  private Stream<Suspect> dense() {
+    String prefix = "layers." + layer + ".dense.";
+    return Stream.of(
+        Suspect.of(
+            "gate and up swapped in the dense network",
+            evidence,
+            (row, stored) ->
+                stored.get(
+                    row.name().startsWith(prefix)
+                        ? Siblings.gateForUp(evidence.pack(), row)
+                        : row)));
+  }
+
+  /** Steps of the layer, for whoever looks inside first. */
+  static List<Report.Step> steps(Evidence evidence, int layer) {
+    var inside = new LayerInside(evidence, layer);
+    return inside.isRecorded() ? inside.steps() : List.of();
+  }
+}

@@ -1,0 +1,168 @@
+package dev.moxie.verifier.diff;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.plan.Conversion;
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.safetensors.SafetensorsHeader;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+
+/** A checkpoint: of a family that this build knows, or of any other. */
+final class CheckpointSide implements Side {
+  private final Checkpoint checkpoint;
+  private final @Nullable ConversionPlan plan;
+  private final @Nullable String notUnderstood;
+
+  private CheckpointSide(
+      Checkpoint checkpoint, @Nullable ConversionPlan plan, @Nullable String notUnderstood) {
+    this.checkpoint = checkpoint;
+    this.plan = plan;
+    this.notUnderstood = notUnderstood;
+  }
+
+  /**
+   * Opens a checkpoint.
+   *
+   * @param ignoredConfigKeys keys of config.json that were declared to be without effect
+   */
+  static CheckpointSide open(Path path, Set<String> ignoredConfigKeys) {
+    Checkpoint checkpoint = Checkpoint.open(path);
+    StrictJson.readObject(path.resolve(Companions.CONFIG));
+    @Nullable ConversionPlan plan = null;
+    @Nullable String notUnderstood = null;
+    try {
+      plan =
+          Planner.plan(
+              checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.KEEP, null));
+    } catch (InvalidInputException e) {
+      notUnderstood = String.valueOf(e.getMessage());
+    }
+    return new CheckpointSide(checkpoint, plan, notUnderstood);
+  }
+
+  @Override
+  public Diff.Model model() {
+    return new Diff.Model(
+        checkpoint.folder().toString(),
+        "checkpoint",
+        plan == null ? null : plan.family().name(),
+        checkpoint.headers().size(),
+        checkpoint.tensors().size(),
+        checkpoint.headers().values().stream().mapToLong(SafetensorsHeader::fileBytes).sum());
+  }
+
+  @Override
+  public @Nullable Manifest manifest() {
+    return null;
+  }
+
+  @Override
+  public @Nullable Architecture architecture() {
+    return plan == null ? null : plan.architecture();
+  }
+
+  @Override
+  public @Nullable Map<String, Leaf> canonical() {
+    if (plan == null) {
+      return null;
+    }
+    Map<String, ConversionPlan.Move> moves = new LinkedHashMap<>();
+    for (ConversionPlan.Shard shard : plan.shards()) {
+      shard.moves().forEach(move -> moves.put(name(move, move.tensor().spec().name()), move));
+    }
+    Map<String, Leaf> leaves = new LinkedHashMap<>();
+    moves.forEach(
+        (name, move) -> {
+          if (move.tensor().spec().role() != Role.SCALE) {
+            boolean scaled = move.tensor().dtype() == Fp8Blocks.VALUES;
+            String scales = name(move, Fp8Blocks.scaleName(move.tensor().spec().name()));
+            leaves.put(name, leaf(name, move, scaled ? moves.get(scales) : null));
+          }
+        });
+    return leaves;
+  }
+
+  private static String name(ConversionPlan.Move move, String tensor) {
+    return IndexRow.describe(tensor, move.leaf().expert(), move.leaf().projection());
+  }
+
+  private Leaf leaf(String name, ConversionPlan.Move move, ConversionPlan.@Nullable Move scales) {
+    SourceTensor source = move.piece().source();
+    return new Leaf(
+        name,
+        move.tensor().spec().name(),
+        move.leaf().expert(),
+        move.leaf().projection() == null ? "" : move.leaf().projection().id(),
+        source.dtype(),
+        move.leaf().shape(),
+        extent(source),
+        null,
+        scales == null ? null : leaf(name, scales, null));
+  }
+
+  @Override
+  public Map<String, Leaf> own() {
+    Map<String, Leaf> leaves = new LinkedHashMap<>();
+    checkpoint
+        .tensors()
+        .forEach(
+            (name, tensor) ->
+                leaves.put(
+                    name,
+                    OwnNames.tensor(
+                        name, tensor.dtype(), tensor.shape(), extent(tensor), null, null)));
+    return OwnNames.of(leaves);
+  }
+
+  private Extent extent(SourceTensor tensor) {
+    return new Extent(checkpoint.folder().resolve(tensor.file()), tensor.offset(), tensor.bytes());
+  }
+
+  @Override
+  public Set<String> companions() {
+    return new TreeSet<>(checkpoint.companions());
+  }
+
+  @Override
+  public byte[] companion(String name) {
+    Path file = checkpoint.folder().resolve(name);
+    return StrictJson.readBounded(file, StrictJson.MAX_FILE_BYTES);
+  }
+
+  @Override
+  public List<String> notCompared() {
+    List<String> sentences = new ArrayList<>();
+    if (plan == null) {
+      sentences.add(
+          "the architecture of "
+              + checkpoint.folder()
+              + ", which is not understood: "
+              + Objects.requireNonNull(notUnderstood));
+    }
+    if (!checkpoint.ignored().isEmpty()) {
+      sentences.add("files of " + checkpoint.folder() + ": " + checkpoint.ignored());
+    }
+    return sentences;
+  }
+
+  @Override
+  public void close() {
+    // Nothing stays open.
+  }
+}

@@ -1,0 +1,91 @@
+package dev.moxie.verifier.diff;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.Digests;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** The files beside the weights: config, tokenizer, chat template, and whatever else there is. */
+final class Companions {
+  static final String CONFIG = "config.json";
+
+  /** Says in which file a tensor is, which is no part of the model. */
+  private static final String INDEX = "model.safetensors.index.json";
+
+  /** A larger JSON file is a vocabulary and not a list of settings; in bytes. */
+  private static final int LARGEST_SETTINGS = 1 << 20;
+
+  private final Side a;
+  private final Side b;
+  private final List<Diff.Change> settings = new ArrayList<>();
+  private final List<Diff.Change> files = new ArrayList<>();
+
+  /** Compares the files of two models. */
+  Companions(Side a, Side b) {
+    this.a = a;
+    this.b = b;
+    Set<String> ofA = a.companions();
+    Set<String> ofB = b.companions();
+    Set<String> names = new TreeSet<>(ofA);
+    names.addAll(ofB);
+    names.remove(INDEX);
+    if (names.remove(CONFIG)) {
+      compare(CONFIG);
+    }
+    for (String name : names) {
+      if (ofA.contains(name) && ofB.contains(name)) {
+        compare(name);
+      } else {
+        files.add(
+            new Diff.Change(
+                name,
+                ofA.contains(name) ? words(a.companion(name)) : null,
+                ofB.contains(name) ? words(b.companion(name)) : null));
+      }
+    }
+  }
+
+  /** Keys of JSON files, those of config.json first. */
+  List<Diff.Change> settings() {
+    return settings;
+  }
+
+  /** Other files, by name. */
+  List<Diff.Change> files() {
+    return files;
+  }
+
+  private void compare(String name) {
+    byte[] bytesOfA = a.companion(name);
+    byte[] bytesOfB = b.companion(name);
+    if (!Arrays.equals(bytesOfA, bytesOfB)
+        && !(name.endsWith(".json") && comparedAsSettings(name, bytesOfA, bytesOfB))) {
+      files.add(new Diff.Change(name, words(bytesOfA), words(bytesOfB)));
+    }
+  }
+
+  private boolean comparedAsSettings(String name, byte[] bytesOfA, byte[] bytesOfB) {
+    if (Math.max(bytesOfA.length, bytesOfB.length) > LARGEST_SETTINGS) {
+      return false;
+    }
+    try {
+      for (Diff.Change change :
+          JsonChanges.of(
+              "", StrictJson.parseObject(name, bytesOfA), StrictJson.parseObject(name, bytesOfB))) {
+        settings.add(new Diff.Change(name + ": " + change.what(), change.a(), change.b()));
+      }
+      return true;
+    } catch (CorruptException e) {
+      // Some file beside the weights is no JSON object; that its bytes differ is all to say.
+      return false;
+    }
+  }
+
+  private static String words(byte[] bytes) {
+    return "%d bytes, SHA-256 %s".formatted(bytes.length, Digests.sha256(bytes));
+  }
+}

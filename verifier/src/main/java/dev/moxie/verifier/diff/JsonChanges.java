@@ -1,0 +1,56 @@
+package dev.moxie.verifier.diff;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/** The members in which two JSON values differ. A member that is null counts as absent. */
+final class JsonChanges {
+  private final List<Diff.Change> changes = new ArrayList<>();
+
+  private JsonChanges() {}
+
+  /**
+   * Compares two values.
+   *
+   * @param path what they are called
+   */
+  static List<Diff.Change> of(String path, JsonNode a, JsonNode b) {
+    var json = new JsonChanges();
+    json.compare(path, a, b);
+    return json.changes;
+  }
+
+  private void compare(String path, JsonNode a, JsonNode b) {
+    if (a.isObject() && b.isObject()) {
+      Set<String> names = new TreeSet<>(a.propertyNames());
+      names.addAll(b.propertyNames());
+      names.forEach(
+          name -> compare(path.isEmpty() ? name : path + "." + name, a.path(name), b.path(name)));
+    } else if (a.isArray() && b.isArray() && a.size() == b.size()) {
+      for (int i = 0; i < a.size(); i++) {
+        compare(path + "[" + i + "]", a.get(i), b.get(i));
+      }
+    } else if (!equal(a, b)) {
+      changes.add(new Diff.Change(path, text(a), text(b)));
+    }
+  }
+
+  private static boolean equal(JsonNode a, JsonNode b) {
+    if (a.isNumber() && b.isNumber() && !(a.isIntegralNumber() && b.isIntegralNumber())) {
+      return a.doubleValue() == b.doubleValue();
+    }
+    return isAbsent(a) ? isAbsent(b) : a.equals(b);
+  }
+
+  private static @Nullable String text(JsonNode value) {
+    return isAbsent(value) ? null : value.toString();
+  }
+
+  private static boolean isAbsent(JsonNode value) {
+    return value.isMissingNode() || value.isNull();
+  }
+}

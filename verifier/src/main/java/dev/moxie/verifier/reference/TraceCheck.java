@@ -1,0 +1,403 @@
+package dev.moxie.verifier.reference;
+
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.trace.Trace;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.generation.Generator;
+import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.verifier.diagnosis.Diagnosis;
+import dev.moxie.verifier.diagnosis.Evidence;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.report.Comparison;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.Decision;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+
+/** One reference held against one package. */
+final class TraceCheck {
+  private final MoxiePackage pack;
+  private final Trace trace;
+  private final Precision precision;
+  private final Oracle oracle;
+  private final ScheduledModel scheduled;
+  private final Map<Execution, Model> models;
+  private final @Nullable Noise noise;
+  private final RoutingTally tally = new RoutingTally();
+  private final Map<Integer, List<int[]>> chosen = new TreeMap<>();
+  private final Set<String> untelling = new TreeSet<>();
+  private boolean partsAtOnce;
+
+  /**
+   * A check, once.
+   *
+   * @param other a second trace of the same model, or null
+   * @param models to run end to end
+   */
+  TraceCheck(
+      MoxiePackage pack,
+      Trace trace,
+      @Nullable Trace other,
+      ScheduledModel scheduled,
+      Map<Execution, Model> models) {
+    this.pack = pack;
+    this.trace = trace;
+    this.scheduled = scheduled;
+    this.models = models;
+    this.precision = TraceShape.precision(trace);
+    TraceShape.require(trace, pack.architecture());
+    this.oracle =
+        new Oracle(pack.architecture(), Weights.asConverted(pack).readAs(precision), precision);
+    if (other != null) {
+      TraceShape.require(other, pack.architecture());
+    }
+    this.noise = other == null ? null : Noise.measure(pack.architecture(), oracle, trace, other);
+  }
+
+  /** The experts that the reference chose, by layer; after {@link #run}. */
+  Map<Integer, List<int[]>> chosen() {
+    return chosen;
+  }
+
+  /** Every routing decision, by token and then by layer; after {@link #run}. */
+  List<Decision> decisions() {
+    return tally.decisions();
+  }
+
+  /** Whether rounding may change the experts of the first token; after {@link #run}. */
+  boolean partsAtOnce() {
+    return partsAtOnce;
+  }
+
+  /** What was compared and shows nothing; after {@link #run}. */
+  Set<String> untelling() {
+    return untelling;
+  }
+
+  Report.Reference run() {
+    long[] ids = trace.inputIds();
+    Estimate hidden = oracle.embed(ids);
+    float[] own = scheduled.embed(ids);
+    Comparison embedding = Tolerance.compare(own, recorded("layers.0.input"), hidden);
+    List<Report.Layer> layers = new ArrayList<>();
+    int parted = ids.length;
+    for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
+      Report.Layer alone;
+      switch (pack.architecture().layers().get(layer).feedForward()) {
+        case FeedForward.Dense dense -> {
+          alone = checkDense(layer);
+          hidden = oracle.layer(layer, hidden, null).output();
+          own = scheduled.layerAlone(layer, own, null).output();
+        }
+        case FeedForward.MixtureOfExperts moe -> {
+          List<int[]> experts = TraceRouting.experts(trace, layer, moe, ids.length);
+          chosen.put(layer, experts);
+          alone = checkMixture(layer, moe, experts);
+          Oracle.Layer exact = oracle.layer(layer, hidden, experts);
+          ScheduledModel.LayerResult free = scheduled.layerAlone(layer, own, null);
+          parted = Math.min(parted, firstParted(moe, exact, free, experts));
+          hidden = exact.output();
+          own = free.output();
+        }
+      }
+      String name = "layers." + layer + ".output";
+      int before = comparable(parted);
+      layers.add(alone.withAccumulated(fromTheTokensOn("accumulated", own, name, hidden, before)));
+    }
+    var ends = new Report.Ends(embedding, checkHead());
+    Estimate logits = oracle.head(hidden);
+    Map<String, Report.EndToEnd> executions = new LinkedHashMap<>();
+    for (var model : models.entrySet()) {
+      executions.put(
+          model.getKey().name().toLowerCase(Locale.ROOT),
+          endToEnd(model.getValue(), logits, comparable(parted)));
+    }
+    return summarise(parted, ends, layers, executions);
+  }
+
+  /** How many tokens come before any at which both sides may have gone their own way. */
+  private int comparable(int parted) {
+    return Math.min(tokens(), Math.min(parted, tally.firstTiedToken()));
+  }
+
+  private int tokens() {
+    return trace.inputIds().length;
+  }
+
+  private int width() {
+    return pack.architecture().hiddenSize();
+  }
+
+  private float[] recorded(String name) {
+    return trace.floats(name, tokens(), width());
+  }
+
+  /** The first rows of something this runtime computed, against what was recorded. */
+  private Comparison compare(
+      String step, float[] actual, String name, Estimate estimate, int rows) {
+    float[] expected = trace.floats(name, tokens(), estimate.columns());
+    double factor = noise == null ? 1 : noise.factor(step);
+    return Tolerance.compare(actual, expected, estimate, rows, factor);
+  }
+
+  /**
+   * The same, computed from the tokens on: not judged where both sides may have gone their own way
+   * from the first token.
+   */
+  private Comparison fromTheTokensOn(
+      String step, float[] actual, String name, Estimate estimate, int rows) {
+    Comparison comparison = compare(step, actual, name, estimate, Math.max(1, rows));
+    if (rows == 0) {
+      partsAtOnce = true;
+      return comparison.notJudged();
+    }
+    return tolerant(
+        step.equals("logits") ? "logits end to end" : "layers from the tokens on", comparison);
+  }
+
+  /**
+   * Where weights or reference are of lower precision, each layer is held to its own bound; over
+   * the depth their sum may exceed the values, and a single step's may, too.
+   */
+  private Comparison tolerant(String what, Comparison comparison) {
+    Manifest.Cast cast = pack.manifest().provenance().cast();
+    boolean lower = precision != Precision.F32 || (cast != null && cast.dtype() == Dtype.BF16);
+    if (!lower) {
+      return comparison;
+    }
+    if (!comparison.telling()) {
+      untelling.add(what);
+    }
+    return comparison.tolerant();
+  }
+
+  /**
+   * The first token for which the runtime, left to itself from the tokens on, chose other experts
+   * than the reference, where the errors of the layers before allow either; T if there is none.
+   */
+  private static int firstParted(
+      FeedForward.MixtureOfExperts moe,
+      Oracle.Layer exact,
+      ScheduledModel.LayerResult own,
+      List<int[]> experts) {
+    var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
+    List<Router.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
+    for (int t = 0; t < experts.size(); t++) {
+      Set<Integer> ours = RoutingTally.set(decisions.get(t).experts());
+      Set<Integer> theirs = RoutingTally.set(experts.get(t));
+      if (!ours.equals(theirs) && selection.mayChoose(t, ours) && selection.mayChoose(t, theirs)) {
+        return t;
+      }
+    }
+    return experts.size();
+  }
+
+  private Report.Layer checkDense(int layer) {
+    float[] input = recorded("layers." + layer + ".input");
+    return compareLayer(
+        layer,
+        scheduled.layerAlone(layer, input, null),
+        oracle.layer(layer, Estimate.exact(input, width()), null));
+  }
+
+  private Report.Layer checkMixture(
+      int layer, FeedForward.MixtureOfExperts moe, List<int[]> experts) {
+    float[] input = recorded("layers." + layer + ".input");
+    Oracle.Layer exact = oracle.layer(layer, Estimate.exact(input, width()), experts);
+    var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
+    ScheduledModel.Mixture own =
+        Objects.requireNonNull(scheduled.layerAlone(layer, input, null).mixture());
+    for (int t = 0; t < experts.size(); t++) {
+      tally.add(layer, t, own.decisions().get(t), experts.get(t), moe.experts(), selection);
+    }
+    return compareLayer(layer, scheduled.layerAlone(layer, input, experts), exact);
+  }
+
+  /** Compares every step of a layer that the trace has; where one differs, looks inside. */
+  private Report.Layer compareLayer(
+      int layer, ScheduledModel.LayerResult actual, Oracle.Layer exact) {
+    Map<String, float[]> own = LayerSteps.of(actual);
+    Map<String, Comparison> steps = new LinkedHashMap<>();
+    LayerSteps.of(exact)
+        .forEach(
+            (step, estimate) -> {
+              String name = "layers." + layer + "." + step;
+              if (trace.has(name)) {
+                float[] values = Objects.requireNonNull(own.get(step));
+                Comparison compared = compare(step, values, name, estimate, tokens());
+                steps.put(name, precision == Precision.F32 ? compared : tolerant(name, compared));
+              }
+            });
+    String name = "layers." + layer + ".output";
+    Comparison output = Objects.requireNonNull(steps.get(name));
+    boolean holds = steps.values().stream().allMatch(step -> step.verdict().passed());
+    return new Report.Layer(
+        layer,
+        output.maxAbs(),
+        output.maxRel(),
+        output.bound(),
+        Verdict.of(holds),
+        output.worst(),
+        steps,
+        output,
+        witness(exact.output(), actual.output(), recorded(name)),
+        holds ? List.of() : Diagnosis.inside(evidence(), layer));
+  }
+
+  private Evidence evidence() {
+    return new Evidence(pack, trace, precision);
+  }
+
+  /** The head on the reference's own last hidden state. */
+  private Comparison checkHead() {
+    int last = pack.architecture().layers().size() - 1;
+    float[] hidden = recorded("layers." + last + ".output");
+    Estimate exact = oracle.head(Estimate.exact(hidden, width()));
+    return tolerant("the head", compare("head", scheduled.head(hidden), "logits", exact, tokens()));
+  }
+
+  /** With whom the oracle agrees, to the bound. */
+  private static String witness(Estimate exact, float[] runtime, float[] reference) {
+    float[] values = exact.toFloats();
+    boolean withRuntime = Tolerance.compare(runtime, values, exact).verdict().passed();
+    boolean withReference = Tolerance.compare(reference, values, exact).verdict().passed();
+    if (withRuntime) {
+      return withReference ? "both" : "runtime";
+    }
+    return withReference ? "reference" : "neither";
+  }
+
+  /**
+   * From tokens to logits and on to a continuation. Where rounding may have led to other experts,
+   * both sides may go their own way from that token on: logits are compared before it, and the
+   * continuation is not judged.
+   *
+   * @param comparable tokens before that one
+   */
+  private Report.EndToEnd endToEnd(Model model, Estimate exact, int comparable) {
+    long[] ids = trace.inputIds();
+    model.begin(ids.length);
+    Comparison logits = fromTheTokensOn("logits", model.append(ids), "logits", exact, comparable);
+    long[] expected = trace.generatedIds().orElse(new long[0]);
+    long[] greedy = greedy(model, ids, expected.length);
+    int equal = 0;
+    for (int i = 0; i < expected.length; i++) {
+      equal += greedy[i] == expected[i] ? 1 : 0;
+    }
+    int parting = Arrays.mismatch(greedy, expected);
+    boolean open = comparable < ids.length || (parting >= 0 && mayPart(expected, parting));
+    return new Report.EndToEnd(
+        logits,
+        new Report.Greedy(
+            Verdict.of(open || parting < 0), expected.length, equal, open && parting >= 0));
+  }
+
+  private long[] greedy(Model model, long[] ids, int count) {
+    return count == 0
+        ? new long[0]
+        : Generator.greedy(model, ids, count, TextTokenizer.endTokens(pack)).stream()
+            .mapToLong(Long::longValue)
+            .toArray();
+  }
+
+  /**
+   * Whether rounding may decide the token at which two continuations part: routing is unclear on
+   * the way there, or some other token's logit comes within the bound of the expected one's.
+   */
+  private boolean mayPart(long[] expected, int parting) {
+    long[] ids = trace.inputIds();
+    long[] sequence = Arrays.copyOf(ids, ids.length + parting);
+    System.arraycopy(expected, 0, sequence, ids.length, parting);
+    FreePass exact = FreePass.of(pack.architecture(), oracle, sequence);
+    if (exact.firstUnclear() < sequence.length) {
+      return true;
+    }
+    Estimate logits = exact.logits();
+    int last = sequence.length - 1;
+    int wanted = Math.toIntExact(expected[parting]);
+    boolean contested = false;
+    for (int v = 0; v < logits.columns(); v++) {
+      double gap = logits.value(last, v) - logits.value(last, wanted);
+      double bound =
+          Tolerance.bound(
+              Math.hypot(logits.error(last, v), logits.error(last, wanted)), logits.columns());
+      if (gap > bound) {
+        return false;
+      }
+      contested |= v != wanted && gap >= -bound;
+    }
+    return contested;
+  }
+
+  private Report.Reference summarise(
+      int parted,
+      Report.Ends ends,
+      List<Report.Layer> layers,
+      Map<String, Report.EndToEnd> executions) {
+    Report.Routing routing = tally.report();
+    Comparison logits =
+        executions.values().stream()
+            .map(Report.EndToEnd::logits)
+            .reduce(Comparison::worse)
+            .orElseThrow();
+    Report.Greedy greedy =
+        executions.values().stream()
+            .map(Report.EndToEnd::greedy)
+            .min((a, b) -> Integer.compare(a.equal(), b.equal()))
+            .orElseThrow();
+    boolean holds =
+        routing.verdict().passed()
+            && ends.hold()
+            && layers.stream().allMatch(layer -> layer.verdict().passed())
+            && layers.stream().allMatch(layer -> layer.accumulated().verdict().passed())
+            && executions.values().stream().allMatch(e -> e.logits().verdict().passed())
+            && greedy.verdict().passed();
+    List<String> sentences =
+        new ArrayList<>(Diagnosis.of(routing, ends, layers, executions, tally.firstTiedToken()));
+    if (parted < Math.min(tally.firstTiedToken(), tokens())) {
+      sentences.add(
+          "From the tokens on, rounding led to other experts at token %d: logits were compared"
+                  .formatted(parted)
+              + " before it, greedy tokens not judged.");
+    }
+    if (!holds) {
+      // Suspects are only tried where something is wrong.
+      sentences.addAll(Diagnosis.looksLike(evidence(), routing, ends, layers));
+    }
+    return new Report.Reference(
+        Verdict.of(holds),
+        trace.path().toString(),
+        trace.metadata().get("producer"),
+        precision.dtype(),
+        tokens(),
+        Tolerance.describe(precision, pack.manifest().provenance().cast()),
+        noise == null ? null : noise.report(),
+        routing,
+        tally.byLayer(),
+        ends,
+        layers,
+        logits,
+        greedy,
+        executions,
+        sentences);
+  }
+}
