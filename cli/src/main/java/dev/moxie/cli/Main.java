@@ -21,6 +21,7 @@ import picocli.CommandLine.ScopeType;
       ExportCommand.class,
       ReshardCommand.class,
       VerifyCommand.class,
+      RoutingCommand.class,
       DiffCommand.class,
       BaselineCommand.class,
       RunCommand.class,

@@ -7,6 +7,7 @@ import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.report.JsonReport;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.TextReport;
+import dev.moxie.verifier.routing.DecisionFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -61,6 +62,22 @@ final class VerifyCommand implements Callable<Integer> {
       description = "Run only this one end to end; default: both.")
   private @Nullable Execution execution;
 
+  @Option(
+      names = "--routing-arrow",
+      paramLabel = "FILE",
+      description =
+          "Also write every routing decision, its margin and verdict, and the reference's experts,"
+              + " as an Arrow table.")
+  private @Nullable Path routingArrow;
+
+  @Option(
+      names = "--replay",
+      paramLabel = "FILE",
+      description =
+          "Also write the experts as the array [tokens, layers, k] that routing replay uses, in a"
+              + " safetensors file.")
+  private @Nullable Path replay;
+
   @Option(names = "--json", description = "Print the report as one JSON object.")
   private boolean json;
 
@@ -77,7 +94,14 @@ final class VerifyCommand implements Callable<Integer> {
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
     Report report;
     try {
-      report = Verifier.verify(folder, source, references, noise, executions);
+      report =
+          Verifier.verify(
+              folder,
+              source,
+              references,
+              noise,
+              executions,
+              new DecisionFiles(routingArrow, replay));
     } catch (MoxieException e) {
       if (json) {
         System.out.println(JsonReport.of(e));

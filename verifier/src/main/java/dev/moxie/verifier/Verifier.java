@@ -1,5 +1,6 @@
 package dev.moxie.verifier;
 
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
@@ -8,6 +9,8 @@ import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.DecisionFiles;
+import dev.moxie.verifier.routing.DecisionSink;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,6 +45,29 @@ public final class Verifier {
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions) {
+    return verify(folder, source, references, noise, executions, DecisionFiles.NONE);
+  }
+
+  /**
+   * The same, and writes down every routing decision.
+   *
+   * @param files not written if the package is damaged
+   * @throws UsageException if files are wanted without a reference
+   */
+  public static Report verify(
+      Path folder,
+      @Nullable Path source,
+      List<Path> references,
+      @Nullable Path noise,
+      Set<Execution> executions,
+      DecisionFiles files) {
+    if (files.any() && references.isEmpty()) {
+      throw new UsageException(
+          "--routing-arrow and --replay",
+          "a --reference to take decisions on",
+          "none",
+          "pass one, or use moxie routing");
+    }
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
@@ -52,7 +78,7 @@ public final class Verifier {
         checked =
             references.isEmpty()
                 ? List.of()
-                : check(pack, references, noise, executions, notChecked);
+                : check(pack, references, noise, executions, files, notChecked);
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
@@ -82,9 +108,11 @@ public final class Verifier {
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions,
+      DecisionFiles files,
       List<String> notChecked) {
     List<Report.Reference> reports = new ArrayList<>();
-    try (var check = new ReferenceCheck(pack, executions);
+    try (DecisionSink decisions = files.open(pack);
+        var check = new ReferenceCheck(pack, executions);
         Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
@@ -92,8 +120,10 @@ public final class Verifier {
             notChecked.add("greedy tokens, which " + file + " does not record");
           }
           reports.add(check.run(trace, other));
+          decisions.accept(reports.size() - 1, trace.inputIds(), check.decisions());
         }
       }
+      decisions.finish();
       notChecked.addAll(check.notCovered());
     }
     return reports;

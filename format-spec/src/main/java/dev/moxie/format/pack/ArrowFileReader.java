@@ -2,8 +2,6 @@ package dev.moxie.format.pack;
 
 import static dev.moxie.format.pack.ArrowIndex.corrupt;
 
-import dev.moxie.format.pack.ArrowIndex.ArrowType;
-import dev.moxie.format.pack.ArrowIndex.Column;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
@@ -50,7 +48,7 @@ final class ArrowFileReader {
   }
 
   /** Returns one array of values per column. */
-  static @Nullable Object[][] read(String where, List<Column> columns, byte[] file) {
+  static @Nullable Object[][] read(String where, List<ArrowColumn<IndexRow>> columns, byte[] file) {
     ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
     int magic = ArrowFileWriter.MAGIC.length;
     int trailer = 4 + magic;
@@ -91,10 +89,11 @@ final class ArrowFileReader {
     return decoders.parallelStream().map(Supplier::get).toArray(Object[][]::new);
   }
 
-  private static void requireSchema(String where, List<Column> columns, Footer footer) {
+  private static void requireSchema(
+      String where, List<ArrowColumn<IndexRow>> columns, Footer footer) {
     var schema = footer.schema();
     for (int c = 0; c < columns.size(); c++) {
-      Column column = columns.get(c);
+      ArrowColumn<IndexRow> column = columns.get(c);
       boolean matches = schema != null && c < schema.fieldsLength();
       if (matches) {
         Field field = schema.fields(c);
@@ -126,7 +125,12 @@ final class ArrowFileReader {
           field.type(new FixedSizeBinary()) instanceof FixedSizeBinary fixed
               && fixed.byteWidth() == ArrowFileWriter.DIGEST_BYTES;
       case INT64_LIST -> field.childrenLength() == 1 && matches(field.children(0), ArrowType.INT64);
+      case INT32_LIST, FLOAT32_LIST, FLOAT64 -> throw notInAnIndex(type);
     };
+  }
+
+  private static IllegalStateException notInAnIndex(ArrowType type) {
+    return new IllegalStateException("the index has no column of type " + type);
   }
 
   private static boolean isInt(Field field, int width, boolean signed) {
@@ -136,7 +140,7 @@ final class ArrowFileReader {
   }
 
   /** Finds a column's buffers, in the order in which they lie; the decoding may wait. */
-  private Supplier<@Nullable Object[]> decoder(Column column) {
+  private Supplier<@Nullable Object[]> decoder(ArrowColumn<IndexRow> column) {
     ByteBuffer validity = openNode(column.name(), rows);
     return switch (column.type()) {
       case UTF8 -> {
@@ -157,6 +161,7 @@ final class ArrowFileReader {
         }
         yield () -> nulled(validity, lists(offsets, data));
       }
+      case INT32_LIST, FLOAT32_LIST, FLOAT64 -> throw notInAnIndex(column.type());
     };
   }
 

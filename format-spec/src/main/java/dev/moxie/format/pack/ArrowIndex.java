@@ -5,6 +5,9 @@ import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,51 +20,33 @@ import org.jspecify.annotations.Nullable;
 
 /** The columns of {@code tensors.arrow}, and rows to and from them. */
 final class ArrowIndex {
-  /**
-   * One column.
-   *
-   * @param value what a row puts there; null only where {@code nullable}
-   */
-  record Column(
-      String name, ArrowType type, boolean nullable, Function<IndexRow, @Nullable Object> value) {}
-
-  /** The physical types that the index uses. */
-  enum ArrowType {
-    UTF8,
-    INT32,
-    UINT32,
-    INT64,
-    INT64_LIST,
-    DIGEST
-  }
-
-  static final List<Column> COLUMNS =
+  static final List<ArrowColumn<IndexRow>> COLUMNS =
       List.of(
-          new Column("kind", ArrowType.UTF8, false, r -> r.kind().id()),
-          new Column("name", ArrowType.UTF8, false, IndexRow::name),
-          new Column("role", ArrowType.UTF8, false, r -> r.role().id()),
-          new Column("layer", ArrowType.INT32, true, IndexRow::layer),
-          new Column("expert", ArrowType.INT32, true, IndexRow::expert),
-          new Column(
+          new ArrowColumn<>("kind", ArrowType.UTF8, false, r -> r.kind().id()),
+          new ArrowColumn<>("name", ArrowType.UTF8, false, IndexRow::name),
+          new ArrowColumn<>("role", ArrowType.UTF8, false, r -> r.role().id()),
+          new ArrowColumn<>("layer", ArrowType.INT32, true, IndexRow::layer),
+          new ArrowColumn<>("expert", ArrowType.INT32, true, IndexRow::expert),
+          new ArrowColumn<>(
               "projection",
               ArrowType.UTF8,
               true,
               r -> r.projection() == null ? null : r.projection().id()),
-          new Column("dtype", ArrowType.UTF8, false, r -> r.dtype().name()),
-          new Column("encoding", ArrowType.UTF8, false, IndexRow::encoding),
-          new Column("shape", ArrowType.INT64_LIST, false, r -> r.shape().dims()),
-          new Column("shard", ArrowType.UTF8, false, IndexRow::shard),
-          new Column("offset", ArrowType.INT64, false, IndexRow::offset),
-          new Column("bytes", ArrowType.INT64, false, IndexRow::bytes),
-          new Column("crc32c", ArrowType.UINT32, true, IndexRow::crc32c),
-          new Column(
+          new ArrowColumn<>("dtype", ArrowType.UTF8, false, r -> r.dtype().name()),
+          new ArrowColumn<>("encoding", ArrowType.UTF8, false, IndexRow::encoding),
+          new ArrowColumn<>("shape", ArrowType.INT64_LIST, false, r -> r.shape().dims()),
+          new ArrowColumn<>("shard", ArrowType.UTF8, false, IndexRow::shard),
+          new ArrowColumn<>("offset", ArrowType.INT64, false, IndexRow::offset),
+          new ArrowColumn<>("bytes", ArrowType.INT64, false, IndexRow::bytes),
+          new ArrowColumn<>("crc32c", ArrowType.UINT32, true, IndexRow::crc32c),
+          new ArrowColumn<>(
               "sha256",
               ArrowType.DIGEST,
               true,
               r -> r.sha256() == null ? null : HexFormat.of().parseHex(r.sha256())),
-          new Column("source_file", ArrowType.UTF8, true, IndexRow::sourceFile),
-          new Column("source_tensor", ArrowType.UTF8, true, IndexRow::sourceTensor),
-          new Column("transform", ArrowType.UTF8, true, IndexRow::transform));
+          new ArrowColumn<>("source_file", ArrowType.UTF8, true, IndexRow::sourceFile),
+          new ArrowColumn<>("source_tensor", ArrowType.UTF8, true, IndexRow::sourceTensor),
+          new ArrowColumn<>("transform", ArrowType.UTF8, true, IndexRow::transform));
 
   // Places of the columns in the list above.
   private static final int KIND = 0;
@@ -87,7 +72,15 @@ final class ArrowIndex {
   private ArrowIndex() {}
 
   static byte[] encode(List<IndexRow> rows) {
-    return ArrowFileWriter.write(COLUMNS, rows);
+    var bytes = new ByteArrayOutputStream();
+    try {
+      var writer = new ArrowFileWriter<>(COLUMNS, bytes);
+      writer.writeBatch(rows);
+      writer.finish();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return bytes.toByteArray();
   }
 
   /**

@@ -32,14 +32,18 @@ abstract class CachedModel implements Model {
 
   @Override
   public final float[] append(long[] ids) {
+    requireTokens(ids);
+    try (Step step = advance(ids.length)) {
+      return forward(ids, step);
+    }
+  }
+
+  final void requireTokens(long[] ids) {
     for (long id : ids) {
       if (id < 0 || id >= pack.architecture().vocabSize()) {
         throw new IllegalArgumentException(
             "token " + id + " is not among the " + pack.architecture().vocabSize());
       }
-    }
-    try (Step step = advance(ids.length)) {
-      return forward(ids, step);
     }
   }
 

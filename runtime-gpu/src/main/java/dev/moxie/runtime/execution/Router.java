@@ -2,6 +2,7 @@ package dev.moxie.runtime.execution;
 
 import dev.moxie.format.model.Routing;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** Carries out a routing equation in float32. */
 public final class Router {
@@ -13,6 +14,27 @@ public final class Router {
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
   public record Decision(int[] experts, float[] weights) {}
+
+  /**
+   * The closest call in choosing one token's experts: two values, one taken and one rejected.
+   *
+   * @param taken the smallest value that was taken
+   * @param rejected the largest that was rejected
+   */
+  public record Margin(float taken, float rejected) {
+    /** How far apart they are; 0 if the tie rule decided. */
+    public double gap() {
+      return (double) taken - rejected;
+    }
+
+    /**
+     * Whether two real numbers this close may become these two or change places when they are
+     * stored in float32: gap ≤ 2⁻²⁴ (|taken| + |rejected|).
+     */
+    public boolean isWithinFloat32() {
+      return gap() <= 0x1p-24 * ((double) Math.abs(taken) + Math.abs(rejected));
+    }
+  }
 
   private Router() {}
 
@@ -29,6 +51,44 @@ public final class Router {
     int[] experts =
         largest(groups == null ? choice : masked(groups, choice), routing.expertsPerToken());
     return new Decision(experts, weigh(routing, scores, choice, experts));
+  }
+
+  /**
+   * How close one token's choice was: between the last chosen expert and the first rejected one of
+   * the kept groups or, where that is closer, between the last kept group and the first rejected.
+   * Null where nothing is rejected.
+   *
+   * @param bias one per expert, [E]; ignored without a bias
+   * @param logits router logits, [E]
+   */
+  public static @Nullable Margin margin(Routing routing, float[] bias, float[] logits) {
+    float[] choice = choice(routing, bias, scores(routing, logits));
+    Routing.Groups groups = routing.groups();
+    if (groups == null) {
+      return margin(choice, routing.expertsPerToken());
+    }
+    float[] aggregates = aggregates(groups, choice);
+    int size = choice.length / groups.count();
+    float[] eligible = new float[groups.kept() * size];
+    int place = 0;
+    for (int g : largest(aggregates, groups.kept())) {
+      System.arraycopy(choice, g * size, eligible, place, size);
+      place += size;
+    }
+    Margin ofExperts = margin(eligible, routing.expertsPerToken());
+    Margin ofGroups = margin(aggregates, groups.kept());
+    if (ofExperts == null || ofGroups == null) {
+      return ofExperts == null ? ofGroups : ofExperts;
+    }
+    return ofGroups.gap() < ofExperts.gap() ? ofGroups : ofExperts;
+  }
+
+  private static @Nullable Margin margin(float[] values, int taken) {
+    if (taken >= values.length) {
+      return null;
+    }
+    int[] order = largest(values, taken + 1);
+    return new Margin(values[order[taken - 1]], values[order[taken]]);
   }
 
   /** The weights that a given set of experts has under these logits. */
@@ -51,6 +111,21 @@ public final class Router {
   /** The values with those outside the kept groups replaced. */
   private static float[] masked(Routing.Groups groups, float[] choice) {
     int size = choice.length / groups.count();
+    float[] masked = new float[choice.length];
+    Arrays.fill(
+        masked,
+        switch (groups.maskValue()) {
+          case ZERO -> 0;
+          case NEGATIVE_INFINITY -> Float.NEGATIVE_INFINITY;
+        });
+    for (int g : largest(aggregates(groups, choice), groups.kept())) {
+      System.arraycopy(choice, g * size, masked, g * size, size);
+    }
+    return masked;
+  }
+
+  private static float[] aggregates(Routing.Groups groups, float[] choice) {
+    int size = choice.length / groups.count();
     float[] aggregates = new float[groups.count()];
     for (int g = 0; g < aggregates.length; g++) {
       float[] group = Arrays.copyOfRange(choice, g * size, (g + 1) * size);
@@ -61,20 +136,11 @@ public final class Router {
             case SUM_OF_TOP_TWO -> group[size - 1] + group[size - 2];
           };
     }
-    float[] masked = new float[choice.length];
-    Arrays.fill(
-        masked,
-        switch (groups.maskValue()) {
-          case ZERO -> 0;
-          case NEGATIVE_INFINITY -> Float.NEGATIVE_INFINITY;
-        });
-    for (int g : largest(aggregates, groups.kept())) {
-      System.arraycopy(choice, g * size, masked, g * size, size);
-    }
-    return masked;
+    return aggregates;
   }
 
-  private static float[] scores(Routing routing, float[] logits) {
+  /** The score of every expert, before any bias, [E]. */
+  public static float[] scores(Routing routing, float[] logits) {
     return switch (routing.score()) {
       case SOFTMAX -> softmax(logits);
       case SIGMOID -> sigmoid(logits);

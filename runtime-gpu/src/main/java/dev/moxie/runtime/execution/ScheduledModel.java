@@ -66,11 +66,31 @@ public final class ScheduledModel extends CachedModel {
 
   @Override
   float[] forward(long[] ids, Step step) {
+    return head(throughLayers(ids, step, (layer, result) -> {}));
+  }
+
+  /** Is shown what each layer did, first layer first. */
+  @FunctionalInterface
+  public interface LayerObserver {
+    void accept(int layer, LayerResult result);
+  }
+
+  /** As {@link #append}, but shows what the layers do instead of computing logits. */
+  public void observe(long[] ids, LayerObserver observer) {
+    requireTokens(ids);
+    try (Step step = advance(ids.length)) {
+      throughLayers(ids, step, observer);
+    }
+  }
+
+  private float[] throughLayers(long[] ids, Step step, LayerObserver observer) {
     float[] hidden = embed(ids);
     for (int layer = 0; layer < layers.size(); layer++) {
-      hidden = runLayer(layer, hidden, step, null).output();
+      LayerResult result = runLayer(layer, hidden, step, null);
+      observer.accept(layer, result);
+      hidden = result.output();
     }
-    return head(hidden);
+    return hidden;
   }
 
   /** Hidden states of tokens, [S · H]. */
@@ -184,6 +204,11 @@ public final class ScheduledModel extends CachedModel {
     return sum;
   }
 
+  /** The stored bias of each expert of a layer's router; empty where routing has none. */
+  public float[] routerBias(int layer, FeedForward.MixtureOfExperts moe) {
+    return biases.computeIfAbsent(layer, l -> RouterBias.read(pack, l, moe));
+  }
+
   private List<Router.Decision> decide(
       int layer,
       FeedForward.MixtureOfExperts moe,
@@ -192,7 +217,7 @@ public final class ScheduledModel extends CachedModel {
       @Nullable List<int[]> replayed) {
     List<Router.Decision> decisions = new ArrayList<>();
     float[] row = new float[moe.experts()];
-    float[] bias = biases.computeIfAbsent(layer, l -> RouterBias.read(pack, l, moe));
+    float[] bias = routerBias(layer, moe);
     for (int t = 0; t < tokens; t++) {
       logits.get(t * row.length, row);
       if (replayed == null) {

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -19,6 +20,9 @@ import tools.jackson.databind.JsonNode;
 
 /** The tokenizer that came with the checkpoint. */
 public final class TextTokenizer implements AutoCloseable {
+  /** Some text, to see what is put around it. */
+  private static final String PROBE = "a";
+
   private final Path file;
   private final int vocabSize;
   private final HuggingFaceTokenizer tokenizer;
@@ -45,7 +49,7 @@ public final class TextTokenizer implements AutoCloseable {
                         pack.folder().toString(),
                         "the checkpoint's tokenizer.json",
                         "none",
-                        "pass token ids with --prompt-ids"));
+                        "pass token ids instead of text"));
     // The library cuts at 512 tokens and fetches GPU builds of itself unless told otherwise.
     System.setProperty("ai.djl.offline", "true");
     try {
@@ -105,6 +109,31 @@ public final class TextTokenizer implements AutoCloseable {
       requireToken(file, id, vocabSize);
     }
     return ids.stream().mapToLong(Long::longValue).toArray();
+  }
+
+  /**
+   * Tokens of a piece out of the middle of a text, without any that only begin or end one.
+   *
+   * @throws CorruptException if the model has no such token
+   */
+  public long[] encodeInside(String piece) {
+    long[] ids = tokenizer.encode(piece, false, false).getIds();
+    for (long id : ids) {
+      requireToken(file, id, vocabSize);
+    }
+    return ids;
+  }
+
+  /** What {@link #encode} puts in front of a text: the begin token, or nothing. */
+  public long[] beginning() {
+    long[] text = encode(PROBE);
+    long[] inside = encodeInside(PROBE);
+    for (int start = 0; start + inside.length <= text.length; start++) {
+      if (Arrays.equals(text, start, start + inside.length, inside, 0, inside.length)) {
+        return Arrays.copyOf(text, start);
+      }
+    }
+    return new long[0];
   }
 
   /** Text of tokens, special ones left out. */

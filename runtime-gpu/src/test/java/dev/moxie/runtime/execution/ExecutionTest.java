@@ -12,7 +12,9 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.generation.Generator;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -97,6 +99,40 @@ class ExecutionTest {
       assertThrows(IllegalArgumentException.class, () -> model.append(new long[] {1, 2, 3}));
       assertThrows(IllegalArgumentException.class, () -> model.append(new long[0]));
       assertEquals(0, model.length());
+    }
+  }
+
+  static Stream<Path> checkpoints() {
+    return Fixtures.all().stream();
+  }
+
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void watchingTheLayersShowsAllOfThemAndChangesNothing(Path checkpoint) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
+        var model = new ScheduledModel(pack, Device.CPU)) {
+      long[] ids = {3, 14, 15, 92, 65};
+      model.begin(ids.length);
+      float[] logits = model.append(ids);
+      model.begin(ids.length);
+      List<ScheduledModel.LayerResult> seen = new ArrayList<>();
+      for (long[] part : List.of(new long[] {3, 14, 15}, new long[] {92, 65})) {
+        seen.clear();
+        model.observe(
+            part,
+            (layer, result) -> {
+              assertEquals(seen.size(), layer);
+              seen.add(result);
+            });
+        assertEquals(pack.architecture().layers().size(), seen.size());
+      }
+      assertEquals(ids.length, model.length());
+      float[] last = model.head(seen.getLast().output());
+      float[] expected = Arrays.copyOfRange(logits, logits.length - last.length, logits.length);
+      assertTrue(largestDifference(last, expected) < 1e-5 * largestMagnitude(expected));
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> model.observe(new long[] {-1}, (layer, result) -> {}));
     }
   }
 

@@ -2,6 +2,8 @@ package dev.moxie.runtime.execution;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.model.Routing;
@@ -62,6 +64,61 @@ class RouterTest {
     }
     assertEquals(1, sum, 1e-6);
     assertEquals(3, Arrays.stream(decision.experts()).distinct().count());
+  }
+
+  @Test
+  void theMarginIsBetweenTheLastChosenAndTheFirstRejected() {
+    float[] logits = {(float) Math.log(1), (float) Math.log(5), (float) Math.log(4)};
+    Router.Margin margin = Router.margin(routing(2, null, 1), NONE, logits);
+    assertEquals(0.4f, margin.taken(), 1e-7f);
+    assertEquals(0.1f, margin.rejected(), 1e-7f);
+    assertEquals(0.3, margin.gap(), 1e-7);
+    assertFalse(margin.isWithinFloat32());
+    assertNull(Router.margin(routing(3, null, 1), NONE, logits), "nothing is rejected");
+  }
+
+  @Test
+  void equalValuesHaveNoMarginAndNeighboursInFloat32HaveLittle() {
+    Router.Margin equal = Router.margin(routing(1, null, 1), NONE, new float[] {2, 2});
+    assertEquals(0, equal.gap());
+    assertTrue(equal.isWithinFloat32());
+    assertTrue(new Router.Margin(0.5f, Math.nextDown(0.5f)).isWithinFloat32());
+    assertFalse(new Router.Margin(0.5f, 0.5f - 0x1p-23f).isWithinFloat32());
+  }
+
+  @Test
+  void theBiasIsPartOfTheMargin() {
+    Routing routing = routing(1, null, 1).withBias(Routing.Bias.SELECTION);
+    Router.Margin margin = Router.margin(routing, new float[] {0, 0.25f}, new float[] {0, 0});
+    assertEquals(0.25, margin.gap());
+  }
+
+  @Test
+  void withGroupsTheCloserOfExpertsAndGroupsIsTheMargin() {
+    Routing routing =
+        routing(1, null, 1)
+            .withScore(Routing.Score.SIGMOID)
+            .withGroups(
+                new Routing.Groups(
+                    2, 1, Routing.Groups.Aggregate.MAXIMUM, Routing.Groups.MaskValue.ZERO));
+    assertEquals(
+        new Router.Margin(score(3), score(1)),
+        Router.margin(routing, NONE, new float[] {3, 1, 0.5f, 0}),
+        "among experts: group 1 is far, expert 1 nearer");
+    assertEquals(
+        new Router.Margin(score(3), score(2.5f)),
+        Router.margin(routing, NONE, new float[] {3, 1, 2.5f, 2}),
+        "among groups: expert 2 is no candidate, but its group nearly is");
+    Routing whole =
+        routing(2, null, 1).withScore(Routing.Score.SIGMOID).withGroups(routing.groups());
+    assertEquals(
+        new Router.Margin(score(3), score(2)),
+        Router.margin(whole, NONE, new float[] {3, 1, 2, 0}),
+        "the kept group has no expert to reject");
+  }
+
+  private static float score(float logit) {
+    return (float) (1 / (1 + Math.exp(-logit)));
   }
 
   private static Routing routing(

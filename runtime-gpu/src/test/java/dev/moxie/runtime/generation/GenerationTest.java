@@ -16,6 +16,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
@@ -47,6 +48,17 @@ class GenerationTest {
         assertArrayEquals(trace.inputIds(), tokenizer.encode(trace.metadata().get("prompt")));
       }
     }
+  }
+
+  @Test
+  void aTextIsItsBeginningAndItsInside() {
+    String text = "Once upon a time\n\n  a small owl";
+    long[] beginning = tokenizer.beginning();
+    long[] inside = tokenizer.encodeInside(text);
+    assertArrayEquals(new long[] {1}, beginning);
+    long[] joined = Arrays.copyOf(beginning, beginning.length + inside.length);
+    System.arraycopy(inside, 0, joined, beginning.length, inside.length);
+    assertArrayEquals(tokenizer.encode(text), joined);
   }
 
   @Test

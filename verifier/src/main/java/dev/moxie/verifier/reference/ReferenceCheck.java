@@ -8,6 +8,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -28,6 +29,7 @@ public final class ReferenceCheck implements AutoCloseable {
   private final Coverage coverage;
   private final Set<String> untelling = new TreeSet<>();
   private final Set<String> parted = new TreeSet<>();
+  private List<Decision> decisions = List.of();
 
   /** Prepares a package for any number of references. */
   public ReferenceCheck(MoxiePackage pack, Set<Execution> executions) {
@@ -50,12 +52,18 @@ public final class ReferenceCheck implements AutoCloseable {
   public Report.Reference run(Trace trace, @Nullable Trace other) {
     var check = new TraceCheck(pack, trace, other, scheduled, models);
     Report.Reference report = check.run();
+    decisions = check.decisions();
     check.chosen().forEach(coverage::add);
     untelling.addAll(check.untelling());
     if (check.partsAtOnce()) {
       parted.add(trace.path().toString());
     }
     return report;
+  }
+
+  /** Every routing decision of the last reference, by token and then by layer. */
+  public List<Decision> decisions() {
+    return decisions;
   }
 
   /** What the references so far leave untouched, in words. */

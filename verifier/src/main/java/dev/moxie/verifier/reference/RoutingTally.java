@@ -1,9 +1,13 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.runtime.execution.Router;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.Agreement;
+import dev.moxie.verifier.routing.Decision;
 import dev.moxie.verifier.routing.Utilisation;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 /** Classifies routing decisions. Sets of expert ids are compared, never sorted weights. */
 public final class RoutingTally {
   private final Map<Integer, Layer> layers = new TreeMap<>();
+  private final List<Decision> decisions = new ArrayList<>();
   private final Set<Integer> divergentTokens = new HashSet<>();
   private int firstTiedToken = Integer.MAX_VALUE;
 
@@ -61,27 +66,56 @@ public final class RoutingTally {
    * @param experts of the layer
    * @param selection what rounding allows in that layer
    */
-  void add(int layer, int token, int[] actual, int[] expected, int experts, Selection selection) {
+  void add(
+      int layer,
+      int token,
+      Router.Decision actual,
+      int[] expected,
+      int experts,
+      Selection selection) {
     Layer tally = layers.computeIfAbsent(layer, l -> new Layer(experts));
-    Set<Integer> ours = set(actual);
+    Set<Integer> ours = set(actual.experts());
     Set<Integer> theirs = set(expected);
     tally.expected.add(expected);
-    double margin = selection.margin(token);
-    tally.margins.add(Double.isInfinite(margin) ? null : margin);
+    double gap = selection.margin(token);
+    @Nullable Double margin = Double.isInfinite(gap) ? null : gap;
+    tally.margins.add(margin);
     Set<Integer> shared = new HashSet<>(ours);
     shared.retainAll(theirs);
     tally.common += shared.size();
+    Agreement agreement = compare(token, ours, theirs, selection);
+    decisions.add(
+        new Decision(
+            token, layer, actual.experts(), actual.weights(), margin, agreement, expected));
+    switch (agreement) {
+      case MATCH -> tally.verdicts.append('M');
+      case TIE -> {
+        tally.verdicts.append('T');
+        divergentTokens.add(token);
+        firstTiedToken = Math.min(firstTiedToken, token);
+      }
+      case MISMATCH -> {
+        tally.verdicts.append('X');
+        divergentTokens.add(token);
+      }
+    }
+  }
+
+  private static Agreement compare(
+      int token, Set<Integer> ours, Set<Integer> theirs, Selection selection) {
     if (ours.equals(theirs)) {
-      tally.verdicts.append('M');
-      return;
+      return Agreement.MATCH;
     }
-    divergentTokens.add(token);
-    if (selection.mayChoose(token, ours) && selection.mayChoose(token, theirs)) {
-      tally.verdicts.append('T');
-      firstTiedToken = Math.min(firstTiedToken, token);
-    } else {
-      tally.verdicts.append('X');
-    }
+    return selection.mayChoose(token, ours) && selection.mayChoose(token, theirs)
+        ? Agreement.TIE
+        : Agreement.MISMATCH;
+  }
+
+  /** All decisions, by token and then by layer. */
+  List<Decision> decisions() {
+    return decisions.stream()
+        .sorted(Comparator.comparingInt(Decision::token).thenComparingInt(Decision::layer))
+        .toList();
   }
 
   /** The ids as a set. */

@@ -20,6 +20,7 @@ import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -75,6 +76,11 @@ final class TraceCheck {
   /** The experts that the reference chose, by layer; after {@link #run}. */
   Map<Integer, List<int[]>> chosen() {
     return chosen;
+  }
+
+  /** Every routing decision, by token and then by layer; after {@link #run}. */
+  List<Decision> decisions() {
+    return tally.decisions();
   }
 
   /** Whether rounding may change the experts of the first token; after {@link #run}. */
@@ -221,8 +227,7 @@ final class TraceCheck {
     ScheduledModel.Mixture own =
         Objects.requireNonNull(scheduled.layerAlone(layer, input, null).mixture());
     for (int t = 0; t < experts.size(); t++) {
-      int[] ours = own.decisions().get(t).experts();
-      tally.add(layer, t, ours, experts.get(t), moe.experts(), selection);
+      tally.add(layer, t, own.decisions().get(t), experts.get(t), moe.experts(), selection);
     }
     return compareLayer(layer, scheduled.layerAlone(layer, input, experts), exact);
   }

@@ -20,7 +20,7 @@ import java.util.List;
  *     independent choices, E (1 − k/E)^T experts are expected to stay unused, and the unused ones
  *     count as dead where that is below {@value #CHANCE}
  * @param collapsed whether the effective experts are nearer to k than to E, as a ratio: exp(H) <
- *     sqrt(k E)
+ *     sqrt(k E), k < E
  */
 public record Utilisation(
     int tokens,
@@ -90,6 +90,6 @@ public record Utilisation(
         effective,
         unused,
         expected < CHANCE ? unused : List.of(),
-        effective < Math.sqrt((double) expertsPerToken * experts));
+        expertsPerToken < experts && effective < Math.sqrt((double) expertsPerToken * experts));
   }
 }

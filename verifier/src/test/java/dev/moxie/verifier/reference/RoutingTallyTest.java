@@ -1,11 +1,16 @@
 package dev.moxie.verifier.reference;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.runtime.execution.Router;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.Agreement;
+import dev.moxie.verifier.routing.Decision;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class RoutingTallyTest {
@@ -52,10 +57,30 @@ class RoutingTallyTest {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
-    tally.add(0, 0, new int[] {0, 1}, new int[] {0, 1}, 4, selection(estimate));
+    tally.add(0, 0, chose(0, 1), new int[] {0, 1}, 4, selection(estimate));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken());
-    tally.add(1, 1, new int[] {0, 1}, new int[] {0, 2}, 4, selection(estimate));
+    tally.add(1, 1, chose(0, 1), new int[] {0, 2}, 4, selection(estimate));
     assertEquals(1, tally.firstTiedToken());
+  }
+
+  @Test
+  void decisionsComeByTokenThenLayerWithVerdictAndReference() {
+    var tally = new RoutingTally();
+    float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
+    Selection selection = selection(Estimate.uniform(scores, 4, 1e-7));
+    tally.add(3, 0, chose(1, 0), new int[] {0, 1}, 4, selection);
+    tally.add(3, 1, chose(0, 1), new int[] {0, 2}, 4, selection);
+    tally.add(7, 0, chose(0, 3), new int[] {0, 2}, 4, selection);
+    tally.add(7, 1, chose(0, 2), new int[] {0, 2}, 4, selection);
+    List<Decision> decisions = tally.decisions();
+    assertEquals(List.of(0, 0, 1, 1), decisions.stream().map(Decision::token).toList());
+    assertEquals(List.of(3, 7, 3, 7), decisions.stream().map(Decision::layer).toList());
+    assertEquals(
+        List.of(Agreement.MATCH, Agreement.MISMATCH, Agreement.TIE, Agreement.MATCH),
+        decisions.stream().map(Decision::agreement).toList());
+    assertArrayEquals(new int[] {1, 0}, decisions.getFirst().experts());
+    assertArrayEquals(new int[] {0, 1}, decisions.getFirst().reference());
+    assertEquals(selection.margin(1), decisions.get(2).margin());
   }
 
   @Test
@@ -65,8 +90,13 @@ class RoutingTallyTest {
 
   private static Report.Routing route(int[] ours, int[] theirs, double error) {
     var tally = new RoutingTally();
-    tally.add(0, 0, ours, theirs, 4, selection(Estimate.uniform(SCORES, SCORES.length, error)));
+    tally.add(
+        0, 0, chose(ours), theirs, 4, selection(Estimate.uniform(SCORES, SCORES.length, error)));
     return tally.report();
+  }
+
+  private static Router.Decision chose(int... experts) {
+    return new Router.Decision(experts, new float[experts.length]);
   }
 
   private static Selection selection(Estimate choice) {

@@ -1,0 +1,84 @@
+package dev.moxie.verifier.routing;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.runtime.generation.TextTokenizer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What to run a model on: texts, then prompts, then tokens.
+ *
+ * @param texts files in UTF-8, read and tokenised piece by piece as {@link TextPieces} says
+ * @param prompts tokenised as a whole
+ * @param tokens taken as they are
+ */
+public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens) {
+  public Corpus {
+    texts = List.copyOf(texts);
+    prompts = List.copyOf(prompts);
+    tokens = List.copyOf(tokens);
+  }
+
+  /**
+   * A text, a prompt or a list of tokens that was run.
+   *
+   * @param name the file, or which of the prompts or lists, from 1
+   * @param sequences that it was cut into
+   * @param tokens of those, begin tokens included
+   */
+  public record Source(String name, int sequences, long tokens) {}
+
+  /** Whether this takes a tokenizer. */
+  public boolean hasText() {
+    return !texts.isEmpty() || !prompts.isEmpty();
+  }
+
+  /**
+   * Cuts everything into sequences of at most so many tokens, each of a text or prompt beginning as
+   * the tokenizer begins a text.
+   *
+   * @param tokenizer null only without texts and prompts
+   * @param vocabulary tokens are below this
+   * @throws CorruptException if a file is no text
+   * @throws UsageException if something holds no token, or one that the model does not have
+   */
+  List<Source> cut(
+      @Nullable TextTokenizer tokenizer, int vocabulary, int most, Consumer<long[]> sequence) {
+    List<Source> sources = new ArrayList<>();
+    if (hasText()) {
+      TextTokenizer words = Objects.requireNonNull(tokenizer);
+      long[] beginning = words.beginning();
+      for (Path text : texts) {
+        var cutter = new SequenceCutter(text.toString(), beginning, most, sequence);
+        TextPieces.read(text, piece -> cutter.add(words.encodeInside(piece)));
+        sources.add(cutter.finish());
+      }
+      for (int i = 0; i < prompts.size(); i++) {
+        var cutter = new SequenceCutter("--prompt " + (i + 1), beginning, most, sequence);
+        cutter.add(words.encodeInside(prompts.get(i)));
+        sources.add(cutter.finish());
+      }
+    }
+    for (int i = 0; i < tokens.size(); i++) {
+      var cutter = new SequenceCutter("--ids " + (i + 1), new long[0], most, sequence);
+      cutter.add(requireTokens("--ids " + (i + 1), tokens.get(i), vocabulary));
+      sources.add(cutter.finish());
+    }
+    return sources;
+  }
+
+  private static long[] requireTokens(String name, long[] ids, int vocabulary) {
+    for (long id : ids) {
+      if (id < 0 || id >= vocabulary) {
+        throw new UsageException(
+            name, "tokens below " + vocabulary, String.valueOf(id), "pass others");
+      }
+    }
+    return ids;
+  }
+}

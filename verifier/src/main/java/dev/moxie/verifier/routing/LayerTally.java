@@ -1,0 +1,96 @@
+package dev.moxie.verifier.routing;
+
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.runtime.execution.Router;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/** Adds up the decisions of one layer in memory that does not grow with them. */
+final class LayerTally {
+  /** Bits of a double below its 9 significant ones. */
+  private static final int DROPPED_BITS = 44;
+
+  private final int layer;
+  private final int expertsPerToken;
+  private final long[] counts;
+  private final double[] weights;
+  private final double[] scores;
+  private final SortedMap<Double, Long> margins = new TreeMap<>();
+  private double smallest = Double.POSITIVE_INFINITY;
+  private long withinFloat32;
+  private int tokens;
+
+  LayerTally(int layer, FeedForward.MixtureOfExperts moe) {
+    this.layer = layer;
+    this.expertsPerToken = moe.routing().expertsPerToken();
+    this.counts = new long[moe.experts()];
+    this.weights = new double[moe.experts()];
+    this.scores = new double[moe.experts()];
+  }
+
+  /**
+   * Adds a token.
+   *
+   * @param scored before any bias, [E]
+   */
+  void add(float[] scored, Router.Decision decision, Router.@Nullable Margin margin) {
+    tokens = Math.incrementExact(tokens);
+    double total = 0;
+    for (float score : scored) {
+      total += score;
+    }
+    for (int e = 0; e < scored.length; e++) {
+      // Sigmoids may all round to zero.
+      scores[e] += total == 0 ? 1.0 / scored.length : scored[e] / total;
+    }
+    for (int i = 0; i < decision.experts().length; i++) {
+      counts[decision.experts()[i]]++;
+      weights[decision.experts()[i]] += decision.weights()[i];
+    }
+    if (margin != null) {
+      add(margin);
+    }
+  }
+
+  private void add(Router.Margin margin) {
+    smallest = Math.min(smallest, margin.gap());
+    withinFloat32 += margin.isWithinFloat32() ? 1 : 0;
+    long bits = Double.doubleToLongBits(margin.gap());
+    double coarse = Double.longBitsToDouble(bits >> DROPPED_BITS << DROPPED_BITS);
+    margins.merge(coarse, 1L, Long::sum);
+  }
+
+  LayerStatistics statistics() {
+    List<@Nullable Double> meanWeights = new ArrayList<>();
+    double loss = 0;
+    for (int e = 0; e < counts.length; e++) {
+      meanWeights.add(counts[e] == 0 ? null : weights[e] / counts[e]);
+      loss += counts[e] / ((double) tokens * expertsPerToken) * (scores[e] / tokens);
+    }
+    return new LayerStatistics(
+        layer,
+        counts.length,
+        Utilisation.of(counts, tokens, expertsPerToken),
+        meanWeights,
+        Arrays.stream(scores).mapToObj(sum -> sum / tokens).toList(),
+        counts.length * loss,
+        margins.isEmpty() ? null : smallest,
+        median(),
+        withinFloat32);
+  }
+
+  private @Nullable Double median() {
+    long below = (margins.values().stream().mapToLong(Long::longValue).sum() - 1) / 2;
+    for (var margin : margins.entrySet()) {
+      below -= margin.getValue();
+      if (below < 0) {
+        return margin.getKey();
+      }
+    }
+    return null;
+  }
+}

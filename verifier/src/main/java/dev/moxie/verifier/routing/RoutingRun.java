@@ -1,0 +1,144 @@
+package dev.moxie.verifier.routing;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.generation.TextTokenizer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/** Runs a package on a corpus, layer after layer and without logits, and watches its routers. */
+public final class RoutingRun {
+  /** Tokens of a sequence unless told otherwise. */
+  public static final int DEFAULT_TOKENS = 512;
+
+  /** Tokens that go through the model at once; those of a longer sequence follow in the cache. */
+  private static final int CHUNK = 512;
+
+  private final MoxiePackage pack;
+  private final ScheduledModel model;
+  private final DecisionSink sink;
+  private final RoutedLayers routed;
+  private final Map<Integer, LayerTally> tallies = new TreeMap<>();
+  private int sequences;
+
+  private RoutingRun(MoxiePackage pack, ScheduledModel model, DecisionSink sink) {
+    this.pack = pack;
+    this.model = model;
+    this.sink = sink;
+    this.routed = RoutedLayers.of(pack);
+    routed.byNumber().forEach((layer, moe) -> tallies.put(layer, new LayerTally(layer, moe)));
+  }
+
+  /**
+   * Runs everything and finishes the sink.
+   *
+   * @param maxTokens tokens of a sequence at most, from 1 to the model's positions
+   */
+  public static RoutingReport run(
+      MoxiePackage pack, ScheduledModel model, Corpus corpus, int maxTokens, DecisionSink sink) {
+    long positions = pack.architecture().maxPositions();
+    if (maxTokens < 1 || maxTokens > positions) {
+      throw new UsageException(
+          "--max-tokens",
+          "a number from 1 to the model's " + positions + " positions",
+          String.valueOf(maxTokens),
+          "pass another");
+    }
+    var run = new RoutingRun(pack, model, sink);
+    List<Corpus.Source> sources;
+    if (corpus.hasText()) {
+      try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
+        sources = run.cut(corpus, tokenizer, maxTokens);
+      }
+    } else {
+      sources = run.cut(corpus, null, maxTokens);
+    }
+    sink.finish();
+    return new RoutingReport(
+        pack.folder().toString(),
+        maxTokens,
+        sources,
+        run.sequences,
+        sources.stream().mapToLong(Corpus.Source::tokens).sum(),
+        run.tallies.values().stream().map(LayerTally::statistics).toList(),
+        Equations.ALL);
+  }
+
+  private List<Corpus.Source> cut(Corpus corpus, @Nullable TextTokenizer tokenizer, int maxTokens) {
+    return corpus.cut(tokenizer, pack.architecture().vocabSize(), maxTokens, this::sequence);
+  }
+
+  private void sequence(long[] ids) {
+    model.begin(ids.length);
+    for (int from = 0; from < ids.length; from += CHUNK) {
+      chunk(ids, from, Math.min(ids.length, from + CHUNK));
+    }
+    sequences++;
+  }
+
+  private void chunk(long[] ids, int from, int to) {
+    List<List<Decision>> byToken = new ArrayList<>();
+    for (int t = from; t < to; t++) {
+      byToken.add(new ArrayList<>());
+    }
+    model.observe(
+        Arrays.copyOfRange(ids, from, to),
+        (layer, result) -> {
+          FeedForward.MixtureOfExperts moe = routed.byNumber().get(layer);
+          if (moe != null) {
+            layer(layer, moe, Objects.requireNonNull(result.mixture()), from, byToken);
+          }
+        });
+    sink.accept(sequences, ids, byToken.stream().flatMap(List::stream).toList());
+  }
+
+  private void layer(
+      int layer,
+      FeedForward.MixtureOfExperts moe,
+      ScheduledModel.Mixture mixture,
+      int from,
+      List<List<Decision>> byToken) {
+    float[] bias = model.routerBias(layer, moe);
+    LayerTally tally = Objects.requireNonNull(tallies.get(layer));
+    for (int t = 0; t < byToken.size(); t++) {
+      float[] logits =
+          Arrays.copyOfRange(mixture.routerLogits(), t * moe.experts(), (t + 1) * moe.experts());
+      requireFinite(layer, from + t, logits);
+      Router.Decision decision = mixture.decisions().get(t);
+      Router.Margin margin = Router.margin(moe.routing(), bias, logits);
+      tally.add(Router.scores(moe.routing(), logits), decision, margin);
+      byToken
+          .get(t)
+          .add(
+              new Decision(
+                  from + t,
+                  layer,
+                  decision.experts(),
+                  decision.weights(),
+                  margin == null ? null : margin.gap(),
+                  null,
+                  null));
+    }
+  }
+
+  private void requireFinite(int layer, int token, float[] logits) {
+    for (float logit : logits) {
+      if (!Float.isFinite(logit)) {
+        throw new CorruptException(
+            "%s, layer %d, sequence %d, token %d".formatted(pack.folder(), layer, sequences, token),
+            "finite router logits",
+            String.valueOf(logit),
+            "the weights are broken or overflow, verify the package");
+      }
+    }
+  }
+}

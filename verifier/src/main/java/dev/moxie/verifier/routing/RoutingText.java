@@ -1,0 +1,147 @@
+package dev.moxie.verifier.routing;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.StringJoiner;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** A routing report as lines for a person. */
+final class RoutingText {
+  private static final String BARS = "▁▂▃▄▅▆▇█";
+  private static final char UNUSED = '·';
+
+  /** Characters that show the use of all experts of a layer. */
+  private static final int WIDEST = 64;
+
+  private static final int EXPERTS_SHOWN = 16;
+
+  private static final List<String> TITLES =
+      List.of(
+          "layer",
+          "use, expert 0 first",
+          "imbalance",
+          "entropy",
+          "effective",
+          "unused",
+          "dead",
+          "loss",
+          "least margin",
+          "median",
+          "close");
+
+  /** Columns of text, which stand to the left; numbers stand to the right. */
+  private static final int USE = 1;
+
+  private final StringJoiner lines = new StringJoiner("\n");
+
+  private RoutingText() {}
+
+  static String of(RoutingReport report) {
+    var text = new RoutingText();
+    text.line(
+        "routing      %s, %,d tokens, sequences of at most %,d: %,d; without a reference, hence no"
+            + " verdict",
+        report.packageFolder(), report.tokens(), report.maxTokens(), report.sequences());
+    for (Corpus.Source source : report.sources()) {
+      text.line(
+          "  corpus     %s: %,d tokens, sequences: %,d",
+          source.name(), source.tokens(), source.sequences());
+    }
+    text.table(report.layers());
+    report.layers().forEach(text::remarks);
+    for (Equation equation : report.equations()) {
+      text.line("%-11s  %s  (%s)", equation.name(), equation.symbols(), equation.source());
+    }
+    return text.lines.toString();
+  }
+
+  private void table(List<LayerStatistics> layers) {
+    List<List<String>> rows = new ArrayList<>(List.of(TITLES));
+    layers.forEach(layer -> rows.add(row(layer)));
+    int[] widths = new int[TITLES.size()];
+    for (List<String> row : rows) {
+      for (int c = 0; c < widths.length; c++) {
+        widths[c] = Math.max(widths[c], row.get(c).length());
+      }
+    }
+    for (List<String> row : rows) {
+      var cells = new StringJoiner("  ");
+      for (int c = 0; c < widths.length; c++) {
+        String padding = " ".repeat(widths[c] - row.get(c).length());
+        cells.add(c == USE ? row.get(c) + padding : padding + row.get(c));
+      }
+      lines.add(cells.toString());
+    }
+  }
+
+  private static List<String> row(LayerStatistics layer) {
+    Utilisation use = layer.utilisation();
+    return List.of(
+        String.valueOf(layer.layer()),
+        bars(use.counts()),
+        format("%.2f", use.imbalance()),
+        format("%.2f", use.entropy()),
+        format("%.1f of %d", use.effectiveExperts(), layer.experts()),
+        String.valueOf(use.unused().size()),
+        String.valueOf(use.dead().size()),
+        format("%.3f", layer.loadBalancingLoss()),
+        small(layer.smallestMargin()),
+        small(layer.medianMargin()),
+        String.valueOf(layer.withinFloat32()));
+  }
+
+  /** One bar per expert, as high as its share of the largest count; of many experts, of runs. */
+  private static String bars(List<Long> counts) {
+    int run = Math.ceilDiv(counts.size(), WIDEST);
+    List<Double> means = new ArrayList<>();
+    for (int start = 0; start < counts.size(); start += run) {
+      means.add(
+          counts.subList(start, Math.min(counts.size(), start + run)).stream()
+              .mapToLong(Long::longValue)
+              .average()
+              .orElseThrow());
+    }
+    double most = means.stream().mapToDouble(Double::doubleValue).max().orElseThrow();
+    return means.stream()
+        .map(mean -> mean == 0 ? UNUSED : BARS.charAt((int) Math.ceil(8 * mean / most) - 1))
+        .map(String::valueOf)
+        .collect(Collectors.joining());
+  }
+
+  private void remarks(LayerStatistics layer) {
+    Utilisation use = layer.utilisation();
+    if (!use.unused().isEmpty()) {
+      line(
+          "layer %-5d  %s: %s",
+          layer.layer(), use.dead().isEmpty() ? "unused" : "dead", shortened(use.unused()));
+    }
+    if (use.collapsed()) {
+      line(
+          "layer %-5d  collapsed: %.1f effective experts of %d",
+          layer.layer(), use.effectiveExperts(), layer.experts());
+    }
+  }
+
+  private static String shortened(List<Integer> experts) {
+    return (experts.size() == 1 ? "expert " : "experts ")
+        + experts.stream()
+            .limit(EXPERTS_SHOWN)
+            .map(String::valueOf)
+            .collect(Collectors.joining(", "))
+        + (experts.size() > EXPERTS_SHOWN ? ", …" : "");
+  }
+
+  private static String small(@Nullable Double value) {
+    return value == null ? "none" : format("%.2g", value);
+  }
+
+  private void line(String format, Object... arguments) {
+    lines.add(format(format, arguments));
+  }
+
+  private static String format(String format, Object... arguments) {
+    return String.format(Locale.ROOT, format, arguments);
+  }
+}

@@ -1,0 +1,79 @@
+package dev.moxie.verifier.routing;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.json.StrictJson;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.Reader;
+import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+/**
+ * Reads a text in pieces, so that one of any size takes little memory. A piece ends after the last
+ * line end among its first {@value #MOST} characters; where there is none, after all of them.
+ */
+final class TextPieces {
+  static final int MOST = 1 << 16;
+
+  private TextPieces() {}
+
+  /**
+   * Passes on all pieces.
+   *
+   * @throws CorruptException if the file is no text in UTF-8
+   */
+  static void read(Path file, Consumer<String> out) {
+    StrictJson.requireRegular(file);
+    // A decoder that was not told otherwise reports bytes that are no UTF-8.
+    try (var reader =
+        new InputStreamReader(Files.newInputStream(file), StandardCharsets.UTF_8.newDecoder())) {
+      char[] buffer = new char[MOST];
+      int filled = fill(reader, buffer, 0);
+      while (filled > 0) {
+        int end = filled < MOST ? filled : end(buffer);
+        String piece = new String(buffer, 0, end);
+        if (piece.indexOf('\0') >= 0) {
+          throw notText(file, "a NUL, as binary files have");
+        }
+        out.accept(piece);
+        System.arraycopy(buffer, end, buffer, 0, filled - end);
+        filled = fill(reader, buffer, filled - end);
+      }
+    } catch (CharacterCodingException e) {
+      throw notText(file, "other bytes");
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Fills the buffer as far as the text goes; returns how many characters it then holds. */
+  private static int fill(Reader reader, char[] buffer, int filled) throws IOException {
+    int count = filled;
+    while (count < buffer.length) {
+      int more = reader.read(buffer, count, buffer.length - count);
+      if (more < 0) {
+        break;
+      }
+      count += more;
+    }
+    return count;
+  }
+
+  /** Where the piece in a full buffer ends. */
+  private static int end(char[] buffer) {
+    for (int end = buffer.length; end > 0; end--) {
+      if (buffer[end - 1] == '\n') {
+        return end;
+      }
+    }
+    return Character.isHighSurrogate(buffer[MOST - 1]) ? MOST - 1 : MOST;
+  }
+
+  private static CorruptException notText(Path file, String found) {
+    return new CorruptException(file.toString(), "a text in UTF-8", found, "pass a text");
+  }
+}

@@ -1,0 +1,280 @@
+package dev.moxie.verifier.routing;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.SafetensorsWriter;
+import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.trace.Trace;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.verifier.Packages;
+import dev.moxie.verifier.Verifier;
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class RoutingRunTest {
+  @TempDir Path folder;
+
+  /** A replay file, read back. */
+  private record Replay(int tokens, int layers, int k, int[] experts, long[] ids, long[] offsets) {
+    int[] chosen(int token, int layer) {
+      int from = (token * layers + layer) * k;
+      return Arrays.copyOfRange(experts, from, from + k);
+    }
+  }
+
+  @Test
+  void theReplayArrayHoldsTheExpertsOfTheReference() {
+    Path checkpoint = Fixtures.tinyMixtral();
+    List<Path> traces = Fixtures.traces(checkpoint);
+    List<long[]> ids = new ArrayList<>();
+    for (Path file : traces) {
+      try (Trace trace = Trace.open(file)) {
+        ids.add(trace.inputIds());
+      }
+    }
+    Path pack = Packages.convert(checkpoint, folder.resolve("p"));
+    Path file = folder.resolve("replay.safetensors");
+    RoutingReport report =
+        run(pack, new Corpus(List.of(), List.of(), ids), 512, new DecisionFiles(null, file));
+    Replay replay = read(file);
+    assertEquals(report.tokens(), replay.tokens());
+    assertEquals(ids.size() + 1, replay.offsets().length);
+    for (int s = 0; s < ids.size(); s++) {
+      int first = (int) replay.offsets()[s];
+      assertArrayEquals(
+          ids.get(s),
+          Arrays.copyOfRange(replay.ids(), first, (int) replay.offsets()[s + 1]),
+          "tokens of sequence " + s);
+      try (Trace trace = Trace.open(traces.get(s))) {
+        for (int layer = 0; layer < 4; layer++) {
+          int[] expected = trace.ints("layers." + layer + ".router.experts", ids.get(s).length, 2);
+          for (int t = 0; t < ids.get(s).length; t++) {
+            assertEquals(
+                set(Arrays.copyOfRange(expected, 2 * t, 2 * t + 2)),
+                set(replay.chosen(first + t, layer)),
+                "sequence " + s + ", token " + t + ", layer " + layer);
+          }
+        }
+      }
+    }
+  }
+
+  static Stream<Path> checkpoints() {
+    return Fixtures.all().stream();
+  }
+
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void tableArrayAndReportAgree(Path checkpoint) throws Exception {
+    Path pack = Packages.convert(checkpoint, folder.resolve("p"));
+    var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
+    var corpus =
+        new Corpus(
+            List.of(), List.of(), List.of(new long[] {3, 14, 15, 92, 65, 35}, new long[] {89, 79}));
+    RoutingReport report = run(pack, corpus, 4, files);
+    assertEquals(3, report.sequences());
+    assertEquals(8, report.tokens());
+    List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
+    int layers = report.layers().size();
+    assertEquals(8 * layers, rows.size());
+    assertEquals(
+        List.of(0, 0, 0, 0, 1, 1, 2, 2), column(rows, layers, "sequence"), "sequences in order");
+    assertEquals(List.of(0, 1, 2, 3, 0, 1, 0, 1), column(rows, layers, "token"));
+    assertEquals(List.of(3L, 14L, 15L, 92L, 65L, 35L, 89L, 79L), column(rows, layers, "token_id"));
+    Replay replay = read(files.replay());
+    assertArrayEquals(new long[] {0, 4, 6, 8}, replay.offsets());
+    for (int l = 0; l < layers; l++) {
+      LayerStatistics layer = report.layers().get(l);
+      long[] counts = new long[layer.experts()];
+      double smallest = Double.POSITIVE_INFINITY;
+      for (int t = 0; t < 8; t++) {
+        Map<String, Object> row = rows.get(t * layers + l);
+        assertEquals(layer.layer(), row.get("layer"));
+        assertNull(row.get("verdict"));
+        assertNull(row.get("reference_experts"));
+        List<?> experts = (List<?>) row.get("experts");
+        assertEquals(
+            experts, IntStream.of(replay.chosen(t, l)).limit(experts.size()).boxed().toList());
+        experts.forEach(e -> counts[(Integer) e]++);
+        assertEquals(experts.size(), ((List<?>) row.get("weights")).size());
+        smallest = Math.min(smallest, (Double) row.get("margin"));
+      }
+      assertEquals(Arrays.stream(counts).boxed().toList(), layer.utilisation().counts());
+      assertEquals(smallest, layer.smallestMargin());
+    }
+  }
+
+  @Test
+  void twoRunsGiveTheSameBytesAndReplaceTheirOwnFiles() throws IOException {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    Path text = Files.writeString(folder.resolve("t"), "Once upon a time a small owl\n".repeat(40));
+    var corpus = new Corpus(List.of(text), List.of("3 + 4 ="), List.of());
+    var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
+    String first = run(pack, corpus, 50, files).json();
+    byte[] arrow = Files.readAllBytes(files.arrow());
+    byte[] replay = Files.readAllBytes(files.replay());
+    assertEquals(first, run(pack, corpus, 50, files).json());
+    assertArrayEquals(arrow, Files.readAllBytes(files.arrow()));
+    assertArrayEquals(replay, Files.readAllBytes(files.replay()));
+  }
+
+  @Test
+  void aSequenceLongerThanAChunkGoesOnInTheCache() throws Exception {
+    Path pack =
+        Packages.convert(Fixtures.root().resolve("variants/v2-greedy-lite"), folder.resolve("p"));
+    long[] ids = IntStream.range(0, 600).mapToLong(i -> (i * 37L) % 96).toArray();
+    var files = new DecisionFiles(folder.resolve("r.arrow"), null);
+    run(pack, new Corpus(List.of(), List.of(), List.of(ids)), 600, files);
+    List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
+    List<Set<Object>> whole = new ArrayList<>();
+    try (MoxiePackage open = MoxiePackage.open(pack);
+        var model = new ScheduledModel(open, Device.CPU)) {
+      model.begin(ids.length);
+      model.observe(
+          ids,
+          (layer, result) -> {
+            if (result.mixture() != null) {
+              result.mixture().decisions().forEach(d -> whole.add(set(d.experts())));
+            }
+          });
+    }
+    int layers = rows.size() / ids.length;
+    int compared = 0;
+    for (int i = 0; i < rows.size(); i++) {
+      if ((Double) rows.get(i).get("margin") > 1e-5) {
+        assertEquals(
+            whole.get(i % layers * ids.length + i / layers),
+            Set.copyOf((List<?>) rows.get(i).get("experts")),
+            "row " + i);
+        compared++;
+      }
+    }
+    assertTrue(compared > rows.size() / 2, compared + " of " + rows.size());
+  }
+
+  @Test
+  void aRunThatFailsLeavesNothing() throws IOException {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    Path out = Files.createDirectory(folder.resolve("out"));
+    var files = new DecisionFiles(out.resolve("r.arrow"), out.resolve("r.safetensors"));
+    var corpus = new Corpus(List.of(), List.of("Once"), List.of(new long[] {512}));
+    assertThrows(UsageException.class, () -> run(pack, corpus, 8, files));
+    try (Stream<Path> left = Files.list(out)) {
+      assertEquals(List.of(), left.toList());
+    }
+  }
+
+  @Test
+  void filesOfOthersAndPlacesInsideThePackageAreRefused() throws IOException {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    Path other = folder.resolve("other.safetensors");
+    SafetensorsWriter.write(
+        other,
+        Map.of(),
+        List.of(new SafetensorsWriter.Tensor("x", Dtype.U8, Shape.of(1), ByteBuffer.allocate(1))));
+    Path index = Files.copy(pack.resolve("tensors.arrow"), folder.resolve("other.arrow"));
+    var corpus = new Corpus(List.of(), List.of(), List.of(new long[] {1}));
+    for (DecisionFiles files :
+        List.of(
+            new DecisionFiles(null, other),
+            new DecisionFiles(index, null),
+            new DecisionFiles(other, null),
+            new DecisionFiles(null, index),
+            new DecisionFiles(pack.resolve("r.arrow"), null),
+            new DecisionFiles(folder.resolve("both"), folder.resolve("both")))) {
+      assertThrows(UsageException.class, () -> run(pack, corpus, 8, files), files.toString());
+    }
+    assertEquals(-1, Files.mismatch(pack.resolve("tensors.arrow"), index));
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(Set.of(pack, other, index), left.collect(Collectors.toSet()));
+    }
+  }
+
+  @Test
+  void verificationWritesVerdictsBesideBothChoices() throws Exception {
+    Path checkpoint = Fixtures.tinyDeepSeek();
+    Path pack = Packages.convert(checkpoint, folder.resolve("p"));
+    List<Path> traces = Fixtures.traces(checkpoint).subList(0, 2);
+    var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
+    var report =
+        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.SCHEDULED), files)
+            .references();
+    List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
+    Replay replay = read(files.replay());
+    int decisions = report.stream().mapToInt(r -> r.routing().decisions()).sum();
+    assertEquals(decisions, rows.size());
+    for (int i = 0; i < rows.size(); i++) {
+      Map<String, Object> row = rows.get(i);
+      List<?> experts = (List<?>) row.get("experts");
+      assertEquals("match", row.get("verdict"));
+      assertEquals(Set.copyOf(experts), Set.copyOf((List<?>) row.get("reference_experts")));
+      assertEquals(experts, IntStream.of(replay.chosen(i / 3, i % 3)).boxed().toList());
+    }
+    assertEquals(
+        report.stream().mapToDouble(r -> r.routing().smallestMargin()).min().orElseThrow(),
+        rows.stream().mapToDouble(row -> (Double) row.get("margin")).min().orElseThrow());
+    assertThrows(
+        UsageException.class,
+        () -> Verifier.verify(pack, null, List.of(), null, EnumSet.of(Execution.SCHEDULED), files));
+  }
+
+  private static RoutingReport run(Path folder, Corpus corpus, int maxTokens, DecisionFiles files) {
+    try (MoxiePackage pack = MoxiePackage.open(folder);
+        DecisionSink sink = files.open(pack);
+        var model = new ScheduledModel(pack, Device.CPU)) {
+      return RoutingRun.run(pack, model, corpus, maxTokens, sink);
+    }
+  }
+
+  private static List<Object> column(List<Map<String, Object>> rows, int layers, String name) {
+    return IntStream.range(0, rows.size() / layers)
+        .mapToObj(t -> rows.get(t * layers).get(name))
+        .toList();
+  }
+
+  private static Set<Object> set(int[] experts) {
+    return Arrays.stream(experts).boxed().collect(Collectors.toSet());
+  }
+
+  private static Replay read(Path path) {
+    try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      var experts = file.require("routed_experts");
+      int layers = Math.toIntExact(experts.shape().dim(1));
+      assertEquals(layers, file.header().metadata().get("layers").split(",").length);
+      return new Replay(
+          Math.toIntExact(experts.shape().dim(0)),
+          layers,
+          Math.toIntExact(experts.shape().dim(2)),
+          file.data(experts).toArray(ValueLayout.JAVA_INT_UNALIGNED),
+          file.data(file.require("input_ids")).toArray(ValueLayout.JAVA_LONG_UNALIGNED),
+          file.data(file.require("sequence_offsets")).toArray(ValueLayout.JAVA_LONG_UNALIGNED));
+    }
+  }
+}
