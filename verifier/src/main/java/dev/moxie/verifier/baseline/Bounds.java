@@ -1,7 +1,7 @@
 package dev.moxie.verifier.baseline;
 
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.reference.Tolerance;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -1,11 +1,10 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Routing;
+import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
-import dev.moxie.verifier.reference.RoutingTally;
-import dev.moxie.verifier.reference.Selection;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
@@ -58,10 +57,10 @@ final class BiasFit {
       double step = STEP / (1 + round / 50.0);
       boolean fits = true;
       for (int t = 0; t < recorded.size(); t++) {
-        Set<Integer> wanted = RoutingTally.set(recorded.get(t));
+        Set<Integer> wanted = Selection.set(recorded.get(t));
         if (!selection.mayChoose(t, wanted)) {
           fits = false;
-          Set<Integer> chosen = RoutingTally.set(routed.experts().get(t));
+          Set<Integer> chosen = Selection.set(routed.experts().get(t));
           wanted.stream().filter(e -> !chosen.contains(e)).forEach(e -> move(bias, e, step));
           chosen.stream().filter(e -> !wanted.contains(e)).forEach(e -> move(bias, e, -step));
         }

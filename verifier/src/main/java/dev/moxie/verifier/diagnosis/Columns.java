@@ -1,7 +1,7 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.reference.Tolerance;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;

@@ -1,9 +1,9 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Weights;
-import dev.moxie.verifier.reference.Tolerance;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;

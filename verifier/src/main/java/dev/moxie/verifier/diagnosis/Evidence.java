@@ -8,7 +8,7 @@ import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Weights;
-import dev.moxie.verifier.reference.TraceRouting;
+import dev.moxie.verifier.routing.TraceRouting;
 import java.util.List;
 
 /**

@@ -1,12 +1,11 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.verifier.bounds.Selection;
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.RoutingOracle;
-import dev.moxie.verifier.reference.RoutingTally;
-import dev.moxie.verifier.reference.Selection;
-import dev.moxie.verifier.reference.Tolerance;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -159,7 +158,7 @@ final class LayerInside {
     var selection = new Selection(moe.routing(), oracle.route(layer, moe, logits(), null));
     List<int[]> experts = evidence.experts(layer, moe);
     for (int t = 0; t < experts.size(); t++) {
-      Set<Integer> chosen = RoutingTally.set(experts.get(t));
+      Set<Integer> chosen = Selection.set(experts.get(t));
       if (!selection.mayChoose(t, chosen)) {
         return false;
       }

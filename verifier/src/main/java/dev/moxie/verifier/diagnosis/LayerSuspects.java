@@ -177,10 +177,7 @@ final class LayerSuspects {
                                 row.layer() != null && row.layer() == layer
                                     ? Siblings.ofLayer(evidence.pack(), row, other)
                                     : row)));
-    return Stream.of(
-            others,
-            normsBehindSeveral(),
-            ScaleSuspects.of(evidence, layer, "."))
+    return Stream.of(others, normsBehindSeveral(), ScaleSuspects.of(evidence, layer, "."))
         .flatMap(Function.identity());
   }
 

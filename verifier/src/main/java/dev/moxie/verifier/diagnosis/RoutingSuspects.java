@@ -3,13 +3,12 @@ package dev.moxie.verifier.diagnosis;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
+import dev.moxie.verifier.bounds.Selection;
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
-import dev.moxie.verifier.reference.RoutingTally;
-import dev.moxie.verifier.reference.Selection;
-import dev.moxie.verifier.reference.Tolerance;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -236,7 +235,7 @@ final class RoutingSuspects {
     for (Layer layer : layers) {
       var selection = new Selection(routing, layer.route(routing, layer.bias(), false, precision));
       for (int t = 0; t < layer.experts().size(); t++) {
-        Set<Integer> chosen = RoutingTally.set(layer.experts().get(t));
+        Set<Integer> chosen = Selection.set(layer.experts().get(t));
         if (!selection.mayChoose(t, chosen)) {
           return false;
         }

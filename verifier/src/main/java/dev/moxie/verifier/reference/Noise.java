@@ -7,6 +7,7 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.routing.TraceRouting;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;

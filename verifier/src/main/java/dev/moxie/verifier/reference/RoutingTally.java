@@ -1,6 +1,7 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.runtime.execution.Router;
+import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.Agreement;
@@ -17,7 +18,7 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Classifies routing decisions. Sets of expert ids are compared, never sorted weights. */
-public final class RoutingTally {
+final class RoutingTally {
   private final Map<Integer, Layer> layers = new TreeMap<>();
   private final List<Decision> decisions = new ArrayList<>();
   private final Set<Integer> divergentTokens = new HashSet<>();
@@ -74,8 +75,8 @@ public final class RoutingTally {
       int experts,
       Selection selection) {
     Layer tally = layers.computeIfAbsent(layer, l -> new Layer(experts));
-    Set<Integer> ours = set(actual.experts());
-    Set<Integer> theirs = set(expected);
+    Set<Integer> ours = Selection.set(actual.experts());
+    Set<Integer> theirs = Selection.set(expected);
     tally.expected.add(expected);
     double gap = selection.margin(token);
     @Nullable Double margin = Double.isInfinite(gap) ? null : gap;
@@ -116,15 +117,6 @@ public final class RoutingTally {
     return decisions.stream()
         .sorted(Comparator.comparingInt(Decision::token).thenComparingInt(Decision::layer))
         .toList();
-  }
-
-  /** The ids as a set. */
-  public static Set<Integer> set(int[] experts) {
-    Set<Integer> set = new HashSet<>();
-    for (int expert : experts) {
-      set.add(expert);
-    }
-    return set;
   }
 
   /** The first token with a tie in any layer; beyond all tokens if there is none. */

@@ -11,6 +11,9 @@ import dev.moxie.runtime.execution.Router;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.verifier.bounds.FreePass;
+import dev.moxie.verifier.bounds.Selection;
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.diagnosis.Diagnosis;
 import dev.moxie.verifier.diagnosis.Evidence;
 import dev.moxie.verifier.oracle.Estimate;
@@ -21,6 +24,7 @@ import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.Decision;
+import dev.moxie.verifier.routing.TraceRouting;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -202,8 +206,8 @@ final class TraceCheck {
     var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
     List<Router.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
     for (int t = 0; t < experts.size(); t++) {
-      Set<Integer> ours = RoutingTally.set(decisions.get(t).experts());
-      Set<Integer> theirs = RoutingTally.set(experts.get(t));
+      Set<Integer> ours = Selection.set(decisions.get(t).experts());
+      Set<Integer> theirs = Selection.set(experts.get(t));
       if (!ours.equals(theirs) && selection.mayChoose(t, ours) && selection.mayChoose(t, theirs)) {
         return t;
       }

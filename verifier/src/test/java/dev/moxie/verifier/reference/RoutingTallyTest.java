@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.runtime.execution.Router;
+import dev.moxie.verifier.bounds.Selection;
+import dev.moxie.verifier.bounds.Selections;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;

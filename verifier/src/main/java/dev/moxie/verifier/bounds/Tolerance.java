@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.bounds;
 
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
@@ -52,7 +52,7 @@ public final class Tolerance {
    * @param rows how many rows to compare, at least one
    * @param factor that bounds are multiplied by
    */
-  static Comparison compare(
+  public static Comparison compare(
       float[] actual, float[] expected, Estimate estimate, int rows, double factor) {
     double maxAbs = 0;
     double largest = 0;

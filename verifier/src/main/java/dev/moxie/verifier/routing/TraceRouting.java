@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.FeedForward;

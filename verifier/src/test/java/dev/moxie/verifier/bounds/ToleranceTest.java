@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.bounds;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

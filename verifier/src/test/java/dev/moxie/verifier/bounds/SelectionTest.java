@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.bounds;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -88,7 +88,7 @@ class SelectionTest {
     }
     assertTrue(selection.mayChoose(0, set), list + " for " + java.util.Arrays.toString(logits));
     int[] own = router.route(Estimate.exact(logits, 8), null).experts().getFirst();
-    Set<Integer> clear = RoutingTally.set(own);
+    Set<Integer> clear = Selection.set(own);
     assertTrue(selection.firstUnclear() == 0 || clear.equals(set));
   }
 

@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.bounds;
 
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
@@ -8,10 +8,10 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** Selections from values that a test states. */
-final class Selections {
+public final class Selections {
   private Selections() {}
 
-  static Selection of(
+  public static Selection of(
       int k, Routing.@Nullable Groups limits, Estimate choice, @Nullable Estimate groups) {
     var routing =
         new Routing(

@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.bounds;
 
 import dev.moxie.format.model.Routing;
 import dev.moxie.verifier.oracle.Estimate;
@@ -22,6 +22,15 @@ public final class Selection {
     this.routing = routing;
     this.choice = routed.choice();
     this.groups = routed.groups();
+  }
+
+  /** Expert ids without their order, which means nothing. */
+  public static Set<Integer> set(int[] experts) {
+    Set<Integer> set = new HashSet<>();
+    for (int expert : experts) {
+      set.add(expert);
+    }
+    return set;
   }
 
   /** The first token whose choice rounding may change; the number of tokens if there is none. */

@@ -1,4 +1,4 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.bounds;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
