@@ -3,9 +3,7 @@ package dev.moxie.cli;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
-import dev.moxie.verifier.report.JsonReport;
 import dev.moxie.verifier.report.Report;
-import dev.moxie.verifier.report.TextReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -14,6 +12,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -28,7 +27,8 @@ import picocli.CommandLine.Parameters;
     },
     footer = {
       "",
-      "Example: moxie verify P --source CHECKPOINT --reference trace.safetensors --json"
+      "Example: moxie verify P --source CHECKPOINT --reference trace.safetensors --json",
+      "In CI:   moxie verify P --reference t.safetensors --annotations --html verify.html"
     })
 final class VerifyCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
@@ -52,23 +52,21 @@ final class VerifyCommand implements Callable<Integer> {
       description = "Run only this one end to end; default: both.")
   private @Nullable Execution execution;
 
-  @Option(names = "--json", description = "Print the report as one JSON object.")
-  private boolean json;
+  @Mixin private ReportOptions forms = new ReportOptions();
 
   @Override
   public Integer call() {
     Set<Execution> executions =
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
+    ReportOptions.Outputs outputs = forms.open(folder);
     Report report;
     try {
       report = Verifier.verify(folder, source, references, executions);
     } catch (MoxieException e) {
-      if (json) {
-        System.out.println(JsonReport.of(e));
-      }
+      outputs.write(e);
       throw e;
     }
-    System.out.println(json ? JsonReport.of(report) : TextReport.of(report));
+    outputs.write(report);
     return report.verdict().passed() ? 0 : Failures.MISMATCH;
   }
 }
