@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -33,15 +34,11 @@ final class ReportFile {
    */
   static ReportFile open(Path path, String start, Path forbidden) {
     try {
-      Path absolute = path.toAbsolutePath().normalize();
-      Path parent = absolute.getParent();
-      Path name = absolute.getFileName();
-      if (parent == null || name == null) {
+      Path real = real(path.toAbsolutePath().normalize());
+      Path parent = real.getParent();
+      if (parent == null) {
         throw other(path);
       }
-      Files.createDirectories(parent);
-      Path real =
-          Files.exists(absolute) ? absolute.toRealPath() : parent.toRealPath().resolve(name);
       if (Files.exists(forbidden) && real.startsWith(forbidden.toRealPath())) {
         throw new UsageException(
             path.toString(),
@@ -49,13 +46,23 @@ final class ReportFile {
             "one inside",
             "name another");
       }
-      if (Files.exists(real) && !isReplaceable(real, start)) {
+      if (Files.exists(real, LinkOption.NOFOLLOW_LINKS) && !isReplaceable(real, start)) {
         throw other(path);
       }
+      Files.createDirectories(parent);
       return new ReportFile(real);
     } catch (IOException e) {
       throw failed(path, e);
     }
+  }
+
+  /** The path without links, as far as it exists. */
+  private static Path real(Path absolute) throws IOException {
+    Path existing = absolute;
+    while (!Files.exists(existing) && existing.getParent() != null) {
+      existing = existing.getParent();
+    }
+    return existing.toRealPath().resolve(existing.relativize(absolute)).normalize();
   }
 
   private static boolean isReplaceable(Path file, String start) throws IOException {

@@ -47,7 +47,7 @@ public final class AnnotationReport {
       for (Check check : suite.checks()) {
         if (check.failed() && lines.size() < SHOWN) {
           boolean last = lines.size() == SHOWN - 1 && failed > SHOWN;
-          String more = last ? "\n… and %,d more errors".formatted(failed - SHOWN) : "";
+          String more = last ? Figures.text("\n… and %,d more errors", failed - SHOWN) : "";
           lines.add(
               command(
                   "error",
@@ -68,8 +68,9 @@ public final class AnnotationReport {
               "warning",
               reference.file(),
               "routing ties",
-              "%,d of %,d decisions differ where rounding may decide"
-                  .formatted(routing.tie(), routing.decisions())));
+              Figures.text(
+                  "%,d of %,d decisions differ where rounding may decide",
+                  routing.tie(), routing.decisions())));
     }
     for (Report.LayerRouting layer : reference.routingByLayer()) {
       if (layer.utilisation().collapsed() || !layer.utilisation().dead().isEmpty()) {
@@ -79,20 +80,20 @@ public final class AnnotationReport {
                 reference.file(),
                 "routing of layer " + layer.layer(),
                 (layer.utilisation().collapsed() ? "collapsed: " : "")
-                    + "%.1f effective experts of %d, dead: %s"
-                        .formatted(
-                            layer.utilisation().effectiveExperts(),
-                            layer.utilisation().counts().size(),
-                            layer.utilisation().dead().isEmpty()
-                                ? "none"
-                                : Words.numbers(layer.utilisation().dead(), 20))));
+                    + Figures.text(
+                        "%.1f effective experts of %d, dead: %s",
+                        layer.utilisation().effectiveExperts(),
+                        layer.utilisation().counts().size(),
+                        layer.utilisation().dead().isEmpty()
+                            ? "none"
+                            : Words.numbers(layer.utilisation().dead(), 20))));
       }
     }
   }
 
   private static String command(String kind, String file, String title, String message) {
     String place = file.isEmpty() ? "" : "file=" + property(file) + ",";
-    return "::%s %stitle=%s::%s".formatted(kind, place, property(title), data(message));
+    return Figures.text("::%s %stitle=%s::%s", kind, place, property(title), data(message));
   }
 
   /** As the runner reads it: these three would end a command or start an escape. */

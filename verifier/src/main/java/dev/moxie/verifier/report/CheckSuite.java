@@ -1,7 +1,6 @@
 package dev.moxie.verifier.report;
 
 import dev.moxie.format.error.MoxieException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -103,12 +102,11 @@ record CheckSuite(String name, String file, List<Check> checks) {
         "routing",
         routing.verdict().passed(),
         List.of(
-            "%,d of %,d decisions choose other experts, first in layer %s; %s of the experts are in common"
-                .formatted(
-                    routing.mismatch(),
-                    routing.decisions(),
-                    routing.firstDivergentLayer(),
-                    Figures.percent(routing.overlap()))));
+            Figures.text(
+                    "%,d of %,d decisions choose other experts, %s of the experts are in common;"
+                        + " the first divergent layer is ",
+                    routing.mismatch(), routing.decisions(), Figures.percent(routing.overlap()))
+                + routing.firstDivergentLayer()));
   }
 
   private static List<String> failuresInside(Report.Layer layer) {
@@ -134,20 +132,19 @@ record CheckSuite(String name, String file, List<Check> checks) {
     return Check.of(
         name,
         greedy.verdict().passed(),
-        List.of("%,d of %,d tokens are equal".formatted(greedy.equal(), greedy.tokens())));
+        List.of(Figures.text("%,d of %,d tokens are equal", greedy.equal(), greedy.tokens())));
   }
 
   private static List<String> findings(List<Finding> findings) {
     List<String> lines = new ArrayList<>();
     findings.stream().limit(FINDINGS_SHOWN).forEach(one -> lines.add(Line.of(one.toString())));
     if (findings.size() > FINDINGS_SHOWN) {
-      lines.add("… and %,d more".formatted(findings.size() - FINDINGS_SHOWN));
+      lines.add(Figures.text("… and %,d more", findings.size() - FINDINGS_SHOWN));
     }
     return lines;
   }
 
   private static String fileName(String file) {
-    Path name = Path.of(file).getFileName();
-    return name == null ? file : name.toString();
+    return file.substring(1 + Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')));
   }
 }

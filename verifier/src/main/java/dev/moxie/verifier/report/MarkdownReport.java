@@ -10,7 +10,7 @@ public final class MarkdownReport {
   public static final String START = "## Moxie verify: ";
 
   private static final int FINDINGS_SHOWN = 20;
-  private static final String SPECIAL = "\\`*_[]{}~|#!$@:";
+  private static final String SPECIAL = "\\`*_[]{}~|#!$@";
 
   private final StringJoiner lines = new StringJoiner("\n", "", "\n");
 
@@ -21,10 +21,10 @@ public final class MarkdownReport {
     var text = new MarkdownReport();
     text.head(report.verdict(), report.packageFolder());
     text.paragraph(escape(Words.summary(report)));
-    text.findings("Integrity", report.integrity().findings());
+    text.list("Integrity", report.integrity().findings());
     Report.Equivalence equivalence = report.equivalence();
     if (equivalence != null) {
-      text.findings("Equivalence", equivalence.findings());
+      text.list("Equivalence", equivalence.findings());
     }
     if (!report.references().isEmpty()) {
       text.overview(report.references());
@@ -52,28 +52,29 @@ public final class MarkdownReport {
     lines.add("|---|---|--:|---|---|---|---|---|");
     for (Report.Reference r : references) {
       lines.add(
-          "| %s | %s | %,d | %s | %s | %s | %s | %s |"
-              .formatted(
-                  mark(r.verdict()),
-                  escape(r.file()),
-                  r.tokens(),
-                  routing(r.routing()),
-                  layers(r.layers()),
-                  worst(r.layers()),
-                  escape(Figures.percent(r.logits().worst().ratio()) + " of the bound"),
-                  greedy(r.greedy())));
+          Figures.text(
+              "| %s | %s | %,d | %s | %s | %s | %s | %s |",
+              mark(r.verdict()),
+              escape(r.file()),
+              r.tokens(),
+              routing(r.routing()),
+              layers(r.layers()),
+              worst(r.layers()),
+              escape(Figures.percent(r.logits().worst().ratio()) + " of the bound"),
+              greedy(r.greedy())));
     }
   }
 
   private static String routing(Report.Routing r) {
     return escape(
-        "%,d of %,d match, %,d tie, %,d mismatch"
-            .formatted(r.match(), r.decisions(), r.tie(), r.mismatch()));
+        Figures.text(
+            "%,d of %,d match, %,d tie, %,d mismatch",
+            r.match(), r.decisions(), r.tie(), r.mismatch()));
   }
 
   private static String layers(List<Report.Layer> layers) {
     long holding = layers.stream().filter(LayerErrors::hold).count();
-    return "%,d of %,d hold".formatted(holding, layers.size());
+    return Figures.text("%,d of %,d hold", holding, layers.size());
   }
 
   private static String worst(List<Report.Layer> layers) {
@@ -82,17 +83,18 @@ public final class MarkdownReport {
         .map(
             layer ->
                 escape(
-                    "layer %d, %s of its bound"
-                        .formatted(
-                            layer.layer(), Figures.percent(LayerErrors.alone(layer).ratio()))))
+                    Figures.text(
+                        "layer %d, %s of its bound",
+                        layer.layer(), Figures.percent(LayerErrors.alone(layer).ratio()))))
         .orElse("none");
   }
 
   private static String greedy(Report.Greedy greedy) {
     return greedy.tokens() == 0
         ? "none recorded"
-        : "%,d of %,d equal%s"
-            .formatted(greedy.equal(), greedy.tokens(), greedy.open() ? ", not judged" : "");
+        : Figures.text(
+            "%,d of %,d equal%s",
+            greedy.equal(), greedy.tokens(), greedy.open() ? ", not judged" : "");
   }
 
   /** Diagnosis, and each check that failed. */
@@ -109,19 +111,15 @@ public final class MarkdownReport {
     list("Failed checks of " + reference.file(), failed);
   }
 
-  private void findings(String title, List<Finding> findings) {
-    list(title, findings.stream().map(Finding::toString).toList());
-  }
-
-  private void list(String title, List<String> items) {
+  private void list(String title, List<?> items) {
     if (items.isEmpty()) {
       return;
     }
     paragraph("### " + escape(title));
     lines.add("");
-    items.stream().limit(FINDINGS_SHOWN).forEach(item -> lines.add("- " + escape(item)));
+    items.stream().limit(FINDINGS_SHOWN).forEach(item -> lines.add("- " + escape(item.toString())));
     if (items.size() > FINDINGS_SHOWN) {
-      lines.add("- … and %,d more".formatted(items.size() - FINDINGS_SHOWN));
+      lines.add(Figures.text("- … and %,d more", items.size() - FINDINGS_SHOWN));
     }
   }
 
@@ -150,6 +148,7 @@ public final class MarkdownReport {
         }
       }
     }
-    return escaped.toString();
+    // What looks like an address would become a link.
+    return escaped.toString().replace("://", "&#58;//").replace("www.", "www&#46;");
   }
 }

@@ -16,15 +16,15 @@ public final class Words {
   /** Where a comparison is nearest to its bound, or furthest beyond. */
   public static String of(Comparison comparison) {
     Comparison.Element worst = comparison.worst();
-    return "at [%d, %d] %.6g, reference %.6g, bound %.2e (%s of it)%s"
-        .formatted(
-            worst.token(),
-            worst.index(),
-            worst.actual(),
-            worst.expected(),
-            worst.bound(),
-            Figures.percent(worst.ratio()),
-            comparison.telling() ? "" : "; bounds are as large as the values, which shows nothing");
+    return Figures.text(
+        "at [%d, %d] %.6g, reference %.6g, bound %.2e (%s of it)%s",
+        worst.token(),
+        worst.index(),
+        worst.actual(),
+        worst.expected(),
+        worst.bound(),
+        Figures.percent(worst.ratio()),
+        comparison.telling() ? "" : "; bounds are as large as the values, which shows nothing");
   }
 
   /** A step inside a layer. */
@@ -62,21 +62,29 @@ public final class Words {
 
   private static String integrity(Report.Integrity integrity) {
     return integrity.verdict().passed()
-        ? "Every byte of %s (%s) matches its digest."
-            .formatted(Figures.of(integrity.files(), "file"), Figures.of(integrity.bytes(), "byte"))
-        : "The package is damaged: %s in %s."
-            .formatted(
-                Figures.of(integrity.findings().size(), "finding"),
-                Figures.of(integrity.files(), "file"));
+        ? Figures.text(
+            "Every byte of %s (%s) matches its digest.",
+            Figures.of(integrity.files(), "file"), Figures.of(integrity.bytes(), "byte"))
+        : Figures.text(
+            "The package is damaged: %s in %s.",
+            Figures.of(integrity.findings().size(), "finding"),
+            Figures.of(integrity.files(), "file"));
   }
 
   private static String equivalence(Report.Equivalence e) {
     return e.verdict().passed()
-        ? "%s of the checkpoint: %,d identical, %,d converted as declared, %,d left out by choice."
-            .formatted(
-                Figures.of(e.tensors(), "tensor"), e.identical(), e.withinBound(), e.leftOut())
-        : "Of %s of the checkpoint, %,d are different and %,d missing; %,d are extra."
-            .formatted(Figures.of(e.tensors(), "tensor"), e.different(), e.missing(), e.extra());
+        ? Figures.text(
+            "%s of the checkpoint: %,d identical, %,d converted as declared, %,d left out by"
+                + " choice.",
+            Figures.of(e.tensors(), "tensor"), e.identical(), e.withinBound(), e.leftOut())
+        : Figures.text(
+            "It is not the checkpoint: %s; of %s, %,d are different and %,d missing, %,d are"
+                + " extra.",
+            Figures.of(e.findings().size(), "finding"),
+            Figures.of(e.tensors(), "tensor"),
+            e.different(),
+            e.missing(),
+            e.extra());
   }
 
   private static String references(List<Report.Reference> references) {
@@ -89,17 +97,17 @@ public final class Words {
         references.stream().flatMap(one -> one.layers().stream()).filter(LayerErrors::hold).count();
     long greedy = references.stream().mapToLong(one -> one.greedy().tokens()).sum();
     long equal = references.stream().mapToLong(one -> one.greedy().equal()).sum();
-    return ("%,d of %s (%s) agree: %,d of %,d routing decisions are the same, %,d of %,d layers"
-            + " within their bounds, %,d of %,d greedy tokens equal.")
-        .formatted(
-            agreeing,
-            Figures.of(references.size(), "reference"),
-            Figures.of(tokens, "token"),
-            match,
-            decisions,
-            holding,
-            layers,
-            equal,
-            greedy);
+    return Figures.text(
+        "%,d of %s (%s) agree: %,d of %,d routing decisions are the same, %,d of %,d layers"
+            + " within their bounds, %,d of %,d greedy tokens equal.",
+        agreeing,
+        Figures.of(references.size(), "reference"),
+        Figures.of(tokens, "token"),
+        match,
+        decisions,
+        holding,
+        layers,
+        equal,
+        greedy);
   }
 }

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Markup;
 import java.util.List;
 import java.util.Map;
@@ -55,7 +56,7 @@ final class HeatMap {
     if (to > from) {
       cells
           .computeIfAbsent(kind, k -> new StringBuilder())
-          .append("M%d %dh%dv1h-%dz".formatted(from, row, to - from, to - from));
+          .append(Figures.text("M%d %dh%dv1h-%dz", from, row, to - from, to - from));
     }
   }
 
@@ -90,7 +91,7 @@ final class HeatMap {
                 "height",
                 Integer.toString(bottom),
                 "viewBox",
-                "0 0 %d %d".formatted(columns.count(), rows.size()),
+                Figures.text("0 0 %d %d", columns.count(), rows.size()),
                 "preserveAspectRatio",
                 "none",
                 "class",

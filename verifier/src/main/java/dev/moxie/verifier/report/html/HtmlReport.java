@@ -39,17 +39,14 @@ public final class HtmlReport {
         report.packageFolder(),
         () -> {
           html.page.element("p", Words.summary(report), "class", "summary");
+          html.diagnosis(report.references());
           html.notChecked(report.notChecked());
           html.integrity(report.integrity());
           Report.Equivalence equivalence = report.equivalence();
           if (equivalence != null) {
             html.equivalence(equivalence);
           }
-          boolean first = true;
-          for (Report.Reference reference : report.references()) {
-            ReferenceSection.write(html.page, reference, first || !reference.verdict().passed());
-            first = false;
-          }
+          html.references(report.references());
         });
     return html.page.toString();
   }
@@ -91,6 +88,29 @@ public final class HtmlReport {
     page.newLine();
   }
 
+  /** What is known about why references do not agree, each sentence once. */
+  private void diagnosis(List<Report.Reference> references) {
+    List<String> sentences =
+        references.stream()
+            .filter(reference -> !reference.verdict().passed())
+            .flatMap(reference -> reference.diagnosis().stream())
+            .distinct()
+            .toList();
+    Parts.diagnosis(page, sentences, "callout bad");
+  }
+
+  /** Unfolds the first reference that fails, or the first if none does. */
+  private void references(List<Report.Reference> references) {
+    Verdict shown =
+        Verdict.of(references.stream().allMatch(reference -> reference.verdict().passed()));
+    boolean open = true;
+    for (Report.Reference reference : references) {
+      boolean unfolded = open && reference.verdict() == shown;
+      ReferenceSection.write(page, reference, unfolded);
+      open &= !unfolded;
+    }
+  }
+
   private void notChecked(List<String> items) {
     if (items.isEmpty()) {
       return;
@@ -106,9 +126,9 @@ public final class HtmlReport {
       Parts.heading(page, "Integrity", integrity.verdict());
       page.element(
           "p",
-          "%s, %s, each compared with the digest that the package declares."
-              .formatted(
-                  Figures.of(integrity.files(), "file"), Figures.of(integrity.bytes(), "byte")));
+          Figures.text(
+              "%s, %s, each compared with the digest that the package declares.",
+              Figures.of(integrity.files(), "file"), Figures.of(integrity.bytes(), "byte")));
       findings(integrity.findings());
     }
   }
@@ -135,7 +155,7 @@ public final class HtmlReport {
       return;
     }
     page.element("h3", Figures.of(findings.size(), "finding"));
-    Parts.list(page, findings.stream().map(Finding::toString).toList(), FINDINGS_SHOWN);
+    Parts.list(page, findings, FINDINGS_SHOWN);
   }
 
   private static String style() {

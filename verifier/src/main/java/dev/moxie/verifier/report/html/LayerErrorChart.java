@@ -5,6 +5,7 @@ import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.LayerErrors;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
+import java.math.BigDecimal;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.DoubleStream;
@@ -84,15 +85,17 @@ final class LayerErrorChart {
               "aria-label",
               "Chart of errors by layer")) {
         scale();
-        lines();
-        boolean apart = layers.size() <= SIDE_BY_SIDE;
-        try (var _ = page.open("g", "transform", apart ? "translate(-6 0)" : "translate(0 0)")) {
+        // Few layers have room for both side by side.
+        int shift = layers.size() <= SIDE_BY_SIDE ? 6 : 0;
+        trend(LayerErrorChart::alone, "trend alone", -shift);
+        trend(LayerErrorChart::accumulated, "trend accumulated", shift);
+        try (var _ = page.open("g", "transform", Figures.text("translate(-%d 0)", shift))) {
           for (int i = 0; i < layers.size(); i++) {
             Report.Layer layer = layers.get(i);
             point(i, LayerErrors.alone(layer), layer.verdict().passed(), "alone");
           }
         }
-        try (var _ = page.open("g", "transform", apart ? "translate(6 0)" : "translate(0 0)")) {
+        try (var _ = page.open("g", "transform", Figures.text("translate(%d 0)", shift))) {
           for (int i = 0; i < layers.size(); i++) {
             Comparison accumulated = layers.get(i).accumulated();
             point(i, accumulated.worst(), accumulated.verdict().passed(), "accumulated");
@@ -116,30 +119,20 @@ final class LayerErrorChart {
       Svg.line(page, "0", y, "100%", y, decade == 0 ? "bound" : "grid");
       if (decade % step == 0) {
         String kind = decade == 0 ? "rowname boundname" : "rowname";
-        Svg.text(page, Figures.percent(Math.pow(10, decade)), "0", y + 4, kind);
+        Svg.text(page, percent(decade), "0", y + 4, kind);
       }
     }
   }
 
-  /** The same points joined, in a drawing of their own that stretches. */
-  private void lines() {
-    try (var _ =
-        page.open(
-            "svg",
-            "width",
-            "100%",
-            "height",
-            Integer.toString(HEIGHT),
-            "viewBox",
-            "0 0 100 " + HEIGHT,
-            "preserveAspectRatio",
-            "none")) {
-      line(LayerErrorChart::alone, "trend alone");
-      line(LayerErrorChart::accumulated, "trend accumulated");
-    }
+  /** A power of ten in percent. */
+  private static String percent(int decade) {
+    return decade > 2 || decade < -5
+        ? Figures.text("1e%d %%", decade + 2)
+        : BigDecimal.ONE.scaleByPowerOfTen(decade + 2).toPlainString() + " %";
   }
 
-  private void line(ToDoubleFunction<Report.Layer> ratio, String kind) {
+  /** The same points joined, in a drawing of their own that stretches. */
+  private void trend(ToDoubleFunction<Report.Layer> ratio, String kind, int shift) {
     var points = new StringBuilder();
     for (int i = 0; i < layers.size(); i++) {
       points
@@ -148,7 +141,21 @@ final class LayerErrorChart {
           .append(Svg.number(down(ratio.applyAsDouble(layers.get(i)))))
           .append(' ');
     }
-    page.empty("polyline", "class", kind, "points", points.toString());
+    try (var _ =
+        page.open(
+            "svg",
+            "x",
+            Integer.toString(shift),
+            "width",
+            "100%",
+            "height",
+            Integer.toString(HEIGHT),
+            "viewBox",
+            "0 0 100 " + HEIGHT,
+            "preserveAspectRatio",
+            "none")) {
+      page.empty("polyline", "class", kind, "points", points.toString());
+    }
   }
 
   private void point(int i, Comparison.Element worst, boolean holds, String kind) {
@@ -157,12 +164,9 @@ final class LayerErrorChart {
     try (var _ = page.open("g", "class", kind)) {
       page.element(
           "title",
-          "layer %d: %s of its bound, at [%d, %d]"
-              .formatted(
-                  layers.get(i).layer(),
-                  Figures.percent(worst.ratio()),
-                  worst.token(),
-                  worst.index()));
+          Figures.text(
+              "layer %d: %s of its bound, at [%d, %d]",
+              layers.get(i).layer(), Figures.percent(worst.ratio()), worst.token(), worst.index()));
       if (kind.equals("alone")) {
         page.empty("circle", "cx", x, "cy", y, "r", "4");
       } else {

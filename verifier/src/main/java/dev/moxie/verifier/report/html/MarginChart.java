@@ -101,9 +101,9 @@ final class MarginChart {
         for (int bin = 0; bin < counts.length; bin++) {
           bar(page, counts, bin, most);
         }
-        Svg.text(page, "0", Svg.percent(50.0 / counts.length), HEIGHT + 15, "tick");
+        Svg.text(page, "0", Svg.percent(0), HEIGHT + 15, "tick");
         int step = Columns.step(decades + 1, LABELS);
-        for (int d = 0; d <= decades; d += step) {
+        for (int d = step; d <= decades; d += step) {
           double x = 100 * (1 + d / width) / counts.length;
           if (x <= 100) {
             Svg.text(page, "1e" + (first + d), Svg.percent(x), HEIGHT + 15, "tick");

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Verdict;
@@ -7,6 +8,8 @@ import java.util.List;
 
 /** Small pieces that sections are made of. */
 final class Parts {
+  private static final int SENTENCES_SHOWN = 20;
+
   private Parts() {}
 
   /** A verdict as a word with a sign, so that its colour is not needed. */
@@ -26,11 +29,21 @@ final class Parts {
   }
 
   /** The first items of a list, and how many more there are. */
-  static void list(Markup page, List<String> items, int shown) {
+  static void list(Markup page, List<?> items, int shown) {
     try (var _ = page.open("ul")) {
-      items.stream().limit(shown).forEach(item -> page.element("li", Line.of(item)));
+      items.stream().limit(shown).forEach(item -> page.element("li", Line.of(item.toString())));
       if (items.size() > shown) {
-        page.element("li", "… and %,d more".formatted(items.size() - shown));
+        page.element("li", Figures.text("… and %,d more", items.size() - shown));
+      }
+    }
+  }
+
+  /** Sentences of a diagnosis, if there are any. */
+  static void diagnosis(Markup page, List<String> sentences, String kind) {
+    if (!sentences.isEmpty()) {
+      try (var _ = page.open("div", "class", kind)) {
+        page.element("h3", "Diagnosis");
+        list(page, sentences, SENTENCES_SHOWN);
       }
     }
   }
@@ -55,7 +68,7 @@ final class Parts {
   /** A sentence where only the first layers are drawn; otherwise nothing. */
   static String cut(int layers, int drawn) {
     return layers > drawn
-        ? " Only the first %,d of %,d layers are drawn.".formatted(drawn, layers)
+        ? Figures.text(" Only the first %,d of %,d layers are drawn.", drawn, layers)
         : "";
   }
 }

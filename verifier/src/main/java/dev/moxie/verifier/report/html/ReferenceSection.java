@@ -14,6 +14,7 @@ import java.util.List;
 /** All about one reference. */
 final class ReferenceSection {
   private static final int ROWS = 200;
+  private static final int INSIDE_SHOWN = 20;
   private static final int DECISIONS_SHOWN = 50;
   private static final int EXPERTS_SHOWN = 16;
 
@@ -40,7 +41,8 @@ final class ReferenceSection {
         Parts.heading(page, "Reference", reference.verdict());
         page.element("span", Line.of(reference.file()), "class", "path");
       }
-      section.diagnosis();
+      Parts.diagnosis(
+          page, reference.diagnosis(), reference.verdict().passed() ? "callout" : "callout bad");
       section.origin();
       if (!reference.layers().isEmpty()) {
         LayerErrorChart.draw(page, reference.layers());
@@ -52,26 +54,16 @@ final class ReferenceSection {
     }
   }
 
-  private void diagnosis() {
-    if (!reference.diagnosis().isEmpty()) {
-      String kind = reference.verdict().passed() ? "callout" : "callout bad";
-      try (var _ = page.open("div", "class", kind)) {
-        page.element("h3", "Diagnosis");
-        Parts.list(page, reference.diagnosis(), ROWS);
-      }
-    }
-  }
-
   private void origin() {
     String producer = reference.producer();
     page.element(
         "p",
-        "%s, computed in %s%s. Tolerance: %s."
-            .formatted(
-                Figures.of(reference.tokens(), "token"),
-                reference.precision(),
-                producer == null ? "" : " by " + Line.of(producer),
-                Line.of(reference.tolerance())));
+        Figures.text(
+            "%s, computed in %s%s. Tolerance: %s.",
+            Figures.of(reference.tokens(), "token"),
+            reference.precision(),
+            producer == null ? "" : " by " + Line.of(producer),
+            Line.of(reference.tolerance())));
     Report.Noise noise = reference.noise();
     if (noise != null) {
       try (var _ = Parts.details(page, "Rounding measured with a second reference")) {
@@ -116,6 +108,7 @@ final class ReferenceSection {
               Line.of(layer.oracle()));
         }
       }
+      more(reference.layers());
     }
     try (var _ = Parts.details(page, "Steps in numbers")) {
       try (var table = comparisons("Step")) {
@@ -123,11 +116,18 @@ final class ReferenceSection {
           layer.steps().forEach((name, step) -> comparison(table, name, step));
         }
       }
+      more(reference.layers());
     }
   }
 
   private static int rows(List<?> items) {
     return Math.min(items.size(), ROWS);
+  }
+
+  private void more(List<?> layers) {
+    if (layers.size() > ROWS) {
+      page.element("p", Figures.text("… and %,d more layers", layers.size() - ROWS));
+    }
   }
 
   private Table comparisons(String head) {
@@ -154,16 +154,16 @@ final class ReferenceSection {
         Figures.measured(comparison.maxRel()),
         Figures.measured(comparison.bound()),
         Figures.percent(worst.ratio()),
-        "[%d, %d]".formatted(worst.token(), worst.index()),
-        "%.6g".formatted(worst.actual()),
-        "%.6g".formatted(worst.expected()));
+        Figures.text("[%d, %d]", worst.token(), worst.index()),
+        Figures.text("%.6g", worst.actual()),
+        Figures.text("%.6g", worst.expected()));
   }
 
   /** The steps of layers that fail, each on the reference's own input to that step. */
   private void inside() {
     List<Report.Layer> failing =
         reference.layers().stream().filter(layer -> !layer.inside().isEmpty()).toList();
-    for (Report.Layer layer : failing.subList(0, rows(failing))) {
+    for (Report.Layer layer : failing.subList(0, Math.min(failing.size(), INSIDE_SHOWN))) {
       try (var _ = page.open("div", "class", "callout bad")) {
         page.element("h3", "Inside layer " + layer.layer());
         page.element(
@@ -190,7 +190,7 @@ final class ReferenceSection {
 
   private void routing() {
     Report.Routing routing = reference.routing();
-    if (routing.decisions() == 0) {
+    if (reference.routingByLayer().isEmpty()) {
       return;
     }
     try (var _ = page.open("div", "class", "routing")) {
@@ -220,7 +220,7 @@ final class ReferenceSection {
   private void differing() {
     int shown = 0;
     try (var _ =
-        Parts.details(page, "Decisions that differ, the first %d".formatted(DECISIONS_SHOWN))) {
+        Parts.details(page, Figures.text("Decisions that differ, the first %d", DECISIONS_SHOWN))) {
       try (var table = Table.open(page, "Layer", "Token", "Verdict", "Margin")) {
         for (Report.LayerRouting layer : reference.routingByLayer()) {
           for (int t = 0; t < layer.decisions().length() && shown < DECISIONS_SHOWN; t++) {
@@ -274,12 +274,13 @@ final class ReferenceSection {
               Figures.percent(layer.overlap()),
               Figures.decimal(use.imbalance()),
               Figures.decimal(use.entropy()),
-              "%.1f of %d".formatted(use.effectiveExperts(), use.counts().size()),
+              Figures.text("%.1f of %d", use.effectiveExperts(), use.counts().size()),
               Words.numbers(use.unused(), EXPERTS_SHOWN),
               Words.numbers(use.dead(), EXPERTS_SHOWN),
               use.collapsed() ? "yes" : "no");
         }
       }
+      more(reference.routingByLayer());
     }
   }
 

@@ -37,8 +37,9 @@ final class RoutingMap {
     String text = "Each layer on the reference's own input; one row per layer.";
     if (columns.span() > 1) {
       text +=
-          " Each column stands for %d neighbouring tokens of %s and shows the worst of them."
-              .formatted(columns.span(), Figures.count(columns.items()));
+          Figures.text(
+              " Each column stands for %d neighbouring tokens of %s and shows the worst of them.",
+              columns.span(), Figures.count(columns.items()));
     }
     return text + Parts.cut(layers, LAYERS);
   }

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.verifier.report.Figures;
 import java.util.Locale;
 
 /** What can be drawn on a cell of a heat map, in units of the cell. */
@@ -7,7 +8,7 @@ enum Sign {
   SLASH("M%d.25 %d.75l.5-.5"),
   CROSS("M%d.25 %d.25l.5 .5m0-.5l-.5 .5"),
   DEAD("M%d.25 %d.25l.5 .5m0-.5l-.5 .5"),
-  DASH("M%d.3 %d.5h.4");
+  DASH("M%d.4 %d.5h.2");
 
   private final String path;
 
@@ -16,7 +17,7 @@ enum Sign {
   }
 
   String at(int row, int column) {
-    return path.formatted(column, row);
+    return Figures.text(path, column, row);
   }
 
   /** Its class in the style sheet. */

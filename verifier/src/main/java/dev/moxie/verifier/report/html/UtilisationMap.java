@@ -51,8 +51,10 @@ final class UtilisationMap {
             + " token chose it, though there are so many that even use would have left none out.";
     if (columns.span() > 1) {
       text +=
-          " Each column stands for %d neighbouring experts of %s and shows their mean, and a sign"
-                  .formatted(columns.span(), Figures.count(columns.items()))
+          Figures.text(
+                  " Each column stands for %d neighbouring experts of %s and shows their mean, and"
+                      + " a sign",
+                  columns.span(), Figures.count(columns.items()))
               + " if one of them is unused.";
     }
     return text + Parts.cut(layers, RoutingMap.LAYERS);
