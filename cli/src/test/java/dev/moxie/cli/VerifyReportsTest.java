@@ -100,6 +100,28 @@ class VerifyReportsTest {
   }
 
   @Test
+  void otherNumbersAreDiagnosedInEveryForm() throws IOException {
+    Path other = Files.createDirectory(path("other"));
+    try (var files = Files.list(checkpoint)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, other.resolve(file.getFileName().toString()));
+      }
+    }
+    Path config = other.resolve("config.json");
+    String text = Files.readString(config);
+    Files.writeString(config, text.replaceAll("\"rms_norm_eps\": [^,]+", "\"rms_norm_eps\": 0.01"));
+    assertEquals(
+        0, CommandLineTest.moxie("convert", other.toString(), pack.toString(), "--force").status());
+    var outcome = verifyAll();
+    assertEquals(1, outcome.status(), outcome.err());
+    String diagnosis = "Layer 0 is the first that differs";
+    for (String form : List.of(outcome.out(), html(), junit(), markdown())) {
+      assertTrue(form.contains(diagnosis), form);
+    }
+    assertTrue(html().indexOf(diagnosis) < html().indexOf("Not checked"), "prominently");
+  }
+
+  @Test
   void aPackageThatCannotBeReadIsWrittenInEveryForm() throws IOException {
     assertEquals(0, verifyAll().status());
     Files.writeString(pack.resolve("moxie.json"), "{");

@@ -37,7 +37,7 @@ public final class Reports {
         text,
         new Report.Integrity(verdict, 3, 1_000, findings),
         new Report.Equivalence(
-            verdict, text, 9, 9 - findings.size(), 0, findings.size(), 0, 0, 0, findings),
+            verdict, text, 9 + findings.size(), 9, 0, findings.size(), 0, 0, 0, findings),
         List.of(references),
         List.of(text));
   }

@@ -25,7 +25,10 @@ record Columns(int items, int span) {
     return Math.min(items, (column + 1) * span);
   }
 
-  /** Steps of 1, 2 or 5 times a power of ten, so that no more than so many of them fit. */
+  /**
+   * Steps of 1, 2 or 5 times a power of ten, so that no more than so many of them fit; for more
+   * than a hundred million items perhaps all of them.
+   */
   static int step(int items, int most) {
     for (int power = 1; power <= 100_000_000; power *= 10) {
       for (int step : new int[] {power, 2 * power, 5 * power}) {

@@ -25,6 +25,7 @@ public final class HtmlReport {
   /** What every such page begins with. */
   public static final String START = DOCTYPE + "<html lang=\"en\"><head><title>moxie verify";
 
+  private static final int FINDINGS_UNFOLDED = 10;
   private static final int FINDINGS_SHOWN = 50;
 
   private final Markup page = new Markup(DOCTYPE);
@@ -155,7 +156,12 @@ public final class HtmlReport {
       return;
     }
     page.element("h3", Figures.of(findings.size(), "finding"));
-    Parts.list(page, findings, FINDINGS_SHOWN);
+    Parts.list(page, findings.stream().limit(FINDINGS_UNFOLDED).toList(), FINDINGS_UNFOLDED);
+    if (findings.size() > FINDINGS_UNFOLDED) {
+      try (var _ = Parts.details(page, "More findings")) {
+        Parts.list(page, findings.subList(FINDINGS_UNFOLDED, findings.size()), FINDINGS_SHOWN);
+      }
+    }
   }
 
   private static String style() {

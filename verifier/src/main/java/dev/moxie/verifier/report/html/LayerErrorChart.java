@@ -6,6 +6,7 @@ import dev.moxie.verifier.report.LayerErrors;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.DoubleStream;
@@ -89,16 +90,16 @@ final class LayerErrorChart {
         int shift = layers.size() <= SIDE_BY_SIDE ? 6 : 0;
         trend(LayerErrorChart::alone, "trend alone", -shift);
         trend(LayerErrorChart::accumulated, "trend accumulated", shift);
-        try (var _ = page.open("g", "transform", Figures.text("translate(-%d 0)", shift))) {
-          for (int i = 0; i < layers.size(); i++) {
-            Report.Layer layer = layers.get(i);
-            point(i, LayerErrors.alone(layer), layer.verdict().passed(), "alone");
-          }
-        }
         try (var _ = page.open("g", "transform", Figures.text("translate(%d 0)", shift))) {
           for (int i = 0; i < layers.size(); i++) {
             Comparison accumulated = layers.get(i).accumulated();
             point(i, accumulated.worst(), accumulated.verdict().passed(), "accumulated");
+          }
+        }
+        try (var _ = page.open("g", "transform", Figures.text("translate(-%d 0)", shift))) {
+          for (int i = 0; i < layers.size(); i++) {
+            Report.Layer layer = layers.get(i);
+            point(i, LayerErrors.alone(layer), layer.verdict().passed(), "alone");
           }
         }
         int step = Columns.step(layers.size(), LABELS);
@@ -127,8 +128,8 @@ final class LayerErrorChart {
   /** A power of ten in percent. */
   private static String percent(int decade) {
     return decade > 2 || decade < -5
-        ? Figures.text("1e%d %%", decade + 2)
-        : BigDecimal.ONE.scaleByPowerOfTen(decade + 2).toPlainString() + " %";
+        ? "1e" + (decade + 2) + " %"
+        : new BigDecimal(BigInteger.ONE, -decade - 2).toPlainString() + " %";
   }
 
   /** The same points joined, in a drawing of their own that stretches. */

@@ -79,7 +79,7 @@ final class MarginChart {
     for (int[] bin : counts) {
       most = Math.max(most, bin[0] + bin[1] + bin[2]);
     }
-    try (var _ = page.open("div", "class", "plot")) {
+    try (var _ = page.open("div", "class", "plot wide")) {
       try (var _ =
           page.open(
               "svg",
