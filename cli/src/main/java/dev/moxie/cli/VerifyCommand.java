@@ -4,9 +4,7 @@ import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
-import dev.moxie.verifier.report.JsonReport;
 import dev.moxie.verifier.report.Report;
-import dev.moxie.verifier.report.TextReport;
 import dev.moxie.verifier.routing.DecisionFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,6 +14,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -30,7 +29,8 @@ import picocli.CommandLine.Parameters;
     },
     footer = {
       "",
-      "Example: moxie verify P --source CHECKPOINT --reference trace.safetensors --json"
+      "Example: moxie verify P --source CHECKPOINT --reference trace.safetensors --json",
+      "In CI:   moxie verify P --reference t.safetensors --annotations --html verify.html"
     })
 final class VerifyCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
@@ -78,8 +78,7 @@ final class VerifyCommand implements Callable<Integer> {
               + " safetensors file.")
   private @Nullable Path replay;
 
-  @Option(names = "--json", description = "Print the report as one JSON object.")
-  private boolean json;
+  @Mixin private ReportOptions forms = new ReportOptions();
 
   @Override
   public Integer call() {
@@ -92,6 +91,7 @@ final class VerifyCommand implements Callable<Integer> {
     }
     Set<Execution> executions =
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
+    ReportOptions.Outputs outputs = forms.open(folder);
     Report report;
     try {
       report =
@@ -103,12 +103,10 @@ final class VerifyCommand implements Callable<Integer> {
               executions,
               new DecisionFiles(routingArrow, replay));
     } catch (MoxieException e) {
-      if (json) {
-        System.out.println(JsonReport.of(e));
-      }
+      outputs.write(e);
       throw e;
     }
-    System.out.println(json ? JsonReport.of(report) : TextReport.of(report));
+    outputs.write(report);
     return report.verdict().passed() ? 0 : Failures.MISMATCH;
   }
 }

@@ -27,6 +27,7 @@ import dev.moxie.verifier.routing.Decision;
 import dev.moxie.verifier.routing.TraceRouting;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -366,7 +367,9 @@ final class TraceCheck {
     Report.Greedy greedy =
         executions.values().stream()
             .map(Report.EndToEnd::greedy)
-            .min((a, b) -> Integer.compare(a.equal(), b.equal()))
+            .min(
+                Comparator.comparing((Report.Greedy g) -> g.verdict().passed())
+                    .thenComparing(Report.Greedy::equal))
             .orElseThrow();
     boolean holds =
         routing.verdict().passed()

@@ -21,8 +21,8 @@ public final class TextReport {
       text.equivalence(report.equivalence());
     }
     report.references().forEach(text::reference);
-    report.notChecked().forEach(item -> text.lines.add("not checked  " + item));
-    text.lines.add("verdict      " + word(report.verdict()) + "  " + report.packageFolder());
+    report.notChecked().forEach(item -> text.line("not checked  %s", item));
+    text.line("verdict      %s  %s", word(report.verdict()), report.packageFolder());
     return text.lines.toString();
   }
 
@@ -140,7 +140,7 @@ public final class TextReport {
   }
 
   private void line(String format, Object... arguments) {
-    lines.add(String.format(Locale.ROOT, format, arguments));
+    lines.add(Line.of(String.format(Locale.ROOT, format, arguments)));
   }
 
   private static String word(Verdict verdict) {

@@ -1,4 +1,4 @@
-/** What was found, as data, as text and as JSON. */
+/** What was found, as data and in every form that people and tools read. */
 @NullMarked
 package dev.moxie.verifier.report;
 

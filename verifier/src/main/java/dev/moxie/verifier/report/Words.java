@@ -1,0 +1,113 @@
+package dev.moxie.verifier.report;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** What a report says, in sentences: the same in every form of it. */
+public final class Words {
+  private Words() {}
+
+  /** A verdict. */
+  public static String of(Verdict verdict) {
+    return verdict.passed() ? "pass" : "FAIL";
+  }
+
+  /** Where a comparison is nearest to its bound, or furthest beyond. */
+  public static String of(Comparison comparison) {
+    Comparison.Element worst = comparison.worst();
+    return Figures.text(
+        "at [%d, %d] %.6g, reference %.6g, bound %.2e (%s of it)%s",
+        worst.token(),
+        worst.index(),
+        worst.actual(),
+        worst.expected(),
+        worst.bound(),
+        Figures.percent(worst.ratio()),
+        comparison.telling() ? "" : "; bounds are as large as the values, which shows nothing");
+  }
+
+  /** A step inside a layer. */
+  public static String of(Report.Step step) {
+    Comparison comparison = step.comparison();
+    return Line.of(step.name())
+        + (step.experts().isEmpty() ? "" : ", experts " + numbers(step.experts(), 20))
+        + (comparison == null ? "" : ", " + of(comparison));
+  }
+
+  /** Some numbers of a list, and how many there are. */
+  public static String numbers(List<Integer> numbers, int shown) {
+    String first =
+        numbers.stream().limit(shown).map(String::valueOf).collect(Collectors.joining(", "));
+    return numbers.size() > shown ? first + ", … (" + numbers.size() + ")" : first;
+  }
+
+  /** The whole report in one paragraph. */
+  public static String summary(Report report) {
+    List<String> sentences = new ArrayList<>();
+    sentences.add(
+        report.verdict().passed()
+            ? "Everything that was checked holds."
+            : "Something that was checked does not hold.");
+    sentences.add(integrity(report.integrity()));
+    Report.Equivalence equivalence = report.equivalence();
+    if (equivalence != null) {
+      sentences.add(equivalence(equivalence));
+    }
+    if (!report.references().isEmpty()) {
+      sentences.add(references(report.references()));
+    }
+    return String.join(" ", sentences);
+  }
+
+  private static String integrity(Report.Integrity integrity) {
+    return integrity.verdict().passed()
+        ? Figures.text(
+            "Every byte of %s (%s) matches its digest.",
+            Figures.of(integrity.files(), "file"), Figures.of(integrity.bytes(), "byte"))
+        : Figures.text(
+            "The package is damaged: %s in %s.",
+            Figures.of(integrity.findings().size(), "finding"),
+            Figures.of(integrity.files(), "file"));
+  }
+
+  private static String equivalence(Report.Equivalence e) {
+    return e.verdict().passed()
+        ? Figures.text(
+            "%s of the checkpoint: %,d identical, %,d converted as declared, %,d left out by"
+                + " choice.",
+            Figures.of(e.tensors(), "tensor"), e.identical(), e.withinBound(), e.leftOut())
+        : Figures.text(
+            "It is not the checkpoint: %s; of %s, %,d are different and %,d missing, %,d are"
+                + " extra.",
+            Figures.of(e.findings().size(), "finding"),
+            Figures.of(e.tensors(), "tensor"),
+            e.different(),
+            e.missing(),
+            e.extra());
+  }
+
+  private static String references(List<Report.Reference> references) {
+    long agreeing = references.stream().filter(one -> one.verdict().passed()).count();
+    long tokens = references.stream().mapToLong(Report.Reference::tokens).sum();
+    long decisions = references.stream().mapToLong(one -> one.routing().decisions()).sum();
+    long match = references.stream().mapToLong(one -> one.routing().match()).sum();
+    long layers = references.stream().mapToLong(one -> one.layers().size()).sum();
+    long holding =
+        references.stream().flatMap(one -> one.layers().stream()).filter(LayerErrors::hold).count();
+    long greedy = references.stream().mapToLong(one -> one.greedy().tokens()).sum();
+    long equal = references.stream().mapToLong(one -> one.greedy().equal()).sum();
+    return Figures.text(
+        "%,d of %s (%s) agree: %,d of %,d routing decisions are the same, %,d of %,d layers"
+            + " within their bounds, %,d of %,d greedy tokens equal.",
+        agreeing,
+        Figures.of(references.size(), "reference"),
+        Figures.of(tokens, "token"),
+        match,
+        decisions,
+        holding,
+        layers,
+        equal,
+        greedy);
+  }
+}
