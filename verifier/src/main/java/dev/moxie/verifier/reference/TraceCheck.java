@@ -369,7 +369,7 @@ final class TraceCheck {
             .map(Report.EndToEnd::greedy)
             .min(
                 Comparator.comparing((Report.Greedy g) -> g.verdict().passed())
-                    .thenComparing(Report.Greedy::equal))
+                    .thenComparingInt(Report.Greedy::equal))
             .orElseThrow();
     boolean holds =
         routing.verdict().passed()
