@@ -3,6 +3,8 @@ package dev.moxie.cli;
 import dev.moxie.converter.bench.ConvertBenchmark;
 import dev.moxie.converter.bench.IndexBenchmark;
 import dev.moxie.converter.bench.MachineLimits;
+import dev.moxie.converter.bench.Timing;
+import dev.moxie.verifier.bench.VerifyBenchmark;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
@@ -10,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -18,7 +21,11 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "bench",
     description = "Measures, beside what it is compared with, in the same run.",
-    subcommands = {BenchCommand.ConvertBench.class, BenchCommand.IndexBench.class})
+    subcommands = {
+      BenchCommand.ConvertBench.class,
+      BenchCommand.VerifyBench.class,
+      BenchCommand.IndexBench.class
+    })
 final class BenchCommand {
 
   /** {@code moxie bench convert}. */
@@ -71,6 +78,51 @@ final class BenchCommand {
             threads, limits.digest(), limits.memory(), limits.disk());
       } finally {
         deleteEmpty(work);
+      }
+    }
+  }
+
+  /** {@code moxie bench verify}. */
+  @Command(
+      name = "verify",
+      description = {
+        "Verifies a package several times in a warm JVM, in turn with sha256sum of its files, as"
+            + " many at a time as there are processors, and prints medians.",
+        "With --source equivalence is timed, with --reference all of it together as well."
+      },
+      footer = {"", "Example: moxie bench verify P --source CHECKPOINT --reference TRACE"})
+  static final class VerifyBench implements Runnable {
+    @Parameters(paramLabel = "PACKAGE", description = "The package.")
+    private Path pack = Path.of("");
+
+    @Option(
+        names = "--source",
+        paramLabel = "CHECKPOINT",
+        description = "The checkpoint that it was converted from.")
+    private @Nullable Path source;
+
+    @Option(names = "--reference", paramLabel = "TRACE", description = "A trace; repeatable.")
+    private List<Path> references = new ArrayList<>();
+
+    @Option(
+        names = "--rounds",
+        paramLabel = "N",
+        description = "Times that each is measured; default: ${DEFAULT-VALUE}.")
+    private int rounds = 5;
+
+    @Override
+    public void run() {
+      List<Timing> timings = VerifyBenchmark.run(pack, source, references, rounds);
+      System.out.println("                           median s   min to max s    GB/s read   ratio");
+      for (Timing timing : timings) {
+        System.out.printf(
+            "%-25s %9.2f   %5.2f to %5.2f   %10.2f   %5.2f%n",
+            timing.name(),
+            timing.median(),
+            timing.seconds().getFirst(),
+            timing.seconds().getLast(),
+            timing.rate(),
+            timing.rate() / timings.getFirst().rate());
       }
     }
   }

@@ -1,7 +1,6 @@
 package dev.moxie.converter.bench;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
-import dev.moxie.format.error.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -27,31 +26,6 @@ public final class ConvertBenchmark {
     this.cold = cold;
   }
 
-  /**
-   * A command's times.
-   *
-   * @param bytes read plus written
-   * @param seconds sorted
-   */
-  public record Row(String name, long bytes, List<Double> seconds) {
-    public Row {
-      seconds = seconds.stream().sorted().toList();
-    }
-
-    /** The middle time. */
-    public double median() {
-      int half = seconds.size() / 2;
-      return seconds.size() % 2 == 1
-          ? seconds.get(half)
-          : (seconds.get(half - 1) + seconds.get(half)) / 2;
-    }
-
-    /** GB/s, read plus written, at the median. */
-    public double rate() {
-      return bytes / median() / 1e9;
-    }
-  }
-
   /** A command that is measured, and how long it took so far. */
   private record Contestant(String name, List<String> command, List<Double> seconds) {}
 
@@ -65,7 +39,7 @@ public final class ConvertBenchmark {
    * @param cold whether the checkpoint is to be read from the disk each time
    * @return cp, sha256sum, conversion
    */
-  public static List<Row> run(
+  public static List<Timing> run(
       Path checkpoint,
       Path work,
       List<String> moxie,
@@ -75,7 +49,7 @@ public final class ConvertBenchmark {
     return new ConvertBenchmark(checkpoint, work, cold).run(moxie, options, rounds);
   }
 
-  private List<Row> run(List<String> moxie, List<String> options, int rounds) {
+  private List<Timing> run(List<String> moxie, List<String> options, int rounds) {
     Path copy = work.resolve("copy");
     Path pack = work.resolve("package");
     List<Path> weights =
@@ -100,7 +74,7 @@ public final class ConvertBenchmark {
         Contestant contestant = contestants.get((i + round) % contestants.size());
         prepare(weights);
         long start = System.nanoTime();
-        execute(contestant.command());
+        Commands.execute(contestant.command());
         contestant.seconds().add((System.nanoTime() - start) / 1e9);
         packageBytes = Math.max(packageBytes, bytes(pack));
         delete(copy);
@@ -109,35 +83,15 @@ public final class ConvertBenchmark {
     }
     long source = bytes(checkpoint);
     return List.of(
-        new Row("cp -r", 2 * source, contestants.get(0).seconds()),
-        new Row("sha256sum", source, contestants.get(1).seconds()),
-        new Row("moxie convert", source + packageBytes, contestants.get(2).seconds()));
+        new Timing("cp -r", 2 * source, contestants.get(0).seconds()),
+        new Timing("sha256sum", source, contestants.get(1).seconds()),
+        new Timing("moxie convert", source + packageBytes, contestants.get(2).seconds()));
   }
 
   private void prepare(List<Path> weights) {
-    execute(List.of("sync"));
+    Commands.execute(List.of("sync"));
     if (cold) {
       weights.forEach(PageCache::drop);
-    }
-  }
-
-  private static void execute(List<String> command) {
-    try {
-      Process process =
-          new ProcessBuilder(command)
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
-      int status = process.waitFor();
-      if (status != 0) {
-        throw new EnvironmentException(
-            command.getFirst(), "exit status 0", String.valueOf(status), "see what it printed");
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted while measuring", e);
     }
   }
 
@@ -157,14 +111,14 @@ public final class ConvertBenchmark {
   }
 
   private static void delete(Path root) {
-    execute(List.of("rm", "-rf", root.toString()));
+    Commands.execute(List.of("rm", "-rf", root.toString()));
   }
 
   /** The rows as a table; ratios are of bytes per second, to those of the first row. */
-  public static String table(List<Row> rows) {
+  public static String table(List<Timing> rows) {
     var lines = new ArrayList<String>();
     lines.add("command         median s   min to max s    GB/s read + written   ratio to cp");
-    for (Row row : rows) {
+    for (Timing row : rows) {
       lines.add(
           String.format(
               Locale.ROOT,

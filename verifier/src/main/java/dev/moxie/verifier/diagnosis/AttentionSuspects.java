@@ -6,6 +6,7 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.WeightMatrix;
+import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -72,7 +73,7 @@ final class AttentionSuspects {
 
   private String base(double other) {
     return "rotary base %s instead of %s"
-        .formatted(Words.number(attention.rotary().theta()), Words.number(other));
+        .formatted(Figures.number(attention.rotary().theta()), Figures.number(other));
   }
 
   private void supposeYarn(Rotary.Yarn yarn) {
@@ -99,7 +100,7 @@ final class AttentionSuspects {
 
   private static String factor(String what, double ours, double theirs) {
     return "a YaRN %s of %s instead of %s"
-        .formatted(what, Words.number(ours), Words.number(theirs));
+        .formatted(what, Figures.number(ours), Figures.number(theirs));
   }
 
   private void yarn(String cause, UnaryOperator<Rotary.Yarn> change) {
@@ -217,7 +218,8 @@ final class AttentionSuspects {
         Fit.factor(0.01, 100, 33, r -> Difference.of(inside, evidence.oracle(scaled("", r)), step));
     double own = attention.scale();
     return scaled(
-        "attention scale %s instead of %s".formatted(Words.number(own), Words.number(own * factor)),
+        "attention scale %s instead of %s"
+            .formatted(Figures.number(own), Figures.number(own * factor)),
         factor);
   }
 
@@ -232,7 +234,7 @@ final class AttentionSuspects {
     Estimate input = evidence.given(layer, "input");
     double factor =
         Difference.quotient(inside.compute(evidence.oracle(), step), inside.expected(step), input);
-    return outputTimes("attention output off by a factor of " + Words.number(1 / factor), factor);
+    return outputTimes("attention output off by a factor of " + Figures.number(1 / factor), factor);
   }
 
   private Suspect outputTimes(String cause, double factor) {

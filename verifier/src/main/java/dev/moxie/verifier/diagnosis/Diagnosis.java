@@ -1,6 +1,7 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Words;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -108,14 +109,8 @@ public final class Diagnosis {
   }
 
   private static String experts(Report.Step step) {
-    if (step.experts().isEmpty()) {
-      return "";
-    }
-    String ids =
-        step.experts().stream()
-            .limit(EXPERTS_SHOWN)
-            .map(String::valueOf)
-            .collect(Collectors.joining(", "));
-    return " (" + ids + (step.experts().size() > EXPERTS_SHOWN ? ", …)" : ")");
+    return step.experts().isEmpty()
+        ? ""
+        : " (" + Words.numbers(step.experts(), EXPERTS_SHOWN) + ")";
   }
 }

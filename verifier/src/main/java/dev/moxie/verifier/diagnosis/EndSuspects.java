@@ -4,6 +4,7 @@ import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;
@@ -135,7 +136,7 @@ final class EndSuspects {
 
   private Suspect scaled(String name, String what, double factor) {
     return Suspect.of(
-        what + " off by a factor of " + Words.number(1 / factor),
+        what + " off by a factor of " + Figures.number(1 / factor),
         evidence,
         (row, stored) -> row.name().equals(name) ? stored.get(row).times(factor) : stored.get(row));
   }

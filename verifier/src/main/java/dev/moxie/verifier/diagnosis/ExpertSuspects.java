@@ -6,6 +6,7 @@ import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.WeightMatrix;
 import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -225,7 +226,7 @@ final class ExpertSuspects {
     answers.forEach(
         (expert, answer) -> {
           if (answer.factor() != 1) {
-            String factor = Words.number(1 / answer.factor());
+            String factor = Figures.number(1 / answer.factor());
             add(others, "off by a factor of " + factor, expert);
           }
           switch (answer.candidate()) {

@@ -12,6 +12,7 @@ import static dev.moxie.verifier.diagnosis.LayerInside.WEIGHTS;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;
@@ -228,7 +229,7 @@ final class LayerSuspects {
         Fit.factor(
             1e-6, 1e6, 25, r -> Difference.of(inside, evidence.oracle(epsilon("", own * r)), step));
     return epsilon(
-        "norm epsilon %s instead of about %.2g".formatted(Words.number(own), own * factor),
+        "norm epsilon %s instead of about %.2g".formatted(Figures.number(own), own * factor),
         own * factor);
   }
 

@@ -2,6 +2,7 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.report.Figures;
 import java.util.Objects;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -32,7 +33,7 @@ final class RouterSuspects {
     Stream<Suspect> scaled =
         Stream.of(
             Suspect.of(
-                "router off by a factor of " + Words.number(1 / factor),
+                "router off by a factor of " + Figures.number(1 / factor),
                 evidence,
                 (row, stored) ->
                     row.name().equals(name) ? stored.get(row).times(factor) : stored.get(row)));

@@ -9,6 +9,7 @@ import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
+import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -206,13 +207,13 @@ final class RoutingSuspects {
       suspects.put("normalisation that the reference does not do", stated.withNormalisation(null));
     }
     suspects.put(
-        "routing scale %s applied twice".formatted(Words.number(Math.sqrt(stated.scale()))),
+        "routing scale %s applied twice".formatted(Figures.number(Math.sqrt(stated.scale()))),
         stated.withScale(Math.sqrt(stated.scale())));
     double scale = stated.scale() * ratio(stated);
     if (scale > 0 && Double.isFinite(scale)) {
       suspects.put(
           "routing scale %s instead of %s"
-              .formatted(Words.number(stated.scale()), Words.number(scale)),
+              .formatted(Figures.number(stated.scale()), Figures.number(scale)),
           stated.withScale(scale));
     }
     for (Routing.Score other : Routing.Score.values()) {

@@ -1,6 +1,7 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.verifier.report.Figures;
 import java.util.stream.Stream;
 
 /** What may be wrong with shared experts. */
@@ -34,7 +35,7 @@ final class SharedSuspects {
                         ? Siblings.gateForUp(evidence.pack(), row)
                         : row)),
         Suspect.of(
-            "shared experts off by a factor of " + Words.number(1 / factor),
+            "shared experts off by a factor of " + Figures.number(1 / factor),
             evidence,
             (row, stored) ->
                 row.name().equals(prefix + "down.weight")

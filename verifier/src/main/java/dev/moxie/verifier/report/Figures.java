@@ -1,9 +1,13 @@
 package dev.moxie.verifier.report;
 
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.Locale;
 
 /** Numbers as people read them, the same wherever the user lives. */
 public final class Figures {
+  private static final MathContext DIGITS = new MathContext(6);
+
   private Figures() {}
 
   /** As {@link String#format}. */
@@ -39,5 +43,15 @@ public final class Figures {
   /** A count with its noun, as in {@code 1 token} and {@code 2 tokens}. */
   public static String of(long count, String noun) {
     return count(count) + " " + noun + (count == 1 ? "" : "s");
+  }
+
+  /** A number in at most six digits, without zeros that say nothing. */
+  public static String number(double value) {
+    if (!Double.isFinite(value)) {
+      return String.valueOf(value);
+    }
+    BigDecimal rounded = new BigDecimal(value, DIGITS).stripTrailingZeros();
+    boolean plain = rounded.precision() - rounded.scale() < 9 && rounded.scale() < 7;
+    return plain ? rounded.toPlainString() : rounded.toString();
   }
 }

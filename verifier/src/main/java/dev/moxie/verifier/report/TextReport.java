@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report;
 
+import dev.moxie.verifier.routing.Utilisation;
 import java.util.List;
 import java.util.Locale;
 import java.util.StringJoiner;
@@ -8,6 +9,7 @@ import java.util.stream.Collectors;
 /** The report as lines for a person. */
 public final class TextReport {
   private static final int FINDINGS_SHOWN = 20;
+  private static final int EXPERTS_SHOWN = 8;
 
   private final StringJoiner lines = new StringJoiner("\n");
 
@@ -22,14 +24,14 @@ public final class TextReport {
     }
     report.references().forEach(text::reference);
     report.notChecked().forEach(item -> text.line("not checked  %s", item));
-    text.line("verdict      %s  %s", word(report.verdict()), report.packageFolder());
+    text.line("verdict      %s  %s", Words.of(report.verdict()), report.packageFolder());
     return text.lines.toString();
   }
 
   private void integrity(Report.Integrity integrity) {
     line(
         "integrity    %s  %d files, %,d bytes",
-        word(integrity.verdict()), integrity.files(), integrity.bytes());
+        Words.of(integrity.verdict()), integrity.files(), integrity.bytes());
     findings(integrity.findings());
   }
 
@@ -37,7 +39,7 @@ public final class TextReport {
     line(
         "equivalence  %s  %d source tensors: %d identical, %d within bound, %d different, %d"
             + " missing, %d left out by choice; %d extra",
-        word(e.verdict()),
+        Words.of(e.verdict()),
         e.tensors(),
         e.identical(),
         e.withinBound(),
@@ -49,10 +51,10 @@ public final class TextReport {
   }
 
   private void reference(Report.Reference r) {
-    line("reference    %s  %s, %d tokens", word(r.verdict()), r.file(), r.tokens());
+    line("reference    %s  %s, %d tokens", Words.of(r.verdict()), r.file(), r.tokens());
     line(
         "  routing    %s  %d decisions: %d match, %d tie, %d mismatch; smallest margin %s",
-        word(r.routing().verdict()),
+        Words.of(r.routing().verdict()),
         r.routing().decisions(),
         r.routing().match(),
         r.routing().tie(),
@@ -60,6 +62,7 @@ public final class TextReport {
         r.routing().smallestMargin() == null
             ? "none"
             : String.format(Locale.ROOT, "%.2g", r.routing().smallestMargin()));
+    r.routingByLayer().forEach(this::routing);
     comparison("embedding", r.ends().embedding());
     r.layers().forEach(this::layer);
     comparison("head", r.ends().head());
@@ -70,7 +73,7 @@ public final class TextReport {
                     "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
                         + " tokens equal%s",
                     name,
-                    word(
+                    Words.of(
                         Verdict.of(
                             run.logits().verdict().passed() && run.greedy().verdict().passed())),
                     run.logits().maxAbs(),
@@ -88,19 +91,37 @@ public final class TextReport {
 
   private void layer(Report.Layer layer) {
     line(
-        "  layer %-3d  %s  output max abs %.2e  max rel %.2e  bound %.2e  (nearest %.0f %% of its"
-            + " bound, at [%d, %d]); from the tokens on %s%.0f %%",
+        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %.0f %% of its bound,"
+            + " from the tokens on %.0f %%%s",
         layer.layer(),
-        word(layer.verdict()),
+        Words.of(layer.verdict()),
         layer.maxAbs(),
         layer.maxRel(),
         layer.bound(),
         100 * layer.worst().ratio(),
-        layer.worst().token(),
-        layer.worst().index(),
-        layer.accumulated().verdict().passed() ? "" : "FAIL ",
-        100 * layer.accumulated().worst().ratio());
+        100 * layer.accumulated().worst().ratio(),
+        layer.accumulated().verdict().passed() ? "" : " FAIL");
     layer.steps().forEach(this::failedStep);
+    for (Report.Step step : layer.inside()) {
+      line("    alone    %s  %s", Words.of(step.verdict()), Words.of(step));
+    }
+  }
+
+  private void routing(Report.LayerRouting layer) {
+    Utilisation use = layer.utilisation();
+    line(
+        "    layer %-3d overlap %.2f  match %d tie %d mismatch %d; imbalance %.2f, %.1f of %d"
+            + " experts in effect%s%s",
+        layer.layer(),
+        layer.overlap(),
+        layer.match(),
+        layer.tie(),
+        layer.mismatch(),
+        use.imbalance(),
+        use.effectiveExperts(),
+        use.counts().size(),
+        use.dead().isEmpty() ? "" : ", dead " + Words.numbers(use.dead(), EXPERTS_SHOWN),
+        use.collapsed() ? ", collapsed" : "");
   }
 
   /** One that holds is not worth a line. */
@@ -141,9 +162,5 @@ public final class TextReport {
 
   private void line(String format, Object... arguments) {
     lines.add(Line.of(String.format(Locale.ROOT, format, arguments)));
-  }
-
-  private static String word(Verdict verdict) {
-    return verdict.passed() ? "pass" : "FAIL";
   }
 }
