@@ -149,7 +149,7 @@ class MutationTableTest {
             (i, v) -> 2 * v[i]));
     bothBytes(
         "an expert lost",
-        "lost experts: every weight of layer 1's expert 3",
+        "lost experts: of layer 1, expert 3",
         zeros(n -> n.contains("layers.1.") && n.contains("experts.3.")));
   }
 

@@ -113,7 +113,7 @@ public record Family(
   public OptionalInt layerOf(String source) {
     String weight =
         source.endsWith(SCALES) ? source.substring(0, source.length() - SCALES.length()) : source;
-    String[] segments = weight.split("\\.");
+    String[] segments = weight.split("\\.", -1);
     @Nullable String layer = null;
     for (int i = 0; i < segments.length; i++) {
       if (isNumber(segments[i])) {
@@ -139,7 +139,7 @@ public record Family(
       String stem = canonical.substring(0, canonical.length() - ".scale".length());
       return translate(stem + ".weight") + SCALES;
     }
-    String[] segments = canonical.split("\\.");
+    String[] segments = canonical.split("\\.", -1);
     @Nullable String layer = number(segments, 1, "{layer}");
     @Nullable String expert = number(segments, 3, "{expert}");
     String name = names.get(String.join(".", segments));

@@ -4,12 +4,11 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.IndexRow;
-import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.WeightMatrix;
 import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -23,6 +22,9 @@ final class AttentionSuspects {
   /** Bases of rotary angles in released checkpoints. */
   private static final List<Double> BASES =
       List.of(10_000.0, 50_000.0, 100_000.0, 150_000.0, 500_000.0, 1e6, 5e6, 1e7);
+
+  /** Wider windows of a reference are not looked for: each is a pass of its own. */
+  private static final int WIDEST_WINDOW = 64;
 
   /** Larger square matrices are not transposed: all their elements are held in memory for that. */
   private static final int LARGEST_TRANSPOSED = 4096;
@@ -44,13 +46,14 @@ final class AttentionSuspects {
     attention.supposeRotary();
     attention.supposeWindow();
     attention.supposeWeights();
-    return Stream.concat(
-        attention.suspects.stream(),
-        Stream.<Supplier<Suspect>>of(
-                () -> attention.fittedBase(step, inside),
-                () -> attention.fittedScale(step, inside),
-                () -> attention.fittedOutput(step, inside))
-            .map(Supplier::get));
+    Stream<Stream<Suspect>> all =
+        Stream.<Supplier<Stream<Suspect>>>of(
+                attention.suspects::stream,
+                () -> attention.scaledOutput(step, inside),
+                () -> Stream.of(attention.fittedBase(step, inside)),
+                () -> Stream.of(attention.fittedScale(step, inside)))
+            .map(Supplier::get);
+    return all.flatMap(Function.identity());
   }
 
   private void supposeRotary() {
@@ -114,7 +117,7 @@ final class AttentionSuspects {
   private void supposeWindow() {
     if (attention instanceof Attention.GroupedQuery own) {
       suppose("a sliding window that the reference does not have", a -> window(a, null));
-      for (int window = 1; window < evidence.tokens(); window++) {
+      for (int window = 1; window < Math.min(evidence.tokens(), WIDEST_WINDOW); window++) {
         int width = window;
         String cause =
             own.window() == null
@@ -230,22 +233,14 @@ final class AttentionSuspects {
         b -> b.withAttention(b.attention().withScale(b.attention().scale() * factor)));
   }
 
-  private Suspect fittedOutput(String step, LayerInside inside) {
-    Estimate input = evidence.given(layer, "input");
-    double factor =
-        Difference.quotient(inside.compute(evidence.oracle(), step), inside.expected(step), input);
-    return outputTimes("attention output off by a factor of " + Figures.number(1 / factor), factor);
-  }
-
-  private Suspect outputTimes(String cause, double factor) {
+  private Stream<Suspect> scaledOutput(String step, LayerInside inside) {
+    double quotient =
+        Difference.quotient(
+            inside.compute(evidence.oracle(), step),
+            inside.expected(step),
+            evidence.given(layer, "input"));
     String name = "layers." + layer + ".attention.output.weight";
-    return Suspect.of(
-        cause,
-        evidence,
-        (row, stored) -> {
-          WeightMatrix matrix = stored.get(row);
-          return row.name().equals(name) ? matrix.times(factor) : matrix;
-        });
+    return Suspect.factor("attention output", name, quotient, evidence);
   }
 
   private void suppose(String cause, UnaryOperator<Attention> change) {

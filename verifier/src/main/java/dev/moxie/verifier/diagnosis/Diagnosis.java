@@ -96,7 +96,7 @@ public final class Diagnosis {
     List<Report.Step> wrong =
         layer.inside().stream().filter(step -> !step.verdict().passed()).toList();
     if (wrong.isEmpty()) {
-      return " Inside it, every step is right by itself.";
+      return " Given the reference's own input to each, the package's weights explain every step.";
     }
     String others = wrong.stream().skip(1).map(Report.Step::name).collect(Collectors.joining(", "));
     return " Inside it, the first wrong step is %s%s; %s."
@@ -109,8 +109,11 @@ public final class Diagnosis {
   }
 
   private static String experts(Report.Step step) {
-    return step.experts().isEmpty()
-        ? ""
-        : " (" + Words.numbers(step.experts(), EXPERTS_SHOWN) + ")";
+    String numbers = Words.numbers(step.experts(), EXPERTS_SHOWN);
+    return switch (step.experts().size()) {
+      case 0 -> "";
+      case 1 -> " (" + numbers + ")";
+      default -> " (some of " + numbers + ")";
+    };
   }
 }

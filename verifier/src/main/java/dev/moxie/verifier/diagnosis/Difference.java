@@ -46,8 +46,13 @@ final class Difference {
     return quotient(actual, expected, Estimate.zeros(actual.rows(), actual.columns()));
   }
 
+  /** A fitted factor that says something: none that is no number, zero, or one to rounding. */
+  static boolean tells(double factor, Precision precision) {
+    return Double.isFinite(factor) && Double.isFinite(1 / factor) && !isOne(factor, precision);
+  }
+
   /** Whether rounding may have made a fitted factor of one. */
   static boolean isOne(double factor, Precision precision) {
-    return Math.abs(factor - 1) < Math.max(1e-4, 4 * precision.roundoff());
+    return Math.abs(factor - 1) < Math.max(1e-4, 16 * precision.roundoff());
   }
 }

@@ -4,7 +4,6 @@ import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Weights;
-import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
 import java.util.List;
@@ -78,7 +77,7 @@ final class EndSuspects {
     List<Suspect> suspects = new ArrayList<>(swapped());
     Estimate actual = evidence.oracle().embed(evidence.trace().inputIds());
     double factor = Difference.quotient(actual, evidence.given(0, "input"));
-    suspects.add(scaled(EMBEDDING, "embedding", factor));
+    Suspect.factor("embedding", EMBEDDING, factor, evidence).forEach(suspects::add);
     for (int shift : new int[] {1, -1}) {
       suspects.add(
           Suspect.of(
@@ -93,7 +92,8 @@ final class EndSuspects {
     int vocabulary = evidence.architecture().vocabSize();
     List<Suspect> suspects = new ArrayList<>(swapped());
     Estimate actual = headOf(evidence.oracle());
-    suspects.add(scaled(HEAD, "head", Difference.quotient(actual, logits())));
+    Suspect.factor("head", HEAD, Difference.quotient(actual, logits()), evidence)
+        .forEach(suspects::add);
     Columns.moved(actual, logits())
         .ifPresent(
             sources ->
@@ -132,13 +132,6 @@ final class EndSuspects {
                         row.name().equals(EMBEDDING)
                             ? evidence.pack().tensor(HEAD)
                             : row.name().equals(HEAD) ? evidence.pack().tensor(EMBEDDING) : row)));
-  }
-
-  private Suspect scaled(String name, String what, double factor) {
-    return Suspect.of(
-        what + " off by a factor of " + Figures.number(1 / factor),
-        evidence,
-        (row, stored) -> row.name().equals(name) ? stored.get(row).times(factor) : stored.get(row));
   }
 
   private static Weights.Supposition reordered(String name, int rows, int shift) {

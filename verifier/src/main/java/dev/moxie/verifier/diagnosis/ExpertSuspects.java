@@ -8,12 +8,14 @@ import dev.moxie.verifier.oracle.WeightMatrix;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * What the reference has in the place of each wrong expert. The reference recorded a sum over the
@@ -26,8 +28,8 @@ final class ExpertSuspects {
   /** More unknowns than that are not solved for. */
   private static final int MOST_UNKNOWNS = 1500;
 
-  /** A coefficient this near to a number is meant to be it; the model's check follows. */
-  private static final double NEAR = 1e-2;
+  /** What all other coefficients may have beside the largest; the answer is checked afterwards. */
+  private static final double BESIDE = 0.5;
 
   private static final int SHOWN = 8;
 
@@ -57,16 +59,28 @@ final class ExpertSuspects {
   }
 
   /**
-   * One suspect that accounts for all wrong experts.
+   * Suspects that account for all wrong experts: first with the others taken for right, then with
+   * all in question, since wide bounds may clear a wrong one.
    *
    * @param wrong experts that no token clears
    */
-  Optional<Suspect> explain(List<Integer> wrong) {
+  Stream<Suspect> explain(List<Integer> wrong) {
+    List<Integer> used =
+        evidence.experts(layer, moe).stream()
+            .flatMapToInt(Arrays::stream)
+            .distinct()
+            .sorted()
+            .boxed()
+            .toList();
+    return Stream.of(wrong, used).distinct().map(this::solution).flatMap(Optional::stream);
+  }
+
+  private Optional<Suspect> solution(List<Integer> unknown) {
     List<Candidate> candidates = candidates();
-    if (wrong.isEmpty() || (long) wrong.size() * candidates.size() > MOST_UNKNOWNS) {
+    if (unknown.isEmpty() || (long) unknown.size() * candidates.size() > MOST_UNKNOWNS) {
       return Optional.empty();
     }
-    return solve(wrong, candidates)
+    return solve(unknown, candidates)
         .filter(answers -> !words(answers).isEmpty())
         .map(
             answers ->
@@ -142,7 +156,7 @@ final class ExpertSuspects {
         others += magnitude;
       }
       double factor = solution[place * width + largest];
-      if (!(others - Math.abs(factor) < NEAR * Math.abs(factor))) {
+      if (!(others - Math.abs(factor) < BESIDE * Math.abs(factor))) {
         return Optional.empty();
       }
       boolean one = Difference.isOne(factor, evidence.precision());

@@ -6,7 +6,7 @@ import java.util.function.DoubleUnaryOperator;
 final class Fit {
   private static final double GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-  /** Halvings to about the square root of double precision, beyond which a minimum is flat. */
+  /** Narrowings to about the square root of double precision, beyond which a minimum is flat. */
   private static final int ROUNDS = 40;
 
   private Fit() {}
@@ -30,13 +30,23 @@ final class Fit {
     }
     double low = Math.log(from) + (best - 1) * step;
     double high = low + 2 * step;
+    double left = high - GOLDEN * (high - low);
+    double right = low + GOLDEN * (high - low);
+    double atLeft = difference.applyAsDouble(Math.exp(left));
+    double atRight = difference.applyAsDouble(Math.exp(right));
     for (int i = 0; i < ROUNDS; i++) {
-      double left = high - GOLDEN * (high - low);
-      double right = low + GOLDEN * (high - low);
-      if (difference.applyAsDouble(Math.exp(left)) < difference.applyAsDouble(Math.exp(right))) {
+      if (atLeft < atRight) {
         high = right;
+        right = left;
+        atRight = atLeft;
+        left = high - GOLDEN * (high - low);
+        atLeft = difference.applyAsDouble(Math.exp(left));
       } else {
         low = left;
+        left = right;
+        atLeft = atRight;
+        right = low + GOLDEN * (high - low);
+        atRight = difference.applyAsDouble(Math.exp(right));
       }
     }
     return Math.exp((low + high) / 2);

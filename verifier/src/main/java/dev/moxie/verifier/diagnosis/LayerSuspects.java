@@ -14,6 +14,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Words;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -30,6 +31,7 @@ import java.util.stream.Stream;
  * come out. One supposition that explains all failing steps goes before one for each.
  */
 final class LayerSuspects {
+  private static final int EXPERTS_SHOWN = 8;
   private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
   private static final Pattern BLOCK_NORM =
       Pattern.compile("layers\\.\\d+\\.(attention|feed_forward)_norm\\.weight");
@@ -51,10 +53,7 @@ final class LayerSuspects {
   Optional<String> explainWhole() {
     List<String> failing = LayerInside.failing(steps);
     return failing.size() > 1 || failing.contains(DENSE)
-        ? wholeLayer()
-            .filter(suspect -> inside.hold(evidence.oracle(suspect), failing))
-            .findFirst()
-            .map(this::sentence)
+        ? wholeLayer().filter(suspect -> explains(suspect, failing)).findFirst().map(this::sentence)
         : Optional.empty();
   }
 
@@ -82,15 +81,21 @@ final class LayerSuspects {
     List<Integer> lost = step.equals(EXPERTS) ? lost() : List.of();
     if (!lost.isEmpty()) {
       return Optional.of(
-          "Looks like lost experts: every weight of layer %d's %s is zero."
-              .formatted(
-                  layer, lost.size() == 1 ? "expert " + lost.getFirst() : "experts " + lost));
+          "Looks like lost experts: of layer %d, expert %s gives nothing but zeros, unlike the reference's."
+              .formatted(layer, Words.numbers(lost, EXPERTS_SHOWN)));
     }
-    return firstFit(suspects(step), List.of(step)).map(this::sentence);
+    return suspects(step)
+        .filter(suspect -> explains(suspect, List.of(step)))
+        .findFirst()
+        .map(this::sentence);
   }
 
-  private Optional<Suspect> firstFit(Stream<Suspect> suspects, List<String> failing) {
-    return suspects.filter(suspect -> inside.hold(evidence.oracle(suspect), failing)).findFirst();
+  /** Whether a supposition brings out what failed, and leaves right what was right. */
+  private boolean explains(Suspect suspect, List<String> failing) {
+    Oracle oracle = evidence.oracle(suspect);
+    List<String> right =
+        steps.stream().filter(step -> step.verdict().passed()).map(Report.Step::name).toList();
+    return inside.hold(oracle, failing) && inside.hold(oracle, right);
   }
 
   private String sentence(Suspect suspect) {
@@ -114,18 +119,16 @@ final class LayerSuspects {
     return switch (step) {
       case ATTENTION ->
           Stream.of(
-                  norms(step),
+                  norms(),
+                  ScaleSuspects.of(evidence, layer, ".attention."),
                   AttentionSuspects.of(evidence, layer, step, inside),
-                  ScaleSuspects.of(evidence, layer, ".attention."))
+                  epsilon(step))
               .flatMap(Function.identity());
-      case NORM -> norms(step);
+      case NORM -> Stream.concat(norms(), epsilon(step));
       case ROUTER -> RouterSuspects.of(evidence, layer, inside);
       case EXPERTS ->
           Stream.concat(
-              Stream.<Supplier<Optional<Suspect>>>of(
-                      () -> new ExpertSuspects(evidence, layer).explain(wrongExperts()))
-                  .map(Supplier::get)
-                  .flatMap(Optional::stream),
+              new ExpertSuspects(evidence, layer).explain(wrongExperts()),
               ScaleSuspects.of(evidence, layer, ".experts."));
       case SHARED ->
           Stream.concat(
@@ -133,10 +136,11 @@ final class LayerSuspects {
               ScaleSuspects.of(evidence, layer, ".shared."));
       case DENSE ->
           Stream.of(
-                  norms(step),
+                  norms(),
                   dense(),
+                  ScaleSuspects.of(evidence, layer, "."),
                   AttentionSuspects.of(evidence, layer, step, inside),
-                  ScaleSuspects.of(evidence, layer, "."))
+                  epsilon(step))
               .flatMap(Function.identity());
       default -> Stream.of();
     };
@@ -150,7 +154,7 @@ final class LayerSuspects {
         .experts();
   }
 
-  /** Wrong experts whose output projection is all zeros. */
+  /** Wrong experts whose output is zero for every token. */
   private List<Integer> lost() {
     Oracle oracle = evidence.oracle();
     return wrongExperts().stream().filter(expert -> isZero(oracle, expert)).toList();
@@ -178,41 +182,44 @@ final class LayerSuspects {
                                 row.layer() != null && row.layer() == layer
                                     ? Siblings.ofLayer(evidence.pack(), row, other)
                                     : row)));
-    return Stream.of(others, normsBehindSeveral(), ScaleSuspects.of(evidence, layer, "."))
+    return Stream.of(
+            others, norms(), ScaleSuspects.of(evidence, layer, "."), epsilonBehindSeveral())
         .flatMap(Function.identity());
   }
 
   /** Both norms are read before attention and router, so one of these steps fails with them. */
-  private Stream<Suspect> normsBehindSeveral() {
+  private Stream<Suspect> epsilonBehindSeveral() {
     return LayerInside.failing(steps).stream()
         .filter(Set.of(ATTENTION, NORM, DENSE)::contains)
         .limit(1)
-        .flatMap(this::norms);
+        .flatMap(this::epsilon);
   }
 
-  /** Norms in each other's place, one less or more than they are, or with another epsilon. */
-  private Stream<Suspect> norms(String step) {
+  /** Norms in each other's place, or one less or more than they are. */
+  private Stream<Suspect> norms() {
     String attention = "layers." + layer + ".attention_norm.weight";
     String feedForward = "layers." + layer + ".feed_forward_norm.weight";
-    Stream<Suspect> fixed =
-        Stream.of(
-            Suspect.of(
-                "attention norm and feed-forward norm swapped",
-                evidence,
-                (row, stored) ->
-                    stored.get(
-                        row.name().equals(attention) || row.name().equals(feedForward)
-                            ? Siblings.renamed(
-                                evidence.pack(),
-                                row,
-                                name -> name.equals(attention) ? feedForward : attention)
-                            : row)),
-            shifted("norm weights stored as differences from one", BLOCK_NORM, 1),
-            shifted("norm weights stored as differences from one", ANY_NORM, 1),
-            shifted("one added to norm weights", BLOCK_NORM, -1),
-            shifted("one added to norm weights", ANY_NORM, -1));
-    return Stream.concat(
-        fixed, Stream.<Supplier<Suspect>>of(() -> fittedEpsilon(step)).map(Supplier::get));
+    return Stream.of(
+        Suspect.of(
+            "attention norm and feed-forward norm swapped",
+            evidence,
+            (row, stored) ->
+                stored.get(
+                    row.name().equals(attention) || row.name().equals(feedForward)
+                        ? Siblings.renamed(
+                            evidence.pack(),
+                            row,
+                            name -> name.equals(attention) ? feedForward : attention)
+                        : row)),
+        shifted("norm weights stored as differences from one", BLOCK_NORM, 1),
+        shifted("norm weights stored as differences from one", ANY_NORM, 1),
+        shifted("one added to norm weights", BLOCK_NORM, -1),
+        shifted("one added to norm weights", ANY_NORM, -1));
+  }
+
+  /** Another epsilon, which is searched for when it comes to it. */
+  private Stream<Suspect> epsilon(String step) {
+    return Stream.<Supplier<Suspect>>of(() -> fittedEpsilon(step)).map(Supplier::get);
   }
 
   private Suspect shifted(String cause, Pattern norms, double summand) {

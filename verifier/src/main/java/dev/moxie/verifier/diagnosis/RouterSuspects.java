@@ -2,7 +2,6 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.report.Figures;
 import java.util.Objects;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -16,7 +15,6 @@ final class RouterSuspects {
     var moe = (FeedForward.MixtureOfExperts) evidence.feedForward(layer);
     Estimate actual = inside.compute(evidence.oracle(), LayerInside.ROUTER);
     Estimate expected = inside.expected(LayerInside.ROUTER);
-    double factor = Difference.quotient(actual, expected);
     Stream<Suspect> moved =
         Columns.moved(actual, expected).stream()
             .map(
@@ -31,12 +29,7 @@ final class RouterSuspects {
                                     .reordered(r -> Objects.requireNonNull(sources.get(r)))
                                 : stored.get(row)));
     Stream<Suspect> scaled =
-        Stream.of(
-            Suspect.of(
-                "router off by a factor of " + Figures.number(1 / factor),
-                evidence,
-                (row, stored) ->
-                    row.name().equals(name) ? stored.get(row).times(factor) : stored.get(row)));
+        Suspect.factor("router", name, Difference.quotient(actual, expected), evidence);
     Stream<Suspect> others =
         IntStream.range(0, evidence.architecture().layers().size())
             .filter(other -> other != layer)

@@ -87,7 +87,12 @@ final class RoutingSuspects {
     Map<String, Routing> suspects = new LinkedHashMap<>();
     Routing.Groups groups = stated.groups();
     if (groups != null) {
+      suspects.put("groups that the reference does not have", stated.withGroups(null));
+      boolean single = groups.count() == layers.getFirst().moe().experts();
       for (Routing.Groups.Aggregate other : Routing.Groups.Aggregate.values()) {
+        if (single && other == Routing.Groups.Aggregate.SUM_OF_TOP_TWO) {
+          continue;
+        }
         suspects.put(
             "group aggregate by %s instead of %s"
                 .formatted(words(groups.aggregate()), words(other)),
@@ -95,7 +100,6 @@ final class RoutingSuspects {
                 new Routing.Groups(groups.count(), groups.kept(), other, groups.maskValue())));
       }
       addGroupCounts(suspects, stated, groups);
-      suspects.put("groups that the reference does not have", stated.withGroups(null));
     } else {
       addGroups(suspects, stated);
     }
@@ -164,6 +168,11 @@ final class RoutingSuspects {
   }
 
   private Optional<String> explainByBias(Routing stated) {
+    Routing.Groups groups = stated.groups();
+    if (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO) {
+      // With a bias, zero would be a value like any other: there is no such equation.
+      return Optional.empty();
+    }
     Routing biased = stated.bias() == null ? stated.withBias(Routing.Bias.SELECTION) : stated;
     boolean rounded =
         layers.stream().allMatch(layer -> BiasFit.isBf16(layer.bias()))

@@ -1,7 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.verifier.report.Figures;
 import java.util.stream.Stream;
 
 /** What may be wrong with shared experts. */
@@ -18,28 +17,24 @@ final class SharedSuspects {
         Difference.quotient(
             inside.compute(evidence.oracle(), LayerInside.SHARED),
             inside.expected(LayerInside.SHARED));
-    return Stream.of(
-        Suspect.of(
-            "shared experts that the reference does not have",
-            evidence,
-            b ->
-                b.feedForward() instanceof FeedForward.MixtureOfExperts m
-                    ? b.withFeedForward(m.withoutShared())
-                    : b),
-        Suspect.of(
-            "gate and up swapped in the shared experts",
-            evidence,
-            (row, stored) ->
-                stored.get(
-                    row.name().startsWith(prefix)
-                        ? Siblings.gateForUp(evidence.pack(), row)
-                        : row)),
-        Suspect.of(
-            "shared experts off by a factor of " + Figures.number(1 / factor),
-            evidence,
-            (row, stored) ->
-                row.name().equals(prefix + "down.weight")
-                    ? stored.get(row).times(factor)
-                    : stored.get(row)));
+    Stream<Suspect> fixed =
+        Stream.of(
+            Suspect.of(
+                "shared experts that the reference does not have",
+                evidence,
+                b ->
+                    b.feedForward() instanceof FeedForward.MixtureOfExperts m
+                        ? b.withFeedForward(m.withoutShared())
+                        : b),
+            Suspect.of(
+                "gate and up swapped in the shared experts",
+                evidence,
+                (row, stored) ->
+                    stored.get(
+                        row.name().startsWith(prefix)
+                            ? Siblings.gateForUp(evidence.pack(), row)
+                            : row)));
+    return Stream.concat(
+        fixed, Suspect.factor("shared experts", prefix + "down.weight", factor, evidence));
   }
 }

@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
 public final class RoutingOracle {
   private final Routing routing;
   private final double[] bias;
-  private final Arithmetic arithmetic;
+  private final Arithmetic scoring;
+  private final Arithmetic storing;
 
   /**
    * A router.
@@ -24,7 +25,9 @@ public final class RoutingOracle {
   public RoutingOracle(Routing routing, double[] bias, Precision precision) {
     this.routing = routing;
     this.bias = bias;
-    this.arithmetic = Arithmetic.of(precision);
+    // The equation is computed in float32; only the weights are stored as everything else is.
+    this.scoring = Arithmetic.of(Precision.F32);
+    this.storing = Arithmetic.of(precision);
   }
 
   /**
@@ -54,8 +57,8 @@ public final class RoutingOracle {
     for (int t = 0; t < tokens; t++) {
       Estimate scores =
           switch (routing.score()) {
-            case SOFTMAX -> arithmetic.softmax(logits, t);
-            case SIGMOID -> arithmetic.sigmoid(logits, t);
+            case SOFTMAX -> scoring.softmax(logits, t);
+            case SIGMOID -> scoring.sigmoid(logits, t);
           };
       Estimate biased = biased(scores);
       choice.copyRow(biased, 0, t);
@@ -76,7 +79,7 @@ public final class RoutingOracle {
     var biased = new Estimate(1, scores.columns());
     for (int e = 0; e < scores.columns(); e++) {
       double c = scores.value(0, e) + bias[e];
-      biased.set(0, e, c, norm2(scores.error(0, e), arithmetic.u() * c, 0));
+      biased.set(0, e, c, norm2(scores.error(0, e), scoring.u() * c, 0));
     }
     return biased;
   }
@@ -92,8 +95,7 @@ public final class RoutingOracle {
         case SUM_OF_TOP_TWO -> {
           int second = first + order[1];
           double sum = choice.value(0, best) + choice.value(0, second);
-          double error =
-              norm2(choice.error(0, best), choice.error(0, second), arithmetic.u() * sum);
+          double error = norm2(choice.error(0, best), choice.error(0, second), scoring.u() * sum);
           groups.set(t, g, sum, error);
         }
       }
@@ -156,7 +158,7 @@ public final class RoutingOracle {
       }
       w *= routing.scale();
       e *= routing.scale();
-      double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * w;
+      double rounding = Arithmetic.FUNCTION_ROUNDINGS * storing.u() * w;
       weights.set(t, i, w, norm2(e, rounding, 0));
     }
   }

@@ -55,8 +55,10 @@ public final class ReferenceCheck implements AutoCloseable {
     decisions = check.decisions();
     check.chosen().forEach(coverage::add);
     untelling.addAll(check.untelling());
-    if (check.partsAtOnce()) {
-      parted.add(trace.path().toString());
+    if (check.judged() < trace.inputIds().length) {
+      parted.add(
+          "from token %d of %d on in %s"
+              .formatted(check.judged(), trace.inputIds().length, trace.path()));
     }
     return report;
   }
@@ -76,9 +78,8 @@ public final class ReferenceCheck implements AutoCloseable {
     }
     if (!parted.isEmpty()) {
       open.add(
-          "anything from the tokens on in "
-              + String.join(", ", parted)
-              + ", where rounding may change the experts of the first token");
+          "what is computed from the tokens on, where rounding may change experts: "
+              + String.join(", ", parted));
     }
     return open;
   }

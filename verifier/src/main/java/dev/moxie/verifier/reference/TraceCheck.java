@@ -50,7 +50,7 @@ final class TraceCheck {
   private final RoutingTally tally = new RoutingTally();
   private final Map<Integer, List<int[]>> chosen = new TreeMap<>();
   private final Set<String> untelling = new TreeSet<>();
-  private boolean partsAtOnce;
+  private int judged;
 
   /**
    * A check, once.
@@ -88,9 +88,12 @@ final class TraceCheck {
     return tally.decisions();
   }
 
-  /** Whether rounding may change the experts of the first token; after {@link #run}. */
-  boolean partsAtOnce() {
-    return partsAtOnce;
+  /**
+   * Tokens before the first whose experts rounding may change: what is computed from the tokens on
+   * was judged for those; after {@link #run}.
+   */
+  int judged() {
+    return judged;
   }
 
   /** What was compared and shows nothing; after {@link #run}. */
@@ -128,6 +131,7 @@ final class TraceCheck {
       int before = comparable(parted);
       layers.add(alone.withAccumulated(fromTheTokensOn("accumulated", own, name, hidden, before)));
     }
+    judged = comparable(parted);
     var ends = new Report.Ends(embedding, checkHead());
     Estimate logits = oracle.head(hidden);
     Map<String, Report.EndToEnd> executions = new LinkedHashMap<>();
@@ -172,7 +176,6 @@ final class TraceCheck {
       String step, float[] actual, String name, Estimate estimate, int rows) {
     Comparison comparison = compare(step, actual, name, estimate, Math.max(1, rows));
     if (rows == 0) {
-      partsAtOnce = true;
       return comparison.notJudged();
     }
     return tolerant(
@@ -309,7 +312,8 @@ final class TraceCheck {
       equal += greedy[i] == expected[i] ? 1 : 0;
     }
     int parting = Arrays.mismatch(greedy, expected);
-    boolean open = comparable < ids.length || (parting >= 0 && mayPart(expected, parting));
+    boolean open =
+        comparable < ids.length || (parting >= 0 && mayPart(expected, greedy[parting], parting));
     return new Report.EndToEnd(
         logits,
         new Report.Greedy(
@@ -326,31 +330,30 @@ final class TraceCheck {
 
   /**
    * Whether rounding may decide the token at which two continuations part: routing is unclear on
-   * the way there, or some other token's logit comes within the bound of the expected one's.
+   * the way there, or no other token's logit exceeds those of either one by more than the bound.
    */
-  private boolean mayPart(long[] expected, int parting) {
+  private boolean mayPart(long[] expected, long own, int parting) {
     long[] ids = trace.inputIds();
     long[] sequence = Arrays.copyOf(ids, ids.length + parting);
     System.arraycopy(expected, 0, sequence, ids.length, parting);
     FreePass exact = FreePass.of(pack.architecture(), oracle, sequence);
-    if (exact.firstUnclear() < sequence.length) {
-      return true;
-    }
-    Estimate logits = exact.logits();
-    int last = sequence.length - 1;
-    int wanted = Math.toIntExact(expected[parting]);
-    boolean contested = false;
+    return exact.firstUnclear() < sequence.length
+        || (mayLead(exact.logits(), expected[parting]) && mayLead(exact.logits(), own));
+  }
+
+  /** Whether a token may have the largest logit of the last row, end tokens aside. */
+  private boolean mayLead(Estimate logits, long token) {
+    int last = logits.rows() - 1;
+    int wanted = Math.toIntExact(token);
+    Set<Long> end = TextTokenizer.endTokens(pack);
     for (int v = 0; v < logits.columns(); v++) {
+      double error = Math.hypot(logits.error(last, v), logits.error(last, wanted));
       double gap = logits.value(last, v) - logits.value(last, wanted);
-      double bound =
-          Tolerance.bound(
-              Math.hypot(logits.error(last, v), logits.error(last, wanted)), logits.columns());
-      if (gap > bound) {
+      if (!end.contains((long) v) && gap > Tolerance.bound(error, logits.columns())) {
         return false;
       }
-      contested |= v != wanted && gap >= -bound;
     }
-    return contested;
+    return true;
   }
 
   private Report.Reference summarise(

@@ -45,9 +45,10 @@ public record Comparison(
         worst);
   }
 
-  /** The same comparison where both sides may rightly differ by any amount. */
+  /** The same comparison where both sides may rightly differ by any amount, if by a number. */
   public Comparison notJudged() {
-    return new Comparison(maxAbs, maxRel, bound, false, Verdict.PASS, worst);
+    return new Comparison(
+        maxAbs, maxRel, bound, false, Verdict.of(Double.isFinite(worst.ratio())), worst);
   }
 
   /** The one of two that is nearer to failing. */

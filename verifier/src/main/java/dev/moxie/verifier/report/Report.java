@@ -142,8 +142,8 @@ public record Report(
       Utilisation utilisation) {}
 
   /**
-   * How large rounding was measured to be: the root mean square, over both references, of what each
-   * differs from the oracle on its own input, in units of the derived deviation e.
+   * How large rounding was measured to be: the root mean square of what two references' roundings
+   * differ by, in units of the deviation that is derived for it.
    *
    * @param file the second reference
    * @param factors by step, all layers together, and for {@code logits}; bounds are multiplied by
