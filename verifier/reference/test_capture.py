@@ -257,7 +257,8 @@ class InputsTest(CaptureTest):
     def test_arguments_that_mean_nothing_are_refused(self) -> None:
         for words in (["--layers", "2-0"], ["--layers", "x"], ["--layers", "-1"], ["--tensors", "rout"],
                       ["--dtype", "float64"], ["--ids", "1,,2"], ["--ids", "-1"], ["--random-ids", "0"],
-                      ["--random-ids", "1,2"], ["--seed", "1-"], ["--seed", 2 ** 64], ["--new-tokens", "-1"], ["--max-bytes", "1k"]):
+                      ["--random-ids", "1,2"], ["--seed", "1-"], ["--seed", 2 ** 64],
+                      ["--new-tokens", "-1"], ["--max-bytes", "1k"]):
             with self.subTest(words), contextlib.redirect_stderr(io.StringIO()):
                 with self.assertRaises(SystemExit) as ended:
                     capture.arguments([str(SMALL), "--output", "x", *map(str, words)])
@@ -393,7 +394,8 @@ class FilesTest(CaptureTest):
                 (b'{"weight_map', "cannot be read as JSON"), (b"\xff", "cannot be read as JSON"),
                 (b"[" * 10 ** 6, "cannot be read as JSON"), (b"[]", "expected a JSON object"),
                 (b"{}", "expected a weight_map"), (b'{"weight_map": {}}', "expected a weight_map"),
-                (b'{"weight_map": []}', "expected a weight_map"), (b'{"weight_map": {"a": 1}}', "expected a weight_map"),
+                (b'{"weight_map": []}', "expected a weight_map"),
+                (b'{"weight_map": {"a": 1}}', "expected a weight_map"),
                 (b'{"weight_map": {"a": "b"}}', "expected b, found no such file")):
             with self.subTest(content[:30]):
                 index.write_bytes(content)
@@ -477,6 +479,46 @@ class AlarmsTest(CaptureTest):
                                (broken, 2), ({"verdict": "error", "error": "no such file"}, 2), ([], 2)):
             with self.subTest(report=report, traces=traces):
                 self.assertEqual((2, ""), self.count(report, traces))
+
+    def script(self, references: str, integrity: str) -> subprocess.CompletedProcess[str]:
+        """Runs false-alarms.sh with a moxie that reports some of the references it is given."""
+        project = Path(tempfile.mkdtemp(dir=self.folder))
+        (project / "verifier").mkdir()
+        (project / "fixtures/random").mkdir(parents=True)
+        for link in (project / "fixtures/tiny-one", project / "fixtures/random/two"):
+            link.symlink_to(SMALL)
+        (project / "verifier/reference").symlink_to(Path(capture.__file__).parent)
+        shutil.copy(FIXTURES.parent / "verifier/false-alarms.sh", project / "verifier")
+        (project / "moxie").write_text(
+            f"#!{sys.executable}\n"
+            "import json, sys\n"
+            "if sys.argv[1] == 'verify':\n"
+            f"    files = sys.argv[4::2]{references}\n"
+            "    print(json.dumps({'references': [\n"
+            "        {'file': file, 'verdict': 'pass', 'routing': None} for file in files],\n"
+            f"        'integrity': {{'verdict': '{integrity}'}}}}))\n")
+        (project / "moxie").chmod(0o755)
+        (project / "tmp").mkdir()
+        ended = subprocess.run(
+            ["bash", project / "verifier/false-alarms.sh", "2"], capture_output=True, text=True, timeout=300,
+            check=False, env=os.environ | {
+                "PYTHON": sys.executable, "DTYPES": "float32", "TMPDIR": str(project / "tmp"),
+                "ALARMS": str(project / "alarms")})
+        self.assertEqual([], list((project / "tmp").iterdir()))
+        return ended
+
+    def test_the_script_passes_only_if_everything_was_verified(self) -> None:
+        right = self.script("", "pass")
+        self.assertEqual((0, ""), (right.returncode, right.stderr))
+        self.assertEqual([["one", "2"], ["two", "2"]], [
+            [line.split()[0].removeprefix("tiny-"), line.split()[2]] for line in right.stdout.splitlines()[1:]])
+        for references, integrity, said in (("[:1]", "pass", "expected 2 traces, at least one, found 1"),
+                                            ("[:0]", "pass", "expected 2 traces, at least one, found 0"),
+                                            ("", "fail", "whose integrity passes")):
+            with self.subTest(references=references, integrity=integrity):
+                wrong = self.script(references, integrity)
+                self.assertEqual(1, wrong.returncode)
+                self.assertIn(said, wrong.stderr)
 
 
 if __name__ == "__main__":
