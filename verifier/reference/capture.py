@@ -4,17 +4,22 @@
     python capture.py CHECKPOINT --random-ids 16-32 --seed 0-19 --dtype float32,bfloat16 --output FOLDER
 
 One trace for each sequence. A file is written under a temporary name and renamed; none is replaced.
+Ends with 0, with 1 if it cannot record what is asked for, with 2 if an argument means nothing, and with
+128 and the number of the signal if it is stopped.
 """
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
@@ -31,7 +36,7 @@ class Input:
     """A sequence to record: a name for its file, its ids, and where they are from."""
 
     name: str
-    ids: torch.Tensor
+    ids: list[int]
     metadata: dict[str, str]
 
 
@@ -65,6 +70,13 @@ def token_ids(text: str) -> list[int]:
     if not all(part.strip().isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"expected ids as in 1,2,3, found {text!r}")
     return [int(part) for part in parts]
+
+
+def seeds(text: str) -> list[range]:
+    found = ranges(text)
+    if any(part[-1] >= 1 << 64 for part in found):
+        raise argparse.ArgumentTypeError(f"expected seeds of at most 64 bits, found {text!r}")
+    return found
 
 
 def steps(text: str) -> frozenset[str]:
@@ -103,7 +115,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--max-tokens", type=positive, default=64, help="tokens of a piece of --text-file; default: 64")
     add("--random-ids", type=one_range,
         help="so many ids, each as likely as any other; the seed draws from a range as in 16-32")
-    add("--seed", type=ranges, default=[range(1)],
+    add("--seed", type=seeds, default=[range(1)],
         help="seeds for --random-ids as in 0,2-5, a trace each; default: 0")
     add("--new-tokens", type=positive, default=0, help="length of the greedy continuation; default: none")
     add("--layers", type=ranges, help="layers to record as in 0,2-5; default: all")
@@ -119,13 +131,13 @@ def inputs(options: argparse.Namespace, vocabulary: int) -> Iterator[Input]:
     if options.prompt or options.text_file:
         yield from texts(options)
     for i, ids in enumerate(options.ids):
-        yield Input(f"ids-{i}", torch.tensor(ids), {})
+        yield Input(f"ids-{i}", ids, {})
     if options.random_ids:
         for seed in (seed for part in options.seed for seed in part):
             generator = torch.Generator().manual_seed(seed)
             least, most = options.random_ids[0], options.random_ids[-1]
             length = int(torch.randint(least, most + 1, (1,), generator=generator))
-            ids = torch.randint(vocabulary, (length,), generator=generator)
+            ids = torch.randint(vocabulary, (length,), generator=generator).tolist()
             yield Input(f"seed-{seed}", ids, {"seed": str(seed)})
 
 
@@ -144,14 +156,15 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def texts(options: argparse.Namespace) -> Iterator[Input]:
     tokenizer = load_tokenizer(options.checkpoint)
     for i, prompt in enumerate(options.prompt):
-        yield Input(f"prompt-{i}", torch.tensor(tokenizer(prompt).input_ids), {"prompt": prompt})
+        yield Input(f"prompt-{i}", tokenizer(prompt).input_ids, {"prompt": prompt})
     if options.text_file:
         try:
             text = options.text_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise Problem(f"{options.text_file}: expected text in UTF-8, found: {error}.") from error
-        pieces = torch.tensor(tokenizer(text).input_ids).split(options.max_tokens)
-        for i, ids in enumerate(pieces):
+        whole = tokenizer(text).input_ids
+        for i, start in enumerate(range(0, len(whole), options.max_tokens)):
+            ids = whole[start:start + options.max_tokens]
             yield Input(f"text-{i}", ids, {"prompt": tokenizer.decode(ids, skip_special_tokens=True)})
 
 
@@ -181,8 +194,8 @@ def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: 
         if positions is not None and length + options.new_tokens > positions:
             raise Problem(f"{each.name}: expected at most {positions} positions with the continuation, "
                           f"found {length + options.new_tokens}; shorten it.")
-        if each.ids.max() >= config.vocab_size:
-            raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {int(each.ids.max())}.")
+        if max(each.ids) >= config.vocab_size:
+            raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {max(each.ids)}.")
         size = sum(sizes(model, length, options.new_tokens, chosen).values())
         total += size * len(options.dtype)
         if total > options.max_bytes:
@@ -208,9 +221,23 @@ def targets(options: argparse.Namespace, found: list[Input]) -> dict[tuple[str, 
     if len(paths) < len(found) * len(options.dtype):
         raise Problem("--seed: expected every seed once, found one twice.")
     for path in paths.values():
-        if path.exists():
+        if os.path.lexists(path):
             raise Problem(f"{path}: expected no such file, found one; remove it or choose another --output.")
+        nearest = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise Problem(f"{nearest}: expected a folder to write to, found "
+                          f"{'one that is read-only' if nearest.is_dir() else 'no folder'}; "
+                          "choose another --output.")
     return paths
+
+
+def check_device(name: str) -> None:
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        # What torch is compiled without, it tells by an assertion.
+        raise Problem(f"--device: expected one that torch can compute on, found {name}: "
+                      f"{first_line(error)}") from error
 
 
 def producer(options: argparse.Namespace, model: PreTrainedModel, dtype: str) -> str:
@@ -220,21 +247,22 @@ def producer(options: argparse.Namespace, model: PreTrainedModel, dtype: str) ->
             f"{model.config._attn_implementation} attention, {experts} experts, {dtype} activations")
 
 
-def checked(trace: Tensors, name: str, dtype: str) -> Tensors:
+def check_finite(trace: Tensors, name: str, dtype: str) -> None:
     for tensor, values in trace.items():
         broken = int((~values.isfinite()).sum())
         if broken:
             raise Problem(f"{name}: expected finite numbers, found {broken} others in {tensor}, computed in "
                           f"{dtype}; try another --dtype.")
-    return trace
 
 
 def write(trace: Tensors, path: Path, metadata: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_file(trace, temporary, metadata)
         os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise Problem(f"{path}: cannot be written: {first_line(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -253,18 +281,21 @@ def say_missing(planned: dict[str, int], trace: Tensors) -> None:
 
 
 def capture(options: argparse.Namespace) -> None:
+    check_device(options.device)
     checkpoint = Checkpoint(options.checkpoint)
     skeleton = checkpoint.skeleton()
     chosen = selection(options, skeleton)
     found = checked_inputs(options, skeleton, chosen)
     paths = targets(options, found)
+    end_tokens = checkpoint.end_tokens()
     weights_dtype = checkpoint.weights_dtype()
     for dtype in options.dtype:
         model, left_out = checkpoint.load(getattr(torch, dtype), options.device)
         if left_out:
             say(f"the model does not have {len(left_out)} tensors of the checkpoint, such as {left_out[0]}")
         for each in found:
-            trace = checked(record(model, each.ids, options.new_tokens, chosen), each.name, dtype)
+            trace = record(model, torch.tensor(each.ids), options.new_tokens, end_tokens, chosen)
+            check_finite(trace, each.name, dtype)
             if each is found[0]:
                 say_missing(sizes(skeleton, len(each.ids), options.new_tokens, chosen), trace)
             path = paths[dtype, each.name]
@@ -276,7 +307,15 @@ def capture(options: argparse.Namespace) -> None:
             print(path)
 
 
+def stop(number: int, frame: object) -> NoReturn:
+    # An exception, unlike the signal's own way, lets write() tidy up.
+    sys.exit(128 + number)
+
+
 def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:

@@ -30,7 +30,8 @@ class Checkpoint:
         if not (folder / "config.json").is_file():
             raise Problem(f"{folder}: expected a checkpoint with config.json, found none.")
         self.folder = folder
-        if BEFORE_5 and "rope_parameters" in json.loads((folder / "config.json").read_text()):
+        read_object(folder / "config.json")
+        if BEFORE_5 and "rope_parameters" in read_object(folder / "config.json"):
             raise Problem(f"{folder}: expected config.json as transformers {transformers.__version__} reads it, "
                           "found rope_parameters, which it would ignore; use transformers 5.")
         try:
@@ -45,6 +46,24 @@ class Checkpoint:
         """The model without its weights."""
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(self._plain_config()).eval()
+
+    def end_tokens(self) -> list[int]:
+        """The tokens that end a text: generation_config.json, else config.json, as the verifier reads them."""
+        vocabulary = self.config.get_text_config().vocab_size
+        for name in ("generation_config.json", "config.json"):
+            file = self.folder / name
+            if not file.is_file():
+                continue
+            value = read_object(file).get("eos_token_id")
+            # To Python, true is a whole number.
+            ids = [id for id in (value if isinstance(value, list) else [value]) if type(id) is int]
+            for id in ids:
+                if not 0 <= id < vocabulary:
+                    raise Problem(f"{file}: expected an eos_token_id below the model's {vocabulary} tokens, found "
+                                  f"{id}; the file belongs to another model, fetch the checkpoint again.")
+            if ids:
+                return ids
+        return []
 
     def weights_dtype(self) -> str:
         """The stored type of most of the weights."""
@@ -74,6 +93,7 @@ class Checkpoint:
         try:
             model, found = type(self.skeleton()).from_pretrained(
                 None if self._block else self.folder, **options)
+            model = model.eval().to(device)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise Problem(f"{self.folder}: transformers {transformers.__version__} cannot load it: "
                           f"{first_line(error)}") from error
@@ -82,7 +102,7 @@ class Checkpoint:
                 raise Problem(f"{self.folder}: expected every weight of the model, found "
                               f"{what.replace('_', ' ')}, such as {sorted(map(str, found[what]))[0]}.")
         left_out = [name for name in found["unexpected_keys"] if not name.endswith(SCALE)]
-        return model.eval().to(device), sorted(left_out)
+        return model, sorted(left_out)
 
     def _plain_config(self) -> PretrainedConfig:
         config = copy.deepcopy(self.config)
@@ -125,13 +145,28 @@ def block_size(folder: Path, config: PretrainedConfig) -> list[int] | None:
 def weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        places = read_object(index).get("weight_map")
+        if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+            raise Problem(f"{index}: expected a weight_map that names the file of each tensor, found none; "
+                          "fetch the checkpoint again.")
+        names = sorted(set(places.values()))
     else:
         names = ["model.safetensors"]
     for name in names:
         if not (folder / name).is_file():
             raise Problem(f"{folder}: expected {name}, found no such file.")
     return [folder / name for name in names]
+
+
+def read_object(file: Path) -> dict[str, object]:
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise Problem(f"{file}: cannot be read as JSON: {first_line(error)}; fetch the checkpoint again.") from error
+    if not isinstance(found, dict):
+        raise Problem(f"{file}: expected a JSON object, found a {type(found).__name__}; "
+                      "fetch the checkpoint again.")
+    return found
 
 
 def open_weights(file: Path) -> safe_open:

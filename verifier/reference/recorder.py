@@ -246,7 +246,7 @@ def first(output: Any) -> torch.Tensor:
     return output[0] if isinstance(output, tuple) else output
 
 
-def record(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int,
+def record(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int, end_tokens: list[int],
            selection: Selection = EVERYTHING) -> Tensors:
     """One forward pass over the ids [T] and a greedy continuation, dense layers included."""
     recorder = Recorder(model, selection)
@@ -259,18 +259,17 @@ def record(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int,
     if selection.has("logits"):
         trace["logits"] = logits.detach().to("cpu", torch.float32, copy=True).contiguous()
     if new_tokens:
-        trace["generated_ids"] = continuation(model, ids, new_tokens)
+        trace["generated_ids"] = continuation(model, ids, new_tokens, end_tokens)
     return trace
 
 
-def continuation(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int) -> torch.Tensor:
-    """The tokens of largest logit, one after the other, end-of-text never chosen."""
-    end = text_config(model).eos_token_id
+def continuation(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int,
+                 end_tokens: list[int]) -> torch.Tensor:
+    """The tokens of largest logit, one after the other, those that end a text never chosen."""
     sequence = ids.tolist()
     with torch.no_grad():
         for _ in range(new_tokens):
             logits = model(torch.tensor([sequence], device=model.device), use_cache=False).logits[0, -1]
-            if end is not None:
-                logits[end] = -torch.inf
+            logits[end_tokens] = -torch.inf
             sequence.append(int(logits.argmax()))
     return torch.tensor(sequence[len(ids):])

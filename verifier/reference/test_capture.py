@@ -4,7 +4,11 @@ import contextlib
 import io
 import json
 import math
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -15,6 +19,7 @@ import transformers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import alarms
 import capture
 import checkpoint
 from checkpoint import BEFORE_5, Checkpoint
@@ -107,12 +112,14 @@ class CaptureTest(unittest.TestCase):
 class ShippedTracesTest(CaptureTest):
 
     def captures_again(self, folder: Path) -> None:
-        model, _ = Checkpoint(folder).load(torch.float32, "cpu")
+        source = Checkpoint(folder)
+        model, _ = source.load(torch.float32, "cpu")
         terms = max(p.shape[-1] for p in model.parameters() if p.ndim > 1)
         for file in sorted(folder.glob("trace*.safetensors")):
             with self.subTest(file.name):
                 shipped = load_file(file)
-                ours = record(model, shipped["input_ids"], len(shipped["generated_ids"]))
+                ours = record(model, shipped["input_ids"], len(shipped["generated_ids"]),
+                              source.end_tokens())
                 self.assertEqual([], differences(ours, shipped, terms))
                 self.planted_defects_are_seen(ours, shipped, terms)
 
@@ -140,7 +147,7 @@ class ShippedTracesTest(CaptureTest):
             with safe_open(file, "pt") as shipped:
                 prompt, ids = shipped.metadata()["prompt"], shipped.get_tensor("input_ids")
             options = capture.arguments([str(DEEPSEEK), "--prompt", prompt, "--output", "x"])
-            self.assertEqual([ids.tolist()], [each.ids.tolist() for each in capture.inputs(options, 512)])
+            self.assertEqual([ids.tolist()], [each.ids for each in capture.inputs(options, 512)])
 
 
 class StructureTest(CaptureTest):
@@ -149,7 +156,7 @@ class StructureTest(CaptureTest):
         """Experts, weights and output are seen apart; together they must be the block's arithmetic."""
         model, _ = Checkpoint(SMALL).load(torch.float32, "cpu")
         ids = torch.arange(3, 15)
-        trace = record(model, ids, 0)
+        trace = record(model, ids, 0, [])
         stored: Tensors = {}
         for file in SMALL.glob("model*.safetensors"):
             stored |= load_file(file)
@@ -178,14 +185,14 @@ class StructureTest(CaptureTest):
             vocab_size=32, hidden_size=16, intermediate_size=8, intermediate_size_mlp=8, num_hidden_layers=2,
             num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_local_experts=4, pad_token_id=0,
             max_position_embeddings=64, interleave_moe_layer_step=1, attn_implementation="eager")
-        trace = record(transformers.Llama4ForCausalLM(config).eval(), torch.arange(1, 6), 0)
+        trace = record(transformers.Llama4ForCausalLM(config).eval(), torch.arange(1, 6), 0, [])
         names = {name.removeprefix("layers.0.") for name in trace if name.startswith("layers.0.")}
         self.assertEqual({"input", "output", "moe.input", "moe.output", "router.logits"}, names)
         self.assertTrue(bool((trace["layers.0.router.logits"] != 0).all()))
 
     def test_a_pass_leaves_the_model_as_it_was(self) -> None:
         model, _ = Checkpoint(SMALL).load(torch.float32, "cpu")
-        record(model, torch.arange(4), 0)
+        record(model, torch.arange(4), 0, [])
         hooks = [module for module in model.modules() if module._forward_hooks or module._forward_pre_hooks]
         self.assertEqual([], hooks)
 
@@ -223,14 +230,14 @@ class DtypeTest(CaptureTest):
     def test_numbers_that_are_not_finite_are_refused(self) -> None:
         trace = {"logits": torch.tensor([1.0, math.inf, math.nan])}
         with self.assertRaisesRegex(Problem, "found 2 others in logits, computed in float16"):
-            capture.checked(trace, "ids-0", "float16")
+            capture.check_finite(trace, "ids-0", "float16")
 
 
 class InputsTest(CaptureTest):
 
     def ids(self, *words: object) -> list[list[int]]:
         options = capture.arguments([str(DEEPSEEK), "--output", "x", *map(str, words)])
-        return [each.ids.tolist() for each in capture.inputs(options, 512)]
+        return [each.ids for each in capture.inputs(options, 512)]
 
     def test_a_seed_gives_the_same_ids_whatever_the_others(self) -> None:
         several = self.ids("--random-ids", "16-32", "--seed", "0-19")
@@ -250,20 +257,58 @@ class InputsTest(CaptureTest):
     def test_arguments_that_mean_nothing_are_refused(self) -> None:
         for words in (["--layers", "2-0"], ["--layers", "x"], ["--layers", "-1"], ["--tensors", "rout"],
                       ["--dtype", "float64"], ["--ids", "1,,2"], ["--ids", "-1"], ["--random-ids", "0"],
-                      ["--random-ids", "1,2"], ["--seed", "1-"], ["--new-tokens", "-1"], ["--max-bytes", "1k"]):
+                      ["--random-ids", "1,2"], ["--seed", "1-"], ["--seed", 2 ** 64],
+                      ["--new-tokens", "-1"], ["--max-bytes", "1k"]):
             with self.subTest(words), contextlib.redirect_stderr(io.StringIO()):
                 with self.assertRaises(SystemExit) as ended:
-                    capture.arguments([str(SMALL), "--output", "x", *words])
+                    capture.arguments([str(SMALL), "--output", "x", *map(str, words)])
                 self.assertEqual(2, ended.exception.code)
 
     def test_sequences_that_do_not_fit_the_model_are_refused(self) -> None:
         words = (SMALL, "--output", self.folder / "t")
         vocabulary = text_config(Checkpoint(SMALL).skeleton()).vocab_size
         self.refused(f"expected ids below {vocabulary}, found {vocabulary}", *words, "--ids", vocabulary)
+        self.refused(f"found {10 ** 20 - 1}", *words, "--ids", 10 ** 20 - 1)
         self.refused("positions", *words, "--random-ids", 10 ** 12)
         self.refused("positions", *words, "--ids", "1", "--new-tokens", 10 ** 12)
         self.refused("give one", *words)
         self.refused("found one twice", *words, "--random-ids", 4, "--seed", "1,1")
+
+
+class EndTokensTest(CaptureTest):
+    """Both files name a token that the model would say next, and another each time."""
+
+    def checkpoint(self, source: Path, **ends: object) -> Path:
+        folder = self.folder / f"copy-{len(list(self.folder.iterdir()))}"
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("trace*", "generation_config.json"))
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"eos_token_id": ends["config"]}))
+        if "generation" in ends:
+            (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ends["generation"]}))
+        return folder
+
+    def next(self, folder: Path) -> int:
+        file = folder / "next.safetensors"
+        run(folder, "--ids", "5,6,7", "--new-tokens", 1, "--output", file)
+        return int(load_file(file)["generated_ids"])
+
+    def test_the_generation_config_goes_before_the_config(self) -> None:
+        for source in (SMALL, DEEPSEEK):
+            with self.subTest(source.name):
+                likeliest = self.next(self.checkpoint(source, config=None))
+                second = self.next(self.checkpoint(source, config=likeliest))
+                self.assertNotEqual(likeliest, second)
+                self.assertEqual(second, self.next(self.checkpoint(source, config=second, generation=likeliest)))
+                self.assertEqual(likeliest, self.next(self.checkpoint(source, config=likeliest, generation=second)))
+                self.assertEqual(second, self.next(self.checkpoint(source, config=likeliest, generation=None)))
+                both = self.next(self.checkpoint(source, config=None, generation=[likeliest, second]))
+                self.assertNotIn(both, (likeliest, second))
+
+    def test_end_tokens_the_model_lacks_are_refused(self) -> None:
+        vocabulary = text_config(Checkpoint(SMALL).skeleton()).vocab_size
+        for end in (-1, [2, vocabulary]):
+            with self.assertRaisesRegex(Problem, "generation_config.json: expected an eos_token_id below"):
+                Checkpoint(self.checkpoint(SMALL, config=2, generation=end)).end_tokens()
 
 
 class SelectionTest(CaptureTest):
@@ -296,6 +341,77 @@ class FilesTest(CaptureTest):
         with mock.patch.object(capture, "save_file", interrupted), self.assertRaises(KeyboardInterrupt):
             self.small()
         self.assertEqual([], list(self.folder.iterdir()))
+
+    def test_a_failed_write_leaves_nothing(self) -> None:
+        def full(trace: Tensors, path: Path, metadata: dict[str, str]) -> None:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        with mock.patch.object(capture, "save_file", full), self.assertRaisesRegex(Problem, "No space left"):
+            self.small()
+        self.assertEqual([], list(self.folder.iterdir()))
+
+    def test_a_stopped_run_leaves_no_half_written_file(self) -> None:
+        """The process itself is stopped, once it has written half a file."""
+        script = ("import capture, os, signal, sys\n"
+                  "number = int(sys.argv.pop())\n"
+                  "def half(trace, path, metadata):\n"
+                  "    path.write_bytes(b'half')\n"
+                  "    os.kill(os.getpid(), number)\n"
+                  "    signal.pause()\n"
+                  "capture.save_file = half\n"
+                  "sys.exit(capture.main())\n")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number.name):
+                # What started the tests may ignore the signal.
+                ended = subprocess.run(
+                    [sys.executable, "-c", script, SMALL, "--ids", "5", "--output", self.folder / "t.safetensors",
+                     str(int(number))], cwd=Path(capture.__file__).parent, capture_output=True, text=True,
+                    timeout=120, check=False, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+                self.assertEqual((128 + number, ""), (ended.returncode, ended.stderr))
+                self.assertEqual([], list(self.folder.iterdir()))
+
+    def test_what_is_no_folder_is_not_written_to(self) -> None:
+        (self.folder / "file").write_bytes(b"someone's")
+        with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
+            for output in ("file", "file/deeper", "file/t.safetensors"):
+                self.refused("expected a folder to write to, found no folder", SMALL, "--ids", "1",
+                             "--output", self.folder / output)
+            os.symlink("nowhere", self.folder / "t.safetensors")
+            self.refused("expected no such file", SMALL, "--ids", "1", "--output", self.folder / "t.safetensors")
+        self.assertEqual(b"someone's", (self.folder / "file").read_bytes())
+
+    def test_devices_torch_cannot_compute_on_are_refused(self) -> None:
+        with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
+            for device in ("cuda:99", "meta", "gpu", ""):
+                self.refused(f"--device: expected one that torch can compute on, found {device}:", SMALL,
+                             "--ids", "1", "--device", device, "--output", "x")
+
+    def test_a_broken_index_is_refused(self) -> None:
+        shutil.copy(SMALL / "config.json", self.folder)
+        index = self.folder / "model.safetensors.index.json"
+        for content, expected in (
+                (b'{"weight_map', "cannot be read as JSON"), (b"\xff", "cannot be read as JSON"),
+                (b"[" * 10 ** 6, "cannot be read as JSON"), (b"[]", "expected a JSON object"),
+                (b"{}", "expected a weight_map"), (b'{"weight_map": {}}', "expected a weight_map"),
+                (b'{"weight_map": []}', "expected a weight_map"),
+                (b'{"weight_map": {"a": 1}}', "expected a weight_map"),
+                (b'{"weight_map": {"a": "b"}}', "expected b, found no such file")):
+            with self.subTest(content[:30]):
+                index.write_bytes(content)
+                self.refused(expected, self.folder, "--ids", "1", "--output", "x")
+
+    def test_what_is_refused_is_said_in_one_line(self) -> None:
+        words = ["capture.py", str(SMALL), "--ids", "9" * 20, "--output", str(self.folder / "x")]
+        said = io.StringIO()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            with mock.patch.object(sys, "argv", words), contextlib.redirect_stderr(said):
+                self.assertEqual(1, capture.main())
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        self.assertRegex(said.getvalue(), r"\Acapture: ids-0: expected ids below \d+, found 9{20}\.\n\Z")
 
     def test_no_file_is_replaced(self) -> None:
         (self.folder / "t.safetensors").write_bytes(b"someone's")
@@ -330,6 +446,79 @@ class FilesTest(CaptureTest):
     @unittest.skipIf(not BEFORE_5, "transformers 5 reads it")
     def test_a_config_that_would_be_half_ignored_is_refused(self) -> None:
         self.refused("found rope_parameters", MIXTRAL, "--ids", "1", "--output", "x")
+
+
+class AlarmsTest(CaptureTest):
+
+    def count(self, report: object, traces: int) -> tuple[int, str]:
+        (self.folder / "report.json").write_text(json.dumps(report))
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+            status = alarms.main(self.folder / "report.json", traces, self.folder / "kept")
+        return status, said.getvalue()
+
+    def report(self, *verdicts: str) -> dict:
+        found = []
+        for i, verdict in enumerate(verdicts):
+            (self.folder / f"t{i}").write_bytes(b"trace")
+            found.append({"file": str(self.folder / f"t{i}"), "verdict": verdict,
+                          "routing": {"match": 2, "tie": 1, "mismatch": 0}})
+        return {"integrity": {"verdict": "pass"}, "references": found}
+
+    def test_passes_and_alarms_are_counted(self) -> None:
+        self.assertEqual((0, "2 2 0 4 2 0\n"), self.count(self.report("pass", "pass"), 2))
+        self.assertFalse((self.folder / "kept").exists())
+        self.assertEqual((1, "2 1 1 4 2 0\n"), self.count(self.report("pass", "fail"), 2))
+        self.assertEqual({"report.json", "t1"}, {file.name for file in (self.folder / "kept").iterdir()})
+
+    def test_what_was_not_checked_does_not_pass(self) -> None:
+        right = self.report("pass", "pass")
+        twice = right | {"references": right["references"][:1] * 2}
+        broken = right | {"integrity": {"verdict": "fail"}}
+        for report, traces in ((right, 3), (right, 1), (self.report(), 0), (self.report(), 2), (twice, 2),
+                               (broken, 2), ({"verdict": "error", "error": "no such file"}, 2), ([], 2)):
+            with self.subTest(report=report, traces=traces):
+                self.assertEqual((2, ""), self.count(report, traces))
+
+    def script(self, references: str, integrity: str) -> subprocess.CompletedProcess[str]:
+        """Runs false-alarms.sh with a moxie that reports some of the references it is given."""
+        project = Path(tempfile.mkdtemp(dir=self.folder))
+        (project / "verifier").mkdir()
+        (project / "fixtures/random").mkdir(parents=True)
+        for link in (project / "fixtures/tiny-one", project / "fixtures/random/two"):
+            link.symlink_to(SMALL)
+        (project / "verifier/reference").symlink_to(Path(capture.__file__).parent)
+        shutil.copy(FIXTURES.parent / "verifier/false-alarms.sh", project / "verifier")
+        (project / "moxie").write_text(
+            f"#!{sys.executable}\n"
+            "import json, sys\n"
+            "if sys.argv[1] == 'verify':\n"
+            f"    files = sys.argv[4::2]{references}\n"
+            "    print(json.dumps({'references': [\n"
+            "        {'file': file, 'verdict': 'pass', 'routing': None} for file in files],\n"
+            f"        'integrity': {{'verdict': '{integrity}'}}}}))\n")
+        (project / "moxie").chmod(0o755)
+        (project / "tmp").mkdir()
+        ended = subprocess.run(
+            ["bash", project / "verifier/false-alarms.sh", "2"], capture_output=True, text=True, timeout=300,
+            check=False, env=os.environ | {
+                "PYTHON": sys.executable, "DTYPES": "float32", "TMPDIR": str(project / "tmp"),
+                "ALARMS": str(project / "alarms")})
+        self.assertEqual([], list((project / "tmp").iterdir()))
+        return ended
+
+    def test_the_script_passes_only_if_everything_was_verified(self) -> None:
+        right = self.script("", "pass")
+        self.assertEqual((0, ""), (right.returncode, right.stderr))
+        self.assertEqual([["one", "2"], ["two", "2"]], [
+            [line.split()[0].removeprefix("tiny-"), line.split()[2]] for line in right.stdout.splitlines()[1:]])
+        for references, integrity, said in (("[:1]", "pass", "expected 2 traces, at least one, found 1"),
+                                            ("[:0]", "pass", "expected 2 traces, at least one, found 0"),
+                                            ("", "fail", "whose integrity passes")):
+            with self.subTest(references=references, integrity=integrity):
+                wrong = self.script(references, integrity)
+                self.assertEqual(1, wrong.returncode)
+                self.assertIn(said, wrong.stderr)
 
 
 if __name__ == "__main__":
