@@ -147,10 +147,11 @@ final class BaselineCommand {
     @Override
     public Integer call() {
       BaselineCheck.Result result;
-      boolean written;
       try {
+        if (update && execution != null) {
+          BaselineCheck.requireUpdatable(file, execution);
+        }
         result = BaselineCheck.check(folder, file, execution, strict, producer());
-        written = update && BaselineCheck.update(file, result);
       } catch (MoxieException e) {
         if (json) {
           System.out.println(JsonReport.of(e));
@@ -159,6 +160,7 @@ final class BaselineCommand {
       }
       System.out.println(json ? result.report().json() : BaselineText.of(result.report()));
       if (update) {
+        boolean written = BaselineCheck.update(file, result);
         System.err.println(file + (written ? ": updated" : ": the same, nothing to update"));
       }
       return update || result.report().verdict().passed() ? 0 : Failures.MISMATCH;

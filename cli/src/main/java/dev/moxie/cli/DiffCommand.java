@@ -5,6 +5,7 @@ import dev.moxie.verifier.diff.Diff;
 import dev.moxie.verifier.diff.DiffJson;
 import dev.moxie.verifier.diff.DiffText;
 import dev.moxie.verifier.diff.ModelDiff;
+import dev.moxie.verifier.report.JsonReport;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -17,6 +18,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Compares two models, each a package or a checkpoint: architecture, settings, files, and"
           + " tensors by bytes and by values, expert by expert, whatever their layout and dtype.",
+      "Of two packages, tensors with equal digests count as equal, and their bytes are not read"
+          + " without --bytes.",
       "Ends with 0 if both are the same model (equal bytes or equal values), with 1 if they differ,"
           + " with 3 if one cannot be read."
     },
@@ -47,7 +50,7 @@ final class DiffCommand implements Callable<Integer> {
       diff = models.run(progress);
     } catch (MoxieException e) {
       if (json) {
-        System.out.println(DiffJson.of(e));
+        System.out.println(JsonReport.of(e));
       }
       throw e;
     }

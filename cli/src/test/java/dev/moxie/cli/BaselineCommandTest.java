@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -100,10 +101,27 @@ class BaselineCommandTest {
   }
 
   @Test
+  void anUpdateThatCannotBeWrittenComesAfterTheReport() throws IOException {
+    assertStatus(0, baseline("record", pack, "--ids", "1"));
+    String other = changed();
+    try (StagedFile another = StagedFile.create(file, path -> true)) {
+      CommandLineTest.Outcome update = baseline("check", other, "--update", "--json");
+      assertStatus(2, update);
+      assertTrue(update.err().contains("another run"), update.err());
+      JsonNode report = StrictJson.mapper(true).readTree(update.out());
+      assertEquals(0, report.at("/drifts/0/layer").intValue(-1));
+    }
+  }
+
+  @Test
   void nothingIsOverwrittenWithoutForce() throws IOException {
     assertStatus(0, baseline("record", pack, "--ids", "1", "--greedy", "0"));
     byte[] before = Files.readAllBytes(file);
     assertStatus(2, baseline("record", pack, "--ids", "2"));
+    CommandLineTest.Outcome nowhere =
+        baseline("check", folder.resolve("none").toString(), "--execution", "fused", "--update");
+    assertStatus(2, nowhere);
+    assertTrue(nowhere.err().contains("--update"), "found before the package is: " + nowhere.err());
     assertStatus(2, baseline("check", pack, "--execution", "fused", "--update"));
     assertArrayEquals(before, Files.readAllBytes(file));
     assertStatus(0, baseline("record", pack, "--ids", "2", "--force"));

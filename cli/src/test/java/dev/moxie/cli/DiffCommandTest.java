@@ -54,6 +54,9 @@ class DiffCommandTest {
     Outcome trusting = moxie("diff", pack, other);
     assertEquals(0, trusting.status());
     assertTrue(trusting.out().contains("\nnot read "), trusting.out());
+    assertTrue(
+        trusting.out().endsWith("digests were compared and bytes not read (--bytes reads them)\n"),
+        trusting.out());
     Outcome reading = moxie("diff", pack, other, "--bytes");
     assertEquals(1, reading.status());
     assertFalse(reading.out().contains("\nnot read "), reading.out());
@@ -97,6 +100,7 @@ class DiffCommandTest {
     assertTrue(damaged.err().contains("experts-L001.safetensors"), damaged.err());
     JsonNode report = StrictJson.mapper(true).readTree(damaged.out());
     assertTrue(report.at("/error").stringValue().contains("experts-L001.safetensors"));
+    assertEquals("fail", report.at("/verdict").stringValue(), "as every command reports failure");
 
     Path manifest = Path.of(lost).resolve("moxie.json");
     Files.writeString(manifest, Files.readString(manifest).substring(0, 300));

@@ -82,19 +82,33 @@ public final class BaselineCheck {
   }
 
   /**
+   * Makes sure that a baseline may be updated, before anything is computed for it.
+   *
+   * @param execution how the package will be run
+   * @throws UsageException if that is another way than the recorded one
+   */
+  public static void requireUpdatable(Path file, Execution execution) {
+    requireSame(BaselineFile.read(file).execution(), execution);
+  }
+
+  private static void requireSame(Execution recorded, Execution now) {
+    if (recorded != now) {
+      throw new UsageException(
+          "--update",
+          "the recorded execution, " + recorded,
+          String.valueOf(now),
+          "leave --execution out, or record another baseline");
+    }
+  }
+
+  /**
    * Puts what is computed now in the place of what was recorded.
    *
    * @return whether the file was written: not if it would be the same
    * @throws UsageException if the package was run in another way than the recorded one
    */
   public static boolean update(Path file, Result result) {
-    if (result.recorded().execution() != result.now().execution()) {
-      throw new UsageException(
-          "--update",
-          "the recorded execution, " + result.recorded().execution(),
-          String.valueOf(result.now().execution()),
-          "leave --execution out, or record another baseline");
-    }
+    requireSame(result.recorded().execution(), result.now().execution());
     if (result.recorded().equals(result.now())) {
       return false;
     }
@@ -218,8 +232,12 @@ public final class BaselineCheck {
     }
     if (Objects.equals(first.oracleAgrees(), true)) {
       return start
-          + ". The oracle computes the same from this package: its weights or its architecture are"
-          + " not the recorded ones.";
+          + ". The oracle computes the same from this package"
+          + (samePackage
+              ? ", whose manifest is the recorded one: the recorded numbers, or the runtime that"
+                  + " recorded them, were wrong, unless the weights are no longer what the manifest"
+                  + " says, which verify tells."
+              : ": its weights or its architecture are not the recorded ones.");
     }
     return start + ". The oracle does not compute this from this package: the runtime is wrong.";
   }

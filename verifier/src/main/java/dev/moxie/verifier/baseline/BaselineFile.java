@@ -5,20 +5,16 @@ import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.error.TooOldException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.file.Channels;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.util.DefaultIndenter;
@@ -133,6 +129,7 @@ public final class BaselineFile {
    * #requireWritable} or having read it comes first.
    *
    * @throws UnsupportedException if a number is NaN or infinite
+   * @throws UsageException if it is too large, or somebody else is writing the file
    */
   public static void write(Path file, Baseline baseline) {
     requireFinite(file, baseline);
@@ -147,17 +144,10 @@ public final class BaselineFile {
     try {
       // A link stays a link: what it leads to is replaced.
       Path target = Files.exists(file) ? file.toRealPath() : file.toAbsolutePath().normalize();
-      Path temporary = target.resolveSibling("." + target.getFileName() + ".moxie-partial");
-      try (FileChannel out =
-          FileChannel.open(
-              temporary,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.TRUNCATE_EXISTING,
-              StandardOpenOption.WRITE)) {
-        Channels.writeFully(out, ByteBuffer.wrap(bytes));
-        out.force(true);
+      try (StagedFile staged = StagedFile.create(target, there -> true)) {
+        staged.stream().write(bytes);
+        staged.finish();
       }
-      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -52,15 +52,21 @@ public final class BaselineRecorder {
       int greedyTokens,
       Manifest.Producer producer) {
     requireSample(pack.architecture(), sequences, greedyTokens);
+    BaselineSize.requireSmall(pack, execution, sequences, greedyTokens, producer);
     try (var recorder = new SequenceRecorder(pack, execution)) {
       LoweringCheck.require(pack, Device.CPU, execution, recorder.model());
       List<Baseline.Sequence> recorded = new ArrayList<>();
       for (long[] ids : sequences) {
-        int room = Math.toIntExact(Math.min(limit(pack.architecture()) - ids.length, greedyTokens));
-        recorded.add(recorder.record(ids, room, SequenceRecorder.UNWATCHED));
+        int continued = continued(pack.architecture(), ids, greedyTokens);
+        recorded.add(recorder.record(ids, continued, SequenceRecorder.UNWATCHED));
       }
       return of(pack, execution, recorded, producer);
     }
+  }
+
+  /** Tokens that a sequence is continued by. */
+  static int continued(Architecture architecture, long[] ids, int greedyTokens) {
+    return Math.toIntExact(Math.min(limit(architecture) - ids.length, greedyTokens));
   }
 
   /** A baseline of what was recorded just now. */

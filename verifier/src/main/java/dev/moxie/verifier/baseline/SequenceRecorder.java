@@ -12,10 +12,8 @@ import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
-import dev.moxie.verifier.oracle.Weights;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -25,14 +23,11 @@ import org.jspecify.annotations.Nullable;
 final class SequenceRecorder implements AutoCloseable {
   private final MoxiePackage pack;
   private final Model model;
-  private final Oracle oracle;
 
   /** Opens a package on the CPU. */
   SequenceRecorder(MoxiePackage pack, Execution execution) {
     this.pack = pack;
     this.model = execution.open(pack, Device.CPU);
-    // Only for the equation of routing, which it carries out on the runtime's own logits.
-    this.oracle = new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
   }
 
   /**
@@ -105,7 +100,7 @@ final class SequenceRecorder implements AutoCloseable {
       LayerRun run =
           result.mixture() != null
                   && blocks.get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe
-              ? routed(layer, moe, result, result.mixture(), output)
+              ? routed(moe, scheduled.routerBias(layer, moe), result, result.mixture(), output)
               : new LayerRun(result, null, new Baseline.Layer(null, output));
       layers.add(run.kept());
       watcher.layer(layer, run);
@@ -113,13 +108,15 @@ final class SequenceRecorder implements AutoCloseable {
     return scheduled.head(hidden);
   }
 
-  private LayerRun routed(
-      int layer,
+  private static LayerRun routed(
       FeedForward.MixtureOfExperts moe,
+      float[] bias,
       ScheduledModel.LayerResult result,
       ScheduledModel.Mixture mixture,
       Baseline.Summary output) {
-    RoutingOracle.Routed routed = route(moe, oracle.routerBias(layer, moe), mixture.routerLogits());
+    double[] widened = new double[bias.length];
+    Arrays.setAll(widened, e -> bias[e]);
+    RoutingOracle.Routed routed = route(moe, widened, mixture.routerLogits());
     float[] choice = routed.choice().toFloats();
     List<int[]> experts = mixture.decisions().stream().map(Router.Decision::experts).toList();
     return new LayerRun(

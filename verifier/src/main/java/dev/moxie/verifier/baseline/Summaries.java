@@ -4,9 +4,8 @@ import dev.moxie.format.pack.Digests;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /** Matrices in few numbers. */
 final class Summaries {
@@ -51,16 +50,27 @@ final class Summaries {
     for (int row = 0; row < values.length / columns; row++) {
       int first = row * columns;
       largest.add(
-          IntStream.range(0, columns)
-              .boxed()
-              .sorted(
-                  Comparator.comparingDouble((Integer id) -> -values[first + id])
-                      .thenComparing(Comparator.naturalOrder()))
-              .limit(Baseline.Logits.LARGEST)
-              .map(id -> new Baseline.Logit(id, new HexDouble(values[first + id])))
+          Arrays.stream(largest(values, first, columns))
+              .mapToObj(id -> new Baseline.Logit(id, new HexDouble(values[first + id])))
               .toList());
     }
     return new Baseline.Logits(of(values, columns), largest);
+  }
+
+  /** Ids of a row's largest, largest first; of equal ones the first, and NaN last. */
+  private static int[] largest(float[] values, int first, int columns) {
+    int[] ids = new int[Math.min(Baseline.Logits.LARGEST, columns)];
+    for (int id = 0; id < columns; id++) {
+      int place = Math.min(id, ids.length);
+      while (place > 0 && Float.compare(-values[first + id], -values[first + ids[place - 1]]) < 0) {
+        place--;
+      }
+      if (place < ids.length) {
+        System.arraycopy(ids, place, ids, place + 1, ids.length - place - 1);
+        ids[place] = id;
+      }
+    }
+    return ids;
   }
 
   private static String sha256(float[] values, int columns) {

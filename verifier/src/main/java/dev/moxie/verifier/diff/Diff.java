@@ -9,7 +9,8 @@ import org.jspecify.annotations.Nullable;
  * Every list is sorted, what matters most first.
  *
  * @param names by which tensors were matched
- * @param trustedDigests leaves that count as equal because the indexes of both packages say so
+ * @param trustedDigests leaves that count as equal because the indexes of both packages state the
+ *     same digest; their bytes were not read
  * @param notCompared in sentences
  * @param architecture members in which the forward passes differ; part of the model
  * @param settings keys of config.json and its kind that differ; part of the model
@@ -34,7 +35,10 @@ public record Diff(
 
   /** In what sense two models are the same, if they are. */
   public enum Sense {
-    /** Architecture, settings and files are equal, and so is every byte of every tensor. */
+    /**
+     * Architecture, settings and files are equal, and so is every byte of every tensor; of {@link
+     * #trustedDigests} leaves the digests were compared, and the bytes not read.
+     */
     @JsonProperty("same_bytes")
     SAME_BYTES,
     /** Likewise, but some tensors have equal values in another dtype or other bytes. */
@@ -83,7 +87,7 @@ public record Diff(
    * The tensors, leaf by leaf: a leaf is a tensor, or one matrix of one expert. Block scales belong
    * to their weights.
    *
-   * @param sameBytes leaves whose bytes are equal
+   * @param sameBytes leaves whose bytes are equal, or whose digests are
    * @param sameValues leaves whose values are equal, but not their bytes
    * @param different leaves of which some value differs
    * @param incomparable leaves whose shapes differ, or whose dtypes have no common values

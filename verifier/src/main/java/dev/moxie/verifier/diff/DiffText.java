@@ -172,12 +172,23 @@ public final class DiffText {
   }
 
   private static String verdict(Diff diff) {
-    String stored = diff.layout().isEmpty() ? "" : ", stored in another layout";
+    int trusted = diff.trustedDigests();
+    String how = (diff.layout().isEmpty() ? "" : ", stored in another layout") + unread(diff);
     return switch (diff.sense()) {
-      case SAME_BYTES -> "the same model: equal bytes" + stored;
-      case SAME_VALUES -> "the same model: equal values, not all in equal bytes" + stored;
+      case SAME_BYTES ->
+          "the same model: equal " + (trusted == 0 ? "bytes" : "bytes or digests") + how;
+      case SAME_VALUES -> "the same model: equal values, not all in equal bytes" + how;
       case DIFFERENT -> "different: " + String.join(", ", reasons(diff));
     };
+  }
+
+  /** On what an equality stands, where it is not the bytes. */
+  private static String unread(Diff diff) {
+    return diff.trustedDigests() == 0
+        ? ""
+        : "; of %d of %d leaves digests were compared and bytes not read (--bytes reads them)"
+            .formatted(
+                diff.trustedDigests(), diff.tensors().sameBytes() + diff.tensors().sameValues());
   }
 
   private static List<String> reasons(Diff diff) {

@@ -7,7 +7,7 @@ import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** The members in which two JSON values differ. A member that is null counts as absent. */
+/** The members in which two JSON values differ. One that is null is not one that is absent. */
 final class JsonChanges {
   private final List<Diff.Change> changes = new ArrayList<>();
 
@@ -43,14 +43,10 @@ final class JsonChanges {
     if (a.isNumber() && b.isNumber() && !(a.isIntegralNumber() && b.isIntegralNumber())) {
       return a.doubleValue() == b.doubleValue();
     }
-    return isAbsent(a) ? isAbsent(b) : a.equals(b);
+    return a.equals(b);
   }
 
   private static @Nullable String text(JsonNode value) {
-    return isAbsent(value) ? null : value.toString();
-  }
-
-  private static boolean isAbsent(JsonNode value) {
-    return value.isMissingNode() || value.isNull();
+    return value.isMissingNode() ? null : value.toString();
   }
 }

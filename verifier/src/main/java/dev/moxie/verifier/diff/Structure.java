@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diff;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
@@ -17,7 +18,14 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** Architectures, layouts and origins, compared. */
 final class Structure {
-  private static final JsonMapper MAPPER = StrictJson.mapper(false);
+  /** Our own records have all their members: one that is null says that there is none. */
+  private static final JsonMapper MAPPER =
+      StrictJson.mapper(false)
+          .rebuild()
+          .changeDefaultPropertyInclusion(
+              inclusion -> inclusion.withValueInclusion(JsonInclude.Include.NON_NULL))
+          .build();
+
   private static final String BLOCKS = "blocks";
 
   private Structure() {}

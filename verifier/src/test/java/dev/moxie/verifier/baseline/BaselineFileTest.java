@@ -12,6 +12,7 @@ import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.error.TooOldException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.runtime.execution.Execution;
 import java.io.IOException;
@@ -250,6 +251,18 @@ class BaselineFileTest {
     assertThrows(
         UsageException.class,
         () -> BaselineFile.requireWritable(folder.resolve("no/b.json"), true));
+  }
+
+  @Test
+  void whatSomebodyElseIsWritingIsLeftAlone() throws IOException {
+    Path file = folder.resolve("b.json");
+    BaselineFile.write(file, baseline(0, true));
+    try (StagedFile another = StagedFile.create(file, there -> true)) {
+      assertThrows(UsageException.class, () -> BaselineFile.write(file, baseline(1, true)));
+      another.stream().write(BaselineFile.encode(baseline(2, true)));
+      another.finish();
+    }
+    assertEquals(baseline(2, true), BaselineFile.read(file));
   }
 
   @Test

@@ -119,6 +119,11 @@ class DriftsAreFoundTest {
     edit(0, 1, experts -> List.of((experts.getFirst() + 1) % 8, (experts.getFirst() + 2) % 8));
     BaselineReport report = check(changed);
     assertFirst(1, "routing", true, report);
+    assertTrue(report.samePackage());
+    assertTrue(
+        report.diagnosis().contains("the runtime that recorded them, were wrong"),
+        report.diagnosis());
+    assertFalse(report.diagnosis().contains("not the recorded ones"), report.diagnosis());
     assertEquals(1, report.drifts().size(), "what follows from it is not reported again");
     BaselineReport.Drift drift = report.drifts().getFirst();
     assertEquals(List.of(0), drift.tokens());

@@ -3,9 +3,11 @@ package dev.moxie.verifier.baseline;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.Manifest;
@@ -24,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -53,6 +56,32 @@ class SameNumbersPassTest {
     return BaselineCheck.check(pack, file, null, strict, PRODUCER).report();
   }
 
+  private static long largestSize(Path pack) {
+    try (MoxiePackage opened = MoxiePackage.open(pack)) {
+      return BaselineSize.atMost(
+          opened,
+          Execution.SCHEDULED,
+          BaselineRecorder.defaultSequences(opened.architecture()),
+          8,
+          PRODUCER);
+    }
+  }
+
+  /** Without it, the run is for nothing. */
+  @Test
+  void whatCannotFitInAFileIsRefusedBeforeItIsRun() {
+    Path folderOfPackage = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    try (MoxiePackage pack = MoxiePackage.open(folderOfPackage)) {
+      List<long[]> sequences = Collections.nCopies(64, new long[100]);
+      String message =
+          assertThrows(
+                  UsageException.class,
+                  () -> BaselineRecorder.record(pack, Execution.SCHEDULED, sequences, 0, PRODUCER))
+              .getMessage();
+      assertTrue(message.contains("for 6400 tokens in 4 layers"), message);
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("checkpoints")
   void recordedTwiceTheBytesAreTheSameAndHoldInEveryWay(Path checkpoint) throws IOException {
@@ -60,6 +89,7 @@ class SameNumbersPassTest {
     Path file = folder.resolve("b.json");
     Baseline baseline = record(pack, Execution.SCHEDULED);
     BaselineFile.write(file, baseline);
+    assertTrue(Files.size(file) <= largestSize(pack), "no larger than was foretold");
     assertArrayEquals(
         Files.readAllBytes(file), BaselineFile.encode(record(pack, Execution.SCHEDULED)));
     assertEquals(baseline, BaselineFile.read(file));

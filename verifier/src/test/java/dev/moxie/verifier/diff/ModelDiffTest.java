@@ -45,11 +45,23 @@ class ModelDiffTest {
     Path pack = Models.convert(MIXTRAL, folder.resolve("p"));
     Diff trusting = Models.diff(pack, pack);
     assertSame(Diff.Sense.SAME_BYTES, trusting);
-    assertEquals(trusting.tensors().sameBytes(), trusting.trustedDigests());
+    int leaves = trusting.trustedDigests();
+    assertEquals(trusting.tensors().sameBytes(), leaves);
+    assertEquals(
+        ("the same model: equal bytes or digests; of %d of %d leaves digests were compared and"
+                + " bytes not read (--bytes reads them)")
+            .formatted(leaves, leaves),
+        verdict(trusting));
     Diff reading = Models.diff(pack, pack, false);
     assertSame(Diff.Sense.SAME_BYTES, reading);
     assertEquals(0, reading.trustedDigests());
     assertEquals(List.of(), reading.layout());
+    assertEquals("the same model: equal bytes", verdict(reading));
+  }
+
+  private static String verdict(Diff diff) {
+    String text = DiffText.of(diff, false);
+    return text.substring(text.lastIndexOf("\nverdict ") + "\nverdict ".length()).strip();
   }
 
   static List<Path> checkpoints() {
@@ -75,6 +87,7 @@ class ModelDiffTest {
     Diff diff = Models.diff(plain, spread, false);
     assertSame(Diff.Sense.SAME_BYTES, diff);
     assertTrue(diff.layout().contains(new Diff.Change("expertParallel", "1", "3")));
+    assertTrue(diff.layout().contains(new Diff.Change("maxShardBytes", null, "50000")));
   }
 
   @Test
@@ -304,8 +317,18 @@ class ModelDiffTest {
   @Test
   void jsonWrittenOtherwiseIsNoOtherSetting() throws IOException {
     Path one = Models.write(folder.resolve("a"), "{\"depth\": 3, \"x\": null}", List.of());
-    Path other = Models.write(folder.resolve("b"), "{ \"depth\":3.0 }", List.of());
+    Path other = Models.write(folder.resolve("b"), "{ \"x\":null, \"depth\":3.0 }", List.of());
     assertSame(Diff.Sense.SAME_BYTES, Models.diff(one, other));
+  }
+
+  /** Readers fill in a default for what is absent, and keep what is null. */
+  @Test
+  void aSettingThatIsNullIsNotOneThatIsAbsent() {
+    Path one = Models.write(folder.resolve("a"), "{\"depth\": 3, \"x\": null}", List.of());
+    Path other = Models.write(folder.resolve("b"), "{\"depth\": 3}", List.of());
+    Diff diff = Models.diff(one, other);
+    assertSame(Diff.Sense.DIFFERENT, diff);
+    assertEquals(List.of(new Diff.Change("config.json: x", "null", null)), diff.settings());
   }
 
   @Test
