@@ -2,6 +2,7 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.pack.MoxiePackage;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,10 +25,10 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
   }
 
   /**
-   * Begins the files.
+   * Begins the files, where their paths lead.
    *
    * @throws UnsupportedException if the model has no experts
-   * @throws UsageException if one lies inside the package, or would replace something else
+   * @throws UsageException if one lies inside a package, or would replace something else
    */
   public DecisionSink open(MoxiePackage pack) {
     if (!any()) {
@@ -38,12 +39,10 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
     var all = new All(sinks);
     try {
       if (arrow != null) {
-        requireOutside(pack, arrow);
-        sinks.add(RoutingArrow.create(arrow, layers));
+        sinks.add(RoutingArrow.create(placeOutside(arrow), layers));
       }
       if (replay != null) {
-        requireOutside(pack, replay);
-        sinks.add(ReplayFile.create(replay, layers));
+        sinks.add(ReplayFile.create(placeOutside(replay), layers));
       }
     } catch (RuntimeException e) {
       all.close();
@@ -52,15 +51,10 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
     return all;
   }
 
-  private static void requireOutside(MoxiePackage pack, Path file) {
-    Path folder = pack.folder().toAbsolutePath().normalize();
-    if (file.toAbsolutePath().normalize().startsWith(folder)) {
-      throw new UsageException(
-          file.toString(),
-          "a path outside the package",
-          "one inside",
-          "a package holds nothing that its manifest does not list");
-    }
+  private static Path placeOutside(Path file) {
+    Path place = StagedFile.place(file);
+    MoxiePackage.requireOutside(place);
+    return place;
   }
 
   /** Several sinks as one. */
