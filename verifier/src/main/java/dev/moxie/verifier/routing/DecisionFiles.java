@@ -7,6 +7,8 @@ import dev.moxie.format.pack.MoxiePackage;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,7 +23,14 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
 
   /** Whether any file is wanted. */
   public boolean any() {
-    return arrow != null || replay != null;
+    return !paths().isEmpty();
+  }
+
+  /** Those that are wanted. */
+  public List<Path> paths() {
+    return Stream.of(Optional.ofNullable(arrow), Optional.ofNullable(replay))
+        .flatMap(Optional::stream)
+        .toList();
   }
 
   /**
