@@ -11,9 +11,7 @@ import dev.moxie.verifier.report.TextReport;
 import dev.moxie.verifier.report.html.HtmlReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -76,12 +74,15 @@ final class ReportOptions {
   /**
    * Makes sure of all places.
    *
-   * @param folder the package, in which no report may lie
-   * @throws UsageException if two forms would go to one place, or one to a file that is no report
+   * @param others what else the command is to write
+   * @throws UsageException if two things would go to one place, or a form into a package or to a
+   *     file that is no report
    */
-  Outputs open(Path folder) {
+  Outputs open(List<Path> others) {
     requireOneOnStandardOutput();
-    requireDifferentFiles();
+    List<Path> written = new ArrayList<>(others);
+    files().stream().filter(file -> !file.equals(STANDARD_OUTPUT)).forEach(written::add);
+    OutputFiles.requireDifferent(written);
     List<Output> outputs = new ArrayList<>();
     if (json) {
       outputs.add(new Output(JsonReport::of, JsonReport::of, System.out::println));
@@ -93,15 +94,15 @@ final class ReportOptions {
       outputs.add(new Output(AnnotationReport::of, AnnotationReport::of, System.out::println));
     }
     if (html != null) {
-      var target = target(html, HtmlReport.START, folder);
+      var target = target(html, HtmlReport.START);
       outputs.add(new Output(HtmlReport::of, HtmlReport::of, target));
     }
     if (junit != null) {
-      var target = target(junit, JUnitReport.START, folder);
+      var target = target(junit, JUnitReport.START);
       outputs.add(new Output(JUnitReport::of, JUnitReport::of, target));
     }
     if (markdown != null) {
-      var target = target(markdown, MarkdownReport.START, folder);
+      var target = target(markdown, MarkdownReport.START);
       outputs.add(new Output(MarkdownReport::of, MarkdownReport::of, target));
     }
     return new Outputs(outputs);
@@ -113,10 +114,8 @@ final class ReportOptions {
     }
   }
 
-  private static Consumer<String> target(Path path, String start, Path folder) {
-    return path.equals(STANDARD_OUTPUT)
-        ? System.out::print
-        : ReportFile.open(path, start, folder)::write;
+  private static Consumer<String> target(Path path, String start) {
+    return path.equals(STANDARD_OUTPUT) ? System.out::print : ReportFile.open(path, start)::write;
   }
 
   private List<Path> files() {
@@ -137,16 +136,6 @@ final class ReportOptions {
           "one form of the report at most",
           "several",
           "give others a file each");
-    }
-  }
-
-  private void requireDifferentFiles() {
-    Set<Path> seen = new HashSet<>();
-    for (Path file : files()) {
-      if (!seen.add(file.toAbsolutePath().normalize())) {
-        throw new UsageException(
-            file.toString(), "one form of the report", "several", "give each a file of its own");
-      }
     }
   }
 }

@@ -1,11 +1,13 @@
 package dev.moxie.cli;
 
+import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.verifier.LoweringCheck;
+import dev.moxie.verifier.report.JsonReport;
 import dev.moxie.verifier.routing.Corpus;
 import dev.moxie.verifier.routing.DecisionFiles;
 import dev.moxie.verifier.routing.DecisionSink;
@@ -13,7 +15,6 @@ import dev.moxie.verifier.routing.RoutingReport;
 import dev.moxie.verifier.routing.RoutingRun;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -46,8 +47,9 @@ final class RoutingCommand implements Callable<Integer> {
   @Option(
       names = "--ids",
       paramLabel = "ID,…",
+      converter = TokenIds.class,
       description = "Tokens, where there is no tokenizer; repeatable.")
-  private List<String> ids = new ArrayList<>();
+  private List<long[]> ids = new ArrayList<>();
 
   @Option(
       names = "--max-tokens",
@@ -76,34 +78,35 @@ final class RoutingCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    try {
+      RoutingReport report = run();
+      System.out.println(json ? report.json() : report.text());
+    } catch (MoxieException e) {
+      if (json) {
+        System.out.println(JsonReport.of(e));
+      }
+      throw e;
+    }
+    return 0;
+  }
+
+  private RoutingReport run() {
     if (texts.isEmpty() && prompts.isEmpty() && ids.isEmpty()) {
       throw new UsageException(
           "moxie routing", "--text, --prompt or --ids", "none of them", "say what to run on");
     }
-    var corpus = new Corpus(texts, prompts, ids.stream().map(RoutingCommand::parse).toList());
+    var corpus = new Corpus(texts, prompts, ids);
+    var files = new DecisionFiles(arrow, replay);
+    OutputFiles.requireDifferent(files.paths());
     Device.CPU.require();
     try (MoxiePackage pack = MoxiePackage.open(folder);
-        DecisionSink decisions = new DecisionFiles(arrow, replay).open(pack);
+        DecisionSink decisions = files.open(pack);
         var model = new ScheduledModel(pack, Device.CPU)) {
       LoweringCheck.require(pack, Device.CPU, Execution.SCHEDULED, model);
       long positions = pack.architecture().maxPositions();
       int most =
           maxTokens == null ? (int) Math.min(RoutingRun.DEFAULT_TOKENS, positions) : maxTokens;
-      RoutingReport report = RoutingRun.run(pack, model, corpus, most, decisions);
-      System.out.println(json ? report.json() : report.text());
-    }
-    return 0;
-  }
-
-  private static long[] parse(String list) {
-    try {
-      return Arrays.stream(list.split(",", -1))
-          .map(String::strip)
-          .mapToLong(Long::parseLong)
-          .toArray();
-    } catch (NumberFormatException e) {
-      throw new UsageException(
-          "--ids", "numbers between commas", "\"" + list + "\"", "pass others");
+      return RoutingRun.run(pack, model, corpus, most, decisions);
     }
   }
 }

@@ -91,17 +91,11 @@ final class VerifyCommand implements Callable<Integer> {
     }
     Set<Execution> executions =
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
-    ReportOptions.Outputs outputs = forms.open(folder);
+    var files = new DecisionFiles(routingArrow, replay);
+    ReportOptions.Outputs outputs = forms.open(files.paths());
     Report report;
     try {
-      report =
-          Verifier.verify(
-              folder,
-              source,
-              references,
-              noise,
-              executions,
-              new DecisionFiles(routingArrow, replay));
+      report = Verifier.verify(folder, source, references, noise, executions, files);
     } catch (MoxieException e) {
       outputs.write(e);
       throw e;

@@ -22,10 +22,11 @@ class ReportFileTest {
   @BeforeEach
   void makePackage() throws IOException {
     pack = Files.createDirectory(folder.resolve("pack"));
+    Files.createFile(pack.resolve("moxie.json"));
   }
 
   private ReportFile open(Path path) {
-    return ReportFile.open(path, "<html>", pack);
+    return ReportFile.open(path, "<html>");
   }
 
   @Test
@@ -69,7 +70,7 @@ class ReportFileTest {
     Path link = Files.createSymbolicLink(folder.resolve("link"), pack);
     assertThrows(UsageException.class, () -> open(link.resolve("report.html")));
     assertThrows(UsageException.class, () -> open(pack.resolve("new/report.html")));
-    assertEquals(List.of(), list(pack));
+    assertEquals(List.of(pack.resolve("moxie.json")), list(pack));
   }
 
   @Test
@@ -90,13 +91,22 @@ class ReportFileTest {
   }
 
   @Test
+  void whatAppearsWhileTheReportIsMadeIsNotReplaced() throws IOException {
+    Path path = folder.resolve("report.html");
+    ReportFile file = open(path);
+    Files.writeString(path, "weights");
+    assertThrows(UsageException.class, () -> file.write("<html>1"));
+    assertEquals("weights", Files.readString(path));
+  }
+
+  @Test
   void aWriteThatFailsLeavesNothingBehind() throws IOException {
     Path path = folder.resolve("r/report.html");
     ReportFile file = open(path);
     Files.delete(path.getParent());
-    assertThrows(EnvironmentException.class, () -> file.write("<html>1"));
+    assertThrows(UsageException.class, () -> file.write("<html>1"));
     Files.createDirectories(path.resolve("occupied"));
-    assertThrows(EnvironmentException.class, () -> file.write("<html>1"));
+    assertThrows(UsageException.class, () -> file.write("<html>1"));
     assertEquals(List.of(path), list(path.getParent()));
   }
 

@@ -116,6 +116,28 @@ class RoutingCommandTest {
   }
 
   @Test
+  void whatGoesWrongIsSaidInJsonTooIfThatIsAskedFor() {
+    Outcome outcome = routing("--ids", "1,512", "--json");
+    assertEquals(2, outcome.status(), outcome.err());
+    JsonNode failure = StrictJson.mapper(true).readTree(outcome.out());
+    assertEquals("moxie: " + failure.at("/error").stringValue(), outcome.err().strip());
+  }
+
+  @Test
+  void noFileIsWrittenIntoAPackageThroughALinkNorTwoIntoOne() throws IOException {
+    Path link = Files.createSymbolicLink(folder.resolve("link"), Path.of(pack));
+    assertOneSentence(2, routing("--ids", "1", "--arrow", link.resolve("x.arrow").toString()));
+    Path a = Files.createDirectory(folder.resolve("a"));
+    Path b = Files.createSymbolicLink(folder.resolve("b"), a);
+    Outcome two = routing("--ids", "1", "--arrow", a.resolve("x").toString(), "--replay", b + "/x");
+    assertOneSentence(2, two);
+    assertTrue(two.err().contains("the same as"), two.err());
+    try (Stream<Path> left = Files.list(a)) {
+      assertEquals(List.of(), left.toList());
+    }
+  }
+
+  @Test
   void verifyWritesDecisionsOnlyBesideAReference() {
     String arrow = folder.resolve("r.arrow").toString();
     assertOneSentence(2, CommandLineTest.moxie("verify", pack, "--routing-arrow", arrow));

@@ -162,6 +162,31 @@ class VerifyReportsTest {
   }
 
   @Test
+  void twoThingsInOnePlaceAreRefusedWhateverLinksLeadThere() throws IOException {
+    Files.createDirectory(path("a"));
+    Files.createSymbolicLink(path("b"), path("a"));
+    for (String options :
+        List.of(
+            "--html a/x --junit b/x",
+            "--routing-arrow x --html x",
+            "--replay a/x --markdown b/x",
+            "--routing-arrow a/x --replay b/x")) {
+      String[] words = options.split(" ");
+      words[1] = path(words[1]).toString();
+      words[3] = path(words[3]).toString();
+      var outcome = verify(words);
+      assertEquals(2, outcome.status(), outcome.err());
+      assertTrue(outcome.err().contains("the same as"), outcome.err());
+      assertEquals("", outcome.out());
+      assertEquals(1, outcome.err().lines().count(), outcome.err());
+    }
+    try (var left = Files.list(path("a"))) {
+      assertEquals(0, left.count());
+    }
+    assertFalse(Files.exists(path("x")));
+  }
+
+  @Test
   void whatIsNoReportIsRefusedBeforeAnythingIsVerified() throws IOException {
     Path weights = Files.writeString(path("model.safetensors"), "weights");
     var outcome = verify("--html", weights.toString(), "--junit", path("r.xml").toString());

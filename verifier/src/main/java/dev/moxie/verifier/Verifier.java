@@ -30,29 +30,16 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
-    return verify(folder, source, references, null, executions);
+    return verify(folder, source, references, null, executions, DecisionFiles.NONE);
   }
 
   /**
-   * The same, held to how much two right answers differ.
+   * The same, held to how much two right answers differ, and writes down every routing decision.
    *
    * @param noise one more trace of the same model, from another backend or in another precision, or
    *     null
-   */
-  public static Report verify(
-      Path folder,
-      @Nullable Path source,
-      List<Path> references,
-      @Nullable Path noise,
-      Set<Execution> executions) {
-    return verify(folder, source, references, noise, executions, DecisionFiles.NONE);
-  }
-
-  /**
-   * The same, and writes down every routing decision.
-   *
-   * @param files not written if the package is damaged
-   * @throws UsageException if files are wanted without a reference
+   * @param files begun before anything is checked; not written if the package is damaged
+   * @throws UsageException if files are wanted without a reference, or may not be written
    */
   public static Report verify(
       Path folder,
@@ -68,7 +55,8 @@ public final class Verifier {
           "none",
           "pass one, or use moxie routing");
     }
-    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+    try (MoxiePackage pack = MoxiePackage.open(folder);
+        DecisionSink decisions = files.open(pack)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
       Report.@Nullable Equivalence equivalence = null;
@@ -78,9 +66,12 @@ public final class Verifier {
         checked =
             references.isEmpty()
                 ? List.of()
-                : check(pack, references, noise, executions, files, notChecked);
+                : check(pack, references, noise, executions, decisions, notChecked);
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
+      }
+      if (!integrity.verdict().passed() && files.any()) {
+        notChecked.add("routing decisions, which were not written, since the package is damaged");
       }
       List<String> ignoredKeys = pack.manifest().provenance().ignoredConfigKeys();
       if (!ignoredKeys.isEmpty()) {
@@ -108,11 +99,10 @@ public final class Verifier {
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions,
-      DecisionFiles files,
+      DecisionSink decisions,
       List<String> notChecked) {
     List<Report.Reference> reports = new ArrayList<>();
-    try (DecisionSink decisions = files.open(pack);
-        var check = new ReferenceCheck(pack, executions);
+    try (var check = new ReferenceCheck(pack, executions);
         Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {

@@ -24,21 +24,25 @@ public final class StagedFile implements AutoCloseable {
   private final Path target;
   private final Path temporary;
   private final FileChannel channel;
+  private final Predicate<Path> replaceable;
   private final Thread discard = new Thread(this::deleteTemporary);
   private boolean open = true;
   private volatile boolean finished;
 
-  private StagedFile(Path target, Path temporary, FileChannel channel) {
+  private StagedFile(
+      Path target, Path temporary, FileChannel channel, Predicate<Path> replaceable) {
     this.target = target;
     this.temporary = temporary;
     this.channel = channel;
+    this.replaceable = replaceable;
     Runtime.getRuntime().addShutdownHook(discard);
   }
 
   /**
    * Begins the file.
    *
-   * @param replaceable whether a file that is there already may be replaced by this one
+   * @param replaceable whether a file that is there already may be replaced by this one; asked now
+   *     and again before it is
    * @throws UsageException if something is there that may not be, its folder is missing, or
    *     somebody else is writing it
    */
@@ -54,9 +58,26 @@ public final class StagedFile implements AutoCloseable {
               StandardOpenOption.WRITE,
               StandardOpenOption.READ,
               LinkOption.NOFOLLOW_LINKS);
-      requireAlone(target, channel);
+      requireAlone(target, temporary, channel);
       channel.truncate(0);
-      return new StagedFile(target, temporary, channel);
+      return new StagedFile(target, temporary, channel, replaceable);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Where a file lies, or would lie: its absolute path, without links as far as it exists. */
+  public static Path place(Path target) {
+    Path absolute = target.toAbsolutePath();
+    Path existing = absolute;
+    while (!Files.exists(existing) && existing.getParent() != null) {
+      existing = existing.getParent();
+    }
+    try {
+      Path rest = existing.relativize(absolute);
+      Path place = existing.toRealPath().resolve(rest).normalize();
+      // "none/../link" leads nowhere until it is shortened to a link.
+      return place.equals(absolute) ? place : place(place);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -68,7 +89,13 @@ public final class StagedFile implements AutoCloseable {
     }
   }
 
-  private static void requireReplaceable(Path target, Predicate<Path> replaceable) {
+  /**
+   * Makes sure that a file may be made or replaced.
+   *
+   * @param replaceable whether a file that is there already may be replaced
+   * @throws UsageException if something is there that may not be
+   */
+  public static void requireReplaceable(Path target, Predicate<Path> replaceable) {
     if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)
         && !(Files.isRegularFile(target) && replaceable.test(target))) {
       throw new UsageException(
@@ -79,10 +106,14 @@ public final class StagedFile implements AutoCloseable {
     }
   }
 
-  private static void requireAlone(Path target, FileChannel channel) throws IOException {
+  /**
+   * Takes the lock. Whoever had it may have finished meanwhile: what the channel leads to is then
+   * the finished file, and must not be written to.
+   */
+  static void requireAlone(Path target, Path temporary, FileChannel channel) throws IOException {
     boolean locked;
     try {
-      locked = channel.tryLock() != null;
+      locked = channel.tryLock() != null && Files.exists(temporary, LinkOption.NOFOLLOW_LINKS);
     } catch (OverlappingFileLockException e) {
       locked = false;
     }
@@ -103,10 +134,15 @@ public final class StagedFile implements AutoCloseable {
     return Channels.newOutputStream(channel);
   }
 
-  /** Gives the file its name, once all of it is on the disk. */
+  /**
+   * Gives the file its name, once all of it is on the disk.
+   *
+   * @throws UsageException if something has appeared there that may not be replaced
+   */
   public void finish() {
     try {
       channel.force(true);
+      requireReplaceable(target, replaceable);
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
       finished = true;
     } catch (IOException e) {

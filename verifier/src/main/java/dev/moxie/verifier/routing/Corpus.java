@@ -38,9 +38,28 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
     return !texts.isEmpty() || !prompts.isEmpty();
   }
 
+  /** Looks at everything that can be looked at before any of it is run. */
+  private void require(int vocabulary) {
+    texts.forEach(TextPieces::requireSome);
+    for (int i = 0; i < prompts.size(); i++) {
+      requireSome("--prompt " + (i + 1), prompts.get(i).isEmpty());
+    }
+    for (int i = 0; i < tokens.size(); i++) {
+      requireSome("--ids " + (i + 1), tokens.get(i).length == 0);
+      requireTokens("--ids " + (i + 1), tokens.get(i), vocabulary);
+    }
+  }
+
+  private static void requireSome(String name, boolean empty) {
+    if (empty) {
+      throw new UsageException(name, "something to run on", "nothing", "pass more");
+    }
+  }
+
   /**
    * Cuts everything into sequences of at most so many tokens, each of a text or prompt beginning as
-   * the tokenizer begins a text.
+   * the tokenizer begins a text. Files that are missing or empty, empty prompts and wrong tokens
+   * are refused before the first sequence.
    *
    * @param tokenizer null only without texts and prompts
    * @param vocabulary tokens are below this
@@ -49,6 +68,7 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
    */
   List<Source> cut(
       @Nullable TextTokenizer tokenizer, int vocabulary, int most, Consumer<long[]> sequence) {
+    require(vocabulary);
     List<Source> sources = new ArrayList<>();
     if (hasText()) {
       TextTokenizer words = Objects.requireNonNull(tokenizer);
@@ -66,19 +86,18 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
     }
     for (int i = 0; i < tokens.size(); i++) {
       var cutter = new SequenceCutter("--ids " + (i + 1), new long[0], most, sequence);
-      cutter.add(requireTokens("--ids " + (i + 1), tokens.get(i), vocabulary));
+      cutter.add(tokens.get(i));
       sources.add(cutter.finish());
     }
     return sources;
   }
 
-  private static long[] requireTokens(String name, long[] ids, int vocabulary) {
+  private static void requireTokens(String name, long[] ids, int vocabulary) {
     for (long id : ids) {
       if (id < 0 || id >= vocabulary) {
         throw new UsageException(
             name, "tokens below " + vocabulary, String.valueOf(id), "pass others");
       }
     }
-    return ids;
   }
 }

@@ -2,10 +2,13 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.pack.MoxiePackage;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,14 +23,21 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
 
   /** Whether any file is wanted. */
   public boolean any() {
-    return arrow != null || replay != null;
+    return !paths().isEmpty();
+  }
+
+  /** Those that are wanted. */
+  public List<Path> paths() {
+    return Stream.of(Optional.ofNullable(arrow), Optional.ofNullable(replay))
+        .flatMap(Optional::stream)
+        .toList();
   }
 
   /**
-   * Begins the files.
+   * Begins the files, where their paths lead.
    *
    * @throws UnsupportedException if the model has no experts
-   * @throws UsageException if one lies inside the package, or would replace something else
+   * @throws UsageException if one lies inside a package, or would replace something else
    */
   public DecisionSink open(MoxiePackage pack) {
     if (!any()) {
@@ -38,12 +48,10 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
     var all = new All(sinks);
     try {
       if (arrow != null) {
-        requireOutside(pack, arrow);
-        sinks.add(RoutingArrow.create(arrow, layers));
+        sinks.add(RoutingArrow.create(placeOutside(arrow), layers));
       }
       if (replay != null) {
-        requireOutside(pack, replay);
-        sinks.add(ReplayFile.create(replay, layers));
+        sinks.add(ReplayFile.create(placeOutside(replay), layers));
       }
     } catch (RuntimeException e) {
       all.close();
@@ -52,15 +60,10 @@ public record DecisionFiles(@Nullable Path arrow, @Nullable Path replay) {
     return all;
   }
 
-  private static void requireOutside(MoxiePackage pack, Path file) {
-    Path folder = pack.folder().toAbsolutePath().normalize();
-    if (file.toAbsolutePath().normalize().startsWith(folder)) {
-      throw new UsageException(
-          file.toString(),
-          "a path outside the package",
-          "one inside",
-          "a package holds nothing that its manifest does not list");
-    }
+  private static Path placeOutside(Path file) {
+    Path place = StagedFile.place(file);
+    MoxiePackage.requireOutside(place);
+    return place;
   }
 
   /** Several sinks as one. */

@@ -28,7 +28,10 @@ final class Equations {
               "dead",
               "n_e = 0, E (1 − k/E)^T < " + Utilisation.CHANCE,
               "unused, and not by chance"),
-          new Equation("collapsed", "exp(H) < sqrt(k E)", "nearer to k experts than to E"),
+          new Equation(
+              "collapsed",
+              "exp(H) < sqrt(k E), E (1 − k/E)^T < " + Utilisation.CHANCE,
+              "nearer to k experts than to E, and not by chance"),
           new Equation(
               "margin",
               "a − b",

@@ -1,8 +1,10 @@
 package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
@@ -15,11 +17,33 @@ import java.util.function.Consumer;
 /**
  * Reads a text in pieces, so that one of any size takes little memory. A piece ends after the last
  * line end among its first {@value #MOST} characters; where there is none, after all of them.
+ *
+ * <p>Pieces are tokenised one by one. A tokenizer whose normaliser puts something before a text
+ * ("Prepend", as SentencePiece's space in those of Llama and Mixtral) puts it before every piece:
+ * the tokens of a text of several pieces are then those of its pieces, not those of the text as a
+ * whole.
  */
 final class TextPieces {
   static final int MOST = 1 << 16;
 
   private TextPieces() {}
+
+  /**
+   * Makes sure that there is a text, without reading it.
+   *
+   * @throws CorruptException if it is a folder, a pipe or a device
+   * @throws UsageException if it is empty
+   */
+  static void requireSome(Path file) {
+    StrictJson.requireRegular(file);
+    try (InputStream in = Files.newInputStream(file)) {
+      if (in.read() < 0) {
+        throw new UsageException(file.toString(), "a text", "an empty file", "pass another");
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
 
   /**
    * Passes on all pieces.

@@ -20,7 +20,8 @@ import java.util.List;
  *     independent choices, E (1 − k/E)^T experts are expected to stay unused, and the unused ones
  *     count as dead where that is below {@value #CHANCE}
  * @param collapsed whether the effective experts are nearer to k than to E, as a ratio: exp(H) <
- *     sqrt(k E), k < E
+ *     sqrt(k E), k < E; false for so few tokens that E (1 − k/E)^T is not below {@value #CHANCE},
+ *     since even routing then has few effective experts too
  */
 public record Utilisation(
     int tokens,
@@ -32,7 +33,7 @@ public record Utilisation(
     List<Integer> unused,
     List<Integer> dead,
     boolean collapsed) {
-  /** Expected number of unused experts under even routing, below which unused ones are dead. */
+  /** Expected number of unused experts under even routing, below which they are not chance. */
   static final double CHANCE = 0.01;
 
   public Utilisation {
@@ -80,6 +81,7 @@ public record Utilisation(
       }
     }
     double expected = experts * Math.pow(1 - (double) expertsPerToken / experts, tokens);
+    boolean telling = expected < CHANCE;
     double effective = Math.exp(entropy);
     return new Utilisation(
         tokens,
@@ -89,7 +91,9 @@ public record Utilisation(
         entropy,
         effective,
         unused,
-        expected < CHANCE ? unused : List.of(),
-        expertsPerToken < experts && effective < Math.sqrt((double) expertsPerToken * experts));
+        telling ? unused : List.of(),
+        telling
+            && expertsPerToken < experts
+            && effective < Math.sqrt((double) expertsPerToken * experts));
   }
 }

@@ -9,9 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,6 +86,31 @@ class CorpusTest {
       var corpus = new Corpus(List.of(), List.of(), List.of(new long[] {0, wrong}));
       assertThrows(UsageException.class, () -> corpus.cut(null, 512, 8, ids -> {}));
     }
+  }
+
+  @Test
+  void everythingIsLookedAtBeforeTheFirstSequence() throws IOException {
+    Path text = Files.writeString(folder.resolve("t"), "Once");
+    Path empty = Files.createFile(folder.resolve("empty"));
+    long[] ids = {1, 2};
+    for (Corpus corpus :
+        List.of(
+            new Corpus(List.of(), List.of(), List.of(ids, new long[] {512})),
+            new Corpus(List.of(), List.of(), List.of(ids, new long[0])),
+            new Corpus(List.of(text), List.of("x", ""), List.of(ids)),
+            new Corpus(List.of(text), List.of(), List.of(new long[] {512})),
+            new Corpus(List.of(text, empty), List.of(), List.of()))) {
+      assertThrows(UsageException.class, () -> corpus.cut(null, 512, 8, CorpusTest::unexpected));
+    }
+    var aFolder = new Corpus(List.of(text, folder), List.of(), List.of());
+    assertThrows(CorruptException.class, () -> aFolder.cut(null, 512, 8, CorpusTest::unexpected));
+    var missing = new Corpus(List.of(text, folder.resolve("no")), List.of(), List.of());
+    assertThrows(
+        UncheckedIOException.class, () -> missing.cut(null, 512, 8, CorpusTest::unexpected));
+  }
+
+  private static void unexpected(long[] ids) {
+    throw new AssertionError("a sequence was run: " + Arrays.toString(ids));
   }
 
   private List<String> pieces(String text) throws IOException {

@@ -2,6 +2,7 @@ package dev.moxie.verifier.routing;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -19,6 +20,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.verifier.Packages;
 import dev.moxie.verifier.Verifier;
+import dev.moxie.verifier.report.Report;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -200,6 +202,7 @@ class RoutingRunTest {
         Map.of(),
         List.of(new SafetensorsWriter.Tensor("x", Dtype.U8, Shape.of(1), ByteBuffer.allocate(1))));
     Path index = Files.copy(pack.resolve("tensors.arrow"), folder.resolve("other.arrow"));
+    Path link = Files.createSymbolicLink(folder.resolve("link"), pack);
     var corpus = new Corpus(List.of(), List.of(), List.of(new long[] {1}));
     for (DecisionFiles files :
         List.of(
@@ -208,13 +211,45 @@ class RoutingRunTest {
             new DecisionFiles(other, null),
             new DecisionFiles(null, index),
             new DecisionFiles(pack.resolve("r.arrow"), null),
+            new DecisionFiles(link.resolve("r.arrow"), null),
+            new DecisionFiles(null, link.resolve("source/r")),
             new DecisionFiles(folder.resolve("both"), folder.resolve("both")))) {
       assertThrows(UsageException.class, () -> run(pack, corpus, 8, files), files.toString());
     }
     assertEquals(-1, Files.mismatch(pack.resolve("tensors.arrow"), index));
     try (Stream<Path> left = Files.list(folder)) {
-      assertEquals(Set.of(pack, other, index), left.collect(Collectors.toSet()));
+      assertEquals(Set.of(pack, other, index, link), left.collect(Collectors.toSet()));
     }
+  }
+
+  @Test
+  void aPlaceThatMayNotBeWrittenIsRefusedBeforeAnythingIsVerified() throws IOException {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    // Were it looked at first, there would be a report.
+    Files.delete(pack.resolve("experts-L000.safetensors"));
+    Path other = Files.writeString(folder.resolve("other"), "somebody's");
+    for (DecisionFiles files :
+        List.of(new DecisionFiles(other, null), new DecisionFiles(null, pack.resolve("r")))) {
+      assertThrows(UsageException.class, () -> verify(pack, files));
+    }
+  }
+
+  @Test
+  void ofADamagedPackageNoDecisionsAreWrittenAndThatIsSaid() throws IOException {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    Files.delete(pack.resolve("experts-L000.safetensors"));
+    var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
+    String notChecked = verify(pack, files).notChecked().toString();
+    assertTrue(notChecked.contains("decisions, which were not written"), notChecked);
+    assertFalse(verify(pack, DecisionFiles.NONE).notChecked().toString().contains("decisions"));
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(List.of(pack), left.toList());
+    }
+  }
+
+  private static Report verify(Path pack, DecisionFiles files) {
+    List<Path> traces = Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1);
+    return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.SCHEDULED), files);
   }
 
   @Test

@@ -40,6 +40,26 @@ class UtilisationTest {
     assertEquals(List.of(), few.dead());
   }
 
+  @Test
+  void aShortTraceHasFewEffectiveExpertsAndThatIsNoCollapse() {
+    // 2 tokens cannot use more than 4 of 64 experts, however evenly they are routed.
+    long[] counts = new long[64];
+    for (int e = 0; e < 4; e++) {
+      counts[e] = 1;
+    }
+    Utilisation few = Utilisation.of(counts, 2, 2);
+    assertTrue(few.effectiveExperts() < Math.sqrt(2 * 64));
+    assertFalse(few.collapsed());
+    // 64 (1 − 1/32)^T is 0.01001 with 276 tokens, 0.0097 with 277.
+    for (int e = 0; e < 4; e++) {
+      counts[e] = 138;
+    }
+    assertFalse(Utilisation.of(counts, 276, 2).collapsed());
+    counts[0]++;
+    counts[1]++;
+    assertTrue(Utilisation.of(counts, 277, 2).collapsed());
+  }
+
   @Property
   void numbersStayBetweenEvenAndWorst(
       @ForAll @IntRange(min = 1, max = 300) int tokens,
