@@ -142,12 +142,24 @@ class FormsTest {
   }
 
   @Test
+  void collapseIsAWarningWhereThereAreTokensEnoughToTell() {
+    // Two of four experts are used.
+    var few = Reports.reference("t", 1, 4, 3, 0.5);
+    var many = Reports.reference("t", 1, 4, 40, 0.5);
+    String lines = AnnotationReport.of(Reports.report(Verdict.PASS, List.of(), few));
+    assertEquals(0, count(lines, "::warning "), lines);
+    lines = AnnotationReport.of(Reports.report(Verdict.PASS, List.of(), many));
+    assertEquals(1, count(lines, "::warning "), lines);
+    assertTrue(lines.contains("::collapsed: "), lines);
+  }
+
+  @Test
   void annotationsAreOneCommandPerLineWhateverTheTextSays() {
     for (String text : List.of("calm, and: so on", Reports.HOSTILE, "a%0Ab\nc")) {
       String lines = AnnotationReport.of(Reports.failing(text));
       lines.lines().forEach(line -> assertTrue(COMMAND.matcher(line).matches(), line));
       assertEquals(
-          List.of(10L, 2L, 1L),
+          List.of(10L, 1L, 1L),
           List.of(count(lines, "::error "), count(lines, "::warning "), count(lines, "::notice ")),
           lines);
     }
