@@ -1,7 +1,6 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.MoxieException;
-import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Execution;
@@ -14,7 +13,6 @@ import dev.moxie.verifier.baseline.BaselineText;
 import dev.moxie.verifier.report.JsonReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -54,8 +52,9 @@ final class BaselineCommand {
     @Option(
         names = {"--ids", "--prompt-ids"},
         paramLabel = "ID,…",
+        converter = TokenIds.class,
         description = "A sequence, as tokens; repeatable. Needs no tokenizer.")
-    private List<String> ids = new ArrayList<>();
+    private List<long[]> ids = new ArrayList<>();
 
     @Option(
         names = "--greedy",
@@ -91,19 +90,10 @@ final class BaselineCommand {
           prompts.forEach(prompt -> sequences.add(tokenizer.encode(prompt)));
         }
       }
-      ids.forEach(list -> sequences.add(tokens(list)));
+      sequences.addAll(ids);
       return sequences.isEmpty()
           ? BaselineRecorder.defaultSequences(pack.architecture())
           : sequences;
-    }
-
-    private static long[] tokens(String list) {
-      try {
-        return Arrays.stream(list.split(",")).mapToLong(Long::parseLong).toArray();
-      } catch (NumberFormatException e) {
-        throw new UsageException(
-            "--ids", "numbers with commas between them", "\"" + list + "\"", "pass others");
-      }
     }
   }
 
