@@ -57,6 +57,21 @@ class LowerPrecisionTest {
     assertEquals(0, report.routing().mismatch());
   }
 
+  /**
+   * A token whose errors share a cause: as independent ones they come to a sixth of what they are.
+   */
+  @Test
+  void errorsWithACommonCauseAreNoAlarm() {
+    Path checkpoint = Fixtures.tinyDeepSeek();
+    Path pack = Packages.convert(checkpoint, folder.resolve("p"));
+    Report.Reference report =
+        verify(pack, reference(checkpoint, "common-cause"), null).references().getFirst();
+    assertEquals(Verdict.PASS, report.verdict(), report.diagnosis().toString());
+    assertTrue(
+        report.diagnosis().stream().anyMatch(s -> s.contains("sampled")),
+        report.diagnosis().toString());
+  }
+
   static Stream<Arguments> defects() {
     return Stream.of(
             defect(

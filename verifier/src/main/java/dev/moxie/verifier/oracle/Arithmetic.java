@@ -1,5 +1,8 @@
 package dev.moxie.verifier.oracle;
 
+import java.util.Random;
+import org.jspecify.annotations.Nullable;
+
 /**
  * The operations of a forward pass in double precision, one plain loop per formula. Beside each
  * value v they carry e, the standard deviation of the rounding error that an implementation with
@@ -17,13 +20,25 @@ package dev.moxie.verifier.oracle;
  *
  * @param u unit roundoff of results: 2⁻²⁴ for float32
  * @param a unit roundoff inside sums and functions, at most u
+ * @param noise null to carry errors along; else every result is moved by a sample of its own error
+ *     and carries none, so that errors propagate as they really do, correlations and all (Parker,
+ *     "Monte Carlo Arithmetic", 1997)
  */
-record Arithmetic(double u, double a) {
+record Arithmetic(double u, double a, @Nullable Random noise) {
   /** Roundings inside exp, sigmoid, division and the like; each is a few half units. */
   static final double FUNCTION_ROUNDINGS = 4;
 
   static Arithmetic of(Precision precision) {
-    return new Arithmetic(precision.roundoff(), precision.accumulation());
+    return new Arithmetic(precision.roundoff(), precision.accumulation(), null);
+  }
+
+  Arithmetic with(@Nullable Random other) {
+    return new Arithmetic(u, a, other);
+  }
+
+  /** What a step gives: the estimate itself, or a sample of it. */
+  Estimate settle(Estimate result) {
+    return noise == null ? result : result.sample(noise);
   }
 
   /** u² − a²: what storing a result adds to rounding partial sums. */
@@ -39,7 +54,7 @@ record Arithmetic(double u, double a) {
         result.set(r, c, y, norm2(a.error(r, c), b.error(r, c), u * y));
       }
     }
-    return result;
+    return settle(result);
   }
 
   /** y = x Wᵀ. */
@@ -57,7 +72,7 @@ record Arithmetic(double u, double a) {
         dot(x, r, 0, w, rounding, result, o);
       }
     }
-    return result;
+    return settle(result);
   }
 
   /** One element of a product: a row of x, from a column on, times w. */
@@ -106,7 +121,7 @@ record Arithmetic(double u, double a) {
         result.set(r, i, y, norm2(norm2(itself, others, 0), rounded, rounding));
       }
     }
-    return result;
+    return settle(result);
   }
 
   /** p_i = exp(x_i) / Σ exp(x_j) of one row; dp_i = p_i (dx_i − Σ p_j dx_j). */
@@ -137,7 +152,7 @@ record Arithmetic(double u, double a) {
       double rounding = norm2(argument, a * Math.sqrt(n), FUNCTION_ROUNDINGS * u);
       result.set(0, i, p, p * norm2(carried, rounding, 0));
     }
-    return result;
+    return settle(result);
   }
 
   /** s_i = 1 / (1 + exp(−x_i)) of one row; ds = s (1 − s) dx. */
@@ -150,7 +165,7 @@ record Arithmetic(double u, double a) {
       double rounding = FUNCTION_ROUNDINGS * u * s + a * Math.abs(v) * slope;
       result.set(0, i, s, norm2(slope * x.error(row, i), rounding, 0));
     }
-    return result;
+    return settle(result);
   }
 
   /** silu(g) · u with silu(g) = g σ(g), silu′(g) = σ(g) (1 + g (1 − σ(g))). */
@@ -172,7 +187,7 @@ record Arithmetic(double u, double a) {
             norm2(slope * gate.error(r, c) * up.value(r, c), silu * up.error(r, c), rounding));
       }
     }
-    return result;
+    return settle(result);
   }
 
   static double norm2(double a, double b, double c) {

@@ -124,7 +124,7 @@ final class AttentionOracle {
     var key = new Estimate(latent.rows(), width);
     key.copy(latent, 0, rank, 0);
     key.copy(shared, 0, turned, rank);
-    Estimate context = attend(a, null, inLatent, key, latent, 1);
+    Estimate context = attend(a, null, arithmetic.settle(inLatent), key, latent, 1);
     var joined = new Estimate(query.rows(), a.heads() * a.valueSize());
     double[] row = new double[rank];
     double[] rowRounding = new double[rank];
@@ -140,7 +140,7 @@ final class AttentionOracle {
         }
       }
     }
-    return joined;
+    return arithmetic.settle(joined);
   }
 
   private static Estimate columns(Estimate x, int from, int count) {
@@ -177,7 +177,7 @@ final class AttentionOracle {
         mix(scores, value, valueSize, t, head, shared, first, joined);
       }
     }
-    return joined;
+    return arithmetic.settle(joined);
   }
 
   /** scale · q·k for one query and the keys from the first it may see to its own. */
@@ -201,7 +201,7 @@ final class AttentionOracle {
       double rounding = a * a * d * (squares + dot * dot) + 2 * arithmetic.storing() * dot * dot;
       scores.set(0, j - first, scale * dot, scale * Math.sqrt(carried + rounding));
     }
-    return scores;
+    return arithmetic.settle(scores);
   }
 
   /**
@@ -276,7 +276,7 @@ final class AttentionOracle {
         }
       }
     }
-    return result;
+    return arithmetic.settle(result);
   }
 
   private void turn(

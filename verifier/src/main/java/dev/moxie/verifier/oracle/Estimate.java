@@ -1,5 +1,7 @@
 package dev.moxie.verifier.oracle;
 
+import java.util.Random;
+
 /**
  * A matrix of values in double precision, each with the standard deviation of the error that an
  * implementation of lower precision may have made on the way to it.
@@ -98,6 +100,25 @@ public final class Estimate {
     for (int i = 0; i < values.length; i++) {
       result.values[i] = values[i];
       result.errors[i] = Math.max(errors[i], other.errors[i]);
+    }
+    return result;
+  }
+
+  /** Values moved by a normal sample of their errors, and taken for exact. */
+  Estimate sample(Random random) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i] + errors[i] * random.nextGaussian();
+    }
+    return result;
+  }
+
+  /** The same values, with another matrix's errors where those are larger. */
+  public Estimate withErrorsAtLeast(double[] other) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i];
+      result.errors[i] = Math.max(errors[i], other[i]);
     }
     return result;
   }

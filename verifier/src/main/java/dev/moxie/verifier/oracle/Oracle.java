@@ -8,6 +8,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Projection;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,7 +20,6 @@ import org.jspecify.annotations.Nullable;
 public final class Oracle {
   private final Architecture architecture;
   private final Weights weights;
-  private final Precision precision;
   private final Arithmetic arithmetic;
   private final AttentionOracle attention;
 
@@ -29,11 +29,22 @@ public final class Oracle {
    * @param precision of the implementation whose errors are estimated
    */
   public Oracle(Architecture architecture, Weights weights, Precision precision) {
+    this(architecture, weights, Arithmetic.of(precision));
+  }
+
+  private Oracle(Architecture architecture, Weights weights, Arithmetic arithmetic) {
     this.architecture = architecture;
     this.weights = weights;
-    this.precision = precision;
-    this.arithmetic = Arithmetic.of(precision);
+    this.arithmetic = arithmetic;
     this.attention = new AttentionOracle(weights, arithmetic);
+  }
+
+  /**
+   * An oracle whose every step is off by a sample of that step's own error, and whose results carry
+   * none: what an implementation might have computed.
+   */
+  public Oracle sampled(Random random) {
+    return new Oracle(architecture, weights, arithmetic.with(random));
   }
 
   /**
@@ -71,7 +82,7 @@ public final class Oracle {
         hidden.set(t, c, row[c], matrix.roundingOf(row[c]));
       }
     }
-    return hidden;
+    return arithmetic.settle(hidden);
   }
 
   /** Logits, [T, V]. */
@@ -142,7 +153,7 @@ public final class Oracle {
       FeedForward.MixtureOfExperts moe,
       Estimate logits,
       @Nullable List<int[]> replayed) {
-    return new RoutingOracle(moe.routing(), routerBias(layer, moe), precision)
+    return new RoutingOracle(moe.routing(), routerBias(layer, moe), arithmetic)
         .route(logits, replayed);
   }
 
@@ -153,7 +164,7 @@ public final class Oracle {
     for (int expert = 0; expert < moe.experts(); expert++) {
       addExpert(layer, expert, normed, routed, mixed);
     }
-    return mixed;
+    return arithmetic.settle(mixed);
   }
 
   /** One expert's output for any tokens, without their weights. */

@@ -23,11 +23,15 @@ public final class RoutingOracle {
    * @param precision of the implementation whose errors are estimated
    */
   public RoutingOracle(Routing routing, double[] bias, Precision precision) {
+    this(routing, bias, Arithmetic.of(precision));
+  }
+
+  RoutingOracle(Routing routing, double[] bias, Arithmetic storing) {
     this.routing = routing;
     this.bias = bias;
     // The equation is computed in float32; only the weights are stored as everything else is.
-    this.scoring = Arithmetic.of(Precision.F32);
-    this.storing = Arithmetic.of(precision);
+    this.scoring = Arithmetic.of(Precision.F32).with(storing.noise());
+    this.storing = storing;
   }
 
   /**
@@ -69,7 +73,7 @@ public final class RoutingOracle {
       boolean touchesWeights = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS;
       weigh(touchesWeights ? biased : scores, experts.get(t), t, weights);
     }
-    return new Routed(choice, groups, experts, weights);
+    return new Routed(choice, groups, experts, storing.settle(weights));
   }
 
   private Estimate biased(Estimate scores) {

@@ -91,15 +91,15 @@ public final class TextReport {
 
   private void layer(Report.Layer layer) {
     line(
-        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %.0f %% of its bound,"
-            + " from the tokens on %.0f %%%s",
+        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %s of its bound,"
+            + " from the tokens on %s%s",
         layer.layer(),
         Words.of(layer.verdict()),
         layer.maxAbs(),
         layer.maxRel(),
         layer.bound(),
-        100 * layer.worst().ratio(),
-        100 * layer.accumulated().worst().ratio(),
+        Figures.percent(layer.worst().ratio()),
+        Figures.percent(layer.accumulated().worst().ratio()),
         layer.accumulated().verdict().passed() ? "" : " FAIL");
     layer.steps().forEach(this::failedStep);
     for (Report.Step step : layer.inside()) {
