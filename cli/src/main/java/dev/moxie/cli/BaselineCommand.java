@@ -10,6 +10,7 @@ import dev.moxie.verifier.baseline.BaselineCheck;
 import dev.moxie.verifier.baseline.BaselineFile;
 import dev.moxie.verifier.baseline.BaselineRecorder;
 import dev.moxie.verifier.baseline.BaselineText;
+import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.JsonReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -78,7 +79,7 @@ final class BaselineCommand {
         Baseline baseline =
             BaselineRecorder.record(pack, execution, sequences(pack), greedy, producer());
         BaselineFile.write(file, baseline);
-        System.out.printf("%s: %d sequences%n", file, baseline.sequences().size());
+        System.out.println(file + ": " + Figures.of(baseline.sequences().size(), "sequence"));
       }
       return 0;
     }

@@ -52,8 +52,8 @@ final class VerifyCommand implements Callable<Integer> {
       names = "--noise",
       paramLabel = "TRACE",
       description =
-          "A second trace of the same model, from another backend or in another precision: bounds"
-              + " become what the two references differ by, instead of what is derived.")
+          "A second trace of the same tokens, from another backend or in another precision: bounds"
+              + " are scaled to what the two references differ by.")
   private @Nullable Path noise;
 
   @Option(

@@ -86,7 +86,7 @@ public final class Trace implements AutoCloseable {
           path() + ", tensor \"" + name + "\"",
           dtype + " " + shape,
           info.dtype() + " " + info.shape(),
-          "record it from this model, in float32, as TRACE.md says");
+          "record it from this model, stored as float32, as TRACE.md says");
     }
   }
 

@@ -45,8 +45,8 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
       requireSome("--prompt " + (i + 1), prompts.get(i).isEmpty());
     }
     for (int i = 0; i < tokens.size(); i++) {
-      requireSome("--ids " + (i + 1), tokens.get(i).length == 0);
-      requireTokens("--ids " + (i + 1), tokens.get(i), vocabulary);
+      requireSome("--ids, list " + (i + 1), tokens.get(i).length == 0);
+      requireTokens("--ids, list " + (i + 1), tokens.get(i), vocabulary);
     }
   }
 
@@ -85,7 +85,7 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
       }
     }
     for (int i = 0; i < tokens.size(); i++) {
-      var cutter = new SequenceCutter("--ids " + (i + 1), new long[0], most, sequence);
+      var cutter = new SequenceCutter("--ids, list " + (i + 1), new long[0], most, sequence);
       cutter.add(tokens.get(i));
       sources.add(cutter.finish());
     }
