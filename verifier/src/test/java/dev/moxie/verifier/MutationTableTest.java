@@ -38,6 +38,7 @@ import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -45,6 +46,7 @@ import org.junit.jupiter.api.io.TempDir;
  * Plants defects in both trained checkpoints, lets references alone find them, and holds the table
  * in README.md to what came out. {@code -Dmoxie.regenerate=true} writes the table anew.
  */
+@Tag("exhaustive")
 class MutationTableTest {
   private static final Path MIXTRAL = Fixtures.tinyMixtral();
   private static final Path DEEPSEEK = Fixtures.tinyDeepSeek();
@@ -367,7 +369,8 @@ class MutationTableTest {
     plantRouters();
     plantAttention();
     plantTheRest();
-    List<Outcome> outcomes = IntStream.range(0, defects.size()).mapToObj(this::outcome).toList();
+    List<Outcome> outcomes =
+        IntStream.range(0, defects.size()).parallel().mapToObj(this::outcome).toList();
     assertTable(outcomes);
     for (Path checkpoint : List.of(MIXTRAL, DEEPSEEK)) {
       List<Outcome> own =

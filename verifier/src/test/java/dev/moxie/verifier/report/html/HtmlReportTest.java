@@ -20,10 +20,12 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.Node;
 
+@Isolated("It changes the default locale.")
 class HtmlReportTest {
   /** HTML's elements without an end tag, and those of SVG, which may end in themselves. */
   private static final Set<String> MAY_END_IN_THEMSELVES =

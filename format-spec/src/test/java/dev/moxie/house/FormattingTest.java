@@ -4,21 +4,23 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import com.google.googlejavaformat.java.Formatter;
-import dev.moxie.fixtures.Fixtures;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * google-java-format holds for every source file. It runs here, on JDK 25, because a Maven plugin
- * would run it in Maven's own JVM, whose older compiler cannot parse our sources. {@code mvn verify
+ * google-java-format holds for every source file of every module. It runs here, in the first module
+ * and before its other tests, on JDK 25: a Maven plugin would run it in Maven's own JVM, whose
+ * older compiler cannot parse our sources. {@code mvn process-test-classes -pl format-spec
  * -Dmoxie.reformat=true} rewrites the files instead.
  */
+@Tag("formatting")
 class FormattingTest {
-  private static final Path PROJECT = Fixtures.root().getParent();
+  private static final Path PROJECT = Path.of("..").toAbsolutePath().normalize();
   private static final boolean REFORMAT = Boolean.getBoolean("moxie.reformat");
 
   @Test
@@ -39,7 +41,7 @@ class FormattingTest {
     assertEquals(
         List.of(),
         REFORMAT ? List.of() : unformatted,
-        "rewrite them with mvn verify -Dmoxie.reformat=true");
+        "rewrite them with mvn process-test-classes -pl format-spec -Dmoxie.reformat=true");
   }
 
   private static List<Path> sources() throws Exception {
