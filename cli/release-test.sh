@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
 archive() {
-  (cd "$1" && mvn -B -q -ntp -Prelease -Dmaven.test.skip=true package)
+  (cd "$1" && mvn -B -q -ntp -Prelease -Dmaven.test.skip=true package >&2)
   sha256sum < "$1"/cli/target/moxie-*.tar.gz
 }
 
@@ -26,7 +26,7 @@ tar -xzf cli/target/moxie-*.tar.gz -C "$work/un packed"
 installed=$(echo "$work/un packed"/moxie-*)
 chmod -R a-w "$installed"
 mkdir "$work/path"
-for tool in bash env cat dirname find grep locale paste readlink sed; do
+for tool in bash dirname env locale mv paste readlink rm sed; do
   ln -s "$(command -v "$tool")" "$work/path/$tool"
 done
 

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
  * older compiler cannot parse our sources. {@code mvn process-test-classes -pl format-spec
  * -Dmoxie.reformat=true} rewrites the files instead.
  */
-@Tag("formatting")
+@Tag("house")
 class FormattingTest {
   private static final Path PROJECT = Path.of("..").toAbsolutePath().normalize();
   private static final boolean REFORMAT = Boolean.getBoolean("moxie.reformat");
