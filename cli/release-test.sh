@@ -32,11 +32,40 @@ done
 
 moxie() {
   env -i PATH="$work/path" TMPDIR="$work" JAVA_HOME="${JAVA_HOME:-}" LC_ALL=C \
-    MOXIE_JAVA_OPTS="-Djava.io.tmpdir=$work" "$installed/moxie" "$@" > "$work/log" 2>&1 \
-    || { status=$?; cat "$work/log" >&2; echo "moxie $*: $status" >&2; exit 1; }
+    MOXIE_JAVA_OPTS="-Djava.io.tmpdir=$work" "$installed/moxie" "$@" > "$work/log" 2>&1
 }
 
-moxie convert "$installed/fixtures/tiny-deepseek-v3-fp8" "$work/é.moxie" --mtp keep
-moxie verify "$work/é.moxie"
-moxie demo --output "$work/demo.moxie"
-echo "two builds make the archive $here; unpacked it converts, verifies and runs"
+expect() {
+  local status=0
+  "${@:3}" || status=$?
+  if [ "$status" != "$1" ] || ! grep -q -e "$2" "$work/log"; then
+    cat "$work/log" >&2
+    echo "${*:3}: expected status $1 and \"$2\", found status $status" >&2
+    exit 1
+  fi
+}
+
+expect 0 "weight files" moxie convert "$installed/fixtures/tiny-deepseek-v3-fp8" "$work/é.moxie" --mtp keep
+expect 0 "verdict *pass" moxie verify "$work/é.moxie"
+expect 0 "owl named" moxie demo --output "$work/demo.moxie"
+
+# What the machine lacks ends with 4 and is named: 1 would say that a difference was found.
+launcher() {
+  env "$@" "$installed/moxie" verify "$work/é.moxie" > "$work/log" 2>&1
+}
+in_a_deleted_folder() (
+  mkdir "$work/gone" && cd "$work/gone" && rmdir "$work/gone" && launcher A=b
+)
+with_little_address_space() (
+  ulimit -v 500000 && launcher A=b
+)
+mkdir -p "$work/jdk/bin"
+echo 'JAVA_VERSION="25.0.2"' > "$work/jdk/release"
+touch "$work/jdk/bin/java" && chmod +x "$work/jdk/bin/java"
+
+expect 4 "JVM that starts" launcher MOXIE_JAVA_OPTS=-Xmx1k
+expect 4 "JVM that starts" launcher JAVA_TOOL_OPTIONS=-Xmx1k
+expect 4 "JVM that starts" with_little_address_space
+expect 4 "working directory" in_a_deleted_folder
+expect 4 "JDK-8377811" launcher JAVA_HOME="$work/jdk"
+echo "two builds make the archive $here; unpacked it converts, verifies, runs, and says what a machine lacks"
