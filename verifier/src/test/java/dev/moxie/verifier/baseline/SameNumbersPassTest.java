@@ -30,12 +30,14 @@ import java.util.Collections;
 import java.util.List;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Packages that compute what was recorded, by whomever. */
+@Tag("exhaustive")
 class SameNumbersPassTest {
   static final Manifest.Producer PRODUCER = new Manifest.Producer("test", "0");
 
