@@ -110,6 +110,11 @@ final class ConvertCommand implements Callable<Integer> {
               + ": config.json declares layers for multi-token prediction, the files hold none"
               + " (transformers drops them when it saves); going on without.");
     }
+    if (!dryRun && !job.isQuiet()) {
+      plan.checkpoint()
+          .left()
+          .forEach(left -> System.err.println(checkpoint + ": left behind " + left + "."));
+    }
     if (dryRun) {
       var estimate = PlanReport.Estimate.measure(plan.contents(), target, job.threads());
       System.out.println(json ? PlanReport.json(plan, estimate) : PlanReport.text(plan, estimate));

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
-import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.file.StagedFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,7 +52,7 @@ class KilledConversionTest {
         Thread.onSpinWait();
       }
       process.destroyForcibly().waitFor();
-      resumable += Files.notExists(target) && !PackageWriter.finished(target).isEmpty() ? 1 : 0;
+      resumable += Files.notExists(target) && !StagedFolder.finished(target).isEmpty() ? 1 : 0;
     }
     assertTrue(resumable > 0, "every run was complete before it could be killed");
     if (Files.notExists(target)) {

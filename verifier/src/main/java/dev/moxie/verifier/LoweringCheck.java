@@ -1,6 +1,7 @@
 package dev.moxie.verifier;
 
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.file.Notes;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
@@ -17,13 +18,11 @@ import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Comparison;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /**
  * Before a package first runs in some way, a few tokens of its logits are compared with the
@@ -34,6 +33,9 @@ import java.util.Optional;
 public final class LoweringCheck {
   private static final int TOKENS = 4;
 
+  /** What is remembered of a pass; see {@link #line}. */
+  private static final Pattern PASS = Pattern.compile("[0-9a-f]{64} .+");
+
   private LoweringCheck() {}
 
   /**
@@ -42,9 +44,9 @@ public final class LoweringCheck {
    * @throws EnvironmentException if the graph computes something else
    */
   public static void require(MoxiePackage pack, Device device, Execution execution, Model model) {
-    Path memory = memory(pack.folder());
+    var passes = new Notes(pack.folder().toAbsolutePath().normalize(), "checked", PASS);
     Optional<String> line = line(pack, device, execution);
-    if (line.isPresent() && remembered(memory).contains(line.get())) {
+    if (line.isPresent() && passes.contain(line.get())) {
       return;
     }
     Precision precision = device.target().compute() == Dtype.F16 ? Precision.F16 : Precision.F32;
@@ -56,7 +58,7 @@ public final class LoweringCheck {
           "a difference of " + Math.abs(logits.worst().actual() - logits.worst().expected()),
           "do not use this execution on this machine; try the other, and report this");
     }
-    line.ifPresent(pass -> remember(memory, pass));
+    line.ifPresent(passes::add);
   }
 
   /** Compares the tokens before the first whose routing rounding may decide otherwise. */
@@ -78,11 +80,6 @@ public final class LoweringCheck {
         logits, exact.logits().toFloats(), exact.logits(), Math.max(1, exact.firstUnclear()));
   }
 
-  private static Path memory(Path folder) {
-    Path absolute = folder.toAbsolutePath().normalize();
-    return absolute.resolveSibling("." + absolute.getFileName() + ".moxie-checked");
-  }
-
   private static Optional<String> line(MoxiePackage pack, Device device, Execution execution) {
     return BuildIdentity.current()
         .map(
@@ -100,25 +97,5 @@ public final class LoweringCheck {
                 throw new UncheckedIOException(e);
               }
             });
-  }
-
-  /** What cannot be read has not been remembered. */
-  private static List<String> remembered(Path memory) {
-    try {
-      return Files.isRegularFile(memory)
-          ? new String(Files.readAllBytes(memory), StandardCharsets.ISO_8859_1).lines().toList()
-          : List.of();
-    } catch (IOException e) {
-      return List.of();
-    }
-  }
-
-  private static void remember(Path memory, String line) {
-    try {
-      Files.writeString(memory, line + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
-    } catch (IOException e) {
-      // A read-only place: the check runs again next time.
-      return;
-    }
   }
 }

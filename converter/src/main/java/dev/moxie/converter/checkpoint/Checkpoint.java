@@ -13,10 +13,12 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -31,14 +33,14 @@ import org.jspecify.annotations.Nullable;
  * @param headers by weight file, sorted
  * @param tensors by name, in file order
  * @param companions files to take over byte for byte, sorted
- * @param ignored files and folders left behind, sorted
+ * @param left files and folders that are not taken along, sorted
  */
 public record Checkpoint(
     Path folder,
     Map<String, SafetensorsHeader> headers,
     Map<String, SourceTensor> tensors,
     List<String> companions,
-    List<String> ignored) {
+    List<LeftBehind> left) {
   private static final String CONFIG = "config.json";
   private static final String INDEX = "model.safetensors.index.json";
   private static final String SINGLE = "model.safetensors";
@@ -84,14 +86,19 @@ public record Checkpoint(
       requireAllFound(folder, index, tensors);
     }
     List<String> companions = new ArrayList<>();
-    List<String> ignored = new ArrayList<>();
-    sortOut(folder, weightFiles, companions, ignored);
+    List<LeftBehind> left = new ArrayList<>();
+    sortOut(folder, weightFiles, companions, left);
     return new Checkpoint(
         folder,
         java.util.Collections.unmodifiableMap(headers),
         java.util.Collections.unmodifiableMap(tensors),
         List.copyOf(companions),
-        List.copyOf(ignored));
+        List.copyOf(left));
+  }
+
+  /** Names of what is not taken along. */
+  public List<String> ignored() {
+    return left.stream().map(LeftBehind::name).toList();
   }
 
   /**
@@ -177,7 +184,7 @@ public record Checkpoint(
    * whole folder back; leaves behind larger ones, and folders that begin with a dot.
    */
   private static void sortOut(
-      Path folder, TreeSet<String> weightFiles, List<String> companions, List<String> ignored) {
+      Path folder, TreeSet<String> weightFiles, List<String> companions, List<LeftBehind> left) {
     try (var entries = Files.list(folder)) {
       for (Path entry : entries.sorted().toList()) {
         String name = entry.getFileName().toString();
@@ -198,24 +205,34 @@ public record Checkpoint(
               .map(file -> folder.relativize(file).toString())
               .forEach(
                   file ->
-                      (isCompanion(folder, file, weightFiles) ? companions : ignored).add(file));
+                      reasonToLeave(folder, file, weightFiles)
+                          .ifPresentOrElse(
+                              reason -> left.add(new LeftBehind(file, reason)),
+                              () -> companions.add(file)));
         }
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
     companions.sort(null);
-    ignored.sort(null);
+    left.sort(Comparator.comparing(LeftBehind::name));
   }
 
-  private static boolean isCompanion(Path folder, String name, TreeSet<String> weightFiles) {
+  private static Optional<String> reasonToLeave(
+      Path folder, String name, TreeSet<String> weightFiles) {
+    Path file = folder.resolve(name);
     boolean header =
         name.endsWith(".header") && weightFiles.contains(name.replaceFirst("\\.header$", ""));
     try {
-      return PackagePaths.isClean(name)
-          && !header
-          && Files.isRegularFile(folder.resolve(name))
-          && Files.size(folder.resolve(name)) <= LARGEST_COMPANION;
+      if (!PackagePaths.isClean(name) || header) {
+        return Optional.of("a name that a package cannot have");
+      }
+      if (!Files.isRegularFile(file)) {
+        return Optional.of("no regular file");
+      }
+      return Files.size(file) > LARGEST_COMPANION
+          ? Optional.of("more than " + LARGEST_COMPANION + " bytes")
+          : Links.reasonToLeave(folder, file);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -1,6 +1,7 @@
 package dev.moxie.converter.export;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
@@ -8,7 +9,9 @@ import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorDeclaration;
 import dev.moxie.format.safetensors.TensorInfo;
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -28,6 +31,20 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
   /** Bytes of the file. */
   long bytes() {
     return header.length + leaves.stream().mapToLong(IndexRow::bytes).sum();
+  }
+
+  /** Whether it is what lies at this path. */
+  boolean isAt(Path path) throws IOException {
+    List<Digests.Extent> extents = new ArrayList<>();
+    long offset = header.length;
+    for (IndexRow leaf : leaves) {
+      extents.add(new Digests.Extent(offset, leaf.bytes()));
+      offset += leaf.bytes();
+    }
+    List<String> expected =
+        leaves.stream().map(leaf -> Objects.requireNonNull(leaf.sha256())).toList();
+    return Digests.ofFile(path, header, offset, extents).stream()
+        .anyMatch(found -> found.stream().map(Digests.Result::sha256).toList().equals(expected));
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.CanonicalTensors;
@@ -15,6 +16,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 
 /** A package of a few hundred numbers, for the tests of this module and for conformance vectors. */
 final class TinyPackage {
@@ -109,13 +112,21 @@ final class TinyPackage {
   }
 
   static void write(Path target, Architecture architecture, Manifest.Layout layout, boolean force) {
-    try (PackageWriter writer = PackageWriter.create(target, force, Map.of())) {
+    try (PackageWriter writer =
+        PackageWriter.create(target, force, job(architecture, layout, Map.of()))) {
       writer.writeFile("source/config.json", "{}\n".getBytes(StandardCharsets.UTF_8));
       for (ShardLayout shard : layouts(architecture, layout)) {
         writer.writeShard(shard, origins(shard), (tensor, leaf) -> bytes(leaf));
       }
       commit(writer, architecture, layout);
     }
+  }
+
+  static StagedFolder.Job job(
+      Architecture architecture, Manifest.Layout layout, Map<String, String> facts) {
+    Set<String> files = new TreeSet<>(Set.of("source/config.json"));
+    layouts(architecture, layout).forEach(shard -> files.add(shard.file()));
+    return new StagedFolder.Job(facts, files);
   }
 
   static void commit(PackageWriter writer, Architecture architecture, Manifest.Layout layout) {
