@@ -35,6 +35,7 @@ final class ReportFile {
     var file = new ReportFile(StagedFile.place(path), Signature.of(start));
     MoxiePackage.requireOutside(file.place);
     StagedFile.requireReplaceable(file.place, file.signature);
+    StagedFile.requireRoomBeside(file.place, file.signature);
     try {
       Disk.createFolders(file.place.resolveSibling(".").normalize());
     } catch (IOException e) {

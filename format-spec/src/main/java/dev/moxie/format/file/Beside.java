@@ -137,6 +137,18 @@ public final class Beside {
   }
 
   /**
+   * Makes sure that nothing is there but a file that an earlier run left.
+   *
+   * @throws UsageException if it is of another kind
+   */
+  static void require(Path path, Signature signature) throws IOException {
+    BasicFileAttributes before = attributes(path);
+    if (before != null) {
+      openToRead(path, before, signature).close();
+    }
+  }
+
+  /**
    * The content of a file that an earlier run left; nothing if there is none.
    *
    * @throws UsageException if it is of another kind, or has more bytes than files of its kind have

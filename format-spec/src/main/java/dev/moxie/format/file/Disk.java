@@ -3,7 +3,6 @@ package dev.moxie.format.file;
 import dev.moxie.format.error.UsageException;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -85,16 +84,19 @@ public final class Disk {
     if (Files.isDirectory(folder)) {
       return;
     }
-    step("create", folder);
-    try {
-      Files.createDirectories(folder);
-    } catch (FileAlreadyExistsException e) {
+    Path existing = folder.toAbsolutePath();
+    while (existing.getParent() != null && !Files.exists(existing, LinkOption.NOFOLLOW_LINKS)) {
+      existing = existing.getParent();
+    }
+    if (!Files.isDirectory(existing)) {
       throw new UsageException(
-          String.valueOf(e.getFile()),
+          existing.toString(),
           "a folder",
-          Files.isSymbolicLink(Path.of(e.getFile())) ? "a link that leads nowhere" : "a file",
+          Files.isSymbolicLink(existing) ? "a link that leads to none" : "a file",
           "remove it, or choose another place");
     }
+    step("create", folder);
+    Files.createDirectories(folder);
   }
 
   /** Makes a folder of a name that nothing has. */

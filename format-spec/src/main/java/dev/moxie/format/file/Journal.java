@@ -22,7 +22,8 @@ import tools.jackson.core.JacksonException;
  * file is on the disk. A last line without its end was being written when the power went, and does
  * not count.
  *
- * <p>It is a claim, not a proof: who keeps a claimed file reads it again before.
+ * <p>It is a claim, not a proof: who keeps a claimed file reads it again before. It is locked while
+ * it is written, and goes last of all.
  */
 final class Journal implements AutoCloseable {
   static final Signature SIGNATURE = Signature.of("moxie journal\n");
@@ -80,8 +81,8 @@ final class Journal implements AutoCloseable {
   }
 
   /** Starts a journal in the place of any other. */
-  static Journal start(Path path, Header header) throws IOException {
-    var journal = new Journal(Beside.open(path, SIGNATURE), Map.of());
+  static Journal start(Path path, Path target, Header header) throws IOException {
+    var journal = new Journal(Beside.openAlone(path, SIGNATURE, target), Map.of());
     try {
       journal.file.truncate(0);
       journal.file.write(ByteBuffer.wrap(SIGNATURE.bytes()));
@@ -94,8 +95,8 @@ final class Journal implements AutoCloseable {
   }
 
   /** Goes on with a journal. */
-  static Journal resume(Path path, Content content, Header header) throws IOException {
-    var journal = new Journal(Beside.open(path, SIGNATURE), content.finished());
+  static Journal resume(Path path, Path target, Content content, Header header) throws IOException {
+    var journal = new Journal(Beside.openAlone(path, SIGNATURE, target), content.finished());
     try {
       journal.file.truncate(content.bytes());
       if (!header.equals(content.header())) {

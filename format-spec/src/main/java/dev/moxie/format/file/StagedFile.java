@@ -109,6 +109,20 @@ public final class StagedFile implements AutoCloseable {
     }
   }
 
+  /**
+   * Makes sure that nothing but a leftover of the same kind is where a file would be written until
+   * it is finished; {@link #create} does so too, but may come late.
+   *
+   * @throws UsageException if something else is there
+   */
+  public static void requireRoomBeside(Path target, Signature signature) {
+    try {
+      Beside.require(Beside.path(target, "partial"), signature);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** What is written so far, to go on with. */
   public DiskFile file() {
     return file;

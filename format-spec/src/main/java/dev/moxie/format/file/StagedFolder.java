@@ -37,7 +37,8 @@ public final class StagedFolder implements AutoCloseable {
   private final Guard guard;
   private final boolean replace;
   private final DiskFile lock;
-  private final Optional<Journal> journal;
+  private final Journal journal;
+  private final boolean complete;
   private boolean worthless;
 
   /**
@@ -70,13 +71,16 @@ public final class StagedFolder implements AutoCloseable {
       Guard guard,
       boolean replace,
       DiskFile lock,
-      Optional<Journal> journal) {
+      Journal journal,
+      boolean complete) {
     this.target = target;
     this.job = job;
     this.guard = guard;
     this.replace = replace;
     this.lock = lock;
     this.journal = journal;
+    this.complete = complete;
+    this.worthless = complete;
   }
 
   /**
@@ -123,7 +127,8 @@ public final class StagedFolder implements AutoCloseable {
     }
     boolean renamed = before.complete() && !begun && Files.exists(target);
     if (!force && renamed && header != null && header.job().equals(job)) {
-      return new StagedFolder(target, job, guard, false, lock, Optional.empty());
+      Journal journal = Journal.resume(journal(target), target, before, header);
+      return new StagedFolder(target, job, guard, false, lock, journal, true);
     }
     boolean resume = !force && begun && !before.finished().isEmpty();
     boolean replace = force || (resume && header != null && header.replace());
@@ -134,13 +139,13 @@ public final class StagedFolder implements AutoCloseable {
     var next = new Journal.Header(job, replace);
     Journal journal =
         resume
-            ? Journal.resume(journal(target), before, next)
-            : Journal.start(journal(target), next);
+            ? Journal.resume(journal(target), target, before, next)
+            : Journal.start(journal(target), target, next);
     try {
       if (!begun) {
         Disk.createFolder(staging(target));
       }
-      return new StagedFolder(target, job, guard, replace, lock, Optional.of(journal));
+      return new StagedFolder(target, job, guard, replace, lock, journal, false);
     } catch (IOException | RuntimeException e) {
       journal.close();
       throw e;
@@ -291,7 +296,7 @@ public final class StagedFolder implements AutoCloseable {
    * only the tidying up. Nothing is left to write then.
    */
   public boolean isComplete() {
-    return journal.isEmpty();
+    return complete;
   }
 
   /** Where a file is to be written. */
@@ -314,12 +319,12 @@ public final class StagedFolder implements AutoCloseable {
 
   /** Digests that a file had when an earlier writer finished it; they are yet to be checked. */
   public Optional<List<String>> finishedBefore(String name) {
-    return journal.map(records -> records.finished(name));
+    return Optional.ofNullable(journal.finished(name));
   }
 
   /** Records that a file is on the disk, with the digests of its parts. */
   public void finished(String name, List<String> digests) throws IOException {
-    journal.orElseThrow().append(name, digests);
+    journal.append(name, digests);
   }
 
   /** Whether the path is a folder without entries. */
@@ -344,7 +349,7 @@ public final class StagedFolder implements AutoCloseable {
       for (Path folder : folders) {
         Disk.sync(folder);
       }
-      journal.orElseThrow().appendAll();
+      journal.appendAll();
       moveIntoPlace();
       worthless = true;
     } catch (IOException e) {
@@ -383,12 +388,16 @@ public final class StagedFolder implements AutoCloseable {
   @Override
   public void close() {
     try (lock;
-        var records = journal.orElse(null)) {
-      if (records == null || worthless || records.isEmpty()) {
+        journal) {
+      boolean kept = !worthless && !journal.isEmpty();
+      if (!kept) {
         Disk.deleteTree(staging(target));
-        Disk.delete(journal(target));
       }
       Disk.delete(lock.path());
+      // Last: until then it tells the next run what became of this one.
+      if (!kept) {
+        Disk.delete(journal(target));
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

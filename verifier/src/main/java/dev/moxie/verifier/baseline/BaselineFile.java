@@ -87,12 +87,13 @@ public final class BaselineFile {
    * @throws UsageException if something else is there, or the place is inside a package
    */
   public static void requireWritable(Path file, boolean replace) {
-    Path target = file.toAbsolutePath().normalize();
+    Path target = StagedFile.place(file);
     MoxiePackage.requireOutside(target);
     if (!Files.isDirectory(target.resolveSibling("."))) {
       throw new UsageException(
           file.toString(), "a file in a folder that is there", "no such folder", "make it first");
     }
+    StagedFile.requireRoomBeside(target, SIGNATURE);
     if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
       return;
     }

@@ -68,7 +68,7 @@ final class ReplayFile implements DecisionSink {
         write(files.getLast(), ByteBuffer.wrap(WAITING.getBytes(StandardCharsets.UTF_8)));
       }
     } catch (RuntimeException e) {
-      files.forEach(StagedFile::close);
+      closeAll(files);
       throw e;
     }
     return new ReplayFile(layers, files);
@@ -145,9 +145,17 @@ final class ReplayFile implements DecisionSink {
 
   @Override
   public void close() {
-    try (file;
-        experts) {
-      tokens.close();
+    closeAll(List.of(file, experts, tokens));
+  }
+
+  /** All of them, even if one fails. */
+  private static void closeAll(List<StagedFile> files) {
+    if (!files.isEmpty()) {
+      try {
+        files.getFirst().close();
+      } finally {
+        closeAll(files.subList(1, files.size()));
+      }
     }
   }
 }

@@ -43,10 +43,14 @@ final class RoutingArrow implements DecisionSink {
   private final int batchRows;
   private final List<Row> rows = new ArrayList<>();
 
-  private RoutingArrow(StagedFile file, int batchRows) throws IOException {
+  private RoutingArrow(StagedFile file, int batchRows) {
     this.file = file;
-    this.writer = new ArrowFileWriter<>(COLUMNS, file.stream());
     this.batchRows = batchRows;
+    try {
+      this.writer = new ArrowFileWriter<>(COLUMNS, file.stream());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   static RoutingArrow create(Path target, RoutedLayers layers) {
@@ -54,9 +58,9 @@ final class RoutingArrow implements DecisionSink {
     StagedFile file = StagedFile.create(target, SIGNATURE);
     try {
       return new RoutingArrow(file, batchRows);
-    } catch (IOException e) {
+    } catch (RuntimeException e) {
       file.close();
-      throw new UncheckedIOException(e);
+      throw e;
     }
   }
 
