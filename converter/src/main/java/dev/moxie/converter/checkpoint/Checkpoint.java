@@ -232,7 +232,7 @@ public record Checkpoint(
       }
       return Files.size(file) > LARGEST_COMPANION
           ? Optional.of("more than " + LARGEST_COMPANION + " bytes")
-          : Links.reasonToLeave(folder, file);
+          : Links.reasonToLeave(folder, name);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -37,14 +37,12 @@ final class Links {
   /**
    * Why a file is not to be taken along; nothing if its links, if any, are fine.
    *
-   * @param file that exists
+   * @param name of a file that exists
    */
-  static Optional<String> reasonToLeave(Path folder, Path file) throws IOException {
+  static Optional<String> reasonToLeave(Path folder, String name) throws IOException {
     Path home = folder.toRealPath();
-    Path real = file.toRealPath();
-    boolean known =
-        folder.equals(file.getParent()) && KNOWN.contains(file.getFileName().toString());
-    return known || real.startsWith(home) || isBlob(home, real)
+    Path real = folder.resolve(name).toRealPath();
+    return KNOWN.contains(name) || real.startsWith(home) || isBlob(home, real)
         ? Optional.empty()
         : Optional.of("a link that leads out of the folder");
   }
