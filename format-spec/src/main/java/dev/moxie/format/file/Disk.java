@@ -1,8 +1,8 @@
 package dev.moxie.format.file;
 
-import dev.moxie.format.error.UsageException;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -78,7 +78,7 @@ public final class Disk {
   /**
    * Makes a folder and those above it, as far as they are not there.
    *
-   * @throws UsageException if something that is no folder is in the way
+   * @throws FileSystemException if something that is no folder is in the way
    */
   public static void createFolders(Path folder) throws IOException {
     if (Files.isDirectory(folder)) {
@@ -89,11 +89,12 @@ public final class Disk {
       existing = existing.getParent();
     }
     if (!Files.isDirectory(existing)) {
-      throw new UsageException(
+      throw new FileSystemException(
           existing.toString(),
-          "a folder",
-          Files.isSymbolicLink(existing) ? "a link that leads to none" : "a file",
-          "remove it, or choose another place");
+          null,
+          Files.isSymbolicLink(existing)
+              ? "a link that leads to no folder is in the way"
+              : "a file is in the way of a folder");
     }
     step("create", folder);
     Files.createDirectories(folder);
