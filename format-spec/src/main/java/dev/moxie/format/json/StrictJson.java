@@ -11,7 +11,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
@@ -21,7 +20,6 @@ import tools.jackson.core.ObjectReadContext;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.json.JsonFactory;
-import tools.jackson.databind.DatabindException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
@@ -165,9 +163,7 @@ public final class StrictJson {
         throw new CorruptException(
             where,
             "a JSON object",
-            bytes.length == 0
-                ? "an empty file"
-                : node.getNodeType().name().toLowerCase(Locale.ROOT),
+            bytes.length == 0 ? "an empty file" : JsonWords.of(node),
             "fetch the file again");
       }
       return object;
@@ -221,14 +217,13 @@ public final class StrictJson {
   private static void require(
       String where, @Nullable JsonToken found, JsonToken expected, String what) {
     if (found != expected) {
-      String token = found == null ? "nothing" : found.name().toLowerCase(Locale.ROOT);
-      throw new CorruptException(where, what, token.replace('_', ' '), "fetch the file again");
+      throw new CorruptException(where, what, JsonWords.of(found), "fetch the file again");
     }
   }
 
   /** Turns what Jackson says into the sentence a user reads. */
   public static CorruptException corrupt(String where, JacksonException e) {
-    String path = e instanceof DatabindException d ? d.getPathReference() : "";
+    String path = e.getPathReference();
     int tail = path.lastIndexOf('[');
     String key = path.isEmpty() || tail < 0 ? "" : " at " + keyPath(path);
     var location = e.getLocation();
@@ -239,7 +234,7 @@ public final class StrictJson {
     return new CorruptException(
         where + key + offset,
         "valid JSON of the documented form",
-        firstLine(e.getOriginalMessage()),
+        JsonWords.of(e),
         "the file is damaged or hand-edited, restore it");
   }
 
@@ -248,13 +243,5 @@ public final class StrictJson {
         .replaceAll("[\\w.$]+\\[\"([^\"]*)\"\\]", "$1")
         .replaceAll("[\\w.$]+\\[(\\d+)\\]", "[$1]")
         .replace("->", ".");
-  }
-
-  private static String firstLine(String message) {
-    int end = message.indexOf('\n');
-    // What follows is about the parser's source and settings, not about the file.
-    String line =
-        (end < 0 ? message : message.substring(0, end)).split(" \\(start marker|\\[Source", 2)[0];
-    return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 }

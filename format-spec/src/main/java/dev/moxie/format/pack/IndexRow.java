@@ -103,6 +103,11 @@ public record IndexRow(
   /** A tensor, or a slice of it, as a message names it. */
   public static String describe(
       String name, @Nullable Integer expert, @Nullable Projection projection) {
-    return projection == null ? name : name + " (expert " + expert + ", " + projection.id() + ")";
+    return projection == null
+        ? name
+        : name
+            + (expert == null ? " (no expert, " : " (expert " + expert + ", ")
+            + projection.id()
+            + ")";
   }
 }

@@ -94,12 +94,26 @@ final class IndexRules {
         slice == (row.expert() != null) && slice == (row.projection() != null),
         row,
         () -> "expert and projection on slices and only there",
-        () -> row.kind().id() + ", expert " + row.expert() + ", projection " + row.projection());
+        () ->
+            row.kind().id()
+                + ", expert "
+                + orNone(row.expert())
+                + ", projection "
+                + orNone(row.projection()));
     require(
         row.isLeaf() == (row.sha256() != null && row.crc32c() != null),
         row,
         () -> "digests on leaves and only there",
-        () -> "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
+        () -> "a " + row.kind().id() + digests(row));
+  }
+
+  private static String digests(IndexRow row) {
+    if (row.sha256() != null && row.crc32c() != null) {
+      return " with them";
+    }
+    return row.sha256() != null
+        ? " without a CRC-32C"
+        : row.crc32c() != null ? " without a SHA-256" : " without them";
   }
 
   /** Every leaf says where it came from; no source tensor has two, and nothing was done unsaid. */
@@ -124,12 +138,12 @@ final class IndexRules {
           hasSource == (file != null) && hasSource == (tensor != null),
           row,
           () -> "a source for every leaf but fillers",
-          () -> file + ", " + tensor);
+          () -> "file " + orNone(file) + ", tensor " + orNone(tensor));
       require(
           hasSource == (row.transform() != null),
           row,
           () -> "a transform there",
-          () -> "" + row.transform());
+          () -> orNone(row.transform()));
       if (file != null && tensor != null) {
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
         boolean own = sources.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
@@ -254,8 +268,16 @@ final class IndexRules {
             && java.util.Objects.equals(row.layer(), spec.layer())
             && row.shape().equals(spec.shape()),
         row,
-        kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
-        row.kind().id() + ", " + row.role().id() + ", " + row.shape());
+        kind.id() + ", " + place(spec.role(), spec.layer()) + ", " + spec.shape(),
+        row.kind().id() + ", " + place(row.role(), row.layer()) + ", " + row.shape());
+  }
+
+  private static String place(Role role, @Nullable Integer layer) {
+    return role.id() + (layer == null ? " of no layer" : " of layer " + layer);
+  }
+
+  private static String orNone(@Nullable Object value) {
+    return value == null ? "none" : value.toString();
   }
 
   /** Parts of a stack hold consecutive experts, from the first to the last, in one dtype. */
@@ -306,7 +328,7 @@ final class IndexRules {
         agrees,
         row,
         "experts of the rank that " + row.shard() + " is for",
-        "experts " + first + " to " + (first + count - 1) + " for rank " + rank);
+        "experts " + first + " to " + (first + count - 1) + " for rank " + orNone(rank));
   }
 
   private void checkSlices(IndexRow stack, TensorSpec spec, List<IndexRow> slices) {
@@ -337,11 +359,25 @@ final class IndexRules {
               "slice "
                   + leaf.position()
                   + " to be "
-                  + leaf.source()
+                  + IndexRow.describe(spec.name(), leaf.expert(), leaf.projection())
+                  + ", "
+                  + place(spec.role(), spec.layer())
+                  + ", "
+                  + stack.dtype()
                   + " "
                   + shape
-                  + " in its place",
-          () -> slice.dtype() + " " + slice.shape() + " at offset " + slice.offset());
+                  + " at offset "
+                  + (stack.offset() + leaf.position() * slice.bytes()),
+          () ->
+              slice.describe()
+                  + ", "
+                  + place(slice.role(), slice.layer())
+                  + ", "
+                  + slice.dtype()
+                  + " "
+                  + slice.shape()
+                  + " at offset "
+                  + slice.offset());
     }
   }
 

@@ -3,6 +3,7 @@ package dev.moxie.format.pack;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.error.TooOldException;
+import dev.moxie.format.json.JsonWords;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import java.nio.charset.StandardCharsets;
@@ -95,7 +96,7 @@ final class ManifestFile {
       throw new CorruptException(
           file.toString(),
           "format \"moxie\" and a version of two numbers",
-          tree.path("format") + " and " + tree.path("version"),
+          JsonWords.value(tree.path("format")) + " and " + JsonWords.value(tree.path("version")),
           "this is no Moxie package");
     }
     String expected = "format version " + Manifest.CURRENT.major() + ".x";

@@ -1,8 +1,12 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnfinishedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Entry;
+import dev.moxie.format.file.FileStamp;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Fp8Blocks;
@@ -23,6 +27,7 @@ import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,6 +43,7 @@ public final class MoxiePackage implements AutoCloseable {
   private static final long MAX_FILE_BYTES = 1L << 30;
 
   private final Path folder;
+  private final FileStamp stamp;
   private final Manifest manifest;
   private final List<IndexRow> rows;
   private final Map<Key, IndexRow> byKey;
@@ -49,8 +55,9 @@ public final class MoxiePackage implements AutoCloseable {
 
   private record Key(String name, @Nullable Integer expert, @Nullable Projection projection) {}
 
-  private MoxiePackage(Path folder, Manifest manifest, List<IndexRow> rows) {
+  private MoxiePackage(Path folder, FileStamp stamp, Manifest manifest, List<IndexRow> rows) {
     this.folder = folder;
+    this.stamp = stamp;
     this.manifest = manifest;
     this.rows = List.copyOf(rows);
     this.byKey = HashMap.newHashMap(rows.size());
@@ -96,13 +103,18 @@ public final class MoxiePackage implements AutoCloseable {
    * Opens a package.
    *
    * @throws UnfinishedException if the folder has no manifest
-   * @throws CorruptException if manifest or index break a rule of the format
-   * @throws UsageException if there is no such folder
+   * @throws CorruptException if it is no folder, or manifest or index break a rule of the format
+   * @throws UsageException if there is nothing of that name
    */
   public static MoxiePackage open(Path folder) {
-    if (!Files.isDirectory(folder)) {
-      throw new UsageException(
-          folder.toString(), "a package folder", "no such folder", "check the path");
+    switch (Entry.of(folder)) {
+      case NONE ->
+          throw new UsageException(
+              folder.toString(), "a package folder", "nothing of that name", "check the path");
+      case FILE, OTHER ->
+          throw new CorruptException(
+              folder.toString(), "a package folder", "something else", "pass the folder");
+      case FOLDER -> {}
     }
     return openFolder(real(folder));
   }
@@ -117,24 +129,42 @@ public final class MoxiePackage implements AutoCloseable {
   }
 
   private static MoxiePackage openFolder(Path folder) {
-    if (!isPackage(folder)) {
+    if (Entry.of(folder.resolve(PackagePaths.MANIFEST)) == Entry.NONE || !isPackage(folder)) {
       throw new UnfinishedException(
           folder.toString(),
           "a finished package with " + PackagePaths.MANIFEST,
           "none",
           "convert the checkpoint (again)");
     }
+    var stamp = FileStamp.of(folder.resolve(PackagePaths.MANIFEST));
     Manifest manifest = ManifestFile.read(folder.resolve(PackagePaths.MANIFEST));
     Path indexFile = folder.resolve(PackagePaths.INDEX);
     Manifest.OtherFile entry = indexEntry(manifest, folder);
-    byte[] index = read(indexFile);
-    return Alongside.check(
-        () -> requireDigest(indexFile, entry, index),
+    return unlessChanged(
+        folder,
+        stamp,
         () -> {
-          List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
-          IndexRules.check(indexFile.toString(), manifest, rows);
-          return new MoxiePackage(folder, manifest, rows);
+          byte[] index = read(indexFile);
+          return Alongside.check(
+              () -> requireDigest(indexFile, entry, index),
+              () -> {
+                List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
+                IndexRules.check(indexFile.toString(), manifest, rows);
+                return new MoxiePackage(folder, stamp, manifest, rows);
+              });
         });
+  }
+
+  /**
+   * What does not fit the manifest is corrupt only if the manifest is still the one that is read.
+   */
+  private static <T> T unlessChanged(Path folder, FileStamp stamp, Supplier<T> read) {
+    try {
+      return read.get();
+    } catch (InvalidInputException e) {
+      requireUnchanged(folder, stamp);
+      throw e;
+    }
   }
 
   private static Manifest.OtherFile indexEntry(Manifest manifest, Path folder) {
@@ -172,6 +202,27 @@ public final class MoxiePackage implements AutoCloseable {
           entry.bytes() + " bytes with SHA-256 " + entry.sha256(),
           bytes.length + " bytes with SHA-256 " + digest,
           "the file was altered or damaged, restore it or convert again");
+    }
+  }
+
+  /**
+   * Makes sure that this is still the package that was opened: another may have taken its place
+   * while it was read, and is not damaged because it does not fit this one's manifest.
+   *
+   * @throws EnvironmentException if there is another, or none
+   */
+  public void requireUnchanged() {
+    requireUnchanged(folder, stamp);
+  }
+
+  /** A package that takes another's place brings a manifest of its own, be its bytes the same. */
+  private static void requireUnchanged(Path folder, FileStamp before) {
+    Path file = folder.resolve(PackagePaths.MANIFEST);
+    boolean there = Entry.of(file) == Entry.FILE;
+    if (!there || !FileStamp.of(file).equals(before)) {
+      throw EnvironmentException.changedWhileRead(
+          folder.toString(),
+          there ? "another package has taken its place" : "the package is no longer there");
     }
   }
 
@@ -251,9 +302,13 @@ public final class MoxiePackage implements AutoCloseable {
    * @throws CorruptException if they are not those that were taken over
    */
   public Optional<byte[]> sourceBytes(String name) {
-    return manifest
-        .file(PackagePaths.SOURCE + name)
-        .map(entry -> readChecked(sourcePath(name), entry));
+    return unlessChanged(
+        folder,
+        stamp,
+        () ->
+            manifest
+                .file(PackagePaths.SOURCE + name)
+                .map(entry -> readChecked(sourcePath(name), entry)));
   }
 
   private Path sourcePath(String name) {
@@ -308,7 +363,7 @@ public final class MoxiePackage implements AutoCloseable {
   public synchronized SafetensorsFile shard(String name) {
     SafetensorsFile file = open.get(name);
     if (file == null) {
-      file = openShard(name);
+      file = unlessChanged(folder, stamp, () -> openShard(name));
       open.put(name, file);
     }
     return file;

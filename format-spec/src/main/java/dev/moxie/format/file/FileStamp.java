@@ -1,4 +1,4 @@
-package dev.moxie.converter.plan;
+package dev.moxie.format.file;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -13,8 +13,9 @@ import org.jspecify.annotations.Nullable;
  *
  * @param key of the file itself, whatever its name; null where the system has none
  */
-record FileStamp(long bytes, FileTime modified, @Nullable Object key) {
-  static FileStamp of(Path file) {
+public record FileStamp(long bytes, FileTime modified, @Nullable Object key) {
+  /** Of the file as it is now. */
+  public static FileStamp of(Path file) {
     try {
       var attributes = Files.readAttributes(file, BasicFileAttributes.class);
       return new FileStamp(attributes.size(), attributes.lastModifiedTime(), attributes.fileKey());
