@@ -1,6 +1,8 @@
 package dev.moxie.verifier;
 
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
@@ -55,13 +57,33 @@ public final class Verifier {
           "none",
           "pass one, or use moxie routing");
     }
-    try (MoxiePackage pack = MoxiePackage.open(folder);
-        DecisionSink decisions = files.open(pack)) {
+    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      return verify(pack, folder, source, references, noise, executions, files);
+    }
+  }
+
+  /**
+   * Of a package that is open already.
+   *
+   * @throws EnvironmentException if another has taken its place by the end, whatever was found:
+   *     what is read from two packages is true of neither
+   */
+  static Report verify(
+      MoxiePackage pack,
+      Path folder,
+      @Nullable Path source,
+      List<Path> references,
+      @Nullable Path noise,
+      Set<Execution> executions,
+      DecisionFiles files) {
+    try (DecisionSink decisions = files.open(pack)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
       Report.@Nullable Equivalence equivalence = null;
       List<Report.Reference> checked = List.of();
       if (integrity.verdict().passed()) {
+        // What run would refuse is no package that verifies, whatever it is compared with.
+        EndTokens.of(pack);
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
         checked =
             references.isEmpty()
@@ -91,6 +113,8 @@ public final class Verifier {
               && checked.stream().allMatch(reference -> reference.verdict().passed());
       return new Report(
           Verdict.of(holds), folder.toString(), integrity, equivalence, checked, notChecked);
+    } finally {
+      pack.requireUnchanged();
     }
   }
 
@@ -113,6 +137,7 @@ public final class Verifier {
           decisions.accept(reports.size() - 1, trace.inputIds(), check.decisions());
         }
       }
+      pack.requireUnchanged();
       decisions.finish();
       notChecked.addAll(check.notCovered());
     }

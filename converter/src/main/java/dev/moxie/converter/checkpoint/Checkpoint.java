@@ -2,7 +2,10 @@ package dev.moxie.converter.checkpoint;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Entry;
+import dev.moxie.format.file.FileNames;
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
@@ -17,6 +20,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -50,15 +54,20 @@ public record Checkpoint(
   /**
    * Opens a checkpoint.
    *
-   * @throws UsageException if the folder is no checkpoint
-   * @throws CorruptException if index and files disagree, or a header is invalid
+   * @throws UsageException if there is nothing of that name
+   * @throws CorruptException if it is no checkpoint, index and files disagree, or a header is
+   *     invalid
    */
   public static Checkpoint open(Path folder) {
-    if (!Files.isRegularFile(folder.resolve(CONFIG))) {
+    if (Entry.of(folder) == Entry.NONE) {
       throw new UsageException(
+          folder.toString(), "a checkpoint folder", "nothing of that name", "check the path");
+    }
+    if (Entry.of(folder.resolve(CONFIG)) != Entry.FILE) {
+      throw new CorruptException(
           folder.toString(),
           "a checkpoint folder with " + CONFIG,
-          Files.isDirectory(folder) ? "none" : "no such folder",
+          Entry.of(folder) == Entry.FOLDER ? "none" : "no folder",
           "check the path");
     }
     @Nullable Map<String, String> index =
@@ -101,6 +110,22 @@ public record Checkpoint(
    */
   public Config config(Set<String> ignored) {
     return Config.read(folder.resolve(CONFIG), ignored);
+  }
+
+  /**
+   * The tokens that end a text.
+   *
+   * @throws CorruptException if what config.json or generation_config.json states is no token
+   */
+  public EndTokens endTokens(int vocabSize) {
+    return EndTokens.of(this::optionalBytes, folder::resolve, vocabSize);
+  }
+
+  private Optional<byte[]> optionalBytes(String name) {
+    Path file = folder.resolve(name);
+    return Files.exists(file)
+        ? Optional.of(StrictJson.readBounded(file, StrictJson.MAX_FILE_BYTES))
+        : Optional.empty();
   }
 
   private static Map<String, String> readIndex(Path file) {
@@ -180,7 +205,7 @@ public record Checkpoint(
       Path folder, TreeSet<String> weightFiles, List<String> companions, List<String> ignored) {
     try (var entries = Files.list(folder)) {
       for (Path entry : entries.sorted().toList()) {
-        String name = entry.getFileName().toString();
+        String name = FileNames.of(entry.getFileName());
         if (weightFiles.contains(name)) {
           continue;
         }
@@ -195,7 +220,7 @@ public record Checkpoint(
         try (var files = taken ? Files.walk(entry) : Stream.of(entry)) {
           files
               .filter(file -> !taken || !Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS))
-              .map(file -> folder.relativize(file).toString())
+              .map(file -> FileNames.of(folder.relativize(file)))
               .forEach(
                   file ->
                       (isCompanion(folder, file, weightFiles) ? companions : ignored).add(file));

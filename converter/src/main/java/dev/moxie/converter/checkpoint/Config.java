@@ -178,9 +178,12 @@ public final class Config {
   public <T> T derive(Supplier<T> derivation) {
     try {
       return derivation.get();
-    } catch (IllegalArgumentException | ArithmeticException e) {
+    } catch (IllegalArgumentException e) {
       throw new CorruptException(
           where, "values that fit together", String.valueOf(e.getMessage()), REMEDY);
+    } catch (ArithmeticException e) {
+      throw new CorruptException(
+          where, "sizes that can be counted in 63 bits", "larger ones", REMEDY);
     }
   }
 

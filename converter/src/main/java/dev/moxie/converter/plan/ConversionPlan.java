@@ -3,6 +3,7 @@ package dev.moxie.converter.plan;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
+import dev.moxie.format.file.FileStamp;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;

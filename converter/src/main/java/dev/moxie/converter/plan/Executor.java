@@ -1,7 +1,8 @@
 package dev.moxie.converter.plan;
 
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.FileStamp;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageWriter;
 import java.io.IOException;
@@ -123,11 +124,9 @@ public final class Executor {
             (file, stamp) -> {
               if (!stamp.equals(before.get(file))) {
                 writer.discard();
-                throw new CorruptException(
+                throw EnvironmentException.changedWhileRead(
                     contents.folder().resolve(file).toString(),
-                    "the file to stay as it is while it is read",
-                    "another, of " + stamp.bytes() + " bytes modified at " + stamp.modified(),
-                    "let nothing write to the source and run the command again");
+                    "another file, of " + stamp.bytes() + " bytes modified at " + stamp.modified());
               }
             });
   }

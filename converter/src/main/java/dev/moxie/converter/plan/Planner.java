@@ -71,6 +71,8 @@ public final class Planner {
       }
     }
     planner.requireAllUsed();
+    // What is no token would show only when a text is generated, half-way through it.
+    checkpoint.endTokens(architecture.vocabSize());
     return new ConversionPlan(
         checkpoint,
         family,

@@ -11,7 +11,7 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.fixtures.MixtralConfig;
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -138,7 +138,7 @@ class ConversionTest {
     byte[] bytes = Files.readAllBytes(shard);
     Files.write(shard, java.util.Arrays.copyOf(bytes, bytes.length / 2));
     String message =
-        assertThrows(CorruptException.class, () -> execute(plan, folder.resolve("p"), 2))
+        assertThrows(EnvironmentException.class, () -> execute(plan, folder.resolve("p"), 2))
             .getMessage();
     assertTrue(message.contains("model-00003-of-00003"), message);
     assertFalse(Files.exists(folder.resolve("p")), "what was finished before waits beside it");
@@ -164,7 +164,7 @@ class ConversionTest {
           }
         };
     assertThrows(
-        CorruptException.class,
+        EnvironmentException.class,
         () ->
             Executor.execute(
                 plan.contents(),

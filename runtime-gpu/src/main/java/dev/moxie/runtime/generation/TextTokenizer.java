@@ -2,20 +2,22 @@ package dev.moxie.runtime.generation;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.util.Utils;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.NativeLibraries;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import tools.jackson.databind.JsonNode;
 
 /** The tokenizer that came with the checkpoint. */
@@ -52,6 +54,7 @@ public final class TextTokenizer implements AutoCloseable {
                         "pass token ids instead of text"));
     // The library cuts at 512 tokens and fetches GPU builds of itself unless told otherwise.
     System.setProperty("ai.djl.offline", "true");
+    requireLibrary();
     try {
       var tokenizer =
           HuggingFaceTokenizer.builder()
@@ -73,6 +76,19 @@ public final class TextTokenizer implements AutoCloseable {
           String.valueOf(e.getMessage()).replace('\n', ' '),
           "fetch the checkpoint's tokenizer.json again and convert again");
     }
+  }
+
+  /** Without it every tokenizer.json would seem damaged. */
+  private static void requireLibrary() {
+    Path cache = Utils.getEngineCacheDir("tokenizers");
+    NativeLibraries.load(
+        "the tokenizer library",
+        Files.isDirectory(cache) ? cache : cache.resolve("../..").normalize(),
+        "choose another folder with the environment variable DJL_CACHE_DIR",
+        () -> {
+          LibUtils.checkStatus();
+          return true;
+        });
   }
 
   /** The token that tokenizer_config.json asks to put in front, or -1. */
@@ -149,34 +165,6 @@ public final class TextTokenizer implements AutoCloseable {
           String.valueOf(id),
           "the file belongs to another model, fetch the checkpoint again and convert again");
     }
-  }
-
-  /**
-   * The tokens that end a text: generation_config.json, else config.json.
-   *
-   * @throws CorruptException if the model has no such token
-   */
-  public static Set<Long> endTokens(MoxiePackage pack) {
-    for (String name : List.of("generation_config.json", "config.json")) {
-      Optional<Path> file = pack.sourceFile(name);
-      if (file.isPresent()) {
-        JsonNode node = StrictJson.readObject(file.get()).path("eos_token_id");
-        Set<Long> ids = new LinkedHashSet<>();
-        if (node.isIntegralNumber()) {
-          ids.add(node.longValue());
-        }
-        for (JsonNode item : node.values()) {
-          if (item.isIntegralNumber()) {
-            ids.add(item.longValue());
-          }
-        }
-        if (!ids.isEmpty()) {
-          ids.forEach(id -> requireToken(file.get(), id, pack.architecture().vocabSize()));
-          return ids;
-        }
-      }
-    }
-    return Set.of();
   }
 
   @Override

@@ -6,6 +6,7 @@ import dev.moxie.format.error.TooOldException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.StagedFile;
+import dev.moxie.format.json.JsonWords;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
 import java.io.IOException;
@@ -68,7 +69,7 @@ public final class BaselineFile {
       throw new CorruptException(
           where,
           "format \"" + Baseline.FORMAT + "\" and a version",
-          tree.path("format").getNodeType() + " and " + version.getNodeType(),
+          JsonWords.value(tree.path("format")) + " and " + JsonWords.value(version),
           "this is no baseline, check the path");
     }
     String expected = "version " + Baseline.VERSION + " of the layout";

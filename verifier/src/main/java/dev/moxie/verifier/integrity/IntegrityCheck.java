@@ -84,18 +84,20 @@ public final class IntegrityCheck {
       }
       for (IndexRow leaf : leaves) {
         var digests = Digests.of(file.asSlice(leaf.offset(), leaf.bytes()));
-        if (!digests.sha256().equals(leaf.sha256())
-            || !Long.valueOf(digests.crc32c()).equals(leaf.crc32c())) {
+        String place =
+            "%s (offset %d to %d)"
+                .formatted(leaf.describe(), leaf.offset(), leaf.offset() + leaf.bytes());
+        if (!digests.sha256().equals(leaf.sha256())) {
+          findings.add(
+              new Finding(
+                  shard.file(), place, differs(String.valueOf(leaf.sha256()), digests.sha256())));
+        } else if (!Long.valueOf(digests.crc32c()).equals(leaf.crc32c())) {
           findings.add(
               new Finding(
                   shard.file(),
-                  leaf.describe()
-                      + " (offset "
-                      + leaf.offset()
-                      + " to "
-                      + (leaf.offset() + leaf.bytes())
-                      + ")",
-                  differs(String.valueOf(leaf.sha256()), digests.sha256())));
+                  place,
+                  "expected CRC-32C %s, which the index states, found %s, though the SHA-256 is right"
+                      .formatted(leaf.crc32c(), digests.crc32c())));
         }
       }
     }

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.report;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -58,16 +58,9 @@ record CheckSuite(String name, String file, List<Check> checks) {
   }
 
   /** The one check that failed when nothing could be verified. */
-  static CheckSuite of(MoxieException failure) {
+  static CheckSuite of(String failure) {
     return new CheckSuite(
-        "moxie verify",
-        "",
-        List.of(Check.of("reads its input", false, List.of(Line.of(message(failure))))));
-  }
-
-  /** Why nothing could be verified. */
-  static String message(MoxieException failure) {
-    return String.valueOf(failure.getMessage());
+        "moxie verify", "", List.of(Check.of("reads its input", false, List.of(Line.of(failure)))));
   }
 
   /** The checks of one reference, first the one that all of them make up. */

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report;
 
+import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;

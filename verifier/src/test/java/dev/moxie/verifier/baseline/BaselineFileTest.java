@@ -147,7 +147,7 @@ class BaselineFileTest {
         "\"moxie-baseline\"|\"moxie\"|format",
         "\"version\" : 1|\"version\" : \"1\"|version",
         "\"version\" : 1|\"version\" : 1.5|version",
-        "\"vocabSize\" : 7|\"vocabSize\" : 2147483648|range of `int`",
+        "\"vocabSize\" : 7|\"vocabSize\" : 2147483648|2147483648",
         "\"vocabSize\" : 7|\"vocabSize\" : 0|vocabSize",
         "\"vocabSize\" : 7|\"vocabSize\" : 1|ids",
         "\"hiddenSize\" : 3|\"hiddenSize\" : -3|hiddenSize",

@@ -1,9 +1,8 @@
 package dev.moxie.verifier.report.html;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Finding;
-import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -53,14 +52,12 @@ public final class HtmlReport {
   }
 
   /** A page that says why there is no report. */
-  public static String of(MoxieException failure) {
+  public static String of(String failure) {
     var html = new HtmlReport();
     html.document(
         Verdict.FAIL,
         "nothing could be verified",
-        () ->
-            html.page.element(
-                "p", Line.of(String.valueOf(failure.getMessage())), "class", "summary"));
+        () -> html.page.element("p", Line.of(failure), "class", "summary"));
     return html.page.toString();
   }
 

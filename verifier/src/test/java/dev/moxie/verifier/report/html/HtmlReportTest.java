@@ -4,9 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Finding;
-import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Reports;
 import dev.moxie.verifier.report.Verdict;
@@ -219,8 +218,7 @@ class HtmlReportTest {
 
   @Test
   void withoutAReportThePageSaysWhy() {
-    String page =
-        HtmlReport.of(new UnsupportedException("config.json", "a known key", "<b>", "ignore it"));
+    String page = HtmlReport.of("config.json: expected a known key, found <b>; ignore it.");
     String text = Xml.parse(page).getDocumentElement().getTextContent();
     assertTrue(text.contains("✗ FAIL"));
     assertTrue(text.contains("config.json: expected a known key, found <b>; ignore it."));
