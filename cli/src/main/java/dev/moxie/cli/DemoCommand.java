@@ -1,6 +1,7 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.text.Line;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -65,8 +66,8 @@ final class DemoCommand implements Callable<Integer> {
       }
     }
     if (status == 0) {
-      System.out.println("\ncheckpoint  " + checkpoint);
-      System.out.println("package     " + target);
+      System.out.println("\n" + Line.of("checkpoint  " + checkpoint));
+      System.out.println(Line.of("package     " + target));
       System.out.println("look into it: moxie.json, tensors.arrow, *.safetensors, source/");
     }
     return status;

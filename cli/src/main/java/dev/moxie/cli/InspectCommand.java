@@ -41,10 +41,10 @@ final class InspectCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Inspection inspection = Inspection.of(path, ignoredKeys);
-    System.out.println(json ? inspection.json() : inspection.text());
     if (onnx != null) {
       GraphFile.write(path, onnx);
     }
+    System.out.println(json ? inspection.json() : inspection.text());
     return 0;
   }
 }

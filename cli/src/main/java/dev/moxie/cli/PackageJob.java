@@ -6,6 +6,7 @@ import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.text.Line;
 import java.nio.file.Path;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -40,7 +41,8 @@ final class PackageJob {
   /** Writes the package; where that fails, says what became of it. */
   void write(PackageContents contents, Path target) {
     var interrupted =
-        new Thread(() -> System.err.println("\nmoxie: interrupted; " + left(contents, target)));
+        new Thread(
+            () -> System.err.println("\nmoxie: interrupted; " + Line.of(left(contents, target))));
     Runtime.getRuntime().addShutdownHook(interrupted);
     try (var progress = new ConsoleProgress(contents.bytesRead(), quiet)) {
       Executor.execute(
@@ -52,7 +54,7 @@ final class PackageJob {
           progress);
     } catch (RuntimeException e) {
       if (!PackageWriter.finished(target).isEmpty()) {
-        System.err.println("moxie: " + left(contents, target));
+        System.err.println("moxie: " + Line.of(left(contents, target)));
       }
       throw e;
     } finally {

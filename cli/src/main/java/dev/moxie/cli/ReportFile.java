@@ -42,7 +42,7 @@ final class ReportFile {
       throw new EnvironmentException(
           path.toString(),
           "a place to write a report to",
-          "\"" + e + "\"",
+          "none: its folder cannot be made",
           "check the path, its permissions and the disk");
     }
     return file;
