@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -74,9 +75,9 @@ final class IndexRules {
           "update Moxie, this build does not read that encoding");
     }
     require(
-        row.encoding().equals(IndexRow.encodingOf(row.dtype())),
+        row.encoding().equals(IndexRow.encodingOf(row.role(), row.dtype())),
         row,
-        () -> "encoding " + IndexRow.encodingOf(row.dtype()) + " for " + row.dtype(),
+        () -> "encoding " + IndexRow.encodingOf(row.role(), row.dtype()) + " for " + row.dtype(),
         row::encoding);
     boolean sized;
     try {
@@ -169,14 +170,17 @@ final class IndexRules {
       }
     }
     for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
+      if (spec.role().mayBeShared() && !tensors.containsKey(spec.name())) {
+        continue;
+      }
       List<IndexRow> parts = checkTensor(spec, "which the architecture calls for", tensors, slices);
       if (parts.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
         checkScales(spec, parts, tensors, slices);
       }
     }
-    for (TensorSpec spec : CanonicalTensors.redundant(manifest.architecture())) {
-      if (tensors.containsKey(spec.name())) {
-        checkTensor(spec, "which the checkpoint may carry", tensors, slices);
+    for (IndexRow row : rows) {
+      if (row.role() == Role.OPAQUE) {
+        checkOpaque(row, tensors, slices);
       }
     }
     for (String extra : tensors.keySet()) {
@@ -185,6 +189,23 @@ final class IndexRules {
     for (Part extra : slices.keySet()) {
       throw extra(extra.name());
     }
+  }
+
+  /** What the architecture does not call for is named after its source, and left as it was. */
+  private void checkOpaque(
+      IndexRow row, Map<String, List<IndexRow>> tensors, Map<Part, List<IndexRow>> slices) {
+    String file = row.sourceFile();
+    String tensor = row.sourceTensor();
+    require(
+        file != null && tensor != null && IndexRow.COPY.equals(row.transform()),
+        row,
+        "a copy of a source tensor",
+        row.transform() + " of " + tensor);
+    TensorSpec spec =
+        TensorSpec.opaque(
+            Objects.requireNonNull(file), Objects.requireNonNull(tensor), row.shape());
+    require(row.name().equals(spec.name()), row, "the name " + spec.name(), row.name());
+    checkTensor(spec, "an opaque tensor", tensors, slices);
   }
 
   /** The part of a stack that lies in one shard. */
@@ -251,7 +272,7 @@ final class IndexRules {
     require(
         row.kind() == kind
             && row.role() == spec.role()
-            && java.util.Objects.equals(row.layer(), spec.layer())
+            && Objects.equals(row.layer(), spec.layer())
             && row.shape().equals(spec.shape()),
         row,
         kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
@@ -326,8 +347,8 @@ final class IndexRules {
       Shape shape = leaf.shape();
       require(
           slice.role() == spec.role()
-              && java.util.Objects.equals(slice.layer(), spec.layer())
-              && java.util.Objects.equals(slice.expert(), leaf.expert())
+              && Objects.equals(slice.layer(), spec.layer())
+              && Objects.equals(slice.expert(), leaf.expert())
               && slice.projection() == leaf.projection()
               && slice.shape().equals(shape)
               && slice.dtype() == stack.dtype()
