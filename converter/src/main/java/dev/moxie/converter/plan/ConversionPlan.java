@@ -1,6 +1,7 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
 import dev.moxie.format.model.Architecture;
@@ -197,7 +198,7 @@ public record ConversionPlan(
     return new Manifest.Provenance(
         family.name(),
         files,
-        checkpoint.ignored(),
+        checkpoint.left().stream().map(LeftBehind::name).toList(),
         conversion.ignoredConfigKeys().stream().sorted().toList(),
         prediction,
         conversion.cast());
