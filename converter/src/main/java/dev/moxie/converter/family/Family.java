@@ -74,6 +74,19 @@ public record Family(
 
   /** Whether the family has tensors of such a name, whatever the numbers in it. */
   public boolean hasName(String source) {
+    return names.containsValue(pattern(source));
+  }
+
+  /** Whether only layers for multi-token prediction have tensors of such a name. */
+  public boolean isOfPrediction(String source) {
+    String pattern = pattern(source);
+    return names.entrySet().stream()
+        .anyMatch(
+            name -> name.getKey().contains(".prediction.") && name.getValue().equals(pattern));
+  }
+
+  /** A name with placeholders for its numbers; that of the weight, for block scales. */
+  private static String pattern(String source) {
     String weight =
         source.endsWith(SCALES) ? source.substring(0, source.length() - SCALES.length()) : source;
     String[] segments = weight.split("\\.", -1);
@@ -84,7 +97,7 @@ public record Family(
         inLayer = true;
       }
     }
-    return names.containsValue(String.join(".", segments));
+    return String.join(".", segments);
   }
 
   private static boolean isNumber(String segment) {

@@ -7,6 +7,7 @@ import dev.moxie.converter.family.Recomputed;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -34,7 +35,7 @@ final class MissingTensor {
     this.foreign =
         checkpoint.tensors().values().stream()
             .filter(tensor -> !family.hasName(tensor.name()) && !Recomputed.is(tensor))
-            .sorted(java.util.Comparator.comparing(SourceTensor::name))
+            .sorted(Comparator.comparing(SourceTensor::name))
             .toList();
   }
 
@@ -69,7 +70,6 @@ final class MissingTensor {
     if (foreign.isEmpty()) {
       return Optional.empty();
     }
-    String others = "none of that name, but others that no %s has: ".formatted(family.name());
     Optional<SourceTensor> adapter = first("(.+\\.)?(lora_[AB]|base_layer|lora_magnitude).*");
     if (adapter.isPresent()) {
       return Optional.of(
@@ -78,11 +78,12 @@ final class MissingTensor {
               "merge the adapter into its base model first (peft: merge_and_unload, then"
                   + " save_pretrained)"));
     }
-    Optional<String> prefix = prefix();
-    if (prefix.isPresent()) {
+    Optional<SourceTensor> renamed = renamed();
+    if (renamed.isPresent()) {
       return Optional.of(
           new Explanation(
-              others + some() + "; it is there under the prefix \"" + prefix.get() + "\"",
+              "it under another prefix, %s, like %d more"
+                  .formatted(renamed.get().name(), foreign.size() - 1),
               "rename the tensors, or save the language model by itself"));
     }
     Optional<SourceTensor> fused =
@@ -103,19 +104,18 @@ final class MissingTensor {
             .orElseGet(
                 () ->
                     new Explanation(
-                        others + some(),
+                        "none of that name, but others that no %s has: ".formatted(family.name())
+                            + some(),
                         "rename them as the family's checkpoints have them, or pass the config.json"
                             + " that belongs to them")));
   }
 
-  /** What stands before the missing name, or in place of its first segment. */
-  private Optional<String> prefix() {
+  /** The tensor that is looked for, with something else in place of its first segment. */
+  private Optional<SourceTensor> renamed() {
     String tail = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : name;
     return foreign.stream()
-        .map(SourceTensor::name)
-        .filter(other -> other.equals(tail) || other.endsWith("." + tail))
-        .findFirst()
-        .map(other -> other.substring(0, other.length() - tail.length()));
+        .filter(tensor -> ("." + tensor.name()).endsWith("." + tail))
+        .findFirst();
   }
 
   private Optional<SourceTensor> first(String names) {

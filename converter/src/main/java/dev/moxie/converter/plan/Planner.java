@@ -94,22 +94,16 @@ public final class Planner {
 
   /**
    * The layers for multi-token prediction that the files hold, without gap after the last decoder
-   * layer: as many as config.json declares, and others that have what only such layers have.
+   * layer. Each has something that only such layers have: another one may be a decoder layer that
+   * config.json does not count.
    */
   private Set<Integer> predictionLayers(Architecture declared) {
-    Set<Integer> layers = new TreeSet<>();
-    if (family.predictionKey() == null) {
-      return layers;
-    }
-    int first = declared.layers().size();
-    int count = declared.prediction() == null ? 0 : declared.prediction().count();
     Set<Integer> found = new HashSet<>();
-    unused.keySet().forEach(name -> family.layerOf(name).ifPresent(found::add));
-    for (int layer = first; found.contains(layer); layer++) {
-      String combine = family.translate("layers." + layer + ".prediction.combine.weight");
-      if (layer >= first + count && !unused.containsKey(combine)) {
-        break;
-      }
+    unused.keySet().stream()
+        .filter(family::isOfPrediction)
+        .forEach(name -> family.layerOf(name).ifPresent(found::add));
+    Set<Integer> layers = new TreeSet<>();
+    for (int layer = declared.layers().size(); found.contains(layer); layer++) {
       layers.add(layer);
     }
     return layers;
