@@ -47,11 +47,13 @@ final class Companions {
       if (ofA.contains(name) && ofB.contains(name)) {
         compare(name);
       } else {
-        files.add(
-            new Diff.Change(
-                name,
-                ofA.contains(name) ? words(a.companion(name)) : null,
-                ofB.contains(name) ? words(b.companion(name)) : null));
+        byte[] bytes = (ofA.contains(name) ? a : b).companion(name);
+        (Spelling.isRestated(name, bytes) ? spelled : files)
+            .add(
+                new Diff.Change(
+                    name,
+                    ofA.contains(name) ? words(bytes) : null,
+                    ofB.contains(name) ? words(bytes) : null));
       }
     }
   }

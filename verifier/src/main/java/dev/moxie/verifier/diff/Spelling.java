@@ -4,7 +4,9 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.HarmlessKeys;
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.json.StrictJson;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -16,10 +18,11 @@ import org.jspecify.annotations.Nullable;
  */
 final class Spelling {
   private static final String GENERATION_CONFIG = "generation_config.json";
+  private static final String DERIVED = "_from_model_config";
 
   /** Keys that say how a file came to be. */
   private static final Map<String, Set<String>> ORIGIN =
-      Map.of(GENERATION_CONFIG, Set.of("_from_model_config", "transformers_version"));
+      Map.of(GENERATION_CONFIG, Set.of(DERIVED, "transformers_version"));
 
   private static final Set<String> DTYPE = Set.of("dtype", "torch_dtype");
   private static final String QUANTISATION = "quantization_config";
@@ -48,6 +51,18 @@ final class Spelling {
     } catch (InvalidInputException e) {
       // That it is not understood is said elsewhere; every key may then mean something.
       return null;
+    }
+  }
+
+  /** Whether a file that only one side has repeats config.json, as transformers writes it. */
+  static boolean isRestated(String file, byte[] bytes) {
+    if (!file.equals(GENERATION_CONFIG)) {
+      return false;
+    }
+    try {
+      return StrictJson.parseObject(file, bytes).path(DERIVED).asBoolean(false);
+    } catch (CorruptException e) {
+      return false;
     }
   }
 
