@@ -52,7 +52,8 @@ final class ConvertCommand implements Callable<Integer> {
       names = "--ignore-config-key",
       paramLabel = "KEY",
       description =
-          "A key of config.json that does not change the forward pass; the package records it.")
+          "A key of config.json that does not change the forward pass, inside an object as"
+              + " OBJECT.KEY; it counts as absent, and the package records it.")
   private Set<String> ignoredKeys = new HashSet<>();
 
   @Option(

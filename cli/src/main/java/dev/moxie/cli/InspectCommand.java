@@ -35,7 +35,9 @@ final class InspectCommand implements Callable<Integer> {
   @Option(
       names = "--ignore-config-key",
       paramLabel = "KEY",
-      description = "A key of config.json that does not change the forward pass.")
+      description =
+          "A key of config.json that does not change the forward pass, inside an object as"
+              + " OBJECT.KEY.")
   private Set<String> ignoredKeys = new HashSet<>();
 
   @Override
