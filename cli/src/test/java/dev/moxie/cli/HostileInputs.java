@@ -14,6 +14,7 @@ import dev.moxie.fixtures.SyntheticValues;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.baseline.BaselineFile;
 import dev.moxie.verifier.integrity.IntegrityCheck;
@@ -41,6 +42,10 @@ final class HostileInputs {
   private static final String INDEX = "tensors.arrow";
   private static final String SEAL = "  \"sha256\" : \"";
   private static final MixtralConfig SMALL = new MixtralConfig(1, 8, 4, 2, 1, 1, 1, 8, 16);
+
+  /** A package of a few hundred numbers, which the attacks of format-spec were made from. */
+  private static final Path MINIMAL =
+      Fixtures.root().resolveSibling("format-spec/conformance/packages/valid/minimal");
 
   private final Path root;
   private final List<HostileInput> inputs = new ArrayList<>();
@@ -146,7 +151,7 @@ final class HostileInputs {
   private void pack(String name, String hostile, Mutation.Form form, PackageSeal seal)
       throws IOException {
     Path folder = folder(name);
-    Path pack = converted(checkpoint(folder, 1), folder.resolve("p"));
+    Path pack = copied(MINIMAL, folder.resolve("p"));
     // What seals are made from, whatever an earlier mutant left.
     Path manifest = folder.resolve("manifest-as-it-was");
     Files.copy(pack.resolve(MANIFEST), manifest);
@@ -181,7 +186,7 @@ final class HostileInputs {
         Mutation.Form.SAFETENSORS,
         bytes -> bytes,
         () -> {
-          try (var opened = dev.moxie.format.trace.Trace.open(trace)) {
+          try (var opened = Trace.open(trace)) {
             return check.run(opened, null);
           }
         },
@@ -215,12 +220,7 @@ final class HostileInputs {
 
   private void tokenizer(String hostile) throws IOException {
     Path folder = folder(hostile.replaceAll("[_.]", "-"));
-    Path checkpoint = Files.createDirectory(folder.resolve("c"));
-    try (Stream<Path> files = Files.list(Fixtures.tinyMixtral())) {
-      for (Path file : files.filter(f -> !f.toString().contains("trace")).toList()) {
-        Files.copy(file, checkpoint.resolve(file.getFileName().toString()));
-      }
-    }
+    Path checkpoint = copied(Fixtures.tinyMixtral(), folder.resolve("c"));
     Path file = checkpoint.resolve(hostile);
     Path target = folder.resolve("made/p");
     List<String> convert = List.of("convert", checkpoint.toString(), target.toString(), "--quiet");
@@ -272,6 +272,15 @@ final class HostileInputs {
   private static Path converted(Path checkpoint, Path target) {
     require("convert", checkpoint.toString(), target.toString(), "--quiet");
     return target;
+  }
+
+  private static Path copied(Path from, Path to) throws IOException {
+    try (Stream<Path> files = Files.walk(from)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, to.resolve(from.relativize(file).toString()));
+      }
+    }
+    return to;
   }
 
   private static void require(String... arguments) {

@@ -258,7 +258,7 @@ public final class StrictJson {
         .replaceFirst("^Cannot coerce ", "")
         .replaceFirst("^Could not resolve subtype of \\[[^\\]]*\\]: ", "")
         .replaceFirst(": not allowed as per .*", "")
-        .replaceAll(" (?:to|into type|as a subtype of) `[^`]*`(?: value)?", "")
+        .replaceAll(" (?:to|to element of|into type|as a subtype of) `[^`]*`(?: value)?", "")
         .replaceAll(" \\((?:token|class|but|bound as|for subtype of) [^)]*\\)", "")
         .replaceAll("`JsonToken\\.(\\w+)`", "$1");
   }
