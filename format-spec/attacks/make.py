@@ -305,21 +305,6 @@ baseline("version-of-2-to-the-32-and-1", "a version that is 1 when it wraps", "n
 baseline("nothing-in-it", "a baseline of nothing", "alid JSON", '{"format":"moxie-baseline","version":1}')
 baseline("nested-10000-deep", "lists in lists until the stack ends", "depth", '{"format":"moxie-baseline","version":1,"subject":' + "[" * 10000 + "]" * 10000 + "}")
 
-
-# What an interrupted command would have left beside a target.
-JOB = '{"facts":{"source":"x"},"replace":true}\n'
-
-
-def journal(name, lie, says, text, status=3):
-    attack("journal/%s" % name, lie, says, text, status)
-
-
-journal("of-another-job", "somebody else's work", "source and options", JOB + '{"file":"experts-L000.safetensors","leaves":[]}\n', 2)
-journal("file-that-leaves", "a finished shard beside the package", "source and options", JOB + '{"file":"../../outside","leaves":[]}\n', 2)
-journal("nested-10000-deep", "lists in lists until the stack ends", "line 2", JOB + '{"file":"a","leaves":' + "[" * 10000 + "]" * 10000 + "}\n")
-journal("file-null", "a finished shard without a name", "line 2", JOB + '{"file":null,"leaves":[]}\n')
-journal("not-json", "some other file of two lines", "line 1", "precious\nnotes\n")
-
 table = json.dumps(dict(sorted(TABLE.items())), indent=1, ensure_ascii=True) + "\n"
 (HERE / "attacks.json").write_text(table)
 known = {HERE / name for name in TABLE} | {HERE / "attacks.json", HERE / "make.py", HERE / "README.md"}

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A kind of file that strangers hand to Moxie, among files that are right.
@@ -14,7 +15,8 @@ import java.util.concurrent.Callable;
  * @param file where a hostile one lies
  * @param originals right ones
  * @param seal makes the digests that cover the file right again, as a careful liar would
- * @param open reads it as the lowest layer does whose failures decide the status
+ * @param open reads it as the lowest layer does whose failures decide the status; null where that
+ *     is the command itself
  * @param command that reads it
  */
 record HostileInput(
@@ -24,7 +26,7 @@ record HostileInput(
     List<byte[]> originals,
     Mutation.Form form,
     Seal seal,
-    Callable<?> open,
+    @Nullable Callable<?> open,
     List<String> command) {
 
   /** Given the bytes of the hostile file, returns them as they are to be written. */
@@ -35,6 +37,7 @@ record HostileInput(
 
   /** Puts a hostile file in its place. */
   void place(byte[] bytes) throws IOException {
+    Files.createDirectories(file.getParent());
     Files.write(file, seal.of(bytes));
   }
 }

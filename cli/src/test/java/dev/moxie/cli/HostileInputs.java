@@ -5,28 +5,25 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.family.ReleaseTensors;
 import dev.moxie.converter.inspect.Inspection;
 import dev.moxie.converter.plan.Conversion;
+import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.converter.plan.Progress;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.MixtralConfig;
 import dev.moxie.fixtures.Sharding;
 import dev.moxie.fixtures.SyntheticCheckpoint;
 import dev.moxie.fixtures.SyntheticValues;
-import dev.moxie.format.pack.Digests;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.pack.PackageWriter;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.baseline.BaselineFile;
 import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
@@ -40,7 +37,6 @@ final class HostileInputs {
 
   private static final String MANIFEST = "moxie.json";
   private static final String INDEX = "tensors.arrow";
-  private static final String SEAL = "  \"sha256\" : \"";
   private static final MixtralConfig SMALL = new MixtralConfig(1, 8, 4, 2, 1, 1, 1, 8, 16);
 
   /** A package of a few hundred numbers, which the attacks of format-spec were made from. */
@@ -104,40 +100,58 @@ final class HostileInputs {
         List.of(Files.readAllBytes(file)),
         form,
         bytes -> bytes,
-        () ->
-            Planner.plan(Checkpoint.open(checkpoint), new Conversion(Set.of(), null, null))
-                .contents()
-                .bytesRead(),
+        () -> Planner.plan(Checkpoint.open(checkpoint), Conversion.LOSSLESS).contents().bytesRead(),
         List.of("convert", checkpoint.toString(), folder.resolve("made/p").toString(), "--quiet"));
   }
 
+  /** The journal of a conversion that was interrupted; the command goes on with it. */
   private void journal() throws IOException {
     Path folder = folder("journal");
     Path checkpoint = checkpoint(folder, 1);
     Path target = folder.resolve("made/p");
-    Files.createDirectories(target.getParent());
     Path file = target.resolveSibling(".p.moxie-journal");
-    String digests = "{\"crc32c\":1,\"sha256\":\"" + "0".repeat(64) + "\"}";
-    String lines =
-        "{\"facts\":{\"source\":\"x\",\"layout\":\"y\"},\"replace\":false}\n"
-            + ("{\"file\":\"experts-L000.safetensors\",\"leaves\":[" + digests + "," + digests)
-            + "]}\n"
-            + ("{\"file\":\"backbone-00001-of-00001.safetensors\",\"leaves\":[" + digests)
-            + "]}\n";
+    interrupt(checkpoint, target);
     add(
         folder,
         file,
-        List.of(lines.getBytes(StandardCharsets.UTF_8)),
+        List.of(Files.readAllBytes(file)),
         Mutation.Form.JSON_LINES,
         bytes -> bytes,
-        () -> PackageWriter.finished(target),
+        null,
         List.of("convert", checkpoint.toString(), target.toString(), "--quiet"));
   }
 
+  private static void interrupt(Path checkpoint, Path target) {
+    try {
+      Executor.execute(
+          Planner.plan(Checkpoint.open(checkpoint), Conversion.LOSSLESS).contents(),
+          target,
+          new Manifest.Producer("moxie", Version.current()),
+          1,
+          false,
+          new Progress() {
+            @Override
+            public void advance(long bytes) {}
+
+            @Override
+            public void finished(String line) {
+              throw new IllegalStateException("interrupted");
+            }
+          });
+    } catch (IllegalStateException e) {
+      return;
+    }
+    throw new IllegalStateException("it was not interrupted");
+  }
+
   private void packages() throws IOException {
-    pack("manifest", MANIFEST, Mutation.Form.JSON, (pack, bytes) -> sealed(cut(bytes)));
-    pack("tensors-arrow", INDEX, Mutation.Form.BINARY, HostileInputs::sealIndex);
-    pack("shard", "experts-L000.safetensors", Mutation.Form.SAFETENSORS, HostileInputs::sealShard);
+    pack("manifest", MANIFEST, Mutation.Form.JSON, (pack, bytes) -> Sealing.manifest(bytes));
+    pack("tensors-arrow", INDEX, Mutation.Form.BINARY, Sealing::index);
+    pack(
+        "shard",
+        "experts-L000.safetensors",
+        Mutation.Form.SAFETENSORS,
+        (pack, bytes) -> Sealing.shard(pack, "experts-L000.safetensors", bytes));
     pack("shard-unsealed", "experts-L000.safetensors", Mutation.Form.BINARY, (p, bytes) -> bytes);
     pack("config-of-a-package", "source/config.json", Mutation.Form.JSON, (p, bytes) -> bytes);
   }
@@ -288,62 +302,5 @@ final class HostileInputs {
     if (outcome.status() != 0) {
       throw new IllegalStateException(List.of(arguments) + ": " + outcome.err());
     }
-  }
-
-  /** A manifest without the digest at its end, if it has one. */
-  private static byte[] cut(byte[] manifest) {
-    String text = new String(manifest, StandardCharsets.ISO_8859_1);
-    int end = text.lastIndexOf(SEAL);
-    return end < 0 ? manifest : Arrays.copyOf(manifest, end);
-  }
-
-  private static byte[] sealed(byte[] body) {
-    byte[] tail = (SEAL + Digests.sha256(body) + "\"\n}\n").getBytes(StandardCharsets.UTF_8);
-    byte[] whole = Arrays.copyOf(body, body.length + tail.length);
-    System.arraycopy(tail, 0, whole, body.length, tail.length);
-    return whole;
-  }
-
-  private static byte[] sealIndex(Path pack, byte[] index) throws IOException {
-    reseal(
-        pack,
-        "(\"path\" : \"tensors.arrow\",\\s+\"bytes\" : )\\d+(,\\s+\"sha256\" : \")\\w+",
-        index.length,
-        Digests.sha256(index));
-    return index;
-  }
-
-  private static byte[] sealShard(Path pack, byte[] shard) throws IOException {
-    long length = shard.length < 8 ? -1 : little(shard).getLong(0);
-    boolean whole = length >= 0 && length <= shard.length - 8;
-    byte[] header = whole ? Arrays.copyOf(shard, 8 + (int) length) : shard;
-    String start = "(\"file\" : \"experts-L000.safetensors\",\\s+\"bytes\" : )\\d+";
-    reseal(
-        pack,
-        start + "(,\\s+\"headerBytes\" : )\\d+(,\\s+\"headerSha256\" : \")\\w+",
-        shard.length,
-        header.length,
-        Digests.sha256(header));
-    return shard;
-  }
-
-  private static ByteBuffer little(byte[] bytes) {
-    return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-  }
-
-  /** Puts values behind the groups of a pattern, and a digest under it all. */
-  private static void reseal(Path pack, String pattern, Object... values) throws IOException {
-    Path file = pack.resolve(MANIFEST);
-    var replacement = new StringBuilder();
-    for (int i = 0; i < values.length; i++) {
-      replacement.append("${g").append(i).append('}').append(values[i]);
-    }
-    String named = pattern;
-    for (int i = 0; i < values.length; i++) {
-      named = named.replaceFirst("\\((?!\\?)", "(?<g" + i + ">");
-    }
-    String text = new String(cut(Files.readAllBytes(file)), StandardCharsets.UTF_8);
-    String edited = text.replaceFirst(named, replacement.toString());
-    Files.write(file, sealed(edited.getBytes(StandardCharsets.UTF_8)));
   }
 }
