@@ -55,7 +55,7 @@ one("more-after-the-object", "a second object", "nothing but white space", '{"a"
 one("name-twice", "two tensors of one name", "uplicate", '{"a":%s,"a":%s}' % (tensor(), tensor(4, 8)), b"\0" * 8)
 one("name-twice-once-escaped", "one name in two spellings", "uplicate", '{"a":%s,"\\u0061":%s}' % (tensor(), tensor(4, 8)), b"\0" * 8)
 one("member-twice", "a tensor with two shapes", "uplicate", '{"a":%s}' % tensor(more=',"shape":[1]'))
-one("nested-10000-deep", "objects in objects until the stack ends", "depth", '{"a":' * 10000 + "1" + "}" * 10000)
+one("nested-10000-deep", "objects in objects until the stack ends", "nesting", '{"a":' * 10000 + "1" + "}" * 10000)
 one("metadata-nested-10000-deep", "lists in lists where text belongs", "a string", '{"__metadata__":{"a":%s},"a":%s}' % ("[" * 10000 + "]" * 10000, tensor()))
 one("metadata-a-number", "metadata that are no text", "a string", '{"__metadata__":{"a":1},"a":%s}' % tensor())
 one("overlap", "two tensors in the same bytes", "data that start at 4", '{"a":%s,"b":%s}' % (tensor(), tensor(2, 6)), b"\0" * 6)
@@ -102,6 +102,9 @@ for name, lie, path in (
     ("path-from-the-root", "a file of the system", "/etc/passwd"),
     ("path-of-a-device", "weights without an end", "/dev/zero"),
     ("path-of-windows", "a drive and a backslash", "C:\\weights"),
+    ("path-with-a-nul", "a name that ends early in C", "model.safetensors\0.txt"),
+    ("path-with-a-newline", "a name of two lines", "model\n::error::.safetensors"),
+    ("path-with-an-escape", "a name that colours the terminal", "\x1b[31mmodel.safetensors"),
     ("path-empty", "a file without a name", ""),
     ("path-a-dot", "the folder itself", "."),
     ("path-half-a-character", "a lone surrogate", "model\ud800.safetensors"),
@@ -119,7 +122,7 @@ index("map-a-list", "a map that is a list", "an object", '{"weight_map":[]}')
 index("map-empty", "no tensor at all", "weight_map", '{"weight_map":{}}')
 index("empty-file", "a file without a byte", "JSON object", "")
 index("more-after-it", "a second object", "one JSON object", '{"weight_map":{"a":"model-00001-of-00003.safetensors"}}{}')
-index("nested-10000-deep", "lists in lists until the stack ends", "depth", '{"metadata":%s,"weight_map":{}}' % ("[" * 10000 + "]" * 10000))
+index("nested-10000-deep", "lists in lists until the stack ends", "nesting", '{"metadata":%s,"weight_map":{}}' % ("[" * 10000 + "]" * 10000))
 index("utf-16", "an index in UTF-16", "UTF-8", mapped("model.safetensors").encode("utf-16-le"))
 
 
@@ -139,9 +142,9 @@ def config(name, lie, says, text=None, **members):
 config("empty-file", "a file without a byte", "JSON object", "")
 config("a-list", "a list of settings", "JSON object", "[]")
 config("null", "nothing", "JSON object", "null")
-config("nested-10000-deep", "lists in lists until the stack ends", "depth", '{"a":' + "[" * 10000 + "]" * 10000 + "}")
+config("nested-10000-deep", "lists in lists until the stack ends", "nesting", '{"a":' + "[" * 10000 + "]" * 10000 + "}")
 config("member-twice", "two hidden sizes", "uplicate", json.dumps(CONFIG)[:-1] + ',"hidden_size":16}')
-config("more-after-it", "a second object", "railing", json.dumps(CONFIG) + "{}")
+config("more-after-it", "a second object", "config.json", json.dumps(CONFIG) + "{}")
 config("comment", "JSON with a comment", "valid JSON", "// a model\n" + json.dumps(CONFIG))
 config("single-quotes", "a dictionary of Python", "valid JSON", str(CONFIG))
 config("utf-16", "a config in UTF-16", "UTF-8", json.dumps(CONFIG).encode("utf-16-le"))
@@ -159,6 +162,7 @@ config("vocabulary-of-nothing", "no token", "vocab_size", vocab_size=0)
 config("more-experts-chosen-than-there-are", "three of two experts", "num_experts_per_tok", num_experts_per_tok=3)
 config("architectures-as-text", "text for a list", "architectures", architectures="MixtralForCausalLM")
 config("model-type-a-path", "a family that is a path", "model_type", model_type="../../mixtral")
+config("model-type-with-an-escape", "a family that colours the terminal", "model_type", model_type="\x1b[31mmixtral")
 
 
 # The manifest of a package; the driver puts the digest under each.
@@ -175,6 +179,7 @@ SHARD = '"file" : "experts-L000.safetensors"'
 for name, lie, path in (
     ("shard-that-leaves", "weights beside the package", "../experts-L000.safetensors"),
     ("shard-from-the-root", "a file of the system", "/etc/passwd"),
+    ("shard-with-an-escape", "a name that colours the terminal", "\\u001b[31mexperts"),
 ):
     manifest(name, lie, "stays inside", SHARD, '"file" : "%s"' % path)
 manifest("file-that-leaves", "a file beside the package", "stays inside", '"path" : "source/config.json"', '"path" : "source/../../config.json"')
@@ -188,7 +193,7 @@ manifest("vocabulary-of-2-to-the-31-less-1", "an embedding of two billion rows",
 manifest("hidden-size-of-2-to-the-63", "a size beyond a signed number", "9223372036854775808", '"hiddenSize" : 4', '"hiddenSize" : 9223372036854775808')
 manifest("heads-negative", "minus two heads", "heads", '"heads" : 2', '"heads" : -2')
 manifest("epsilon-infinite", "a number that no float holds", "normEpsilon", '"normEpsilon" : 1.0E-5', '"normEpsilon" : 1e999')
-manifest("nested-10000-deep", "lists in lists until the stack ends", "depth", '"producer" : {', '"more" : ' + "[" * 10000 + "]" * 10000 + ', "producer" : {')
+manifest("nested-10000-deep", "lists in lists until the stack ends", "nesting", '"producer" : {', '"more" : ' + "[" * 10000 + "]" * 10000 + ', "producer" : {')
 manifest("member-twice", "two hidden sizes", "uplicate", '"hiddenSize" : 4,', '"hiddenSize" : 4, "hiddenSize" : 8,')
 manifest("major-of-99", "a version of another time", "update Moxie", '"major" : 1', '"major" : 99')
 manifest("major-of-0", "a version before the first", "version 1", '"major" : 1', '"major" : 0')
@@ -248,6 +253,7 @@ arrow("vtable-outside", "a table whose description lies elsewhere", "tensors.arr
 arrow("vtable-itself", "a table that describes itself", "tensors.arrow", FOOTER_TABLE, "i", 0)
 arrow("schema-itself", "a schema that is the footer", "tensors.arrow", SCHEMA, "i", FOOTER_TABLE - SCHEMA)
 arrow("fields-negative", "minus one column", "tensors.arrow", FIELDS, "i", -1)
+arrow("fields-of-2-billion", "more columns than bytes", "tensors.arrow", FIELDS, "i", BIG)
 arrow("field-a-cycle", "a column that is the list of columns", "tensors.arrow", FIELDS + 4, "i", -4)
 arrow("batches-negative", "minus one batch", "tensors.arrow", BLOCKS, "i", -1)
 arrow("batches-of-2-billion", "more batches than bytes", "one record batch", BLOCKS, "i", BIG)
@@ -258,6 +264,7 @@ arrow("body-of-8-exabytes", "a body larger than the disk", "tensors.arrow", BLOC
 arrow("rows-of-2-to-the-62", "more rows than bytes", "row count", field(BATCH, 0), "q", 1 << 62)
 arrow("rows-negative", "minus one row", "row count", field(BATCH, 0), "q", -1)
 arrow("rows-one-more", "a row that no column has", "values in column", field(BATCH, 0), "q", struct.unpack_from("<q", ARROW, field(BATCH, 0))[0] + 1)
+arrow("nodes-of-2-billion", "more columns than bytes", "tensors.arrow", NODES, "i", BIG)
 arrow("node-of-2-to-the-62", "a column longer than the batch", "values in column", NODES + 4, "q", 1 << 62)
 arrow("nulls-negative", "minus one null", "tensors.arrow", NODES + 12, "q", -1)
 arrow("buffers-of-none", "columns without bytes", "buffers", BUFFERS, "i", 0)
@@ -303,7 +310,7 @@ baseline("another-format", "some other JSON", "no baseline", "{}")
 baseline("version-of-2-to-the-31-less-1", "a version of another time", "update Moxie", '{"format":"moxie-baseline","version":2147483647}')
 baseline("version-of-2-to-the-32-and-1", "a version that is 1 when it wraps", "no baseline", '{"format":"moxie-baseline","version":4294967297}')
 baseline("nothing-in-it", "a baseline of nothing", "alid JSON", '{"format":"moxie-baseline","version":1}')
-baseline("nested-10000-deep", "lists in lists until the stack ends", "depth", '{"format":"moxie-baseline","version":1,"subject":' + "[" * 10000 + "]" * 10000 + "}")
+baseline("nested-10000-deep", "lists in lists until the stack ends", "nesting", '{"format":"moxie-baseline","version":1,"subject":' + "[" * 10000 + "]" * 10000 + "}")
 
 table = json.dumps(dict(sorted(TABLE.items())), indent=1, ensure_ascii=True) + "\n"
 (HERE / "attacks.json").write_text(table)
