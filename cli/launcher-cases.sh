@@ -45,11 +45,9 @@ watch() {
 # row CASE INPUT EXPECTED OK?  where the last is a condition's status
 row() {
   local verdict=ok
-  if [ "$4" -ne 0 ]; then
-    verdict="NOT OK"
-    failed=$((failed + 1))
-  fi
-  case $said in *Exception* | *java.* | *"at dev.moxie"*) verdict="NOT OK: names Java" failed=$((failed + 1)) ;; esac
+  case $said in *Exception* | *java.* | *"at dev.moxie"*) verdict="NOT OK, names Java" ;; esac
+  [ "$4" -eq 0 ] || verdict="NOT OK"
+  [ "$verdict" = ok ] || failed=$((failed + 1))
   printf '%s | %s | %s | %s, %.160s | %s\n' "$1" "$2" "$3" "$status" "${said//$work/…}" "$verdict" | tee -a "$table"
 }
 
