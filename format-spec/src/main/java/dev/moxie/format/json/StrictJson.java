@@ -250,25 +250,11 @@ public final class StrictJson {
         .replace("->", ".");
   }
 
-  /** Jackson's words without the Java types in them, which mean nothing to whoever has the file. */
-  private static String withoutTypes(String line) {
-    return line.replaceFirst("^Cannot construct instance of `[^`]*`, problem: ", "")
-        .replaceFirst(
-            "^Cannot (?:deserialize value of type|construct instance of) `[^`]*`.*? from ", "")
-        .replaceFirst("^Cannot coerce ", "")
-        .replaceFirst("^Could not resolve subtype of \\[[^\\]]*\\]: ", "")
-        .replaceFirst(": not allowed as per .*", "")
-        .replaceAll(" (?:to|to element of|into type|as a subtype of) `[^`]*`(?: value)?", "")
-        .replaceAll(" \\((?:token|class|but|bound as|for subtype of) [^)]*\\)", "")
-        .replaceAll("`JsonToken\\.(\\w+)`", "$1");
-  }
-
   private static String firstLine(String message) {
     int end = message.indexOf('\n');
     // What follows is about the parser's source and settings, not about the file.
     String line =
         (end < 0 ? message : message.substring(0, end)).split(" \\(start marker|\\[Source", 2)[0];
-    line = withoutTypes(line);
     return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 }
