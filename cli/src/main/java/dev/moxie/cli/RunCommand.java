@@ -131,6 +131,7 @@ final class RunCommand implements Callable<Integer> {
     requireFit(pack, ids);
     Execution chosen = execution == null ? Execution.best(device) : execution;
     System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
+    LoweringCheck.untried(pack.architecture()).ifPresent(System.err::println);
     try (Model model = chosen.open(pack, device)) {
       LoweringCheck.require(pack, device, chosen, model);
       System.out.print(echo);
