@@ -16,6 +16,7 @@ import dev.moxie.format.pack.PackageLayout;
 import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.tokenizer.TokenizerFile;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
@@ -51,8 +52,21 @@ public final class Planner {
     this.unused = new HashMap<>(checkpoint.tensors());
   }
 
+  /** A tokenizer that contradicts itself is damaged, and breaks whatever reads the package. */
+  private static void requireTokenizer(Checkpoint checkpoint) {
+    if (checkpoint.companions().contains(TokenizerFile.NAME)) {
+      try {
+        TokenizerFile.check(checkpoint.folder().resolve(TokenizerFile.NAME));
+      } catch (UnsupportedException e) {
+        // Sound, if not for this build: taken over like any file, and refused by what runs it.
+        return;
+      }
+    }
+  }
+
   /** Plans the conversion of a checkpoint. */
   public static ConversionPlan plan(Checkpoint checkpoint, Conversion conversion) {
+    requireTokenizer(checkpoint);
     var config = checkpoint.config(conversion.ignoredConfigKeys());
     Family family = Families.of(config);
     Family.Description description = family.describe(config);
