@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -32,6 +33,8 @@ import tools.jackson.databind.node.ObjectNode;
 public final class TokenizerFile {
   /** Its name in a checkpoint. */
   public static final String NAME = "tokenizer.json";
+
+  private static final long LARGEST_ID = 0xFFFF_FFFFL;
 
   private static final List<String> COMPONENTS =
       List.of("normalizer", "pre_tokenizer", "post_processor", "decoder");
@@ -57,42 +60,54 @@ public final class TokenizerFile {
   }
 
   private void check() {
-    values("", root);
+    String flaw = flaw(root);
+    if (flaw != null) {
+      throw corrupt(flaw.substring(1), "Unicode text, or a number that float64 holds", "neither");
+    }
     vocabulary();
     addedTokens();
     model();
     COMPONENTS.forEach(name -> component(name, root.path(name)));
   }
 
-  private void values(String place, JsonNode node) {
+  /** Where a string is no Unicode or a number too large, or null: places are many, flaws few. */
+  private static @Nullable String flaw(JsonNode node) {
     if (node.isString()) {
-      requireUnicode(place, node.stringValue());
-    } else if (node.isNumber() && !Double.isFinite(node.doubleValue())) {
-      throw corrupt(place, "a number that float64 holds", node.asString());
+      return isUnicode(node.stringValue()) ? null : "";
     }
-    node.forEachEntry(
-        (name, value) -> {
-          requireUnicode(place, name);
-          values(place.isEmpty() ? name : place + "." + name, value);
-        });
-    if (node.isArray()) {
-      for (int i = 0; i < node.size(); i++) {
-        values(place + "[" + i + "]", node.get(i));
+    if (node.isNumber()) {
+      return Double.isFinite(node.doubleValue()) ? null : "";
+    }
+    for (Map.Entry<String, JsonNode> member : node.properties()) {
+      String flaw = isUnicode(member.getKey()) ? flaw(member.getValue()) : "";
+      if (flaw != null) {
+        return "." + member.getKey() + flaw;
       }
     }
+    for (int i = 0; node.isArray() && i < node.size(); i++) {
+      String flaw = flaw(node.get(i));
+      if (flaw != null) {
+        return "[" + i + "]" + flaw;
+      }
+    }
+    return null;
   }
 
-  private void requireUnicode(String place, String text) {
-    boolean lone = text.codePoints().anyMatch(c -> c >= 0xD800 && c <= 0xDFFF);
-    if (lone) {
-      throw corrupt(place, "Unicode text", "half of a surrogate pair");
+  private static boolean isUnicode(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      if (Character.isSurrogate(text.charAt(i))) {
+        return text.codePoints().noneMatch(c -> c >= 0xD800 && c <= 0xDFFF);
+      }
     }
+    return true;
   }
 
   /** Tokens by text (BPE, WordPiece, WordLevel), or texts in order of ids (Unigram). */
   private void vocabulary() {
     JsonNode vocabulary = root.path("model").path("vocab");
-    vocabulary.forEachEntry((token, id) -> ids.put(token, id("model.vocab, " + quoted(token), id)));
+    vocabulary.forEachEntry(
+        (token, id) ->
+            ids.put(token, isId(id) ? id.longValue() : id("model.vocab, " + quoted(token), id)));
     if (vocabulary.isArray()) {
       for (int i = 0; i < vocabulary.size(); i++) {
         ids.putIfAbsent(text("model.vocab[" + i + "][0]", vocabulary.get(i).path(0)), (long) i);
@@ -157,17 +172,16 @@ public final class TokenizerFile {
     if (!node.isObject()) {
       return;
     }
-    String type = node.path("type").asString("");
-    if (type.equals("Precompiled") || node.has("precompiled_charsmap")) {
+    if (node.path("type").asString("").equals("Precompiled") || node.has("precompiled_charsmap")) {
       throw unsupported(place, "a normalizer that is written out", "a precompiled one");
     }
     if (node.has("pattern")) {
       pattern(place + ".pattern", node.path("pattern"));
     }
     if (node.has("prepend") && text(place + ".prepend", node.path("prepend")).isEmpty()) {
-      throw corrupt(place + ".prepend", "some text", "none");
+      throw unsupported(place + ".prepend", "some text", "none");
     }
-    if (type.equals("FixedLength") && id(place + ".length", node.path("length")) == 0) {
+    if (node.has("length") && id(place + ".length", node.path("length")) == 0) {
       throw corrupt(place + ".length", "a number from 1", "0");
     }
     // The library counts off the end of a shorter token.
@@ -193,7 +207,7 @@ public final class TokenizerFile {
       PatternRule.check(file + ", " + place, text(place, pattern.path("Regex")));
     }
     if (pattern.has("String") && text(place, pattern.path("String")).isEmpty()) {
-      throw corrupt(place, "some text", "none");
+      throw unsupported(place, "some text", "none");
     }
   }
 
@@ -269,13 +283,17 @@ public final class TokenizerFile {
   }
 
   private long id(String place, JsonNode node) {
-    if (!node.canConvertToExactIntegral()
-        || !node.canConvertToLong()
-        || node.longValue() < 0
-        || node.longValue() > 0xFFFF_FFFFL) {
-      throw corrupt(place, "a whole number from 0 to 4294967295", kind(node));
+    if (!isId(node)) {
+      throw corrupt(place, "a whole number from 0 to " + LARGEST_ID, kind(node));
     }
     return node.longValue();
+  }
+
+  private static boolean isId(JsonNode node) {
+    return node.isIntegralNumber()
+        && node.canConvertToLong()
+        && node.longValue() >= 0
+        && node.longValue() <= LARGEST_ID;
   }
 
   private static String kind(JsonNode node) {

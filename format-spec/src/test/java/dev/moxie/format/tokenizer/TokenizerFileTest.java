@@ -94,8 +94,7 @@ class TokenizerFileTest {
         lie("a merge has three parts", "\"ab a\"", "\"a b a\""),
         lie("a part of a merge is shorter than the prefix", "prefix\": null", "prefix\": \"##\""),
         lie("the unknown token is unknown", "\"unk_token\": \"<s>\"", "\"unk_token\": \"<u>\""),
-        lie("nothing is put in front", "\"prepend\": \"_\"", "\"prepend\": \"\""),
-        lie("nothing is replaced", "{\"String\": \" \"}", "{\"String\": \"\"}"),
+        lie("chunks of no length", "\"stop\": 0", "\"stop\": 0, \"length\": 0"),
         lie("half a surrogate pair", "\"content\": \" \"", "\"content\": \"\\ud800\""),
         lie("a number beyond float64", "\"start\": 1", "\"start\": 1e999"),
         lie("a decoder that is cut short", "\"stop\": 0},", "\"stop\": 0,"),
@@ -117,6 +116,8 @@ class TokenizerFileTest {
     return Stream.of(
         lie("a pattern that takes exponential time", "\\\\s+", "(a+)+"),
         lie("ends that are cut off", "\"stop\": 0", "\"stop\": 1"),
+        lie("nothing is put in front", "\"prepend\": \"_\"", "\"prepend\": \"\""),
+        lie("nothing is replaced", "{\"String\": \" \"}", "{\"String\": \"\"}"),
         lie("a compiled normalizer", "\"type\": \"Prepend\"", "\"type\": \"Precompiled\""),
         lie(
             "a template after another",
