@@ -2,6 +2,7 @@ package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.Map;
@@ -30,7 +31,7 @@ public record Family(
     Map<String, String> names,
     @Nullable String predictionKey) {
   /** What follows a weight's name in the name of its block scales. */
-  public static final String SCALES = "_scale_inv";
+  public static final String SCALES = Fp8Blocks.SOURCE_SCALES;
 
   private static final int MOST_DIGITS = 8;
 

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -144,7 +145,7 @@ public record ConversionPlan(
         .forEach(
             (name, header) ->
                 files.put(
-                    PackagePaths.SOURCE + name + ".header",
+                    PackagePaths.headerOf(name),
                     () -> read(name, Math.toIntExact(header.bytes()))));
     return new PackageContents(
         checkpoint.folder(),
@@ -196,9 +197,11 @@ public record ConversionPlan(
         .forEach((file, header) -> files.add(new Manifest.SourceShard(file, header.fileBytes())));
     return new Manifest.Provenance(
         family.name(),
-        files,
-        checkpoint.ignored(),
-        conversion.ignoredConfigKeys().stream().sorted().toList(),
+        files.stream()
+            .sorted(Comparator.comparing(Manifest.SourceShard::file, PackagePaths.ORDER))
+            .toList(),
+        checkpoint.ignored().stream().sorted(PackagePaths.ORDER).toList(),
+        conversion.ignoredConfigKeys().stream().sorted(PackagePaths.ORDER).toList(),
         prediction,
         conversion.cast());
   }

@@ -10,9 +10,13 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
@@ -25,14 +29,17 @@ import tools.jackson.databind.DatabindException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.cfg.CoercionAction;
+import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.cfg.EnumFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.databind.type.LogicalType;
 
 /**
  * The JSON rules shared by every file that Moxie reads: duplicate keys, trailing tokens, fractional
- * integers and numbers written as strings are errors; nesting, number length and file size are
- * bounded before anything is allocated for them.
+ * integers, numbers written as strings, strings written as numbers and byte-order marks are errors;
+ * nesting, number length and file size are bounded before anything is allocated for them.
  */
 public final class StrictJson {
   /** No JSON file that belongs to a checkpoint or a package comes near this; in bytes. */
@@ -55,6 +62,20 @@ public final class StrictJson {
           .disable(JsonFactory.Feature.CANONICALIZE_PROPERTY_NAMES)
           .build();
 
+  private static final byte[] BYTE_ORDER_MARK = {(byte) 0xef, (byte) 0xbb, (byte) 0xbf};
+
+  private static final Pattern NOT_OF_THE_FILE =
+      Pattern.compile(
+          "(?s)\n.*| \\(start marker.*|\\[Source.*| \\(but could.*|; `Deser.*| \\(class .*|"
+              + " value of type `[^`]*`");
+
+  private static final List<CoercionInputShape> NO_TEXT =
+      List.of(CoercionInputShape.Integer, CoercionInputShape.Float, CoercionInputShape.Boolean);
+
+  // A mapper remembers how to read each class: a new one for each file would learn it again.
+  private static final JsonMapper STRICT = build(false);
+  private static final JsonMapper LENIENT = build(true);
+
   private StrictJson() {}
 
   /** The token source that the rules above are set on. */
@@ -64,6 +85,10 @@ public final class StrictJson {
 
   /** A mapper under the rules above; unknown properties are errors unless {@code lenient}. */
   public static JsonMapper mapper(boolean lenient) {
+    return lenient ? LENIENT : STRICT;
+  }
+
+  private static JsonMapper build(boolean lenient) {
     return JsonMapper.builder(FACTORY)
         .configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, !lenient)
         .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -72,6 +97,9 @@ public final class StrictJson {
         .enable(EnumFeature.FAIL_ON_NUMBERS_FOR_ENUMS)
         .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
         .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+        .withCoercionConfig(
+            LogicalType.Textual,
+            text -> NO_TEXT.forEach(shape -> text.setCoercion(shape, CoercionAction.Fail)))
         .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
         .build();
   }
@@ -142,6 +170,19 @@ public final class StrictJson {
     }
   }
 
+  /** RFC 8259 forbids a byte-order mark, and other readers of the same file refuse it. */
+  private static void requireUtf8WithoutMark(String where, byte[] json) {
+    int same = Arrays.mismatch(json, BYTE_ORDER_MARK);
+    if (same < 0 || same >= BYTE_ORDER_MARK.length) {
+      throw new CorruptException(
+          where + " (offset 0)",
+          "JSON in UTF-8",
+          "a byte-order mark before it",
+          "save the file without one");
+    }
+    requireUtf8(where, json, 0);
+  }
+
   /**
    * Reads a file that holds one JSON object.
    *
@@ -158,7 +199,7 @@ public final class StrictJson {
    * @throws CorruptException if the bytes are no JSON object under the rules above
    */
   public static ObjectNode parseObject(String where, byte[] bytes) {
-    requireUtf8(where, bytes, 0);
+    requireUtf8WithoutMark(where, bytes);
     try {
       JsonNode node = mapper(true).readTree(bytes);
       if (!(node instanceof ObjectNode object)) {
@@ -187,7 +228,7 @@ public final class StrictJson {
    */
   public static Map<String, String> readStrings(Path file, String member, String what) {
     byte[] bytes = readBounded(file, MAX_FILE_BYTES);
-    requireUtf8(file.toString(), bytes, 0);
+    requireUtf8WithoutMark(file.toString(), bytes);
     Map<String, String> strings = new LinkedHashMap<>();
     try (JsonParser parser = FACTORY.createParser(ObjectReadContext.empty(), bytes)) {
       require(file.toString(), parser.nextToken(), JsonToken.START_OBJECT, "a JSON object");
@@ -239,8 +280,15 @@ public final class StrictJson {
     return new CorruptException(
         where + key + offset,
         "valid JSON of the documented form",
-        firstLine(e.getOriginalMessage()),
+        firstLine(ofOurOwn(e).orElseGet(e::getOriginalMessage)),
         "the file is damaged or hand-edited, restore it");
+  }
+
+  /** What a record said of the values that it was given. */
+  private static Optional<String> ofOurOwn(JacksonException e) {
+    return e.getCause() instanceof RuntimeException cause && !(cause instanceof JacksonException)
+        ? Optional.ofNullable(cause.getMessage())
+        : Optional.empty();
   }
 
   private static String keyPath(String reference) {
@@ -250,11 +298,14 @@ public final class StrictJson {
         .replace("->", ".");
   }
 
+  /** What the parser says of itself, its settings and our classes is not about the file. */
   private static String firstLine(String message) {
-    int end = message.indexOf('\n');
-    // What follows is about the parser's source and settings, not about the file.
     String line =
-        (end < 0 ? message : message.substring(0, end)).split(" \\(start marker|\\[Source", 2)[0];
+        NOT_OF_THE_FILE
+            .matcher(message)
+            .replaceAll("")
+            .replaceAll("`[\\w.]*?(\\w+)(?:\\$\\w+)?`", "$1")
+            .strip();
     return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 }

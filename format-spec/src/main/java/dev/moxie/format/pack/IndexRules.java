@@ -1,14 +1,15 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -26,12 +27,18 @@ import org.jspecify.annotations.Nullable;
 final class IndexRules {
   private static final String REMEDY = "the package is incomplete or altered, convert again";
 
+  /** What weights may be of; fp8 is for matrices only. */
+  private static final Set<Dtype> WEIGHTS =
+      EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16, Fp8Blocks.VALUES);
+
   private final String where;
+  private final Manifest.Version version;
   private final Manifest.Layout layout;
   private final Map<String, Integer> ranks = new HashMap<>();
 
   private IndexRules(String where, Manifest manifest) {
     this.where = where;
+    this.version = manifest.version();
     this.layout = manifest.layout();
     for (Manifest.Shard shard : manifest.shards()) {
       if (shard.rank() != null) {
@@ -45,6 +52,7 @@ final class IndexRules {
     Alongside.check(
         () -> {
           rows.forEach(rules::checkRow);
+          rules.checkSlicesFollow(rows);
           rules.checkEncodings(manifest, rows);
           rules.checkOrigins(manifest, rows);
         },
@@ -66,13 +74,7 @@ final class IndexRules {
   }
 
   private void checkRow(IndexRow row) {
-    if (!row.encoding().equals(IndexRow.PLAIN) && !row.encoding().equals(IndexRow.FP8_BLOCK)) {
-      throw new UnsupportedException(
-          where + ", tensor " + row.describe(),
-          "encoding \"plain\" or \"fp8_block\"",
-          "\"" + row.encoding() + "\"",
-          "update Moxie, this build does not read that encoding");
-    }
+    Encodings.require(where + ", tensor " + row.describe(), version, row.encoding());
     require(
         row.encoding().equals(IndexRow.encodingOf(row.dtype())),
         row,
@@ -89,6 +91,10 @@ final class IndexRules {
         row,
         () -> "the bytes of its shape",
         () -> row.bytes() + " bytes for " + row.dtype() + " " + row.shape());
+    checkDtype(row);
+    if (row.role() == Role.PADDING) {
+      checkFiller(row);
+    }
     boolean slice = row.kind() == IndexRow.Kind.SLICE;
     require(
         slice == (row.expert() != null) && slice == (row.projection() != null),
@@ -96,23 +102,69 @@ final class IndexRules {
         () -> "expert and projection on slices and only there",
         () -> row.kind().id() + ", expert " + row.expert() + ", projection " + row.projection());
     require(
-        row.isLeaf() == (row.sha256() != null && row.crc32c() != null),
+        row.isLeaf() == (row.sha256() != null) && row.isLeaf() == (row.crc32c() != null),
         row,
         () -> "digests on leaves and only there",
         () -> "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
   }
 
+  /** Rotary frequencies are kept as they came; scales and fillers have rules of their own. */
+  private void checkDtype(IndexRow row) {
+    switch (row.role()) {
+      case PADDING, ROTARY_FREQUENCIES, SCALE -> {}
+      case ROUTER, ROUTER_BIAS ->
+          require(
+              WEIGHTS.contains(row.dtype()) && row.dtype() != Fp8Blocks.VALUES,
+              row,
+              "F32, F16 or BF16 for a router",
+              row.dtype().toString());
+      default ->
+          require(
+              WEIGHTS.contains(row.dtype()),
+              row,
+              () -> "one of " + WEIGHTS,
+              () -> row.dtype().toString());
+    }
+  }
+
+  private void checkFiller(IndexRow row) {
+    Shape shape = row.shape();
+    require(
+        row.kind() == IndexRow.Kind.TENSOR
+            && row.layer() == null
+            && row.dtype() == Dtype.U8
+            && shape.rank() == 1
+            && shape.dim(0) > 0
+            && shape.dim(0) < ShardLayout.PAGE
+            && row.name().matches("padding\\.(0|[1-9][0-9]*)"),
+        row,
+        "a filler: a tensor of U8, named padding.N, of less than a page, in no layer",
+        "%s of %s %s in layer %s"
+            .formatted(row.kind().id(), row.dtype(), row.shape(), row.layer()));
+  }
+
+  /** The slices of a stack stand just after it. */
+  private void checkSlicesFollow(List<IndexRow> rows) {
+    @Nullable IndexRow stack = null;
+    for (IndexRow row : rows) {
+      switch (row.kind()) {
+        case STACK -> stack = row;
+        case TENSOR -> stack = null;
+        case SLICE ->
+            require(
+                stack != null
+                    && row.name().equals(stack.name())
+                    && row.shard().equals(stack.shard()),
+                row,
+                "slices just after their stack",
+                stack == null ? "no stack before it" : stack.describe());
+      }
+    }
+  }
+
   /** Every leaf says where it came from; no source tensor has two, and nothing was done unsaid. */
   private void checkOrigins(Manifest manifest, List<IndexRow> rows) {
     Manifest.Provenance provenance = manifest.provenance();
-    boolean kept = provenance.prediction() == Manifest.PredictionLayers.KEPT;
-    if (kept != (manifest.architecture().prediction() != null)) {
-      throw new CorruptException(
-          where,
-          "layers for multi-token prediction where the manifest's provenance says kept",
-          "provenance " + provenance.prediction() + ", architecture " + (kept ? "without" : "with"),
-          REMEDY);
-    }
     Set<String> files = new HashSet<>();
     provenance.shards().forEach(shard -> files.add(shard.file()));
     Map<String, Set<String>> sources = new HashMap<>();
@@ -131,6 +183,7 @@ final class IndexRules {
           () -> "a transform there",
           () -> "" + row.transform());
       if (file != null && tensor != null) {
+        require(!tensor.isEmpty(), row, "the name of a source tensor", "an empty one");
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
         boolean own = sources.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
         require(own, row, "a source of its own", tensor);
@@ -142,18 +195,24 @@ final class IndexRules {
   private void checkTransform(Manifest.@Nullable Cast cast, IndexRow row) {
     switch (row.transform()) {
       case IndexRow.COPY -> {}
-      case IndexRow.CAST, IndexRow.DEQUANTISE_FP8_BLOCK ->
-          require(
-              cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
-              row,
-              () -> "a transform that the manifest's provenance declares",
-              () -> row.transform() + " to " + row.dtype() + " with cast " + cast);
+      case IndexRow.CAST, IndexRow.DEQUANTISE_FP8_BLOCK -> {
+        boolean decoded = row.transform().equals(IndexRow.DEQUANTISE_FP8_BLOCK);
+        require(
+            cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
+            row,
+            () -> "a transform that the manifest's provenance declares",
+            () -> row.transform() + " to " + row.dtype() + " with cast " + cast);
+        require(
+            row.role() != Role.SCALE && (!decoded || row.shape().rank() == 2),
+            row,
+            () -> "a transform that applies to " + row.role().id() + " " + row.shape(),
+            row::transform);
+      }
       case null, default ->
-          throw new UnsupportedException(
+          throw version.unknown(
               where + ", tensor " + row.describe(),
               "transform copy, cast or dequantise_fp8_block",
-              "\"" + row.transform() + "\"",
-              "update Moxie, this build does not know that transform");
+              "\"" + row.transform() + "\"");
     }
   }
 
@@ -347,37 +406,56 @@ final class IndexRules {
 
   private void checkTiling(Manifest manifest, List<IndexRow> rows) {
     Map<String, List<IndexRow>> byShard = new HashMap<>();
+    Map<String, Set<Long>> stacks = new HashMap<>();
     for (IndexRow row : rows) {
       if (row.isLeaf()) {
         byShard.computeIfAbsent(row.shard(), shard -> new ArrayList<>()).add(row);
+      } else {
+        stacks.computeIfAbsent(row.shard(), shard -> new HashSet<>()).add(row.offset());
       }
     }
     for (Manifest.Shard shard : manifest.shards()) {
       List<IndexRow> leaves = byShard.remove(shard.file());
-      long next = shard.headerBytes();
-      if (leaves != null) {
-        leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparingLong(IndexRow::bytes));
-        for (IndexRow leaf : leaves) {
-          long expected = next;
-          require(
-              leaf.offset() == expected,
-              leaf,
-              () -> "to start at offset " + expected + " of " + shard.file(),
-              () -> "offset " + leaf.offset());
-          next = leaf.offset() + leaf.bytes();
-        }
-      }
-      if (next != shard.bytes()) {
+      if (leaves == null) {
         throw new CorruptException(
-            where,
-            "leaves that cover the " + shard.bytes() + " bytes of " + shard.file(),
-            "leaves up to offset " + next,
-            REMEDY);
+            where, "leaves in each shard of the manifest", "none in " + shard.file(), REMEDY);
       }
+      checkTiling(shard, leaves, stacks.getOrDefault(shard.file(), Set.of()));
     }
     for (String unlisted : byShard.keySet()) {
       throw new CorruptException(
           where, "shards of the manifest's table", "\"" + unlisted + "\"", REMEDY);
+    }
+  }
+
+  private void checkTiling(Manifest.Shard shard, List<IndexRow> leaves, Set<Long> stacks) {
+    leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparingLong(IndexRow::bytes));
+    Set<String> fillers = new HashSet<>();
+    long next = shard.headerBytes();
+    for (IndexRow leaf : leaves) {
+      long expected = next;
+      require(
+          leaf.offset() == expected && leaf.bytes() <= shard.bytes() - expected,
+          leaf,
+          () -> "to start at offset " + expected + " of " + shard.file() + ", and to end in it",
+          () -> "offset " + leaf.offset() + ", " + leaf.bytes() + " bytes");
+      next = leaf.offset() + leaf.bytes();
+      if (leaf.role() == Role.PADDING) {
+        boolean needed = stacks.contains(next) && fillers.add(leaf.name());
+        long end = next;
+        require(
+            needed,
+            leaf,
+            () -> "a filler that ends where a stack begins, under a name of its own",
+            () -> "one that ends at offset " + end);
+      }
+    }
+    if (next != shard.bytes()) {
+      throw new CorruptException(
+          where,
+          "leaves that cover the " + shard.bytes() + " bytes of " + shard.file(),
+          "leaves up to offset " + next,
+          REMEDY);
     }
   }
 

@@ -1,7 +1,11 @@
 package dev.moxie.format.pack;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Limits;
 import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -41,6 +45,9 @@ public record Manifest(
     List<OtherFile> files,
     Provenance provenance) {
 
+  /** A safetensors file is eight bytes and at least {@code {}}. */
+  private static final int LEAST_WEIGHT_FILE = 10;
+
   /** The value of {@link #format}. */
   public static final String FORMAT = "moxie";
 
@@ -49,6 +56,23 @@ public record Manifest(
 
   /** Version of the format; SPEC.md says what a reader does with each. */
   public record Version(int major, int minor) {
+    /** Whether the minor version is above ours, so that members and columns may be added. */
+    boolean isLater() {
+      return minor > CURRENT.minor();
+    }
+
+    /**
+     * What to say of a value that we do not know: our own version has no such value, a later one
+     * may.
+     */
+    InvalidInputException unknown(String where, String expected, String found) {
+      return isLater()
+          ? new TooNewException(
+              where, expected, found + " in a package of version " + this, "update Moxie")
+          : new CorruptException(
+              where, expected, found, "the package is damaged, restore it or convert again");
+    }
+
     @Override
     public String toString() {
       return major + "." + minor;
@@ -102,9 +126,9 @@ public record Manifest(
   public record Shard(
       String file, long bytes, long headerBytes, String headerSha256, @Nullable Integer rank) {
     public Shard {
-      PackagePaths.require("moxie.json, shards", Objects.requireNonNull(file, "shards.file"));
+      Objects.requireNonNull(file, "shards.file is missing");
       requireDigest("shards.headerSha256", headerSha256);
-      if (headerBytes < 10 || bytes < headerBytes) {
+      if (headerBytes < LEAST_WEIGHT_FILE || bytes < headerBytes) {
         throw new IllegalArgumentException(
             "shards: "
                 + file
@@ -112,6 +136,15 @@ public record Manifest(
                 + headerBytes
                 + " and "
                 + bytes);
+      }
+      if (rank != null && (rank < 0 || rank >= Limits.MAX_EXPERTS)) {
+        throw new IllegalArgumentException(
+            "shards: "
+                + file
+                + ": expected a rank from 0 to "
+                + (Limits.MAX_EXPERTS - 1)
+                + ", found "
+                + rank);
       }
     }
   }
@@ -123,7 +156,7 @@ public record Manifest(
    */
   public record OtherFile(String path, long bytes, String sha256) {
     public OtherFile {
-      PackagePaths.require("moxie.json, files", Objects.requireNonNull(path, "files.path"));
+      Objects.requireNonNull(path, "files.path is missing");
       requireDigest("files.sha256", sha256);
       if (bytes < 0) {
         throw new IllegalArgumentException("files: " + path + ": bytes is negative");
@@ -203,8 +236,16 @@ public record Manifest(
   /** A weight file of the checkpoint. */
   public record SourceShard(String file, long bytes) {
     public SourceShard {
-      PackagePaths.require(
-          "moxie.json, provenance.shards", Objects.requireNonNull(file, "provenance.shards.file"));
+      Objects.requireNonNull(file, "provenance.shards.file is missing");
+      if (bytes < LEAST_WEIGHT_FILE) {
+        throw new IllegalArgumentException(
+            "provenance.shards: "
+                + file
+                + ": expected "
+                + LEAST_WEIGHT_FILE
+                + " bytes or more, found "
+                + bytes);
+      }
     }
   }
 

@@ -7,15 +7,20 @@ import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Projection;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -117,6 +122,13 @@ public final class MoxiePackage implements AutoCloseable {
   }
 
   private static MoxiePackage openFolder(Path folder) {
+    if (Files.isSymbolicLink(folder.resolve(PackagePaths.MANIFEST))) {
+      throw new CorruptException(
+          folder.resolve(PackagePaths.MANIFEST).toString(),
+          "a regular file",
+          "a link",
+          "a package must not name what lies outside it; put the file in its place");
+    }
     if (!isPackage(folder)) {
       throw new UnfinishedException(
           folder.toString(),
@@ -126,42 +138,48 @@ public final class MoxiePackage implements AutoCloseable {
     }
     Manifest manifest = ManifestFile.read(folder.resolve(PackagePaths.MANIFEST));
     Path indexFile = folder.resolve(PackagePaths.INDEX);
-    Manifest.OtherFile entry = indexEntry(manifest, folder);
-    byte[] index = read(indexFile);
+    Manifest.OtherFile entry = manifest.file(PackagePaths.INDEX).orElseThrow();
+    byte[] index = read(folder, PackagePaths.INDEX);
     return Alongside.check(
         () -> requireDigest(indexFile, entry, index),
         () -> {
-          List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
+          List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), manifest.version(), index);
           IndexRules.check(indexFile.toString(), manifest, rows);
           return new MoxiePackage(folder, manifest, rows);
         });
   }
 
-  private static Manifest.OtherFile indexEntry(Manifest manifest, Path folder) {
-    return manifest
-        .file(PackagePaths.INDEX)
-        .orElseThrow(
-            () ->
-                new CorruptException(
-                    folder.resolve(PackagePaths.MANIFEST).toString(),
-                    "an entry for " + PackagePaths.INDEX,
-                    "none",
-                    "convert the checkpoint again"));
-  }
-
   /** The bytes of a listed file, if they are those that the manifest lists. */
-  private static byte[] readChecked(Path file, Manifest.OtherFile entry) {
-    byte[] bytes = read(file);
-    requireDigest(file, entry, bytes);
+  private byte[] readChecked(Manifest.OtherFile entry) {
+    byte[] bytes = read(folder, entry.path());
+    requireDigest(folder.resolve(entry.path()), entry, bytes);
     return bytes;
   }
 
-  private static byte[] read(Path file) {
-    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+  private static byte[] read(Path folder, String path) {
+    Path file = folder.resolve(path);
+    if (!isOwnFile(folder, path)) {
       throw new CorruptException(
-          file.toString(), "a regular file", "none", "restore it or convert again");
+          file.toString(),
+          "a regular file of the package",
+          Files.exists(file) ? "a link or folder" : "none",
+          "restore it or convert again");
     }
     return StrictJson.readBounded(file, MAX_FILE_BYTES);
+  }
+
+  /** Whether a file of the package is there, and is neither a link nor reached through one. */
+  public boolean hasOwnFile(String path) {
+    return isOwnFile(folder, path);
+  }
+
+  private static boolean isOwnFile(Path folder, String path) {
+    for (int end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      if (!Files.isDirectory(folder.resolve(path.substring(0, end)), LinkOption.NOFOLLOW_LINKS)) {
+        return false;
+      }
+    }
+    return Files.isRegularFile(folder.resolve(path), LinkOption.NOFOLLOW_LINKS);
   }
 
   private static void requireDigest(Path file, Manifest.OtherFile entry, byte[] bytes) {
@@ -251,9 +269,39 @@ public final class MoxiePackage implements AutoCloseable {
    * @throws CorruptException if they are not those that were taken over
    */
   public Optional<byte[]> sourceBytes(String name) {
-    return manifest
-        .file(PackagePaths.SOURCE + name)
-        .map(entry -> readChecked(sourcePath(name), entry));
+    return manifest.file(PackagePaths.SOURCE + name).map(this::readChecked);
+  }
+
+  /**
+   * The header of a weight file of the checkpoint, as it was taken over.
+   *
+   * @throws CorruptException if it is not the one that was taken over, or no header of such a file
+   */
+  public SafetensorsHeader sourceHeader(Manifest.SourceShard shard) {
+    String path = PackagePaths.headerOf(shard.file());
+    String where = folder.resolve(path).toString();
+    byte[] bytes = readChecked(manifest.file(path).orElseThrow());
+    int json = SafetensorsHeader.jsonBytes(where, ByteBuffer.wrap(bytes), shard.bytes());
+    if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
+      throw new CorruptException(
+          where,
+          "a header of " + (SafetensorsHeader.LENGTH_BYTES + json) + " bytes, as it says",
+          bytes.length + " bytes",
+          "convert the checkpoint again");
+    }
+    return SafetensorsHeader.parse(
+        where,
+        Arrays.copyOfRange(bytes, SafetensorsHeader.LENGTH_BYTES, bytes.length),
+        shard.bytes());
+  }
+
+  /**
+   * Makes sure that every leaf can have been made from what the index says it was made from.
+   *
+   * @throws CorruptException naming the first that cannot
+   */
+  public void requireSources() {
+    SourceRules.check(this);
   }
 
   private Path sourcePath(String name) {
@@ -321,11 +369,12 @@ public final class MoxiePackage implements AutoCloseable {
             .findFirst()
             .orElseThrow(() -> new IllegalArgumentException("no shard " + name));
     Path path = folder.resolve(name);
-    requireFile(path, entry);
+    requireFile(path, hasOwnFile(name), entry);
     SafetensorsFile file = SafetensorsFile.open(path);
     try {
       requireHeader(path, entry, file);
       requireRows(path, name, file);
+      requireEmptyFillers(path, name, file);
       return file;
     } catch (RuntimeException e) {
       file.close();
@@ -333,9 +382,8 @@ public final class MoxiePackage implements AutoCloseable {
     }
   }
 
-  private static void requireFile(Path path, Manifest.Shard entry) {
+  private static void requireFile(Path path, boolean regular, Manifest.Shard entry) {
     try {
-      boolean regular = Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS);
       if (!regular || Files.size(path) != entry.bytes()) {
         throw new CorruptException(
             path.toString(),
@@ -357,6 +405,22 @@ public final class MoxiePackage implements AutoCloseable {
           entry.headerBytes() + " bytes with SHA-256 " + entry.headerSha256(),
           headerBytes + " bytes with SHA-256 " + digest,
           "the shard was altered or damaged, restore it or convert again");
+    }
+  }
+
+  /** What nobody computes with and no source stands for must not carry anything. */
+  private void requireEmptyFillers(Path path, String shard, SafetensorsFile file) {
+    for (IndexRow row : byShard.getOrDefault(shard, List.of())) {
+      for (long i = 0; row.role() == Role.PADDING && i < row.bytes(); i++) {
+        byte found = file.bytes().get(ValueLayout.JAVA_BYTE, row.offset() + i);
+        if (found != 0) {
+          throw new CorruptException(
+              path + ", tensor " + row.name() + " (offset " + (row.offset() + i) + ")",
+              "zero in a filler",
+              "byte 0x" + Integer.toHexString(found & 0xff),
+              "the shard was altered, restore it or convert again");
+        }
+      }
     }
   }
 

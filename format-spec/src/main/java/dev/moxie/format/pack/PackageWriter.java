@@ -43,9 +43,11 @@ public final class PackageWriter implements AutoCloseable {
   private final StagedFolder folder;
   private final Path journalFile;
   private final Journal journal;
-  private final Map<String, Manifest.Shard> shards = new ConcurrentSkipListMap<>();
-  private final Map<String, List<IndexRow>> rows = new ConcurrentSkipListMap<>();
-  private final Map<String, Manifest.OtherFile> files = new ConcurrentSkipListMap<>();
+  private final Map<String, Manifest.Shard> shards =
+      new ConcurrentSkipListMap<>(PackagePaths.ORDER);
+  private final Map<String, List<IndexRow>> rows = new ConcurrentSkipListMap<>(PackagePaths.ORDER);
+  private final Map<String, Manifest.OtherFile> files =
+      new ConcurrentSkipListMap<>(PackagePaths.ORDER);
   private boolean worthless;
 
   /** The bytes of one leaf, from the first to the last. */
