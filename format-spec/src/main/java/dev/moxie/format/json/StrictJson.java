@@ -12,11 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
@@ -30,7 +27,6 @@ import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.cfg.CoercionAction;
-import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.cfg.EnumFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -63,14 +59,6 @@ public final class StrictJson {
           .build();
 
   private static final byte[] BYTE_ORDER_MARK = {(byte) 0xef, (byte) 0xbb, (byte) 0xbf};
-
-  private static final Pattern NOT_OF_THE_FILE =
-      Pattern.compile(
-          "(?s)\n.*| \\(start marker.*|\\[Source.*| \\(but could.*|; `Deser.*| \\(class .*|"
-              + " value of type `[^`]*`");
-
-  private static final List<CoercionInputShape> NO_TEXT =
-      List.of(CoercionInputShape.Integer, CoercionInputShape.Float, CoercionInputShape.Boolean);
 
   // A mapper remembers how to read each class: a new one for each file would learn it again.
   private static final JsonMapper STRICT = build(false);
@@ -280,15 +268,8 @@ public final class StrictJson {
     return new CorruptException(
         where + key + offset,
         "valid JSON of the documented form",
-        firstLine(ofOurOwn(e).orElseGet(e::getOriginalMessage)),
+        firstLine(e.getOriginalMessage()),
         "the file is damaged or hand-edited, restore it");
-  }
-
-  /** What a record said of the values that it was given. */
-  private static Optional<String> ofOurOwn(JacksonException e) {
-    return e.getCause() instanceof RuntimeException cause && !(cause instanceof JacksonException)
-        ? Optional.ofNullable(cause.getMessage())
-        : Optional.empty();
   }
 
   private static String keyPath(String reference) {
@@ -298,14 +279,11 @@ public final class StrictJson {
         .replace("->", ".");
   }
 
-  /** What the parser says of itself, its settings and our classes is not about the file. */
   private static String firstLine(String message) {
+    int end = message.indexOf('\n');
+    // What follows is about the parser's source and settings, not about the file.
     String line =
-        NOT_OF_THE_FILE
-            .matcher(message)
-            .replaceAll("")
-            .replaceAll("`[\\w.]*?(\\w+)(?:\\$\\w+)?`", "$1")
-            .strip();
+        (end < 0 ? message : message.substring(0, end)).split(" \\(start marker|\\[Source", 2)[0];
     return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 }
