@@ -1,6 +1,7 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
 import dev.moxie.format.model.Architecture;
@@ -200,7 +201,7 @@ public record ConversionPlan(
         files.stream()
             .sorted(Comparator.comparing(Manifest.SourceShard::file, PackagePaths.ORDER))
             .toList(),
-        checkpoint.ignored().stream().sorted(PackagePaths.ORDER).toList(),
+        checkpoint.left().stream().map(LeftBehind::name).sorted(PackagePaths.ORDER).toList(),
         conversion.ignoredConfigKeys().stream().sorted(PackagePaths.ORDER).toList(),
         prediction,
         conversion.cast());
