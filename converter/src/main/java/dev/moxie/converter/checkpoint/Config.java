@@ -71,6 +71,11 @@ public final class Config {
     return !json.path(key).isMissingNode() && !json.path(key).isNull() && !isIgnored(key);
   }
 
+  /** Whether there is such a key, that of a nested object after the object's and a dot. */
+  public boolean occurs(String key) {
+    return StrictJson.occurs(json, key);
+  }
+
   private boolean isIgnored(String key) {
     return ignored.contains(path + key);
   }

@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
 
@@ -202,7 +203,10 @@ public record ConversionPlan(
             .sorted(Comparator.comparing(Manifest.SourceShard::file, PackagePaths.ORDER))
             .toList(),
         checkpoint.left().stream().map(LeftBehind::name).sorted(PackagePaths.ORDER).toList(),
-        conversion.ignoredConfigKeys().stream().sorted(PackagePaths.ORDER).toList(),
+        conversion.ignoredConfigKeys().stream()
+            .filter(checkpoint.config(Set.of())::occurs)
+            .sorted(PackagePaths.ORDER)
+            .toList(),
         prediction,
         conversion.cast());
   }

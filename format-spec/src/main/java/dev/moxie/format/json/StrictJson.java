@@ -210,6 +210,20 @@ public final class StrictJson {
     }
   }
 
+  /** Whether an object has a key; that of a nested object stands after the object's and a dot. */
+  public static boolean occurs(JsonNode object, String key) {
+    if (object.has(key)) {
+      return true;
+    }
+    // Keys may have dots of their own.
+    for (int dot = key.indexOf('.'); dot >= 0; dot = key.indexOf('.', dot + 1)) {
+      if (occurs(object.path(key.substring(0, dot)), key.substring(dot + 1))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /**
    * Reads the strings of one member of a JSON object, in order, passing over the other members:
    * what a tree would make of 92 000 tensors is never built.
