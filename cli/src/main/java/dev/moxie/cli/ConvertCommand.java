@@ -110,6 +110,12 @@ final class ConvertCommand implements Callable<Integer> {
               + ": config.json declares layers for multi-token prediction, the files hold none"
               + " (transformers drops them when it saves); going on without.");
     }
+    if (!dryRun && !job.isQuiet()) {
+      plan.checkpoint().notes().forEach(note -> System.err.println(checkpoint + ": " + note + "."));
+      plan.checkpoint()
+          .left()
+          .forEach(left -> System.err.println(checkpoint + ": left behind " + left + "."));
+    }
     if (dryRun) {
       var estimate = PlanReport.Estimate.measure(plan.contents(), target, job.threads());
       System.out.println(json ? PlanReport.json(plan, estimate) : PlanReport.text(plan, estimate));
@@ -127,7 +133,7 @@ final class ConvertCommand implements Callable<Integer> {
           plan.bytes(),
           plan.prediction() == Manifest.PredictionLayers.DROPPED
               ? "; %d tensors left out"
-                  .formatted(plan.checkpoint().tensors().size() - plan.sourceTensors())
+                  .formatted(plan.checkpoint().tensorCount() - plan.sourceTensors())
               : "");
     }
     return 0;

@@ -48,8 +48,15 @@ final class ExportCommand implements Callable<Integer> {
             result.weightFiles(),
             result.bytes(),
             result.asItWas()
-                ? "every file is byte for byte the source's"
+                ? result.missing().isEmpty()
+                    ? "every file is byte for byte the source's"
+                    : "every file here is byte for byte the source's"
                 : changes(pack.manifest().provenance()));
+        result
+            .missing()
+            .forEach(
+                name ->
+                    System.out.printf("%s: without %s, which the package lacks%n", target, name));
       }
     }
     return 0;

@@ -60,13 +60,13 @@ public final class Verifier {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
       Report.@Nullable Equivalence equivalence = null;
-      List<Report.Reference> checked = List.of();
+      List<Report.Reference> checked = new ArrayList<>();
+      List<Report.Unlike> unlike = new ArrayList<>();
       if (integrity.verdict().passed()) {
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
-        checked =
-            references.isEmpty()
-                ? List.of()
-                : check(pack, references, noise, executions, decisions, notChecked);
+        if (!references.isEmpty()) {
+          check(pack, references, noise, executions, decisions, checked, unlike, notChecked);
+        }
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
@@ -88,24 +88,40 @@ public final class Verifier {
       boolean holds =
           integrity.verdict().passed()
               && (equivalence == null || equivalence.verdict().passed())
-              && checked.stream().allMatch(reference -> reference.verdict().passed());
+              && checked.stream().allMatch(reference -> reference.verdict().passed())
+              && unlike.isEmpty();
       return new Report(
-          Verdict.of(holds), folder.toString(), integrity, equivalence, checked, notChecked);
+          Verdict.of(holds),
+          folder.toString(),
+          integrity,
+          equivalence,
+          List.copyOf(checked),
+          List.copyOf(unlike),
+          notChecked);
     }
   }
 
-  private static List<Report.Reference> check(
+  private static void check(
       MoxiePackage pack,
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions,
       DecisionSink decisions,
+      List<Report.Reference> reports,
+      List<Report.Unlike> unlike,
       List<String> notChecked) {
-    List<Report.Reference> reports = new ArrayList<>();
     try (var check = new ReferenceCheck(pack, executions);
         Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
+          List<String> differences = check.differences(trace);
+          if (!differences.isEmpty()) {
+            unlike.add(
+                new Report.Unlike(
+                    Verdict.FAIL, file.toString(), trace.metadata().get("producer"), differences));
+            notChecked.add("numbers against " + file + ", which is of a model of another shape");
+            continue;
+          }
           if (trace.generatedIds().isEmpty()) {
             notChecked.add("greedy tokens, which " + file + " does not record");
           }
@@ -116,6 +132,5 @@ public final class Verifier {
       decisions.finish();
       notChecked.addAll(check.notCovered());
     }
-    return reports;
   }
 }

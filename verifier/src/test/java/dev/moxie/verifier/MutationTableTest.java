@@ -185,7 +185,7 @@ class MutationTableTest {
                     r.score() == Routing.Score.SOFTMAX
                         ? Routing.Score.SIGMOID
                         : Routing.Score.SOFTMAX)));
-    both("one expert fewer per token", "as many experts per token", routing(WrongPlans::oneFewer));
+    both("one expert fewer per token", "experts per token", routing(WrongPlans::oneFewer));
     plan(
         DEEPSEEK,
         "selection bias dropped",
@@ -398,6 +398,10 @@ class MutationTableTest {
     if (!report.integrity().findings().isEmpty()) {
       String finding = report.integrity().findings().getFirst().toString();
       return new Outcome(defect, true, finding.startsWith(defect.sentence()), finding);
+    }
+    if (!report.unlike().isEmpty()) {
+      String difference = report.unlike().getFirst().differences().getFirst();
+      return new Outcome(defect, true, difference.startsWith(defect.sentence()), difference);
     }
     List<String> words =
         report.references().stream()

@@ -31,6 +31,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -58,9 +59,10 @@ public final class Exporter {
    * What an export wrote.
    *
    * @param bytes of weight files
-   * @param asItWas whether all files are byte for byte those of the checkpoint
+   * @param asItWas whether all files written are byte for byte those of the checkpoint
+   * @param missing files of the checkpoint that the package does not hold
    */
-  public record Result(int weightFiles, long bytes, boolean asItWas) {}
+  public record Result(int weightFiles, long bytes, boolean asItWas, List<String> missing) {}
 
   /** Bytes of weights that an export of this package writes, without headers. */
   public static long bytes(MoxiePackage pack) {
@@ -104,7 +106,8 @@ public final class Exporter {
       exporter.write(folder.path(), rewritten, threads);
       folder.commit();
       long bytes = files.stream().mapToLong(WeightFile::bytes).sum();
-      return new Result(files.size(), bytes, exporter.asItWas());
+      return new Result(
+          files.size(), bytes, exporter.asItWas(), manifest.provenance().ignoredFiles());
     }
   }
 
@@ -228,12 +231,23 @@ public final class Exporter {
 
   /** Which file holds which tensor now, and how many bytes there are. */
   private byte[] index(ObjectNode index) {
-    ObjectNode map = StrictJson.mapper(false).createObjectNode();
+    Set<String> held = new HashSet<>();
     long total = 0;
     for (WeightFile file : files) {
       for (IndexRow leaf : file.leaves()) {
-        map.put(leaf.sourceTensor(), file.name());
+        held.add(file.name() + "/" + leaf.sourceTensor());
         total += leaf.bytes();
+      }
+    }
+    ObjectNode map = StrictJson.mapper(false).createObjectNode();
+    JsonNode before = index.path("weight_map");
+    for (WeightFile file : files) {
+      for (IndexRow leaf : file.leaves()) {
+        // Of several copies the index reads one, which is still there if any is.
+        String read = before.path(leaf.sourceTensor()).asString(file.name());
+        if (read.equals(file.name()) || !held.contains(read + "/" + leaf.sourceTensor())) {
+          map.put(leaf.sourceTensor(), file.name());
+        }
       }
     }
     index.set("weight_map", map);

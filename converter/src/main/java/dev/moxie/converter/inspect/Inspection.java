@@ -2,11 +2,12 @@ package dev.moxie.converter.inspect;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.Config;
-import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.plan.Conversion;
+import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
@@ -28,6 +29,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -99,21 +101,34 @@ public record Inspection(
       return of(path, "config", family.name(), architecture, declared(architecture), null);
     }
     Checkpoint checkpoint = Checkpoint.open(path);
-    // Planning is what shows that config and weights belong together.
-    var plan =
-        Planner.plan(
-            checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.KEEP, null));
+    ConversionPlan plan = plan(checkpoint, ignoredConfigKeys);
     Map<Dtype, Long> bytes = new TreeMap<>();
-    for (SourceTensor tensor : checkpoint.tensors().values()) {
-      bytes.merge(tensor.dtype(), tensor.bytes(), Long::sum);
-    }
+    Stream.concat(checkpoint.tensors().values().stream(), checkpoint.superseded().stream())
+        .forEach(tensor -> bytes.merge(tensor.dtype(), tensor.bytes(), Long::sum));
     return of(
         path,
         "checkpoint",
         plan.family().name(),
         plan.architecture(),
-        words(plan.prediction()),
-        new Weights(checkpoint.headers().size(), checkpoint.tensors().size(), sum(bytes), bytes));
+        plan.prediction() == Manifest.PredictionLayers.DROPPED
+            ? "there, but not whole: to be converted without (--mtp drop)"
+            : words(plan.prediction()),
+        new Weights(checkpoint.headers().size(), checkpoint.tensorCount(), sum(bytes), bytes));
+  }
+
+  /** Planning is what shows that config and weights belong together. */
+  private static ConversionPlan plan(Checkpoint checkpoint, Set<String> ignoredConfigKeys) {
+    try {
+      return Planner.plan(
+          checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.KEEP, null));
+    } catch (InvalidInputException whole) {
+      try {
+        return Planner.plan(
+            checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.DROP, null));
+      } catch (InvalidInputException parts) {
+        throw whole;
+      }
+    }
   }
 
   private static Inspection ofPackage(Path path) {

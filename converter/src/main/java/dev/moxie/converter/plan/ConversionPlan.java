@@ -1,6 +1,7 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
 import dev.moxie.format.model.Architecture;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
 
@@ -200,8 +202,11 @@ public record ConversionPlan(
         files.stream()
             .sorted(Comparator.comparing(Manifest.SourceShard::file, PackagePaths.ORDER))
             .toList(),
-        checkpoint.ignored().stream().sorted(PackagePaths.ORDER).toList(),
-        conversion.ignoredConfigKeys().stream().sorted(PackagePaths.ORDER).toList(),
+        checkpoint.left().stream().map(LeftBehind::name).sorted(PackagePaths.ORDER).toList(),
+        conversion.ignoredConfigKeys().stream()
+            .filter(checkpoint.config(Set.of())::occurs)
+            .sorted(PackagePaths.ORDER)
+            .toList(),
         prediction,
         conversion.cast());
   }

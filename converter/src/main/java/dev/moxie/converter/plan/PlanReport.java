@@ -1,5 +1,6 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.Manifest;
 import java.nio.file.Path;
@@ -30,7 +31,8 @@ public final class PlanReport {
       List<File> files,
       List<String> companions,
       List<String> headersOf,
-      List<String> ignored) {}
+      List<LeftBehind> left,
+      List<String> notes) {}
 
   private record File(String file, long bytes, List<Range> ranges) {}
 
@@ -80,7 +82,8 @@ public final class PlanReport {
                 plan.shards().stream().map(PlanReport::file).toList(),
                 plan.checkpoint().companions(),
                 List.copyOf(plan.checkpoint().headers().keySet()),
-                plan.checkpoint().ignored()));
+                plan.checkpoint().left(),
+                plan.checkpoint().notes()));
   }
 
   /** The plan as lines for a person. */
@@ -103,9 +106,11 @@ public final class PlanReport {
                 .collect(Collectors.joining(", ")));
     lines.add("headers kept        " + some(plan.checkpoint().headers().keySet()));
     lines.add("copied as they are  " + some(plan.checkpoint().companions()));
-    if (!plan.checkpoint().ignored().isEmpty()) {
-      lines.add("left behind         " + some(plan.checkpoint().ignored()));
+    List<LeftBehind> left = plan.checkpoint().left();
+    if (!left.isEmpty()) {
+      lines.add("left behind         " + some(left.stream().map(LeftBehind::toString).toList()));
     }
+    plan.checkpoint().notes().forEach(note -> lines.add("note                " + note));
     lines.add(
         String.format(
             Locale.ROOT,

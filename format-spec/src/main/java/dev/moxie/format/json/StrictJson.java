@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +28,7 @@ import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.cfg.CoercionAction;
+import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.cfg.EnumFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -59,6 +61,9 @@ public final class StrictJson {
           .build();
 
   private static final byte[] BYTE_ORDER_MARK = {(byte) 0xef, (byte) 0xbb, (byte) 0xbf};
+
+  private static final List<CoercionInputShape> NO_TEXT =
+      List.of(CoercionInputShape.Integer, CoercionInputShape.Float, CoercionInputShape.Boolean);
 
   // A mapper remembers how to read each class: a new one for each file would learn it again.
   private static final JsonMapper STRICT = build(false);
@@ -203,6 +208,20 @@ public final class StrictJson {
     } catch (JacksonException e) {
       throw corrupt(where, e);
     }
+  }
+
+  /** Whether an object has a key; that of a nested object stands after the object's and a dot. */
+  public static boolean occurs(JsonNode object, String key) {
+    if (object.has(key)) {
+      return true;
+    }
+    // Keys may have dots of their own.
+    for (int dot = key.indexOf('.'); dot >= 0; dot = key.indexOf('.', dot + 1)) {
+      if (occurs(object.path(key.substring(0, dot)), key.substring(dot + 1))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

@@ -15,6 +15,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -76,9 +77,9 @@ final class IndexRules {
   private void checkRow(IndexRow row) {
     Encodings.require(where + ", tensor " + row.describe(), version, row.encoding());
     require(
-        row.encoding().equals(IndexRow.encodingOf(row.dtype())),
+        row.encoding().equals(IndexRow.encodingOf(row.role(), row.dtype())),
         row,
-        () -> "encoding " + IndexRow.encodingOf(row.dtype()) + " for " + row.dtype(),
+        () -> "encoding " + IndexRow.encodingOf(row.role(), row.dtype()) + " for " + row.dtype(),
         row::encoding);
     boolean sized;
     try {
@@ -108,10 +109,10 @@ final class IndexRules {
         () -> "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
   }
 
-  /** Rotary frequencies are kept as they came; scales and fillers have rules of their own. */
+  /** What is opaque is kept as it came; scales and fillers have rules of their own. */
   private void checkDtype(IndexRow row) {
     switch (row.role()) {
-      case PADDING, ROTARY_FREQUENCIES, SCALE -> {}
+      case PADDING, OPAQUE, SCALE -> {}
       case ROUTER, ROUTER_BIAS ->
           require(
               WEIGHTS.contains(row.dtype()) && row.dtype() != Fp8Blocks.VALUES,
@@ -228,14 +229,17 @@ final class IndexRules {
       }
     }
     for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
+      if (spec.role().mayBeShared() && !tensors.containsKey(spec.name())) {
+        continue;
+      }
       List<IndexRow> parts = checkTensor(spec, "which the architecture calls for", tensors, slices);
       if (parts.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
         checkScales(spec, parts, tensors, slices);
       }
     }
-    for (TensorSpec spec : CanonicalTensors.redundant(manifest.architecture())) {
-      if (tensors.containsKey(spec.name())) {
-        checkTensor(spec, "which the checkpoint may carry", tensors, slices);
+    for (IndexRow row : rows) {
+      if (row.role() == Role.OPAQUE) {
+        checkOpaque(row, tensors, slices);
       }
     }
     for (String extra : tensors.keySet()) {
@@ -244,6 +248,23 @@ final class IndexRules {
     for (Part extra : slices.keySet()) {
       throw extra(extra.name());
     }
+  }
+
+  /** What the architecture does not call for is named after its source, and left as it was. */
+  private void checkOpaque(
+      IndexRow row, Map<String, List<IndexRow>> tensors, Map<Part, List<IndexRow>> slices) {
+    String file = row.sourceFile();
+    String tensor = row.sourceTensor();
+    require(
+        file != null && tensor != null && IndexRow.COPY.equals(row.transform()),
+        row,
+        "a copy of a source tensor",
+        row.transform() + " of " + tensor);
+    TensorSpec spec =
+        TensorSpec.opaque(
+            Objects.requireNonNull(file), Objects.requireNonNull(tensor), row.shape());
+    require(row.name().equals(spec.name()), row, "the name " + spec.name(), row.name());
+    checkTensor(spec, "an opaque tensor", tensors, slices);
   }
 
   /** The part of a stack that lies in one shard. */
@@ -310,7 +331,7 @@ final class IndexRules {
     require(
         row.kind() == kind
             && row.role() == spec.role()
-            && java.util.Objects.equals(row.layer(), spec.layer())
+            && Objects.equals(row.layer(), spec.layer())
             && row.shape().equals(spec.shape()),
         row,
         kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
@@ -385,8 +406,8 @@ final class IndexRules {
       Shape shape = leaf.shape();
       require(
           slice.role() == spec.role()
-              && java.util.Objects.equals(slice.layer(), spec.layer())
-              && java.util.Objects.equals(slice.expert(), leaf.expert())
+              && Objects.equals(slice.layer(), spec.layer())
+              && Objects.equals(slice.expert(), leaf.expert())
               && slice.projection() == leaf.projection()
               && slice.shape().equals(shape)
               && slice.dtype() == stack.dtype()

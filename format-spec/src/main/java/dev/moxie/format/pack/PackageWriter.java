@@ -342,7 +342,7 @@ public final class PackageWriter implements AutoCloseable {
         leaf == null ? null : leaf.expert(),
         leaf == null ? null : leaf.projection(),
         placed.dtype(),
-        IndexRow.encodingOf(placed.dtype()),
+        IndexRow.encodingOf(spec.role(), placed.dtype()),
         leaf == null ? spec.shape() : leaf.shape(),
         shard,
         placed.offset() + (leaf == null ? 0 : leaf.position() * bytes),

@@ -1,21 +1,27 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.MissingNode;
 
 /**
- * Whether the checkpoint's own headers have what the index says that leaves were made from, and
- * whether it can have been made so (SPEC.md, rule I18).
+ * Whether the checkpoint's own files have what the package says of them: its headers what leaves
+ * were made from, so that they can have been made so (SPEC.md, rule I18), its config.json the keys
+ * that were ignored (M12).
  */
 final class SourceRules {
+  private static final String CONFIG = "config.json";
   private static final Set<Dtype> CAST = EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16);
 
   private final Map<String, Map<String, TensorInfo>> byFile = new HashMap<>();
@@ -26,6 +32,7 @@ final class SourceRules {
   private SourceRules() {}
 
   static void check(MoxiePackage pack) {
+    checkIgnoredKeys(pack);
     var rules = new SourceRules();
     for (Manifest.SourceShard shard : pack.manifest().provenance().shards()) {
       SafetensorsHeader header = pack.sourceHeader(shard);
@@ -38,6 +45,27 @@ final class SourceRules {
     for (IndexRow row : pack.rows()) {
       if (row.sourceFile() != null && row.sourceTensor() != null) {
         rules.check(where, row, row.sourceFile(), row.sourceTensor());
+      }
+    }
+  }
+
+  private static void checkIgnoredKeys(MoxiePackage pack) {
+    List<String> keys = pack.manifest().provenance().ignoredConfigKeys();
+    if (keys.isEmpty()) {
+      return;
+    }
+    String where = pack.folder().resolve(PackagePaths.SOURCE + CONFIG).toString();
+    JsonNode config =
+        pack.sourceBytes(CONFIG)
+            .<JsonNode>map(bytes -> StrictJson.parseObject(where, bytes))
+            .orElse(MissingNode.getInstance());
+    for (String key : keys) {
+      if (!StrictJson.occurs(config, key)) {
+        throw new CorruptException(
+            where,
+            "key \"" + key + "\", which provenance.ignoredConfigKeys names",
+            "none",
+            "config.json or manifest is not this package's, convert the checkpoint again");
       }
     }
   }

@@ -140,7 +140,7 @@ final class ConformanceVectors {
         false);
   }
 
-  private void valid(String name, String shows, Step make) throws IOException {
+  void valid(String name, String shows, Step make) throws IOException {
     valid(name, null, shows, make);
   }
 

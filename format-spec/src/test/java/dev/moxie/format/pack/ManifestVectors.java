@@ -131,6 +131,13 @@ final class ManifestVectors {
                   text -> text.replaceFirst("\\{\\s+\"path\" : \"source/model[^}]*\\},\\s+", ""));
             });
     v.broken(
+            "ignored-key-of-no-config",
+            "M12",
+            "ignoredConfigKeys has a key that config.json has not",
+            "colour")
+        .at("read")
+        .byWords("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"colour\" ]");
+    v.broken(
             "prediction-undeclared",
             "M11",
             "provenance says that layers for multi-token prediction were dropped, the architecture"

@@ -20,6 +20,27 @@ final class TensorVectors {
   private TensorVectors() {}
 
   static void write(ConformanceVectors v) throws IOException {
+    v.valid(
+        "opaque-tensor",
+        "a tensor that the architecture does not call for",
+        p ->
+            minimal(
+                p,
+                items ->
+                    with(
+                        items,
+                        TensorSpec.opaque(TinyPackage.SOURCE, "rotary.inv_freq", Shape.of(3)),
+                        Dtype.F64)));
+    v.valid(
+        "prediction-with-the-models-head",
+        "a layer for multi-token prediction without embedding and head of its own",
+        p ->
+            latent(
+                p,
+                items ->
+                    without(
+                        without(items, "layers.2.prediction.embedding.weight"),
+                        "layers.2.prediction.head.weight")));
     v.broken("tensor-missing", "I7", "there is no final norm", "final_norm.weight")
         .made(p -> minimal(p, items -> without(items, "final_norm.weight")));
     v.broken("tensor-twice", "I7", "there is a second final norm, in a shard of its own", "one row")
@@ -39,14 +60,26 @@ final class TensorVectors {
             p ->
                 minimal(
                     p,
-                    items -> {
-                      List<ShardLayout.Item> more = new ArrayList<>(items);
-                      var spec =
-                          new TensorSpec(
-                              "layers.1.router.weight", Role.ROUTER, 1, Shape.of(3, 4), null);
-                      more.add(new ShardLayout.Item(spec, Dtype.BF16));
-                      return more;
-                    }));
+                    items ->
+                        with(
+                            items,
+                            new TensorSpec(
+                                "layers.1.router.weight", Role.ROUTER, 1, Shape.of(3, 4), null),
+                            Dtype.BF16)));
+    v.broken(
+            "opaque-tensor-renamed",
+            "T4",
+            "an opaque tensor is not named after its source",
+            "the name opaque.")
+        .made(
+            p ->
+                minimal(
+                    p,
+                    items ->
+                        with(
+                            items,
+                            new TensorSpec("opaque.inv_freq", Role.OPAQUE, null, Shape.of(3), null),
+                            Dtype.F64)));
     v.broken("expert-missing", "I11", "the stacks hold two of three experts", "experts up to")
         .made(
             p ->
@@ -116,6 +149,13 @@ final class TensorVectors {
         PackageLayout.of(items, Manifest.Layout.PLAIN),
         stored,
         false);
+  }
+
+  private static List<ShardLayout.Item> with(
+      List<ShardLayout.Item> items, TensorSpec spec, Dtype dtype) {
+    List<ShardLayout.Item> more = new ArrayList<>(items);
+    more.add(new ShardLayout.Item(spec, dtype));
+    return more;
   }
 
   private static List<ShardLayout.Item> without(List<ShardLayout.Item> items, String name) {

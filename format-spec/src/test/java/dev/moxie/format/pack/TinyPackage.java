@@ -219,7 +219,7 @@ final class TinyPackage {
                 Fp8Blocks.grid(leaf.shape())));
       }
       return List.of(
-          new TensorDeclaration(leaf.source(), cast(spec) ? Dtype.F32 : stored, leaf.shape()));
+          new TensorDeclaration(source(leaf), cast(spec) ? Dtype.F32 : stored, leaf.shape()));
     }
 
     Manifest.@Nullable Cast cast() {
@@ -239,7 +239,7 @@ final class TinyPackage {
     return PackageLayout.of(items(architecture, Stored.of(architecture)), layout);
   }
 
-  private static final String SOURCE = "model.safetensors";
+  static final String SOURCE = "model.safetensors";
 
   /** The header of the one weight file that everything comes from. */
   private static SafetensorsHeader sourceHeader(List<ShardLayout> shards, Stored stored) {
@@ -254,6 +254,14 @@ final class TinyPackage {
       }
     }
     return SafetensorsHeader.layOut(Map.of("format", "pt"), tensors);
+  }
+
+  /** What is opaque is named after its source. */
+  private static String source(TensorSpec.Leaf leaf) {
+    String prefix = TensorSpec.opaque(SOURCE, "", leaf.shape()).name();
+    return leaf.source().startsWith(prefix)
+        ? leaf.source().substring(prefix.length())
+        : leaf.source();
   }
 
   /** Every leaf comes from a tensor of its own name. */
@@ -271,7 +279,7 @@ final class TinyPackage {
                     .map(
                         leaf ->
                             new PackageWriter.Origin(
-                                SOURCE, leaf.source(), stored.transform(spec), null)))
+                                SOURCE, source(leaf), stored.transform(spec), null)))
         .toList();
   }
 

@@ -21,13 +21,20 @@ final class Companions {
 
   private final Side a;
   private final Side b;
+  private final Spelling spelling;
   private final List<Diff.Change> settings = new ArrayList<>();
+  private final List<Diff.Change> spelled = new ArrayList<>();
   private final List<Diff.Change> files = new ArrayList<>();
 
-  /** Compares the files of two models. */
-  Companions(Side a, Side b) {
+  /**
+   * Compares the files of two models.
+   *
+   * @param ignoredConfigKeys keys of config.json that were declared to be without effect
+   */
+  Companions(Side a, Side b, Set<String> ignoredConfigKeys) {
     this.a = a;
     this.b = b;
+    this.spelling = new Spelling(a, b, ignoredConfigKeys);
     Set<String> ofA = a.companions();
     Set<String> ofB = b.companions();
     Set<String> names = new TreeSet<>(ofA);
@@ -54,6 +61,11 @@ final class Companions {
     return settings;
   }
 
+  /** Likewise, those that say the same in other words. */
+  List<Diff.Change> spelled() {
+    return spelled;
+  }
+
   /** Other files, by name. */
   List<Diff.Change> files() {
     return files;
@@ -76,7 +88,8 @@ final class Companions {
       for (Diff.Change change :
           JsonChanges.of(
               "", StrictJson.parseObject(name, bytesOfA), StrictJson.parseObject(name, bytesOfB))) {
-        settings.add(new Diff.Change(name + ": " + change.what(), change.a(), change.b()));
+        (spelling.same(name, change) ? spelled : settings)
+            .add(new Diff.Change(name + ": " + change.what(), change.a(), change.b()));
       }
       return true;
     } catch (CorruptException e) {

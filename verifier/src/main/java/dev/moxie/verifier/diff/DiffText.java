@@ -32,6 +32,7 @@ public final class DiffText {
     text.model("B", diff.b());
     text.changes("architecture", diff.architecture());
     text.changes("settings", diff.settings());
+    text.changes("spelling", diff.spelling());
     text.changes("files", diff.files());
     text.changes("layout", diff.layout());
     text.changes("provenance", diff.provenance());
@@ -173,7 +174,10 @@ public final class DiffText {
 
   private static String verdict(Diff diff) {
     int trusted = diff.trustedDigests();
-    String how = (diff.layout().isEmpty() ? "" : ", stored in another layout") + unread(diff);
+    String how =
+        (diff.layout().isEmpty() ? "" : ", stored in another layout")
+            + (diff.spelling().isEmpty() ? "" : ", settings spelled otherwise")
+            + unread(diff);
     return switch (diff.sense()) {
       case SAME_BYTES ->
           "the same model: equal " + (trusted == 0 ? "bytes" : "bytes or digests") + how;

@@ -65,6 +65,7 @@ public final class IntegrityCheck {
       // Nothing is damaged; what breaks a rule now was written so.
       manifest.shards().forEach(shard -> pack.shard(shard.file()));
       pack.requireSources();
+      IgnoredKeys.require(pack);
     }
     long bytes =
         manifest.shards().stream().mapToLong(Manifest.Shard::bytes).sum()

@@ -40,6 +40,7 @@ record CheckSuite(String name, String file, List<Check> checks) {
                       findings(equivalence.findings())))));
     }
     report.references().forEach(reference -> suites.add(of(reference)));
+    report.unlike().forEach(unlike -> suites.add(of(unlike)));
     if (!report.notChecked().isEmpty()) {
       suites.add(
           new CheckSuite(
@@ -95,6 +96,17 @@ record CheckSuite(String name, String file, List<Check> checks) {
             });
     return new CheckSuite(
         "reference " + Line.of(fileName(reference.file())), reference.file(), checks);
+  }
+
+  private static CheckSuite of(Report.Unlike unlike) {
+    return new CheckSuite(
+        "reference " + Line.of(fileName(unlike.file())),
+        unlike.file(),
+        List.of(
+            Check.of(
+                "shape of the model",
+                unlike.verdict().passed(),
+                unlike.differences().stream().map(Line::of).toList())));
   }
 
   private static Check routing(Report.Routing routing) {

@@ -30,6 +30,9 @@ public final class MarkdownReport {
       text.overview(report.references());
       report.references().forEach(text::failures);
     }
+    report
+        .unlike()
+        .forEach(one -> text.list("Another model's shape: " + one.file(), one.differences()));
     text.list("Not checked", report.notChecked());
     return text.lines.toString();
   }

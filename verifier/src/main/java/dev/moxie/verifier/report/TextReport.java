@@ -23,6 +23,7 @@ public final class TextReport {
       text.equivalence(report.equivalence());
     }
     report.references().forEach(text::reference);
+    report.unlike().forEach(text::unlike);
     report.notChecked().forEach(item -> text.line("not checked  %s", item));
     text.line("verdict      %s  %s", Words.of(report.verdict()), report.packageFolder());
     return text.lines.toString();
@@ -87,6 +88,13 @@ public final class TextReport {
       line("  noise      %s", noise(r.noise()));
     }
     r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
+  }
+
+  private void unlike(Report.Unlike unlike) {
+    line(
+        "reference    %s  %s, of a model of another shape",
+        Words.of(unlike.verdict()), unlike.file());
+    unlike.differences().forEach(sentence -> line("  difference %s", sentence));
   }
 
   private void layer(Report.Layer layer) {

@@ -57,6 +57,10 @@ public final class Words {
     if (!report.references().isEmpty()) {
       sentences.add(references(report.references()));
     }
+    if (!report.unlike().isEmpty()) {
+      sentences.add(
+          "Not of a model of this shape: " + Figures.of(report.unlike().size(), "reference") + ".");
+    }
     return String.join(" ", sentences);
   }
 

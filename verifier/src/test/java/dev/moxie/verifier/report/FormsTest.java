@@ -63,6 +63,7 @@ class FormsTest {
             "head",
             "why: logits",
             "why: greedy tokens",
+            "shape of the model",
             "why"),
         names);
     Element layer = Xml.elements(document, "testcase").get(5);
@@ -104,7 +105,7 @@ class FormsTest {
   void junitTakesHostileTextAsText() {
     String xml = JUnitReport.of(Reports.failing(Reports.HOSTILE));
     Document document = Xml.parse(xml);
-    assertEquals(11, Xml.elements(document, "testcase").size());
+    assertEquals(12, Xml.elements(document, "testcase").size());
     assertTrue(document.getDocumentElement().getTextContent().contains("<script>alert(1)"));
     assertTrue(Xml.elements(document, "script").isEmpty());
     assertTrue(xml.startsWith(JUnitReport.START));

@@ -48,6 +48,7 @@ public final class HtmlReport {
             html.equivalence(equivalence);
           }
           html.references(report.references());
+          report.unlike().forEach(html::unlike);
         });
     return html.page.toString();
   }
@@ -109,6 +110,14 @@ public final class HtmlReport {
       boolean unfolded = open && reference.verdict() == shown;
       ReferenceSection.write(page, reference, unfolded);
       open &= !unfolded;
+    }
+  }
+
+  private void unlike(Report.Unlike unlike) {
+    try (var _ = page.open("section")) {
+      Parts.heading(page, "Reference of another model's shape", unlike.verdict());
+      page.element("p", Line.of(unlike.file()), "class", "path");
+      Parts.list(page, unlike.differences(), FINDINGS_SHOWN);
     }
   }
 

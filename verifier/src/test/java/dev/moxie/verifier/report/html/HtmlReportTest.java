@@ -189,7 +189,8 @@ class HtmlReportTest {
   void aPageWithoutReferencesOrSourceIsWhole() {
     Report full = Reports.passing();
     Report bare =
-        new Report(Verdict.PASS, "p", full.integrity(), null, List.of(), full.notChecked());
+        new Report(
+            Verdict.PASS, "p", full.integrity(), null, List.of(), List.of(), full.notChecked());
     String text = Xml.parse(HtmlReport.of(bare)).getDocumentElement().getTextContent();
     assertFalse(text.contains("Reference"));
     assertFalse(text.contains("Equivalence"));
