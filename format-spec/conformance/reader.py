@@ -8,6 +8,7 @@ named. Each check names the rule that it is about. forward.py computes with a pa
 """
 
 import hashlib
+import json
 import math
 import re
 import struct
@@ -250,7 +251,7 @@ class Package:
     # What the other files hold
 
     def check_read(self):
-        """W1 to W3, W5, W6 and I18."""
+        """W1 to W3, W5, W6, I18 and M12."""
         for shard in self.manifest["shards"]:
             self.check_shard(shard)
         for entry in self.manifest["files"]:
@@ -260,6 +261,7 @@ class Package:
             if row["role"] == "padding" and any(self.bytes_of(row)):
                 self.broken("W5", f"{row['name']} in {row['shard']} is not zero")
         self.check_sources()
+        self.check_config()
 
     def check_file(self, entry, rule, limit=math.inf):
         path = self.regular_file(entry["path"], rule)
@@ -320,6 +322,18 @@ class Package:
             if not right or shape != row["shape"]:
                 self.broken("I18", f"{row['name']} cannot be made of {tensor} in {row['source_file']}")
 
+    def check_config(self):
+        """M12."""
+        keys = self.manifest["provenance"]["ignoredConfigKeys"]
+        if keys:
+            try:
+                config = json.loads((self.folder / "source/config.json").read_bytes())
+            except (OSError, ValueError, RecursionError):
+                config = {}
+            for key in keys:
+                if not holds(config, key):
+                    self.broken("M12", f"source/config.json has no {key}")
+
     def check_digest(self):
         """W4."""
         for row in self.leaves:
@@ -341,6 +355,12 @@ def rule_of_schema(keyword, path):
     if keyword == "minimum" and path[0] == "shards" and path[-1] != "rank":
         return "M9"
     return "M4"
+
+
+def holds(config, key):
+    """Whether a key stands in an object, or after a dot in an object in it."""
+    return isinstance(config, dict) and (key in config or any(
+        key.startswith(k + ".") and holds(v, key[len(k) + 1 :]) for k, v in config.items()))  # fmt: skip
 
 
 def safetensors_header(data, file_bytes):

@@ -1,4 +1,4 @@
-"""The rows of tensors.arrow (SPEC sections 2, 3, 5 and 6): I4 to I17, I19, L2, T1 to T3, E2, E3."""
+"""The rows of tensors.arrow (SPEC sections 2, 3, 5 and 6): I4 to I17, I19, L2, T1 to T4, E2, E3."""
 
 import math
 import re
@@ -11,13 +11,13 @@ ENCODINGS = SCHEMA["properties"]["encodings"]["items"]["enum"]
 BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "U16": 16, "I16": 16, "F16": 16,
         "BF16": 16, "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64}  # fmt: skip
 FLOATS = {"F32", "F16", "BF16"}
-EXACT = {"router", "router_bias", "rotary_frequencies", "scale"}  # never cast (I17)
+EXACT = {"router", "router_bias", "scale", "opaque"}  # never cast (I17)
 ROLES = set("""embedding attention_norm attention_query attention_key attention_value attention_output
     attention_query_down attention_query_norm attention_query_up attention_latent_down
-    attention_latent_norm attention_latent_up rotary_frequencies feed_forward_norm dense_gate dense_up
+    attention_latent_norm attention_latent_up feed_forward_norm dense_gate dense_up
     dense_down router router_bias shared_gate shared_up shared_down expert_gate_up expert_down
     final_norm head prediction_embedding prediction_embedding_norm prediction_hidden_norm
-    prediction_combine prediction_final_norm prediction_head scale padding""".split())  # fmt: skip
+    prediction_combine prediction_final_norm prediction_head scale opaque padding""".split())  # fmt: skip
 VOCABULARIES = {
     "kind": {"tensor", "stack", "slice"}, "role": ROLES, "projection": {None, "gate", "up", "down"},
     "dtype": set(BITS), "encoding": set(ENCODINGS),
@@ -84,8 +84,6 @@ def canonical(architecture):
             add("attention.latent_norm", latent)
             add("attention.latent_up", heads * (plain + value), latent)
         add("attention.output", H, heads * value)
-        add("attention.rotary_frequencies", dimensions // 2,
-            role="rotary_frequencies", suffix="", optional=True)  # fmt: skip
         add("feed_forward_norm", H)
         width = ff["intermediateSize"]
         if ff["type"] == "dense":
@@ -99,12 +97,12 @@ def canonical(architecture):
             add("experts.gate_up", ff["experts"], 2 * width, H, role="expert_gate_up")
             add("experts.down", ff["experts"], H, width, role="expert_down")
         if prediction:
-            add("prediction.embedding", V, H)
+            add("prediction.embedding", V, H, optional=True)
             add("prediction.embedding_norm", H)
             add("prediction.hidden_norm", H)
             add("prediction.combine", H, 2 * H)
             add("prediction.final_norm", H)
-            add("prediction.head", V, H)
+            add("prediction.head", V, H, optional=True)
     return tensors
 
 
@@ -125,6 +123,9 @@ class Index:
         self.ranks = manifest["layout"]["expertParallel"]
         self.weight_files = {s["file"] for s in manifest["provenance"]["shards"]}
         self.cast = manifest["provenance"]["cast"] or {"dtype": None}
+
+    def rank_of(self, row):
+        return self.shards[row["shard"]]["rank"]
 
     def readable(self):
         """I4, and that each row has a shard: without these nothing else can be asked."""
@@ -154,12 +155,12 @@ class Index:
                 self.broken("I15", f"{count} leaves come from {source}")
 
     def pieces(self):
-        """{name: [(tensor or stack row, the slices that follow it)]}, without fillers."""
+        """{name: [(tensor or stack row, slices that follow it)]}, without fillers and opaque ones."""
         pieces, last = defaultdict(list), None
         for row in self.rows:
             if row["kind"] != "slice":
                 last = (row, [])
-                if row["role"] != "padding":
+                if row["role"] not in ("padding", "opaque"):
                     pieces[row["name"]].append(last)
             elif last is None or last[0]["kind"] != "stack":
                 self.broken("I10", f"a slice of {row['name']} follows no stack")
@@ -189,8 +190,13 @@ class Index:
             must("I17", role not in EXACT)
             must("I17", row["transform"] == "cast" or matrix)
         must("T1", leaf or row["offset"] % PAGE == 0)
+        if role == "opaque":
+            must("T4", row["name"] == f"opaque.{row['source_file']}/{row['source_tensor']}")
+            facts = [row[c] for c in ("kind", "layer", "encoding", "transform")]
+            must("T4", facts == ["tensor", None, "plain", "copy"] and self.rank_of(row) is None)
+            return
         must("E2", (dtype == "F8_E4M3") == (row["encoding"] == "fp8_block"))
-        if role not in ("rotary_frequencies", "scale", "padding"):
+        if role not in ("scale", "padding"):
             must("T3", dtype in FLOATS or dtype == "F8_E4M3" and matrix and role != "router")
 
     def check_tensors(self, pieces):
@@ -237,7 +243,7 @@ class Index:
                 if shape[0] == 0:
                     self.broken("I11", f"a part of {row['name']} has no experts")
                 first += shape[0]
-            elif self.shards[row["shard"]]["rank"] is not None:
+            elif self.rank_of(row) is not None:
                 self.broken("L2", f"{row['name']} lies in a shard of a rank")
         if pieces and tensor.kind == "stack" and first != tensor.shape[0]:
             self.broken("I11", f"the rows of {names} have {first} experts")
@@ -258,7 +264,7 @@ class Index:
 
     def check_rank(self, stack, begin, end, experts):
         """L2, of stacks."""
-        rank = self.shards[stack["shard"]]["rank"]
+        rank = self.rank_of(stack)
         if self.ranks == 1 or rank is None or rank >= self.ranks:
             right = self.ranks == 1 and rank is None
         else:
