@@ -34,7 +34,7 @@ class ManifestSchemaTest {
               + "|headerBytes ≤|a path of its own|what lies in source|an entry for tensors.arrow"
               + "|among the files|a header that model|the experts of the smallest layer"
               + "|kept where the architecture|layers: expected|groups of two|beside a bias"
-              + "|Floating-point value \\(7\\.0\\)|finite number");
+              + "|finite number");
 
   @TempDir Path folder;
   private final List<String> disagreements = new ArrayList<>();
@@ -95,7 +95,7 @@ class ManifestSchemaTest {
   }
 
   private static List<JsonNode> values(JsonNode now) {
-    String padded = now.isString() ? "\" " + now.stringValue() + "\"" : "7.0";
+    String padded = now.isString() ? "\" " + now.stringValue() + "\"" : "\" 1\"";
     return Stream.of(
             "null",
             "true",

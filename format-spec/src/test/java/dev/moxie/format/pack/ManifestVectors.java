@@ -169,7 +169,7 @@ final class ManifestVectors {
     v.broken("experts-of-another-rank", "L2", "two ranks' experts for three", "rank")
         .in(ManifestVectors::ranked)
         .byWords("\"expertParallel\" : 2", "\"expertParallel\" : 3");
-    v.broken("rank-missing", "L2", "a shard of experts does not say whose it is", "rank null")
+    v.broken("rank-missing", "L2", "a shard of experts does not say whose it is", "rank-1-of-2")
         .in(ManifestVectors::ranked)
         .byWords("\"rank\" : 1", "\"rank\" : null");
     v.broken("rank-of-the-backbone", "L2", "the backbone has a rank", "for every rank")

@@ -1,7 +1,5 @@
 package dev.moxie.format.pack;
 
-import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Predicate;
@@ -30,27 +28,40 @@ final class Rows {
   }
 
   static IndexRow moved(IndexRow r, long offset) {
-    return copy(r, r.layer(), r.expert(), r.dtype(), r.encoding(), r.shape(), offset);
+    return copy(r, r.layer(), r.expert(), r.encoding(), offset);
   }
 
-  static IndexRow reshaped(IndexRow r, Shape shape) {
-    return copy(r, r.layer(), r.expert(), r.dtype(), r.encoding(), shape, r.offset());
+  static IndexRow sized(IndexRow r, long bytes) {
+    return new IndexRow(
+        r.kind(),
+        r.name(),
+        r.role(),
+        r.layer(),
+        r.expert(),
+        r.projection(),
+        r.dtype(),
+        r.encoding(),
+        r.shape(),
+        r.shard(),
+        r.offset(),
+        bytes,
+        r.crc32c(),
+        r.sha256(),
+        r.sourceFile(),
+        r.sourceTensor(),
+        r.transform());
   }
 
   static IndexRow encoded(IndexRow r, String encoding) {
-    return copy(r, r.layer(), r.expert(), r.dtype(), encoding, r.shape(), r.offset());
-  }
-
-  static IndexRow typed(IndexRow r, Dtype dtype) {
-    return copy(r, r.layer(), r.expert(), dtype, r.encoding(), r.shape(), r.offset());
+    return copy(r, r.layer(), r.expert(), encoding, r.offset());
   }
 
   static IndexRow inLayer(IndexRow r, int layer) {
-    return copy(r, layer, r.expert(), r.dtype(), r.encoding(), r.shape(), r.offset());
+    return copy(r, layer, r.expert(), r.encoding(), r.offset());
   }
 
   static IndexRow ofExpert(IndexRow r, int expert) {
-    return copy(r, r.layer(), expert, r.dtype(), r.encoding(), r.shape(), r.offset());
+    return copy(r, r.layer(), expert, r.encoding(), r.offset());
   }
 
   static IndexRow digested(IndexRow r, @Nullable Long crc32c, @Nullable String sha256) {
@@ -97,13 +108,7 @@ final class Rows {
   }
 
   private static IndexRow copy(
-      IndexRow r,
-      @Nullable Integer layer,
-      @Nullable Integer expert,
-      Dtype dtype,
-      String encoding,
-      Shape shape,
-      long offset) {
+      IndexRow r, @Nullable Integer layer, @Nullable Integer expert, String encoding, long offset) {
     return new IndexRow(
         r.kind(),
         r.name(),
@@ -111,9 +116,9 @@ final class Rows {
         layer,
         expert,
         r.projection(),
-        dtype,
+        r.dtype(),
         encoding,
-        shape,
+        r.shape(),
         r.shard(),
         offset,
         r.bytes(),
