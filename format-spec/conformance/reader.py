@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import arrow
-from shape import DoubleKey, depth, is_integer, mismatches, parse_json
+from shape import NotJson, depth, is_integer, mismatches, parse_json
 from tensors import BITS, FLOATS, Index, block_grid, layers
 
 IMPLEMENTED = {"plain", "fp8_block"}
@@ -124,8 +124,8 @@ class Package:
         self.settle()
         try:
             return parse_json(data)
-        except ValueError as e:
-            self.broken("M3" if isinstance(e, DoubleKey) else "M1", f"moxie.json: {e}")
+        except NotJson as e:
+            self.broken(e.rule, f"moxie.json: {e}")
             self.settle()
 
     def check_version(self):
@@ -381,7 +381,7 @@ def safetensors_header(data, file_bytes):
         for numbers in (shape, offsets):
             must(isinstance(numbers, list) and all(is_integer(n) and n >= 0 for n in numbers), name)
         must(len(offsets) == 2 and isinstance(dtype, str) and dtype in BITS, name)
-        must(offsets[1] - offsets[0] == math.prod(shape) * BITS[dtype] // 8, name)
+        must((offsets[1] - offsets[0]) * 8 == math.prod(shape) * BITS[dtype], name)
         tensors[name] = (dtype, shape, offsets)
     for begin, stop in sorted(offsets for _, _, offsets in tensors.values()):
         must(begin == end, "data with a gap or an overlap")

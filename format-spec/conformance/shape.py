@@ -8,8 +8,12 @@ from pathlib import Path
 SCHEMA = json.loads((Path(__file__).parent.parent / "moxie.schema.json").read_text("utf-8"))
 
 
-class DoubleKey(ValueError):
-    """M3."""
+class NotJson(ValueError):
+    """Breaks `rule`."""
+
+    def __init__(self, rule, what):
+        super().__init__(what)
+        self.rule = rule
 
 
 class TooLong:
@@ -17,24 +21,26 @@ class TooLong:
 
 
 def parse_json(data):
-    """Strict JSON in UTF-8, where no object has a key twice."""
+    """Strict JSON in UTF-8, where no object has a key twice: M2, M3."""
 
     def members(pairs):
         if len({key for key, _ in pairs}) < len(pairs):
-            raise DoubleKey("a key stands twice")
+            raise NotJson("M3", "a key stands twice")
         return dict(pairs)
 
     def number(kind):
         return lambda digits: kind(digits) if len(digits) <= 64 else TooLong
 
     def constant(name):
-        raise ValueError(f"{name} is not JSON")
+        raise NotJson("M2", f"{name} is not JSON")
 
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=members, parse_int=number(int),
                           parse_float=number(float), parse_constant=constant)  # fmt: skip
     except RecursionError:
-        raise ValueError("nested far too deep") from None
+        raise NotJson("M4", "nested far too deep") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        raise NotJson("M2", str(e)) from e
 
 
 def depth(value):

@@ -8,8 +8,14 @@ from typing import NamedTuple
 from shape import SCHEMA
 
 ENCODINGS = SCHEMA["properties"]["encodings"]["items"]["enum"]
-BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "U16": 16, "I16": 16, "F16": 16,
-        "BF16": 16, "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64}  # fmt: skip
+BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6} | {
+    dtype: bits
+    for bits, dtypes in {
+        8: "BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ",
+        16: "I16 U16 F16 BF16", 32: "I32 U32 F32", 64: "C64 F64 I64 U64",
+    }.items()
+    for dtype in dtypes.split()
+}  # fmt: skip
 FLOATS = {"F32", "F16", "BF16"}
 EXACT = {"router", "router_bias", "scale", "opaque"}  # never cast (I17)
 ROLES = set("""embedding attention_norm attention_query attention_key attention_value attention_output
