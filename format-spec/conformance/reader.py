@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import arrow
 from shape import NotJson, depth, is_integer, mismatches, parse_json
-from tensors import BITS, FLOATS, Index, block_grid, layers
+from tensors import BITS, FLOATS, Index, block_grid, blocks
 
 IMPLEMENTED = {"plain", "fp8_block"}
 STAGES = ("open", "read", "digest")  # section 9
@@ -194,7 +194,7 @@ class Package:
                 self.broken("M10", f"files has no header of {name}, or one of a wrong size")
         if (provenance["prediction"] == "kept") != (manifest["architecture"]["prediction"] is not None):
             self.broken("M11", "provenance.prediction is not what the architecture says")
-        networks = [block["feedForward"] for _, block, _ in layers(manifest["architecture"])]
+        networks = [block["feedForward"] for block in blocks(manifest["architecture"])]
         experts = [ff["experts"] for ff in networks if ff["type"] == "mixture_of_experts"]
         if manifest["layout"]["expertParallel"] > min(experts, default=1):
             self.broken("L1", "more ranks than experts")
@@ -204,11 +204,10 @@ class Package:
         architecture = self.manifest["architecture"]
         if sum(block["count"] for block in architecture["blocks"]) > 16384:
             self.broken("A1", "more than 16384 layers")
-        for block in [*architecture["blocks"], architecture["prediction"]]:
-            if block is not None:
-                self.check_attention(block["attention"])
-                if block["feedForward"]["type"] == "mixture_of_experts":
-                    self.check_routing(block["feedForward"])
+        for block in blocks(architecture):
+            self.check_attention(block["attention"])
+            if block["feedForward"]["type"] == "mixture_of_experts":
+                self.check_routing(block["feedForward"])
 
     def check_attention(self, attention):
         rotary = attention["rotary"]

@@ -43,12 +43,16 @@ class Tensor(NamedTuple):
         return "stack" if len(self.shape) == 3 else "tensor"
 
 
+def blocks(architecture):
+    """Those of the decoder, and that of prediction if there is one."""
+    prediction = architecture["prediction"]
+    return architecture["blocks"] + ([prediction] if prediction else [])
+
+
 def layers(architecture):
     """(number, block, is for prediction) of each layer."""
-    prediction = architecture["prediction"]
-    blocks = architecture["blocks"] + ([prediction] if prediction else [])
-    each = (block for block in blocks for _ in range(block["count"]))
-    return ((number, block, block is prediction) for number, block in enumerate(each))
+    each = (block for block in blocks(architecture) for _ in range(block["count"]))
+    return ((n, block, block is architecture["prediction"]) for n, block in enumerate(each))
 
 
 def canonical(architecture):
@@ -261,11 +265,13 @@ class Index:
         shape = [rows // len(projections), columns]
         size = math.prod(shape) * BITS[stack["dtype"]] // 8
         same = ("name", "role", "layer", "dtype", "encoding", "shard")
-        keys = [(first + e, p) for e in range(experts) for p in projections]
-        wanted = [(*(stack[c] for c in same), *key, shape, stack["offset"] + i * size)
-                  for i, key in enumerate(keys)]  # fmt: skip
-        columns = (*same, "expert", "projection", "shape", "offset")
-        if [tuple(row[c] for c in columns) for row in slices] != wanted:
+        right = len(slices) == experts * len(projections)
+        for i, row in enumerate(slices):
+            expert, projection = divmod(i, len(projections))
+            place = (first + expert, projections[projection], shape, stack["offset"] + i * size)
+            right &= all(row[c] == stack[c] for c in same)
+            right &= tuple(row[c] for c in ("expert", "projection", "shape", "offset")) == place
+        if not right:
             self.broken("I10", f"the slices of {stack['name']} are not its experts in order")
 
     def check_rank(self, stack, begin, end, experts):
@@ -282,11 +288,12 @@ class Index:
     def check_shard(self, name, rows):
         """I6 and I19."""
         end = self.shards[name]["headerBytes"]
-        for row in sorted((r for r in rows if r["kind"] != "stack"), key=lambda r: r["offset"]):
+        leaves = [r for r in rows if r["kind"] != "stack"]
+        for row in sorted(leaves, key=lambda r: (r["offset"], r["bytes"])):
             if row["offset"] != end:
                 self.broken("I6", f"{name}: a gap or an overlap before {row['name']}")
             end = row["offset"] + row["bytes"]
-        if not rows or end != self.shards[name]["bytes"]:
+        if not leaves or end != self.shards[name]["bytes"]:
             self.broken("I6", f"{name} has bytes that no leaf covers, or no leaf")
         stacks, names = {r["offset"] for r in rows if r["kind"] == "stack"}, set()
         for row in rows:
