@@ -20,6 +20,7 @@ import dev.moxie.format.safetensors.SafetensorsFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -62,6 +63,14 @@ class ConversionTest {
           .forEach(row -> leaves.put(row.sourceTensor(), row.sha256()));
       assertEquals(digests, leaves);
     }
+  }
+
+  @Test
+  void aKeyThatConfigDoesNotHaveIsNotClaimedAsIgnored() {
+    var conversion =
+        new Conversion(Set.of("colour", "eos_token_id"), Conversion.Prediction.KEEP, null);
+    ConversionPlan plan = Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), conversion);
+    assertEquals(List.of("eos_token_id"), plan.provenance().ignoredConfigKeys());
   }
 
   private static final Conversion KEEP = new Conversion(Set.of(), Conversion.Prediction.KEEP, null);

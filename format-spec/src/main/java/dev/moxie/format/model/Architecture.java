@@ -91,7 +91,9 @@ public record Architecture(
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
-    blocks = List.copyOf(Objects.requireNonNull(blocks, "blocks is missing"));
+    Objects.requireNonNull(blocks, "blocks is missing");
+    blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
+    blocks = List.copyOf(blocks);
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
   }
 

@@ -47,9 +47,20 @@ final class JsonEcho {
       for (int i = 0; i < given.size(); i++) {
         require(path + "[" + i + "]", given.get(i), understood.get(i));
       }
+    } else if (given.isString() && isBroken(given.stringValue())) {
+      throw new CorruptException(
+          where + " at " + path,
+          "Unicode text",
+          "half of a surrogate pair in it",
+          "the manifest is damaged or hand-edited, restore it or convert again");
     } else if (!isSame(given, understood)) {
       throw differs(path, understood, given.toString());
     }
+  }
+
+  private static boolean isBroken(String text) {
+    return text.codePoints()
+        .anyMatch(c -> c >= Character.MIN_SURROGATE && c <= Character.MAX_SURROGATE);
   }
 
   private static boolean isSame(JsonNode given, JsonNode understood) {

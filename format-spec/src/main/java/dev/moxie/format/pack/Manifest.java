@@ -6,6 +6,7 @@ import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.UnknownValueException;
 import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -184,12 +185,9 @@ public record Manifest(
     public Provenance {
       Objects.requireNonNull(prediction, "provenance.prediction is missing");
       Objects.requireNonNull(family, "provenance.family is missing");
-      shards = List.copyOf(Objects.requireNonNull(shards, "provenance.shards is missing"));
-      ignoredFiles =
-          List.copyOf(Objects.requireNonNull(ignoredFiles, "provenance.ignoredFiles is missing"));
-      ignoredConfigKeys =
-          List.copyOf(
-              Objects.requireNonNull(ignoredConfigKeys, "provenance.ignoredConfigKeys is missing"));
+      shards = entries("provenance.shards", shards);
+      ignoredFiles = entries("provenance.ignoredFiles", ignoredFiles);
+      ignoredConfigKeys = entries("provenance.ignoredConfigKeys", ignoredConfigKeys);
     }
   }
 
@@ -220,8 +218,7 @@ public record Manifest(
     public Cast {
       Objects.requireNonNull(rounding, "provenance.cast.rounding is missing");
       if (dtype != Dtype.BF16 && dtype != Dtype.F32) {
-        throw new IllegalArgumentException(
-            "provenance.cast.dtype: expected BF16 or F32, found " + dtype);
+        throw new UnknownValueException("provenance.cast.dtype", "BF16 or F32", dtype);
       }
     }
   }
@@ -252,10 +249,10 @@ public record Manifest(
   public Manifest {
     Objects.requireNonNull(producer, "producer is missing");
     Objects.requireNonNull(architecture, "architecture is missing");
-    encodings = List.copyOf(Objects.requireNonNull(encodings, "encodings is missing"));
+    encodings = entries("encodings", encodings);
     Objects.requireNonNull(layout, "layout is missing");
-    shards = List.copyOf(Objects.requireNonNull(shards, "shards is missing"));
-    files = List.copyOf(Objects.requireNonNull(files, "files is missing"));
+    shards = entries("shards", shards);
+    files = entries("files", files);
     Objects.requireNonNull(provenance, "provenance is missing");
   }
 
@@ -283,6 +280,12 @@ public record Manifest(
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static <T> List<T> entries(String member, List<T> list) {
+    Objects.requireNonNull(list, member + " is missing");
+    list.forEach(entry -> Objects.requireNonNull(entry, member + " has null for an entry"));
+    return List.copyOf(list);
   }
 
   private static void requireDigest(String member, String digest) {

@@ -6,6 +6,7 @@ import dev.moxie.format.error.TooOldException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.UnknownValueException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -103,7 +104,8 @@ final class ManifestFile {
 
   /** Whether something was met that we do not know, rather than something wrong. */
   private static boolean isUnknown(JacksonException e) {
-    return e instanceof UnrecognizedPropertyException
+    return e.getCause() instanceof UnknownValueException
+        || e instanceof UnrecognizedPropertyException
         || e instanceof InvalidTypeIdException
         || (e instanceof InvalidFormatException format && format.getTargetType().isEnum());
   }

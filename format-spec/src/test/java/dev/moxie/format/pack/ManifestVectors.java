@@ -79,6 +79,14 @@ final class ManifestVectors {
         .byWords("\"expertsPerToken\"", "\"jitter\" : 4, \"expertsPerToken\"");
     v.broken("number-for-a-string", "M4", "provenance.family is a number", "family")
         .byWords("\"family\" : \"tiny\"", "\"family\" : 7");
+    v.broken(
+            "half-a-surrogate-pair",
+            "M4",
+            "provenance.family is half of a surrogate pair",
+            "surrogate")
+        .byWords("\"family\" : \"tiny\"", "\"family\" : \"\\ud800\"");
+    v.broken("null-for-an-entry", "M4", "ignoredFiles holds null", "null for an entry")
+        .byWords("\"ignoredFiles\" : [ ]", "\"ignoredFiles\" : [ null ]");
     v.broken("count-with-a-fraction", "M4", "vocabSize is 5.0", "vocabSize")
         .byWords("\"vocabSize\" : 5", "\"vocabSize\" : 5.0");
     v.broken("negative-size", "M4", "a weight file of the checkpoint has -1 bytes", "found -1")

@@ -34,6 +34,17 @@ final class VersionVectors {
     v.broken("later-minor-with-another-value", "V4", "version 1.1, score sparsemax", "sparsemax")
         .answer("too_new")
         .by(p -> later(p, text -> Tampering.replaced(text, "\"softmax\"", "\"sparsemax\"")));
+    v.broken("later-minor-with-another-dtype", "V4", "version 1.1, cast to F16", "F16")
+        .answer("too_new")
+        .by(
+            p ->
+                later(
+                    p,
+                    text ->
+                        Tampering.replaced(
+                            text,
+                            "\"cast\" : null",
+                            "\"cast\" : {\"dtype\" : \"F16\", \"rounding\" : \"nearest_even\"}")));
     v.broken("later-minor-with-another-transform", "V4", "version 1.1, transform zipped", "zipped")
         .answer("too_new")
         .by(
