@@ -78,7 +78,7 @@ def check_messages(data, schema):
         must(mark == 0xFFFFFFFF and size % 8 == 0, "no message where one should be")
         return Flat(data, at + 8), size + 8
 
-    must(data[:8] == b"ARROW1\0\0" and data[-6:] == b"ARROW1", "no ARROW1 at both ends")
+    must(data[:6] == data[-6:] == b"ARROW1", "no ARROW1 at both ends")
     end = len(data) - 10 - struct.unpack_from("<I", data, len(data) - 10)[0]
     footer, (first, first_length) = Flat(data, end), message(8)
     blocks = footer.structs(3, "<qi4xq")
