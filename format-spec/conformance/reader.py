@@ -365,8 +365,8 @@ def safetensors_header(data, file_bytes):
             raise ValueError(what)
 
     must(len(data) >= 10 and struct.unpack_from("<Q", data)[0] == len(data) - 8, "another length")
-    must(data[8:9] == b"{", "no JSON object")
     header = parse_json(data[8:])
+    must(isinstance(header, dict), "no JSON object")
     metadata = header.pop("__metadata__", {})
     must(isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values()), "metadata")
     tensors, end = {}, 0
