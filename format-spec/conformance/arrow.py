@@ -93,6 +93,8 @@ def check_messages(data, schema):
         must(header in (None, part.number(1, "<B")), "another message than should be there")
     must(footer.table(1).number(0, "<h") == first.table(2).number(0, "<h") == 0, "big-endian")
     must(batch.table(2).place(3) is None, "compressed")
+    for start, size in batch.table(2).structs(2, "<qq"):
+        must(min(start, size) >= 0 and start + size <= body_length, "a buffer outside the body")
     first_schema = pa.ipc.read_schema(pa.py_buffer(data[8:]))
     must(first_schema.equals(schema, check_metadata=True), "footer and schema message differ")
     return batch.table(2), at + length

@@ -154,7 +154,7 @@ class Package:
             if keyword == "additionalProperties" and self.later:
                 if inside:
                     self.broken("V5", name)
-            elif keyword == "enum" and self.later:
+            elif keyword.startswith("enum") and self.later:
                 self.broken("V4", name)
             else:
                 self.broken(rule_of_schema(keyword, path), f"{name}: {keyword}")

@@ -17,16 +17,18 @@ class NotJson(ValueError):
 
 
 def parse_json(data):
-    """Strict JSON in UTF-8, where no object has a key twice: M2, M3, and M4 of numbers."""
+    """Strict JSON in UTF-8, where no object has a key twice: M2, M3, and M4 of keys and digits."""
 
     def members(pairs):
         if len({key for key, _ in pairs}) < len(pairs):
             raise NotJson("M3", "a key stands twice")
+        if not all(is_text(key) for key, _ in pairs):
+            raise NotJson("M4", "a key is no text")
         return dict(pairs)
 
     def number(kind):
         def convert(text):
-            if sum(map(str.isdigit, text)) > 64:
+            if sum(map(str.isdigit, text)) - text.lstrip("-").startswith("0.") > 64:
                 raise NotJson("M4", f"{text} has more than 64 digits")
             return kind(text)
 
@@ -53,6 +55,10 @@ def depth(value):
     return deepest
 
 
+def is_text(value):
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
 def is_integer(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -68,7 +74,7 @@ def is_number(value):
 TYPES = {
     "object": lambda v: isinstance(v, dict),
     "array": lambda v: isinstance(v, list),
-    "string": lambda v: isinstance(v, str) and not re.search("[\ud800-\udfff]", v),
+    "string": is_text,
     "boolean": lambda v: isinstance(v, bool),
     "null": lambda v: v is None,
     "integer": is_integer,
@@ -87,10 +93,10 @@ def mismatches(value, schema=SCHEMA, path=()):
     if "oneOf" in schema:  # objects that `type` tells apart
         options = {o["properties"]["type"]["const"]: o for o in map(definition, schema["oneOf"])}
         tag = value.get("type") if isinstance(value, dict) else None
-        if not isinstance(tag, str):
+        if tag is None:
             yield "type", path
-        elif tag not in options:
-            yield "enum", path + ("type",)
+        elif not isinstance(tag, str) or tag not in options:
+            yield "enum" if isinstance(tag, str) else "enum type", path + ("type",)
         else:
             yield from mismatches(value, options[tag], path)
         return
@@ -102,7 +108,7 @@ def mismatches(value, schema=SCHEMA, path=()):
         return
     values = schema.get("enum", [schema["const"]] if "const" in schema else [value])
     if value not in values:
-        yield "enum" if isinstance(value, str) else "type", path
+        yield "enum" if isinstance(value, str) else "type" if value is None else "enum type", path
     if isinstance(value, str):
         # ECMA's $ is the end; Python's also stands before a last line feed
         long = not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf)
