@@ -120,12 +120,12 @@ def mismatches(value, schema=SCHEMA, path=()):
             yield "multipleOf", path
         elif not above or not schema.get("minimum", value) <= value <= schema.get("maximum", value):
             yield "minimum", path
-    elif isinstance(value, list):
+    elif isinstance(value, list) and "items" in schema:
         if len(value) < schema.get("minItems", 0):
             yield "minimum", path
         for i, item in enumerate(value):
             yield from mismatches(item, schema["items"], path + (i,))
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and "properties" in schema:
         for key in schema["required"]:
             if key not in value:
                 yield "required", path + (key,)
