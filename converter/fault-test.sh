@@ -47,7 +47,7 @@ midway() {
   "$moxie" convert "$work/c" "$2" "${options[@]}" > "$work/log" 2>&1 &
   pid=$!
   journal=$(dirname "$2")/.p.moxie-journal
-  until [ -f "$journal" ] && [ "$(wc -l < "$journal")" -gt 2 ]; do
+  until [ -f "$journal" ] && [ "$(wc -l < "$journal")" -gt 3 ]; do
     kill -0 "$pid" 2> /dev/null || { echo "FAILED $1: too fast to interrupt" >&2; exit 1; }
   done
   "${@:3}"

@@ -39,7 +39,7 @@ for ((i = 1; i <= times; i++)); do
     if killed_after "$moment"; then
       killed=$((killed + 1))
       journal=$work/.p.moxie-journal
-      if [ -f "$journal" ] && [ "$(wc -l < "$journal")" -gt 1 ]; then
+      if [ -f "$journal" ] && [ "$(wc -l < "$journal")" -gt 2 ]; then
         resumed=$((resumed + 1))
       fi
     fi

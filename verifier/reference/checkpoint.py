@@ -48,22 +48,25 @@ class Checkpoint:
             return AutoModelForCausalLM.from_config(self._plain_config()).eval()
 
     def end_tokens(self) -> list[int]:
-        """The tokens that end a text: generation_config.json, else config.json, as the verifier reads them."""
+        """The tokens that end a text: generation_config.json, else config.json, as the verifier reads them.
+
+        One outside the vocabulary can never be chosen, and so ends nothing.
+        """
         vocabulary = self.config.get_text_config().vocab_size
+        stated = []
         for name in ("generation_config.json", "config.json"):
             file = self.folder / name
-            if not file.is_file():
+            value = read_object(file).get("eos_token_id") if file.is_file() else None
+            if value is None:
                 continue
-            value = read_object(file).get("eos_token_id")
-            # To Python, true is a whole number.
-            ids = [id for id in (value if isinstance(value, list) else [value]) if type(id) is int]
+            ids = value if isinstance(value, list) else [value]
             for id in ids:
-                if not 0 <= id < vocabulary:
-                    raise Problem(f"{file}: expected an eos_token_id below the model's {vocabulary} tokens, found "
-                                  f"{id}; the file belongs to another model, fetch the checkpoint again.")
-            if ids:
-                return ids
-        return []
+                # To Python, true is a whole number.
+                if type(id) is not int or not -1 << 63 <= id < 1 << 63:
+                    raise Problem(f"{file}: expected as eos_token_id the number of a token, or a list of such "
+                                  f"numbers, found {json.dumps(id)}; correct the file.")
+            stated.append(ids)
+        return [id for id in stated[0] if 0 <= id < vocabulary] if stated else []
 
     def weights_dtype(self) -> str:
         """The stored type of most of the weights."""

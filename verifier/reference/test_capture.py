@@ -304,10 +304,15 @@ class EndTokensTest(CaptureTest):
                 both = self.next(self.checkpoint(source, config=None, generation=[likeliest, second]))
                 self.assertNotIn(both, (likeliest, second))
 
-    def test_end_tokens_the_model_lacks_are_refused(self) -> None:
+    def test_end_tokens_the_model_lacks_end_nothing(self) -> None:
         vocabulary = text_config(Checkpoint(SMALL).skeleton()).vocab_size
-        for end in (-1, [2, vocabulary]):
-            with self.assertRaisesRegex(Problem, "generation_config.json: expected an eos_token_id below"):
+        for end, effective in ((-1, []), ([2, vocabulary], [2]), ([], [])):
+            self.assertEqual(
+                effective, Checkpoint(self.checkpoint(SMALL, config=3, generation=end)).end_tokens())
+
+    def test_what_is_no_token_is_refused(self) -> None:
+        for end in ("2", 1.5, True, [[2]], {}, 1 << 63, [2, None]):
+            with self.assertRaisesRegex(Problem, "generation_config.json: expected as eos_token_id"):
                 Checkpoint(self.checkpoint(SMALL, config=2, generation=end)).end_tokens()
 
 

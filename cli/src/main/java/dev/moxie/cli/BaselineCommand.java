@@ -1,8 +1,8 @@
 package dev.moxie.cli;
 
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.text.Line;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.baseline.Baseline;
@@ -11,7 +11,6 @@ import dev.moxie.verifier.baseline.BaselineFile;
 import dev.moxie.verifier.baseline.BaselineRecorder;
 import dev.moxie.verifier.baseline.BaselineText;
 import dev.moxie.verifier.report.Figures;
-import dev.moxie.verifier.report.JsonReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -79,7 +78,8 @@ final class BaselineCommand {
         Baseline baseline =
             BaselineRecorder.record(pack, execution, sequences(pack), greedy, producer());
         BaselineFile.write(file, baseline);
-        System.out.println(file + ": " + Figures.of(baseline.sequences().size(), "sequence"));
+        System.out.println(
+            Line.of(file + ": " + Figures.of(baseline.sequences().size(), "sequence")));
       }
       return 0;
     }
@@ -137,22 +137,16 @@ final class BaselineCommand {
 
     @Override
     public Integer call() {
-      BaselineCheck.Result result;
-      try {
-        if (update && execution != null) {
-          BaselineCheck.requireUpdatable(file, execution);
-        }
-        result = BaselineCheck.check(folder, file, execution, strict, producer());
-      } catch (MoxieException e) {
-        if (json) {
-          System.out.println(JsonReport.of(e));
-        }
-        throw e;
+      if (update && execution != null) {
+        BaselineCheck.requireUpdatable(file, execution);
       }
+      BaselineCheck.Result result =
+          BaselineCheck.check(folder, file, execution, strict, producer());
       System.out.println(json ? result.report().json() : BaselineText.of(result.report()));
       if (update) {
         boolean written = BaselineCheck.update(file, result);
-        System.err.println(file + (written ? ": updated" : ": the same, nothing to update"));
+        System.err.println(
+            Line.of(file + (written ? ": updated" : ": the same, nothing to update")));
       }
       return update || result.report().verdict().passed() ? 0 : Failures.MISMATCH;
     }

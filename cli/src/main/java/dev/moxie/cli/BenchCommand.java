@@ -4,11 +4,11 @@ import dev.moxie.converter.bench.ConvertBenchmark;
 import dev.moxie.converter.bench.IndexBenchmark;
 import dev.moxie.converter.bench.MachineLimits;
 import dev.moxie.converter.bench.Timing;
+import dev.moxie.format.file.Disk;
 import dev.moxie.verifier.bench.VerifyBenchmark;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -161,7 +161,7 @@ final class BenchCommand {
 
   private static Path temporary(Path folder) {
     try {
-      return Files.createTempDirectory(folder, "moxie-bench");
+      return Disk.createTemporaryFolder(folder, "moxie-bench");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -169,7 +169,7 @@ final class BenchCommand {
 
   private static void deleteEmpty(Path folder) {
     try {
-      Files.deleteIfExists(folder);
+      Disk.delete(folder);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

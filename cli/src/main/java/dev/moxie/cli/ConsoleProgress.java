@@ -1,6 +1,7 @@
 package dev.moxie.cli;
 
 import dev.moxie.converter.plan.Progress;
+import dev.moxie.format.text.Line;
 import java.io.Console;
 import java.time.Duration;
 import java.util.Locale;
@@ -55,7 +56,7 @@ final class ConsoleProgress implements Progress, AutoCloseable {
   @Override
   public void finished(String line) {
     if (!quiet && !terminal) {
-      System.err.println(line);
+      System.err.println(Line.of(line));
     }
   }
 

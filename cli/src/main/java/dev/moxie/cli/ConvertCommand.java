@@ -9,6 +9,7 @@ import dev.moxie.converter.plan.Planner;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.text.Line;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.Set;
@@ -52,7 +53,8 @@ final class ConvertCommand implements Callable<Integer> {
       names = "--ignore-config-key",
       paramLabel = "KEY",
       description =
-          "A key of config.json that does not change the forward pass; the package records it.")
+          "A key of config.json that does not change the forward pass, inside an object as"
+              + " OBJECT.KEY; it counts as absent, and the package records it.")
   private Set<String> ignoredKeys = new HashSet<>();
 
   @Option(
@@ -98,17 +100,34 @@ final class ConvertCommand implements Callable<Integer> {
             Checkpoint.open(checkpoint),
             new Conversion(
                 ignoredKeys, prediction, dtype == null ? null : dtype.cast(), layout.layout()));
+    if (!job.isQuiet()) {
+      plan.checkpoint()
+          .endTokens(plan.architecture().vocabSize())
+          .warning()
+          .ifPresent(warning -> System.err.println(Line.of(checkpoint + ": " + warning + ".")));
+    }
     if (prediction != null
         && plan.prediction() == Manifest.PredictionLayers.NONE
         && !job.isQuiet()) {
       System.err.println(
-          checkpoint + ": config.json declares no multi-token prediction; --mtp has no effect.");
+          Line.of(
+              checkpoint
+                  + ": config.json declares no multi-token prediction; --mtp has no effect."));
     }
     if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !job.isQuiet()) {
       System.err.println(
-          checkpoint
-              + ": config.json declares layers for multi-token prediction, the files hold none"
-              + " (transformers drops them when it saves); going on without.");
+          Line.of(
+              checkpoint
+                  + ": config.json declares layers for multi-token prediction, the files hold none"
+                  + " (transformers drops them when it saves); going on without."));
+    }
+    if (!dryRun && !job.isQuiet()) {
+      plan.checkpoint()
+          .notes()
+          .forEach(note -> System.err.println(Line.of(checkpoint + ": " + note + ".")));
+      plan.checkpoint()
+          .left()
+          .forEach(left -> System.err.println(Line.of(checkpoint + ": left behind " + left + ".")));
     }
     if (dryRun) {
       var estimate = PlanReport.Estimate.measure(plan.contents(), target, job.threads());
@@ -118,17 +137,19 @@ final class ConvertCommand implements Callable<Integer> {
     }
     job.write(plan.contents(), target);
     if (!job.isQuiet()) {
-      System.out.printf(
-          "%s: %d tensors of %s in %d weight files, %,d bytes%s%n",
-          target,
-          plan.sourceTensors(),
-          plan.family().name(),
-          plan.shards().size(),
-          plan.bytes(),
-          plan.prediction() == Manifest.PredictionLayers.DROPPED
-              ? "; %d tensors left out"
-                  .formatted(plan.checkpoint().tensors().size() - plan.sourceTensors())
-              : "");
+      System.out.println(
+          Line.of(
+              "%s: %d tensors of %s in %d weight files, %,d bytes%s"
+                  .formatted(
+                      target,
+                      plan.sourceTensors(),
+                      plan.family().name(),
+                      plan.shards().size(),
+                      plan.bytes(),
+                      plan.prediction() == Manifest.PredictionLayers.DROPPED
+                          ? "; %d tensors left out"
+                              .formatted(plan.checkpoint().tensorCount() - plan.sourceTensors())
+                          : "")));
     }
     return 0;
   }

@@ -1,6 +1,10 @@
 package dev.moxie.cli;
 
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Disk;
+import dev.moxie.format.text.Line;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -34,7 +38,9 @@ final class DemoCommand implements Callable<Integer> {
   @Option(
       names = "--output",
       paramLabel = "FOLDER",
-      description = "Where to put the package; default: target/demo in the project's folder.")
+      description =
+          "Where to put the package; default: target/demo in Moxie's folder, or a new temporary"
+              + " folder where that cannot be written.")
   private Path output = Path.of("");
 
   @Override
@@ -44,8 +50,7 @@ final class DemoCommand implements Callable<Integer> {
       throw new UsageException(
           checkpoint.toString(), "the demo's checkpoint", "none", "start it as ./moxie demo");
     }
-    Path target =
-        output.toString().isEmpty() ? home.resolve("target/demo/tiny-mixtral.moxie") : output;
+    Path target = output.toString().isEmpty() ? place().resolve("tiny-mixtral.moxie") : output;
     List<String> verify = new ArrayList<>();
     Collections.addAll(verify, "verify", target.toString(), "--source", checkpoint.toString());
     for (String trace : TRACES) {
@@ -65,11 +70,27 @@ final class DemoCommand implements Callable<Integer> {
       }
     }
     if (status == 0) {
-      System.out.println("\ncheckpoint  " + checkpoint);
-      System.out.println("package     " + target);
+      System.out.println("\n" + Line.of("checkpoint  " + checkpoint));
+      System.out.println(Line.of("package     " + target));
       System.out.println("look into it: moxie.json, tensors.arrow, *.safetensors, source/");
     }
     return status;
+  }
+
+  private Path place() {
+    if (Files.isWritable(home)) {
+      return home.resolve("target/demo");
+    }
+    try {
+      return Disk.createTemporaryFolder(
+          Path.of(System.getProperty("java.io.tmpdir")), "moxie-demo-");
+    } catch (IOException e) {
+      throw new EnvironmentException(
+          System.getProperty("java.io.tmpdir"),
+          "a folder for the demo's package",
+          "one that cannot be written",
+          "name another with --output");
+    }
   }
 
   private static int step(String... arguments) {

@@ -1,11 +1,9 @@
 package dev.moxie.cli;
 
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.verifier.diff.Diff;
 import dev.moxie.verifier.diff.DiffJson;
 import dev.moxie.verifier.diff.DiffText;
 import dev.moxie.verifier.diff.ModelDiff;
-import dev.moxie.verifier.report.JsonReport;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -48,11 +46,6 @@ final class DiffCommand implements Callable<Integer> {
     try (ModelDiff models = ModelDiff.open(a, b, !bytes);
         var progress = new ConsoleProgress(models.bytes(), false)) {
       diff = models.run(progress);
-    } catch (MoxieException e) {
-      if (json) {
-        System.out.println(JsonReport.of(e));
-      }
-      throw e;
     }
     System.out.println(json ? DiffJson.of(diff) : DiffText.of(diff, all));
     return diff.sense().same() ? 0 : Failures.MISMATCH;

@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import dev.moxie.converter.export.Exporter;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.text.Line;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,14 +43,24 @@ final class ExportCommand implements Callable<Integer> {
         result = Exporter.export(pack, target, writers, progress);
       }
       if (!quiet) {
-        System.out.printf(
-            "%s: %d weight files, %,d bytes; %s%n",
-            target,
-            result.weightFiles(),
-            result.bytes(),
-            result.asItWas()
-                ? "every file is byte for byte the source's"
-                : changes(pack.manifest().provenance()));
+        System.out.println(
+            Line.of(
+                "%s: %d weight files, %,d bytes; %s"
+                    .formatted(
+                        target,
+                        result.weightFiles(),
+                        result.bytes(),
+                        result.asItWas()
+                            ? result.missing().isEmpty()
+                                ? "every file is byte for byte the source's"
+                                : "every file here is byte for byte the source's"
+                            : changes(pack.manifest().provenance()))));
+        result
+            .missing()
+            .forEach(
+                name ->
+                    System.out.println(
+                        Line.of(target + ": without " + name + ", which the package lacks")));
       }
     }
     return 0;

@@ -4,15 +4,20 @@ import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.FileNames;
+import dev.moxie.format.text.Line;
+import dev.moxie.verifier.report.JsonReport;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import org.jspecify.annotations.Nullable;
 
-/** Turns a failure into one sentence and an exit status. */
+/** Turns a failure into one sentence and an exit status. Neither names a class. */
 final class Failures {
   static final int MISMATCH = 1;
   static final int USAGE = 2;
@@ -22,55 +27,69 @@ final class Failures {
 
   private Failures() {}
 
-  static int report(Throwable failure, boolean debug) {
-    if (debug) {
-      failure.printStackTrace();
-    }
-    return switch (failure) {
-      case MoxieException e -> {
-        System.err.println("moxie: " + e.getMessage());
-        yield status(e);
+  /**
+   * What a failure comes to.
+   *
+   * @param sentence on one line, safe to print
+   */
+  record Failure(int status, String sentence) {}
+
+  /**
+   * Says what went wrong, on standard error and, if the command was to print JSON and has not begun
+   * to, as an object on standard output.
+   *
+   * @return the exit status
+   */
+  static int report(Failure failure, boolean json) {
+    System.err.println("moxie: " + failure.sentence());
+    if (json && !(System.out instanceof StandardOutput out && out.isUsed())) {
+      try {
+        System.out.println(JsonReport.of(failure.sentence()));
+      } catch (EnvironmentException lost) {
+        System.err.println("moxie: " + lost.getMessage());
+        return ENVIRONMENT;
       }
+    }
+    return failure.status();
+  }
+
+  static Failure of(Throwable failure) {
+    return switch (failure) {
+      case MoxieException e -> new Failure(status(e), String.valueOf(e.getMessage()));
       case UncheckedIOException e -> io(e.getCause());
       case IOException e -> io(e);
-      case ExceptionInInitializerError e when e.getCause() != null -> report(e.getCause(), false);
-      case OutOfMemoryError e -> {
-        System.err.println(
-            "moxie: expected memory enough for this model, found none left; give the JVM more"
-                + " (MOXIE_JAVA_OPTS=-Xmx…) or use a larger machine.");
-        yield ENVIRONMENT;
-      }
-      case LinkageError e -> {
-        System.err.println(
-            "moxie: expected native libraries that load, found \""
-                + e.getMessage()
-                + "\"; use a supported platform.");
-        yield ENVIRONMENT;
-      }
-      case InternalError e -> {
-        // What a mapped file throws when it shrinks under its reader.
-        System.err.println(
-            "moxie: expected files to stay as they are while they are read, found one that"
-                + " shrank; let nothing write to them and try again.");
-        yield INPUT;
-      }
-      case InvalidPathException e -> {
-        System.err.println(
-            "moxie: "
-                + e.getInput()
-                + ": expected a path that this system can name, found one it cannot ("
-                + e.getReason()
-                + "); rename the file.");
-        yield INPUT;
-      }
-      default -> {
-        System.err.println(
-            "moxie: this is a bug in Moxie ("
-                + failure
-                + "); run again with --debug and report what it prints.");
-        yield BUG;
-      }
+      case ExceptionInInitializerError e when e.getCause() != null -> of(e.getCause());
+      case OutOfMemoryError e when String.valueOf(e.getMessage()).contains("native thread") ->
+          environment(
+              "expected to start another thread, found that the system refuses it; raise the limit"
+                  + " (ulimit -u) or pass a smaller --threads.");
+      case OutOfMemoryError e ->
+          environment(
+              "expected memory enough for this model, found none left; give the JVM more"
+                  + " (MOXIE_JAVA_OPTS=-Xmx…) or use a larger machine.");
+      case StackOverflowError e ->
+          environment(
+              "expected a deeper stack, found it used up; give the JVM more"
+                  + " (MOXIE_JAVA_OPTS=-Xss…), and report this if that does not help.");
+      case LinkageError e ->
+          environment(
+              "expected all libraries of Moxie to load, found one that does not; build or install"
+                  + " Moxie again, on a system that it supports.");
+      case InternalError e when String.valueOf(e.getMessage()).contains("fault occurred") ->
+          // What a mapped file throws when it shrinks under its reader.
+          environment(
+              "expected files to stay as they are, found that one changed while it was read: it"
+                  + " shrank, or its disk fails; let nothing write to it and run the command"
+                  + " again.");
+      case InvalidPathException e -> path(e);
+      default ->
+          new Failure(
+              BUG, "this is a bug in Moxie; run again with --debug and report what it prints.");
     };
+  }
+
+  private static Failure environment(String sentence) {
+    return new Failure(ENVIRONMENT, Line.of(sentence));
   }
 
   private static int status(MoxieException failure) {
@@ -81,24 +100,51 @@ final class Failures {
     };
   }
 
-  private static int io(@Nullable IOException e) {
-    String message =
-        switch (e) {
-          case NoSuchFileException missing ->
-              missing.getFile() + ": expected a file, found none; check the path.";
-          case AccessDeniedException denied ->
-              denied.getFile() + ": expected access, found none; check its permissions.";
-          case FileSystemException other ->
+  private static Failure path(InvalidPathException e) {
+    try {
+      FileNames.requireUtf8Locale(e.getInput());
+    } catch (EnvironmentException locale) {
+      return of(locale);
+    }
+    return new Failure(
+        INPUT,
+        Line.of(
+            e.getInput()
+                + ": expected a path that this system can name, found one it cannot ("
+                + e.getReason()
+                + "); rename the file."));
+  }
+
+  private static Failure io(@Nullable IOException e) {
+    return switch (e) {
+      case NoSuchFileException missing ->
+          new Failure(
+              USAGE, Line.of(missing.getFile() + ": expected a file, found none; check the path."));
+      case AccessDeniedException denied ->
+          environment(denied.getFile() + ": expected access, found none; check its permissions.");
+      case NotDirectoryException other ->
+          environment(other.getFile() + ": expected a folder, found none; check the path.");
+      case FileAlreadyExistsException other ->
+          environment(
+              other.getFile() + ": expected no such file yet, found one; run the command again.");
+      case FileSystemException other when other.getReason() != null ->
+          environment(
               other.getFile()
                   + ": expected to read and write, found \""
                   + other.getReason()
-                  + "\"; check disk and path.";
-          case null, default ->
-              "expected to read and write, found \""
-                  + (e == null ? "" : e.getMessage())
-                  + "\"; check disk space and disk.";
-        };
-    System.err.println("moxie: " + message);
-    return e instanceof NoSuchFileException ? USAGE : ENVIRONMENT;
+                  + "\"; check disk and path.");
+      case FileSystemException other ->
+          environment(
+              other.getFile()
+                  + ": expected to read and write, found that the system refuses it; check disk"
+                  + " and path.");
+      case null, default ->
+          environment(
+              "expected to read and write, found "
+                  + (e == null || e.getMessage() == null
+                      ? "that the system refuses it"
+                      : "\"" + e.getMessage() + "\"")
+                  + "; check disk space and disk.");
+    };
   }
 }

@@ -35,16 +35,18 @@ final class InspectCommand implements Callable<Integer> {
   @Option(
       names = "--ignore-config-key",
       paramLabel = "KEY",
-      description = "A key of config.json that does not change the forward pass.")
+      description =
+          "A key of config.json that does not change the forward pass, inside an object as"
+              + " OBJECT.KEY.")
   private Set<String> ignoredKeys = new HashSet<>();
 
   @Override
   public Integer call() {
     Inspection inspection = Inspection.of(path, ignoredKeys);
-    System.out.println(json ? inspection.json() : inspection.text());
     if (onnx != null) {
       GraphFile.write(path, onnx);
     }
+    System.out.println(json ? inspection.json() : inspection.text());
     return 0;
   }
 }

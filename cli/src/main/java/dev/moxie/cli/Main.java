@@ -1,7 +1,13 @@
 package dev.moxie.cli;
 
+import dev.moxie.format.text.Line;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -39,7 +45,8 @@ import picocli.CommandLine.ScopeType;
       "  moxie export PACKAGE CHECKPOINT     and back, byte for byte",
       "",
       "Exit status: 0 fine, 1 verification found a mismatch, 2 wrong usage,",
-      "3 bad or corrupt input, 4 the environment lacks something."
+      "3 bad or corrupt input, 4 the environment lacks something, or what was",
+      "printed could not be written, be it that its reader was gone."
     })
 public final class Main {
   @Option(
@@ -52,40 +59,62 @@ public final class Main {
   public static void main(String[] arguments) {
     // Digits and decimal points as programs expect them, wherever the user lives.
     Locale.setDefault(Locale.ROOT);
-    var out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-    var err = new PrintStream(System.err, true, StandardCharsets.UTF_8);
-    System.setOut(out);
-    System.setErr(err);
-    if (arguments.length == 1 && arguments[0].equals("--version")) {
-      // Scripts ask this often, and need not wait for all commands to be set up.
-      Version.lines().forEach(System.out::println);
-      return;
+    System.setOut(new StandardOutput(new FileOutputStream(FileDescriptor.out)));
+    System.setErr(
+        new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
+    int status = Failures.ENVIRONMENT;
+    try {
+      status = run(arguments);
+    } finally {
+      // Where not even a sentence could be made, the JVM would end with 1: a difference.
+      System.exit(status);
     }
-    System.exit(run(arguments));
   }
 
   /** Runs the command and returns its exit status. */
   static int run(String... arguments) {
     var main = new Main();
+    boolean json = List.of(arguments).contains("--json");
     try {
-      return new CommandLine(main)
-          .setCaseInsensitiveEnumValuesAllowed(true)
-          .setParameterExceptionHandler(
-              (failure, words) -> {
-                System.err.println(
-                    "moxie: "
-                        + String.valueOf(failure.getMessage()).replace('\n', ' ')
-                        + "; see "
-                        + failure.getCommandLine().getCommandSpec().qualifiedName()
-                        + " --help.");
-                return Failures.USAGE;
-              })
-          .setExecutionExceptionHandler(
-              (failure, command, result) -> Failures.report(failure, main.debug))
-          .execute(arguments);
-    } catch (Error e) {
-      // The handler above sees exceptions only.
-      return Failures.report(e, main.debug);
+      CommandWords.require(arguments);
+      if (arguments.length == 1 && arguments[0].equals("--version")) {
+        // Scripts ask this often, and need not wait for all commands to be set up.
+        Version.lines().forEach(System.out::println);
+        return 0;
+      }
+      // Help is printed here and not by the library, which would print where it fails as well.
+      var help = new StringWriter();
+      int status =
+          new CommandLine(main)
+              .setOut(new PrintWriter(help))
+              .setCaseInsensitiveEnumValuesAllowed(true)
+              .setParameterExceptionHandler(
+                  (failure, words) ->
+                      Failures.report(
+                          new Failures.Failure(
+                              Failures.USAGE,
+                              Line.of(String.valueOf(failure.getMessage()).replace('\n', ' '))
+                                  + "; see "
+                                  + failure.getCommandLine().getCommandSpec().qualifiedName()
+                                  + " --help."),
+                          json))
+              .setExecutionExceptionHandler(
+                  (failure, command, result) -> main.report(failure, json))
+              .execute(arguments);
+      if (!help.toString().isEmpty()) {
+        System.out.print(help);
+      }
+      return status;
+    } catch (RuntimeException | Error e) {
+      // The handler above sees exceptions of commands only.
+      return main.report(e, json);
     }
+  }
+
+  private int report(Throwable failure, boolean json) {
+    if (debug) {
+      failure.printStackTrace();
+    }
+    return Failures.report(Failures.of(failure), json);
   }
 }

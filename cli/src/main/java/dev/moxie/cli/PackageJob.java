@@ -4,8 +4,9 @@ import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.PackageContents;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.pack.Manifest;
-import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.text.Line;
 import java.nio.file.Path;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -40,7 +41,8 @@ final class PackageJob {
   /** Writes the package; where that fails, says what became of it. */
   void write(PackageContents contents, Path target) {
     var interrupted =
-        new Thread(() -> System.err.println("\nmoxie: interrupted; " + left(contents, target)));
+        new Thread(
+            () -> System.err.println("\nmoxie: interrupted; " + Line.of(left(contents, target))));
     Runtime.getRuntime().addShutdownHook(interrupted);
     try (var progress = new ConsoleProgress(contents.bytesRead(), quiet)) {
       Executor.execute(
@@ -51,8 +53,8 @@ final class PackageJob {
           force,
           progress);
     } catch (RuntimeException e) {
-      if (!PackageWriter.finished(target).isEmpty()) {
-        System.err.println("moxie: " + left(contents, target));
+      if (!StagedFolder.finished(target).isEmpty()) {
+        System.err.println("moxie: " + Line.of(left(contents, target)));
       }
       throw e;
     } finally {
@@ -62,7 +64,7 @@ final class PackageJob {
 
   private static String left(PackageContents contents, Path target) {
     try {
-      int finished = PackageWriter.finished(target).size();
+      int finished = StagedFolder.finished(target).size();
       return finished == 0
           ? target + " is as it was; nothing to go on with is left."
           : "%s is as it was; %d of %d weight files are finished and kept beside it: run the same command again to go on, or add --force to start over."

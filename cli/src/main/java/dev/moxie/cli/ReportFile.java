@@ -2,15 +2,14 @@ package dev.moxie.cli;
 
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Disk;
+import dev.moxie.format.file.Signature;
 import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.pack.MoxiePackage;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 
 /**
  * A file that a report is written to. It appears whole or not at all, and replaces nothing but an
@@ -18,11 +17,11 @@ import java.util.Arrays;
  */
 final class ReportFile {
   private final Path place;
-  private final String start;
+  private final Signature signature;
 
-  private ReportFile(Path place, String start) {
+  private ReportFile(Path place, Signature signature) {
     this.place = place;
-    this.start = start;
+    this.signature = signature;
   }
 
   /**
@@ -33,29 +32,20 @@ final class ReportFile {
    * @throws EnvironmentException if its folder cannot be made
    */
   static ReportFile open(Path path, String start) {
-    var file = new ReportFile(StagedFile.place(path), start);
+    var file = new ReportFile(StagedFile.place(path), Signature.of(start));
     MoxiePackage.requireOutside(file.place);
-    StagedFile.requireReplaceable(file.place, file::isReplaceable);
+    StagedFile.requireReplaceable(file.place, file.signature);
+    StagedFile.requireRoomBeside(file.place, file.signature);
     try {
-      Files.createDirectories(file.place.resolveSibling(".").normalize());
+      Disk.createFolders(file.place.resolveSibling(".").normalize());
     } catch (IOException e) {
       throw new EnvironmentException(
           path.toString(),
           "a place to write a report to",
-          "\"" + e + "\"",
+          "none: its folder cannot be made",
           "check the path, its permissions and the disk");
     }
     return file;
-  }
-
-  private boolean isReplaceable(Path there) {
-    byte[] expected = start.getBytes(StandardCharsets.UTF_8);
-    try (InputStream in = Files.newInputStream(there)) {
-      byte[] found = in.readNBytes(expected.length);
-      return found.length == 0 || Arrays.equals(found, expected);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   /**
@@ -64,7 +54,7 @@ final class ReportFile {
    * @throws UsageException if something else has appeared there
    */
   void write(String report) {
-    try (StagedFile file = StagedFile.create(place, this::isReplaceable)) {
+    try (StagedFile file = StagedFile.create(place, signature)) {
       file.stream().write(report.getBytes(StandardCharsets.UTF_8));
       file.finish();
     } catch (IOException e) {

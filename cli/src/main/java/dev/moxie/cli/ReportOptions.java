@@ -1,6 +1,5 @@
 package dev.moxie.cli;
 
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.verifier.report.AnnotationReport;
 import dev.moxie.verifier.report.JUnitReport;
@@ -49,9 +48,7 @@ final class ReportOptions {
 
   /** One form of the report, with where it goes. */
   private record Output(
-      Function<Report, String> of,
-      Function<MoxieException, String> ofFailure,
-      Consumer<String> target) {}
+      Function<Report, String> of, Function<String, String> ofFailure, Consumer<String> target) {}
 
   /** Places for all that was asked for, made sure of before anything is verified. */
   static final class Outputs {
@@ -65,8 +62,8 @@ final class ReportOptions {
       outputs.forEach(output -> output.target().accept(output.of().apply(report)));
     }
 
-    /** Says everywhere why there is no report. */
-    void write(MoxieException failure) {
+    /** Says everywhere why there is no report, in one sentence. */
+    void write(String failure) {
       outputs.forEach(output -> output.target().accept(output.ofFailure().apply(failure)));
     }
   }
@@ -84,26 +81,25 @@ final class ReportOptions {
     files().stream().filter(file -> !file.equals(STANDARD_OUTPUT)).forEach(written::add);
     OutputFiles.requireDifferent(written);
     List<Output> outputs = new ArrayList<>();
-    if (json) {
-      outputs.add(new Output(JsonReport::of, JsonReport::of, System.out::println));
-    } else if (!files().contains(STANDARD_OUTPUT)) {
-      // Why there is no report is said on standard error already.
-      outputs.add(new Output(TextReport::of, failure -> "", ReportOptions::printUnlessEmpty));
-    }
-    if (annotations) {
-      outputs.add(new Output(AnnotationReport::of, AnnotationReport::of, System.out::println));
-    }
+    // Files first: standard output may be closed by then.
     if (html != null) {
-      var target = target(html, HtmlReport.START);
-      outputs.add(new Output(HtmlReport::of, HtmlReport::of, target));
+      outputs.add(new Output(HtmlReport::of, HtmlReport::of, target(html, HtmlReport.START)));
     }
     if (junit != null) {
-      var target = target(junit, JUnitReport.START);
-      outputs.add(new Output(JUnitReport::of, JUnitReport::of, target));
+      outputs.add(new Output(JUnitReport::of, JUnitReport::of, target(junit, JUnitReport.START)));
     }
     if (markdown != null) {
       var target = target(markdown, MarkdownReport.START);
       outputs.add(new Output(MarkdownReport::of, MarkdownReport::of, target));
+    }
+    // Why there is no report is said by whoever reports all failures, in JSON too.
+    if (json) {
+      outputs.add(new Output(JsonReport::of, failure -> "", ReportOptions::printUnlessEmpty));
+    } else if (!files().contains(STANDARD_OUTPUT)) {
+      outputs.add(new Output(TextReport::of, failure -> "", ReportOptions::printUnlessEmpty));
+    }
+    if (annotations) {
+      outputs.add(new Output(AnnotationReport::of, AnnotationReport::of, System.out::println));
     }
     return new Outputs(outputs);
   }

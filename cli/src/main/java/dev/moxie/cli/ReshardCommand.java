@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import dev.moxie.converter.plan.PackageContents;
 import dev.moxie.converter.plan.Resharding;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.text.Line;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -37,8 +38,10 @@ final class ReshardCommand implements Callable<Integer> {
       PackageContents contents = Resharding.plan(pack, layout.layout());
       job.write(contents, target);
       if (!job.isQuiet()) {
-        System.out.printf(
-            "%s: %d weight files, %,d bytes%n", target, contents.shards().size(), contents.bytes());
+        System.out.println(
+            Line.of(
+                "%s: %d weight files, %,d bytes"
+                    .formatted(target, contents.shards().size(), contents.bytes())));
       }
     }
     return 0;

@@ -1,13 +1,11 @@
 package dev.moxie.cli;
 
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.verifier.LoweringCheck;
-import dev.moxie.verifier.report.JsonReport;
 import dev.moxie.verifier.routing.Corpus;
 import dev.moxie.verifier.routing.DecisionFiles;
 import dev.moxie.verifier.routing.DecisionSink;
@@ -78,15 +76,8 @@ final class RoutingCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    try {
-      RoutingReport report = run();
-      System.out.println(json ? report.json() : report.text());
-    } catch (MoxieException e) {
-      if (json) {
-        System.out.println(JsonReport.of(e));
-      }
-      throw e;
-    }
+    RoutingReport report = run();
+    System.out.println(json ? report.json() : report.text());
     return 0;
   }
 

@@ -2,6 +2,7 @@ package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
@@ -15,6 +16,7 @@ import dev.moxie.verifier.LoweringCheck;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
@@ -70,17 +72,17 @@ final class RunCommand implements Callable<Integer> {
   @Option(
       names = "--top-k",
       paramLabel = "K",
-      description = "Draw from the K likeliest tokens; 0 from all.")
-  private int topK;
+      description = "Draw from the K likeliest tokens; 0, the default, from all.")
+  private @Nullable Integer topK;
 
   @Option(
       names = "--top-p",
       paramLabel = "P",
       description = "Draw from the fewest tokens whose probabilities reach P.")
-  private double topP = 1;
+  private @Nullable Double topP;
 
   @Option(names = "--seed", paramLabel = "S", description = "The same seed draws the same text.")
-  private long seed;
+  private @Nullable Long seed;
 
   @Option(
       names = "--device",
@@ -131,10 +133,12 @@ final class RunCommand implements Callable<Integer> {
     requireFit(pack, ids);
     Execution chosen = execution == null ? Execution.best(device) : execution;
     System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
+    LoweringCheck.untried(pack.architecture()).ifPresent(System.err::println);
     try (Model model = chosen.open(pack, device)) {
       LoweringCheck.require(pack, device, chosen, model);
+      Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
-      Generator.generate(model, ids, maxTokens, sampler, TextTokenizer.endTokens(pack), onToken);
+      Generator.generate(model, ids, maxTokens, sampler, end, onToken);
     }
   }
 
@@ -175,13 +179,22 @@ final class RunCommand implements Callable<Integer> {
       throw new UsageException(
           "--max-tokens", "a number from 1", String.valueOf(maxTokens), "pass another");
     }
+    if (temperature == 0 && (topK != null || topP != null || seed != null)) {
+      throw new UsageException(
+          "--top-k, --top-p and --seed",
+          "a --temperature above 0, without which nothing is drawn",
+          "0",
+          "pass one, as in --temperature 0.8, or leave them out");
+    }
+    int k = Objects.requireNonNullElse(topK, 0);
+    double p = Objects.requireNonNullElse(topP, 1.0);
     try {
-      return new Sampler(temperature, topK, topP, seed);
+      return new Sampler(temperature, k, p, Objects.requireNonNullElse(seed, 0L));
     } catch (IllegalArgumentException e) {
       throw new UsageException(
           "sampling",
           "--temperature from 0, --top-k from 0, --top-p above 0 and at most 1",
-          temperature + ", " + topK + ", " + topP,
+          temperature + ", " + k + ", " + p,
           "pass others");
     }
   }

@@ -10,6 +10,7 @@ import dev.moxie.fixtures.SyntheticCheckpoint;
 import dev.moxie.fixtures.SyntheticValues;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.safetensors.TensorDeclaration;
+import dev.moxie.format.text.Line;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -101,9 +102,11 @@ final class SynthCommand implements Callable<Integer> {
       DiskSpace.require(folder, bytes);
     }
     SyntheticCheckpoint.write(folder, json, files, sparse ? null : new SyntheticValues(seed));
-    System.out.printf(
-        "%s: %,d tensors in %d weight files, %,d bytes%s%n",
-        folder, tensors.size(), files.size(), bytes, sparse ? " of holes" : "");
+    System.out.println(
+        Line.of(
+            "%s: %,d tensors in %d weight files, %,d bytes%s"
+                .formatted(
+                    folder, tensors.size(), files.size(), bytes, sparse ? " of holes" : "")));
     return 0;
   }
 

@@ -1,6 +1,5 @@
 package dev.moxie.cli;
 
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
@@ -96,8 +95,8 @@ final class VerifyCommand implements Callable<Integer> {
     Report report;
     try {
       report = Verifier.verify(folder, source, references, noise, executions, files);
-    } catch (MoxieException e) {
-      outputs.write(e);
+    } catch (RuntimeException e) {
+      outputs.write(Failures.of(e).sentence());
       throw e;
     }
     outputs.write(report);

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.Shape;
@@ -13,12 +15,14 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,7 +42,7 @@ class CommandLineTest {
     var capturedOut = new ByteArrayOutputStream();
     var capturedErr = new ByteArrayOutputStream();
     try {
-      System.setOut(new PrintStream(capturedOut, true, StandardCharsets.UTF_8));
+      System.setOut(new StandardOutput(capturedOut));
       System.setErr(new PrintStream(capturedErr, true, StandardCharsets.UTF_8));
       int status = Main.run(arguments);
       return new Outcome(
@@ -262,7 +266,15 @@ class CommandLineTest {
   }
 
   @Test
-  void aTokenizerOrAnEndTokenOfAnotherModelEndsWithThree() throws IOException {
+  void aTokenizerOfAnotherModelEndsWithThree() throws IOException {
+    Path checkpoint = copyOfTinyMixtral();
+    String pack = convert(checkpoint);
+    Files.writeString(checkpoint.resolve("tokenizer.json"), "{}");
+    assertEquals(0, moxie("convert", checkpoint.toString(), pack, "--force").status());
+    assertOneSentence(3, moxie("run", pack, "--prompt", "x"));
+  }
+
+  private Path copyOfTinyMixtral() throws IOException {
     Path checkpoint = folder.resolve("c");
     Files.createDirectories(checkpoint);
     try (var files = Files.list(Fixtures.tinyMixtral())) {
@@ -270,13 +282,116 @@ class CommandLineTest {
         Files.copy(file, checkpoint.resolve(file.getFileName().toString()));
       }
     }
-    Files.writeString(checkpoint.resolve("generation_config.json"), "{\"eos_token_id\": 32000}");
-    String pack = convert(checkpoint);
+    return checkpoint;
+  }
+
+  @Test
+  void endTokensOutsideTheVocabularyAreSaidOnceAndEndNothing() throws IOException {
+    Path checkpoint = copyOfTinyMixtral();
+    Path file = checkpoint.resolve("generation_config.json");
+    Files.writeString(file, "{\"eos_token_id\": [2, 512, -1]}");
+    String pack = folder.resolve("p").toString();
+    Outcome converted = moxie("convert", checkpoint.toString(), pack);
+    assertEquals(0, converted.status(), converted.err());
+    List<String> said = converted.err().lines().filter(line -> line.contains("512")).toList();
+    assertEquals(1, said.size(), converted.err());
+    assertTrue(said.getFirst().contains("generation_config.json"), said.getFirst());
+    for (String model : List.of(checkpoint.toString(), pack)) {
+      String text = moxie("inspect", model).out();
+      assertEquals(1, text.lines().filter(line -> line.contains("-1, 512")).count(), text);
+      JsonNode json = StrictJson.mapper(true).readTree(moxie("inspect", model, "--json").out());
+      assertEquals("[2]", json.at("/endTokens/ids").toString());
+    }
+    Outcome run = moxie("run", pack, "--prompt", "3 + 4 =", "--max-tokens", "5");
+    assertEquals(0, run.status(), run.err());
+    assertFalse(run.err().contains("512"), run.err());
     String trace = Fixtures.traces(Fixtures.tinyMixtral()).getFirst().toString();
-    assertOneSentence(3, moxie("verify", pack, "--reference", trace));
-    Files.writeString(checkpoint.resolve("tokenizer.json"), "{}");
-    assertEquals(0, moxie("convert", checkpoint.toString(), pack, "--force").status());
-    assertOneSentence(3, moxie("run", pack, "--prompt", "x"));
+    Outcome verified = moxie("verify", pack, "--reference", trace);
+    assertEquals(0, verified.status(), "2 is never chosen, as in the reference" + verified.err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"9223372036854775808", "\"x\"", "{}", "1.5", "[[1]]", "true"})
+  void anEndTokenThatIsNoTokenIsRefusedBeforeAnythingIsMadeAndInOldPackages(String value)
+      throws IOException {
+    Path checkpoint = copyOfTinyMixtral();
+    String good = convert(checkpoint);
+    Path config = checkpoint.resolve("config.json");
+    String wrong =
+        Files.readString(config)
+            .replaceFirst("\"eos_token_id\": \\d+", "\"eos_token_id\": " + value);
+    Files.writeString(config, wrong);
+    String target = folder.resolve("q").toString();
+    assertOneSentence(3, moxie("convert", checkpoint.toString(), target));
+    assertOneSentence(3, moxie("inspect", checkpoint.toString()));
+    assertOneSentence(3, moxie("inspect", config.toString()));
+    assertFalse(Files.exists(Path.of(target)));
+    Resealed.file(Path.of(good), "source/config.json", wrong.getBytes(StandardCharsets.UTF_8));
+    for (String[] words :
+        new String[][] {{"verify", good}, {"run", good, "--prompt", "x"}, {"inspect", good}}) {
+      Outcome outcome = moxie(words);
+      assertEquals(3, outcome.status(), outcome.err());
+      assertTrue(outcome.err().contains("eos_token_id"), outcome.err());
+      assertEquals("", outcome.out(), "not half-way through an answer");
+    }
+  }
+
+  @Test
+  void aWrongChecksumBesideARightDigestIsToldApart() throws IOException {
+    Path pack = Path.of(convert(Fixtures.randomMixtrals().getFirst()));
+    long stated;
+    try (MoxiePackage opened = MoxiePackage.open(pack)) {
+      stated =
+          opened.rows().stream()
+              .map(IndexRow::crc32c)
+              .filter(Objects::nonNull)
+              .findFirst()
+              .orElseThrow();
+    }
+    byte[] index = Files.readAllBytes(pack.resolve("tensors.arrow"));
+    ByteBuffer cells = ByteBuffer.wrap(index).order(ByteOrder.LITTLE_ENDIAN);
+    int at = 0;
+    while (cells.getInt(at) != (int) stated) {
+      at += Integer.BYTES;
+    }
+    cells.putInt(at, (int) stated ^ 1);
+    Resealed.file(pack, "tensors.arrow", index);
+    Outcome outcome = moxie("verify", pack.toString());
+    assertEquals(1, outcome.status(), outcome.err());
+    String finding =
+        "expected CRC-32C %d, which the index states, found %d, though the SHA-256 is right"
+            .formatted(stated ^ 1, stated);
+    assertTrue(outcome.out().contains(finding), outcome.out());
+  }
+
+  @Test
+  void samplingWithoutATemperatureIsNotPassedOverInSilence() {
+    String pack = convert(Fixtures.randomMixtrals().getFirst());
+    for (String option : List.of("--top-k=5", "--top-p=0.5", "--seed=7")) {
+      Outcome outcome = moxie("run", pack, "--prompt-ids", "1", option);
+      assertOneSentence(2, outcome);
+      assertTrue(outcome.err().contains("--temperature 0.8"), outcome.err());
+      assertOneSentence(2, moxie("run", pack, "--prompt-ids", "1", option, "--temperature", "0"));
+    }
+  }
+
+  @Test
+  void whatIsThereButIsNoModelEndsWithThreeAndNothingAtAllWithTwo() throws IOException {
+    String empty = Files.createDirectory(folder.resolve("empty")).toString();
+    String file = Files.writeString(folder.resolve("file"), "x").toString();
+    String target = folder.resolve("t").toString();
+    for (String wrong : List.of(empty, file, folder.resolve("nowhere").toString(), file + "/x")) {
+      int status = Files.exists(Path.of(wrong)) ? 3 : 2;
+      assertOneSentence(status, moxie("inspect", wrong));
+      assertOneSentence(status, moxie("convert", wrong, target));
+      assertOneSentence(status, moxie("export", wrong, target));
+      assertOneSentence(status, moxie("reshard", wrong, target));
+      assertOneSentence(status, moxie("verify", wrong));
+      assertOneSentence(status, moxie("run", wrong, "--prompt-ids", "1"));
+      assertOneSentence(status, moxie("routing", wrong, "--ids", "1"));
+      assertOneSentence(status, moxie("diff", wrong, Fixtures.tinyMixtral().toString()));
+      assertOneSentence(status, moxie("baseline", "record", wrong, target, "--ids", "1"));
+    }
   }
 
   @Test

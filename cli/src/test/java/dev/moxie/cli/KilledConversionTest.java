@@ -5,20 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
-import dev.moxie.format.pack.PackageWriter;
+import dev.moxie.format.file.StagedFolder;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The short version of {@code converter/kill-test.sh}. */
+@Tag("exhaustive")
 class KilledConversionTest {
   private static final int KILLS = 4;
-
-  /** More than the journal's first line has. */
-  private static final long LINE_BYTES = 2000;
 
   @TempDir Path folder;
 
@@ -42,17 +42,15 @@ class KilledConversionTest {
   void whateverSigkillLeavesTheNextRunMakesTheSamePackageOf() throws Exception {
     assertEquals(0, start(folder.resolve("whole")).waitFor());
     Path target = folder.resolve("p");
-    Path journal = folder.resolve(".p.moxie-journal");
     int resumable = 0;
     for (int kill = 0; kill < KILLS && Files.notExists(target); kill++) {
       Process process = start(target);
-      long before = size(journal);
-      // Until it has finished more than the one before.
-      while (process.isAlive() && size(journal) <= before + LINE_BYTES) {
+      int before = finished(target);
+      while (process.isAlive() && finished(target) <= before) {
         Thread.onSpinWait();
       }
       process.destroyForcibly().waitFor();
-      resumable += Files.notExists(target) && !PackageWriter.finished(target).isEmpty() ? 1 : 0;
+      resumable += Files.notExists(target) && finished(target) > 0 ? 1 : 0;
     }
     assertTrue(resumable > 0, "every run was complete before it could be killed");
     if (Files.notExists(target)) {
@@ -65,10 +63,10 @@ class KilledConversionTest {
     return new ProcessBuilder(convert(target)).inheritIO().start();
   }
 
-  private static long size(Path file) {
+  private static int finished(Path target) {
     try {
-      return Files.exists(file) ? Files.size(file) : 0;
-    } catch (IOException e) {
+      return StagedFolder.finished(target).size();
+    } catch (UncheckedIOException e) {
       return 0; // Gone since.
     }
   }

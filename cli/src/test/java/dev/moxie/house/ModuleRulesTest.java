@@ -1,5 +1,9 @@
 package dev.moxie.house;
 
+import static com.tngtech.archunit.core.domain.JavaAccess.Predicates.target;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.type;
+import static com.tngtech.archunit.core.domain.properties.HasName.Predicates.nameMatching;
+import static com.tngtech.archunit.core.domain.properties.HasOwner.Predicates.With.owner;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
@@ -9,6 +13,12 @@ import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
+import dev.moxie.cli.Main;
+import java.io.FileOutputStream;
+import java.io.FileWriter;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.StandardOpenOption;
 
 /** Which module may see which, and which library stays behind which package. */
 @AnalyzeClasses(packages = "dev.moxie", importOptions = ImportOption.DoNotIncludeTests.class)
@@ -60,9 +70,7 @@ class ModuleRulesTest {
           .resideOutsideOfPackage("dev.moxie.converter.family..")
           .and()
           .resideOutsideOfPackage("dev.moxie.fixtures..")
-          .should()
-          .dependOnClassesThat()
-          .haveSimpleName("Mixtral");
+          .should(new FamilyNames());
 
   @ArchTest
   static final ArchRule onnxRuntimeStaysInsideTheRuntime =
@@ -93,6 +101,30 @@ class ModuleRulesTest {
           .accessField(System.class, "err")
           .orShould()
           .callMethod(System.class, "exit", int.class);
+
+  /** So that its tests stand at every change, and nothing that is not ours is changed. */
+  @ArchTest
+  static final ArchRule onlyTheFilePackageChangesFiles =
+      noClasses()
+          .that()
+          .resideOutsideOfPackages("dev.moxie.format.file..", "dev.moxie.fixtures..")
+          .and()
+          // What it writes to are standard output and error.
+          .doNotBelongToAnyOf(Main.class)
+          .should()
+          .callMethodWhere(
+              target(owner(type(Files.class)))
+                  .and(
+                      target(
+                          nameMatching(
+                              "(write|create|delete|set|move|copy|new.*(Out|Wri|Byte)).*"))))
+          .orShould()
+          .accessFieldWhere(
+              target(owner(type(StandardOpenOption.class)))
+                  .and(target(nameMatching("WRITE|APPEND|CREATE.*|TRUNCATE.*|DELETE.*"))))
+          .orShould()
+          .dependOnClassesThat()
+          .belongToAnyOf(FileOutputStream.class, FileWriter.class, RandomAccessFile.class);
 
   @ArchTest
   static final ArchRule allPackagesAreNullMarked =

@@ -1,6 +1,8 @@
 package dev.moxie.verifier;
 
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
@@ -55,18 +57,38 @@ public final class Verifier {
           "none",
           "pass one, or use moxie routing");
     }
-    try (MoxiePackage pack = MoxiePackage.open(folder);
-        DecisionSink decisions = files.open(pack)) {
+    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      return verify(pack, folder, source, references, noise, executions, files);
+    }
+  }
+
+  /**
+   * Of a package that is open already.
+   *
+   * @throws EnvironmentException if another has taken its place by the end, whatever was found:
+   *     what is read from two packages is true of neither
+   */
+  static Report verify(
+      MoxiePackage pack,
+      Path folder,
+      @Nullable Path source,
+      List<Path> references,
+      @Nullable Path noise,
+      Set<Execution> executions,
+      DecisionFiles files) {
+    try (DecisionSink decisions = files.open(pack)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
       Report.@Nullable Equivalence equivalence = null;
-      List<Report.Reference> checked = List.of();
+      List<Report.Reference> checked = new ArrayList<>();
+      List<Report.Unlike> unlike = new ArrayList<>();
       if (integrity.verdict().passed()) {
+        // What run would refuse is no package that verifies, whatever it is compared with.
+        EndTokens.of(pack);
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
-        checked =
-            references.isEmpty()
-                ? List.of()
-                : check(pack, references, noise, executions, decisions, notChecked);
+        if (!references.isEmpty()) {
+          check(pack, references, noise, executions, decisions, checked, unlike, notChecked);
+        }
       } else if (source != null || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
@@ -82,30 +104,48 @@ public final class Verifier {
       }
       if (references.isEmpty()) {
         notChecked.add("that running them gives another implementation's numbers (--reference)");
-      } else if (integrity.verdict().passed()) {
+      } else if (!checked.isEmpty()) {
         notChecked.add("numbers on CUDA: references were checked on the CPU provider");
       }
       boolean holds =
           integrity.verdict().passed()
               && (equivalence == null || equivalence.verdict().passed())
-              && checked.stream().allMatch(reference -> reference.verdict().passed());
+              && checked.stream().allMatch(reference -> reference.verdict().passed())
+              && unlike.isEmpty();
       return new Report(
-          Verdict.of(holds), folder.toString(), integrity, equivalence, checked, notChecked);
+          Verdict.of(holds),
+          folder.toString(),
+          integrity,
+          equivalence,
+          List.copyOf(checked),
+          List.copyOf(unlike),
+          notChecked);
+    } finally {
+      pack.requireUnchanged();
     }
   }
 
-  private static List<Report.Reference> check(
+  private static void check(
       MoxiePackage pack,
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions,
       DecisionSink decisions,
+      List<Report.Reference> reports,
+      List<Report.Unlike> unlike,
       List<String> notChecked) {
-    List<Report.Reference> reports = new ArrayList<>();
     try (var check = new ReferenceCheck(pack, executions);
         Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
+          List<String> differences = check.differences(trace);
+          if (!differences.isEmpty()) {
+            unlike.add(
+                new Report.Unlike(
+                    Verdict.FAIL, file.toString(), trace.metadata().get("producer"), differences));
+            notChecked.add("numbers against " + file + ", which is of a model of another shape");
+            continue;
+          }
           if (trace.generatedIds().isEmpty()) {
             notChecked.add("greedy tokens, which " + file + " does not record");
           }
@@ -113,9 +153,9 @@ public final class Verifier {
           decisions.accept(reports.size() - 1, trace.inputIds(), check.decisions());
         }
       }
+      pack.requireUnchanged();
       decisions.finish();
       notChecked.addAll(check.notCovered());
     }
-    return reports;
   }
 }

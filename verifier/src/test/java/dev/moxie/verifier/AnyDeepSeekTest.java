@@ -67,7 +67,6 @@ class AnyDeepSeekTest {
   }
 
   private static void write(Path folder, Random random) throws IOException {
-    Files.createDirectories(folder);
     boolean third = random.nextBoolean();
     boolean scaled = random.nextBoolean();
     int groups = of(random, 1, 4);
@@ -123,6 +122,12 @@ class AnyDeepSeekTest {
                     ? ", \"quantization_config\": {\"quant_method\": \"fp8\","
                         + " \"weight_block_size\": [128, 128]}"
                     : "");
+    write(folder, config, random);
+  }
+
+  /** A checkpoint of random weights, such that activations stay of order one. */
+  static void write(Path folder, String config, Random random) throws IOException {
+    Files.createDirectories(folder);
     Files.writeString(folder.resolve("config.json"), config);
     List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
     for (TensorDeclaration tensor :
@@ -134,7 +139,6 @@ class AnyDeepSeekTest {
     SafetensorsWriter.write(folder.resolve("model.safetensors"), Map.of("format", "pt"), tensors);
   }
 
-  /** Such that activations stay of order one. */
   private static ByteBuffer values(TensorDeclaration tensor, Random random) {
     Shape shape = tensor.shape();
     int elements = Math.toIntExact(shape.elements());

@@ -1,11 +1,13 @@
 package dev.moxie.verifier;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsWriter;
@@ -66,6 +68,24 @@ class DamagedPackagesTest {
     Files.move(shard, elsewhere);
     Files.createSymbolicLink(shard, elsewhere);
     assertFinding("experts-L000.safetensors");
+  }
+
+  /** The key says how far apart rotary frequencies lie, and the package has them from there. */
+  @Test
+  void aKeyThatTheArchitectureWasMadeFromWasNotIgnored() throws IOException {
+    Path manifest = pack.resolve("moxie.json");
+    String text = Files.readString(manifest);
+    String body =
+        text.substring(0, text.lastIndexOf("  \"sha256\""))
+            .replace("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"rope_theta\" ]");
+    Files.writeString(
+        manifest, body + "  \"sha256\" : \"" + Digests.sha256(body.getBytes(UTF_8)) + "\"\n}\n");
+    String message =
+        assertThrows(
+                CorruptException.class,
+                () -> Verifier.verify(pack, null, List.of(), EnumSet.allOf(Execution.class)))
+            .getMessage();
+    assertTrue(message.contains("ignoredConfigKeys") && message.contains("rope_theta"), message);
   }
 
   @Test

@@ -21,6 +21,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -29,6 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /**
  * Well-formed packages that are wrong, each named by the references alone for what it looks like.
  */
+@Tag("exhaustive")
 class DeepSeekDefectsTest {
   @TempDir Path folder;
 

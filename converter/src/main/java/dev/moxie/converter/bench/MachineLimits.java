@@ -1,11 +1,11 @@
 package dev.moxie.converter.bench;
 
 import dev.moxie.converter.plan.Tasks;
+import dev.moxie.format.file.Disk;
 import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.pack.Digests;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -74,7 +74,7 @@ public record MachineLimits(double digest, double memory, double disk) {
       }
       out.finish();
     } finally {
-      Files.deleteIfExists(file);
+      Disk.delete(file);
     }
   }
 }

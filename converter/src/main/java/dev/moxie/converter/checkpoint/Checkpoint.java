@@ -1,8 +1,12 @@
 package dev.moxie.converter.checkpoint;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.FileNames;
+import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
@@ -13,36 +17,39 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
-import java.util.stream.Stream;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A Hugging Face checkpoint folder: config.json beside one {@code model.safetensors} or several
- * files with a {@code model.safetensors.index.json}. Every header is validated and the index is
- * checked against the headers in both directions; no weight is read.
+ * files with a {@code model.safetensors.index.json}. Every header is validated. The index decides
+ * from which file a tensor is read, and must name every tensor; no weight is read.
  *
  * @param headers by weight file, sorted
  * @param tensors by name, in file order
+ * @param superseded copies in files from which the index does not read them, in file order
  * @param companions files to take over byte for byte, sorted
- * @param ignored files and folders left behind, sorted
+ * @param left what is not taken over, sorted
+ * @param notes what a user should know of it, in sentences without a full stop
  */
 public record Checkpoint(
     Path folder,
     Map<String, SafetensorsHeader> headers,
     Map<String, SourceTensor> tensors,
+    List<SourceTensor> superseded,
     List<String> companions,
-    List<String> ignored) {
+    List<LeftBehind> left,
+    List<String> notes) {
   private static final String CONFIG = "config.json";
-  private static final String INDEX = "model.safetensors.index.json";
-  private static final String SINGLE = "model.safetensors";
-  private static final String FETCH_AGAIN = "the checkpoint is incomplete, fetch it again";
+  private static final String INDEX = WeightFiles.INDEX;
+  private static final int NAMES_SHOWN = 3;
 
   /** A file of more bytes is no companion: weights in other formats lie beside many releases. */
   private static final long LARGEST_COMPANION = 64 << 20;
@@ -50,23 +57,16 @@ public record Checkpoint(
   /**
    * Opens a checkpoint.
    *
-   * @throws UsageException if the folder is no checkpoint
-   * @throws CorruptException if index and files disagree, or a header is invalid
+   * @throws UsageException if there is nothing of that name
+   * @throws InvalidInputException if it is no checkpoint, its weights are missing, index and files
+   *     disagree, or a header is invalid
    */
   public static Checkpoint open(Path folder) {
-    if (!Files.isRegularFile(folder.resolve(CONFIG))) {
-      throw new UsageException(
-          folder.toString(),
-          "a checkpoint folder with " + CONFIG,
-          Files.isDirectory(folder) ? "none" : "no such folder",
-          "check the path");
-    }
-    @Nullable Map<String, String> index =
-        Files.exists(folder.resolve(INDEX)) ? readIndex(folder.resolve(INDEX)) : null;
-    var weightFiles = new TreeSet<>(index == null ? List.of(SINGLE) : index.values());
+    WeightFiles files = WeightFiles.in(folder);
+    List<String> weightFiles = files.names().stream().sorted().toList();
     Map<String, SafetensorsHeader> headers = new TreeMap<>();
     Map<String, SourceTensor> tensors = new LinkedHashMap<>();
-    weightFiles.forEach(file -> requireFile(folder.resolve(file), index != null));
+    List<SourceTensor> superseded = new ArrayList<>();
     // Parsing is what opening takes its time for, and each header can be parsed by itself.
     List<SafetensorsHeader> parsed =
         weightFiles.parallelStream()
@@ -76,22 +76,53 @@ public record Checkpoint(
       SafetensorsHeader header = parsed.get(headers.size());
       headers.put(file, header);
       for (TensorInfo info : header.tensors()) {
-        addTensor(folder, tensors, file, header, info, index);
+        SourceTensor tensor = tensor(file, header, info);
+        if (isIndexed(folder, tensor, files.index())) {
+          tensors.put(info.name(), tensor);
+        } else {
+          superseded.add(tensor);
+        }
       }
     }
+    Map<String, String> index = files.index();
     // Every tensor is in the index by now, so only a larger index has any that is not found.
     if (index != null && index.size() > tensors.size()) {
-      requireAllFound(folder, index, tensors);
+      requireAllFound(folder, index, tensors, superseded);
     }
     List<String> companions = new ArrayList<>();
-    List<String> ignored = new ArrayList<>();
-    sortOut(folder, weightFiles, companions, ignored);
+    List<LeftBehind> left = new ArrayList<>();
+    sortOut(folder, files, companions, left);
+    List<String> notes = new ArrayList<>(files.notes());
+    if (!superseded.isEmpty()) {
+      notes.add(note(superseded));
+    }
     return new Checkpoint(
         folder,
         java.util.Collections.unmodifiableMap(headers),
         java.util.Collections.unmodifiableMap(tensors),
+        List.copyOf(superseded),
         List.copyOf(companions),
-        List.copyOf(ignored));
+        List.copyOf(left),
+        List.copyOf(notes));
+  }
+
+  private static String note(List<SourceTensor> superseded) {
+    String more =
+        superseded.size() > NAMES_SHOWN
+            ? " and %d more".formatted(superseded.size() - NAMES_SHOWN)
+            : "";
+    return INDEX
+        + " decides where a tensor is read from; superseded copies are kept for export alone: "
+        + superseded.stream()
+            .limit(NAMES_SHOWN)
+            .map(tensor -> tensor.name() + " in " + tensor.file())
+            .collect(Collectors.joining(", "))
+        + more;
+  }
+
+  /** Tensors in the weight files, superseded copies included. */
+  public int tensorCount() {
+    return tensors.size() + superseded.size();
   }
 
   /**
@@ -103,71 +134,59 @@ public record Checkpoint(
     return Config.read(folder.resolve(CONFIG), ignored);
   }
 
-  private static Map<String, String> readIndex(Path file) {
-    Map<String, String> index =
-        StrictJson.readStrings(file, "weight_map", "the name of a weight file");
-    new HashSet<>(index.values()).forEach(target -> requireBeside(file, target));
-    if (index.isEmpty()) {
-      throw new CorruptException(
-          file.toString(), "a weight_map of tensor names to files", "none", FETCH_AGAIN);
-    }
-    return index;
+  /**
+   * The tokens that end a text.
+   *
+   * @throws CorruptException if what config.json or generation_config.json states is no token
+   */
+  public EndTokens endTokens(int vocabSize) {
+    return EndTokens.of(this::optionalBytes, folder::resolve, vocabSize);
   }
 
-  private static void requireFile(Path path, boolean indexed) {
-    if (!Files.isRegularFile(path)) {
-      throw new CorruptException(
-          path.toString(),
-          indexed
-              ? "a file that " + INDEX + " names"
-              : "the weights in one file, since there is no " + INDEX,
-          "no such file",
-          FETCH_AGAIN);
-    }
+  private Optional<byte[]> optionalBytes(String name) {
+    Path file = folder.resolve(name);
+    return Files.exists(file)
+        ? Optional.of(StrictJson.readBounded(file, StrictJson.MAX_FILE_BYTES))
+        : Optional.empty();
   }
 
-  private static void requireBeside(Path index, String target) {
-    if (PackagePaths.require(index.toString(), target).contains("/")) {
-      throw new CorruptException(
-          index.toString(), "weight files beside the index", "\"" + target + "\"", FETCH_AGAIN);
-    }
+  private static SourceTensor tensor(String file, SafetensorsHeader header, TensorInfo info) {
+    return new SourceTensor(
+        file, info.name(), info.dtype(), info.shape(), header.bytes() + info.begin(), info.bytes());
   }
 
-  private static void addTensor(
-      Path folder,
-      Map<String, SourceTensor> tensors,
-      String file,
-      SafetensorsHeader header,
-      TensorInfo info,
-      @Nullable Map<String, String> index) {
-    String indexed = index == null ? file : index.get(info.name());
-    if (!file.equals(indexed)) {
+  /** Whether the index reads a tensor from the file in which it was found. */
+  private static boolean isIndexed(
+      Path folder, SourceTensor tensor, @Nullable Map<String, String> index) {
+    String file = index == null ? tensor.file() : index.get(tensor.name());
+    if (file == null) {
       throw new CorruptException(
-          folder.resolve(INDEX) + ", tensor " + info.name(),
-          "\"" + file + "\", the file that holds it",
-          indexed == null ? "no entry" : "\"" + indexed + "\"",
-          "index and files are not of the same checkpoint, fetch it again");
+          folder.resolve(INDEX) + ", tensor " + tensor.name(),
+          "\"" + tensor.file() + "\", the file that holds it",
+          "no entry",
+          "index and files are not of the same checkpoint: fetch both again, or write the index"
+              + " anew");
     }
-    tensors.put(
-        info.name(),
-        new SourceTensor(
-            file,
-            info.name(),
-            info.dtype(),
-            info.shape(),
-            header.bytes() + info.begin(),
-            info.bytes()));
+    return file.equals(tensor.file());
   }
 
   private static void requireAllFound(
-      Path folder, Map<String, String> index, Map<String, SourceTensor> tensors) {
+      Path folder,
+      Map<String, String> index,
+      Map<String, SourceTensor> tensors,
+      List<SourceTensor> superseded) {
     for (var entry : index.entrySet()) {
       if (!tensors.containsKey(entry.getKey())) {
+        Optional<SourceTensor> elsewhere =
+            superseded.stream().filter(copy -> copy.name().equals(entry.getKey())).findFirst();
         throw new CorruptException(
             folder.resolve(entry.getValue()).toString(),
             "tensor " + entry.getKey() + ", as " + INDEX + " says",
-            "none of that name",
-            FETCH_AGAIN);
+            elsewhere
+                .map(copy -> "one of that name in " + copy.file() + " alone")
+                .orElse("none of that name in any file"),
+            "index and files are not of the same checkpoint: fetch both again, or write the index"
+                + " anew");
       }
     }
   }
@@ -177,47 +196,77 @@ public record Checkpoint(
    * whole folder back; leaves behind larger ones, and folders that begin with a dot.
    */
   private static void sortOut(
-      Path folder, TreeSet<String> weightFiles, List<String> companions, List<String> ignored) {
+      Path folder, WeightFiles weightFiles, List<String> companions, List<LeftBehind> left) {
     try (var entries = Files.list(folder)) {
       for (Path entry : entries.sorted().toList()) {
-        String name = entry.getFileName().toString();
-        if (weightFiles.contains(name)) {
+        String name = FileNames.of(entry.getFileName());
+        if (weightFiles.names().contains(name)) {
           continue;
         }
-        if (name.matches("model.*\\.safetensors")) {
+        if (weightFiles.isStray(name)) {
           throw new CorruptException(
               entry.toString(),
               "a weight file that the index names",
               "one that it does not",
-              "index and files are not of the same checkpoint, fetch it again or move it away");
+              "index and files are not of the same checkpoint, move away what does not belong");
         }
-        boolean taken = !name.startsWith(".") || !Files.isDirectory(entry);
-        try (var files = taken ? Files.walk(entry) : Stream.of(entry)) {
-          files
-              .filter(file -> !taken || !Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS))
-              .map(file -> folder.relativize(file).toString())
-              .forEach(
-                  file ->
-                      (isCompanion(folder, file, weightFiles) ? companions : ignored).add(file));
+        if (name.startsWith(".") && Files.isDirectory(entry)) {
+          left.add(new LeftBehind(name, "a hidden folder"));
+          continue;
+        }
+        try (var files = Files.walk(entry)) {
+          for (Path file : files.toList()) {
+            sortOut(folder, file, weightFiles, companions, left);
+          }
         }
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
     companions.sort(null);
-    ignored.sort(null);
+    left.sort(Comparator.comparing(LeftBehind::name));
   }
 
-  private static boolean isCompanion(Path folder, String name, TreeSet<String> weightFiles) {
-    boolean header =
-        name.endsWith(".header") && weightFiles.contains(name.replaceFirst("\\.header$", ""));
-    try {
-      return PackagePaths.isClean(name)
-          && !header
-          && Files.isRegularFile(folder.resolve(name))
-          && Files.size(folder.resolve(name)) <= LARGEST_COMPANION;
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+  private static void sortOut(
+      Path folder,
+      Path file,
+      WeightFiles weightFiles,
+      List<String> companions,
+      List<LeftBehind> left)
+      throws IOException {
+    String name = FileNames.of(folder.relativize(file));
+    Optional<String> reason = reasonToLeave(folder, file, name, weightFiles);
+    if (reason.isPresent()) {
+      left.add(new LeftBehind(name, reason.get()));
+    } else if (!Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)) {
+      companions.add(name);
     }
+  }
+
+  /** Why a file cannot come along, if there is a reason; folders come with their files. */
+  private static Optional<String> reasonToLeave(
+      Path folder, Path file, String name, WeightFiles weightFiles) throws IOException {
+    if (Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)) {
+      return StagedFolder.isEmptyFolder(file) ? Optional.of("an empty folder") : Optional.empty();
+    }
+    if (!Files.exists(file)) {
+      return Optional.of("a link to nothing");
+    }
+    if (Files.isDirectory(file)) {
+      return Optional.of("a link to a folder");
+    }
+    if (!Files.isRegularFile(file)) {
+      return Optional.of("no regular file");
+    }
+    if (!PackagePaths.isClean(name)) {
+      return Optional.of("its name has characters that a package may not state");
+    }
+    if (name.endsWith(".header")
+        && weightFiles.names().contains(name.substring(0, name.length() - ".header".length()))) {
+      return Optional.of("its name is that of a weight file's header");
+    }
+    return Files.size(file) > LARGEST_COMPANION
+        ? Optional.of("larger than %d MiB".formatted(LARGEST_COMPANION >> 20))
+        : Links.reasonToLeave(folder, name);
   }
 }

@@ -22,12 +22,14 @@ public final class Config {
   private static final String REMEDY = "correct config.json, or fetch it again";
 
   private final String where;
+  private final String path;
   private final JsonNode json;
   private final Set<String> ignored;
   private final Set<String> read = new TreeSet<>();
 
-  private Config(String where, JsonNode json, Set<String> ignored) {
+  private Config(String where, String path, JsonNode json, Set<String> ignored) {
     this.where = where;
+    this.path = path;
     this.json = json;
     this.ignored = ignored;
   }
@@ -35,11 +37,12 @@ public final class Config {
   /**
    * Reads a config.json.
    *
-   * @param ignored keys that the user declares to be without effect, here and in nested objects
+   * @param ignored keys that the user declares to be without effect, which count as absent; those
+   *     of nested objects after the object's and a dot
    * @throws CorruptException if the file is no JSON object
    */
   public static Config read(Path file, Set<String> ignored) {
-    return new Config(file.toString(), StrictJson.readObject(file), Set.copyOf(ignored));
+    return new Config(file.toString(), "", StrictJson.readObject(file), Set.copyOf(ignored));
   }
 
   /**
@@ -49,13 +52,32 @@ public final class Config {
    * @throws CorruptException if the bytes are no JSON object
    */
   public static Config parse(String where, byte[] json) {
-    return new Config(where, StrictJson.parseObject(where, json), Set.of());
+    return parse(where, json, Set.of());
+  }
+
+  /**
+   * Likewise.
+   *
+   * @param ignored as in {@link #read}
+   * @throws CorruptException if the bytes are no JSON object
+   */
+  public static Config parse(String where, byte[] json, Set<String> ignored) {
+    return new Config(where, "", StrictJson.parseObject(where, json), Set.copyOf(ignored));
   }
 
   /** Whether the key has a value; asking counts as reading it. */
   public boolean has(String key) {
     read.add(key);
-    return !json.path(key).isMissingNode() && !json.path(key).isNull();
+    return !json.path(key).isMissingNode() && !json.path(key).isNull() && !isIgnored(key);
+  }
+
+  /** Whether there is such a key, that of a nested object after the object's and a dot. */
+  public boolean occurs(String key) {
+    return StrictJson.occurs(json, key);
+  }
+
+  private boolean isIgnored(String key) {
+    return ignored.contains(path + key);
   }
 
   /** A whole number from 1 to {@code most}. */
@@ -138,7 +160,7 @@ public final class Config {
     if (!value.isObject()) {
       throw wrong(key, "an object", value.toString());
     }
-    return new Config(where + ", " + key, value, ignored);
+    return new Config(where + ", " + key, path + key + ".", value, ignored);
   }
 
   /** The strings of an array. */
@@ -169,7 +191,7 @@ public final class Config {
 
   private JsonNode require(String key) {
     if (!has(key)) {
-      throw wrong(key, "a value", "none");
+      throw wrong(key, "a value", isIgnored(key) ? "one that is to be ignored" : "none");
     }
     return json.get(key);
   }
@@ -178,9 +200,12 @@ public final class Config {
   public <T> T derive(Supplier<T> derivation) {
     try {
       return derivation.get();
-    } catch (IllegalArgumentException | ArithmeticException e) {
+    } catch (IllegalArgumentException e) {
       throw new CorruptException(
           where, "values that fit together", String.valueOf(e.getMessage()), REMEDY);
+    } catch (ArithmeticException e) {
+      throw new CorruptException(
+          where, "sizes that can be counted in 63 bits", "larger ones", REMEDY);
     }
   }
 
@@ -208,9 +233,10 @@ public final class Config {
     for (String key : json.propertyNames()) {
       if (!read.contains(key)
           && !harmless.contains(key)
-          && !ignored.contains(key)
-          && !json.get(key).isNull()) {
-        unknown.add(abridge(key));
+          && !isIgnored(key)
+          && !json.get(key).isNull()
+          && !Neutral.is(path, key, json.get(key))) {
+        unknown.add(abridge(path + key));
       }
     }
     if (!unknown.isEmpty()) {

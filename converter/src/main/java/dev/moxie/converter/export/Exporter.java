@@ -7,8 +7,10 @@ import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Tasks;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.file.Channels;
+import dev.moxie.format.file.Disk;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.file.StagedFolder;
+import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.Digests;
@@ -21,16 +23,15 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -42,7 +43,6 @@ import tools.jackson.databind.node.ObjectNode;
 public final class Exporter {
   private static final String CONFIG = "config.json";
   private static final String INDEX = "model.safetensors.index.json";
-  private static final int CHUNK_BYTES = 1 << 20;
 
   private final MoxiePackage pack;
   private final List<WeightFile> files;
@@ -58,9 +58,10 @@ public final class Exporter {
    * What an export wrote.
    *
    * @param bytes of weight files
-   * @param asItWas whether all files are byte for byte those of the checkpoint
+   * @param asItWas whether all files written are byte for byte those of the checkpoint
+   * @param missing files of the checkpoint that the package does not hold
    */
-  public record Result(int weightFiles, long bytes, boolean asItWas) {}
+  public record Result(int weightFiles, long bytes, boolean asItWas, List<String> missing) {}
 
   /** Bytes of weights that an export of this package writes, without headers. */
   public static long bytes(MoxiePackage pack) {
@@ -76,7 +77,7 @@ public final class Exporter {
    * @param target a folder to make
    * @param threads files written at a time, from 1
    * @throws CorruptException if bytes of the package are not those that were written
-   * @throws UsageException if the target exists
+   * @throws UsageException if the target exists, or what lies beside it is not ours
    */
   public static Result export(MoxiePackage pack, Path target, int threads, Progress progress) {
     Manifest manifest = pack.manifest();
@@ -99,13 +100,32 @@ public final class Exporter {
     var exporter = new Exporter(pack, files, progress);
     exporter.requireWhole();
     Map<String, byte[]> rewritten = exporter.rewritten();
-    DiskSpace.require(target, bytes(pack));
-    try (StagedFolder folder = StagedFolder.create(target, Exporter::requireFree)) {
-      exporter.write(folder.path(), rewritten, threads);
-      folder.commit();
-      long bytes = files.stream().mapToLong(WeightFile::bytes).sum();
-      return new Result(files.size(), bytes, exporter.asItWas());
+    MoxiePackage.requireOutside(StagedFile.place(target));
+    DiskSpace.require(target, exporter.missing(StagedFolder.finished(target)));
+    try (StagedFolder folder =
+        StagedFolder.open(target, exporter.job(), false, Exporter::requireFree)) {
+      if (!folder.isComplete()) {
+        exporter.write(folder, rewritten, threads);
+        folder.commit();
+      }
     }
+    long bytes = files.stream().mapToLong(WeightFile::bytes).sum();
+    return new Result(
+        files.size(), bytes, exporter.asItWas(), manifest.provenance().ignoredFiles());
+  }
+
+  private StagedFolder.Job job() {
+    Set<String> names = new HashSet<>(companions(pack.manifest()));
+    files.forEach(file -> names.add(file.name()));
+    return new StagedFolder.Job(
+        Map.of("the package", "one with a manifest of SHA-256 " + pack.manifestSha256()), names);
+  }
+
+  private long missing(Set<String> finished) {
+    return files.stream()
+        .filter(file -> !finished.contains(file.name()))
+        .mapToLong(WeightFile::bytes)
+        .sum();
   }
 
   /** Every file has a name of its own, and weight files lie beside each other. */
@@ -145,8 +165,7 @@ public final class Exporter {
     }
   }
 
-  private static void requireFree(Path target) {
-    MoxiePackage.requireOutside(target);
+  private static void requireFree(Path target, boolean replace) {
     if (Files.exists(target) && !StagedFolder.isEmptyFolder(target)) {
       throw new UsageException(
           target.toString(),
@@ -157,17 +176,23 @@ public final class Exporter {
   }
 
   /** Small files first: what is wrong with them should show before hours of writing. */
-  private void write(Path folder, Map<String, byte[]> rewritten, int threads) {
-    for (String name : companions(pack.manifest())) {
-      byte[] bytes = rewritten.get(name);
-      writeCompanion(
-          folder.resolve(name), bytes == null ? pack.sourceBytes(name).orElseThrow() : bytes);
+  private void write(StagedFolder folder, Map<String, byte[]> rewritten, int threads) {
+    try {
+      for (String name : companions(pack.manifest())) {
+        byte[] bytes = rewritten.get(name);
+        folder.write(name, bytes == null ? pack.sourceBytes(name).orElseThrow() : bytes);
+      }
+      List<Tasks.Task> tasks = new ArrayList<>();
+      for (WeightFile file : files) {
+        tasks.add(() -> writeWeights(folder, file));
+      }
+      Tasks.run(tasks, threads);
+    } catch (CorruptException e) {
+      folder.discard();
+      throw e;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
-    List<Tasks.Task> tasks = new ArrayList<>();
-    for (WeightFile file : files) {
-      tasks.add(() -> writeWeights(folder.resolve(file.name()), file));
-    }
-    Tasks.run(tasks, threads);
   }
 
   /** Index and config as they must be for the weights that differ; nothing if none does. */
@@ -183,26 +208,39 @@ public final class Exporter {
     return rewritten;
   }
 
-  private void writeWeights(Path path, WeightFile file) throws IOException {
-    try (FileChannel out = create(path)) {
-      Channels.writeFully(out, ByteBuffer.wrap(file.header()));
+  /** What an interrupted export has finished is kept, if it is what this one would write. */
+  private void writeWeights(StagedFolder folder, WeightFile file) throws IOException {
+    Path path = folder.path(file.name());
+    boolean claimed = folder.finishedBefore(file.name()).isPresent();
+    if (claimed && file.isAt(path)) {
+      progress.advance(file.bytes() - file.header().length);
+      progress.finished("kept " + file.name());
+      return;
+    }
+    Disk.delete(path);
+    try (var out = StreamedFile.create(path, file.bytes())) {
+      out.write(ByteBuffer.wrap(file.header()));
       for (IndexRow leaf : file.leaves()) {
         writeLeaf(out, leaf);
       }
-      out.force(true);
+      out.finish();
     }
-    progress.finished("written " + file.name());
+    folder.finished(file.name(), List.of());
+    progress.finished((claimed ? "written again " : "written ") + file.name());
   }
 
-  private void writeLeaf(FileChannel out, IndexRow leaf) throws IOException {
+  private void writeLeaf(StreamedFile out, IndexRow leaf) throws IOException {
     MemorySegment bytes = pack.bytes(leaf);
     var digests = new Digests();
-    for (long at = 0; at < bytes.byteSize(); at += CHUNK_BYTES) {
-      long size = Math.min(CHUNK_BYTES, bytes.byteSize() - at);
-      ByteBuffer chunk = bytes.asSlice(at, size).asByteBuffer();
-      digests.update(chunk);
-      Channels.writeFully(out, chunk);
-      progress.advance(size);
+    for (long at = 0; at < bytes.byteSize(); ) {
+      long from = at;
+      int count =
+          out.fill(
+              bytes.byteSize() - at,
+              chunk -> chunk.put(bytes.asSlice(from, chunk.remaining()).asByteBuffer()),
+              digests::update);
+      progress.advance(count);
+      at += count;
     }
     String found = digests.finish().sha256();
     if (!found.equals(leaf.sha256())) {
@@ -228,12 +266,23 @@ public final class Exporter {
 
   /** Which file holds which tensor now, and how many bytes there are. */
   private byte[] index(ObjectNode index) {
-    ObjectNode map = StrictJson.mapper(false).createObjectNode();
+    Set<String> held = new HashSet<>();
     long total = 0;
     for (WeightFile file : files) {
       for (IndexRow leaf : file.leaves()) {
-        map.put(leaf.sourceTensor(), file.name());
+        held.add(file.name() + "/" + leaf.sourceTensor());
         total += leaf.bytes();
+      }
+    }
+    ObjectNode map = StrictJson.mapper(false).createObjectNode();
+    JsonNode before = index.path("weight_map");
+    for (WeightFile file : files) {
+      for (IndexRow leaf : file.leaves()) {
+        // Of several copies the index reads one, which is still there if any is.
+        String read = before.path(leaf.sourceTensor()).asString(file.name());
+        if (read.equals(file.name()) || !held.contains(read + "/" + leaf.sourceTensor())) {
+          map.put(leaf.sourceTensor(), file.name());
+        }
       }
     }
     index.set("weight_map", map);
@@ -267,21 +316,5 @@ public final class Exporter {
 
   private static byte[] print(ObjectNode object) {
     return StrictJson.mapper(false).writerWithDefaultPrettyPrinter().writeValueAsBytes(object);
-  }
-
-  private static void writeCompanion(Path path, byte[] bytes) {
-    try {
-      Files.createDirectories(path.resolveSibling("."));
-      try (FileChannel out = create(path)) {
-        Channels.writeFully(out, ByteBuffer.wrap(bytes));
-        out.force(true);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private static FileChannel create(Path path) throws IOException {
-    return FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
   }
 }

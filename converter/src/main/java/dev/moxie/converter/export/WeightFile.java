@@ -1,16 +1,15 @@
 package dev.moxie.converter.export;
 
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorDeclaration;
 import dev.moxie.format.safetensors.TensorInfo;
-import java.nio.ByteBuffer;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -30,6 +29,20 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
     return header.length + leaves.stream().mapToLong(IndexRow::bytes).sum();
   }
 
+  /** Whether it is what lies at this path. */
+  boolean isAt(Path path) throws IOException {
+    List<Digests.Extent> extents = new ArrayList<>();
+    long offset = header.length;
+    for (IndexRow leaf : leaves) {
+      extents.add(new Digests.Extent(offset, leaf.bytes()));
+      offset += leaf.bytes();
+    }
+    List<String> expected =
+        leaves.stream().map(leaf -> Objects.requireNonNull(leaf.sha256())).toList();
+    return Digests.ofFile(path, header, offset, extents).stream()
+        .anyMatch(found -> found.stream().map(Digests.Result::sha256).toList().equals(expected));
+  }
+
   /**
    * Plans a file. If every tensor is in the package unchanged, the checkpoint's own header serves;
    * else one is composed for those that are there.
@@ -37,13 +50,8 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
    * @param rows the package's leaves that come from this file, by source tensor
    */
   static WeightFile of(MoxiePackage pack, Manifest.SourceShard shard, Map<String, IndexRow> rows) {
-    byte[] original = originalHeader(pack, shard);
-    String where = PackagePaths.SOURCE + shard.file() + ".header";
-    SafetensorsHeader header =
-        SafetensorsHeader.parse(
-            where,
-            Arrays.copyOfRange(original, SafetensorsHeader.LENGTH_BYTES, original.length),
-            shard.bytes());
+    byte[] original = pack.sourceBytes(shard.file() + ".header").orElseThrow();
+    SafetensorsHeader header = pack.sourceHeader(shard);
     List<IndexRow> inPlace = new ArrayList<>();
     for (TensorInfo info : header.tensors()) {
       IndexRow row = rows.get(info.name());
@@ -67,27 +75,5 @@ record WeightFile(String name, byte[] header, List<IndexRow> leaves, boolean asI
             .map(info -> Objects.requireNonNull(rows.get(info.name())))
             .toList(),
         false);
-  }
-
-  private static byte[] originalHeader(MoxiePackage pack, Manifest.SourceShard shard) {
-    String name = shard.file() + ".header";
-    byte[] bytes =
-        pack.sourceBytes(name)
-            .orElseThrow(
-                () ->
-                    new CorruptException(
-                        pack.folder().toString(),
-                        PackagePaths.SOURCE + name + ", from which the file is restored",
-                        "none",
-                        "convert the checkpoint again"));
-    int json = SafetensorsHeader.jsonBytes(name, ByteBuffer.wrap(bytes), shard.bytes());
-    if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
-      throw new CorruptException(
-          pack.folder() + ", " + PackagePaths.SOURCE + name,
-          "a header of " + (SafetensorsHeader.LENGTH_BYTES + json) + " bytes, as it says",
-          bytes.length + " bytes",
-          "convert the checkpoint again");
-    }
-    return bytes;
   }
 }

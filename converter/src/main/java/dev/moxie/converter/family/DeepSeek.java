@@ -67,10 +67,6 @@ final class DeepSeek {
     names.put("head.weight", "lm_head.weight");
     names.put(
         "layers.{layer}.router.bias", "model.layers.{layer}.mlp.gate.e_score_correction_bias");
-    // Moonlight and Kimi-K2 are released with them.
-    names.put(
-        "layers.{layer}.attention.rotary_frequencies",
-        "model.layers.{layer}.self_attn.rotary_emb.inv_freq");
     Map<String, String> inLayer =
         Map.ofEntries(
             Map.entry("attention_norm", "input_layernorm"),

@@ -2,9 +2,11 @@ package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Function;
@@ -30,60 +32,10 @@ public record Family(
     Map<String, String> names,
     @Nullable String predictionKey) {
   /** What follows a weight's name in the name of its block scales. */
-  public static final String SCALES = "_scale_inv";
+  public static final String SCALES = Fp8Blocks.SOURCE_SCALES;
 
+  private static final String LAYER = "{layer}";
   private static final int MOST_DIGITS = 8;
-
-  /**
-   * Keys that config.json carries for training, saving, tokenizing or generating, and that leave
-   * the forward pass alone (transformers 5, {@code configuration_utils.py} and the generation
-   * configuration).
-   */
-  private static final Set<String> HARMLESS_KEYS =
-      Set.of(
-          "_name_or_path",
-          "_attn_implementation",
-          "_attn_implementation_autoset",
-          "attention_dropout",
-          "attn_implementation",
-          "auto_map",
-          "aux_loss_alpha",
-          "bos_token_id",
-          "chunk_size_feed_forward",
-          "decoder_start_token_id",
-          "do_sample",
-          "eos_token_id",
-          "ep_size",
-          "id2label",
-          "initializer_range",
-          "label2id",
-          "max_length",
-          "min_length",
-          "output_attentions",
-          "output_hidden_states",
-          "output_router_logits",
-          "pad_token_id",
-          "prefix",
-          "pretraining_tp",
-          "problem_type",
-          "repetition_penalty",
-          "return_dict",
-          "router_aux_loss_coef",
-          "router_jitter_noise",
-          "sep_token_id",
-          "seq_aux",
-          "task_specific_params",
-          "temperature",
-          "tokenizer_class",
-          "top_k",
-          "top_p",
-          "torchscript",
-          "transformers_version",
-          "unsloth_fixed",
-          "unsloth_version",
-          "use_bfloat16",
-          "use_cache",
-          "use_flash_attn");
 
   /**
    * What a config.json says of the model and of how its weights are stored.
@@ -105,26 +57,48 @@ public record Family(
     Architecture described = config.derive(() -> architecture.apply(config));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
-    config.requireAllUnderstood(HARMLESS_KEYS);
+    config.requireAllUnderstood(HarmlessKeys.ALL);
     return new Description(described, dtype, blockScaled);
   }
 
-  /** The layer that a tensor of a checkpoint belongs to, if the family has such a tensor. */
+  /** The layer that a tensor of a checkpoint belongs to, if it is named like one of a layer. */
   public OptionalInt layerOf(String source) {
+    String name = Objects.requireNonNull(names.get("layers.{layer}.attention_norm.weight"));
+    String prefix = name.substring(0, name.indexOf(LAYER));
+    int end = source.indexOf('.', prefix.length());
+    if (!source.startsWith(prefix) || end < 0) {
+      return OptionalInt.empty();
+    }
+    String layer = source.substring(prefix.length(), end);
+    return isNumber(layer) ? OptionalInt.of(Integer.parseInt(layer)) : OptionalInt.empty();
+  }
+
+  /** Whether the family has tensors of such a name, whatever the numbers in it. */
+  public boolean hasName(String source) {
+    return names.containsValue(pattern(source));
+  }
+
+  /** Whether only layers for multi-token prediction have tensors of such a name. */
+  public boolean isOfPrediction(String source) {
+    String pattern = pattern(source);
+    return names.entrySet().stream()
+        .anyMatch(
+            name -> name.getKey().contains(".prediction.") && name.getValue().equals(pattern));
+  }
+
+  /** A name with placeholders for its numbers; that of the weight, for block scales. */
+  private static String pattern(String source) {
     String weight =
         source.endsWith(SCALES) ? source.substring(0, source.length() - SCALES.length()) : source;
     String[] segments = weight.split("\\.", -1);
-    @Nullable String layer = null;
+    boolean inLayer = false;
     for (int i = 0; i < segments.length; i++) {
       if (isNumber(segments[i])) {
-        String number = segments[i];
-        segments[i] = layer == null ? "{layer}" : "{expert}";
-        layer = layer == null ? number : layer;
+        segments[i] = inLayer ? "{expert}" : LAYER;
+        inLayer = true;
       }
     }
-    return layer != null && names.containsValue(String.join(".", segments))
-        ? OptionalInt.of(Integer.parseInt(layer))
-        : OptionalInt.empty();
+    return String.join(".", segments);
   }
 
   private static boolean isNumber(String segment) {
@@ -140,14 +114,14 @@ public record Family(
       return translate(stem + ".weight") + SCALES;
     }
     String[] segments = canonical.split("\\.", -1);
-    @Nullable String layer = number(segments, 1, "{layer}");
+    @Nullable String layer = number(segments, 1, LAYER);
     @Nullable String expert = number(segments, 3, "{expert}");
     String name = names.get(String.join(".", segments));
     if (name == null) {
       throw new IllegalStateException("family " + this.name + " has no name for " + canonical);
     }
     if (layer != null) {
-      name = name.replace("{layer}", layer);
+      name = name.replace(LAYER, layer);
     }
     return expert == null ? name : name.replace("{expert}", expert);
   }

@@ -27,9 +27,6 @@ final class Mixtral {
               Map.entry("embedding.weight", "model.embed_tokens.weight"),
               Map.entry("final_norm.weight", "model.norm.weight"),
               Map.entry("head.weight", "lm_head.weight"),
-              Map.entry(
-                  "layers.{layer}.attention.rotary_frequencies",
-                  "model.layers.{layer}.self_attn.rotary_emb.inv_freq"),
               layer("attention_norm", "input_layernorm"),
               layer("attention.query", "self_attn.q_proj"),
               layer("attention.key", "self_attn.k_proj"),

@@ -26,10 +26,10 @@ final class Quantisation {
     if (!block.equals(List.of(Fp8Blocks.SIZE, Fp8Blocks.SIZE))) {
       throw quantisation.unsupported("weight_block_size", "[128, 128]", block.toString());
     }
-    // How a trainer rounded the scales does not matter to who multiplies by them.
-    quantisation.requireTextIfAny("scale_fmt", "ue8m0");
-    // Which modules were left as they were shows in the weights' dtypes.
-    quantisation.requireAllUnderstood(Set.of("modules_to_not_convert"));
+    // How a trainer rounded the scales does not matter to who multiplies by them; which modules
+    // were left as they were shows in the weights' dtypes.
+    quantisation.requireAllUnderstood(
+        Set.of("scale_fmt", "modules_to_not_convert", "ignored_layers"));
     return true;
   }
 }

@@ -57,7 +57,10 @@ final class RotarySettings {
     if (!current && !scaling.has("rope_type") && !scaling.has("type")) {
       throw config.wrong(key, "an object with a type", "one without");
     }
-    if (type(scaling).equals("default")) {
+    boolean unscaled =
+        type(scaling).equals("default")
+            || (type(scaling).equals("linear") && scaling.positive("factor") == 1);
+    if (unscaled) {
       scaling.has("rope_theta");
       scaling.requireAllUnderstood(Set.of());
       return Optional.empty();

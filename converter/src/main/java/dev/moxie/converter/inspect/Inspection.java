@@ -2,11 +2,12 @@ package dev.moxie.converter.inspect;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.Config;
-import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.plan.Conversion;
+import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
@@ -15,10 +16,12 @@ import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.RoutingEquation;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.text.Lines;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,8 +29,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,6 +45,7 @@ import org.jspecify.annotations.Nullable;
  * @param cacheBytesPerToken bytes that a token adds to the cache in its smallest form (the
  *     compressed latent, where attention has one), in float32 and float16
  * @param expandedCacheBytesPerToken likewise if the keys and values of every head are kept
+ * @param endTokens the tokens that end a text, as far as these files say
  * @param prediction layers for multi-token prediction, in words; null where there are none
  * @param weights what is stored, where something is
  */
@@ -54,6 +60,7 @@ public record Inspection(
     Map<String, Long> bytesPerToken,
     Map<String, Long> cacheBytesPerToken,
     Map<String, Long> expandedCacheBytesPerToken,
+    EndTokens endTokens,
     @Nullable String prediction,
     @Nullable Weights weights) {
 
@@ -96,24 +103,56 @@ public record Inspection(
       Config config = Config.read(path, ignoredConfigKeys);
       Family family = Families.of(config);
       Architecture architecture = family.describe(config).architecture();
-      return of(path, "config", family.name(), architecture, declared(architecture), null);
+      return of(
+          path,
+          "config",
+          family.name(),
+          architecture,
+          endTokens(path, architecture.vocabSize()),
+          declared(architecture),
+          null);
     }
     Checkpoint checkpoint = Checkpoint.open(path);
-    // Planning is what shows that config and weights belong together.
-    var plan =
-        Planner.plan(
-            checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.KEEP, null));
+    ConversionPlan plan = plan(checkpoint, ignoredConfigKeys);
     Map<Dtype, Long> bytes = new TreeMap<>();
-    for (SourceTensor tensor : checkpoint.tensors().values()) {
-      bytes.merge(tensor.dtype(), tensor.bytes(), Long::sum);
-    }
+    Stream.concat(checkpoint.tensors().values().stream(), checkpoint.superseded().stream())
+        .forEach(tensor -> bytes.merge(tensor.dtype(), tensor.bytes(), Long::sum));
     return of(
         path,
         "checkpoint",
         plan.family().name(),
         plan.architecture(),
-        words(plan.prediction()),
-        new Weights(checkpoint.headers().size(), checkpoint.tensors().size(), sum(bytes), bytes));
+        checkpoint.endTokens(plan.architecture().vocabSize()),
+        plan.prediction() == Manifest.PredictionLayers.DROPPED
+            ? "there, but not whole: to be converted without (--mtp drop)"
+            : words(plan.prediction()),
+        new Weights(checkpoint.headers().size(), checkpoint.tensorCount(), sum(bytes), bytes));
+  }
+
+  /** Planning is what shows that config and weights belong together. */
+  private static ConversionPlan plan(Checkpoint checkpoint, Set<String> ignoredConfigKeys) {
+    try {
+      return Planner.plan(
+          checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.KEEP, null));
+    } catch (InvalidInputException whole) {
+      try {
+        return Planner.plan(
+            checkpoint, new Conversion(ignoredConfigKeys, Conversion.Prediction.DROP, null));
+      } catch (InvalidInputException parts) {
+        throw whole;
+      }
+    }
+  }
+
+  /** Those of a config.json alone, whatever lies beside it. */
+  private static EndTokens endTokens(Path config, int vocabSize) {
+    return EndTokens.of(
+        name ->
+            name.equals("config.json")
+                ? Optional.of(StrictJson.readBounded(config, StrictJson.MAX_FILE_BYTES))
+                : Optional.empty(),
+        name -> config,
+        vocabSize);
   }
 
   private static Inspection ofPackage(Path path) {
@@ -132,6 +171,7 @@ public record Inspection(
           "package",
           manifest.provenance().family(),
           manifest.architecture(),
+          EndTokens.of(pack),
           words(manifest.provenance().prediction()),
           new Weights(manifest.shards().size(), tensors, sum(bytes), bytes));
     }
@@ -161,6 +201,7 @@ public record Inspection(
       String kind,
       String family,
       Architecture architecture,
+      EndTokens endTokens,
       @Nullable String prediction,
       @Nullable Weights weights) {
     ParameterCount count = ParameterCount.of(architecture);
@@ -190,6 +231,7 @@ public record Inspection(
         bytes(count.readPerToken()),
         cacheBytes(cached),
         cacheBytes(expanded),
+        endTokens,
         prediction,
         weights);
   }
@@ -214,10 +256,9 @@ public record Inspection(
 
   /** The inspection as lines for a person. */
   public String text() {
-    List<String> lines = new ArrayList<>();
-    add(lines, "%s  %s, family %s", path, kind, family);
-    add(
-        lines,
+    var lines = new Lines();
+    lines.add("%s  %s, family %s", path, kind, family);
+    lines.add(
         "model        %d layers, hidden %,d, vocabulary %,d, up to %,d tokens, embeddings %s",
         architecture.layers().size(),
         architecture.hiddenSize(),
@@ -226,56 +267,49 @@ public record Inspection(
         architecture.tiedEmbeddings() ? "tied" : "not tied");
     int first = 0;
     for (Architecture.Blocks run : architecture.blocks()) {
-      add(lines, "layers %d-%d", first, first + run.count() - 1);
-      add(lines, "  attention  %s", words(run.attention()));
-      add(lines, "  %s", words(run.feedForward()));
+      lines.add("layers %d-%d", first, first + run.count() - 1);
+      lines.add("  attention  %s", words(run.attention()));
+      lines.add("  %s", words(run.feedForward()));
       first += run.count();
     }
     for (RoutedLayers layers : routing) {
-      add(lines, "routing      layers %d-%d: %s", layers.first(), layers.last(), layers.words());
-      layers.symbols().lines().forEach(line -> add(lines, "               %s", line));
+      lines.add("routing      layers %d-%d: %s", layers.first(), layers.last(), layers.words());
+      layers.symbols().lines().forEach(line -> lines.add("               %s", line));
     }
-    add(
-        lines,
+    lines.add(
         "parameters   %s in all, %s active per token (%.1f %%), %.1f %% in routed experts",
         count(parameters.total()),
         count(parameters.active()),
         100.0 * parameters.active() / parameters.total(),
         100.0 * parameters.routed() / parameters.total());
-    add(
-        lines,
+    lines.add(
         "             %s active without embedding, norms and routers",
         count(parameters.activeInside()));
     if (prediction != null) {
-      add(
-          lines,
+      lines.add(
           "prediction   layers for multi-token prediction: %s%s",
           prediction,
           parameters.prediction() == 0
               ? ""
               : "; %s parameters besides those above".formatted(count(parameters.prediction())));
     }
-    add(lines, "memory       all weights, estimated: %s", sizes(memory));
-    add(lines, "per token    weights read: %s", sizes(bytesPerToken));
-    add(lines, "cache        per token of context: %s", sizes(cacheBytesPerToken));
+    lines.add("memory       all weights, estimated: %s", sizes(memory));
+    lines.add("per token    weights read: %s", sizes(bytesPerToken));
+    lines.add("cache        per token of context: %s", sizes(cacheBytesPerToken));
     if (!expandedCacheBytesPerToken.equals(cacheBytesPerToken)) {
-      add(
-          lines,
+      lines.add(
           "             as keys and values of every head: %s (%.1f times)",
           sizes(expandedCacheBytesPerToken),
           (double) expandedCacheBytesPerToken.getOrDefault("f32", 0L)
               / cacheBytesPerToken.getOrDefault("f32", 1L));
     }
+    endTokens.warning().ifPresent(warning -> lines.add("end tokens   %s", warning));
     if (weights != null) {
-      add(
-          lines,
+      lines.add(
           "stored       %d tensors in %d files, %s: %s",
-          weights.tensors(),
-          weights.files(),
-          size(weights.bytes()),
-          weights.bytesByDtype());
+          weights.tensors(), weights.files(), size(weights.bytes()), weights.bytesByDtype());
     }
-    return String.join("\n", lines);
+    return lines.toString();
   }
 
   private static String words(Attention attention) {
@@ -335,10 +369,6 @@ public record Inspection(
                       ? ""
                       : "; shared of width " + moe.shared().intermediateSize());
     };
-  }
-
-  private static void add(List<String> lines, String format, @Nullable Object... arguments) {
-    lines.add(String.format(Locale.ROOT, format, arguments));
   }
 
   /** Three digits, or as many as a whole number of billions has. */

@@ -1,8 +1,10 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
+import dev.moxie.format.file.FileStamp;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
@@ -15,10 +17,12 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
 
@@ -144,7 +148,7 @@ public record ConversionPlan(
         .forEach(
             (name, header) ->
                 files.put(
-                    PackagePaths.SOURCE + name + ".header",
+                    PackagePaths.headerOf(name),
                     () -> read(name, Math.toIntExact(header.bytes()))));
     return new PackageContents(
         checkpoint.folder(),
@@ -196,9 +200,14 @@ public record ConversionPlan(
         .forEach((file, header) -> files.add(new Manifest.SourceShard(file, header.fileBytes())));
     return new Manifest.Provenance(
         family.name(),
-        files,
-        checkpoint.ignored(),
-        conversion.ignoredConfigKeys().stream().sorted().toList(),
+        files.stream()
+            .sorted(Comparator.comparing(Manifest.SourceShard::file, PackagePaths.ORDER))
+            .toList(),
+        checkpoint.left().stream().map(LeftBehind::name).sorted(PackagePaths.ORDER).toList(),
+        conversion.ignoredConfigKeys().stream()
+            .filter(checkpoint.config(Set.of())::occurs)
+            .sorted(PackagePaths.ORDER)
+            .toList(),
         prediction,
         conversion.cast());
   }

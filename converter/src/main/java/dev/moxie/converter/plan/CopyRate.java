@@ -1,10 +1,10 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.format.file.Disk;
 import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.pack.Digests;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,12 +30,21 @@ final class CopyRate {
    */
   static double measure(PackageContents contents, Path target, int threads, long free) {
     long most = Math.min(MOST_BYTES, free / 20) / threads;
-    Path folder = DiskSpace.existing(target.toAbsolutePath().resolveSibling("."));
-    // The first time is for the compiler.
-    move(contents, folder, threads, most, WARM_UP_NANOS);
-    long start = System.nanoTime();
-    long bytes = move(contents, folder, threads, most, NANOS);
-    return bytes * 1e9 / (System.nanoTime() - start);
+    Path place = DiskSpace.existing(target.toAbsolutePath().resolveSibling("."));
+    try {
+      Path folder = Disk.createTemporaryFolder(place, ".moxie-probe-");
+      try {
+        // The first time is for the compiler.
+        move(contents, folder, threads, most, WARM_UP_NANOS);
+        long start = System.nanoTime();
+        long bytes = move(contents, folder, threads, most, NANOS);
+        return bytes * 1e9 / (System.nanoTime() - start);
+      } finally {
+        Disk.deleteTree(folder);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** How many bytes so many threads have written when the time is over. */
@@ -46,7 +55,7 @@ final class CopyRate {
     for (int i = 0; i < Math.min(threads, contents.shards().size()); i++) {
       // The last shards are experts, which most bytes are.
       ConversionPlan.Shard shard = contents.shards().get(contents.shards().size() - 1 - i);
-      Path file = folder.resolve(".moxie-probe-" + ProcessHandle.current().pid() + "-" + i);
+      Path file = folder.resolve(String.valueOf(i));
       tasks.add(() -> bytes.addAndGet(move(contents.folder(), shard, file, most, nanos)));
     }
     Tasks.run(tasks, threads);
@@ -58,7 +67,6 @@ final class CopyRate {
       throws IOException {
     long end = System.nanoTime() + nanos;
     long written = 0;
-    Files.deleteIfExists(file);
     try (var reader = new SourceReader(folder, Progress.NONE);
         var out = StreamedFile.create(file, shard.bytes())) {
       var digests = new Digests();
@@ -77,15 +85,7 @@ final class CopyRate {
       out.finish();
       return written;
     } finally {
-      delete(file);
-    }
-  }
-
-  private static void delete(Path file) {
-    try {
-      Files.deleteIfExists(file);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      Disk.delete(file);
     }
   }
 }

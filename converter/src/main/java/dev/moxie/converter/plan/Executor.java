@@ -1,13 +1,17 @@
 package dev.moxie.converter.plan;
 
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.FileStamp;
+import dev.moxie.format.file.StagedFile;
+import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageWriter;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -43,10 +47,13 @@ public final class Executor {
       boolean force,
       Progress progress) {
     requireApart(contents, target);
-    DiskSpace.require(target, missing(contents, force ? Set.of() : PackageWriter.finished(target)));
+    DiskSpace.require(target, missing(contents, force ? Set.of() : StagedFolder.finished(target)));
     var executor = new Executor(contents, progress);
     Map<String, FileStamp> before = executor.stamps();
     try (PackageWriter writer = PackageWriter.create(target, force, job(contents, producer))) {
+      if (writer.isComplete()) {
+        return;
+      }
       contents.files().forEach((path, bytes) -> writer.writeFile(path, bytes.get()));
       executor.writeShards(writer, threads);
       executor.requireUnchanged(writer, before);
@@ -55,8 +62,8 @@ public final class Executor {
   }
 
   private static void requireApart(PackageContents contents, Path target) {
-    Path source = contents.folder().toAbsolutePath().normalize();
-    if (target.toAbsolutePath().normalize().startsWith(source)) {
+    Path source = StagedFile.place(contents.folder());
+    if (StagedFile.place(target).startsWith(source)) {
       throw new UsageException(
           target.toString(),
           "a target outside the source",
@@ -72,12 +79,14 @@ public final class Executor {
         .sum();
   }
 
-  private static Map<String, String> job(PackageContents contents, Manifest.Producer producer) {
-    Map<String, String> job = new TreeMap<>(contents.job().get());
-    job.put("the program", producer.name() + " " + producer.version());
-    job.put("--expert-parallel", String.valueOf(contents.layout().expertParallel()));
-    job.put("--max-shard-size", String.valueOf(contents.layout().maxShardBytes()));
-    return job;
+  private static StagedFolder.Job job(PackageContents contents, Manifest.Producer producer) {
+    Map<String, String> facts = new TreeMap<>(contents.job().get());
+    facts.put("the program", producer.name() + " " + producer.version());
+    facts.put("--expert-parallel", String.valueOf(contents.layout().expertParallel()));
+    facts.put("--max-shard-size", String.valueOf(contents.layout().maxShardBytes()));
+    Set<String> files = new HashSet<>(contents.files().keySet());
+    contents.shards().forEach(shard -> files.add(shard.layout().file()));
+    return new StagedFolder.Job(facts, files);
   }
 
   private void writeShards(PackageWriter writer, int threads) {
@@ -123,11 +132,9 @@ public final class Executor {
             (file, stamp) -> {
               if (!stamp.equals(before.get(file))) {
                 writer.discard();
-                throw new CorruptException(
+                throw EnvironmentException.changedWhileRead(
                     contents.folder().resolve(file).toString(),
-                    "the file to stay as it is while it is read",
-                    "another, of " + stamp.bytes() + " bytes modified at " + stamp.modified(),
-                    "let nothing write to the source and run the command again");
+                    "another file, of " + stamp.bytes() + " bytes modified at " + stamp.modified());
               }
             });
   }

@@ -1,9 +1,10 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.text.Lines;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
@@ -30,7 +31,8 @@ public final class PlanReport {
       List<File> files,
       List<String> companions,
       List<String> headersOf,
-      List<String> ignored) {}
+      List<LeftBehind> left,
+      List<String> notes) {}
 
   private record File(String file, long bytes, List<Range> ranges) {}
 
@@ -80,52 +82,43 @@ public final class PlanReport {
                 plan.shards().stream().map(PlanReport::file).toList(),
                 plan.checkpoint().companions(),
                 List.copyOf(plan.checkpoint().headers().keySet()),
-                plan.checkpoint().ignored()));
+                plan.checkpoint().left(),
+                plan.checkpoint().notes()));
   }
 
   /** The plan as lines for a person. */
   public static String text(ConversionPlan plan, Estimate estimate) {
-    List<String> lines = new ArrayList<>();
+    var lines = new Lines();
     for (ConversionPlan.Shard shard : plan.shards()) {
       lines.add(
-          String.format(
-              Locale.ROOT,
-              "%-36s %,15d bytes  %d tensors from %d source tensors",
-              shard.layout().file(),
-              shard.bytes(),
-              shard.layout().tensors().size(),
-              shard.pieces().size()));
+          "%-36s %,15d bytes  %d tensors from %d source tensors",
+          shard.layout().file(),
+          shard.bytes(),
+          shard.layout().tensors().size(),
+          shard.pieces().size());
     }
     lines.add(
-        "transforms          "
-            + transforms(plan).entrySet().stream()
-                .map(entry -> entry.getKey() + " of " + entry.getValue() + " tensors")
-                .collect(Collectors.joining(", ")));
-    lines.add("headers kept        " + some(plan.checkpoint().headers().keySet()));
-    lines.add("copied as they are  " + some(plan.checkpoint().companions()));
-    if (!plan.checkpoint().ignored().isEmpty()) {
-      lines.add("left behind         " + some(plan.checkpoint().ignored()));
+        "transforms          %s",
+        transforms(plan).entrySet().stream()
+            .map(entry -> entry.getKey() + " of " + entry.getValue() + " tensors")
+            .collect(Collectors.joining(", ")));
+    lines.add("headers kept        %s", some(plan.checkpoint().headers().keySet()));
+    lines.add("copied as they are  %s", some(plan.checkpoint().companions()));
+    List<LeftBehind> left = plan.checkpoint().left();
+    if (!left.isEmpty()) {
+      lines.add("left behind         %s", some(left.stream().map(LeftBehind::toString).toList()));
     }
+    plan.checkpoint().notes().forEach(note -> lines.add("note                %s", note));
     lines.add(
-        String.format(
-            Locale.ROOT,
-            "disk                %,d bytes needed, %,d free",
-            estimate.diskNeeded(),
-            estimate.diskFree()));
+        "disk                %,d bytes needed, %,d free",
+        estimate.diskNeeded(), estimate.diskFree());
     lines.add(
-        String.format(
-            Locale.ROOT,
-            "time                about %s at %.2f GB/s, as measured just now",
-            time(estimate.seconds()),
-            estimate.bytesPerSecond() / 1e9));
+        "time                about %s at %.2f GB/s, as measured just now",
+        time(estimate.seconds()), estimate.bytesPerSecond() / 1e9);
     lines.add(
-        String.format(
-            Locale.ROOT,
-            "family %s, %,d bytes of weights in %d files; no package was written",
-            plan.family().name(),
-            plan.bytes(),
-            plan.shards().size()));
-    return String.join("\n", lines);
+        "family %s, %,d bytes of weights in %d files; no package was written",
+        plan.family().name(), plan.bytes(), plan.shards().size());
+    return lines.toString();
   }
 
   /** How many source tensors each transform takes. */

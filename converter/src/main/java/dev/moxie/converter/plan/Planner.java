@@ -4,6 +4,7 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
+import dev.moxie.converter.family.Recomputed;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
@@ -16,20 +17,25 @@ import dev.moxie.format.pack.PackageLayout;
 import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.tokenizer.TokenizerFile;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Plans a conversion: every tensor that the architecture calls for is found in the checkpoint, in
- * its shape, and every tensor of the checkpoint is used exactly once.
+ * its shape, and every tensor of the checkpoint is used exactly once, or kept although nobody
+ * computes with it.
  */
 public final class Planner {
   private static final Set<Dtype> PLAIN = EnumSet.of(Dtype.BF16, Dtype.F16, Dtype.F32);
@@ -39,6 +45,7 @@ public final class Planner {
   private final boolean blockScaled;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
+  private final List<SourceTensor> superseded;
   private final Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
   private final List<ShardLayout.Item> items = new ArrayList<>();
 
@@ -49,28 +56,45 @@ public final class Planner {
     this.blockScaled = blockScaled;
     this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
+    this.superseded = new ArrayList<>(checkpoint.superseded());
+  }
+
+  /** A tokenizer that contradicts itself is damaged, and breaks whatever reads the package. */
+  private static void requireTokenizer(Checkpoint checkpoint) {
+    if (checkpoint.companions().contains(TokenizerFile.NAME)) {
+      try {
+        TokenizerFile.check(checkpoint.folder().resolve(TokenizerFile.NAME));
+      } catch (UnsupportedException e) {
+        // Sound, if not for this build: taken over like any file, and refused by what runs it.
+        return;
+      }
+    }
   }
 
   /** Plans the conversion of a checkpoint. */
   public static ConversionPlan plan(Checkpoint checkpoint, Conversion conversion) {
+    requireTokenizer(checkpoint);
     var config = checkpoint.config(conversion.ignoredConfigKeys());
     Family family = Families.of(config);
     Family.Description description = family.describe(config);
     var planner = new Planner(checkpoint, family, description.blockScaled(), conversion);
     Architecture declared = description.architecture();
-    Manifest.PredictionLayers prediction = planner.prediction(declared);
-    Architecture architecture =
-        prediction == Manifest.PredictionLayers.KEPT ? declared : declared.withoutPrediction();
-    if (prediction == Manifest.PredictionLayers.DROPPED) {
-      planner.predictionSources(declared).forEach(source -> planner.unused.remove(source.name()));
+    Set<Integer> predicting = planner.predictionLayers(declared);
+    Manifest.PredictionLayers prediction = planner.prediction(declared, predicting);
+    boolean kept = prediction == Manifest.PredictionLayers.KEPT;
+    Architecture architecture = declared.withPrediction(kept ? predicting.size() : 0);
+    if (!kept) {
+      planner.leaveOut(predicting);
     }
-    CanonicalTensors.of(architecture).forEach(planner::find);
-    for (TensorSpec spec : CanonicalTensors.redundant(architecture)) {
-      if (planner.unused.containsKey(family.translate(spec.name()))) {
+    for (TensorSpec spec : CanonicalTensors.of(architecture)) {
+      if (!spec.role().mayBeShared() || planner.has(spec)) {
         planner.find(spec);
       }
     }
-    planner.requireAllUsed();
+    planner.keepOpaque(architecture);
+    planner.requireAllUsed(architecture);
+    // What is no token would show only when a text is generated, half-way through it.
+    checkpoint.endTokens(architecture.vocabSize());
     return new ConversionPlan(
         checkpoint,
         family,
@@ -80,15 +104,45 @@ public final class Planner {
         shards(planner.items, conversion.layout(), planner.pieces));
   }
 
+  private boolean has(TensorSpec spec) {
+    return unused.containsKey(family.translate(spec.name()));
+  }
+
+  /**
+   * The layers for multi-token prediction that the files hold, without gap after the last decoder
+   * layer. Each has something that only such layers have: another one may be a decoder layer that
+   * config.json does not count.
+   */
+  private Set<Integer> predictionLayers(Architecture declared) {
+    Set<Integer> found = new HashSet<>();
+    unused.keySet().stream()
+        .filter(family::isOfPrediction)
+        .forEach(name -> family.layerOf(name).ifPresent(found::add));
+    Set<Integer> layers = new TreeSet<>();
+    for (int layer = declared.layers().size(); found.contains(layer); layer++) {
+      layers.add(layer);
+    }
+    return layers;
+  }
+
+  private boolean isIn(Set<Integer> layers, SourceTensor source) {
+    return layers.contains(family.layerOf(source.name()).orElse(-1));
+  }
+
+  private void leaveOut(Set<Integer> layers) {
+    unused.values().removeIf(source -> isIn(layers, source));
+    superseded.removeIf(source -> isIn(layers, source));
+  }
+
   /** What becomes of the layers for multi-token prediction. */
-  private Manifest.PredictionLayers prediction(Architecture declared) {
-    if (declared.prediction() == null) {
-      return Manifest.PredictionLayers.NONE;
+  private Manifest.PredictionLayers prediction(Architecture declared, Set<Integer> layers) {
+    if (layers.isEmpty()) {
+      return declared.prediction() == null
+          ? Manifest.PredictionLayers.NONE
+          : Manifest.PredictionLayers.ABSENT;
     }
-    List<SourceTensor> found = predictionSources(declared);
-    if (found.isEmpty()) {
-      return Manifest.PredictionLayers.ABSENT;
-    }
+    List<SourceTensor> found =
+        checkpoint.tensors().values().stream().filter(source -> isIn(layers, source)).toList();
     return switch (conversion.prediction()) {
       case KEEP -> Manifest.PredictionLayers.KEPT;
       case DROP -> Manifest.PredictionLayers.DROPPED;
@@ -114,37 +168,71 @@ public final class Planner {
     return bytes;
   }
 
-  /** Tensors of the checkpoint that belong to layers after the last decoder layer. */
-  private List<SourceTensor> predictionSources(Architecture declared) {
-    int layers = declared.layers().size();
-    int end = layers + Objects.requireNonNull(declared.prediction()).count();
-    return checkpoint.tensors().values().stream()
-        .filter(
-            source -> {
-              int layer = family.layerOf(source.name()).orElse(-1);
-              return layer >= layers && layer < end;
-            })
-        .toList();
+  /** Keeps what nobody computes with: it is there so that the checkpoint can be restored. */
+  private void keepOpaque(Architecture architecture) {
+    List<SourceTensor> opaque = new ArrayList<>(superseded);
+    SourceTensor head = unused.get(family.translate("head.weight"));
+    if (head != null && architecture.tiedEmbeddings()) {
+      requireCopy(
+          head,
+          Objects.requireNonNull(checkpoint.tensors().get(family.translate("embedding.weight"))));
+      opaque.add(head);
+    }
+    unused.values().stream().filter(Recomputed::is).forEach(opaque::add);
+    Map<String, SourceTensor> byName = new TreeMap<>();
+    for (SourceTensor source : opaque) {
+      unused.remove(source.name(), source);
+      byName.put(opaque(source).name(), source);
+    }
+    byName.values().forEach(s -> add(opaque(s), s.dtype(), List.of(copy(s))));
   }
 
-  private void requireAllUsed() {
-    SourceTensor head = unused.get(family.translate("head.weight"));
-    if (head != null) {
+  private static TensorSpec opaque(SourceTensor source) {
+    return TensorSpec.opaque(source.file(), source.name(), source.shape());
+  }
+
+  /** A head that config.json ties to the embedding may be stored, too, as long as it is equal. */
+  private void requireCopy(SourceTensor head, SourceTensor embedding) {
+    boolean alike = head.dtype() == embedding.dtype() && head.shape().equals(embedding.shape());
+    long mismatch = alike ? SameBytes.mismatch(checkpoint.folder(), head, embedding) : 0;
+    if (mismatch >= 0) {
       throw new UnsupportedException(
           where(head),
-          "no head of its own, since config.json ties it to the embedding",
-          "one",
-          "remove the copy (transformers does, on save), or set tie_word_embeddings to false");
+          "the bytes of " + embedding.name() + ", to which config.json ties it",
+          alike
+              ? "others from byte " + mismatch + " on"
+              : head.dtype()
+                  + " "
+                  + head.shape()
+                  + " for "
+                  + embedding.dtype()
+                  + " "
+                  + embedding.shape(),
+          "if the model has a head of its own, set tie_word_embeddings to false in config.json;"
+              + " else remove the copy");
     }
-    if (!unused.isEmpty()) {
-      SourceTensor left =
-          unused.values().stream().min(Comparator.comparing(SourceTensor::name)).orElseThrow();
-      throw new UnsupportedException(
-          where(left),
-          "only tensors that a " + family.name() + " of this config.json has",
-          unused.size() + " that nothing uses, this one first",
-          "config.json and weights do not belong together, or this build does not know the part");
+  }
+
+  private void requireAllUsed(Architecture architecture) {
+    if (unused.isEmpty()) {
+      return;
     }
+    SourceTensor left =
+        unused.values().stream().min(Comparator.comparing(SourceTensor::name)).orElseThrow();
+    int layers = architecture.layers().size();
+    boolean beyond =
+        unused.values().stream().allMatch(t -> family.layerOf(t.name()).orElse(-1) >= layers);
+    throw new UnsupportedException(
+        where(left),
+        "only tensors that a " + family.name() + " of this config.json has",
+        unused.size()
+            + " that nothing uses, this one first"
+            + (beyond ? ", all in layers from %d on".formatted(layers) : ""),
+        beyond
+            ? "correct num_hidden_layers in config.json, or pass the config.json that belongs to"
+                + " them"
+            : "config.json and weights do not belong together, or this build does not know the"
+                + " part");
   }
 
   /**
@@ -220,18 +308,18 @@ public final class Planner {
   private SourceTensor take(String name, Shape shape, Supplier<String> reason) {
     SourceTensor source = unused.remove(name);
     if (source == null) {
-      throw new CorruptException(
-          checkpoint.folder().toString(),
-          "tensor " + name + " " + shape + ", which " + reason.get() + " for",
-          "none of that name",
-          "the checkpoint is incomplete, or its config.json belongs to another");
+      throw MissingTensor.of(
+          checkpoint,
+          family,
+          name,
+          "tensor " + name + " " + shape + ", which " + reason.get() + " for");
     }
     if (!source.shape().equals(shape)) {
       throw new CorruptException(
           where(source),
           "shape " + shape + ", which " + reason.get() + " for",
           source.shape().toString(),
-          "config.json and weights do not belong together, fetch both again");
+          "config.json and weights do not belong together, pass those of one checkpoint");
     }
     return source;
   }
@@ -272,7 +360,7 @@ public final class Planner {
           where(source),
           "one of " + PLAIN + ", since config.json has no quantization_config",
           source.dtype().toString(),
-          "config.json and weights do not belong together, fetch both again");
+          "config.json and weights do not belong together, pass those of one checkpoint");
     }
     if (source.dtype() != Fp8Blocks.VALUES && !PLAIN.contains(source.dtype())) {
       throw new UnsupportedException(

@@ -4,6 +4,7 @@ import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -12,6 +13,7 @@ import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.pack.PackageWriter;
 import dev.moxie.format.pack.ShardLayout;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,10 +45,10 @@ public final class Resharding {
    */
   public static PackageContents plan(MoxiePackage pack, Manifest.Layout layout) {
     var resharding = new Resharding(pack);
-    CanonicalTensors.of(pack.architecture()).forEach(resharding::add);
-    CanonicalTensors.redundant(pack.architecture()).stream()
+    CanonicalTensors.of(pack.architecture()).stream()
         .filter(spec -> resharding.leaves.containsKey(spec.name()))
         .forEach(resharding::add);
+    resharding.addOpaque(pack.rows());
     Map<String, Supplier<byte[]>> files = new TreeMap<>();
     for (Manifest.OtherFile file : pack.manifest().files()) {
       if (file.path().startsWith(PackagePaths.SOURCE)) {
@@ -71,6 +73,14 @@ public final class Resharding {
     if (rows.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
       add(Fp8Blocks.scales(spec));
     }
+  }
+
+  /** In the order of a conversion: by name. */
+  private void addOpaque(List<IndexRow> rows) {
+    rows.stream()
+        .filter(row -> row.role() == Role.OPAQUE)
+        .sorted(Comparator.comparing(IndexRow::name))
+        .forEach(row -> add(new TensorSpec(row.name(), row.role(), null, row.shape(), null)));
   }
 
   private static ConversionPlan.Piece piece(IndexRow row) {

@@ -1,7 +1,7 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.PackageWriter;
 import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
@@ -102,7 +102,7 @@ final class SourceReader implements AutoCloseable {
       while (into.hasRemaining()) {
         int count = channel.read(into, source.offset() + done);
         if (count < 0) {
-          throw new CorruptException(
+          throw new EnvironmentException(
               folder.resolve(source.file())
                   + ", tensor "
                   + source.name()

@@ -14,14 +14,17 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Disk;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -102,6 +105,68 @@ class ExporterTest {
     assertEquals(0, config.get("num_nextn_predict_layers").intValue());
     assertTrue(config.has("quantization_config"));
     assertEquals(501 - 124, exported.tensors().size());
+  }
+
+  /** An export that stops at a step, as on a full disk; null for one that does not. */
+  private List<String> export(MoxiePackage pack, @Nullable String step, String path) {
+    List<String> finished = new ArrayList<>();
+    Progress progress =
+        new Progress() {
+          @Override
+          public void advance(long bytes) {}
+
+          @Override
+          public void finished(String what) {
+            finished.add(what);
+          }
+        };
+    Disk.watched(
+        (name, at) -> {
+          if (name.equals(step) && at.endsWith(path)) {
+            throw new IOException("the disk is full");
+          }
+        },
+        () -> Exporter.export(pack, target, 1, progress));
+    return finished;
+  }
+
+  @Test
+  void anInterruptedExportGoesOnWithWhatIsFinishedAndWhole() throws IOException {
+    Path checkpoint = Fixtures.randomMixtrals().getFirst();
+    String first = "model-00001-of-00004.safetensors";
+    String second = "model-00002-of-00004.safetensors";
+    String third = "model-00003-of-00004.safetensors";
+    try (MoxiePackage pack = convert(checkpoint, null, null)) {
+      assertThrows(UncheckedIOException.class, () -> export(pack, "create", third));
+      assertFalse(Files.exists(target));
+      Path partial = folder.resolve(".exported.moxie-partial").resolve(second);
+      byte[] bytes = Files.readAllBytes(partial);
+      bytes[bytes.length - 1] ^= 1;
+      Files.write(partial, bytes);
+      List<String> finished = export(pack, null, "");
+      assertEquals(
+          List.of("kept " + first, "written again " + second, "written " + third),
+          finished.subList(0, 3));
+    }
+    assertEquals(FolderDigests.of(checkpoint), FolderDigests.of(target));
+    try (Stream<Path> left = Files.list(folder)) {
+      assertEquals(List.of(target, folder.resolve("p")), left.sorted().toList());
+    }
+  }
+
+  @Test
+  void anotherPackageDoesNotGoOnWithAnInterruptedExport() {
+    try (MoxiePackage pack = convert(Fixtures.randomMixtrals().getFirst(), null, null)) {
+      String last = "model-00004-of-00004.safetensors";
+      assertThrows(UncheckedIOException.class, () -> export(pack, "create", last));
+    }
+    Conversion conversion = new Conversion(Set.of(), null, null);
+    try (MoxiePackage other =
+        execute(Fixtures.randomMixtrals().getLast(), folder.resolve("other"), conversion)) {
+      String message =
+          assertThrows(UsageException.class, () -> export(other, null, "")).getMessage();
+      assertTrue(message.contains("the package was"), message);
+    }
   }
 
   @Test

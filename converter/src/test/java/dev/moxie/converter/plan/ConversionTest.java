@@ -11,7 +11,7 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.fixtures.MixtralConfig;
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -20,6 +20,7 @@ import dev.moxie.format.safetensors.SafetensorsFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -31,9 +32,11 @@ import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
+@Isolated("It changes the default locale.")
 class ConversionTest {
   @TempDir Path folder;
 
@@ -62,6 +65,14 @@ class ConversionTest {
           .forEach(row -> leaves.put(row.sourceTensor(), row.sha256()));
       assertEquals(digests, leaves);
     }
+  }
+
+  @Test
+  void aKeyThatConfigDoesNotHaveIsNotClaimedAsIgnored() {
+    var conversion =
+        new Conversion(Set.of("colour", "eos_token_id"), Conversion.Prediction.KEEP, null);
+    ConversionPlan plan = Planner.plan(Checkpoint.open(Fixtures.tinyMixtral()), conversion);
+    assertEquals(List.of("eos_token_id"), plan.provenance().ignoredConfigKeys());
   }
 
   private static final Conversion KEEP = new Conversion(Set.of(), Conversion.Prediction.KEEP, null);
@@ -138,7 +149,7 @@ class ConversionTest {
     byte[] bytes = Files.readAllBytes(shard);
     Files.write(shard, java.util.Arrays.copyOf(bytes, bytes.length / 2));
     String message =
-        assertThrows(CorruptException.class, () -> execute(plan, folder.resolve("p"), 2))
+        assertThrows(EnvironmentException.class, () -> execute(plan, folder.resolve("p"), 2))
             .getMessage();
     assertTrue(message.contains("model-00003-of-00003"), message);
     assertFalse(Files.exists(folder.resolve("p")), "what was finished before waits beside it");
@@ -164,7 +175,7 @@ class ConversionTest {
           }
         };
     assertThrows(
-        CorruptException.class,
+        EnvironmentException.class,
         () ->
             Executor.execute(
                 plan.contents(),

@@ -197,7 +197,7 @@ class DeepSeekConversionTest {
     edit(checkpoint, "\"weight_map\": {", "\"weight_map\": {\"" + name + "\": \"" + FILE + "\",");
     try (MoxiePackage pack =
         convert(checkpoint, conversion(Conversion.Prediction.DROP, Dtype.BF16))) {
-      IndexRow row = pack.tensor("layers.1.attention.rotary_frequencies");
+      IndexRow row = pack.tensor("opaque." + FILE + "/" + name);
       assertEquals(Dtype.F32, row.dtype());
       assertEquals(IndexRow.COPY, row.transform());
     }

@@ -15,4 +15,18 @@ public final class EnvironmentException extends MoxieException {
   public EnvironmentException(String where, String expected, String found, String remedy) {
     super(where, expected, found, remedy);
   }
+
+  /**
+   * Something was not left alone: what does not fit together then is neither corrupt nor different.
+   *
+   * @param where what was read
+   * @param found what shows it
+   */
+  public static EnvironmentException changedWhileRead(String where, String found) {
+    return new EnvironmentException(
+        where,
+        "what is there to stay as it is",
+        "that it changed while it was read: " + found,
+        "let nothing write to it and run the command again");
+  }
 }

@@ -5,14 +5,10 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.util.function.Predicate;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,45 +18,49 @@ import org.jspecify.annotations.Nullable;
  */
 public final class StagedFile implements AutoCloseable {
   private final Path target;
-  private final Path temporary;
-  private final FileChannel channel;
-  private final Predicate<Path> replaceable;
+  private final DiskFile file;
+  private final Consumer<Path> requireReplaceable;
   private final Thread discard = new Thread(this::deleteTemporary);
   private boolean open = true;
   private volatile boolean finished;
 
-  private StagedFile(
-      Path target, Path temporary, FileChannel channel, Predicate<Path> replaceable) {
+  private StagedFile(Path target, DiskFile file, Consumer<Path> requireReplaceable) {
     this.target = target;
-    this.temporary = temporary;
-    this.channel = channel;
-    this.replaceable = replaceable;
+    this.file = file;
+    this.requireReplaceable = requireReplaceable;
     Runtime.getRuntime().addShutdownHook(discard);
   }
 
   /**
    * Begins the file.
    *
-   * @param replaceable whether a file that is there already may be replaced by this one; asked now
-   *     and again before it is
-   * @throws UsageException if something is there that may not be, its folder is missing, or
+   * @param signature of files of its kind: one that is there already may be replaced by this one,
+   *     and what a killed run left of one is written over
+   * @throws UsageException if something else is there or beside it, its folder is missing, or
    *     somebody else is writing it
    */
-  public static StagedFile create(Path target, Predicate<Path> replaceable) {
+  public static StagedFile create(Path target, Signature signature) {
+    return create(target, signature, there -> requireReplaceable(there, signature));
+  }
+
+  /** As {@link #create}, but in the place of a file that the caller knows. */
+  public static StagedFile replace(Path target, Signature signature) {
+    return create(target, signature, there -> {});
+  }
+
+  private static StagedFile create(
+      Path target, Signature signature, Consumer<Path> requireReplaceable) {
     requireFolder(target.toAbsolutePath().getParent());
-    requireReplaceable(target, replaceable);
-    Path temporary = target.resolveSibling("." + target.getFileName() + ".moxie-partial");
+    requireReplaceable.accept(target);
     try {
-      var channel =
-          FileChannel.open(
-              temporary,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.WRITE,
-              StandardOpenOption.READ,
-              LinkOption.NOFOLLOW_LINKS);
-      requireAlone(target, temporary, channel);
-      channel.truncate(0);
-      return new StagedFile(target, temporary, channel, replaceable);
+      DiskFile file = Beside.openAlone(Beside.path(target, "partial"), signature, target);
+      try {
+        file.truncate(0);
+        return new StagedFile(target, file, requireReplaceable);
+      } catch (IOException | RuntimeException e) {
+        file.close();
+        throw e;
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -92,46 +92,45 @@ public final class StagedFile implements AutoCloseable {
   /**
    * Makes sure that a file may be made or replaced.
    *
-   * @param replaceable whether a file that is there already may be replaced
-   * @throws UsageException if something is there that may not be
+   * @param signature of files that may be replaced
+   * @throws UsageException if something else is there
    */
-  public static void requireReplaceable(Path target, Predicate<Path> replaceable) {
-    if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)
-        && !(Files.isRegularFile(target) && replaceable.test(target))) {
-      throw new UsageException(
-          target.toString(),
-          "no such file, or an earlier one of the same kind",
-          "something else",
-          "choose another name, or remove it");
+  public static void requireReplaceable(Path target, Signature signature) {
+    try {
+      if (Files.exists(target, LinkOption.NOFOLLOW_LINKS) && !signature.isOf(target)) {
+        throw new UsageException(
+            target.toString(),
+            "no such file, or an earlier one of the same kind",
+            "something else",
+            "choose another name, or remove it");
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
   /**
-   * Takes the lock. Whoever had it may have finished meanwhile: what the channel leads to is then
-   * the finished file, and must not be written to.
+   * Makes sure that nothing but a leftover of the same kind is where a file would be written until
+   * it is finished; {@link #create} does so too, but may come late.
+   *
+   * @throws UsageException if something else is there
    */
-  static void requireAlone(Path target, Path temporary, FileChannel channel) throws IOException {
-    boolean locked;
+  public static void requireRoomBeside(Path target, Signature signature) {
     try {
-      locked = channel.tryLock() != null && Files.exists(temporary, LinkOption.NOFOLLOW_LINKS);
-    } catch (OverlappingFileLockException e) {
-      locked = false;
-    }
-    if (!locked) {
-      channel.close();
-      throw new UsageException(
-          target.toString(), "nobody else to write it", "another run", "choose another name");
+      Beside.require(Beside.path(target, "partial"), signature);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
   /** What is written so far, to go on with. */
-  public FileChannel channel() {
-    return channel;
+  public DiskFile file() {
+    return file;
   }
 
   /** Appends to the file; unbuffered. */
   public OutputStream stream() {
-    return Channels.newOutputStream(channel);
+    return Channels.newOutputStream(file);
   }
 
   /**
@@ -141,9 +140,9 @@ public final class StagedFile implements AutoCloseable {
    */
   public void finish() {
     try {
-      channel.force(true);
-      requireReplaceable(target, replaceable);
-      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+      file.sync();
+      requireReplaceable.accept(target);
+      Disk.move(file.path(), target);
       finished = true;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -157,12 +156,18 @@ public final class StagedFile implements AutoCloseable {
       return;
     }
     open = false;
-    deleteTemporary();
-    try {
-      channel.close();
-      Runtime.getRuntime().removeShutdownHook(discard);
+    try (file) {
+      deleteTemporary();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } finally {
+      forgetHook();
+    }
+  }
+
+  private void forgetHook() {
+    try {
+      Runtime.getRuntime().removeShutdownHook(discard);
     } catch (IllegalStateException e) {
       // The process is ending, and the hook is at work.
       return;
@@ -172,7 +177,7 @@ public final class StagedFile implements AutoCloseable {
   private void deleteTemporary() {
     try {
       if (!finished) {
-        Files.deleteIfExists(temporary);
+        Disk.delete(file.path());
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);

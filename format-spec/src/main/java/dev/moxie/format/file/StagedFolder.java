@@ -1,130 +1,192 @@
 package dev.moxie.format.file;
 
-import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
-import java.nio.file.FileSystemException;
-import java.nio.file.FileVisitResult;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
-import java.util.function.Consumer;
-import org.jspecify.annotations.Nullable;
+import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * A folder that appears under its name only when it is complete: everything goes to a sibling
  * folder, is synced, and takes the target's name in one rename. What it replaces is set aside just
- * before and deleted after. {@link #close} without {@link #commit} or {@link #keep} leaves nothing
- * behind.
+ * before and deleted after. {@link #close} without {@link #commit} keeps the files that are
+ * finished, and a journal of them beside the target; a later writer of the same job goes on from
+ * there.
+ *
+ * <p>The journal is there before the sibling folder and goes after it, and lists the files that the
+ * folder may hold. So whatever lies there without a journal, or is not on its list, is somebody
+ * else's, and refused.
+ *
+ * <p>Files may be written from several threads.
  */
 public final class StagedFolder implements AutoCloseable {
-  private final Path target;
-  private final Path staging;
-  private final Consumer<Path> requireFree;
-  private final FileChannel lock;
-  private boolean kept;
+  private static final Signature LOCK = Signature.of("moxie lock\n");
 
-  private StagedFolder(Path target, Path staging, Consumer<Path> requireFree, FileChannel lock) {
+  private final Path target;
+  private final Job job;
+  private final Guard guard;
+  private final boolean replace;
+  private final DiskFile lock;
+  private final Journal journal;
+  private final boolean complete;
+  private boolean worthless;
+
+  /**
+   * What is to be written.
+   *
+   * @param facts everything that the result depends on, by name
+   * @param files that the folder will hold, by their paths in it
+   */
+  public record Job(Map<String, String> facts, Set<String> files) {
+    public Job {
+      facts = java.util.Collections.unmodifiableMap(new TreeMap<>(facts));
+      files = java.util.Collections.unmodifiableSet(new TreeSet<>(files));
+    }
+  }
+
+  /** Knows what may be at the target. */
+  @FunctionalInterface
+  public interface Guard {
+    /**
+     * Throws unless nothing is at the target, or what may be replaced by a new folder.
+     *
+     * @param replace whether a finished result may be replaced
+     */
+    void require(Path target, boolean replace);
+  }
+
+  private StagedFolder(
+      Path target,
+      Job job,
+      Guard guard,
+      boolean replace,
+      DiskFile lock,
+      Journal journal,
+      boolean complete) {
     this.target = target;
-    this.staging = staging;
-    this.requireFree = requireFree;
+    this.job = job;
+    this.guard = guard;
+    this.replace = replace;
     this.lock = lock;
+    this.journal = journal;
+    this.complete = complete;
+    this.worthless = complete;
   }
 
   /**
-   * Starts a folder. Only one writer at a time may have a target; what an interrupted one had moved
-   * aside is put back, what it left unfinished is still there.
+   * Starts a folder, or goes on with one that was interrupted. Only one writer at a time may have a
+   * target.
    *
-   * @param requireFree given the resolved target, throws if it must not be written or replaced;
-   *     called before anything is written, under the lock, and before the rename
-   * @throws UsageException if another writer has the target, it is a link that leads nowhere, or it
-   *     is where another file system begins
+   * @param force whether a finished result may be replaced, once the new one is complete, and
+   *     whether to start over where something was interrupted
+   * @param guard asked before anything is written, under the lock, and before the rename
+   * @throws UsageException if another writer has the target, it is a link that leads nowhere or
+   *     where another file system begins, another job was interrupted there, or what lies beside it
+   *     is not ours
+   * @throws CorruptException if what an interrupted writer recorded cannot be read
    */
-  public static StagedFolder open(Path target, Consumer<Path> requireFree) {
-    Path absolute = resolve(target);
-    requireFree.accept(absolute);
-    @Nullable FileChannel lock = null;
+  public static StagedFolder open(Path target, Job job, boolean force, Guard guard) {
+    Path place = place(target);
     try {
-      Files.createDirectories(parent(absolute));
-      requireRenamable(absolute);
-      lock = lock(absolute);
-      Path old = sibling(absolute, "old");
-      if (Files.exists(old) && !Files.exists(absolute)) {
-        Files.move(old, absolute, StandardCopyOption.ATOMIC_MOVE);
+      if (!Beside.isFile(journal(place))) {
+        guard.require(place, force);
       }
-      requireFree.accept(absolute);
-      Path staging = sibling(absolute, "partial");
-      Files.createDirectories(staging);
-      return new StagedFolder(absolute, staging, requireFree, lock);
-    } catch (IOException e) {
-      release(lock, absolute);
-      throw new UncheckedIOException(e);
-    } catch (RuntimeException e) {
-      release(lock, absolute);
-      throw e;
-    }
-  }
-
-  /** As {@link #open}, but what an interrupted writer left is removed. */
-  public static StagedFolder create(Path target, Consumer<Path> requireFree) {
-    StagedFolder folder = open(target, requireFree);
-    try {
-      folder.retain(Set.of());
-      return folder;
-    } catch (RuntimeException e) {
-      release(folder.lock, folder.target);
-      throw e;
-    }
-  }
-
-  /** Where files are to be written until {@link #commit}. */
-  public Path path() {
-    return staging;
-  }
-
-  /** Removes all files from the unfinished folder but those of these names, and all folders. */
-  public void retain(Set<String> names) {
-    try (var entries = Files.list(staging)) {
-      for (Path entry : entries.toList()) {
-        if (!names.contains(entry.getFileName().toString())) {
-          deleteTree(entry);
-        }
+      Disk.createFolders(parent(place));
+      requireRenamable(place);
+      DiskFile lock = lock(place);
+      try {
+        return open(place, job, force, guard, lock);
+      } catch (IOException | RuntimeException e) {
+        release(lock);
+        throw e;
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
   }
 
-  /** Leaves what was written for a later writer to go on with. */
-  public void keep() {
-    kept = true;
+  private static StagedFolder open(Path target, Job job, boolean force, Guard guard, DiskFile lock)
+      throws IOException {
+    Journal.Content before = Journal.read(journal(target));
+    boolean begun = Beside.isFolder(staging(target));
+    requireOurs(target, before);
+    settle(target, begun);
+    Journal.Header header = before.header();
+    if (!force && begun) {
+      Journal.requireSame(journal(target), target, before, job);
+    }
+    boolean renamed = before.complete() && !begun && Files.exists(target);
+    if (!force && renamed && header != null && header.job().equals(job)) {
+      Journal journal = Journal.resume(journal(target), target, before, header);
+      return new StagedFolder(target, job, guard, false, lock, journal, true);
+    }
+    boolean resume = !force && begun && !before.finished().isEmpty();
+    boolean replace = force || (resume && header != null && header.replace());
+    guard.require(target, replace);
+    Set<String> kept = new HashSet<>(resume ? before.finished().keySet() : Set.of());
+    kept.retainAll(job.files());
+    retain(staging(target), kept);
+    var next = new Journal.Header(job, replace);
+    Journal journal =
+        resume
+            ? Journal.resume(journal(target), target, before, next)
+            : Journal.start(journal(target), target, next);
+    try {
+      if (!begun) {
+        Disk.createFolder(staging(target));
+      }
+      return new StagedFolder(target, job, guard, replace, lock, journal, false);
+    } catch (IOException | RuntimeException e) {
+      journal.close();
+      throw e;
+    }
   }
 
-  /** A name beside the target, for what belongs to its making. */
-  public static Path sibling(Path target, String what) {
-    Path absolute = resolve(target);
-    return absolute.resolveSibling("." + absolute.getFileName() + ".moxie-" + what);
+  /**
+   * Names of the files that an interrupted writer of this target has finished.
+   *
+   * @throws UsageException if what lies there is not ours
+   */
+  public static Set<String> finished(Path target) {
+    try {
+      Path place = place(target);
+      Journal.Content content = Journal.read(journal(place));
+      return Beside.isFolder(staging(place)) ? content.finished().keySet() : Set.of();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** Where the target really lies: replacing a link to a package replaces the package. */
-  private static Path resolve(Path target) {
-    if (Files.isSymbolicLink(target) && !Files.exists(target)) {
+  private static Path place(Path target) {
+    Path place = StagedFile.place(target);
+    if (Files.isSymbolicLink(place)) {
       throw new UsageException(
           target.toString(), "a folder to make", "a link that leads nowhere", "remove the link");
     }
-    try {
-      return Files.exists(target) ? target.toRealPath() : target.toAbsolutePath().normalize();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    return place;
+  }
+
+  private static Path staging(Path target) {
+    return Beside.path(target, "partial");
+  }
+
+  private static Path journal(Path target) {
+    return Beside.path(target, "journal");
+  }
+
+  private static Path old(Path target) {
+    return Beside.path(target, "old");
   }
 
   private static Path parent(Path target) {
@@ -143,50 +205,126 @@ public final class StagedFolder implements AutoCloseable {
     }
   }
 
-  private static FileChannel lock(Path target) throws IOException {
-    FileChannel channel = openLock(target);
-    boolean free;
+  private static DiskFile lock(Path target) throws IOException {
+    DiskFile lock = Beside.openAlone(Beside.path(target, "lock"), LOCK, target);
     try {
-      // A lock on a file that its owner has just removed is worth nothing.
-      free = channel.tryLock() != null && Files.exists(sibling(target, "lock"));
-    } catch (OverlappingFileLockException e) {
-      free = false;
-    }
-    if (!free) {
-      channel.close();
-      throw new UsageException(
-          target.toString(),
-          "a target that nobody else is writing",
-          "another command at work on it",
-          "wait for it, or choose another target");
-    }
-    return channel;
-  }
-
-  private static FileChannel openLock(Path target) throws IOException {
-    try {
-      return FileChannel.open(
-          sibling(target, "lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-    } catch (FileSystemException e) {
-      String reason = e.getReason();
-      throw new EnvironmentException(
-          parent(target).toString(),
-          "a folder to write in",
-          reason == null ? "one without permission" : "\"" + reason + "\"",
-          "choose another target, or see to its permissions");
+      if (lock.size() == 0) {
+        lock.write(ByteBuffer.wrap(LOCK.bytes()));
+      }
+      return lock;
+    } catch (IOException | RuntimeException e) {
+      lock.close();
+      throw e;
     }
   }
 
   /** The file is removed while the lock is still held: whoever opens it later makes its own. */
-  private static void release(@Nullable FileChannel lock, Path target) {
-    try {
-      if (lock != null) {
-        Files.deleteIfExists(sibling(target, "lock"));
-        lock.close();
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+  private static void release(DiskFile lock) throws IOException {
+    try (lock) {
+      Disk.delete(lock.path());
     }
+  }
+
+  /** Only a journal tells that a folder is ours, and which files in it. */
+  private static void requireOurs(Path target, Journal.Content journal) throws IOException {
+    Journal.Header header = journal.header();
+    Set<String> files = header == null ? Set.of() : header.job().files();
+    Path staging = staging(target);
+    if (Beside.isFolder(staging)) {
+      if (!Beside.isFile(journal(target))) {
+        throw Beside.foreign(staging, "a folder without a journal of what is in it");
+      }
+      try (var walk = Files.walk(staging)) {
+        for (Path path : walk.toList()) {
+          if (!isListed(staging.relativize(path).toString(), path, files)) {
+            throw Beside.foreign(path, "something that no interrupted run wrote there");
+          }
+        }
+      }
+    }
+    // What a target was replaced by was complete by then.
+    if (Beside.isFolder(old(target)) && !journal.complete()) {
+      throw Beside.foreign(old(target), "a folder that no interrupted run set aside");
+    }
+  }
+
+  private static boolean isListed(String name, Path path, Set<String> files) {
+    return Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)
+        ? name.isEmpty() || isFolderOf(name, files)
+        : Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS) && files.contains(name);
+  }
+
+  private static boolean isFolderOf(String name, Set<String> files) {
+    return files.stream().anyMatch(file -> file.startsWith(name + "/"));
+  }
+
+  /** What a killed writer had set aside is put back, or goes if its replacement is there. */
+  private static void settle(Path target, boolean begun) throws IOException {
+    Path old = old(target);
+    if (!Files.exists(old)) {
+      return;
+    }
+    if (!Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+      Disk.move(old, target);
+    } else if (begun) {
+      throw new UsageException(
+          target.toString(),
+          "nothing, since an interrupted run had set " + old + " aside",
+          "something new",
+          "move one of them away");
+    } else {
+      Disk.deleteTree(old);
+    }
+  }
+
+  /** Removes all files from an unfinished folder but those of these names, and all folders. */
+  private static void retain(Path staging, Set<String> names) throws IOException {
+    if (!Files.exists(staging)) {
+      return;
+    }
+    try (var entries = Files.list(staging)) {
+      for (Path entry : entries.toList()) {
+        if (!names.contains(entry.getFileName().toString())) {
+          Disk.deleteTree(entry);
+        }
+      }
+    }
+  }
+
+  /**
+   * Whether an interrupted writer of this job had already given the folder its name, and lacked
+   * only the tidying up. Nothing is left to write then.
+   */
+  public boolean isComplete() {
+    return complete;
+  }
+
+  /** Where a file is to be written. */
+  public Path path(String name) {
+    if (!job.files().contains(name)) {
+      throw new IllegalArgumentException(name + " is none of the job's files");
+    }
+    return staging(target).resolve(name);
+  }
+
+  /** Writes a small file. */
+  public void write(String name, byte[] bytes) throws IOException {
+    Path path = path(name);
+    Disk.createFolders(path.resolveSibling(".").normalize());
+    try (DiskFile file = Disk.create(path)) {
+      file.write(ByteBuffer.wrap(bytes));
+      file.sync();
+    }
+  }
+
+  /** Digests that a file had when an earlier writer finished it; they are yet to be checked. */
+  public Optional<List<String>> finishedBefore(String name) {
+    return Optional.ofNullable(journal.finished(name));
+  }
+
+  /** Records that a file is on the disk, with the digests of its parts. */
+  public void finished(String name, List<String> digests) throws IOException {
+    journal.append(name, digests);
   }
 
   /** Whether the path is a folder without entries. */
@@ -204,10 +342,16 @@ public final class StagedFolder implements AutoCloseable {
   /** Syncs the folders and gives the whole its name; the files in them must be synced already. */
   public void commit() {
     try {
-      for (Path folder : folders(staging)) {
-        syncFolder(folder);
+      Set<Path> folders = new HashSet<>();
+      for (String name : job.files()) {
+        folders.add(path(name).getParent());
       }
+      for (Path folder : folders) {
+        Disk.sync(folder);
+      }
+      journal.appendAll();
       moveIntoPlace();
+      worthless = true;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -215,78 +359,47 @@ public final class StagedFolder implements AutoCloseable {
 
   /** The old folder is set aside and put back if the new one cannot take its name. */
   private void moveIntoPlace() throws IOException {
-    Path old = sibling(target, "old");
-    requireFree.accept(target);
+    Path old = old(target);
+    guard.require(target, replace);
     if (Files.exists(target)) {
-      deleteTree(old);
-      Files.move(target, old, StandardCopyOption.ATOMIC_MOVE);
+      if (Beside.isFolder(old)) {
+        throw Beside.foreign(old, "a folder that has just appeared");
+      }
+      Disk.move(target, old);
     }
     try {
-      Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
+      Disk.move(staging(target), target);
     } catch (IOException e) {
       if (Files.exists(old)) {
-        Files.move(old, target, StandardCopyOption.ATOMIC_MOVE);
+        Disk.move(old, target);
       }
       throw e;
     }
-    syncFolder(parent(target));
-    deleteTree(old);
+    Disk.sync(parent(target));
+    Disk.deleteTree(old);
   }
 
-  /** Removes what {@link #commit} did not give its name, unless it is to be kept. */
+  /** Lets {@link #close} keep nothing: what was written is not what was asked for. */
+  public void discard() {
+    worthless = true;
+  }
+
+  /** Keeps what is finished of a folder that was neither committed nor discarded. */
   @Override
   public void close() {
-    try {
+    try (lock;
+        journal) {
+      boolean kept = !worthless && !journal.isEmpty();
       if (!kept) {
-        deleteTree(staging);
+        Disk.deleteTree(staging(target));
+      }
+      Disk.delete(lock.path());
+      // Last: until then it tells the next run what became of this one.
+      if (!kept) {
+        Disk.delete(journal(target));
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    } finally {
-      release(lock, target);
     }
-  }
-
-  private static List<Path> folders(Path root) throws IOException {
-    try (var walk = Files.walk(root)) {
-      return walk.filter(Files::isDirectory).toList();
-    }
-  }
-
-  private static void syncFolder(Path folder) throws IOException {
-    try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
-      channel.force(true);
-    } catch (IOException e) {
-      if (System.getProperty("os.name", "").startsWith("Windows")) {
-        return; // Windows has no handle to a folder; its renames are journalled.
-      }
-      throw e;
-    }
-  }
-
-  private static void deleteTree(Path root) throws IOException {
-    if (!Files.exists(root)) {
-      return;
-    }
-    Files.walkFileTree(
-        root,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(Path folder, @Nullable IOException failure)
-              throws IOException {
-            if (failure != null) {
-              throw failure;
-            }
-            Files.delete(folder);
-            return FileVisitResult.CONTINUE;
-          }
-        });
   }
 }

@@ -5,15 +5,12 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -33,7 +30,7 @@ public final class StreamedFile implements AutoCloseable {
   /** Enough to keep a disk busy while another buffer is being filled and digested. */
   private static final int MOST_BUFFERS = 8;
 
-  private final FileChannel channel;
+  private final DiskFile file;
   private final long alignment;
   private final Arena memory = Arena.ofShared();
   private final List<ByteBuffer> buffers = new ArrayList<>();
@@ -42,8 +39,8 @@ public final class StreamedFile implements AutoCloseable {
   private int current;
   private long sent;
 
-  private StreamedFile(FileChannel channel, long alignment, long bytes) {
-    this.channel = channel;
+  private StreamedFile(DiskFile file, long alignment, long bytes) {
+    this.file = file;
     this.alignment = alignment;
     long count = Math.clamp(Math.ceilDiv(bytes, BUFFER_BYTES), 1, MOST_BUFFERS);
     MemorySegment segment = memory.allocate(count * BUFFER_BYTES, alignment);
@@ -61,27 +58,20 @@ public final class StreamedFile implements AutoCloseable {
   public static StreamedFile create(Path file, long bytes) throws IOException {
     long block = Files.getFileStore(file.toAbsolutePath().getParent()).getBlockSize();
     boolean aligned = block > 0 && BUFFER_BYTES % block == 0;
-    @Nullable FileChannel direct = aligned ? openDirect(file) : null;
+    @Nullable DiskFile direct = aligned ? createDirect(file) : null;
     return direct != null
         ? new StreamedFile(direct, block, bytes)
-        : new StreamedFile(open(file), 1, bytes);
-  }
-
-  private static FileChannel open(Path file, OpenOption... more) throws IOException {
-    Set<OpenOption> options =
-        new java.util.HashSet<>(Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
-    options.addAll(List.of(more));
-    return FileChannel.open(file, options);
+        : new StreamedFile(Disk.create(file), 1, bytes);
   }
 
   /** Null where the file system has no direct access; it may have made the file all the same. */
-  private static @Nullable FileChannel openDirect(Path file) throws IOException {
+  private static @Nullable DiskFile createDirect(Path file) throws IOException {
     try {
-      return open(file, direct());
+      return Disk.create(file, direct());
     } catch (FileAlreadyExistsException e) {
       throw e;
     } catch (IOException | UnsupportedOperationException e) {
-      Files.deleteIfExists(file);
+      Disk.delete(file);
       return null;
     }
   }
@@ -151,7 +141,7 @@ public final class StreamedFile implements AutoCloseable {
         current,
         writer.submit(
             () -> {
-              Channels.writeFully(channel, full);
+              file.write(full);
               return null;
             }));
     current = (current + 1) % buffers.size();
@@ -179,15 +169,16 @@ public final class StreamedFile implements AutoCloseable {
     for (int i = 0; i < buffers.size(); i++) {
       await(i);
     }
-    channel.truncate(sent);
-    channel.force(true);
+    file.truncate(sent);
+    file.sync();
   }
 
   @Override
   public void close() throws IOException {
-    // Memory must not go before the thread that writes from it.
-    writer.close();
-    memory.close();
-    channel.close();
+    try (file) {
+      // Memory must not go before the thread that writes from it.
+      writer.close();
+      memory.close();
+    }
   }
 }

@@ -10,8 +10,9 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.Locale;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
@@ -21,18 +22,20 @@ import tools.jackson.core.ObjectReadContext;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.json.JsonFactory;
-import tools.jackson.databind.DatabindException;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.cfg.CoercionAction;
+import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.cfg.EnumFeature;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.databind.type.LogicalType;
 
 /**
  * The JSON rules shared by every file that Moxie reads: duplicate keys, trailing tokens, fractional
- * integers and numbers written as strings are errors; nesting, number length and file size are
- * bounded before anything is allocated for them.
+ * integers, numbers written as strings, strings written as numbers and byte-order marks are errors;
+ * nesting, number length and file size are bounded before anything is allocated for them.
  */
 public final class StrictJson {
   /** No JSON file that belongs to a checkpoint or a package comes near this; in bytes. */
@@ -55,6 +58,15 @@ public final class StrictJson {
           .disable(JsonFactory.Feature.CANONICALIZE_PROPERTY_NAMES)
           .build();
 
+  private static final byte[] BYTE_ORDER_MARK = {(byte) 0xef, (byte) 0xbb, (byte) 0xbf};
+
+  private static final List<CoercionInputShape> NO_TEXT =
+      List.of(CoercionInputShape.Integer, CoercionInputShape.Float, CoercionInputShape.Boolean);
+
+  // A mapper remembers how to read each class: a new one for each file would learn it again.
+  private static final JsonMapper STRICT = build(false);
+  private static final JsonMapper LENIENT = build(true);
+
   private StrictJson() {}
 
   /** The token source that the rules above are set on. */
@@ -64,6 +76,10 @@ public final class StrictJson {
 
   /** A mapper under the rules above; unknown properties are errors unless {@code lenient}. */
   public static JsonMapper mapper(boolean lenient) {
+    return lenient ? LENIENT : STRICT;
+  }
+
+  private static JsonMapper build(boolean lenient) {
     return JsonMapper.builder(FACTORY)
         .configure(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, !lenient)
         .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -72,6 +88,9 @@ public final class StrictJson {
         .enable(EnumFeature.FAIL_ON_NUMBERS_FOR_ENUMS)
         .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
         .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+        .withCoercionConfig(
+            LogicalType.Textual,
+            text -> NO_TEXT.forEach(shape -> text.setCoercion(shape, CoercionAction.Fail)))
         .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
         .build();
   }
@@ -142,6 +161,19 @@ public final class StrictJson {
     }
   }
 
+  /** RFC 8259 forbids a byte-order mark, and other readers of the same file refuse it. */
+  private static void requireUtf8WithoutMark(String where, byte[] json) {
+    int same = Arrays.mismatch(json, BYTE_ORDER_MARK);
+    if (same < 0 || same >= BYTE_ORDER_MARK.length) {
+      throw new CorruptException(
+          where + " (offset 0)",
+          "JSON in UTF-8",
+          "a byte-order mark before it",
+          "save the file without one");
+    }
+    requireUtf8(where, json, 0);
+  }
+
   /**
    * Reads a file that holds one JSON object.
    *
@@ -158,22 +190,34 @@ public final class StrictJson {
    * @throws CorruptException if the bytes are no JSON object under the rules above
    */
   public static ObjectNode parseObject(String where, byte[] bytes) {
-    requireUtf8(where, bytes, 0);
+    requireUtf8WithoutMark(where, bytes);
     try {
       JsonNode node = mapper(true).readTree(bytes);
       if (!(node instanceof ObjectNode object)) {
         throw new CorruptException(
             where,
             "a JSON object",
-            bytes.length == 0
-                ? "an empty file"
-                : node.getNodeType().name().toLowerCase(Locale.ROOT),
+            bytes.length == 0 ? "an empty file" : JsonWords.of(node),
             "fetch the file again");
       }
       return object;
     } catch (JacksonException e) {
       throw corrupt(where, e);
     }
+  }
+
+  /** Whether an object has a key; that of a nested object stands after the object's and a dot. */
+  public static boolean occurs(JsonNode object, String key) {
+    if (object.has(key)) {
+      return true;
+    }
+    // Keys may have dots of their own.
+    for (int dot = key.indexOf('.'); dot >= 0; dot = key.indexOf('.', dot + 1)) {
+      if (occurs(object.path(key.substring(0, dot)), key.substring(dot + 1))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**
@@ -187,7 +231,7 @@ public final class StrictJson {
    */
   public static Map<String, String> readStrings(Path file, String member, String what) {
     byte[] bytes = readBounded(file, MAX_FILE_BYTES);
-    requireUtf8(file.toString(), bytes, 0);
+    requireUtf8WithoutMark(file.toString(), bytes);
     Map<String, String> strings = new LinkedHashMap<>();
     try (JsonParser parser = FACTORY.createParser(ObjectReadContext.empty(), bytes)) {
       require(file.toString(), parser.nextToken(), JsonToken.START_OBJECT, "a JSON object");
@@ -221,14 +265,13 @@ public final class StrictJson {
   private static void require(
       String where, @Nullable JsonToken found, JsonToken expected, String what) {
     if (found != expected) {
-      String token = found == null ? "nothing" : found.name().toLowerCase(Locale.ROOT);
-      throw new CorruptException(where, what, token.replace('_', ' '), "fetch the file again");
+      throw new CorruptException(where, what, JsonWords.of(found), "fetch the file again");
     }
   }
 
   /** Turns what Jackson says into the sentence a user reads. */
   public static CorruptException corrupt(String where, JacksonException e) {
-    String path = e instanceof DatabindException d ? d.getPathReference() : "";
+    String path = e.getPathReference();
     int tail = path.lastIndexOf('[');
     String key = path.isEmpty() || tail < 0 ? "" : " at " + keyPath(path);
     var location = e.getLocation();
@@ -239,7 +282,7 @@ public final class StrictJson {
     return new CorruptException(
         where + key + offset,
         "valid JSON of the documented form",
-        firstLine(e.getOriginalMessage()),
+        JsonWords.of(e),
         "the file is damaged or hand-edited, restore it");
   }
 
@@ -248,13 +291,5 @@ public final class StrictJson {
         .replaceAll("[\\w.$]+\\[\"([^\"]*)\"\\]", "$1")
         .replaceAll("[\\w.$]+\\[(\\d+)\\]", "[$1]")
         .replace("->", ".");
-  }
-
-  private static String firstLine(String message) {
-    int end = message.indexOf('\n');
-    // What follows is about the parser's source and settings, not about the file.
-    String line =
-        (end < 0 ? message : message.substring(0, end)).split(" \\(start marker|\\[Source", 2)[0];
-    return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 }

@@ -91,7 +91,9 @@ public record Architecture(
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
-    blocks = List.copyOf(Objects.requireNonNull(blocks, "blocks is missing"));
+    Objects.requireNonNull(blocks, "blocks is missing");
+    blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
+    blocks = List.copyOf(blocks);
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
   }
 
@@ -125,9 +127,23 @@ public record Architecture(
         vocabSize, hiddenSize, maxPositions, other, tiedEmbeddings, blocks, prediction);
   }
 
-  /** The same model without layers for multi-token prediction. */
-  public Architecture withoutPrediction() {
+  /**
+   * The same model with so many layers for multi-token prediction: such as it has, or else like its
+   * last decoder layer.
+   */
+  public Architecture withPrediction(int count) {
+    Blocks last = blocks.getLast();
+    Prediction layers =
+        prediction == null
+            ? new Prediction(Math.max(count, 1), last.attention(), last.feedForward())
+            : new Prediction(Math.max(count, 1), prediction.attention(), prediction.feedForward());
     return new Architecture(
-        vocabSize, hiddenSize, maxPositions, normEpsilon, tiedEmbeddings, blocks, null);
+        vocabSize,
+        hiddenSize,
+        maxPositions,
+        normEpsilon,
+        tiedEmbeddings,
+        blocks,
+        count == 0 ? null : layers);
   }
 }

@@ -63,29 +63,6 @@ public final class CanonicalTensors {
     return tensors.specs;
   }
 
-  /**
-   * Tensors that a checkpoint may carry although they follow from its architecture: they are kept,
-   * so that it can be restored, and not computed with.
-   */
-  public static List<TensorSpec> redundant(Architecture architecture) {
-    var tensors = new CanonicalTensors(architecture.hiddenSize());
-    List<Attention> attentions = new ArrayList<>();
-    architecture.layers().forEach(block -> attentions.add(block.attention()));
-    Architecture.Prediction prediction = architecture.prediction();
-    for (int i = 0; prediction != null && i < prediction.count(); i++) {
-      attentions.add(prediction.attention());
-    }
-    for (int layer = 0; layer < attentions.size(); layer++) {
-      tensors
-          .layer(layer)
-          .add(
-              "attention.rotary_frequencies",
-              Role.ROTARY_FREQUENCIES,
-              attentions.get(layer).rotary().dimensions() / 2);
-    }
-    return tensors.specs;
-  }
-
   private void add(String name, Role role, long... shape) {
     specs.add(new TensorSpec(name, role, null, Shape.of(shape), null));
   }

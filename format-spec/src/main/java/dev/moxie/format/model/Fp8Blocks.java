@@ -19,6 +19,9 @@ public final class Fp8Blocks {
   /** Of the scales. */
   public static final Dtype SCALES = Dtype.F32;
 
+  /** What the name of a checkpoint's tensor is followed by in that of its scales. */
+  public static final String SOURCE_SCALES = "_scale_inv";
+
   private static final float[] VALUE_OF_CODE = valueOfCode();
 
   private Fp8Blocks() {}

@@ -19,8 +19,6 @@ public enum Role {
   ATTENTION_LATENT_DOWN,
   ATTENTION_LATENT_NORM,
   ATTENTION_LATENT_UP,
-  /** What follows from the architecture; some checkpoints carry it, nobody computes with it. */
-  ROTARY_FREQUENCIES,
   FEED_FORWARD_NORM,
   DENSE_GATE,
   DENSE_UP,
@@ -40,6 +38,8 @@ public enum Role {
   PREDICTION_HEAD,
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE,
+  /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */
+  OPAQUE,
   /** Zeros that bring the next tensor to its alignment. */
   PADDING;
 
@@ -47,7 +47,12 @@ public enum Role {
 
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
-    return this == ROUTER || this == ROUTER_BIAS || this == ROTARY_FREQUENCIES;
+    return this == ROUTER || this == ROUTER_BIAS || this == OPAQUE;
+  }
+
+  /** Whether the model's own tensor of this kind serves where a package holds none. */
+  public boolean mayBeShared() {
+    return this == PREDICTION_EMBEDDING || this == PREDICTION_HEAD;
   }
 
   /** The name in the tensor index. */

@@ -170,8 +170,7 @@ public record Routing(
               + " values negative, found zero");
     }
     if (computeDtype != Dtype.F32) {
-      throw new IllegalArgumentException(
-          "routing.computeDtype: expected F32, found " + computeDtype);
+      throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);
     }
   }
 

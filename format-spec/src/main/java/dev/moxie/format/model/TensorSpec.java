@@ -57,6 +57,11 @@ public record TensorSpec(
     }
   }
 
+  /** A tensor of a checkpoint that the architecture does not call for, under its own name. */
+  public static TensorSpec opaque(String file, String tensor, Shape shape) {
+    return new TensorSpec("opaque." + file + "/" + tensor, Role.OPAQUE, null, shape, null);
+  }
+
   /** The part of a stack that holds some of its experts, under the same name. */
   public TensorSpec part(int firstExpert, int experts) {
     Stack whole = Objects.requireNonNull(stack, "only a stack has parts");

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.function.Supplier;
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.Buffer;
+import org.apache.arrow.flatbuf.Endianness;
 import org.apache.arrow.flatbuf.Field;
 import org.apache.arrow.flatbuf.FieldNode;
 import org.apache.arrow.flatbuf.FixedSizeBinary;
@@ -19,16 +20,21 @@ import org.apache.arrow.flatbuf.Footer;
 import org.apache.arrow.flatbuf.Int;
 import org.apache.arrow.flatbuf.Message;
 import org.apache.arrow.flatbuf.MessageHeader;
+import org.apache.arrow.flatbuf.MetadataVersion;
 import org.apache.arrow.flatbuf.RecordBatch;
+import org.apache.arrow.flatbuf.Schema;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads what {@link ArrowFileWriter} writes, trusting nothing: the columns must be the expected
- * ones in the expected order (later ones are skipped: a later minor version may add some), every
- * buffer must lie inside the file.
+ * Reads what {@link ArrowFileWriter} writes, trusting nothing (SPEC.md, rules I2 and I3): the
+ * columns must be the expected ones in the expected order, every buffer must lie inside the file,
+ * and what Arrow's stricter readers refuse is refused.
  */
 final class ArrowFileReader {
   private static final int LEAST_ROW_BYTES = 100;
+
+  /** The first multiple of eight after the magic. */
+  private static final int SCHEMA_OFFSET = 8;
 
   /** What a lenient decoder puts for bytes that are no UTF-8. */
   private static final char REPLACEMENT = '\ufffd';
@@ -47,8 +53,13 @@ final class ArrowFileReader {
     this.rows = Math.toIntExact(batch.length());
   }
 
-  /** Returns one array of values per column. */
-  static @Nullable Object[][] read(String where, List<ArrowColumn<IndexRow>> columns, byte[] file) {
+  /**
+   * Returns one array of values per column.
+   *
+   * @param more whether other columns may follow, which are passed over
+   */
+  static @Nullable Object[][] read(
+      String where, List<ArrowColumn<IndexRow>> columns, boolean more, byte[] file) {
     ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
     int magic = ArrowFileWriter.MAGIC.length;
     int trailer = 4 + magic;
@@ -59,10 +70,13 @@ final class ArrowFileReader {
       throw corrupt(where, "ARROW1 at both ends", file.length + " bytes without");
     }
     int footerLength = bytes.getInt(file.length - trailer);
-    Footer footer =
-        Footer.getRootAsFooter(
-            slice(bytes, file.length - (long) trailer - footerLength, footerLength));
-    requireSchema(where, columns, footer);
+    long footerStart = file.length - (long) trailer - footerLength;
+    ByteBuffer footerBytes = slice(bytes, footerStart, footerLength);
+    FlatbufferCheck.footer(footerBytes);
+    Footer footer = Footer.getRootAsFooter(footerBytes);
+    requireVersion(where + ", footer", footer.version());
+    requireSchema(where + ", footer", columns, more, footer.schema());
+    long start = requireSchemaMessage(where, columns, more, bytes);
     if (footer.recordBatchesLength() != 1 || footer.dictionariesLength() != 0) {
       throw corrupt(
           where,
@@ -70,13 +84,21 @@ final class ArrowFileReader {
           footer.recordBatchesLength() + " and " + footer.dictionariesLength());
     }
     Block block = footer.recordBatches(0);
-    ByteBuffer metadata = slice(bytes, block.offset() + 8, block.metaDataLength() - 8L);
+    requirePlace(where, block, start, footerStart);
+    ByteBuffer metadata = metadata(where, bytes, block.offset(), block.metaDataLength());
     Message message = Message.getRootAsMessage(metadata);
+    requireVersion(where + ", record batch", message.version());
     RecordBatch batch = (RecordBatch) message.header(new RecordBatch());
     if (message.headerType() != MessageHeader.RecordBatch
         || batch == null
         || batch.compression() != null) {
       throw corrupt(where, "an uncompressed record batch", "something else");
+    }
+    if (message.bodyLength() != block.bodyLength()) {
+      throw corrupt(
+          where,
+          "a record batch of " + block.bodyLength() + " bytes, as the footer says",
+          message.bodyLength() + " bytes");
     }
     ByteBuffer body = slice(bytes, block.offset() + block.metaDataLength(), block.bodyLength());
     // A row takes more than this in its fixed-width buffers: a larger count cannot be true.
@@ -86,15 +108,72 @@ final class ArrowFileReader {
     var reader = new ArrowFileReader(where, body, batch);
     List<Supplier<@Nullable Object[]>> decoders = new ArrayList<>();
     columns.forEach(column -> decoders.add(reader.decoder(column)));
+    reader.requireAllRead(more);
     return decoders.parallelStream().map(Supplier::get).toArray(Object[][]::new);
   }
 
+  private static void requireVersion(String where, short version) {
+    if (version != MetadataVersion.V5) {
+      // The enumeration counts from V1, which is 0.
+      throw corrupt(where, "metadata version 5", "version " + (version + 1));
+    }
+  }
+
+  /** Blocks lie between schema and footer, and begin and end on multiples of eight bytes. */
+  private static void requirePlace(String where, Block block, long start, long end) {
+    boolean aligned =
+        block.offset() % 8 == 0 && block.metaDataLength() % 8 == 0 && block.bodyLength() % 8 == 0;
+    boolean inside =
+        block.offset() >= start
+            && block.metaDataLength() >= 8
+            && block.bodyLength() >= 0
+            && block.bodyLength() <= end - block.metaDataLength() - block.offset();
+    if (!aligned || !inside) {
+      throw corrupt(
+          where,
+          "a record batch on multiples of 8 bytes, between offsets " + start + " and " + end,
+          "one of %d and %d bytes at offset %d"
+              .formatted(block.metaDataLength(), block.bodyLength(), block.offset()));
+    }
+  }
+
+  /** The flatbuffer of a message: after a marker and its length, which includes the padding. */
+  private static ByteBuffer metadata(String where, ByteBuffer file, long offset, int length) {
+    ByteBuffer framed = slice(file, offset, length);
+    if (framed.getInt(0) != ArrowFileWriter.CONTINUATION || framed.getInt(4) != length - 8) {
+      throw corrupt(
+          where + " (offset " + offset + ")",
+          "a marker and a length of " + (length - 8) + " bytes",
+          "%08x and %d".formatted(framed.getInt(0), framed.getInt(4)));
+    }
+    ByteBuffer metadata = slice(framed, 8, length - 8L);
+    FlatbufferCheck.message(metadata);
+    return metadata;
+  }
+
+  /** The file begins as a stream does, with a schema; returns where it ends. */
+  private static long requireSchemaMessage(
+      String where, List<ArrowColumn<IndexRow>> columns, boolean more, ByteBuffer file) {
+    int length = Math.addExact(8, file.getInt(SCHEMA_OFFSET + 4));
+    Message message =
+        Message.getRootAsMessage(metadata(where, file, SCHEMA_OFFSET, Math.max(8, length)));
+    String part = where + ", first message";
+    requireVersion(part, message.version());
+    if (message.headerType() != MessageHeader.Schema || message.bodyLength() != 0) {
+      throw corrupt(part, "a schema", "something else");
+    }
+    requireSchema(part, columns, more, (Schema) message.header(new Schema()));
+    return SCHEMA_OFFSET + (long) length;
+  }
+
   private static void requireSchema(
-      String where, List<ArrowColumn<IndexRow>> columns, Footer footer) {
-    var schema = footer.schema();
+      String where, List<ArrowColumn<IndexRow>> columns, boolean more, @Nullable Schema schema) {
+    if (schema == null || schema.endianness() != Endianness.Little) {
+      throw corrupt(where, "a schema of little-endian columns", "another");
+    }
     for (int c = 0; c < columns.size(); c++) {
       ArrowColumn<IndexRow> column = columns.get(c);
-      boolean matches = schema != null && c < schema.fieldsLength();
+      boolean matches = c < schema.fieldsLength();
       if (matches) {
         Field field = schema.fields(c);
         matches =
@@ -110,10 +189,18 @@ final class ArrowFileReader {
             "another schema");
       }
     }
+    if (!more && schema.fieldsLength() > columns.size()) {
+      throw corrupt(
+          where, columns.size() + " columns in this version", schema.fieldsLength() + " columns");
+    }
   }
 
   private static boolean matches(Field field, ArrowType type) {
     if (field.typeType() != ArrowFileWriter.typeCode(type)) {
+      return false;
+    }
+    boolean list = type == ArrowType.INT64_LIST;
+    if (field.childrenLength() != (list ? 1 : 0)) {
       return false;
     }
     return switch (type) {
@@ -124,7 +211,8 @@ final class ArrowFileReader {
       case DIGEST ->
           field.type(new FixedSizeBinary()) instanceof FixedSizeBinary fixed
               && fixed.byteWidth() == ArrowFileWriter.DIGEST_BYTES;
-      case INT64_LIST -> field.childrenLength() == 1 && matches(field.children(0), ArrowType.INT64);
+      case INT64_LIST ->
+          !field.children(0).nullable() && matches(field.children(0), ArrowType.INT64);
       case INT32_LIST, FLOAT32_LIST, FLOAT64 -> throw notInAnIndex(type);
     };
   }
@@ -141,7 +229,7 @@ final class ArrowFileReader {
 
   /** Finds a column's buffers, in the order in which they lie; the decoding may wait. */
   private Supplier<@Nullable Object[]> decoder(ArrowColumn<IndexRow> column) {
-    ByteBuffer validity = openNode(column.name(), rows);
+    ByteBuffer validity = openNode(column.name(), rows, column.nullable());
     return switch (column.type()) {
       case UTF8 -> {
         ByteBuffer offsets = nextBuffer();
@@ -154,7 +242,7 @@ final class ArrowFileReader {
       case DIGEST -> fixed(validity, ArrowFileReader::digest);
       case INT64_LIST -> {
         int[] offsets = offsets(column.name(), nextBuffer());
-        openNode(column.name(), offsets[rows]);
+        openNode(column.name(), offsets[rows], false);
         ByteBuffer data = nextBuffer();
         if (8L * offsets[rows] > data.remaining()) {
           throw corrupt(where, "all values of column " + column.name(), "fewer");
@@ -201,7 +289,7 @@ final class ArrowFileReader {
 
   private @Nullable Object[] nulled(ByteBuffer validity, @Nullable Object[] values) {
     for (int i = 0; i < rows && validity.hasRemaining(); i++) {
-      if ((validity.get(i / 8) & (1 << (i % 8))) == 0) {
+      if (isNull(validity, i)) {
         values[i] = null;
       }
     }
@@ -209,16 +297,30 @@ final class ArrowFileReader {
   }
 
   /** Returns the validity bitmap, empty where nothing is null. */
-  private ByteBuffer openNode(String column, int length) {
+  private ByteBuffer openNode(String column, int length, boolean nullable) {
     FieldNode fieldNode = node < batch.nodesLength() ? batch.nodes(node++) : null;
     if (fieldNode == null || fieldNode.length() != length) {
       throw corrupt(where, length + " values in column " + column, "another number");
     }
     ByteBuffer bitmap = nextBuffer();
-    if (fieldNode.nullCount() != 0 && bitmap.remaining() < Math.ceilDiv(length, 8)) {
+    if (bitmap.hasRemaining() && bitmap.remaining() < Math.ceilDiv(length, 8)) {
       throw corrupt(where, "a validity bit for each value of column " + column, "fewer");
     }
-    return fieldNode.nullCount() == 0 ? bitmap.limit(0) : bitmap;
+    int nulls = 0;
+    for (int i = 0; i < length && bitmap.hasRemaining(); i++) {
+      nulls += isNull(bitmap, i) ? 1 : 0;
+    }
+    if (fieldNode.nullCount() != nulls || (nulls > 0 && !nullable)) {
+      throw corrupt(
+          where,
+          (nullable ? nulls + " nulls" : "no null") + " in column " + column,
+          fieldNode.nullCount() + " counted and " + nulls + " there");
+    }
+    return nulls == 0 ? bitmap.limit(0) : bitmap;
+  }
+
+  private static boolean isNull(ByteBuffer validity, int row) {
+    return (validity.get(row / 8) & (1 << (row % 8))) == 0;
   }
 
   private int[] offsets(String column, ByteBuffer data) {
@@ -267,7 +369,20 @@ final class ArrowFileReader {
       throw corrupt(where, "more buffers", buffer + " in all");
     }
     Buffer next = batch.buffers(buffer++);
+    if (next.offset() % 8 != 0) {
+      throw corrupt(where, "buffers on multiples of 8 bytes", "one at " + next.offset());
+    }
     return slice(body, next.offset(), next.length());
+  }
+
+  /** What follows the buffers of the columns belongs to other columns, or to none. */
+  private void requireAllRead(boolean more) {
+    if (!more && (node < batch.nodesLength() || buffer < batch.buffersLength())) {
+      throw corrupt(
+          where,
+          node + " nodes and " + buffer + " buffers",
+          batch.nodesLength() + " and " + batch.buffersLength());
+    }
   }
 
   private static ByteBuffer slice(ByteBuffer bytes, long offset, long length) {

@@ -1,6 +1,7 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
@@ -86,18 +87,20 @@ final class ArrowIndex {
   /**
    * Decodes the file's bytes.
    *
+   * @param version of the package: a later minor one may have more columns and other values
    * @throws CorruptException if they are no Arrow IPC file with exactly these columns, or a value
    *     is not of its column's vocabulary
+   * @throws TooNewException if such a value may be one of the later version
    */
-  static List<IndexRow> decode(String where, byte[] file) {
+  static List<IndexRow> decode(String where, Manifest.Version version, byte[] file) {
     @Nullable Object[][] values;
     try {
-      values = ArrowFileReader.read(where, COLUMNS, file);
+      values = ArrowFileReader.read(where, COLUMNS, version.isLater(), file);
     } catch (IndexOutOfBoundsException | IllegalArgumentException | ArithmeticException e) {
       // Flatbuffers checks bounds by letting the buffer throw.
       throw corrupt(where, "an Arrow IPC file", "offsets that lead out of it");
     }
-    var cells = new Cells(where, values);
+    var cells = new Cells(where, version, values);
     int count = values[0].length;
     List<IndexRow> rows = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
@@ -151,6 +154,7 @@ final class ArrowIndex {
   /** Decoded columns, read row by row. */
   private static final class Cells {
     private final String where;
+    private final Manifest.Version version;
     private final @Nullable Object[][] values;
     private final @Nullable String[] words = new String[COLUMNS.size()];
     private final @Nullable Object[] meanings = new Object[COLUMNS.size()];
@@ -158,8 +162,9 @@ final class ArrowIndex {
     private long[] dims = {};
     private Shape shape = Shape.of();
 
-    Cells(String where, @Nullable Object[][] values) {
+    Cells(String where, Manifest.Version version, @Nullable Object[][] values) {
       this.where = where;
+      this.version = version;
       this.values = values;
     }
 
@@ -185,7 +190,8 @@ final class ArrowIndex {
                 .apply(word)
                 .orElseThrow(
                     () ->
-                        broken(
+                        version.unknown(
+                            where + ", row " + row,
                             "a " + COLUMNS.get(column).name() + " of the format",
                             "\"" + word + "\""));
         words[column] = word;

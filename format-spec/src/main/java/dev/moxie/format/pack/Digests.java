@@ -1,10 +1,18 @@
 package dev.moxie.format.pack;
 
+import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import java.util.zip.CRC32C;
@@ -52,6 +60,32 @@ public final class Digests {
     var digests = new Digests();
     chunks(bytes).forEach(digests::update);
     return digests.finish();
+  }
+
+  /** Some bytes of a file. */
+  public record Extent(long offset, long bytes) {}
+
+  /**
+   * The digests of parts of a file.
+   *
+   * @param header that the file must begin with
+   * @param size that it must have
+   * @return nothing if it is no such file
+   */
+  public static Optional<List<Result>> ofFile(
+      Path file, byte[] header, long size, List<Extent> parts) throws IOException {
+    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) || Files.size(file) != size) {
+      return Optional.empty();
+    }
+    try (FileChannel in = FileChannel.open(file, LinkOption.NOFOLLOW_LINKS);
+        Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = in.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
+      if (bytes.asSlice(0, header.length).mismatch(MemorySegment.ofArray(header)) >= 0) {
+        return Optional.empty();
+      }
+      return Optional.of(
+          parts.stream().map(part -> of(bytes.asSlice(part.offset(), part.bytes()))).toList());
+    }
   }
 
   /** CRC-32C alone of mapped bytes, many times faster than {@link #of}. */

@@ -62,9 +62,9 @@ public record IndexRow(
    */
   public static final String DEQUANTISE_FP8_BLOCK = "dequantise_fp8_block";
 
-  /** How elements of a dtype are stored. */
-  static String encodingOf(Dtype dtype) {
-    return dtype == Fp8Blocks.VALUES ? FP8_BLOCK : PLAIN;
+  /** How elements of a dtype are stored; what nobody computes with is plain bytes. */
+  static String encodingOf(Role role, Dtype dtype) {
+    return dtype == Fp8Blocks.VALUES && role != Role.OPAQUE ? FP8_BLOCK : PLAIN;
   }
 
   /** What a row stands for. */
@@ -103,6 +103,11 @@ public record IndexRow(
   /** A tensor, or a slice of it, as a message names it. */
   public static String describe(
       String name, @Nullable Integer expert, @Nullable Projection projection) {
-    return projection == null ? name : name + " (expert " + expert + ", " + projection.id() + ")";
+    return projection == null
+        ? name
+        : name
+            + (expert == null ? " (no expert, " : " (expert " + expert + ", ")
+            + projection.id()
+            + ")";
   }
 }

@@ -1,19 +1,21 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -26,12 +28,18 @@ import org.jspecify.annotations.Nullable;
 final class IndexRules {
   private static final String REMEDY = "the package is incomplete or altered, convert again";
 
+  /** What weights may be of; fp8 is for matrices only. */
+  private static final Set<Dtype> WEIGHTS =
+      EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16, Fp8Blocks.VALUES);
+
   private final String where;
+  private final Manifest.Version version;
   private final Manifest.Layout layout;
   private final Map<String, Integer> ranks = new HashMap<>();
 
   private IndexRules(String where, Manifest manifest) {
     this.where = where;
+    this.version = manifest.version();
     this.layout = manifest.layout();
     for (Manifest.Shard shard : manifest.shards()) {
       if (shard.rank() != null) {
@@ -45,6 +53,7 @@ final class IndexRules {
     Alongside.check(
         () -> {
           rows.forEach(rules::checkRow);
+          rules.checkSlicesFollow(rows);
           rules.checkEncodings(manifest, rows);
           rules.checkOrigins(manifest, rows);
         },
@@ -66,17 +75,11 @@ final class IndexRules {
   }
 
   private void checkRow(IndexRow row) {
-    if (!row.encoding().equals(IndexRow.PLAIN) && !row.encoding().equals(IndexRow.FP8_BLOCK)) {
-      throw new UnsupportedException(
-          where + ", tensor " + row.describe(),
-          "encoding \"plain\" or \"fp8_block\"",
-          "\"" + row.encoding() + "\"",
-          "update Moxie, this build does not read that encoding");
-    }
+    Encodings.require(where + ", tensor " + row.describe(), version, row.encoding());
     require(
-        row.encoding().equals(IndexRow.encodingOf(row.dtype())),
+        row.encoding().equals(IndexRow.encodingOf(row.role(), row.dtype())),
         row,
-        () -> "encoding " + IndexRow.encodingOf(row.dtype()) + " for " + row.dtype(),
+        () -> "encoding " + IndexRow.encodingOf(row.role(), row.dtype()) + " for " + row.dtype(),
         row::encoding);
     boolean sized;
     try {
@@ -89,30 +92,94 @@ final class IndexRules {
         row,
         () -> "the bytes of its shape",
         () -> row.bytes() + " bytes for " + row.dtype() + " " + row.shape());
+    checkDtype(row);
+    if (row.role() == Role.PADDING) {
+      checkFiller(row);
+    }
     boolean slice = row.kind() == IndexRow.Kind.SLICE;
     require(
         slice == (row.expert() != null) && slice == (row.projection() != null),
         row,
         () -> "expert and projection on slices and only there",
-        () -> row.kind().id() + ", expert " + row.expert() + ", projection " + row.projection());
+        () ->
+            row.kind().id()
+                + ", expert "
+                + orNone(row.expert())
+                + ", projection "
+                + orNone(row.projection()));
     require(
-        row.isLeaf() == (row.sha256() != null && row.crc32c() != null),
+        row.isLeaf() == (row.sha256() != null) && row.isLeaf() == (row.crc32c() != null),
         row,
         () -> "digests on leaves and only there",
-        () -> "a " + row.kind().id() + (row.sha256() == null ? " without" : " with"));
+        () -> "a " + row.kind().id() + digests(row));
+  }
+
+  private static String digests(IndexRow row) {
+    if (row.sha256() != null && row.crc32c() != null) {
+      return " with them";
+    }
+    return row.sha256() != null
+        ? " without a CRC-32C"
+        : row.crc32c() != null ? " without a SHA-256" : " without them";
+  }
+
+  /** What is opaque is kept as it came; scales and fillers have rules of their own. */
+  private void checkDtype(IndexRow row) {
+    switch (row.role()) {
+      case PADDING, OPAQUE, SCALE -> {}
+      case ROUTER, ROUTER_BIAS ->
+          require(
+              WEIGHTS.contains(row.dtype()) && row.dtype() != Fp8Blocks.VALUES,
+              row,
+              "F32, F16 or BF16 for a router",
+              row.dtype().toString());
+      default ->
+          require(
+              WEIGHTS.contains(row.dtype()),
+              row,
+              () -> "one of " + WEIGHTS,
+              () -> row.dtype().toString());
+    }
+  }
+
+  private void checkFiller(IndexRow row) {
+    Shape shape = row.shape();
+    require(
+        row.kind() == IndexRow.Kind.TENSOR
+            && row.layer() == null
+            && row.dtype() == Dtype.U8
+            && shape.rank() == 1
+            && shape.dim(0) > 0
+            && shape.dim(0) < ShardLayout.PAGE
+            && row.name().matches("padding\\.(0|[1-9][0-9]*)"),
+        row,
+        "a filler: a tensor of U8, named padding.N, of less than a page, in no layer",
+        "%s of %s %s in layer %s"
+            .formatted(row.kind().id(), row.dtype(), row.shape(), row.layer()));
+  }
+
+  /** The slices of a stack stand just after it. */
+  private void checkSlicesFollow(List<IndexRow> rows) {
+    @Nullable IndexRow stack = null;
+    for (IndexRow row : rows) {
+      switch (row.kind()) {
+        case STACK -> stack = row;
+        case TENSOR -> stack = null;
+        case SLICE ->
+            require(
+                stack != null
+                    && row.name().equals(stack.name())
+                    && row.shard().equals(stack.shard()),
+                row,
+                "slices just after their stack",
+                stack == null ? "no stack before it" : stack.describe());
+      }
+    }
   }
 
   /** Every leaf says where it came from; no source tensor has two, and nothing was done unsaid. */
   private void checkOrigins(Manifest manifest, List<IndexRow> rows) {
     Manifest.Provenance provenance = manifest.provenance();
-    boolean kept = provenance.prediction() == Manifest.PredictionLayers.KEPT;
-    if (kept != (manifest.architecture().prediction() != null)) {
-      throw new CorruptException(
-          where,
-          "layers for multi-token prediction where the manifest's provenance says kept",
-          "provenance " + provenance.prediction() + ", architecture " + (kept ? "without" : "with"),
-          REMEDY);
-    }
     Set<String> files = new HashSet<>();
     provenance.shards().forEach(shard -> files.add(shard.file()));
     Map<String, Set<String>> sources = new HashMap<>();
@@ -124,13 +191,14 @@ final class IndexRules {
           hasSource == (file != null) && hasSource == (tensor != null),
           row,
           () -> "a source for every leaf but fillers",
-          () -> file + ", " + tensor);
+          () -> "file " + orNone(file) + ", tensor " + orNone(tensor));
       require(
           hasSource == (row.transform() != null),
           row,
           () -> "a transform there",
-          () -> "" + row.transform());
+          () -> orNone(row.transform()));
       if (file != null && tensor != null) {
+        require(!tensor.isEmpty(), row, "the name of a source tensor", "an empty one");
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
         boolean own = sources.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
         require(own, row, "a source of its own", tensor);
@@ -142,18 +210,24 @@ final class IndexRules {
   private void checkTransform(Manifest.@Nullable Cast cast, IndexRow row) {
     switch (row.transform()) {
       case IndexRow.COPY -> {}
-      case IndexRow.CAST, IndexRow.DEQUANTISE_FP8_BLOCK ->
-          require(
-              cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
-              row,
-              () -> "a transform that the manifest's provenance declares",
-              () -> row.transform() + " to " + row.dtype() + " with cast " + cast);
+      case IndexRow.CAST, IndexRow.DEQUANTISE_FP8_BLOCK -> {
+        boolean decoded = row.transform().equals(IndexRow.DEQUANTISE_FP8_BLOCK);
+        require(
+            cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
+            row,
+            () -> "a transform that the manifest's provenance declares",
+            () -> row.transform() + " to " + row.dtype() + " with cast " + cast);
+        require(
+            row.role() != Role.SCALE && (!decoded || row.shape().rank() == 2),
+            row,
+            () -> "a transform that applies to " + row.role().id() + " " + row.shape(),
+            row::transform);
+      }
       case null, default ->
-          throw new UnsupportedException(
+          throw version.unknown(
               where + ", tensor " + row.describe(),
               "transform copy, cast or dequantise_fp8_block",
-              "\"" + row.transform() + "\"",
-              "update Moxie, this build does not know that transform");
+              "\"" + row.transform() + "\"");
     }
   }
 
@@ -169,14 +243,17 @@ final class IndexRules {
       }
     }
     for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
+      if (spec.role().mayBeShared() && !tensors.containsKey(spec.name())) {
+        continue;
+      }
       List<IndexRow> parts = checkTensor(spec, "which the architecture calls for", tensors, slices);
       if (parts.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
         checkScales(spec, parts, tensors, slices);
       }
     }
-    for (TensorSpec spec : CanonicalTensors.redundant(manifest.architecture())) {
-      if (tensors.containsKey(spec.name())) {
-        checkTensor(spec, "which the checkpoint may carry", tensors, slices);
+    for (IndexRow row : rows) {
+      if (row.role() == Role.OPAQUE) {
+        checkOpaque(row, tensors, slices);
       }
     }
     for (String extra : tensors.keySet()) {
@@ -185,6 +262,23 @@ final class IndexRules {
     for (Part extra : slices.keySet()) {
       throw extra(extra.name());
     }
+  }
+
+  /** What the architecture does not call for is named after its source, and left as it was. */
+  private void checkOpaque(
+      IndexRow row, Map<String, List<IndexRow>> tensors, Map<Part, List<IndexRow>> slices) {
+    String file = row.sourceFile();
+    String tensor = row.sourceTensor();
+    require(
+        file != null && tensor != null && IndexRow.COPY.equals(row.transform()),
+        row,
+        "a copy of a source tensor",
+        row.transform() + " of " + tensor);
+    TensorSpec spec =
+        TensorSpec.opaque(
+            Objects.requireNonNull(file), Objects.requireNonNull(tensor), row.shape());
+    require(row.name().equals(spec.name()), row, "the name " + spec.name(), row.name());
+    checkTensor(spec, "an opaque tensor", tensors, slices);
   }
 
   /** The part of a stack that lies in one shard. */
@@ -251,11 +345,19 @@ final class IndexRules {
     require(
         row.kind() == kind
             && row.role() == spec.role()
-            && java.util.Objects.equals(row.layer(), spec.layer())
+            && Objects.equals(row.layer(), spec.layer())
             && row.shape().equals(spec.shape()),
         row,
-        kind.id() + ", " + spec.role().id() + ", " + spec.shape(),
-        row.kind().id() + ", " + row.role().id() + ", " + row.shape());
+        kind.id() + ", " + place(spec.role(), spec.layer()) + ", " + spec.shape(),
+        row.kind().id() + ", " + place(row.role(), row.layer()) + ", " + row.shape());
+  }
+
+  private static String place(Role role, @Nullable Integer layer) {
+    return role.id() + (layer == null ? " of no layer" : " of layer " + layer);
+  }
+
+  private static String orNone(@Nullable Object value) {
+    return value == null ? "none" : value.toString();
   }
 
   /** Parts of a stack hold consecutive experts, from the first to the last, in one dtype. */
@@ -306,7 +408,7 @@ final class IndexRules {
         agrees,
         row,
         "experts of the rank that " + row.shard() + " is for",
-        "experts " + first + " to " + (first + count - 1) + " for rank " + rank);
+        "experts " + first + " to " + (first + count - 1) + " for rank " + orNone(rank));
   }
 
   private void checkSlices(IndexRow stack, TensorSpec spec, List<IndexRow> slices) {
@@ -326,8 +428,8 @@ final class IndexRules {
       Shape shape = leaf.shape();
       require(
           slice.role() == spec.role()
-              && java.util.Objects.equals(slice.layer(), spec.layer())
-              && java.util.Objects.equals(slice.expert(), leaf.expert())
+              && Objects.equals(slice.layer(), spec.layer())
+              && Objects.equals(slice.expert(), leaf.expert())
               && slice.projection() == leaf.projection()
               && slice.shape().equals(shape)
               && slice.dtype() == stack.dtype()
@@ -337,47 +439,80 @@ final class IndexRules {
               "slice "
                   + leaf.position()
                   + " to be "
-                  + leaf.source()
+                  + IndexRow.describe(spec.name(), leaf.expert(), leaf.projection())
+                  + ", "
+                  + place(spec.role(), spec.layer())
+                  + ", "
+                  + stack.dtype()
                   + " "
                   + shape
-                  + " in its place",
-          () -> slice.dtype() + " " + slice.shape() + " at offset " + slice.offset());
+                  + " at offset "
+                  + (stack.offset() + leaf.position() * slice.bytes()),
+          () ->
+              slice.describe()
+                  + ", "
+                  + place(slice.role(), slice.layer())
+                  + ", "
+                  + slice.dtype()
+                  + " "
+                  + slice.shape()
+                  + " at offset "
+                  + slice.offset());
     }
   }
 
   private void checkTiling(Manifest manifest, List<IndexRow> rows) {
     Map<String, List<IndexRow>> byShard = new HashMap<>();
+    Map<String, Set<Long>> stacks = new HashMap<>();
     for (IndexRow row : rows) {
       if (row.isLeaf()) {
         byShard.computeIfAbsent(row.shard(), shard -> new ArrayList<>()).add(row);
+      } else {
+        stacks.computeIfAbsent(row.shard(), shard -> new HashSet<>()).add(row.offset());
       }
     }
     for (Manifest.Shard shard : manifest.shards()) {
       List<IndexRow> leaves = byShard.remove(shard.file());
-      long next = shard.headerBytes();
-      if (leaves != null) {
-        leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparingLong(IndexRow::bytes));
-        for (IndexRow leaf : leaves) {
-          long expected = next;
-          require(
-              leaf.offset() == expected,
-              leaf,
-              () -> "to start at offset " + expected + " of " + shard.file(),
-              () -> "offset " + leaf.offset());
-          next = leaf.offset() + leaf.bytes();
-        }
-      }
-      if (next != shard.bytes()) {
+      if (leaves == null) {
         throw new CorruptException(
-            where,
-            "leaves that cover the " + shard.bytes() + " bytes of " + shard.file(),
-            "leaves up to offset " + next,
-            REMEDY);
+            where, "leaves in each shard of the manifest", "none in " + shard.file(), REMEDY);
       }
+      checkTiling(shard, leaves, stacks.getOrDefault(shard.file(), Set.of()));
     }
     for (String unlisted : byShard.keySet()) {
       throw new CorruptException(
           where, "shards of the manifest's table", "\"" + unlisted + "\"", REMEDY);
+    }
+  }
+
+  private void checkTiling(Manifest.Shard shard, List<IndexRow> leaves, Set<Long> stacks) {
+    leaves.sort(Comparator.comparingLong(IndexRow::offset).thenComparingLong(IndexRow::bytes));
+    Set<String> fillers = new HashSet<>();
+    long next = shard.headerBytes();
+    for (IndexRow leaf : leaves) {
+      long expected = next;
+      require(
+          leaf.offset() == expected && leaf.bytes() <= shard.bytes() - expected,
+          leaf,
+          () -> "to start at offset " + expected + " of " + shard.file() + ", and to end in it",
+          () -> "offset " + leaf.offset() + ", " + leaf.bytes() + " bytes");
+      next = leaf.offset() + leaf.bytes();
+      if (leaf.role() == Role.PADDING) {
+        boolean needed = stacks.contains(next) && fillers.add(leaf.name());
+        long end = next;
+        require(
+            needed,
+            leaf,
+            () -> "a filler that ends where a stack begins, under a name of its own",
+            () -> "one that ends at offset " + end);
+      }
+    }
+    if (next != shard.bytes()) {
+      throw new CorruptException(
+          where,
+          "leaves that cover the " + shard.bytes() + " bytes of " + shard.file(),
+          "leaves up to offset " + next,
+          REMEDY);
     }
   }
 

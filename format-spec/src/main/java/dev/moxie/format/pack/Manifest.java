@@ -1,7 +1,12 @@
 package dev.moxie.format.pack;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.UnknownValueException;
 import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -41,6 +46,9 @@ public record Manifest(
     List<OtherFile> files,
     Provenance provenance) {
 
+  /** A safetensors file is eight bytes and at least {@code {}}. */
+  private static final int LEAST_WEIGHT_FILE = 10;
+
   /** The value of {@link #format}. */
   public static final String FORMAT = "moxie";
 
@@ -49,6 +57,23 @@ public record Manifest(
 
   /** Version of the format; SPEC.md says what a reader does with each. */
   public record Version(int major, int minor) {
+    /** Whether the minor version is above ours, so that members and columns may be added. */
+    boolean isLater() {
+      return minor > CURRENT.minor();
+    }
+
+    /**
+     * What to say of a value that we do not know: our own version has no such value, a later one
+     * may.
+     */
+    InvalidInputException unknown(String where, String expected, String found) {
+      return isLater()
+          ? new TooNewException(
+              where, expected, found + " in a package of version " + this, "update Moxie")
+          : new CorruptException(
+              where, expected, found, "the package is damaged, restore it or convert again");
+    }
+
     @Override
     public String toString() {
       return major + "." + minor;
@@ -102,9 +127,9 @@ public record Manifest(
   public record Shard(
       String file, long bytes, long headerBytes, String headerSha256, @Nullable Integer rank) {
     public Shard {
-      PackagePaths.require("moxie.json, shards", Objects.requireNonNull(file, "shards.file"));
+      Objects.requireNonNull(file, "shards.file is missing");
       requireDigest("shards.headerSha256", headerSha256);
-      if (headerBytes < 10 || bytes < headerBytes) {
+      if (headerBytes < LEAST_WEIGHT_FILE || bytes < headerBytes) {
         throw new IllegalArgumentException(
             "shards: "
                 + file
@@ -112,6 +137,15 @@ public record Manifest(
                 + headerBytes
                 + " and "
                 + bytes);
+      }
+      if (rank != null && (rank < 0 || rank >= Limits.MAX_EXPERTS)) {
+        throw new IllegalArgumentException(
+            "shards: "
+                + file
+                + ": expected a rank from 0 to "
+                + (Limits.MAX_EXPERTS - 1)
+                + ", found "
+                + rank);
       }
     }
   }
@@ -123,7 +157,7 @@ public record Manifest(
    */
   public record OtherFile(String path, long bytes, String sha256) {
     public OtherFile {
-      PackagePaths.require("moxie.json, files", Objects.requireNonNull(path, "files.path"));
+      Objects.requireNonNull(path, "files.path is missing");
       requireDigest("files.sha256", sha256);
       if (bytes < 0) {
         throw new IllegalArgumentException("files: " + path + ": bytes is negative");
@@ -151,12 +185,9 @@ public record Manifest(
     public Provenance {
       Objects.requireNonNull(prediction, "provenance.prediction is missing");
       Objects.requireNonNull(family, "provenance.family is missing");
-      shards = List.copyOf(Objects.requireNonNull(shards, "provenance.shards is missing"));
-      ignoredFiles =
-          List.copyOf(Objects.requireNonNull(ignoredFiles, "provenance.ignoredFiles is missing"));
-      ignoredConfigKeys =
-          List.copyOf(
-              Objects.requireNonNull(ignoredConfigKeys, "provenance.ignoredConfigKeys is missing"));
+      shards = entries("provenance.shards", shards);
+      ignoredFiles = entries("provenance.ignoredFiles", ignoredFiles);
+      ignoredConfigKeys = entries("provenance.ignoredConfigKeys", ignoredConfigKeys);
     }
   }
 
@@ -187,8 +218,7 @@ public record Manifest(
     public Cast {
       Objects.requireNonNull(rounding, "provenance.cast.rounding is missing");
       if (dtype != Dtype.BF16 && dtype != Dtype.F32) {
-        throw new IllegalArgumentException(
-            "provenance.cast.dtype: expected BF16 or F32, found " + dtype);
+        throw new UnknownValueException("provenance.cast.dtype", "BF16 or F32", dtype);
       }
     }
   }
@@ -203,18 +233,26 @@ public record Manifest(
   /** A weight file of the checkpoint. */
   public record SourceShard(String file, long bytes) {
     public SourceShard {
-      PackagePaths.require(
-          "moxie.json, provenance.shards", Objects.requireNonNull(file, "provenance.shards.file"));
+      Objects.requireNonNull(file, "provenance.shards.file is missing");
+      if (bytes < LEAST_WEIGHT_FILE) {
+        throw new IllegalArgumentException(
+            "provenance.shards: "
+                + file
+                + ": expected "
+                + LEAST_WEIGHT_FILE
+                + " bytes or more, found "
+                + bytes);
+      }
     }
   }
 
   public Manifest {
     Objects.requireNonNull(producer, "producer is missing");
     Objects.requireNonNull(architecture, "architecture is missing");
-    encodings = List.copyOf(Objects.requireNonNull(encodings, "encodings is missing"));
+    encodings = entries("encodings", encodings);
     Objects.requireNonNull(layout, "layout is missing");
-    shards = List.copyOf(Objects.requireNonNull(shards, "shards is missing"));
-    files = List.copyOf(Objects.requireNonNull(files, "files is missing"));
+    shards = entries("shards", shards);
+    files = entries("files", files);
     Objects.requireNonNull(provenance, "provenance is missing");
   }
 
@@ -242,6 +280,12 @@ public record Manifest(
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static <T> List<T> entries(String member, List<T> list) {
+    Objects.requireNonNull(list, member + " is missing");
+    list.forEach(entry -> Objects.requireNonNull(entry, member + " has null for an entry"));
+    return List.copyOf(list);
   }
 
   private static void requireDigest(String member, String digest) {

@@ -3,8 +3,11 @@ package dev.moxie.format.pack;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.error.TooOldException;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.json.JsonWords;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.UnknownValueException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -12,8 +15,12 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.core.util.DefaultIndenter;
 import tools.jackson.core.util.DefaultPrettyPrinter;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.exc.InvalidFormatException;
+import tools.jackson.databind.exc.InvalidTypeIdException;
+import tools.jackson.databind.exc.UnrecognizedPropertyException;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.databind.node.StringNode;
 
 /**
  * The bytes of {@code moxie.json}: the manifest as indented JSON, closed by a digest of itself.
@@ -34,6 +41,7 @@ final class ManifestFile {
   private ManifestFile() {}
 
   static byte[] encode(Manifest manifest) {
+    ManifestRules.check(PackagePaths.MANIFEST, manifest);
     var indenter = new DefaultIndenter("  ", "\n");
     var printer =
         new DefaultPrettyPrinter().withObjectIndenter(indenter).withArrayIndenter(indenter);
@@ -46,26 +54,70 @@ final class ManifestFile {
   /**
    * Reads and checks a manifest.
    *
-   * @throws TooNewException if its major version is above ours
+   * @throws TooNewException if its major version is above ours, or its minor version, and it has
+   *     something that we do not know and may not pass over
    * @throws TooOldException if its major version is below ours
+   * @throws UnsupportedException if it has an encoding that is not implemented
    * @throws CorruptException if it is anything but a whole, unaltered manifest
    */
   static Manifest read(Path file) {
+    String where = file.toString();
     byte[] bytes = StrictJson.readBounded(file, MAX_BYTES);
     requireDigest(file, bytes);
-    StrictJson.requireUtf8(file.toString(), bytes, 0);
+    StrictJson.requireUtf8(where, bytes, 0);
+    requireBrace(where, bytes);
+    JsonNode tree;
     try {
-      JsonNode tree = StrictJson.mapper(true).readTree(bytes);
-      boolean newer = requireVersion(file, tree);
-      ((ObjectNode) tree).remove("sha256");
+      tree = StrictJson.mapper(true).readTree(bytes);
+    } catch (JacksonException e) {
+      throw StrictJson.corrupt(where, e);
+    }
+    Manifest.Version version = requireVersion(where, tree);
+    ((ObjectNode) tree).remove("sha256");
+    Manifest manifest = parse(where, tree, version);
+    ManifestRules.check(where, manifest);
+    return manifest;
+  }
+
+  private static Manifest parse(String where, JsonNode tree, Manifest.Version version) {
+    JsonMapper strict = StrictJson.mapper(false);
+    try {
       // A member of the architecture that we do not know could change the maths: never lenient.
-      JsonMapper strict = StrictJson.mapper(false);
       if (tree.get("architecture") != null) {
         strict.treeToValue(tree.get("architecture"), Architecture.class);
       }
-      return (newer ? StrictJson.mapper(true) : strict).treeToValue(tree, Manifest.class);
+      JsonMapper mapper = version.isLater() ? StrictJson.mapper(true) : strict;
+      Manifest manifest = mapper.treeToValue(tree, Manifest.class);
+      JsonEcho.require(where, tree, strict.valueToTree(manifest), version.isLater());
+      return manifest;
     } catch (JacksonException e) {
-      throw StrictJson.corrupt(file.toString(), e);
+      CorruptException corrupt = StrictJson.corrupt(where, e);
+      if (version.isLater() && isUnknown(e)) {
+        throw new TooNewException(
+            where,
+            "what format version " + Manifest.CURRENT + " has",
+            "something of version " + version + " (" + corrupt.getMessage() + ")",
+            "update Moxie");
+      }
+      throw corrupt;
+    }
+  }
+
+  /** Whether something was met that we do not know, rather than something wrong. */
+  private static boolean isUnknown(JacksonException e) {
+    return e.getCause() instanceof UnknownValueException
+        || e instanceof UnrecognizedPropertyException
+        || e instanceof InvalidTypeIdException
+        || (e instanceof InvalidFormatException format && format.getTargetType().isEnum());
+  }
+
+  private static void requireBrace(String where, byte[] bytes) {
+    if (bytes[0] != '{') {
+      throw new CorruptException(
+          where + " (offset 0)",
+          "'{'",
+          "byte 0x" + Integer.toHexString(bytes[0] & 0xff),
+          "the manifest is damaged or hand-edited, restore it or convert again");
     }
   }
 
@@ -85,28 +137,30 @@ final class ManifestFile {
         "the manifest was cut short, altered or edited; restore it or convert again");
   }
 
-  /** Returns whether the minor version is above ours, so that unknown members may be skipped. */
-  private static boolean requireVersion(Path file, JsonNode tree) {
+  private static Manifest.Version requireVersion(String where, JsonNode tree) {
     JsonNode major = tree.path("version").path("major");
     JsonNode minor = tree.path("version").path("minor");
-    if (!Manifest.FORMAT.equals(tree.path("format").asString(""))
+    if (!tree.path("format").equals(StringNode.valueOf(Manifest.FORMAT))
         || !major.isInt()
-        || !minor.isInt()) {
+        || !minor.isInt()
+        || major.intValue() < 0
+        || minor.intValue() < 0) {
       throw new CorruptException(
-          file.toString(),
-          "format \"moxie\" and a version of two numbers",
-          tree.path("format") + " and " + tree.path("version"),
+          where,
+          "format \"moxie\" and a version of two numbers from 0",
+          JsonWords.value(tree.path("format")) + " and " + JsonWords.value(tree.path("version")),
           "this is no Moxie package");
     }
+    var version = new Manifest.Version(major.intValue(), minor.intValue());
     String expected = "format version " + Manifest.CURRENT.major() + ".x";
-    String found = "version " + major.intValue() + "." + minor.intValue();
-    if (major.intValue() > Manifest.CURRENT.major()) {
-      throw new TooNewException(file.toString(), expected, found, "update Moxie");
+    String found = "version " + version;
+    if (version.major() > Manifest.CURRENT.major()) {
+      throw new TooNewException(where, expected, found, "update Moxie");
     }
-    if (major.intValue() < Manifest.CURRENT.major()) {
+    if (version.major() < Manifest.CURRENT.major()) {
       throw new TooOldException(
-          file.toString(), expected, found, "convert the checkpoint again with this build");
+          where, expected, found, "convert the checkpoint again with this build");
     }
-    return minor.intValue() > Manifest.CURRENT.minor();
+    return version;
   }
 }

@@ -1,21 +1,30 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnfinishedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Entry;
+import dev.moxie.format.file.FileStamp;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Projection;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,6 +32,7 @@ import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,6 +48,7 @@ public final class MoxiePackage implements AutoCloseable {
   private static final long MAX_FILE_BYTES = 1L << 30;
 
   private final Path folder;
+  private final FileStamp stamp;
   private final Manifest manifest;
   private final List<IndexRow> rows;
   private final Map<Key, IndexRow> byKey;
@@ -49,8 +60,9 @@ public final class MoxiePackage implements AutoCloseable {
 
   private record Key(String name, @Nullable Integer expert, @Nullable Projection projection) {}
 
-  private MoxiePackage(Path folder, Manifest manifest, List<IndexRow> rows) {
+  private MoxiePackage(Path folder, FileStamp stamp, Manifest manifest, List<IndexRow> rows) {
     this.folder = folder;
+    this.stamp = stamp;
     this.manifest = manifest;
     this.rows = List.copyOf(rows);
     this.byKey = HashMap.newHashMap(rows.size());
@@ -96,13 +108,18 @@ public final class MoxiePackage implements AutoCloseable {
    * Opens a package.
    *
    * @throws UnfinishedException if the folder has no manifest
-   * @throws CorruptException if manifest or index break a rule of the format
-   * @throws UsageException if there is no such folder
+   * @throws CorruptException if it is no folder, or manifest or index break a rule of the format
+   * @throws UsageException if there is nothing of that name
    */
   public static MoxiePackage open(Path folder) {
-    if (!Files.isDirectory(folder)) {
-      throw new UsageException(
-          folder.toString(), "a package folder", "no such folder", "check the path");
+    switch (Entry.of(folder)) {
+      case NONE ->
+          throw new UsageException(
+              folder.toString(), "a package folder", "nothing of that name", "check the path");
+      case FILE, OTHER ->
+          throw new CorruptException(
+              folder.toString(), "a package folder", "something else", "pass the folder");
+      case FOLDER -> {}
     }
     return openFolder(real(folder));
   }
@@ -117,51 +134,83 @@ public final class MoxiePackage implements AutoCloseable {
   }
 
   private static MoxiePackage openFolder(Path folder) {
-    if (!isPackage(folder)) {
+    if (Files.isSymbolicLink(folder.resolve(PackagePaths.MANIFEST))) {
+      throw new CorruptException(
+          folder.resolve(PackagePaths.MANIFEST).toString(),
+          "a regular file",
+          "a link",
+          "a package must not name what lies outside it; put the file in its place");
+    }
+    if (Entry.of(folder.resolve(PackagePaths.MANIFEST)) == Entry.NONE || !isPackage(folder)) {
       throw new UnfinishedException(
           folder.toString(),
           "a finished package with " + PackagePaths.MANIFEST,
           "none",
           "convert the checkpoint (again)");
     }
+    var stamp = FileStamp.of(folder.resolve(PackagePaths.MANIFEST));
     Manifest manifest = ManifestFile.read(folder.resolve(PackagePaths.MANIFEST));
     Path indexFile = folder.resolve(PackagePaths.INDEX);
-    Manifest.OtherFile entry = indexEntry(manifest, folder);
-    byte[] index = read(indexFile);
-    return Alongside.check(
-        () -> requireDigest(indexFile, entry, index),
+    Manifest.OtherFile entry = manifest.file(PackagePaths.INDEX).orElseThrow();
+    return unlessChanged(
+        folder,
+        stamp,
         () -> {
-          List<IndexRow> rows = ArrowIndex.decode(indexFile.toString(), index);
-          IndexRules.check(indexFile.toString(), manifest, rows);
-          return new MoxiePackage(folder, manifest, rows);
+          byte[] index = read(folder, PackagePaths.INDEX);
+          return Alongside.check(
+              () -> requireDigest(indexFile, entry, index),
+              () -> {
+                List<IndexRow> rows =
+                    ArrowIndex.decode(indexFile.toString(), manifest.version(), index);
+                IndexRules.check(indexFile.toString(), manifest, rows);
+                return new MoxiePackage(folder, stamp, manifest, rows);
+              });
         });
   }
 
-  private static Manifest.OtherFile indexEntry(Manifest manifest, Path folder) {
-    return manifest
-        .file(PackagePaths.INDEX)
-        .orElseThrow(
-            () ->
-                new CorruptException(
-                    folder.resolve(PackagePaths.MANIFEST).toString(),
-                    "an entry for " + PackagePaths.INDEX,
-                    "none",
-                    "convert the checkpoint again"));
+  /**
+   * What does not fit the manifest is corrupt only if the manifest is still the one that is read.
+   */
+  private static <T> T unlessChanged(Path folder, FileStamp stamp, Supplier<T> read) {
+    try {
+      return read.get();
+    } catch (InvalidInputException e) {
+      requireUnchanged(folder, stamp);
+      throw e;
+    }
   }
 
   /** The bytes of a listed file, if they are those that the manifest lists. */
-  private static byte[] readChecked(Path file, Manifest.OtherFile entry) {
-    byte[] bytes = read(file);
-    requireDigest(file, entry, bytes);
+  private byte[] readChecked(Manifest.OtherFile entry) {
+    byte[] bytes = read(folder, entry.path());
+    requireDigest(folder.resolve(entry.path()), entry, bytes);
     return bytes;
   }
 
-  private static byte[] read(Path file) {
-    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+  private static byte[] read(Path folder, String path) {
+    Path file = folder.resolve(path);
+    if (!isOwnFile(folder, path)) {
       throw new CorruptException(
-          file.toString(), "a regular file", "none", "restore it or convert again");
+          file.toString(),
+          "a regular file of the package",
+          Files.exists(file) ? "a link or folder" : "none",
+          "restore it or convert again");
     }
     return StrictJson.readBounded(file, MAX_FILE_BYTES);
+  }
+
+  /** Whether a file of the package is there, and is neither a link nor reached through one. */
+  public boolean hasOwnFile(String path) {
+    return isOwnFile(folder, path);
+  }
+
+  private static boolean isOwnFile(Path folder, String path) {
+    for (int end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      if (!Files.isDirectory(folder.resolve(path.substring(0, end)), LinkOption.NOFOLLOW_LINKS)) {
+        return false;
+      }
+    }
+    return Files.isRegularFile(folder.resolve(path), LinkOption.NOFOLLOW_LINKS);
   }
 
   private static void requireDigest(Path file, Manifest.OtherFile entry, byte[] bytes) {
@@ -172,6 +221,27 @@ public final class MoxiePackage implements AutoCloseable {
           entry.bytes() + " bytes with SHA-256 " + entry.sha256(),
           bytes.length + " bytes with SHA-256 " + digest,
           "the file was altered or damaged, restore it or convert again");
+    }
+  }
+
+  /**
+   * Makes sure that this is still the package that was opened: another may have taken its place
+   * while it was read, and is not damaged because it does not fit this one's manifest.
+   *
+   * @throws EnvironmentException if there is another, or none
+   */
+  public void requireUnchanged() {
+    requireUnchanged(folder, stamp);
+  }
+
+  /** A package that takes another's place brings a manifest of its own, be its bytes the same. */
+  private static void requireUnchanged(Path folder, FileStamp before) {
+    Path file = folder.resolve(PackagePaths.MANIFEST);
+    boolean there = Entry.of(file) == Entry.FILE;
+    if (!there || !FileStamp.of(file).equals(before)) {
+      throw EnvironmentException.changedWhileRead(
+          folder.toString(),
+          there ? "another package has taken its place" : "the package is no longer there");
     }
   }
 
@@ -251,9 +321,41 @@ public final class MoxiePackage implements AutoCloseable {
    * @throws CorruptException if they are not those that were taken over
    */
   public Optional<byte[]> sourceBytes(String name) {
-    return manifest
-        .file(PackagePaths.SOURCE + name)
-        .map(entry -> readChecked(sourcePath(name), entry));
+    return unlessChanged(
+        folder, stamp, () -> manifest.file(PackagePaths.SOURCE + name).map(this::readChecked));
+  }
+
+  /**
+   * The header of a weight file of the checkpoint, as it was taken over.
+   *
+   * @throws CorruptException if it is not the one that was taken over, or no header of such a file
+   */
+  public SafetensorsHeader sourceHeader(Manifest.SourceShard shard) {
+    String path = PackagePaths.headerOf(shard.file());
+    String where = folder.resolve(path).toString();
+    byte[] bytes =
+        unlessChanged(folder, stamp, () -> readChecked(manifest.file(path).orElseThrow()));
+    int json = SafetensorsHeader.jsonBytes(where, ByteBuffer.wrap(bytes), shard.bytes());
+    if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
+      throw new CorruptException(
+          where,
+          "a header of " + (SafetensorsHeader.LENGTH_BYTES + json) + " bytes, as it says",
+          bytes.length + " bytes",
+          "convert the checkpoint again");
+    }
+    return SafetensorsHeader.parse(
+        where,
+        Arrays.copyOfRange(bytes, SafetensorsHeader.LENGTH_BYTES, bytes.length),
+        shard.bytes());
+  }
+
+  /**
+   * Makes sure that every leaf can have been made from what the index says it was made from.
+   *
+   * @throws CorruptException naming the first that cannot
+   */
+  public void requireSources() {
+    SourceRules.check(this);
   }
 
   private Path sourcePath(String name) {
@@ -308,7 +410,7 @@ public final class MoxiePackage implements AutoCloseable {
   public synchronized SafetensorsFile shard(String name) {
     SafetensorsFile file = open.get(name);
     if (file == null) {
-      file = openShard(name);
+      file = unlessChanged(folder, stamp, () -> openShard(name));
       open.put(name, file);
     }
     return file;
@@ -321,11 +423,12 @@ public final class MoxiePackage implements AutoCloseable {
             .findFirst()
             .orElseThrow(() -> new IllegalArgumentException("no shard " + name));
     Path path = folder.resolve(name);
-    requireFile(path, entry);
+    requireFile(path, hasOwnFile(name), entry);
     SafetensorsFile file = SafetensorsFile.open(path);
     try {
       requireHeader(path, entry, file);
       requireRows(path, name, file);
+      requireEmptyFillers(path, name, file);
       return file;
     } catch (RuntimeException e) {
       file.close();
@@ -333,9 +436,8 @@ public final class MoxiePackage implements AutoCloseable {
     }
   }
 
-  private static void requireFile(Path path, Manifest.Shard entry) {
+  private static void requireFile(Path path, boolean regular, Manifest.Shard entry) {
     try {
-      boolean regular = Files.isRegularFile(path, LinkOption.NOFOLLOW_LINKS);
       if (!regular || Files.size(path) != entry.bytes()) {
         throw new CorruptException(
             path.toString(),
@@ -357,6 +459,22 @@ public final class MoxiePackage implements AutoCloseable {
           entry.headerBytes() + " bytes with SHA-256 " + entry.headerSha256(),
           headerBytes + " bytes with SHA-256 " + digest,
           "the shard was altered or damaged, restore it or convert again");
+    }
+  }
+
+  /** What nobody computes with and no source stands for must not carry anything. */
+  private void requireEmptyFillers(Path path, String shard, SafetensorsFile file) {
+    for (IndexRow row : byShard.getOrDefault(shard, List.of())) {
+      for (long i = 0; row.role() == Role.PADDING && i < row.bytes(); i++) {
+        byte found = file.bytes().get(ValueLayout.JAVA_BYTE, row.offset() + i);
+        if (found != 0) {
+          throw new CorruptException(
+              path + ", tensor " + row.name() + " (offset " + (row.offset() + i) + ")",
+              "zero in a filler",
+              "byte 0x" + Integer.toHexString(found & 0xff),
+              "the shard was altered, restore it or convert again");
+        }
+      }
     }
   }
 

@@ -1,6 +1,9 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Comparator;
 
 /** The names of a package's own files, and the rule for every path that a package states. */
 public final class PackagePaths {
@@ -10,7 +13,18 @@ public final class PackagePaths {
   /** Folder of the files taken over from the checkpoint. */
   public static final String SOURCE = "source/";
 
+  /** By the bytes of UTF-8, which is by code points: the order of every list in a manifest. */
+  public static final Comparator<String> ORDER =
+      (a, b) ->
+          Arrays.compareUnsigned(
+              a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
+
   private PackagePaths() {}
+
+  /** Where the header of a weight file of the checkpoint is kept. */
+  public static String headerOf(String weightFile) {
+    return SOURCE + weightFile + ".header";
+  }
 
   private static boolean isForbidden(int c) {
     return c < ' '
@@ -36,6 +50,14 @@ public final class PackagePaths {
           "do not use these files, they may have been made to reach elsewhere");
     }
     return path;
+  }
+
+  /**
+   * Whether a name of a file that was left behind, perhaps for its name, stays inside its folder.
+   */
+  static boolean staysInside(String name) {
+    return Arrays.stream(name.split("/", -1)).noneMatch(s -> s.isEmpty() || s.equals("."))
+        && Arrays.stream(name.split("[/\\\\]", -1)).noneMatch(s -> s.equals(".."));
   }
 
   /** Whether a package may state this path. */

@@ -3,7 +3,8 @@ package dev.moxie.format.pack;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.file.Channels;
+import dev.moxie.format.file.Disk;
+import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.model.Architecture;
@@ -11,15 +12,12 @@ import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
@@ -38,15 +36,12 @@ import org.jspecify.annotations.Nullable;
  * order.
  */
 public final class PackageWriter implements AutoCloseable {
-  private static final String JOURNAL = "journal";
-
   private final StagedFolder folder;
-  private final Path journalFile;
-  private final Journal journal;
-  private final Map<String, Manifest.Shard> shards = new ConcurrentSkipListMap<>();
-  private final Map<String, List<IndexRow>> rows = new ConcurrentSkipListMap<>();
-  private final Map<String, Manifest.OtherFile> files = new ConcurrentSkipListMap<>();
-  private boolean worthless;
+  private final Map<String, Manifest.Shard> shards =
+      new ConcurrentSkipListMap<>(PackagePaths.ORDER);
+  private final Map<String, List<IndexRow>> rows = new ConcurrentSkipListMap<>(PackagePaths.ORDER);
+  private final Map<String, Manifest.OtherFile> files =
+      new ConcurrentSkipListMap<>(PackagePaths.ORDER);
 
   /** The bytes of one leaf, from the first to the last. */
   @FunctionalInterface
@@ -79,10 +74,8 @@ public final class PackageWriter implements AutoCloseable {
     REWRITTEN
   }
 
-  private PackageWriter(StagedFolder folder, Path journalFile, Journal journal) {
+  private PackageWriter(StagedFolder folder) {
     this.folder = folder;
-    this.journalFile = journalFile;
-    this.journal = journal;
   }
 
   /**
@@ -90,55 +83,27 @@ public final class PackageWriter implements AutoCloseable {
    *
    * @param force whether a finished package may be replaced, once the new one is complete, and
    *     whether to start over where something was interrupted
-   * @param job everything that the bytes of the package depend on, by name: what was interrupted is
-   *     gone on with only if all of it is the same
+   * @param job everything that the bytes of the package depend on: what was interrupted is gone on
+   *     with only if all of it is the same; and the files to be written, index and manifest aside
    * @throws UsageException if another writer has the target, if it exists and may not be replaced,
-   *     or if another job was interrupted there
+   *     if another job was interrupted there, or what lies beside it is not ours
    * @throws CorruptException if what an interrupted writer recorded cannot be read
    */
-  public static PackageWriter create(Path target, boolean force, Map<String, String> job) {
-    Path journalFile = StagedFolder.sibling(target, JOURNAL);
-    Optional<Journal.Content> before = force ? Optional.empty() : Journal.read(journalFile);
-    boolean replace = force || before.map(content -> content.job().replace()).orElse(false);
-    StagedFolder folder =
+  public static PackageWriter create(Path target, boolean force, StagedFolder.Job job) {
+    MoxiePackage.requireOutside(StagedFile.place(target));
+    Set<String> names = new HashSet<>(job.files());
+    Collections.addAll(names, PackagePaths.INDEX, PackagePaths.MANIFEST);
+    return new PackageWriter(
         StagedFolder.open(
-            target,
-            resolved -> {
-              MoxiePackage.requireOutside(resolved);
-              requireFree(resolved, replace);
-              before.ifPresent(content -> Journal.requireSame(target, content.job().facts(), job));
-            });
-    try {
-      folder.retain(before.map(content -> content.finished().keySet()).orElse(Set.of()));
-      Journal journal =
-          before.isPresent()
-              ? Journal.resume(journalFile, before.get())
-              : Journal.start(journalFile, new Journal.Job(job, replace));
-      return new PackageWriter(folder, journalFile, journal);
-    } catch (IOException e) {
-      abandon(folder);
-      throw new UncheckedIOException(e);
-    } catch (RuntimeException e) {
-      abandon(folder);
-      throw e;
-    }
-  }
-
-  /** Lets go of the target; what was finished before is not this writer's to remove. */
-  private static void abandon(StagedFolder folder) {
-    folder.keep();
-    folder.close();
+            target, new StagedFolder.Job(job.facts(), names), force, PackageWriter::requireFree));
   }
 
   /**
-   * Names of the shards that an interrupted writer of this target has finished.
-   *
-   * @throws CorruptException if what it recorded cannot be read
+   * Whether an interrupted writer of this job had already given the package its name; nothing is
+   * left to write then.
    */
-  public static Set<String> finished(Path target) {
-    return Journal.read(StagedFolder.sibling(target, JOURNAL))
-        .map(content -> content.finished().keySet())
-        .orElse(Set.of());
+  public boolean isComplete() {
+    return folder.isComplete();
   }
 
   private static void requireFree(Path target, boolean replace) {
@@ -194,18 +159,19 @@ public final class PackageWriter implements AutoCloseable {
    * @throws CorruptException if a leaf is not what its origin says
    */
   public Outcome writeShard(ShardLayout layout, List<Origin> origins, LeafSource source) {
-    Path file = folder.path().resolve(layout.file());
+    Path file = folder.path(layout.file());
     byte[] header = layout.header().encode();
-    Optional<List<Digests.Result>> claimed = journal.finished(layout.file());
+    Optional<List<String>> claimed = folder.finishedBefore(layout.file());
     try {
-      boolean kept = claimed.isPresent() && digests(file, layout, header).equals(claimed);
-      if (!kept) {
-        Files.deleteIfExists(file);
-      }
+      Optional<List<Digests.Result>> kept =
+          claimed.isPresent()
+              ? Digests.ofFile(file, header, layout.header().fileBytes(), extents(layout))
+                  .filter(found -> sha256(found).equals(claimed.get()))
+              : Optional.empty();
       List<Digests.Result> digests =
-          kept ? claimed.get() : write(file, layout, header, origins, source);
-      if (!kept) {
-        journal.append(layout.file(), digests);
+          kept.isPresent() ? kept.get() : write(file, layout, header, origins, source);
+      if (kept.isEmpty()) {
+        folder.finished(layout.file(), sha256(digests));
       }
       rows.put(layout.file(), rows(layout, digests, origins));
       shards.put(
@@ -216,33 +182,28 @@ public final class PackageWriter implements AutoCloseable {
               header.length,
               Digests.sha256(header),
               layout.rank()));
-      return kept ? Outcome.KEPT : claimed.isPresent() ? Outcome.REWRITTEN : Outcome.WRITTEN;
+      return kept.isPresent()
+          ? Outcome.KEPT
+          : claimed.isPresent() ? Outcome.REWRITTEN : Outcome.WRITTEN;
     } catch (IOException e) {
       throw new UncheckedIOException(located(file, e));
     }
   }
 
-  /** The digests of all leaves of a shard on the disk; nothing if it is not of this layout. */
-  private static Optional<List<Digests.Result>> digests(
-      Path file, ShardLayout layout, byte[] header) throws IOException {
-    if (!Files.isRegularFile(file) || Files.size(file) != layout.header().fileBytes()) {
-      return Optional.empty();
-    }
-    try (FileChannel in = FileChannel.open(file);
-        Arena arena = Arena.ofConfined()) {
-      MemorySegment bytes = in.map(FileChannel.MapMode.READ_ONLY, 0, in.size(), arena);
-      if (bytes.asSlice(0, header.length).mismatch(MemorySegment.ofArray(header)) >= 0) {
-        return Optional.empty();
+  private static List<String> sha256(List<Digests.Result> digests) {
+    return digests.stream().map(Digests.Result::sha256).toList();
+  }
+
+  /** Where the leaves lie, fillers included. */
+  private static List<Digests.Extent> extents(ShardLayout layout) {
+    List<Digests.Extent> extents = new ArrayList<>();
+    for (ShardLayout.Placed placed : layout.tensors()) {
+      for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+        long size = leaf.shape().bytes(placed.dtype());
+        extents.add(new Digests.Extent(placed.offset() + leaf.position() * size, size));
       }
-      List<Digests.Result> digests = new ArrayList<>();
-      for (ShardLayout.Placed placed : layout.tensors()) {
-        for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
-          long size = leaf.shape().bytes(placed.dtype());
-          digests.add(Digests.of(bytes.asSlice(placed.offset() + leaf.position() * size, size)));
-        }
-      }
-      return Optional.of(digests);
     }
+    return extents;
   }
 
   private static List<Digests.Result> write(
@@ -250,6 +211,7 @@ public final class PackageWriter implements AutoCloseable {
       throws IOException {
     List<Digests.Result> results = new ArrayList<>();
     Iterator<Origin> origin = origins.iterator();
+    Disk.delete(path);
     try (var file = StreamedFile.create(path, layout.header().fileBytes())) {
       file.write(ByteBuffer.wrap(header));
       var digests = new Digests();
@@ -340,7 +302,7 @@ public final class PackageWriter implements AutoCloseable {
         leaf == null ? null : leaf.expert(),
         leaf == null ? null : leaf.projection(),
         placed.dtype(),
-        IndexRow.encodingOf(placed.dtype()),
+        IndexRow.encodingOf(spec.role(), placed.dtype()),
         leaf == null ? spec.shape() : leaf.shape(),
         shard,
         placed.offset() + (leaf == null ? 0 : leaf.position() * bytes),
@@ -354,21 +316,12 @@ public final class PackageWriter implements AutoCloseable {
 
   /** Writes a file that is no shard. */
   public void writeFile(String path, byte[] bytes) {
-    Path file = folder.path().resolve(PackagePaths.require(path, path));
+    Path file = folder.path(PackagePaths.require(path, path));
     try {
-      Files.createDirectories(file.getParent());
-      writeSynced(file, bytes);
+      folder.write(path, bytes);
       files.put(path, new Manifest.OtherFile(path, bytes.length, Digests.sha256(bytes)));
     } catch (IOException e) {
       throw new UncheckedIOException(located(file, e));
-    }
-  }
-
-  private static void writeSynced(Path file, byte[] bytes) throws IOException {
-    try (FileChannel out =
-        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-      Channels.writeFully(out, ByteBuffer.wrap(bytes));
-      out.force(true);
     }
   }
 
@@ -391,39 +344,23 @@ public final class PackageWriter implements AutoCloseable {
             List.copyOf(shards.values()),
             List.copyOf(files.values()),
             provenance);
-    // What a journal claims and no plan has is not the package's.
-    Set<String> names = new HashSet<>(shards.keySet());
-    files.keySet().forEach(path -> names.add(path.split("/", 2)[0]));
-    folder.retain(names);
-    Path file = folder.path().resolve(PackagePaths.MANIFEST);
+    Path file = folder.path(PackagePaths.MANIFEST);
     try {
-      writeSynced(file, ManifestFile.encode(manifest));
+      folder.write(PackagePaths.MANIFEST, ManifestFile.encode(manifest));
     } catch (IOException e) {
       throw new UncheckedIOException(located(file, e));
     }
     folder.commit();
-    worthless = true;
   }
 
   /** Lets {@link #close} keep nothing: what was written is not what was asked for. */
   public void discard() {
-    worthless = true;
+    folder.discard();
   }
 
   /** Keeps what is finished of a package that was neither committed nor discarded. */
   @Override
   public void close() {
-    boolean resumable = !worthless && !journal.isEmpty();
-    if (resumable) {
-      folder.keep();
-    }
-    try (folder) {
-      journal.close();
-      if (!resumable) {
-        Files.deleteIfExists(journalFile);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    folder.close();
   }
 }

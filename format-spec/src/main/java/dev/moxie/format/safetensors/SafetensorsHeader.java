@@ -1,6 +1,7 @@
 package dev.moxie.format.safetensors;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.json.JsonWords;
 import dev.moxie.format.json.StrictJson;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
@@ -313,7 +314,7 @@ public record SafetensorsHeader(
       String where, String what, JsonParser parser, JsonToken token, String expected) {
     if (parser.currentToken() != token) {
       throw new CorruptException(
-          where + ", " + what, expected, String.valueOf(parser.currentToken()), FETCH_AGAIN);
+          where + ", " + what, expected, JsonWords.of(parser.currentToken()), FETCH_AGAIN);
     }
   }
 

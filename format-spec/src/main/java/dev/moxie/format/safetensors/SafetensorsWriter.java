@@ -1,14 +1,11 @@
 package dev.moxie.format.safetensors;
 
-import dev.moxie.format.file.Channels;
+import dev.moxie.format.file.Signature;
+import dev.moxie.format.file.StagedFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -22,6 +19,9 @@ import java.util.Objects;
 public final class SafetensorsWriter {
   /** One tensor to write; {@code data} are its little-endian bytes. */
   public record Tensor(String name, Dtype dtype, Shape shape, ByteBuffer data) {}
+
+  /** What follows the eight bytes of the header's length. */
+  private static final Signature SIGNATURE = Signature.at(SafetensorsHeader.LENGTH_BYTES, "{\"");
 
   private SafetensorsWriter() {}
 
@@ -39,21 +39,12 @@ public final class SafetensorsWriter {
       declarations.add(declaration);
     }
     SafetensorsHeader header = SafetensorsHeader.layOut(metadata, declarations);
-    Path temporary = path.resolveSibling(path.getFileName() + ".tmp");
-    try {
-      try (FileChannel out =
-          FileChannel.open(
-              temporary,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.TRUNCATE_EXISTING,
-              StandardOpenOption.WRITE)) {
-        Channels.writeFully(out, ByteBuffer.wrap(header.encode()));
-        for (TensorInfo info : header.tensors()) {
-          Channels.writeFully(out, Objects.requireNonNull(data.get(info.name())));
-        }
-        out.force(true);
+    try (StagedFile file = StagedFile.replace(path, SIGNATURE)) {
+      file.file().write(ByteBuffer.wrap(header.encode()));
+      for (TensorInfo info : header.tensors()) {
+        file.file().write(Objects.requireNonNull(data.get(info.name())));
       }
-      Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE);
+      file.finish();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

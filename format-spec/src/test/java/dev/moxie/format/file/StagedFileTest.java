@@ -6,22 +6,32 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.moxie.format.error.UsageException;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class StagedFileTest {
+  private static final Signature RESULT = Signature.of("result ");
+
   @TempDir Path folder;
+
+  private static void write(Path target, String text) throws IOException {
+    try (StagedFile file = StagedFile.create(target, RESULT)) {
+      file.stream().write(text.getBytes(StandardCharsets.UTF_8));
+      file.finish();
+    }
+  }
 
   @Test
   void appearsWhenFinishedAndNotBefore() throws IOException {
     Path target = folder.resolve("r");
-    try (StagedFile file = StagedFile.create(target, path -> false)) {
+    try (StagedFile file = StagedFile.create(target, RESULT)) {
       file.stream().write(new byte[] {1, 2});
       assertFalse(Files.exists(target));
       file.finish();
@@ -32,48 +42,45 @@ class StagedFileTest {
 
   @Test
   void leavesNothingUnfinished() throws IOException {
-    try (StagedFile file = StagedFile.create(folder.resolve("r"), path -> false)) {
+    try (StagedFile file = StagedFile.create(folder.resolve("r"), RESULT)) {
       file.stream().write(new byte[1000]);
       assertEquals(1, files().size());
     }
     assertEquals(List.of(), files());
   }
 
-  @Test
-  void whatAKilledRunLeftIsWrittenOver() throws IOException {
+  @ParameterizedTest
+  @ValueSource(strings = {"", "res", "result ", "result of a run that was killed"})
+  void whatAKilledRunLeftIsWrittenOver(String left) throws IOException {
     Path target = folder.resolve("r");
-    Files.write(folder.resolve(".r.moxie-partial"), new byte[1000]);
-    try (StagedFile file = StagedFile.create(target, path -> false)) {
-      file.stream().write(7);
-      file.finish();
-    }
+    Files.writeString(folder.resolve(".r.moxie-partial"), left);
+    write(target, "result");
     assertEquals(List.of(target), files());
-    assertEquals(1, Files.size(target));
+    assertEquals("result", Files.readString(target));
   }
 
   @Test
-  void replacesWhatItMayAndNothingElse() throws IOException {
+  void replacesItsOwnKindAndNothingElse() throws IOException {
     Path target = Files.writeString(folder.resolve("r"), "before");
-    assertThrows(UsageException.class, () -> StagedFile.create(target, path -> false));
+    assertThrows(UsageException.class, () -> StagedFile.create(target, RESULT));
     assertEquals("before", Files.readString(target));
-    try (StagedFile file = StagedFile.create(target, path -> true)) {
-      assertEquals("before", Files.readString(target));
-      file.finish();
+    for (String before : List.of("", "result 1", "result 2")) {
+      Files.writeString(target, before);
+      write(target, "result 3");
+      assertEquals("result 3", Files.readString(target));
     }
-    assertEquals("", Files.readString(target));
-    assertThrows(UsageException.class, () -> StagedFile.create(folder, path -> true));
+    assertThrows(UsageException.class, () -> StagedFile.create(folder, RESULT));
     Path nowhere = Files.createSymbolicLink(folder.resolve("link"), folder.resolve("gone"));
-    assertThrows(UsageException.class, () -> StagedFile.create(nowhere, path -> true));
-    assertThrows(
-        UsageException.class, () -> StagedFile.create(folder.resolve("no/r"), path -> true));
+    assertThrows(UsageException.class, () -> StagedFile.create(nowhere, RESULT));
+    assertThrows(UsageException.class, () -> StagedFile.create(folder.resolve("no/r"), RESULT));
   }
 
   @Test
   void twoCannotWriteTheSameFile() throws IOException {
     Path target = folder.resolve("r");
-    try (StagedFile file = StagedFile.create(target, path -> false)) {
+    try (StagedFile file = StagedFile.create(target, RESULT)) {
       file.stream().write(7);
-      assertThrows(UsageException.class, () -> StagedFile.create(target, path -> false));
+      assertThrows(UsageException.class, () -> StagedFile.create(target, RESULT));
       file.finish();
     }
     assertEquals(1, Files.size(target));
@@ -82,7 +89,7 @@ class StagedFileTest {
   @Test
   void whatAppearsMeanwhileIsNotReplaced() throws IOException {
     Path target = folder.resolve("r");
-    try (StagedFile file = StagedFile.create(target, path -> false)) {
+    try (StagedFile file = StagedFile.create(target, RESULT)) {
       file.stream().write(7);
       Files.writeString(target, "somebody's");
       assertThrows(UsageException.class, file::finish);
@@ -94,13 +101,14 @@ class StagedFileTest {
   @Test
   void aFileThatWasFinishedBetweenOpeningAndLockingIsNotTruncated() throws IOException {
     Path target = folder.resolve("r");
-    Path temporary = Files.writeString(folder.resolve(".r.moxie-partial"), "finished");
-    try (FileChannel late = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
+    Path temporary = Files.writeString(folder.resolve(".r.moxie-partial"), "result");
+    try (DiskFile late = Beside.open(temporary, RESULT)) {
       Files.move(temporary, target);
-      assertThrows(UsageException.class, () -> StagedFile.requireAlone(target, temporary, late));
-      assertFalse(late.isOpen());
+      assertThrows(UsageException.class, () -> Beside.requireAlone(late, target));
+      Files.writeString(temporary, "result of the next");
+      assertThrows(UsageException.class, () -> Beside.requireAlone(late, target));
     }
-    assertEquals("finished", Files.readString(target));
+    assertEquals("result", Files.readString(target));
   }
 
   @Test

@@ -31,8 +31,9 @@ class ArrowIndexTest {
 
   @Test
   void rowsComeBackAsTheyWere() {
-    assertEquals(ROWS, ArrowIndex.decode("index", FILE));
-    assertEquals(List.of(), ArrowIndex.decode("index", ArrowIndex.encode(List.of())));
+    assertEquals(ROWS, ArrowIndex.decode("index", Manifest.CURRENT, FILE));
+    assertEquals(
+        List.of(), ArrowIndex.decode("index", Manifest.CURRENT, ArrowIndex.encode(List.of())));
   }
 
   @Test
@@ -65,7 +66,7 @@ class ArrowIndexTest {
   void aTruncatedFileIsRefusedWhereverItEnds() {
     for (int length = 0; length < FILE.length; length++) {
       byte[] cut = java.util.Arrays.copyOf(FILE, length);
-      assertThrows(CorruptException.class, () -> ArrowIndex.decode("index", cut));
+      assertThrows(CorruptException.class, () -> ArrowIndex.decode("index", Manifest.CURRENT, cut));
     }
   }
 
@@ -75,7 +76,7 @@ class ArrowIndexTest {
     byte[] flipped = FILE.clone();
     flipped[position % FILE.length] ^= (byte) (1 << bit);
     try {
-      ArrowIndex.decode("index", flipped);
+      ArrowIndex.decode("index", Manifest.CURRENT, flipped);
     } catch (CorruptException expected) {
       assertTrue(expected.getMessage().startsWith("index"));
     }

@@ -1,13 +1,13 @@
 package dev.moxie.format.pack;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnfinishedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Projection;
 import java.io.IOException;
@@ -26,6 +26,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class PackageTest {
+  private static final StagedFolder.Job JOB =
+      TinyPackage.job(TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN, Map.of());
+
   @TempDir Path folder;
 
   @Test
@@ -99,7 +102,7 @@ class PackageTest {
   }
 
   static void writeUntil(String failing, Path target, boolean force) {
-    try (PackageWriter writer = PackageWriter.create(target, force, Map.of())) {
+    try (PackageWriter writer = PackageWriter.create(target, force, JOB)) {
       for (ShardLayout layout :
           TinyPackage.layouts(TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN)) {
         writer.writeShard(
@@ -114,16 +117,6 @@ class PackageTest {
       }
       TinyPackage.commit(writer, TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN);
     }
-  }
-
-  @Test
-  void aLeftoverOfAKilledRunIsReplaced() throws IOException {
-    Path target = folder.resolve("p");
-    Path leftover = Files.createDirectories(folder.resolve(".p.moxie-partial"));
-    Files.writeString(leftover.resolve("experts-L000.safetensors"), "half");
-    TinyPackage.write(target);
-    MoxiePackage.open(target).close();
-    assertFalse(Files.exists(leftover));
   }
 
   @Test
@@ -174,19 +167,10 @@ class PackageTest {
   @Test
   void aSecondWriterOfTheSameTargetIsRefused() {
     Path target = folder.resolve("p");
-    PackageWriter first = PackageWriter.create(target, false, Map.of());
-    assertThrows(UsageException.class, () -> PackageWriter.create(target, false, Map.of()));
+    PackageWriter first = PackageWriter.create(target, false, JOB);
+    assertThrows(UsageException.class, () -> PackageWriter.create(target, false, JOB));
     first.close();
-    PackageWriter.create(target, false, Map.of()).close();
-  }
-
-  @Test
-  void aPackageSetAsideByAKilledRunIsPutBack() throws IOException {
-    Path target = folder.resolve("p");
-    TinyPackage.write(target);
-    Files.move(target, folder.resolve(".p.moxie-old"));
-    assertThrows(UsageException.class, () -> TinyPackage.write(target));
-    MoxiePackage.open(target).close();
+    PackageWriter.create(target, false, JOB).close();
   }
 
   @Test

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.StagedFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -40,11 +41,15 @@ class ResumeTest {
     assertThrows(UncheckedIOException.class, () -> write(JOB, false, EXPERTS));
   }
 
+  private static StagedFolder.Job job(Map<String, String> facts) {
+    return TinyPackage.job(TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN, facts);
+  }
+
   /** Writes the package; reading the shard named fails. */
   private List<PackageWriter.Outcome> write(
       Map<String, String> job, boolean force, String failing) {
     List<PackageWriter.Outcome> outcomes = new ArrayList<>();
-    try (PackageWriter writer = PackageWriter.create(target, force, job)) {
+    try (PackageWriter writer = PackageWriter.create(target, force, job(job))) {
       writer.writeFile("source/config.json", "{}\n".getBytes(StandardCharsets.UTF_8));
       for (ShardLayout layout :
           TinyPackage.layouts(TinyPackage.ARCHITECTURE, Manifest.Layout.PLAIN)) {
@@ -74,7 +79,7 @@ class ResumeTest {
   @Test
   void whatIsFinishedIsKeptAndTheRestWritten() throws IOException {
     assertFalse(Files.exists(target));
-    assertEquals(Set.of(BACKBONE), PackageWriter.finished(target));
+    assertEquals(Set.of(BACKBONE), StagedFolder.finished(target));
     assertEquals(
         List.of(PackageWriter.Outcome.KEPT, PackageWriter.Outcome.WRITTEN), write(JOB, false, ""));
     assertSameAsUninterrupted();
@@ -120,7 +125,6 @@ class ResumeTest {
   void filesThatTheJournalDoesNotClaimAreNotTakenOver() throws IOException {
     Files.writeString(partial.resolve(EXPERTS), "half a shard");
     Files.writeString(partial.resolve("moxie.json"), "{");
-    Files.writeString(partial.resolve("stranger"), "x");
     write(JOB, false, "");
     assertSameAsUninterrupted();
   }
@@ -128,10 +132,8 @@ class ResumeTest {
   @Test
   void aLineThatTheJournalDidNotFinishDoesNotCount() throws IOException {
     Files.writeString(
-        journal,
-        "{\"file\":\"" + EXPERTS + "\",\"leaves\":[{\"crc32c\"",
-        StandardOpenOption.APPEND);
-    assertEquals(Set.of(BACKBONE), PackageWriter.finished(target));
+        journal, "{\"file\":\"" + EXPERTS + "\",\"digests\":[\"0", StandardOpenOption.APPEND);
+    assertEquals(Set.of(BACKBONE), StagedFolder.finished(target));
     write(JOB, false, "");
     assertSameAsUninterrupted();
   }
@@ -143,20 +145,42 @@ class ResumeTest {
       Files.writeString(journal, before + garbage);
       String message =
           assertThrows(CorruptException.class, () -> write(JOB, false, "")).getMessage();
-      assertTrue(message.contains("line 3") && message.contains("--force"), message);
+      assertTrue(message.contains("line 4") && message.contains("--force"), message);
       assertTrue(Files.exists(partial.resolve(BACKBONE)), "nothing is lost");
       Files.writeString(journal, before);
     }
-    Files.writeString(journal, "garbage\ngarbage\n");
+    Files.writeString(journal, Files.readString(journal) + "garbage\n");
     assertEquals(PackageWriter.Outcome.WRITTEN, write(JOB, true, "").getFirst());
     assertSameAsUninterrupted();
   }
 
   @Test
-  void aShardThatOnlyTheJournalKnowsIsNotThePackages() throws IOException {
+  void somebodysFileInTheUnfinishedFolderIsRefusedAndKept() throws IOException {
+    for (String name : List.of("stranger", "source/stranger", "folder/stranger")) {
+      Path stranger = partial.resolve(name);
+      Files.createDirectories(stranger.resolveSibling("."));
+      Files.writeString(stranger, "x");
+      for (boolean force : List.of(false, true)) {
+        String message =
+            assertThrows(UsageException.class, () -> write(JOB, force, "")).getMessage();
+        assertTrue(message.contains("moxie-partial"), message);
+        assertEquals("x", Files.readString(stranger));
+      }
+      Files.delete(stranger);
+    }
+    Files.delete(partial.resolve("folder"));
+    write(JOB, false, "");
+    assertSameAsUninterrupted();
+  }
+
+  @Test
+  void aShardThatTheJobDoesNotHaveIsNotThePackages() throws IOException {
+    String text = Files.readString(journal);
     Files.writeString(
-        journal, "{\"file\":\"stranger\",\"leaves\":[]}\n", StandardOpenOption.APPEND);
-    Files.writeString(partial.resolve("stranger"), "x");
+        journal,
+        text.replace("\"source/", "\"another\",\"source/")
+            + "{\"file\":\"another\",\"digests\":[]}\n");
+    Files.writeString(partial.resolve("another"), "x");
     write(JOB, false, "");
     assertSameAsUninterrupted();
   }
@@ -172,7 +196,7 @@ class ResumeTest {
 
   @Test
   void anotherJobMayStartOverWhereNothingIsFinished() throws IOException {
-    Files.writeString(journal, Files.readAllLines(journal).getFirst() + "\n");
+    Files.writeString(journal, String.join("\n", Files.readAllLines(journal).subList(0, 2)) + "\n");
     write(Map.of("--dtype", "BF16"), false, "");
     assertSameAsUninterrupted();
   }
@@ -199,7 +223,7 @@ class ResumeTest {
 
   @Test
   void whatIsDiscardedIsNotGoneOnWith() throws IOException {
-    try (PackageWriter writer = PackageWriter.create(target, false, JOB)) {
+    try (PackageWriter writer = PackageWriter.create(target, false, job(JOB))) {
       writer.discard();
     }
     assertEquals(Map.of(), PackageTest.digests(folder));

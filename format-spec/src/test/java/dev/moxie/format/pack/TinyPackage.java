@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.CanonicalTensors;
@@ -10,11 +11,16 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.TensorDeclaration;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 
 /** A package of a few hundred numbers, for the tests of this module and for conformance vectors. */
 final class TinyPackage {
@@ -109,59 +115,185 @@ final class TinyPackage {
   }
 
   static void write(Path target, Architecture architecture, Manifest.Layout layout, boolean force) {
-    try (PackageWriter writer = PackageWriter.create(target, force, Map.of())) {
+    write(
+        target,
+        architecture,
+        layout,
+        layouts(architecture, layout),
+        Stored.of(architecture),
+        force);
+  }
+
+  /** Writes a package of these shards, whether the architecture calls for them or not. */
+  static void write(
+      Path target,
+      Architecture architecture,
+      Manifest.Layout layout,
+      List<ShardLayout> shards,
+      Stored stored,
+      boolean force) {
+    try (PackageWriter writer = PackageWriter.create(target, force, job(shards, Map.of()))) {
       writer.writeFile("source/config.json", "{}\n".getBytes(StandardCharsets.UTF_8));
-      for (ShardLayout shard : layouts(architecture, layout)) {
-        writer.writeShard(shard, origins(shard), (tensor, leaf) -> bytes(leaf));
+      for (ShardLayout shard : shards) {
+        writer.writeShard(shard, origins(shard, stored), (tensor, leaf) -> bytes(leaf));
       }
-      commit(writer, architecture, layout);
+      commit(writer, architecture, layout, shards, stored);
     }
   }
 
+  static StagedFolder.Job job(
+      Architecture architecture, Manifest.Layout layout, Map<String, String> facts) {
+    return job(layouts(architecture, layout), facts);
+  }
+
+  private static StagedFolder.Job job(List<ShardLayout> shards, Map<String, String> facts) {
+    Set<String> files = new TreeSet<>(Set.of("source/config.json", PackagePaths.headerOf(SOURCE)));
+    shards.forEach(shard -> files.add(shard.file()));
+    return new StagedFolder.Job(facts, files);
+  }
+
   static void commit(PackageWriter writer, Architecture architecture, Manifest.Layout layout) {
+    commit(writer, architecture, layout, layouts(architecture, layout), Stored.of(architecture));
+  }
+
+  private static void commit(
+      PackageWriter writer,
+      Architecture architecture,
+      Manifest.Layout layout,
+      List<ShardLayout> shards,
+      Stored stored) {
+    SafetensorsHeader header = sourceHeader(shards, stored);
+    writer.writeFile(PackagePaths.headerOf(SOURCE), header.encode());
     writer.commit(
         new Manifest.Producer("tiny", "1"),
         architecture,
         layout,
         new Manifest.Provenance(
             "tiny",
-            List.of(new Manifest.SourceShard("model.safetensors", 1)),
+            List.of(new Manifest.SourceShard(SOURCE, header.fileBytes())),
             List.of(),
             List.of(),
             architecture.prediction() == null
                 ? Manifest.PredictionLayers.NONE
                 : Manifest.PredictionLayers.KEPT,
-            null));
+            stored.cast()));
+  }
+
+  /** How the tensors of a package are stored, and what they are made from. */
+  enum Stored {
+    /** BF16, copied. */
+    COPIED,
+    /** Matrices inside layers in fp8 blocks, copied. */
+    SCALED,
+    /** BF16 that was F32, but for routers. */
+    CAST,
+    /** BF16 that was in fp8 blocks, as SCALED is. */
+    DEQUANTISED;
+
+    static Stored of(Architecture architecture) {
+      return architecture.equals(LATENT) ? SCALED : COPIED;
+    }
+
+    private boolean quantised(TensorSpec spec) {
+      return (this == SCALED || this == DEQUANTISED)
+          && spec.layer() != null
+          && spec.shape().rank() > 1
+          && spec.role() != Role.ROUTER
+          && !spec.role().id().startsWith("prediction");
+    }
+
+    private boolean cast(TensorSpec spec) {
+      return this == CAST && !spec.role().keepsItsDtype();
+    }
+
+    List<ShardLayout.Item> items(TensorSpec spec) {
+      if (this == SCALED && quantised(spec)) {
+        return List.of(
+            new ShardLayout.Item(spec, Fp8Blocks.VALUES),
+            new ShardLayout.Item(Fp8Blocks.scales(spec), Fp8Blocks.SCALES));
+      }
+      boolean kept = this == CAST && !cast(spec);
+      return List.of(new ShardLayout.Item(spec, kept ? Dtype.F32 : Dtype.BF16));
+    }
+
+    String transform(TensorSpec spec) {
+      if (cast(spec)) {
+        return IndexRow.CAST;
+      }
+      return this == DEQUANTISED && quantised(spec) ? IndexRow.DEQUANTISE_FP8_BLOCK : IndexRow.COPY;
+    }
+
+    List<TensorDeclaration> sources(TensorSpec spec, TensorSpec.Leaf leaf, Dtype stored) {
+      if (this == DEQUANTISED && quantised(spec)) {
+        return List.of(
+            new TensorDeclaration(leaf.source(), Fp8Blocks.VALUES, leaf.shape()),
+            new TensorDeclaration(
+                leaf.source() + Fp8Blocks.SOURCE_SCALES,
+                Fp8Blocks.SCALES,
+                Fp8Blocks.grid(leaf.shape())));
+      }
+      return List.of(
+          new TensorDeclaration(source(leaf), cast(spec) ? Dtype.F32 : stored, leaf.shape()));
+    }
+
+    Manifest.@Nullable Cast cast() {
+      return this == CAST || this == DEQUANTISED
+          ? new Manifest.Cast(Dtype.BF16, Manifest.Rounding.NEAREST_EVEN)
+          : null;
+    }
+  }
+
+  static List<ShardLayout.Item> items(Architecture architecture, Stored stored) {
+    return CanonicalTensors.of(architecture).stream()
+        .flatMap(spec -> stored.items(spec).stream())
+        .toList();
   }
 
   static List<ShardLayout> layouts(Architecture architecture, Manifest.Layout layout) {
-    boolean scaled = architecture.equals(LATENT);
-    List<ShardLayout.Item> items = new ArrayList<>();
-    for (TensorSpec spec : CanonicalTensors.of(architecture)) {
-      if (scaled && spec.layer() != null && isScaled(spec)) {
-        items.add(new ShardLayout.Item(spec, Fp8Blocks.VALUES));
-        items.add(new ShardLayout.Item(Fp8Blocks.scales(spec), Fp8Blocks.SCALES));
-      } else {
-        items.add(new ShardLayout.Item(spec, Dtype.BF16));
+    return PackageLayout.of(items(architecture, Stored.of(architecture)), layout);
+  }
+
+  static final String SOURCE = "model.safetensors";
+
+  /** The header of the one weight file that everything comes from. */
+  private static SafetensorsHeader sourceHeader(List<ShardLayout> shards, Stored stored) {
+    List<TensorDeclaration> tensors = new ArrayList<>();
+    for (ShardLayout shard : shards) {
+      for (ShardLayout.Placed placed : shard.tensors()) {
+        if (placed.spec().role() != Role.PADDING) {
+          for (TensorSpec.Leaf leaf : placed.spec().leaves()) {
+            tensors.addAll(stored.sources(placed.spec(), leaf, placed.dtype()));
+          }
+        }
       }
     }
-    return PackageLayout.of(items, layout);
+    return SafetensorsHeader.layOut(Map.of("format", "pt"), tensors);
   }
 
-  private static boolean isScaled(TensorSpec spec) {
-    return spec.shape().rank() > 1
-        && spec.role() != Role.ROUTER
-        && !spec.role().id().startsWith("prediction");
+  /** What is opaque is named after its source. */
+  private static String source(TensorSpec.Leaf leaf) {
+    String prefix = TensorSpec.opaque(SOURCE, "", leaf.shape()).name();
+    return leaf.source().startsWith(prefix)
+        ? leaf.source().substring(prefix.length())
+        : leaf.source();
   }
 
-  /** Every leaf comes unchanged from a tensor of its own name. */
+  /** Every leaf comes from a tensor of its own name. */
   static List<PackageWriter.Origin> origins(ShardLayout layout) {
+    return origins(layout, Stored.COPIED);
+  }
+
+  private static List<PackageWriter.Origin> origins(ShardLayout layout, Stored stored) {
     return layout.tensors().stream()
-        .filter(placed -> placed.spec().role() != Role.PADDING)
-        .flatMap(placed -> placed.spec().leaves().stream())
-        .map(
-            leaf ->
-                new PackageWriter.Origin("model.safetensors", leaf.source(), IndexRow.COPY, null))
+        .map(ShardLayout.Placed::spec)
+        .filter(spec -> spec.role() != Role.PADDING)
+        .flatMap(
+            spec ->
+                spec.leaves().stream()
+                    .map(
+                        leaf ->
+                            new PackageWriter.Origin(
+                                SOURCE, source(leaf), stored.transform(spec), null)))
         .toList();
   }
 

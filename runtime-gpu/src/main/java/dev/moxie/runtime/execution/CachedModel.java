@@ -3,6 +3,7 @@ package dev.moxie.runtime.execution;
 import ai.onnx.proto.OnnxMl;
 import ai.onnxruntime.OrtSession;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.lowering.Target;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -10,14 +11,16 @@ import org.jspecify.annotations.Nullable;
 /** What both executions share: the sequence, its cache and the positions of its tokens. */
 abstract class CachedModel implements Model {
   final MoxiePackage pack;
-  final Device device;
+  private final Device device;
+  private final Target target;
   private final RotaryAngles angles;
   private @Nullable KeyValueCache cache;
   private int length;
 
-  CachedModel(MoxiePackage pack, Device device) {
+  CachedModel(MoxiePackage pack, Device device, Target target) {
     this.pack = pack;
     this.device = device;
+    this.target = target;
     this.angles = new RotaryAngles(pack.architecture().layers().getFirst().attention().rotary());
   }
 
@@ -25,7 +28,7 @@ abstract class CachedModel implements Model {
   public final void begin(int capacity) {
     if (cache == null || cache.capacity() != capacity) {
       closeCache();
-      cache = new KeyValueCache(pack.architecture(), device.target(), capacity);
+      cache = new KeyValueCache(pack.architecture(), target, capacity);
     }
     length = 0;
   }

@@ -16,7 +16,8 @@ import java.util.Set;
 
 /** ONNX Runtime as this project uses it: one environment, one thread pool for all sessions. */
 final class Engine {
-  private static final OrtEnvironment ENVIRONMENT = start();
+  private static final OrtEnvironment ENVIRONMENT =
+      NativeLibraries.start("ONNX Runtime", Engine::start);
 
   private Engine() {}
 

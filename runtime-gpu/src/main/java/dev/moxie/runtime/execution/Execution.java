@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.lowering.Target;
 
 /** How a model is run. */
 public enum Execution {
@@ -16,9 +17,14 @@ public enum Execution {
 
   /** Opens a package to be run this way. */
   public Model open(MoxiePackage pack, Device device) {
+    return open(pack, device, device.target());
+  }
+
+  /** Opens a package as graphs built for a target, whichever device they run on. */
+  public Model open(MoxiePackage pack, Device device, Target target) {
     return switch (this) {
-      case SCHEDULED -> new ScheduledModel(pack, device);
-      case FUSED -> new FusedModel(pack, device);
+      case SCHEDULED -> new ScheduledModel(pack, device, target);
+      case FUSED -> new FusedModel(pack, device, target);
     };
   }
 }

@@ -4,6 +4,7 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtSession;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
+import dev.moxie.runtime.lowering.Target;
 import java.nio.FloatBuffer;
 import java.util.HashMap;
 import java.util.Map;
@@ -12,9 +13,9 @@ import java.util.Map;
 final class FusedModel extends CachedModel {
   private final OrtSession session;
 
-  FusedModel(MoxiePackage pack, Device device) {
-    super(pack, device);
-    session = session(new Lowering(pack, device.target()).wholeModel());
+  FusedModel(MoxiePackage pack, Device device, Target target) {
+    super(pack, device, target);
+    session = session(new Lowering(pack, target).wholeModel());
   }
 
   @Override

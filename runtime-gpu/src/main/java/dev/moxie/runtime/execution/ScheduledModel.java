@@ -5,6 +5,7 @@ import ai.onnxruntime.OrtSession;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
+import dev.moxie.runtime.lowering.Target;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -55,8 +56,12 @@ public final class ScheduledModel extends CachedModel {
 
   /** Opens a package on a device; weights are mapped, experts not yet. */
   public ScheduledModel(MoxiePackage pack, Device device) {
-    super(pack, device);
-    lowering = new Lowering(pack, device.target());
+    this(pack, device, device.target());
+  }
+
+  ScheduledModel(MoxiePackage pack, Device device, Target target) {
+    super(pack, device, target);
+    lowering = new Lowering(pack, target);
     embedding = session(lowering.embedding());
     head = session(lowering.head());
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {

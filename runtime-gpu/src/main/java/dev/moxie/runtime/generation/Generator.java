@@ -1,11 +1,13 @@
 package dev.moxie.runtime.generation;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.runtime.execution.Model;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 
 /** Continues a sequence token by token. */
@@ -20,15 +22,30 @@ public final class Generator {
    * @param end tokens that end the text; they are not returned
    * @param onToken told each new token as soon as it is chosen
    * @return the new tokens
+   * @throws UnsupportedException if a logit is no finite number
    */
   public static List<Long> generate(
       Model model, long[] prompt, int limit, Sampler sampler, Set<Long> end, LongConsumer onToken) {
-    return generate(model, prompt, limit, sampler, end, Set.of(), onToken);
+    return generate(
+        model,
+        prompt,
+        limit,
+        sampler,
+        end,
+        logits -> requireFinite(logits, model.length()),
+        onToken);
   }
 
   /** The largest-logit continuation of a prompt by exactly {@code count} tokens. */
   public static List<Long> greedy(Model model, long[] prompt, int count, Set<Long> suppressed) {
-    return generate(model, prompt, count, Sampler.GREEDY, Set.of(), suppressed, token -> {});
+    return generate(
+        model,
+        prompt,
+        count,
+        Sampler.GREEDY,
+        Set.of(),
+        logits -> suppressed.forEach(id -> logits[Math.toIntExact(id)] = Float.NEGATIVE_INFINITY),
+        token -> {});
   }
 
   private static List<Long> generate(
@@ -37,7 +54,7 @@ public final class Generator {
       int limit,
       Sampler sampler,
       Set<Long> end,
-      Set<Long> suppressed,
+      Consumer<float[]> onLogits,
       LongConsumer onToken) {
     SplittableRandom random = sampler.random();
     List<Long> generated = new ArrayList<>();
@@ -47,7 +64,7 @@ public final class Generator {
       float[] logits = model.append(next);
       float[] last =
           Arrays.copyOfRange(logits, logits.length - logits.length / next.length, logits.length);
-      suppressed.forEach(id -> last[Math.toIntExact(id)] = Float.NEGATIVE_INFINITY);
+      onLogits.accept(last);
       long token = sampler.choose(last, random);
       if (end.contains(token)) {
         break;
@@ -57,5 +74,18 @@ public final class Generator {
       next = new long[] {token};
     }
     return generated;
+  }
+
+  private static void requireFinite(float[] logits, int tokens) {
+    for (float logit : logits) {
+      if (!Float.isFinite(logit)) {
+        throw new UnsupportedException(
+            "the sequence, after " + tokens + " tokens",
+            "logits that are finite numbers",
+            String.valueOf(logit),
+            "float16, in which CUDA computes, holds less than float32: try --device cpu; if that"
+                + " finds the same, these weights compute nothing here");
+      }
+    }
   }
 }

@@ -2,20 +2,23 @@ package dev.moxie.runtime.generation;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.util.Utils;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.tokenizer.TokenizerFile;
+import dev.moxie.runtime.execution.NativeLibraries;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
+import java.util.function.Supplier;
 import tools.jackson.databind.JsonNode;
 
 /** The tokenizer that came with the checkpoint. */
@@ -42,7 +45,7 @@ public final class TextTokenizer implements AutoCloseable {
    */
   public static TextTokenizer of(MoxiePackage pack) {
     Path file =
-        pack.sourceFile("tokenizer.json")
+        pack.sourceFile(TokenizerFile.NAME)
             .orElseThrow(
                 () ->
                     new UnsupportedException(
@@ -50,23 +53,44 @@ public final class TextTokenizer implements AutoCloseable {
                         "the checkpoint's tokenizer.json",
                         "none",
                         "pass token ids instead of text"));
+    HuggingFaceTokenizer tokenizer = open(file);
+    try {
+      return new TextTokenizer(
+          file, pack.architecture().vocabSize(), tokenizer, beginToken(pack, file, tokenizer));
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
+  }
+
+  /** Loads a file that keeps the rules without which the library ends the process. */
+  static HuggingFaceTokenizer open(Path file) {
+    TokenizerFile.check(file);
     // The library cuts at 512 tokens and fetches GPU builds of itself unless told otherwise.
     System.setProperty("ai.djl.offline", "true");
+    requireLibrary();
+    return library(
+        file,
+        () -> {
+          try {
+            return HuggingFaceTokenizer.builder()
+                .optTokenizerPath(file)
+                .optTruncation(false)
+                .optPadding(false)
+                .build();
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        });
+  }
+
+  /** Calls the library, which throws what it likes at a file that it cannot use. */
+  static <T> T library(Path file, Supplier<T> call) {
     try {
-      var tokenizer =
-          HuggingFaceTokenizer.builder()
-              .optTokenizerPath(file)
-              .optTruncation(false)
-              .optPadding(false)
-              .build();
-      return new TextTokenizer(
-          file, pack.architecture().vocabSize(), tokenizer, beginToken(pack, tokenizer));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    } catch (InvalidInputException e) {
+      return call.get();
+    } catch (UncheckedIOException e) {
       throw e;
     } catch (RuntimeException e) {
-      // What the library throws for a file that it cannot use.
       throw new CorruptException(
           file.toString(),
           "a tokenizer of the Hugging Face form",
@@ -75,8 +99,22 @@ public final class TextTokenizer implements AutoCloseable {
     }
   }
 
+  /** Without it every tokenizer.json would seem damaged. */
+  private static void requireLibrary() {
+    Path cache = Utils.getEngineCacheDir("tokenizers");
+    NativeLibraries.load(
+        "the tokenizer library",
+        Files.isDirectory(cache) ? cache : cache.resolve("../..").normalize(),
+        "choose another folder with the environment variable DJL_CACHE_DIR",
+        () -> {
+          LibUtils.checkStatus();
+          return true;
+        });
+  }
+
   /** The token that tokenizer_config.json asks to put in front, or -1. */
-  private static long beginToken(MoxiePackage pack, HuggingFaceTokenizer tokenizer) {
+  private static long beginToken(
+      MoxiePackage pack, Path tokenizerFile, HuggingFaceTokenizer tokenizer) {
     Optional<Path> file = pack.sourceFile("tokenizer_config.json");
     if (file.isEmpty()) {
       return -1;
@@ -87,7 +125,7 @@ public final class TextTokenizer implements AutoCloseable {
     if (!config.path("add_bos_token").asBoolean(false) || text.isEmpty()) {
       return -1;
     }
-    long[] ids = tokenizer.encode(text, false, false).getIds();
+    long[] ids = library(tokenizerFile, () -> tokenizer.encode(text, false, false).getIds());
     return ids.length == 1 ? ids[0] : -1;
   }
 
@@ -97,7 +135,7 @@ public final class TextTokenizer implements AutoCloseable {
    * @throws CorruptException if the model has no such token
    */
   public long[] encode(String text) {
-    Encoding encoding = tokenizer.encode(text, true, false);
+    Encoding encoding = library(file, () -> tokenizer.encode(text, true, false));
     List<Long> ids = new ArrayList<>();
     for (long id : encoding.getIds()) {
       ids.add(id);
@@ -117,7 +155,7 @@ public final class TextTokenizer implements AutoCloseable {
    * @throws CorruptException if the model has no such token
    */
   public long[] encodeInside(String piece) {
-    long[] ids = tokenizer.encode(piece, false, false).getIds();
+    long[] ids = library(file, () -> tokenizer.encode(piece, false, false).getIds());
     for (long id : ids) {
       requireToken(file, id, vocabSize);
     }
@@ -138,7 +176,7 @@ public final class TextTokenizer implements AutoCloseable {
 
   /** Text of tokens, special ones left out. */
   public String decode(long[] ids) {
-    return tokenizer.decode(ids, true);
+    return library(file, () -> tokenizer.decode(ids, true));
   }
 
   private static void requireToken(Path file, long id, int vocabSize) {
@@ -149,34 +187,6 @@ public final class TextTokenizer implements AutoCloseable {
           String.valueOf(id),
           "the file belongs to another model, fetch the checkpoint again and convert again");
     }
-  }
-
-  /**
-   * The tokens that end a text: generation_config.json, else config.json.
-   *
-   * @throws CorruptException if the model has no such token
-   */
-  public static Set<Long> endTokens(MoxiePackage pack) {
-    for (String name : List.of("generation_config.json", "config.json")) {
-      Optional<Path> file = pack.sourceFile(name);
-      if (file.isPresent()) {
-        JsonNode node = StrictJson.readObject(file.get()).path("eos_token_id");
-        Set<Long> ids = new LinkedHashSet<>();
-        if (node.isIntegralNumber()) {
-          ids.add(node.longValue());
-        }
-        for (JsonNode item : node.values()) {
-          if (item.isIntegralNumber()) {
-            ids.add(item.longValue());
-          }
-        }
-        if (!ids.isEmpty()) {
-          ids.forEach(id -> requireToken(file.get(), id, pack.architecture().vocabSize()));
-          return ids;
-        }
-      }
-    }
-    return Set.of();
   }
 
   @Override

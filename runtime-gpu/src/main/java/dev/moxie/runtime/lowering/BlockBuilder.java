@@ -369,16 +369,13 @@ final class BlockBuilder {
                 graph.cast(routerLogits, target.compute(), Dtype.F32),
                 moe.routing().bias() == null ? "" : weights.inF32(prefix + "router.bias"));
     String gateUp = weights.stack(prefix + "experts.gate_up.weight", Projection.GATE, 2);
-    if (target.interleavedGateUp()) {
-      gateUp = interleave(gateUp, moe);
-    }
     String output = "moe_" + layer;
     graph.contrib(
         "MoE",
         List.of(
             x,
             fromF32(routed.logits()),
-            gateUp,
+            interleave(gateUp, moe),
             "",
             weights.stack(prefix + "experts.down.weight", Projection.DOWN, 1)),
         List.of(output),
@@ -386,7 +383,9 @@ final class BlockBuilder {
         attribute("activation_type", "swiglu"),
         attribute("activation_alpha", 1f),
         attribute("activation_beta", 0f),
-        attribute("swiglu_fusion", target.interleavedGateUp() ? 1 : 2),
+        // Rows alternating: 2, gate then up, is unknown to the CPU provider, and on CUDA wrong with
+        // some kernel tactics in float16.
+        attribute("swiglu_fusion", 1),
         // Also keeps clear of the 1.29 CPU kernel that returns zeros when it may run in place.
         attribute("normalize_routing_weights", 1));
     return graph.node("Mul", List.of(output, fromF32(routed.total())));

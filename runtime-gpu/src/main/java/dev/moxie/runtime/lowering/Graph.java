@@ -225,10 +225,17 @@ final class Graph {
         .build();
   }
 
+  /** The first bytes of every model: fields are written in the order of their numbers. */
+  static byte[] start() {
+    return begin().buildPartial().toByteArray();
+  }
+
+  private static OnnxMl.ModelProto.Builder begin() {
+    return OnnxMl.ModelProto.newBuilder().setIrVersion(IR_VERSION).setProducerName("moxie");
+  }
+
   OnnxMl.ModelProto model() {
-    return OnnxMl.ModelProto.newBuilder()
-        .setIrVersion(IR_VERSION)
-        .setProducerName("moxie")
+    return begin()
         .addOpsetImport(OnnxMl.OperatorSetIdProto.newBuilder().setDomain("").setVersion(OPSET))
         .addOpsetImport(OnnxMl.OperatorSetIdProto.newBuilder().setDomain(MICROSOFT).setVersion(1))
         .setGraph(graph)

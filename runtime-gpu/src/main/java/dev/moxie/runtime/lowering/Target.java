@@ -7,16 +7,13 @@ import dev.moxie.format.safetensors.Dtype;
  *
  * @param compute dtype of activations and, where a stored weight differs, of the cast in front of
  *     it
- * @param interleavedGateUp whether the MoE operator wants gate and up rows alternating: ONNX
- *     Runtime 1.29 has swiglu_fusion 1 (alternating) on the CPU and 2 (gate then up, as packages
- *     store them) on CUDA only
  * @param widestHead widest head that the attention operator takes; latent attention whose latent is
  *     wider is expanded to keys and values per head
  */
-public record Target(Dtype compute, boolean interleavedGateUp, int widestHead) {
+public record Target(Dtype compute, int widestHead) {
   /** float32: the CPU provider has no bf16 kernels, and its fp16 ones are slow in 1.29. */
-  public static final Target CPU = new Target(Dtype.F32, true, Integer.MAX_VALUE);
+  public static final Target CPU = new Target(Dtype.F32, Integer.MAX_VALUE);
 
   /** float16: attention and MoE kernels of the CUDA provider; its bf16 routing is wrong in 1.29. */
-  public static final Target CUDA = new Target(Dtype.F16, false, 256);
+  public static final Target CUDA = new Target(Dtype.F16, 256);
 }

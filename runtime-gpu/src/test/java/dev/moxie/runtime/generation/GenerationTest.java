@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.Packages;
@@ -83,7 +84,7 @@ class GenerationTest {
 
   @Test
   void stopsAtAnEndTokenAndDoesNotReturnIt() {
-    assertEquals(Set.of(2L), TextTokenizer.endTokens(pack));
+    assertEquals(Set.of(2L), EndTokens.of(pack).ids());
     try (Model model = Execution.SCHEDULED.open(pack, Device.CPU)) {
       long[] prompt = tokenizer.encode("3 + 4 =");
       List<Long> free = Generator.generate(model, prompt, 12, Sampler.GREEDY, Set.of(), id -> {});

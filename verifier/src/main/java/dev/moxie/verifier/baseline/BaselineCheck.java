@@ -2,10 +2,10 @@ package dev.moxie.verifier.baseline;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Execution;
-import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
@@ -63,7 +63,7 @@ public final class BaselineCheck {
       List<Baseline.Sequence> sequences = new ArrayList<>();
       @Nullable Oracle oracle =
           strict ? null : new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
-      Set<Long> endTokens = TextTokenizer.endTokens(pack);
+      Set<Long> endTokens = EndTokens.of(pack).ids();
       try (var recorder = new SequenceRecorder(pack, chosen)) {
         for (Baseline.Sequence sequence : recorded.sequences()) {
           var check =

@@ -5,17 +5,17 @@ import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.error.TooOldException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Signature;
 import dev.moxie.format.file.StagedFile;
+import dev.moxie.format.json.JsonWords;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.util.Arrays;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.util.DefaultIndenter;
 import tools.jackson.core.util.DefaultPrettyPrinter;
@@ -27,8 +27,8 @@ public final class BaselineFile {
   /** Larger files are refused, and not written: a baseline is to be committed. */
   static final int MAX_BYTES = 4 << 20;
 
-  private static final byte[] START =
-      ("{\n  \"format\" : \"" + Baseline.FORMAT + "\"").getBytes(StandardCharsets.UTF_8);
+  private static final Signature SIGNATURE =
+      Signature.of("{\n  \"format\" : \"" + Baseline.FORMAT + "\"");
 
   private BaselineFile() {}
 
@@ -68,7 +68,7 @@ public final class BaselineFile {
       throw new CorruptException(
           where,
           "format \"" + Baseline.FORMAT + "\" and a version",
-          tree.path("format").getNodeType() + " and " + version.getNodeType(),
+          JsonWords.value(tree.path("format")) + " and " + JsonWords.value(version),
           "this is no baseline, check the path");
     }
     String expected = "version " + Baseline.VERSION + " of the layout";
@@ -88,12 +88,13 @@ public final class BaselineFile {
    * @throws UsageException if something else is there, or the place is inside a package
    */
   public static void requireWritable(Path file, boolean replace) {
-    Path target = file.toAbsolutePath().normalize();
+    Path target = StagedFile.place(file);
     MoxiePackage.requireOutside(target);
     if (!Files.isDirectory(target.resolveSibling("."))) {
       throw new UsageException(
           file.toString(), "a file in a folder that is there", "no such folder", "make it first");
     }
+    StagedFile.requireRoomBeside(target, SIGNATURE);
     if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
       return;
     }
@@ -104,21 +105,14 @@ public final class BaselineFile {
           "one that is there already",
           "choose another, or replace it with --force");
     }
-    if (!isBaseline(file)) {
-      throw new UsageException(
-          file.toString(),
-          "a baseline to replace",
-          "something else",
-          "choose another path, or remove it yourself");
-    }
-  }
-
-  private static boolean isBaseline(Path file) {
-    if (!Files.isRegularFile(file)) {
-      return false;
-    }
-    try (InputStream in = Files.newInputStream(file)) {
-      return Arrays.equals(START, in.readNBytes(START.length));
+    try {
+      if (!Files.isRegularFile(file) || !SIGNATURE.isOf(file.toRealPath())) {
+        throw new UsageException(
+            file.toString(),
+            "a baseline to replace",
+            "something else",
+            "choose another path, or remove it yourself");
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -143,8 +137,7 @@ public final class BaselineFile {
     }
     try {
       // A link stays a link: what it leads to is replaced.
-      Path target = Files.exists(file) ? file.toRealPath() : file.toAbsolutePath().normalize();
-      try (StagedFile staged = StagedFile.create(target, there -> true)) {
+      try (StagedFile staged = StagedFile.replace(StagedFile.place(file), SIGNATURE)) {
         staged.stream().write(bytes);
         staged.finish();
       }

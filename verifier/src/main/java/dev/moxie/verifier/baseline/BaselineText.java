@@ -1,13 +1,13 @@
 package dev.moxie.verifier.baseline;
 
+import dev.moxie.format.text.Lines;
 import java.util.Locale;
-import java.util.StringJoiner;
 
 /** A baseline's report as lines for a person. */
 public final class BaselineText {
   private static final int DRIFTS_SHOWN = 20;
 
-  private final StringJoiner lines = new StringJoiner("\n");
+  private final Lines lines = new Lines();
 
   private BaselineText() {}
 
@@ -17,20 +17,20 @@ public final class BaselineText {
     text.head(report);
     report.drifts().stream().limit(DRIFTS_SHOWN).forEach(text::drift);
     if (report.drifts().size() > DRIFTS_SHOWN) {
-      text.line("  … and %d more", report.drifts().size() - DRIFTS_SHOWN);
+      text.lines.add("  … and %d more", report.drifts().size() - DRIFTS_SHOWN);
     }
     if (report.diagnosis() != null) {
-      text.line("  diagnosis  %s", report.diagnosis());
+      text.lines.add("  diagnosis  %s", report.diagnosis());
     }
-    report.notCompared().forEach(item -> text.line("not checked  %s", item));
-    text.line(
+    report.notCompared().forEach(item -> text.lines.add("not checked  %s", item));
+    text.lines.add(
         "verdict      %s  %s",
         report.verdict().passed() ? "pass" : "DRIFT", report.packageFolder());
     return text.lines.toString();
   }
 
   private void head(BaselineReport r) {
-    line(
+    lines.add(
         "baseline     %s, recorded by %s %s: %d sequences, %d tokens, %s",
         r.file(),
         r.recordedBy().name(),
@@ -38,18 +38,18 @@ public final class BaselineText {
         r.sequences(),
         r.tokens(),
         r.execution());
-    line(
+    lines.add(
         "  package    %s",
         r.samePackage() ? "the recorded one" : "another than the recorded one, of the same shape");
-    line(
+    lines.add(
         "  compared   %d matrices, %d of them identical to the bit; %d routing decisions, %d of"
             + " them ties; nearest %.0f %% of its bound",
         r.matrices(), r.identical(), r.decisions(), r.ties(), 100 * r.nearest());
-    line("  tolerance  %s", r.tolerance());
+    lines.add("  tolerance  %s", r.tolerance());
   }
 
   private void drift(BaselineReport.Drift d) {
-    line(
+    lines.add(
         "  DRIFT      %s, sequence %d%s: %d of %d numbers; %s: recorded %s, computed %s%s",
         d.place(),
         d.sequence(),
@@ -69,9 +69,5 @@ public final class BaselineText {
     return d.tokens().size() == 1
         ? ", token " + d.tokens().getFirst()
         : ", %d tokens from %d".formatted(d.tokens().size(), d.tokens().getFirst());
-  }
-
-  private void line(String format, Object... arguments) {
-    lines.add(String.format(Locale.ROOT, format, arguments));
   }
 }

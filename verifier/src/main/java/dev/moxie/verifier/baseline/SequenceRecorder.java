@@ -2,6 +2,7 @@ package dev.moxie.verifier.baseline;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
@@ -9,7 +10,6 @@ import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.Router;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.runtime.generation.Generator;
-import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Precision;
@@ -79,7 +79,7 @@ final class SequenceRecorder implements AutoCloseable {
     List<Integer> greedy =
         greedyTokens == 0
             ? List.of()
-            : Generator.greedy(model, ids, greedyTokens, TextTokenizer.endTokens(pack)).stream()
+            : Generator.greedy(model, ids, greedyTokens, EndTokens.of(pack).ids()).stream()
                 .map(Math::toIntExact)
                 .toList();
     return new Baseline.Sequence(

@@ -12,13 +12,15 @@ import java.util.List;
  * @param logits [T, V]
  * @param firstUnclear the first token whose choice of experts rounding may change in some layer; T
  *     if there is none
+ * @param largest magnitude of any hidden state; NaN if one is no number
  */
-public record FreePass(Estimate logits, int firstUnclear) {
+public record FreePass(Estimate logits, int firstUnclear, double largest) {
 
   /** Runs the oracle of an architecture. */
   public static FreePass of(Architecture architecture, Oracle oracle, long[] ids) {
     Estimate hidden = oracle.embed(ids);
     int clear = ids.length;
+    double largest = hidden.largest();
     List<Architecture.Blocks> layers = architecture.layers();
     for (int layer = 0; layer < layers.size(); layer++) {
       Oracle.Layer result = oracle.layer(layer, hidden, null);
@@ -28,7 +30,8 @@ public record FreePass(Estimate logits, int firstUnclear) {
         clear = Math.min(clear, selection.firstUnclear());
       }
       hidden = result.output();
+      largest = Math.max(largest, hidden.largest());
     }
-    return new FreePass(oracle.head(hidden), clear);
+    return new FreePass(oracle.head(hidden), clear, largest);
   }
 }

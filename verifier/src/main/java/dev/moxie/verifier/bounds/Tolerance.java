@@ -32,6 +32,19 @@ public final class Tolerance {
     return deviations(elements) * Math.sqrt(2) * error;
   }
 
+  /**
+   * Bound that more than half of so many differences exceed with probability at most {@link
+   * #FALSE_ALARM}, whatever a few are. One exceeds x standard deviations with probability at most p
+   * = 2 exp(-x²/2); any given m = ⌊n/2⌋ + 1 of n do with pᵐ, and there are at most 2ⁿ ways to give
+   * them, so x² = 2 (ln 2 + (n ln 2 - ln FALSE_ALARM) / m).
+   */
+  public static double boundOfMost(double error, int differences) {
+    double majority = differences / 2 + 1;
+    double ways = differences * Math.log(2);
+    double exponent = (ways - Math.log(FALSE_ALARM)) / majority;
+    return Math.sqrt(2 * (Math.log(2) + exponent)) * Math.sqrt(2) * error;
+  }
+
   /** The rule as a report prints it. */
   public static String describe(Precision precision, Manifest.@Nullable Cast cast) {
     String rule =

@@ -2,6 +2,7 @@ package dev.moxie.verifier.diff;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.family.Recomputed;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
@@ -63,7 +64,7 @@ final class CheckpointSide implements Side {
         "checkpoint",
         plan == null ? null : plan.family().name(),
         checkpoint.headers().size(),
-        checkpoint.tensors().size(),
+        checkpoint.tensorCount(),
         checkpoint.headers().values().stream().mapToLong(SafetensorsHeader::fileBytes).sum());
   }
 
@@ -89,7 +90,8 @@ final class CheckpointSide implements Side {
     Map<String, Leaf> leaves = new LinkedHashMap<>();
     moves.forEach(
         (name, move) -> {
-          if (move.tensor().spec().role() != Role.SCALE) {
+          Role role = move.tensor().spec().role();
+          if (role != Role.SCALE && role != Role.OPAQUE) {
             boolean scaled = move.tensor().dtype() == Fp8Blocks.VALUES;
             String scales = name(move, Fp8Blocks.scaleName(move.tensor().spec().name()));
             leaves.put(name, leaf(name, move, scaled ? moves.get(scales) : null));
@@ -119,14 +121,14 @@ final class CheckpointSide implements Side {
   @Override
   public Map<String, Leaf> own() {
     Map<String, Leaf> leaves = new LinkedHashMap<>();
-    checkpoint
-        .tensors()
-        .forEach(
-            (name, tensor) ->
-                leaves.put(
-                    name,
-                    OwnNames.tensor(
-                        name, tensor.dtype(), tensor.shape(), extent(tensor), null, null)));
+    for (SourceTensor tensor : checkpoint.tensors().values()) {
+      if (!Recomputed.is(tensor)) {
+        leaves.put(
+            tensor.name(),
+            OwnNames.tensor(
+                tensor.name(), tensor.dtype(), tensor.shape(), extent(tensor), null, null));
+      }
+    }
     return OwnNames.of(leaves);
   }
 
@@ -155,9 +157,17 @@ final class CheckpointSide implements Side {
               + ", which is not understood: "
               + Objects.requireNonNull(notUnderstood));
     }
-    if (!checkpoint.ignored().isEmpty()) {
-      sentences.add("files of " + checkpoint.folder() + ": " + checkpoint.ignored());
+    if (!checkpoint.left().isEmpty()) {
+      sentences.add("files of " + checkpoint.folder() + ": " + checkpoint.left());
     }
+    long opaque =
+        plan == null
+            ? checkpoint.superseded().size()
+            : plan.shards().stream()
+                .flatMap(shard -> shard.layout().tensors().stream())
+                .filter(tensor -> tensor.spec().role() == Role.OPAQUE)
+                .count();
+    Side.opaque(opaque, checkpoint.folder().toString()).ifPresent(sentences::add);
     return sentences;
   }
 

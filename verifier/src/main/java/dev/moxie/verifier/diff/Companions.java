@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 /** The files beside the weights: config, tokenizer, chat template, and whatever else there is. */
 final class Companions {
@@ -16,18 +17,35 @@ final class Companions {
   /** Says in which file a tensor is, which is no part of the model. */
   private static final String INDEX = "model.safetensors.index.json";
 
+  /**
+   * Files that say something about a model, or were recorded from it. A model is the same without
+   * them; whatever else lies beside the weights may be a part of it.
+   */
+  private static final Pattern ABOUT =
+      Pattern.compile(
+          ".*\\.(md|safetensors|pdf|png|jpe?g|gif|svg|webp)|(.*/)?((licen[cs]e|notice)[^/]*"
+              + "|\\.gitattributes|\\.gitignore)",
+          Pattern.CASE_INSENSITIVE);
+
   /** A larger JSON file is a vocabulary and not a list of settings; in bytes. */
   private static final int LARGEST_SETTINGS = 1 << 20;
 
   private final Side a;
   private final Side b;
+  private final Spelling spelling;
   private final List<Diff.Change> settings = new ArrayList<>();
+  private final List<Diff.Change> spelled = new ArrayList<>();
   private final List<Diff.Change> files = new ArrayList<>();
 
-  /** Compares the files of two models. */
-  Companions(Side a, Side b) {
+  /**
+   * Compares the files of two models.
+   *
+   * @param ignoredConfigKeys keys of config.json that were declared to be without effect
+   */
+  Companions(Side a, Side b, Set<String> ignoredConfigKeys) {
     this.a = a;
     this.b = b;
+    this.spelling = new Spelling(a, b, ignoredConfigKeys);
     Set<String> ofA = a.companions();
     Set<String> ofB = b.companions();
     Set<String> names = new TreeSet<>(ofA);
@@ -40,11 +58,13 @@ final class Companions {
       if (ofA.contains(name) && ofB.contains(name)) {
         compare(name);
       } else {
-        files.add(
-            new Diff.Change(
-                name,
-                ofA.contains(name) ? words(a.companion(name)) : null,
-                ofB.contains(name) ? words(b.companion(name)) : null));
+        byte[] bytes = (ofA.contains(name) ? a : b).companion(name);
+        (Spelling.isRestated(name, bytes) ? spelled : files)
+            .add(
+                new Diff.Change(
+                    name,
+                    ofA.contains(name) ? words(bytes) : null,
+                    ofB.contains(name) ? words(bytes) : null));
       }
     }
   }
@@ -54,9 +74,19 @@ final class Companions {
     return settings;
   }
 
+  /** Likewise, those that say the same in other words. */
+  List<Diff.Change> spelled() {
+    return spelled;
+  }
+
   /** Other files, by name. */
   List<Diff.Change> files() {
     return files;
+  }
+
+  /** Whether a file is part of a model, and does not just tell of it. */
+  static boolean isPart(Diff.Change file) {
+    return !ABOUT.matcher(file.what()).matches();
   }
 
   private void compare(String name) {
@@ -76,7 +106,8 @@ final class Companions {
       for (Diff.Change change :
           JsonChanges.of(
               "", StrictJson.parseObject(name, bytesOfA), StrictJson.parseObject(name, bytesOfB))) {
-        settings.add(new Diff.Change(name + ": " + change.what(), change.a(), change.b()));
+        (spelling.same(name, change) ? spelled : settings)
+            .add(new Diff.Change(name + ": " + change.what(), change.a(), change.b()));
       }
       return true;
     } catch (CorruptException e) {

@@ -14,7 +14,9 @@ import org.jspecify.annotations.Nullable;
  * @param notCompared in sentences
  * @param architecture members in which the forward passes differ; part of the model
  * @param settings keys of config.json and its kind that differ; part of the model
- * @param files other files that differ, or that one side lacks; part of the model
+ * @param spelling keys that say the same in other words; no part of the model
+ * @param files other files that differ, or that one side lacks; part of the model unless they only
+ *     tell of it (a README, a licence, a trace)
  * @param layout how the weights are stored; no part of the model
  * @param provenance what two packages say of their origin; no part of the model
  */
@@ -27,6 +29,7 @@ public record Diff(
     List<String> notCompared,
     List<Change> architecture,
     List<Change> settings,
+    List<Change> spelling,
     List<Change> files,
     List<Change> layout,
     List<Change> provenance,

@@ -1,12 +1,12 @@
 package dev.moxie.verifier.diff;
 
+import dev.moxie.format.text.Lines;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.StringJoiner;
 import org.jspecify.annotations.Nullable;
 
 /** A comparison as lines for a person. */
@@ -14,7 +14,7 @@ public final class DiffText {
   private static final int LINES_SHOWN = 20;
   private static final int LONGEST_VALUE = 120;
 
-  private final StringJoiner lines = new StringJoiner("\n");
+  private final Lines lines = new Lines();
   private final int shown;
 
   private DiffText(int shown) {
@@ -32,23 +32,24 @@ public final class DiffText {
     text.model("B", diff.b());
     text.changes("architecture", diff.architecture());
     text.changes("settings", diff.settings());
+    text.changes("spelling", diff.spelling());
     text.changes("files", diff.files());
     text.changes("layout", diff.layout());
     text.changes("provenance", diff.provenance());
     text.tensors(diff);
     text.list("likeness", diff.likenesses().stream().map(DiffText::likeness).toList());
-    diff.notCompared().forEach(item -> text.line("not compared  %s", item));
+    diff.notCompared().forEach(item -> text.lines.add("not compared  %s", item));
     if (diff.trustedDigests() > 0) {
-      text.line(
+      text.lines.add(
           "not read      %d leaves whose digests are equal in both indexes (--bytes reads them)",
           diff.trustedDigests());
     }
-    text.line("verdict       %s", verdict(diff));
+    text.lines.add("verdict       %s", verdict(diff));
     return text.lines.toString();
   }
 
   private void model(String name, Diff.Model model) {
-    line(
+    lines.add(
         "%-12s  %s  %s%s, %d tensors in %d weight files, %,d bytes",
         name,
         model.path(),
@@ -77,7 +78,7 @@ public final class DiffText {
 
   private void tensors(Diff diff) {
     Diff.Tensors tensors = diff.tensors();
-    line(
+    lines.add(
         "%-12s  by their %s names: %d leaves of equal bytes, %d of equal values, %d different",
         "tensors",
         diff.names() == Diff.Names.CANONICAL ? "canonical" : "own",
@@ -173,7 +174,10 @@ public final class DiffText {
 
   private static String verdict(Diff diff) {
     int trusted = diff.trustedDigests();
-    String how = (diff.layout().isEmpty() ? "" : ", stored in another layout") + unread(diff);
+    String how =
+        (diff.layout().isEmpty() ? "" : ", stored in another layout")
+            + (diff.spelling().isEmpty() ? "" : ", settings spelled otherwise")
+            + unread(diff);
     return switch (diff.sense()) {
       case SAME_BYTES ->
           "the same model: equal " + (trusted == 0 ? "bytes" : "bytes or digests") + how;
@@ -196,7 +200,7 @@ public final class DiffText {
     Diff.Tensors tensors = diff.tensors();
     add(reasons, "architecture", diff.architecture());
     add(reasons, "settings", diff.settings());
-    add(reasons, "files", diff.files());
+    add(reasons, "files", diff.files().stream().filter(Companions::isPart).toList());
     add(reasons, "tensors only in A", tensors.onlyInA());
     add(reasons, "tensors only in B", tensors.onlyInB());
     add(reasons, "tensors that cannot be compared", tensors.incomparable());
@@ -214,14 +218,10 @@ public final class DiffText {
     if (items.isEmpty()) {
       return;
     }
-    line("%-12s  %d", kind, items.size());
-    items.stream().limit(shown).forEach(item -> line("  %s", item));
+    lines.add("%-12s  %d", kind, items.size());
+    items.stream().limit(shown).forEach(item -> lines.add("  %s", item));
     if (items.size() > shown) {
-      line("  … and %d more", items.size() - shown);
+      lines.add("  … and %d more", items.size() - shown);
     }
-  }
-
-  private void line(String format, Object... arguments) {
-    lines.add(String.format(Locale.ROOT, format, arguments));
   }
 }

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.diff;
 
-import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -23,16 +23,14 @@ record Extent(Path file, long offset, long bytes) {
   /**
    * The bytes, until the arena is closed.
    *
-   * @throws CorruptException if the file has become shorter
+   * @throws EnvironmentException if the file has become shorter
    */
   MemorySegment map(Arena arena) {
     try (FileChannel channel = FileChannel.open(file)) {
       if (channel.size() < offset + bytes) {
-        throw new CorruptException(
+        throw EnvironmentException.changedWhileRead(
             file.toString(),
-            "at least " + (offset + bytes) + " bytes, as when it was opened",
-            channel.size() + " bytes",
-            "let nothing write to it and try again");
+            channel.size() + " bytes where there were at least " + (offset + bytes));
       }
       return channel.map(FileChannel.MapMode.READ_ONLY, offset, bytes, arena);
     } catch (IOException e) {

@@ -15,14 +15,16 @@ import java.util.Set;
 public final class ModelDiff implements AutoCloseable {
   private final Side a;
   private final Side b;
+  private final Set<String> ignoredConfigKeys;
   private final Diff.Names names;
   private final Map<String, Leaf> ofA;
   private final Map<String, Leaf> ofB;
   private final TensorComparison tensors;
 
-  private ModelDiff(Side a, Side b, boolean trust) {
+  private ModelDiff(Side a, Side b, Set<String> ignoredConfigKeys, boolean trust) {
     this.a = a;
     this.b = b;
+    this.ignoredConfigKeys = ignoredConfigKeys;
     Map<String, Leaf> canonicalOfA = a.canonical();
     Map<String, Leaf> canonicalOfB = b.canonical();
     boolean canonical = canonicalOfA != null && canonicalOfB != null;
@@ -46,7 +48,7 @@ public final class ModelDiff implements AutoCloseable {
     try {
       sides.add(side(a, ignoredConfigKeys));
       sides.add(side(b, ignoredConfigKeys));
-      return new ModelDiff(sides.getFirst(), sides.getLast(), trust);
+      return new ModelDiff(sides.getFirst(), sides.getLast(), ignoredConfigKeys, trust);
     } catch (RuntimeException e) {
       sides.forEach(Side::close);
       throw e;
@@ -77,7 +79,7 @@ public final class ModelDiff implements AutoCloseable {
   /** Compares. */
   public Diff run(Progress progress) {
     List<Diff.Change> architecture = Structure.architecture(a.architecture(), b.architecture());
-    var companions = new Companions(a, b);
+    var companions = new Companions(a, b, ignoredConfigKeys);
     tensors.run(progress);
     List<Pair> pairs = tensors.pairs();
     Diff.Tensors report = TensorReport.of(ofA, ofB, pairs);
@@ -86,7 +88,7 @@ public final class ModelDiff implements AutoCloseable {
     boolean same =
         architecture.isEmpty()
             && companions.settings().isEmpty()
-            && companions.files().isEmpty()
+            && companions.files().stream().noneMatch(Companions::isPart)
             && report.different() == 0
             && report.onlyInA().isEmpty()
             && report.onlyInB().isEmpty()
@@ -102,6 +104,7 @@ public final class ModelDiff implements AutoCloseable {
         notCompared,
         architecture,
         companions.settings(),
+        companions.spelled(),
         companions.files(),
         Structure.layout(a, b),
         Structure.provenance(a, b),

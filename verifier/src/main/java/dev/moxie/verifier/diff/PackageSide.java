@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diff;
 
+import dev.moxie.converter.family.Recomputed;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
@@ -7,6 +8,7 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -106,11 +108,22 @@ final class PackageSide implements Side {
         OwnNames.put(leaves, leaf);
       }
     }
+    for (IndexRow row : pack.rows()) {
+      String name = row.sourceTensor();
+      if (row.role() == Role.OPAQUE && name != null && !Recomputed.is(name, row.shape())) {
+        // A second head; copies that an index supersedes are those of a name that is there.
+        leaves.putIfAbsent(
+            name, OwnNames.tensor(name, row.dtype(), row.shape(), extent(row), row.sha256(), null));
+      }
+    }
     return OwnNames.of(leaves);
   }
 
   private static boolean isWeight(IndexRow row) {
-    return row.isLeaf() && row.role() != Role.PADDING && row.role() != Role.SCALE;
+    return row.isLeaf()
+        && row.role() != Role.PADDING
+        && row.role() != Role.SCALE
+        && row.role() != Role.OPAQUE;
   }
 
   @Override
@@ -132,10 +145,14 @@ final class PackageSide implements Side {
 
   @Override
   public List<String> notCompared() {
+    List<String> sentences = new ArrayList<>();
     List<String> ignored = pack.manifest().provenance().ignoredFiles();
-    return ignored.isEmpty()
-        ? List.of()
-        : List.of("files that the conversion to " + path + " left behind: " + ignored);
+    if (!ignored.isEmpty()) {
+      sentences.add("files that the conversion to " + path + " left behind: " + ignored);
+    }
+    long opaque = pack.rows().stream().filter(row -> row.role() == Role.OPAQUE).count();
+    Side.opaque(opaque, path.toString()).ifPresent(sentences::add);
+    return sentences;
   }
 
   @Override

@@ -4,6 +4,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.pack.Manifest;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,15 @@ sealed interface Side extends AutoCloseable permits PackageSide, CheckpointSide 
 
   /** The bytes of one of these. */
   byte[] companion(String name);
+
+  /** What is said of tensors that are stored and that nobody computes with, if there are any. */
+  static Optional<String> opaque(long count, String path) {
+    return count == 0
+        ? Optional.empty()
+        : Optional.of(
+            "%d tensors of %s that loading computes anew, or of which another copy is read"
+                .formatted(count, path));
+  }
 
   /** What cannot be compared, in sentences. */
   List<String> notCompared();

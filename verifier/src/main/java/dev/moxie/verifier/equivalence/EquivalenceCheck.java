@@ -103,12 +103,12 @@ public final class EquivalenceCheck {
     return new Report.Equivalence(
         Verdict.of(findings.isEmpty()),
         checkpoint.folder().toString(),
-        checkpoint.tensors().size(),
+        checkpoint.tensorCount(),
         identical,
         converted,
         different,
         missing,
-        checkpoint.tensors().size() - plan.sourceTensors(),
+        checkpoint.tensorCount() - plan.sourceTensors(),
         rows.size(),
         List.copyOf(findings));
   }

@@ -1,6 +1,8 @@
 package dev.moxie.verifier.oracle;
 
+import java.util.Arrays;
 import java.util.Random;
+import java.util.stream.DoubleStream;
 
 /**
  * A matrix of values in double precision, each with the standard deviation of the error that an
@@ -72,6 +74,39 @@ public final class Estimate {
       floats[i] = (float) values[i];
     }
     return floats;
+  }
+
+  /** Largest magnitude of any value; NaN if one is no number. */
+  public double largest() {
+    double largest = 0;
+    for (double value : values) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+    return largest;
+  }
+
+  /** Whether every value and every error is a finite number. */
+  public boolean isFinite() {
+    return DoubleStream.concat(Arrays.stream(values), Arrays.stream(errors))
+        .allMatch(Double::isFinite);
+  }
+
+  /**
+   * Largest error of any row as a part of it: of both, the root of the sum of squares. Rows of
+   * nothing but zeros do not count.
+   */
+  public double largestRelativeError() {
+    double largest = 0;
+    for (int row = 0; row < rows; row++) {
+      double value = 0;
+      double error = 0;
+      for (int column = 0; column < columns; column++) {
+        value = Math.hypot(value, value(row, column));
+        error = Math.hypot(error, error(row, column));
+      }
+      largest = value == 0 ? largest : Math.max(largest, error / value);
+    }
+    return largest;
   }
 
   void set(int row, int column, double value, double error) {

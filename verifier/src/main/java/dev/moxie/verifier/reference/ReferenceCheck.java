@@ -43,6 +43,11 @@ public final class ReferenceCheck implements AutoCloseable {
     }
   }
 
+  /** In what the model of a trace differs from the package's by its shape alone, in words. */
+  public List<String> differences(Trace trace) {
+    return TraceShape.differences(trace, pack.architecture());
+  }
+
   /**
    * Checks one reference.
    *

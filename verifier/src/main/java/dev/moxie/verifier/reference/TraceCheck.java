@@ -1,6 +1,7 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
@@ -10,7 +11,6 @@ import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.Router;
 import dev.moxie.runtime.execution.ScheduledModel;
 import dev.moxie.runtime.generation.Generator;
-import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
@@ -377,7 +377,7 @@ final class TraceCheck {
   private long[] greedy(Model model, long[] ids, int count) {
     return count == 0
         ? new long[0]
-        : Generator.greedy(model, ids, count, TextTokenizer.endTokens(pack)).stream()
+        : Generator.greedy(model, ids, count, EndTokens.of(pack).ids()).stream()
             .mapToLong(Long::longValue)
             .toArray();
   }
@@ -399,7 +399,7 @@ final class TraceCheck {
   private boolean mayLead(Estimate logits, long token) {
     int last = logits.rows() - 1;
     int wanted = Math.toIntExact(token);
-    Set<Long> end = TextTokenizer.endTokens(pack);
+    Set<Long> end = EndTokens.of(pack).ids();
     for (int v = 0; v < logits.columns(); v++) {
       double error = Math.hypot(logits.error(last, v), logits.error(last, wanted));
       double gap = logits.value(last, v) - logits.value(last, wanted);

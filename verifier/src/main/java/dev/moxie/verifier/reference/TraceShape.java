@@ -7,6 +7,11 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Precision;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What a trace must be to be compared with an architecture. */
 final class TraceShape {
@@ -32,6 +37,78 @@ final class TraceShape {
   }
 
   /**
+   * In what the model of a trace differs from an architecture, as far as shapes show it: what
+   * computes something else cannot be compared number by number, and need not be.
+   */
+  static List<String> differences(Trace trace, Architecture architecture) {
+    var differences = new Differences(trace);
+    int layers = architecture.layers().size();
+    int recorded = 0;
+    while (trace.has("layers." + recorded + ".input")) {
+      recorded++;
+    }
+    differences.addIfOther("layers", layers, recorded);
+    differences.addWidth("the hidden size", "layers.0.input", architecture.hiddenSize(), null);
+    differences.addWidth("the vocabulary", "logits", architecture.vocabSize(), null);
+    for (int layer = 0; layer < Math.min(layers, recorded); layer++) {
+      String router = "layers." + layer + ".router.";
+      boolean routed = trace.has(router + "logits") || trace.has(router + "experts");
+      switch (architecture.layers().get(layer).feedForward()) {
+        case FeedForward.Dense dense ->
+            differences.addIf(routed, "dense in the package, with experts in the trace", layer);
+        case FeedForward.MixtureOfExperts moe -> {
+          differences.addIf(!routed, "with experts in the package, dense in the trace", layer);
+          int chosen = moe.routing().expertsPerToken();
+          differences.addWidth("experts", router + "logits", moe.experts(), layer);
+          differences.addWidth("experts per token", router + "experts", chosen, layer);
+        }
+      }
+    }
+    return differences.sentences();
+  }
+
+  /** Differences as they are found; layers that differ alike share a sentence. */
+  private static final class Differences {
+    private final Trace trace;
+    private final Map<String, List<Integer>> found = new LinkedHashMap<>();
+
+    Differences(Trace trace) {
+      this.trace = trace;
+    }
+
+    void addIf(boolean differs, String what, @Nullable Integer layer) {
+      if (differs) {
+        List<Integer> layers = found.computeIfAbsent(what, key -> new ArrayList<>());
+        if (layer != null) {
+          layers.add(layer);
+        }
+      }
+    }
+
+    void addIfOther(String what, long expected, long recorded) {
+      addIf(recorded > 0 && recorded != expected, words(what, expected, recorded), null);
+    }
+
+    void addWidth(String what, String tensor, long expected, @Nullable Integer layer) {
+      Shape shape = trace.has(tensor) ? trace.shape(tensor) : Shape.of();
+      if (shape.rank() == 2) {
+        addIf(shape.dim(1) != expected, words(what, expected, shape.dim(1)), layer);
+      }
+    }
+
+    private static String words(String what, long expected, long recorded) {
+      return "%s: %d in the package, %d in the trace".formatted(what, expected, recorded);
+    }
+
+    List<String> sentences() {
+      List<String> sentences = new ArrayList<>();
+      found.forEach(
+          (what, layers) -> sentences.add(layers.isEmpty() ? what : what + ", layers " + layers));
+      return sentences;
+    }
+  }
+
+  /**
    * Everything that will be read is there, before anything is computed for so many tokens.
    *
    * @throws CorruptException if it is not
@@ -47,7 +124,6 @@ final class TraceShape {
       trace.require(prefix + "output", Dtype.F32, hidden);
       if (architecture.layers().get(layer).feedForward()
           instanceof FeedForward.MixtureOfExperts moe) {
-        requireAsMany(trace, prefix + "router.experts", moe.routing().expertsPerToken());
         Shape chosen = Shape.of(tokens, moe.routing().expertsPerToken());
         trace.require(prefix + "experts.output", Dtype.F32, hidden);
         trace.require(prefix + "router.logits", Dtype.F32, Shape.of(tokens, moe.experts()));
@@ -56,18 +132,6 @@ final class TraceShape {
       }
     }
     trace.require("logits", Dtype.F32, Shape.of(tokens, architecture.vocabSize()));
-  }
-
-  /** Another number of experts per token is a defect that has a name. */
-  private static void requireAsMany(Trace trace, String name, int expertsPerToken) {
-    Shape shape = trace.shape(name);
-    if (shape.rank() == 2 && shape.dim(1) != expertsPerToken) {
-      throw new CorruptException(
-          trace.path() + ", tensor \"" + name + "\"",
-          "as many experts per token as the package has, " + expertsPerToken,
-          String.valueOf(shape.dim(1)),
-          "the package's routing is not the reference's, or the trace is of another model");
-    }
   }
 
   private static void requireTokens(

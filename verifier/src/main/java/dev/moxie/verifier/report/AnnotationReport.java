@@ -1,6 +1,6 @@
 package dev.moxie.verifier.report;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -36,7 +36,7 @@ public final class AnnotationReport {
   }
 
   /** One error, which says why there is no report. */
-  public static String of(MoxieException failure) {
+  public static String of(String failure) {
     return String.join("\n", errors(List.of(CheckSuite.of(failure))));
   }
 

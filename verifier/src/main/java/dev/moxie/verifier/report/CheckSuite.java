@@ -1,6 +1,6 @@
 package dev.moxie.verifier.report;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -40,6 +40,7 @@ record CheckSuite(String name, String file, List<Check> checks) {
                       findings(equivalence.findings())))));
     }
     report.references().forEach(reference -> suites.add(of(reference)));
+    report.unlike().forEach(unlike -> suites.add(of(unlike)));
     if (!report.notChecked().isEmpty()) {
       suites.add(
           new CheckSuite(
@@ -58,16 +59,9 @@ record CheckSuite(String name, String file, List<Check> checks) {
   }
 
   /** The one check that failed when nothing could be verified. */
-  static CheckSuite of(MoxieException failure) {
+  static CheckSuite of(String failure) {
     return new CheckSuite(
-        "moxie verify",
-        "",
-        List.of(Check.of("reads its input", false, List.of(Line.of(message(failure))))));
-  }
-
-  /** Why nothing could be verified. */
-  static String message(MoxieException failure) {
-    return String.valueOf(failure.getMessage());
+        "moxie verify", "", List.of(Check.of("reads its input", false, List.of(Line.of(failure)))));
   }
 
   /** The checks of one reference, first the one that all of them make up. */
@@ -95,6 +89,17 @@ record CheckSuite(String name, String file, List<Check> checks) {
             });
     return new CheckSuite(
         "reference " + Line.of(fileName(reference.file())), reference.file(), checks);
+  }
+
+  private static CheckSuite of(Report.Unlike unlike) {
+    return new CheckSuite(
+        "reference " + Line.of(fileName(unlike.file())),
+        unlike.file(),
+        List.of(
+            Check.of(
+                "shape of the model",
+                unlike.verdict().passed(),
+                unlike.differences().stream().map(Line::of).toList())));
   }
 
   private static Check routing(Report.Routing routing) {

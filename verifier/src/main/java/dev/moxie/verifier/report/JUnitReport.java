@@ -1,6 +1,6 @@
 package dev.moxie.verifier.report;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import java.util.List;
 import java.util.function.ToLongFunction;
 
@@ -24,7 +24,7 @@ public final class JUnitReport {
   }
 
   /** One document, in which the one case that there is says why there is no report. */
-  public static String of(MoxieException failure) {
+  public static String of(String failure) {
     return new JUnitReport().write(List.of(CheckSuite.of(failure)));
   }
 

@@ -1,6 +1,5 @@
 package dev.moxie.verifier.report;
 
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.json.StrictJson;
 
 /** The report as one JSON object; its members are the components of {@link Report}. */
@@ -15,9 +14,9 @@ public final class JsonReport {
     return write(report);
   }
 
-  /** One object that says why there is no report. */
-  public static String of(MoxieException failure) {
-    return write(new Failure(Verdict.FAIL, String.valueOf(failure.getMessage())));
+  /** One object that says why there is no report, in one sentence. */
+  public static String of(String failure) {
+    return write(new Failure(Verdict.FAIL, failure));
   }
 
   private static String write(Object value) {

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.report;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import java.util.List;
 import java.util.StringJoiner;
 
@@ -30,15 +30,18 @@ public final class MarkdownReport {
       text.overview(report.references());
       report.references().forEach(text::failures);
     }
+    report
+        .unlike()
+        .forEach(one -> text.list("Another model's shape: " + one.file(), one.differences()));
     text.list("Not checked", report.notChecked());
     return text.lines.toString();
   }
 
   /** What is left to say when nothing could be verified. */
-  public static String of(MoxieException failure) {
+  public static String of(String failure) {
     var text = new MarkdownReport();
     text.lines.add(START + mark(Verdict.FAIL));
-    text.paragraph(escape(CheckSuite.message(failure)));
+    text.paragraph(escape(failure));
     return text.lines.toString();
   }
 

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param packageFolder what was verified
  * @param equivalence null if no source was given
  * @param references one per reference
+ * @param unlike references of models of another shape, which is a difference
  * @param notChecked what was left open, in words
  */
 public record Report(
@@ -20,6 +21,7 @@ public record Report(
     Integrity integrity,
     @Nullable Equivalence equivalence,
     List<Reference> references,
+    List<Unlike> unlike,
     List<String> notChecked) {
 
   /**
@@ -53,6 +55,14 @@ public record Report(
       int leftOut,
       int extra,
       List<Finding> findings) {}
+
+  /**
+   * A reference of which nothing could be compared.
+   *
+   * @param differences by which the shapes show it
+   */
+  public record Unlike(
+      Verdict verdict, String file, @Nullable String producer, List<String> differences) {}
 
   /**
    * Level 3, one reference.

@@ -1,9 +1,9 @@
 package dev.moxie.verifier.report;
 
+import dev.moxie.format.text.Lines;
 import dev.moxie.verifier.routing.Utilisation;
 import java.util.List;
 import java.util.Locale;
-import java.util.StringJoiner;
 import java.util.stream.Collectors;
 
 /** The report as lines for a person. */
@@ -11,7 +11,7 @@ public final class TextReport {
   private static final int FINDINGS_SHOWN = 20;
   private static final int EXPERTS_SHOWN = 8;
 
-  private final StringJoiner lines = new StringJoiner("\n");
+  private final Lines lines = new Lines();
 
   private TextReport() {}
 
@@ -23,20 +23,21 @@ public final class TextReport {
       text.equivalence(report.equivalence());
     }
     report.references().forEach(text::reference);
-    report.notChecked().forEach(item -> text.line("not checked  %s", item));
-    text.line("verdict      %s  %s", Words.of(report.verdict()), report.packageFolder());
+    report.unlike().forEach(text::unlike);
+    report.notChecked().forEach(item -> text.lines.add("not checked  %s", item));
+    text.lines.add("verdict      %s  %s", Words.of(report.verdict()), report.packageFolder());
     return text.lines.toString();
   }
 
   private void integrity(Report.Integrity integrity) {
-    line(
+    lines.add(
         "integrity    %s  %d files, %,d bytes",
         Words.of(integrity.verdict()), integrity.files(), integrity.bytes());
     findings(integrity.findings());
   }
 
   private void equivalence(Report.Equivalence e) {
-    line(
+    lines.add(
         "equivalence  %s  %d source tensors: %d identical, %d within bound, %d different, %d"
             + " missing, %d left out by choice; %d extra",
         Words.of(e.verdict()),
@@ -51,8 +52,8 @@ public final class TextReport {
   }
 
   private void reference(Report.Reference r) {
-    line("reference    %s  %s, %d tokens", Words.of(r.verdict()), r.file(), r.tokens());
-    line(
+    lines.add("reference    %s  %s, %d tokens", Words.of(r.verdict()), r.file(), r.tokens());
+    lines.add(
         "  routing    %s  %d decisions: %d match, %d tie, %d mismatch; smallest margin %s",
         Words.of(r.routing().verdict()),
         r.routing().decisions(),
@@ -69,7 +70,7 @@ public final class TextReport {
     r.executions()
         .forEach(
             (name, run) ->
-                line(
+                lines.add(
                     "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
                         + " tokens equal%s",
                     name,
@@ -82,15 +83,22 @@ public final class TextReport {
                     run.greedy().equal(),
                     run.greedy().tokens(),
                     run.greedy().open() ? ", parting where rounding may decide" : ""));
-    line("  tolerance  %s", r.tolerance());
+    lines.add("  tolerance  %s", r.tolerance());
     if (r.noise() != null) {
-      line("  noise      %s", noise(r.noise()));
+      lines.add("  noise      %s", noise(r.noise()));
     }
-    r.diagnosis().forEach(sentence -> line("  diagnosis  %s", sentence));
+    r.diagnosis().forEach(sentence -> lines.add("  diagnosis  %s", sentence));
+  }
+
+  private void unlike(Report.Unlike unlike) {
+    lines.add(
+        "reference    %s  %s, of a model of another shape",
+        Words.of(unlike.verdict()), unlike.file());
+    unlike.differences().forEach(sentence -> lines.add("  difference %s", sentence));
   }
 
   private void layer(Report.Layer layer) {
-    line(
+    lines.add(
         "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %s of its bound,"
             + " from the tokens on %s%s",
         layer.layer(),
@@ -103,13 +111,13 @@ public final class TextReport {
         layer.accumulated().verdict().passed() ? "" : " FAIL");
     layer.steps().forEach(this::failedStep);
     for (Report.Step step : layer.inside()) {
-      line("    alone    %s  %s", Words.of(step.verdict()), Words.of(step));
+      lines.add("    alone    %s  %s", Words.of(step.verdict()), Words.of(step));
     }
   }
 
   private void routing(Report.LayerRouting layer) {
     Utilisation use = layer.utilisation();
-    line(
+    lines.add(
         "    layer %-3d overlap %.2f  match %d tie %d mismatch %d; imbalance %.2f, %.1f of %d"
             + " experts in effect%s%s",
         layer.layer(),
@@ -127,7 +135,7 @@ public final class TextReport {
   /** One that holds is not worth a line. */
   private void comparison(String name, Comparison comparison) {
     if (!comparison.verdict().passed()) {
-      line(
+      lines.add(
           "  %-9s  FAIL  max abs %.2e  max rel %.2e",
           name, comparison.maxAbs(), comparison.maxRel());
       failedStep(name, comparison);
@@ -142,7 +150,7 @@ public final class TextReport {
 
   private void failedStep(String name, Comparison step) {
     if (!step.verdict().passed()) {
-      line(
+      lines.add(
           "    %s  FAIL  at [%d, %d] %.6g, reference %.6g, bound %.2e",
           name,
           step.worst().token(),
@@ -154,13 +162,9 @@ public final class TextReport {
   }
 
   private void findings(List<Finding> findings) {
-    findings.stream().limit(FINDINGS_SHOWN).forEach(finding -> line("  %s", finding));
+    findings.stream().limit(FINDINGS_SHOWN).forEach(finding -> lines.add("  %s", finding));
     if (findings.size() > FINDINGS_SHOWN) {
-      line("  … and %d more", findings.size() - FINDINGS_SHOWN);
+      lines.add("  … and %d more", findings.size() - FINDINGS_SHOWN);
     }
-  }
-
-  private void line(String format, Object... arguments) {
-    lines.add(Line.of(String.format(Locale.ROOT, format, arguments)));
   }
 }

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report;
 
+import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -56,6 +57,10 @@ public final class Words {
     }
     if (!report.references().isEmpty()) {
       sentences.add(references(report.references()));
+    }
+    if (!report.unlike().isEmpty()) {
+      sentences.add(
+          "Not of a model of this shape: " + Figures.of(report.unlike().size(), "reference") + ".");
     }
     return String.join(" ", sentences);
   }

@@ -1,10 +1,8 @@
 package dev.moxie.verifier.routing;
 
-import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.file.Channels;
+import dev.moxie.format.file.Signature;
 import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorDeclaration;
@@ -13,7 +11,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,6 +35,13 @@ final class ReplayFile implements DecisionSink {
   /** Fills the places of a layer with fewer experts per token than another. */
   private static final int NO_EXPERT = -1;
 
+  private static final Signature SIGNATURE =
+      Signature.at(
+          SafetensorsHeader.LENGTH_BYTES, "{\"__metadata__\":{\"format\":\"" + FORMAT + "\"");
+
+  /** What those files begin with that only wait. */
+  private static final String WAITING = "moxie routing replay\n";
+
   private final List<Integer> layers;
   private final int expertsPerToken;
   private final StagedFile file;
@@ -56,24 +61,17 @@ final class ReplayFile implements DecisionSink {
   static ReplayFile create(Path target, RoutedLayers layers) {
     List<StagedFile> files = new ArrayList<>();
     try {
-      files.add(StagedFile.create(target, ReplayFile::isOne));
+      files.add(StagedFile.create(target, SIGNATURE));
       for (String part : List.of(EXPERTS, TOKENS)) {
         Path aside = target.resolveSibling(target.getFileName() + "." + part);
-        files.add(StagedFile.create(aside, path -> true));
+        files.add(StagedFile.replace(aside, Signature.of(WAITING)));
+        write(files.getLast(), ByteBuffer.wrap(WAITING.getBytes(StandardCharsets.UTF_8)));
       }
     } catch (RuntimeException e) {
-      files.forEach(StagedFile::close);
+      closeAll(files);
       throw e;
     }
     return new ReplayFile(layers, files);
-  }
-
-  private static boolean isOne(Path path) {
-    try {
-      return FORMAT.equals(SafetensorsFile.readHeader(path).metadata().get("format"));
-    } catch (CorruptException e) {
-      return false;
-    }
   }
 
   @Override
@@ -117,20 +115,17 @@ final class ReplayFile implements DecisionSink {
     write(file, ByteBuffer.wrap(header.encode()));
     for (TensorInfo tensor : header.tensors()) {
       switch (tensor.name()) {
-        case EXPERTS -> append(experts.channel());
-        case TOKENS -> append(tokens.channel());
+        case EXPERTS -> append(experts);
+        case TOKENS -> append(tokens);
         default -> write(file, ends.flip());
       }
     }
     file.finish();
   }
 
-  private void append(FileChannel from) {
+  private void append(StagedFile from) {
     try {
-      long size = from.size();
-      for (long done = 0; done < size; ) {
-        done += from.transferTo(done, size - done, file.channel());
-      }
+      from.file().copyTo(file.file(), WAITING.length());
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -138,7 +133,7 @@ final class ReplayFile implements DecisionSink {
 
   private static void write(StagedFile to, ByteBuffer bytes) {
     try {
-      Channels.writeFully(to.channel(), bytes);
+      to.file().write(bytes);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -150,8 +145,17 @@ final class ReplayFile implements DecisionSink {
 
   @Override
   public void close() {
-    file.close();
-    experts.close();
-    tokens.close();
+    closeAll(List.of(file, experts, tokens));
+  }
+
+  /** All of them, even if one fails. */
+  private static void closeAll(List<StagedFile> files) {
+    if (!files.isEmpty()) {
+      try {
+        files.getFirst().close();
+      } finally {
+        closeAll(files.subList(1, files.size()));
+      }
+    }
   }
 }

@@ -1,16 +1,14 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.format.file.Signature;
 import dev.moxie.format.file.StagedFile;
 import dev.moxie.format.pack.ArrowColumn;
 import dev.moxie.format.pack.ArrowFileWriter;
 import dev.moxie.format.pack.ArrowType;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /** {@code routing.arrow}: one row per decision. Written in batches, so that memory stays flat. */
@@ -38,35 +36,31 @@ final class RoutingArrow implements DecisionSink {
           new ArrowColumn<>(
               "reference_experts", ArrowType.INT32_LIST, true, r -> r.decision().reference()));
 
+  private static final Signature SIGNATURE = Signature.of(ArrowFileWriter.start(COLUMNS));
+
   private final StagedFile file;
   private final ArrowFileWriter<Row> writer;
   private final int batchRows;
   private final List<Row> rows = new ArrayList<>();
 
-  private RoutingArrow(StagedFile file, int batchRows) throws IOException {
+  private RoutingArrow(StagedFile file, int batchRows) {
     this.file = file;
-    this.writer = new ArrowFileWriter<>(COLUMNS, file.stream());
     this.batchRows = batchRows;
-  }
-
-  static RoutingArrow create(Path target, RoutedLayers layers) {
-    int batchRows = BATCH_EXPERTS / layers.mostPerToken();
-    StagedFile file = StagedFile.create(target, RoutingArrow::isOne);
     try {
-      return new RoutingArrow(file, batchRows);
+      this.writer = new ArrowFileWriter<>(COLUMNS, file.stream());
     } catch (IOException e) {
-      file.close();
       throw new UncheckedIOException(e);
     }
   }
 
-  /** Whether a file begins as this class begins one. */
-  private static boolean isOne(Path file) {
-    byte[] start = ArrowFileWriter.start(COLUMNS);
-    try (InputStream in = Files.newInputStream(file)) {
-      return Arrays.equals(start, in.readNBytes(start.length));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+  static RoutingArrow create(Path target, RoutedLayers layers) {
+    int batchRows = BATCH_EXPERTS / layers.mostPerToken();
+    StagedFile file = StagedFile.create(target, SIGNATURE);
+    try {
+      return new RoutingArrow(file, batchRows);
+    } catch (RuntimeException e) {
+      file.close();
+      throw e;
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.format.text.Lines;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -34,25 +35,25 @@ final class RoutingText {
   /** Columns of text, which stand to the left; numbers stand to the right. */
   private static final int USE = 1;
 
-  private final StringJoiner lines = new StringJoiner("\n");
+  private final Lines lines = new Lines();
 
   private RoutingText() {}
 
   static String of(RoutingReport report) {
     var text = new RoutingText();
-    text.line(
+    text.lines.add(
         "routing      %s, %,d tokens, sequences of at most %,d: %,d; without a reference, hence no"
             + " verdict",
         report.packageFolder(), report.tokens(), report.maxTokens(), report.sequences());
     for (Corpus.Source source : report.sources()) {
-      text.line(
+      text.lines.add(
           "  corpus     %s: %,d tokens, sequences: %,d",
           source.name(), source.tokens(), source.sequences());
     }
     text.table(report.layers());
     report.layers().forEach(text::remarks);
     for (Equation equation : report.equations()) {
-      text.line("%-11s  %s  (%s)", equation.name(), equation.symbols(), equation.source());
+      text.lines.add("%-11s  %s  (%s)", equation.name(), equation.symbols(), equation.source());
     }
     return text.lines.toString();
   }
@@ -72,7 +73,7 @@ final class RoutingText {
         String padding = " ".repeat(widths[c] - row.get(c).length());
         cells.add(c == USE ? row.get(c) + padding : padding + row.get(c));
       }
-      lines.add(cells.toString());
+      lines.add("%s", cells);
     }
   }
 
@@ -113,12 +114,12 @@ final class RoutingText {
   private void remarks(LayerStatistics layer) {
     Utilisation use = layer.utilisation();
     if (!use.unused().isEmpty()) {
-      line(
+      lines.add(
           "layer %-5d  %s: %s",
           layer.layer(), use.dead().isEmpty() ? "unused" : "dead", shortened(use.unused()));
     }
     if (use.collapsed()) {
-      line(
+      lines.add(
           "layer %-5d  collapsed: %.1f effective experts of %d",
           layer.layer(), use.effectiveExperts(), layer.experts());
     }
@@ -135,10 +136,6 @@ final class RoutingText {
 
   private static String small(@Nullable Double value) {
     return value == null ? "none" : format("%.2g", value);
-  }
-
-  private void line(String format, Object... arguments) {
-    lines.add(format(format, arguments));
   }
 
   private static String format(String format, Object... arguments) {

@@ -10,11 +10,11 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
-import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.Packages;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
@@ -30,12 +30,14 @@ import java.util.Collections;
 import java.util.List;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Packages that compute what was recorded, by whomever. */
+@Tag("exhaustive")
 class SameNumbersPassTest {
   static final Manifest.Producer PRODUCER = new Manifest.Producer("test", "0");
 
@@ -173,8 +175,7 @@ class SameNumbersPassTest {
         try (Trace trace = Trace.open(file)) {
           Baseline.Sequence theirs = sequence(trace, pack.architecture(), oracle);
           var check =
-              new SequenceCheck(
-                  0, theirs, pack.architecture(), TextTokenizer.endTokens(pack), oracle);
+              new SequenceCheck(0, theirs, pack.architecture(), EndTokens.of(pack).ids(), oracle);
           check.greedy(recorder.record(trace.inputIds(), theirs.greedy().size(), check).greedy());
           SequenceCheck.Outcome outcome = check.outcome();
           assertEquals(List.of(), outcome.drifts());

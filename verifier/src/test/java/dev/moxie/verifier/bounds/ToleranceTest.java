@@ -31,6 +31,18 @@ class ToleranceTest {
     assertEquals(Verdict.FAIL, shifted(1.01 * bound).verdict());
   }
 
+  @Test
+  void theBoundOfMostIsTheStatedFormulaAndLessThanThatOfAll() {
+    assertEquals(
+        Math.sqrt(2 * (Math.log(2) + (64 * Math.log(2) - Math.log(1e-9)) / 33)) * Math.sqrt(2),
+        Tolerance.boundOfMost(1, 64),
+        1e-12);
+    for (int n = 2; n < 1000; n++) {
+      assertTrue(Tolerance.boundOfMost(1, n) < Tolerance.bound(1, n), "of " + n);
+    }
+    assertEquals(Tolerance.bound(1, 2), Tolerance.boundOfMost(1, 1), 0.2);
+  }
+
   private static Comparison shifted(double by) {
     float[] actual = EXPECTED.clone();
     actual[0] += (float) by;

@@ -296,6 +296,21 @@ class ModelDiffTest {
   }
 
   @Test
+  void whatOnlyTellsOfAModelIsListedAndNoPartOfIt() throws IOException {
+    Path one = Models.copy(MIXTRAL, folder.resolve("a"), tensor -> tensor);
+    Path other = Models.copy(MIXTRAL, folder.resolve("b"), tensor -> tensor);
+    Files.writeString(one.resolve("README.md"), "a");
+    Files.writeString(other.resolve("README.md"), "b");
+    Files.writeString(one.resolve("LICENSE"), "as is");
+    Diff diff = Models.diff(one, other);
+    assertSame(Diff.Sense.SAME_BYTES, diff.sense());
+    assertEquals(
+        List.of("LICENSE", "README.md"), diff.files().stream().map(Diff.Change::what).toList());
+    Files.writeString(one.resolve("modelling.py"), "pass");
+    assertSame(Diff.Sense.DIFFERENT, Models.diff(one, other).sense());
+  }
+
+  @Test
   void anotherTokenizerIsAnotherModelAndAnotherIndexIsNot() throws IOException {
     Path one = Models.copy(MIXTRAL, folder.resolve("a"), tensor -> tensor);
     Path other = Models.copy(MIXTRAL, folder.resolve("b"), tensor -> tensor);

@@ -25,7 +25,16 @@ public final class Reports {
 
   /** One in which each level has failed, with this text wherever there is text. */
   public static Report failing(String text) {
-    return report(Verdict.FAIL, List.of(new Finding(text, text, text)), failingReference(text));
+    Report report =
+        report(Verdict.FAIL, List.of(new Finding(text, text, text)), failingReference(text));
+    return new Report(
+        report.verdict(),
+        report.packageFolder(),
+        report.integrity(),
+        report.equivalence(),
+        report.references(),
+        List.of(new Report.Unlike(Verdict.FAIL, text, text, List.of(text))),
+        report.notChecked());
   }
 
   /** A report of these references, whose levels have these findings. */
@@ -39,6 +48,7 @@ public final class Reports {
         new Report.Equivalence(
             verdict, text, 9 + findings.size(), 9, 0, findings.size(), 0, 0, 0, findings),
         List.of(references),
+        List.of(),
         List.of(text));
   }
 

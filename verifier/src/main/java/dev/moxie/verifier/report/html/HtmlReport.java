@@ -1,9 +1,8 @@
 package dev.moxie.verifier.report.html;
 
-import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Finding;
-import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -48,19 +47,18 @@ public final class HtmlReport {
             html.equivalence(equivalence);
           }
           html.references(report.references());
+          report.unlike().forEach(html::unlike);
         });
     return html.page.toString();
   }
 
   /** A page that says why there is no report. */
-  public static String of(MoxieException failure) {
+  public static String of(String failure) {
     var html = new HtmlReport();
     html.document(
         Verdict.FAIL,
         "nothing could be verified",
-        () ->
-            html.page.element(
-                "p", Line.of(String.valueOf(failure.getMessage())), "class", "summary"));
+        () -> html.page.element("p", Line.of(failure), "class", "summary"));
     return html.page.toString();
   }
 
@@ -109,6 +107,14 @@ public final class HtmlReport {
       boolean unfolded = open && reference.verdict() == shown;
       ReferenceSection.write(page, reference, unfolded);
       open &= !unfolded;
+    }
+  }
+
+  private void unlike(Report.Unlike unlike) {
+    try (var _ = page.open("section")) {
+      Parts.heading(page, "Reference of another model's shape", unlike.verdict());
+      page.element("p", Line.of(unlike.file()), "class", "path");
+      Parts.list(page, unlike.differences(), FINDINGS_SHOWN);
     }
   }
 

@@ -1,7 +1,7 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Figures;
-import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Verdict;
 import java.util.List;

@@ -1,9 +1,9 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.LayerErrors;
-import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;

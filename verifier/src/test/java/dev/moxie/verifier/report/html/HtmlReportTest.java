@@ -4,9 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Finding;
-import dev.moxie.verifier.report.Line;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Reports;
 import dev.moxie.verifier.report.Verdict;
@@ -20,10 +19,12 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.Node;
 
+@Isolated("It changes the default locale.")
 class HtmlReportTest {
   /** HTML's elements without an end tag, and those of SVG, which may end in themselves. */
   private static final Set<String> MAY_END_IN_THEMSELVES =
@@ -189,7 +190,8 @@ class HtmlReportTest {
   void aPageWithoutReferencesOrSourceIsWhole() {
     Report full = Reports.passing();
     Report bare =
-        new Report(Verdict.PASS, "p", full.integrity(), null, List.of(), full.notChecked());
+        new Report(
+            Verdict.PASS, "p", full.integrity(), null, List.of(), List.of(), full.notChecked());
     String text = Xml.parse(HtmlReport.of(bare)).getDocumentElement().getTextContent();
     assertFalse(text.contains("Reference"));
     assertFalse(text.contains("Equivalence"));
@@ -219,8 +221,7 @@ class HtmlReportTest {
 
   @Test
   void withoutAReportThePageSaysWhy() {
-    String page =
-        HtmlReport.of(new UnsupportedException("config.json", "a known key", "<b>", "ignore it"));
+    String page = HtmlReport.of("config.json: expected a known key, found <b>; ignore it.");
     String text = Xml.parse(page).getDocumentElement().getTextContent();
     assertTrue(text.contains("✗ FAIL"));
     assertTrue(text.contains("config.json: expected a known key, found <b>; ignore it."));

@@ -1,0 +1,146 @@
+package dev.moxie.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Processes of their own, in places where something is missing that a JVM cannot do without. */
+@EnabledOnOs(OS.LINUX)
+class EnvironmentTest {
+  private static final String SOURCE = Fixtures.randomMixtrals().get(2).toString();
+
+  @TempDir static Path folder;
+
+  @BeforeAll
+  static void convert() {
+    assertEquals(
+        0, CommandLineTest.moxie("convert", SOURCE, folder.resolve("p").toString()).status());
+  }
+
+  /** A line of a shell, in which {@code moxie} stands for the command. */
+  private CommandLineTest.Outcome shell(Map<String, String> environment, String line)
+      throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(List.of("bash", "-c"));
+    command.add(
+        "moxie() { \"$JAVA\" $OPTIONS -cp \"$CLASSES\" dev.moxie.cli.Main \"$@\"; }; " + line);
+    Path out = Files.createTempFile(folder, "out", "");
+    Path err = Files.createTempFile(folder, "err", "");
+    var builder =
+        new ProcessBuilder(command)
+            .directory(folder.toFile())
+            .redirectOutput(out.toFile())
+            .redirectError(err.toFile());
+    builder.environment().put("JAVA", ProcessHandle.current().info().command().orElseThrow());
+    builder.environment().put("CLASSES", System.getProperty("java.class.path"));
+    builder.environment().put("OPTIONS", "--sun-misc-unsafe-memory-access=allow");
+    builder.environment().put("SOURCE", SOURCE);
+    builder.environment().putAll(environment);
+    Process process = builder.start();
+    assertTrue(process.waitFor(2, TimeUnit.MINUTES), line);
+    return new CommandLineTest.Outcome(
+        process.exitValue(), Files.readString(out), Files.readString(err));
+  }
+
+  private void assertSays(int status, String words, Map<String, String> environment, String line)
+      throws IOException, InterruptedException {
+    CommandLineTest.Outcome outcome = shell(environment, line);
+    String sentence =
+        outcome.err().lines().filter(one -> one.startsWith("moxie: ")).findFirst().orElse("");
+    assertEquals(status, outcome.status(), outcome.err());
+    assertTrue(sentence.contains(words), outcome.err());
+    assertFalse(outcome.err().contains("\tat "), outcome.err());
+    assertFalse(sentence.matches(".*\\b(java|ai|dev)\\.(?!io\\.tmpdir)\\w.*"), sentence);
+  }
+
+  @Test
+  void aTemporaryFolderThatIsMissingIsNamedWithItsRemedy() throws Exception {
+    String options = "--sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=/none/tmp";
+    for (String verb : List.of("run p --prompt-ids 1,2", "routing p --ids 1,2")) {
+      assertSays(4, "/none/tmp", Map.of("OPTIONS", options), "moxie " + verb);
+      assertSays(4, "-Djava.io.tmpdir=", Map.of("OPTIONS", options), "moxie " + verb);
+    }
+    assertEquals(0, shell(Map.of("OPTIONS", options), "moxie verify p").status());
+  }
+
+  @Test
+  void aTemporaryFolderThatCannotHoldAnythingIsNamed() throws Exception {
+    String options = "--sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=/proc/self";
+    assertSays(
+        4, "/proc/self: expected", Map.of("OPTIONS", options), "moxie run p --prompt-ids 1,2");
+  }
+
+  @Test
+  void aFullOrClosedStandardOutputEndsWithFour() throws Exception {
+    assertSays(4, "standard output", Map.of(), "moxie verify p --json > /dev/full");
+    assertSays(4, "standard output", Map.of(), "moxie --version > /dev/full");
+    assertSays(4, "standard output", Map.of(), "moxie inspect p >&-");
+    assertSays(4, "standard output", Map.of(), "moxie inspect p | true; exit ${PIPESTATUS[0]}");
+  }
+
+  @Test
+  void aLocaleWithoutUtf8IsTheReasonAndNotTheFile() throws Exception {
+    Path source = Files.createDirectory(folder.resolve("c"));
+    try (var files = Files.list(Path.of(SOURCE))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, source.resolve(file.getFileName().toString()));
+      }
+    }
+    Files.writeString(source.resolve("\u00e9.md"), "x");
+    assertEquals(0, shell(Map.of("LC_ALL", "C.UTF-8"), "moxie convert c q").status());
+    Map<String, String> posix = Map.of("LC_ALL", "POSIX");
+    assertSays(4, "LC_ALL=C.UTF-8", posix, "moxie convert c r");
+    assertSays(4, "LC_ALL=C.UTF-8", posix, "moxie verify q");
+    assertSays(4, "LC_ALL=C.UTF-8", posix, "moxie convert \"$SOURCE\" $'\\xc3\\xa9'");
+    assertSays(
+        4, "LC_ALL=C.UTF-8", posix, "mkdir $'\\xc3\\xa8'; cd $'\\xc3\\xa8'; moxie verify ../p");
+    assertEquals(0, shell(posix, "moxie verify p").status(), "plain names need no locale");
+  }
+
+  @Test
+  void aNameThatIsNotUtf8IsNeverTakenForAnother() throws Exception {
+    long before = entries();
+    assertSays(2, "UTF-8", Map.of(), "moxie convert \"$SOURCE\" $'bad\\xff'");
+    assertSays(2, "UTF-8", Map.of(), "moxie verify p --html $'bad\\xff'");
+    // The two files of each call above.
+    assertEquals(before + 4, entries());
+    assertSays(
+        4,
+        "working directory",
+        Map.of(),
+        "mkdir $'bad\\xfe'; cd $'bad\\xfe'; moxie convert \"$SOURCE\" t");
+    assertSays(
+        3,
+        "rename the file",
+        Map.of(),
+        "mkdir d; cp \"$SOURCE\"/* d; echo x > $'d/bad\\xff.md'; moxie convert d e");
+    assertFalse(Files.exists(folder.resolve("e")));
+  }
+
+  private long entries() throws IOException {
+    try (var files = Files.list(folder)) {
+      return files.count();
+    }
+  }
+
+  @Test
+  void littleMemoryIsNoDifference() throws Exception {
+    CommandLineTest.Outcome outcome =
+        shell(Map.of("OPTIONS", "--sun-misc-unsafe-memory-access=allow -Xmx6m"), "moxie verify p");
+    assertTrue(outcome.status() == 0 || outcome.status() == 4, outcome.status() + outcome.err());
+    assertFalse(outcome.err().contains("\tat "), outcome.err());
+  }
+}

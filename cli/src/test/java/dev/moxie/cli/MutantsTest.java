@@ -1,0 +1,81 @@
+package dev.moxie.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.AnnotatedElementContext;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.io.TempDirFactory;
+
+/**
+ * More than ten thousand broken files: each ends with a documented status and sentences, and
+ * changes nothing. {@code -Dmutants.seed} draws others, {@code -Dmutants.times} more of them,
+ * {@code -Dmutants.only=KIND:NUMBER} one again.
+ */
+class MutantsTest {
+  private static final int LEAST = 10_000;
+  private static final int MAX_MINUTES = 5;
+
+  /** Inside the project, where fixtures are found. */
+  @TempDir(factory = BelowTarget.class)
+  Path folder;
+
+  @Test
+  void noMutantGetsMoreThanADocumentedStatusAndSentences() throws Exception {
+    String only = System.getProperty("mutants.only", "");
+    int times = Integer.getInteger("mutants.times", 1);
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                ProcessHandle.current().info().command().orElseThrow(),
+                // What an input could make it allocate would not fit.
+                "-Xmx64m",
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Mutants.class.getName(),
+                "inputs",
+                System.getProperty("mutants.seed", "1"),
+                String.valueOf(times)));
+    if (!only.isEmpty()) {
+      command.addAll(List.of(only.split(":", 2)));
+    }
+    Path log = folder.resolve("log");
+    Process process =
+        new ProcessBuilder(command)
+            .directory(folder.toFile())
+            .redirectErrorStream(true)
+            .redirectOutput(log.toFile())
+            .start();
+    boolean ended = process.waitFor((long) MAX_MINUTES * times, TimeUnit.MINUTES);
+    process.destroyForcibly();
+    String said = Files.readString(log);
+    assertTrue(ended, "it hangs; so far: " + said);
+    assertEquals(0, process.exitValue(), said);
+    Matcher mutants = Pattern.compile("(?m)^(\\d+) mutants, seed").matcher(said);
+    assertTrue(mutants.find(), said);
+    assertTrue(!only.isEmpty() || Integer.parseInt(mutants.group(1)) >= LEAST, said);
+    System.out.println(said);
+  }
+
+  /** Where the build may write. */
+  static final class BelowTarget implements TempDirFactory {
+    @Override
+    public Path createTempDirectory(AnnotatedElementContext element, ExtensionContext context)
+        throws IOException {
+      Path target = Files.createDirectories(Path.of("target"));
+      return Files.createTempDirectory(target.toAbsolutePath(), "mutants");
+    }
+  }
+}

@@ -1,0 +1,90 @@
+package dev.moxie.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.cli.CommandLineTest.Outcome;
+import dev.moxie.fixtures.Fixtures;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Packages that are well-formed and cannot be run, or not with a text. */
+class RunCommandTest {
+  @TempDir Path folder;
+
+  static Stream<Path> vectors() throws IOException {
+    try (Stream<Path> vectors =
+        Files.list(Fixtures.root().resolveSibling("format-spec/conformance/packages/valid"))) {
+      return vectors.sorted().toList().stream();
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("vectors")
+  void aValidPackageRunsOrItsNumbersAreSaidNotToBeFinite(Path vector) {
+    Outcome outcome =
+        CommandLineTest.moxie("run", vector.toString(), "--prompt-ids", "1,2", "--max-tokens", "3");
+    assertTrue(
+        outcome.status() == 0
+            || (outcome.status() == 3 && outcome.err().contains("finite in float32")),
+        outcome.status() + ": " + outcome.err());
+  }
+
+  @Test
+  void aTokenizerThatContradictsItselfIsNotConverted() throws IOException {
+    Path checkpoint =
+        checkpointWith(
+            "\"id\": \"<s>\",\n          \"type_id\"", "\"id\": \"a\",\n          \"type_id\"");
+    Outcome outcome =
+        CommandLineTest.moxie("convert", checkpoint.toString(), folder.resolve("p").toString());
+    assertEquals(3, outcome.status(), outcome.err());
+    assertTrue(
+        outcome.err().contains("tokenizer.json, post_processor.single: expected special tokens"),
+        outcome.err());
+  }
+
+  /** Exponential time in a library that gives up, and the process with it. */
+  @Test
+  void aTokenizerBeyondThisBuildIsConvertedAndEveryVerbThatNeedsItRefusesIt() throws IOException {
+    Path checkpoint =
+        checkpointWith(
+            "\"pre_tokenizer\": {\n    \"type\": \"ByteLevel\",",
+            "\"pre_tokenizer\": {\n    \"type\": \"Split\", \"pattern\": {\"Regex\": \"(a+)+$\"},"
+                + " \"behavior\": \"Isolated\", \"invert\": false,");
+    String pack = folder.resolve("p").toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint.toString(), pack).status());
+    String text = "a".repeat(40) + "!";
+    String baseline = folder.resolve("b").toString();
+    for (Outcome outcome :
+        new Outcome[] {
+          CommandLineTest.moxie("run", pack, "--prompt", text),
+          CommandLineTest.moxie("routing", pack, "--prompt", text),
+          CommandLineTest.moxie("baseline", "record", pack, baseline, "--prompt", text)
+        }) {
+      assertEquals(3, outcome.status(), outcome.err());
+      assertTrue(outcome.err().contains("pass token ids instead of text"), outcome.err());
+    }
+    assertEquals(
+        0, CommandLineTest.moxie("run", pack, "--prompt-ids", "1,2", "--max-tokens", "1").status());
+  }
+
+  private Path checkpointWith(String from, String to) throws IOException {
+    Path checkpoint = Files.createDirectory(folder.resolve("c"));
+    try (Stream<Path> files = Files.list(Fixtures.tinyMixtral())) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, checkpoint.resolve(file.getFileName()));
+      }
+    }
+    Path tokenizer = checkpoint.resolve("tokenizer.json");
+    String text = Files.readString(tokenizer);
+    assertTrue(text.contains(from), from);
+    Files.writeString(tokenizer, text.replace(from, to));
+    return checkpoint;
+  }
+}

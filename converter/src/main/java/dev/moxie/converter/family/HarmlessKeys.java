@@ -1,0 +1,90 @@
+package dev.moxie.converter.family;
+
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Keys that config.json carries for training, saving, tokenizing or generating, and that leave the
+ * forward pass alone (transformers 5, {@code configuration_utils.py} and the generation
+ * configuration).
+ */
+public final class HarmlessKeys {
+  /** What was known when the model was trained, saved or loaded; no trace of it is in an answer. */
+  private static final Set<String> WITHOUT_EFFECT =
+      Set.of(
+          "_name_or_path",
+          "_attn_implementation",
+          "_attn_implementation_autoset",
+          "attention_dropout",
+          "attn_implementation",
+          "attn_pdrop",
+          "auto_map",
+          "aux_loss_alpha",
+          "chunk_size_feed_forward",
+          "embd_pdrop",
+          "ep_size",
+          "finetuning_task",
+          "hidden_dropout",
+          "hidden_dropout_prob",
+          "id2label",
+          "initializer_range",
+          "is_decoder",
+          "label2id",
+          "output_attentions",
+          "output_hidden_states",
+          "output_router_logits",
+          "pretraining_tp",
+          "pruned_heads",
+          "resid_pdrop",
+          "return_dict",
+          "router_aux_loss_coef",
+          "router_jitter_noise",
+          "router_z_loss_coef",
+          "seq_aux",
+          "torchscript",
+          "transformers_version",
+          "unsloth_fixed",
+          "unsloth_version",
+          "use_bfloat16",
+          "use_cache",
+          "use_flash_attn");
+
+  /** How the model is to be used, with the value that is meant where there is none. */
+  private static final Map<String, String> USE =
+      Map.ofEntries(
+          Map.entry("bos_token_id", "null"),
+          Map.entry("decoder_start_token_id", "null"),
+          Map.entry("do_sample", "false"),
+          Map.entry("eos_token_id", "null"),
+          Map.entry("max_length", "20"),
+          Map.entry("min_length", "0"),
+          Map.entry("pad_token_id", "null"),
+          Map.entry("prefix", "null"),
+          Map.entry("problem_type", "null"),
+          Map.entry("repetition_penalty", "1.0"),
+          Map.entry("sep_token_id", "null"),
+          Map.entry("task_specific_params", "null"),
+          Map.entry("temperature", "1.0"),
+          Map.entry("tokenizer_class", "null"),
+          Map.entry("top_k", "50"),
+          Map.entry("top_p", "1.0"));
+
+  static final Set<String> ALL = all();
+
+  private HarmlessKeys() {}
+
+  private static Set<String> all() {
+    Set<String> all = new HashSet<>(WITHOUT_EFFECT);
+    all.addAll(USE.keySet());
+    return Set.copyOf(all);
+  }
+
+  /**
+   * By key, the settings for generating text that config.json may hold, and the values, as JSON,
+   * that are meant where it does not.
+   */
+  public static Map<String, String> use() {
+    return USE;
+  }
+}

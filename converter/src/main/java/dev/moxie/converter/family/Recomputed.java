@@ -1,0 +1,39 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.format.safetensors.Shape;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * Tensors that whoever loads a checkpoint computes anew, whatever is stored: tables of rotary
+ * embeddings, causal masks, positions. Old checkpoints carry them; they are kept for export.
+ */
+public final class Recomputed {
+  private static final Pattern TABLE =
+      Pattern.compile(
+          "(.+\\.)?(rotary_emb|rotary_pos_emb|rotary|rope)\\."
+              + "((\\w+_)?inv_freq|(cos|sin)(_cached)?|freqs(_c[io]s(_sin)?)?)"
+              + "|(.+\\.)?(inv_freq|freqs_cis|position_ids|masked_bias|causal_mask)");
+
+  /** A mask that is called a bias; a bias that is one has a number for each row. */
+  private static final Pattern MASK = Pattern.compile(".+\\.(attn|attention|self_attn)\\.bias");
+
+  private Recomputed() {}
+
+  /** Whether loading a checkpoint computes this tensor anew. */
+  public static boolean is(SourceTensor tensor) {
+    return is(tensor.name(), tensor.shape());
+  }
+
+  /** Whether loading a checkpoint computes a tensor of this name and shape anew. */
+  public static boolean is(String name, Shape shape) {
+    return TABLE.matcher(name).matches()
+        || (MASK.matcher(name).matches() && isSquare(shape.dims()));
+  }
+
+  private static boolean isSquare(List<Long> dims) {
+    int rank = dims.size();
+    return rank >= 2 && dims.get(rank - 1).equals(dims.get(rank - 2));
+  }
+}

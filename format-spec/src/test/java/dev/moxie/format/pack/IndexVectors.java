@@ -1,0 +1,286 @@
+package dev.moxie.format.pack;
+
+import static dev.moxie.format.pack.Rows.changed;
+import static dev.moxie.format.pack.Rows.named;
+
+import dev.moxie.format.model.Role;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.arrow.flatbuf.MetadataVersion;
+
+/** Packages whose index breaks a rule of SPEC.md, section 3. */
+final class IndexVectors {
+  static final int ROLE = 2;
+  static final int TRANSFORM = 16;
+
+  private IndexVectors() {}
+
+  static void write(ConformanceVectors v) throws IOException {
+    file(v);
+    columns(v);
+    rows(v);
+    digests(v);
+    origins(v);
+  }
+
+  private static void file(ConformanceVectors v) throws IOException {
+    v.broken("index-altered", "I1", "a byte of the index was changed", "SHA-256")
+        .by(
+            p -> {
+              byte[] bytes = Files.readAllBytes(p.resolve("tensors.arrow"));
+              bytes[bytes.length / 2] ^= 1;
+              Files.write(p.resolve("tensors.arrow"), bytes);
+            });
+    v.broken("metadata-version-4", "I2", "the footer has metadata version 4", "version 4")
+        .by(
+            p ->
+                Tampering.indexBytes(
+                    p, b -> b.putShort(Tampering.field(b, footer(b), 0), MetadataVersion.V4)));
+    v.broken("metadata-version-6", "I2", "the record batch has metadata version 6", "version 6")
+        .by(
+            p ->
+                Tampering.indexBytes(
+                    p,
+                    b ->
+                        b.putShort(
+                            Tampering.field(b, message(b), 0), (short) (MetadataVersion.V5 + 1))));
+    v.broken("footer-not-whole", "I2", "a name in the footer is not closed by a zero", "Arrow")
+        .by(p -> Tampering.indexBytes(p, b -> b.put(lastOf(b, "kind\0") + 4, (byte) 'x')));
+    v.broken(
+            "batch-of-another-length",
+            "I2",
+            "the footer's block is 8 bytes shorter than the batch",
+            "bytes")
+        .by(
+            p ->
+                Tampering.indexBytes(
+                    p,
+                    b -> {
+                      int length = block(b) + 16;
+                      b.putLong(length, b.getLong(length) - 8);
+                    }));
+    v.broken(
+            "batch-unaligned",
+            "I2",
+            "the footer's block begins at a multiple of 4 bytes",
+            "multiples of 8")
+        .by(p -> Tampering.indexBytes(p, b -> b.putLong(block(b), b.getLong(block(b)) + 4)));
+    v.broken(
+            "first-message-of-another-schema",
+            "I2",
+            "the file begins with another schema than its footer's",
+            "first message")
+        .by(p -> Tampering.indexBytes(p, b -> b.put(firstOf(b, "kind\0") + 3, (byte) 'e')));
+  }
+
+  private static void columns(ConformanceVectors v) throws IOException {
+    v.broken("column-too-many", "I3", "an eighteenth column in version 1.0", "17 columns")
+        .by(
+            p -> {
+              List<ArrowColumn<IndexRow>> more = new ArrayList<>(ArrowIndex.COLUMNS);
+              more.add(new ArrowColumn<>("colour", ArrowType.UTF8, true, r -> null));
+              Tampering.columns(p, more);
+            });
+    v.broken("column-too-few", "I3", "there is no column transform", "transform")
+        .by(p -> Tampering.columns(p, ArrowIndex.COLUMNS.subList(0, TRANSFORM)));
+    v.broken("columns-out-of-order", "I3", "offset and bytes have changed places", "offset")
+        .by(
+            p -> {
+              List<ArrowColumn<IndexRow>> swapped = new ArrayList<>(ArrowIndex.COLUMNS);
+              swapped.add(10, swapped.remove(11));
+              Tampering.columns(p, swapped);
+            });
+    v.broken("null-count-wrong", "I3", "the column layer counts a null less than it has", "nulls")
+        .by(
+            p ->
+                Tampering.indexBytes(
+                    p,
+                    b -> {
+                      int batch = Tampering.target(b, Tampering.field(b, message(b), 2));
+                      int nodes = Tampering.target(b, Tampering.field(b, batch, 1)) + 4;
+                      int nullsOfLayer = nodes + 3 * 16 + 8;
+                      b.putLong(nullsOfLayer, b.getLong(nullsOfLayer) - 1);
+                    }));
+    v.broken("role-unknown", "I4", "a row has the role embodding", "embodding")
+        .by(p -> rewrite(p, ROLE, "embedding", "embodding"));
+    v.broken("transform-unknown", "I4", "a row has the transform zipped", "zipped")
+        .by(p -> rewrite(p, TRANSFORM, "copy", "zipped"));
+  }
+
+  private static void rows(ConformanceVectors v) throws IOException {
+    v.broken("bytes-not-of-the-shape", "I5", "a stack row states a byte more", "bytes of its shape")
+        .byIndex(rows -> changed(rows, r -> !r.isLeaf(), r -> Rows.sized(r, r.bytes() + 1)));
+    v.broken("offset-overlapping", "I6", "a leaf begins in the one before it", "to start at")
+        .byIndex(rows -> changed(rows, r -> r.offset() > 4096, r -> Rows.moved(r, r.offset() - 2)));
+    v.broken("expert-on-a-tensor", "I9", "a tensor row has an expert", "on slices")
+        .byIndex(rows -> changed(rows, r -> true, r -> Rows.ofExpert(r, 0)));
+    v.broken(
+            "experts-out-of-order",
+            "I10",
+            "the rows of the last two slices have changed places",
+            "slice")
+        .byIndex(
+            rows -> {
+              List<IndexRow> swapped = new ArrayList<>(rows);
+              swapped.add(swapped.remove(rows.size() - 2));
+              return swapped;
+            });
+    v.broken(
+            "slices-apart-from-their-stack",
+            "I10",
+            "the last slice stands before all other rows",
+            "just after")
+        .byIndex(
+            rows -> {
+              List<IndexRow> apart = new ArrayList<>(rows);
+              apart.addFirst(apart.removeLast());
+              return apart;
+            });
+    v.broken("filler-in-a-layer", "I19", "a filler has layer 99", "filler")
+        .in(ShardVectors::filled)
+        .byIndex(rows -> changed(rows, r -> r.role() == Role.PADDING, r -> Rows.inLayer(r, 99)));
+  }
+
+  private static void digests(ConformanceVectors v) throws IOException {
+    v.broken("digests-on-a-stack", "I12", "a stack row has both digests", "digests")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    r -> !r.isLeaf(),
+                    r -> Rows.digested(r, 0L, Digests.sha256(new byte[0]))));
+    v.broken("crc-on-a-stack", "I12", "a stack row has one digest", "digests")
+        .byIndex(rows -> changed(rows, r -> !r.isLeaf(), r -> Rows.digested(r, 0L, null)));
+    v.broken("sha256-missing", "I12", "a leaf has no sha256", "digests")
+        .byIndex(rows -> changed(rows, r -> true, r -> Rows.digested(r, r.crc32c(), null)));
+  }
+
+  private static void origins(ConformanceVectors v) throws IOException {
+    v.broken("source-missing", "I13", "a leaf has no source_file", "a source")
+        .byIndex(
+            rows ->
+                changed(rows, r -> true, r -> Rows.from(r, null, r.sourceTensor(), r.transform())));
+    v.broken("source-without-a-name", "I13", "a leaf has an empty source_tensor", "an empty one")
+        .byIndex(
+            rows -> changed(rows, r -> true, r -> Rows.from(r, r.sourceFile(), "", r.transform())));
+    v.broken(
+            "source-file-unlisted",
+            "I14",
+            "a leaf comes from a file that provenance does not list",
+            "weight files")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    r -> true,
+                    r -> Rows.from(r, "other.safetensors", r.sourceTensor(), r.transform())));
+    v.broken("source-twice", "I15", "two norms come from one tensor", "of its own")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    named("final_norm.weight"),
+                    r ->
+                        Rows.from(
+                            r, r.sourceFile(), "layers.0.attention_norm.weight", r.transform())));
+    v.broken("cast-undeclared", "I16", "weights were cast, provenance.cast is null", "declares")
+        .in(IndexVectors::cast)
+        .byManifest(text -> text.replaceFirst("\"cast\" : \\{[^}]*\\}", "\"cast\" : null"));
+    v.broken("norm-dequantised", "I17", "a norm is said to have been in blocks", "applies")
+        .in(IndexVectors::cast)
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    named("final_norm.weight"),
+                    r ->
+                        Rows.from(
+                            r, r.sourceFile(), r.sourceTensor(), IndexRow.DEQUANTISE_FP8_BLOCK)));
+    v.broken(
+            "source-of-another-dtype",
+            "I18",
+            "the checkpoint's header has a copied tensor in another dtype",
+            "F16")
+        .at("read")
+        .by(
+            p ->
+                Tampering.file(
+                    p,
+                    "source/model.safetensors.header",
+                    bytes ->
+                        new String(bytes, StandardCharsets.ISO_8859_1)
+                            .replaceFirst("\"dtype\":\"BF16\"", "\"dtype\": \"F16\"")
+                            .getBytes(StandardCharsets.ISO_8859_1)));
+    v.broken(
+            "source-without-scales",
+            "I18",
+            "the checkpoint's header has no scales for a tensor that was in blocks",
+            "experts.0.up")
+        .at("read")
+        .in(p -> ConformanceVectors.stored(p, TinyPackage.LATENT, TinyPackage.Stored.DEQUANTISED))
+        .by(
+            p ->
+                Tampering.file(
+                    p,
+                    "source/model.safetensors.header",
+                    bytes ->
+                        Tampering.replaced(
+                                new String(bytes, StandardCharsets.ISO_8859_1),
+                                "layers.1.experts.0.up.weight_scale_inv",
+                                "layers.1.experts.0.up.weight_scale_out")
+                            .getBytes(StandardCharsets.ISO_8859_1)));
+  }
+
+  private static void cast(Path folder) {
+    ConformanceVectors.stored(folder, TinyPackage.ARCHITECTURE, TinyPackage.Stored.CAST);
+  }
+
+  /** Puts another word into the first row that has one in some column. */
+  static void rewrite(Path folder, int column, String from, String to) throws IOException {
+    ArrowColumn<IndexRow> old = ArrowIndex.COLUMNS.get(column);
+    boolean[] done = {false};
+    List<ArrowColumn<IndexRow>> columns = new ArrayList<>(ArrowIndex.COLUMNS);
+    columns.set(
+        column,
+        new ArrowColumn<>(
+            old.name(),
+            old.type(),
+            old.nullable(),
+            row -> {
+              Object value = old.value().apply(row);
+              if (from.equals(value) && !done[0]) {
+                done[0] = true;
+                return to;
+              }
+              return value;
+            }));
+    Tampering.columns(folder, columns);
+  }
+
+  private static int footer(ByteBuffer file) {
+    int end = file.limit() - ArrowFileWriter.MAGIC.length - 4;
+    return Tampering.target(file, end - file.getInt(end));
+  }
+
+  /** The place of the footer's one block: offset, length of the metadata, length of the body. */
+  private static int block(ByteBuffer file) {
+    return Tampering.target(file, Tampering.field(file, footer(file), 3)) + 4;
+  }
+
+  private static int message(ByteBuffer file) {
+    return Tampering.target(file, (int) file.getLong(block(file)) + 8);
+  }
+
+  private static int firstOf(ByteBuffer file, String text) {
+    return new String(file.array(), StandardCharsets.ISO_8859_1).indexOf(text);
+  }
+
+  private static int lastOf(ByteBuffer file, String text) {
+    return new String(file.array(), StandardCharsets.ISO_8859_1).lastIndexOf(text);
+  }
+}

@@ -1,0 +1,204 @@
+package dev.moxie.verifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.lowering.Target;
+import dev.moxie.verifier.oracle.Precision;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Graphs that are wrong for some lengths of chunk and right for others; those of CUDA run here. */
+class LoweringCheckTest {
+  @TempDir Path folder;
+
+  static Stream<Arguments> rightGraphs() {
+    return Stream.of(
+        Arguments.of(Fixtures.tinyMixtral(), Target.CPU),
+        Arguments.of(Fixtures.tinyDeepSeek(), Target.CPU),
+        Arguments.of(Fixtures.randomMixtrals().getLast(), Target.CUDA),
+        Arguments.of(Fixtures.randomDeepSeeks().getLast(), Target.CUDA));
+  }
+
+  @ParameterizedTest
+  @MethodSource("rightGraphs")
+  void aRightGraphPasses(Path checkpoint, Target target) {
+    try (MoxiePackage pack = right(checkpoint);
+        Model model = Execution.FUSED.open(pack, Device.CPU, target)) {
+      check(pack, target, model);
+    }
+  }
+
+  /** What CUDA does where the kernel for so many tokens takes gate rows for up rows. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 3, 16, 64, 256})
+  void gateAndUpSwappedForOneLengthOfChunkAreFound(int length) {
+    Path checkpoint = Fixtures.randomMixtrals().getFirst();
+    Path swapped =
+        Packages.convert(
+            checkpoint,
+            folder.resolve("swapped"),
+            WrongPlans.renamed(name -> WrongPlans.swap(name, ".w1.", ".w3.")));
+    try (MoxiePackage pack = right(checkpoint);
+        MoxiePackage other = MoxiePackage.open(swapped)) {
+      for (Target target : List.of(Target.CPU, Target.CUDA)) {
+        try (Model right = Execution.FUSED.open(pack, Device.CPU, target);
+            Model wrong = Execution.FUSED.open(other, Device.CPU, target)) {
+          String message = refusal(pack, target, new Either(right, wrong, length));
+          // What the oracle knows is tried first, three tokens and one.
+          String found = length < 4 ? "of the oracle's" : "chunks of " + length;
+          assertTrue(message.contains(found), message);
+        }
+      }
+    }
+  }
+
+  /** The oracle knows none of these rows. */
+  @ParameterizedTest
+  @CsvSource({"64, 16, 0 to 63", "512, 384, 384 to 447"})
+  void rowsThatAreSwappedLateInAChunkAreFound(int length, int from, String tokens) {
+    String message =
+        refusalOf(
+            length,
+            logits -> {
+              int columns = logits.length / length;
+              float[] swapped = logits.clone();
+              for (int row = from; row < length; row++) {
+                System.arraycopy(logits, row * columns, swapped, (row ^ 1) * columns, columns);
+              }
+              return swapped;
+            });
+    assertTrue(message.contains("tokens " + tokens + " in chunks of " + length), message);
+  }
+
+  @ParameterizedTest
+  @ValueSource(floats = {Float.NaN, Float.POSITIVE_INFINITY})
+  void oneLogitThatIsNoFiniteNumberIsFound(float value) {
+    String message =
+        refusalOf(
+            16,
+            logits -> {
+              logits[logits.length - 1] = value;
+              return logits;
+            });
+    assertTrue(message.contains("finite numbers") && message.contains("found " + value), message);
+  }
+
+  private String refusalOf(int length, UnaryOperator<float[]> change) {
+    try (MoxiePackage pack = right(Fixtures.tinyMixtral());
+        Model model = Execution.FUSED.open(pack, Device.CPU)) {
+      return refusal(pack, Target.CPU, new Changed(model, length, change));
+    }
+  }
+
+  @Test
+  void whatAModelIsTooShortForIsSaid() {
+    try (MoxiePackage tiny = right(Fixtures.tinyMixtral())) {
+      assertEquals(Optional.empty(), LoweringCheck.untried(tiny.architecture()));
+    }
+    Path checkpoint = Fixtures.randomMixtrals().getFirst();
+    try (MoxiePackage random = right(checkpoint)) {
+      String untried = LoweringCheck.untried(random.architecture()).orElseThrow();
+      assertTrue(untried.startsWith("chunks of 512 tokens were not tried"), untried);
+      assertTrue(untried.endsWith("256 were"), untried);
+    }
+  }
+
+  /** Weights of 1e30 fit float32, their products do not. */
+  @ParameterizedTest
+  @ValueSource(floats = {Float.NaN, Float.NEGATIVE_INFINITY, 1e30f})
+  void weightsThatComputeNoFiniteNumbersAreThePackagesNotTheMachines(float weight)
+      throws IOException {
+    Path damaged =
+        DamagedCheckpoint.copy(
+            Fixtures.randomMixtrals().get(1),
+            folder.resolve("c"),
+            DamagedCheckpoint.values(name -> name.contains("embed"), (i, values) -> weight));
+    try (MoxiePackage pack = right(damaged);
+        Model model = Execution.SCHEDULED.open(pack, Device.CPU)) {
+      String message =
+          assertThrows(UnsupportedException.class, () -> check(pack, Target.CPU, model))
+              .getMessage();
+      assertTrue(message.contains("finite in float32"), message);
+    }
+  }
+
+  private MoxiePackage right(Path checkpoint) {
+    Path target = folder.resolve("right-" + checkpoint.getFileName());
+    return MoxiePackage.open(Packages.convert(checkpoint, target));
+  }
+
+  private static void check(MoxiePackage pack, Target target, Model model) {
+    Precision precision = target.equals(Target.CUDA) ? Precision.F16 : Precision.F32;
+    LoweringCheck.require(pack, "a graph for " + target.compute(), precision, model);
+  }
+
+  private static String refusal(MoxiePackage pack, Target target, Model model) {
+    return assertThrows(EnvironmentException.class, () -> check(pack, target, model)).getMessage();
+  }
+
+  /** Takes chunks of one length to one model, and the others to another. */
+  private record Either(Model right, Model wrong, int chunk) implements Model {
+    @Override
+    public void begin(int capacity) {
+      right.begin(capacity);
+      wrong.begin(capacity);
+    }
+
+    @Override
+    public float[] append(long[] ids) {
+      float[] logits = right.append(ids);
+      float[] other = wrong.append(ids);
+      return ids.length == chunk ? other : logits;
+    }
+
+    @Override
+    public int length() {
+      return right.length();
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  /** Changes the logits of chunks of one length. */
+  private record Changed(Model model, int chunk, UnaryOperator<float[]> change) implements Model {
+    @Override
+    public void begin(int capacity) {
+      model.begin(capacity);
+    }
+
+    @Override
+    public float[] append(long[] ids) {
+      float[] logits = model.append(ids);
+      return ids.length == chunk ? change.apply(logits) : logits;
+    }
+
+    @Override
+    public int length() {
+      return model.length();
+    }
+
+    @Override
+    public void close() {}
+  }
+}

@@ -1,0 +1,49 @@
+package dev.moxie.verifier;
+
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.routing.DecisionFiles;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A conversion with {@code --force} may end while its target is verified. */
+class ReplacedWhileVerifiedTest {
+  @TempDir Path folder;
+
+  @Test
+  void itIsNeitherDamagedNorDifferent() throws IOException {
+    Path source = Fixtures.randomMixtrals().getFirst();
+    Path pack = Packages.convert(source, folder.resolve("p"));
+    for (Path by : List.of(source, Fixtures.randomMixtrals().getLast())) {
+      try (MoxiePackage opened = MoxiePackage.open(pack)) {
+        Files.move(pack, folder.resolve("old-" + by.getFileName()));
+        Packages.convert(by, pack);
+        String message =
+            String.valueOf(
+                assertThrows(
+                        EnvironmentException.class,
+                        () ->
+                            Verifier.verify(
+                                opened,
+                                pack,
+                                source,
+                                List.of(),
+                                null,
+                                EnumSet.allOf(Execution.class),
+                                DecisionFiles.NONE))
+                    .getMessage());
+        assertTrue(message.contains("changed while it was read"), message);
+      }
+    }
+  }
+}
