@@ -118,7 +118,8 @@ def attention(x, w, name, a):
     scale = a["scale"] * (rotary["yarn"]["softmaxFactor"] if rotary["yarn"] else 1)
     if a["type"] == "grouped_query":
         q, k, v = (
-            (x @ w(f"{name}.{part}").T).reshape(len(x), -1, a["headSize"]) for part in ("query", "key", "value")
+            (x @ w(f"{name}.{part}").T).reshape(len(x), -1, a["headSize"])
+            for part in ("query", "key", "value")
         )
         serves = np.arange(heads) * a["keyValueHeads"] // heads
         q, k = rotate(q, rotary), rotate(k, rotary)
@@ -176,7 +177,9 @@ def mixture(x, w, layer, ff, trace):
         np.add.at(y, token, weights[token, rank, None] * out)
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}  # fmt: skip
-    return y + network(x, *(w(f"{name}.shared.{p}") for p in ("gate", "up", "down"))) if ff["shared"] else y
+    return (
+        y + network(x, *(w(f"{name}.shared.{p}") for p in ("gate", "up", "down"))) if ff["shared"] else y
+    )
 
 
 def forward(package, ids):
@@ -189,7 +192,9 @@ def forward(package, ids):
             break
         name, ff = f"layers.{layer}", block["feedForward"]
         trace[f"{name}.input"] = h
-        h = h + attention(rms_norm(h, w(f"{name}.attention_norm"), epsilon), w, f"{name}.attention", block["attention"])
+        h = h + attention(
+            rms_norm(h, w(f"{name}.attention_norm"), epsilon), w, f"{name}.attention", block["attention"]
+        )
         x = rms_norm(h, w(f"{name}.feed_forward_norm"), epsilon)
         if ff["type"] == "dense":
             h = h + network(x, *(w(f"{name}.dense.{p}") for p in ("gate", "up", "down")))

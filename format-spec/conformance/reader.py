@@ -135,7 +135,9 @@ class Package:
         if self.manifest.get("format") != "moxie":
             self.broken("M5", "format is not moxie")
         version = self.manifest.get("version")
-        major, minor = (version.get(k) if isinstance(version, dict) else None for k in ("major", "minor"))
+        major, minor = (
+            version.get(k) if isinstance(version, dict) else None for k in ("major", "minor")
+        )
         if not all(is_integer(v) and 0 <= v < 2**31 for v in (major, minor)):
             self.broken("V6", "version is not two integers from 0 to 2^31 - 1")
         elif major > 1:
@@ -333,7 +335,9 @@ class Package:
         for row in self.leaves:
             data = self.bytes_of(row)
             if (hashlib.sha256(data).digest(), crc32c(data)) != (row["sha256"], row["crc32c"]):
-                self.broken("W4", f"{row['name']} {row['expert']} {row['projection']} has another digest")
+                self.broken(
+                    "W4", f"{row['name']} {row['expert']} {row['projection']} has another digest"
+                )
 
 
 def rule_of_schema(keyword, path):
