@@ -303,11 +303,11 @@ class ModelDiffTest {
     Files.writeString(other.resolve("README.md"), "b");
     Files.writeString(one.resolve("LICENSE"), "as is");
     Diff diff = Models.diff(one, other);
-    assertSame(Diff.Sense.SAME_BYTES, diff.sense());
+    assertSame(Diff.Sense.SAME_BYTES, diff);
     assertEquals(
         List.of("LICENSE", "README.md"), diff.files().stream().map(Diff.Change::what).toList());
     Files.writeString(one.resolve("modelling.py"), "pass");
-    assertSame(Diff.Sense.DIFFERENT, Models.diff(one, other).sense());
+    assertSame(Diff.Sense.DIFFERENT, Models.diff(one, other));
   }
 
   @Test
