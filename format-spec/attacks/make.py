@@ -256,7 +256,7 @@ arrow("fields-negative", "minus one column", "tensors.arrow", FIELDS, "i", -1)
 arrow("fields-of-2-billion", "more columns than bytes", "tensors.arrow", FIELDS, "i", BIG)
 arrow("field-a-cycle", "a column that is the list of columns", "tensors.arrow", FIELDS + 4, "i", -4)
 arrow("batches-negative", "minus one batch", "tensors.arrow", BLOCKS, "i", -1)
-arrow("batches-of-2-billion", "more batches than bytes", "one record batch", BLOCKS, "i", BIG)
+arrow("batches-of-2-billion", "more batches than bytes", "offsets that lead out of it", BLOCKS, "i", BIG)
 arrow("batch-behind-the-file", "a batch at the end of the world", "tensors.arrow", BLOCKS + 4, "q", (1 << 63) - 1)
 arrow("batch-before-the-file", "a batch before the first byte", "tensors.arrow", BLOCKS + 4, "q", -1 << 63)
 arrow("metadata-negative", "a message of negative length", "tensors.arrow", BLOCKS + 12, "i", -1)
@@ -296,7 +296,6 @@ trace("token-negative", "a token before the first", "tokens below", [ids(1, -1)]
 trace("token-of-2-to-the-32", "a token that is 0 when it wraps", "tokens below", [ids(1 << 32)])
 trace("generated-outside", "an answer in another vocabulary", "generated_ids", [ids(1), ("generated_ids", "I64", [1], struct.pack("<q", 1 << 62))])
 trace("layers-missing", "a pass through no layer", "layers.0.input", [ids(1)])
-trace("layer-of-another-width", "a residual stream of one column", "layers.0.input", [ids(1), ("layers.0.input", "F32", [1, 1], b"\0" * 4)])
 trace("precision-unknown", "computed in nobody knows what", "compute_dtype", [ids(1)], {"compute_dtype": "F17"})
 
 
