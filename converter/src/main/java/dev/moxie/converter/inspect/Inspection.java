@@ -14,7 +14,8 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
-import dev.moxie.format.model.RoutingEquation;
+import dev.moxie.format.model.RoutingWords;
+import dev.moxie.format.model.Symbols;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
@@ -34,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * A model as {@code moxie inspect} shows it.
  *
  * @param kind "config", "checkpoint" or "package"
- * @param routing one entry per run of layers with experts
+ * @param layers one entry per run of equal layers
  * @param memory estimated bytes of all weights by element type
  * @param bytesPerToken bytes of weights that one decoding step reads, by element type
  * @param cacheBytesPerToken bytes that a token adds to the cache in its smallest form (the
@@ -48,7 +49,7 @@ public record Inspection(
     String kind,
     String family,
     Architecture architecture,
-    List<RoutedLayers> routing,
+    List<Layers> layers,
     ParameterCount parameters,
     Map<String, Long> memory,
     Map<String, Long> bytesPerToken,
@@ -63,8 +64,13 @@ public record Inspection(
    */
   private static final Map<String, Double> BITS = bits();
 
-  /** Layers that route alike, first and last. */
-  public record RoutedLayers(int first, int last, String words, String symbols) {}
+  /**
+   * A run of equal layers, first and last.
+   *
+   * @param routing in words; null without experts
+   * @param equations what a layer makes of the residual stream h, line by line
+   */
+  public record Layers(int first, int last, @Nullable String routing, List<String> equations) {}
 
   /**
    * Stored weights.
@@ -164,17 +170,20 @@ public record Inspection(
       @Nullable String prediction,
       @Nullable Weights weights) {
     ParameterCount count = ParameterCount.of(architecture);
-    List<RoutedLayers> routing = new ArrayList<>();
+    List<Layers> layers = new ArrayList<>();
     long cached = 0;
     long expanded = 0;
     int first = 0;
     for (Architecture.Blocks run : architecture.blocks()) {
       int last = first + run.count() - 1;
-      if (run.feedForward() instanceof FeedForward.MixtureOfExperts moe) {
-        routing.add(
-            new RoutedLayers(
-                first, last, RoutingEquation.words(moe), RoutingEquation.symbols(moe)));
-      }
+      layers.add(
+          new Layers(
+              first,
+              last,
+              run.feedForward() instanceof FeedForward.MixtureOfExperts moe
+                  ? RoutingWords.of(moe)
+                  : null,
+              Symbols.layer(architecture, run.attention(), run.feedForward())));
       cached += run.count() * run.attention().cachedPerToken();
       expanded += run.count() * run.attention().expandedPerToken();
       first = last + 1;
@@ -184,7 +193,7 @@ public record Inspection(
         kind,
         family,
         architecture,
-        routing,
+        layers,
         count,
         bytes(count.total()),
         bytes(count.readPerToken()),
@@ -224,16 +233,19 @@ public record Inspection(
         architecture.vocabSize(),
         architecture.maxPositions(),
         architecture.tiedEmbeddings() ? "tied" : "not tied");
-    int first = 0;
-    for (Architecture.Blocks run : architecture.blocks()) {
-      add(lines, "layers %d-%d", first, first + run.count() - 1);
-      add(lines, "  attention  %s", words(run.attention()));
-      add(lines, "  %s", words(run.feedForward()));
-      first += run.count();
-    }
-    for (RoutedLayers layers : routing) {
-      add(lines, "routing      layers %d-%d: %s", layers.first(), layers.last(), layers.words());
-      layers.symbols().lines().forEach(line -> add(lines, "               %s", line));
+    for (int i = 0; i < layers.size(); i++) {
+      Layers run = layers.get(i);
+      add(lines, "layers %d-%d", run.first(), run.last());
+      add(lines, "  attention  %s", words(architecture.blocks().get(i).attention()));
+      add(lines, "  %s", words(architecture.blocks().get(i).feedForward()));
+      if (run.routing() != null) {
+        add(lines, "  routing    %s", run.routing());
+      }
+      String name = "  equations  ";
+      for (String line : run.equations()) {
+        add(lines, "%s%s", name, line);
+        name = "             ";
+      }
     }
     add(
         lines,

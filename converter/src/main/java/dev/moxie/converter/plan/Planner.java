@@ -8,9 +8,9 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageLayout;
 import dev.moxie.format.pack.ShardLayout;
@@ -64,8 +64,8 @@ public final class Planner {
     if (prediction == Manifest.PredictionLayers.DROPPED) {
       planner.predictionSources(declared).forEach(source -> planner.unused.remove(source.name()));
     }
-    CanonicalTensors.of(architecture).forEach(planner::find);
-    for (TensorSpec spec : CanonicalTensors.redundant(architecture)) {
+    Tensors.of(architecture).forEach(planner::find);
+    for (TensorSpec spec : Tensors.redundant(architecture)) {
       if (planner.unused.containsKey(family.translate(spec.name()))) {
         planner.find(spec);
       }

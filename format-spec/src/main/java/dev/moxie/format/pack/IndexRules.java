@@ -2,10 +2,10 @@ package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -168,13 +168,13 @@ final class IndexRules {
         tensors.computeIfAbsent(row.name(), name -> new ArrayList<>(1)).add(row);
       }
     }
-    for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
+    for (TensorSpec spec : Tensors.of(manifest.architecture())) {
       List<IndexRow> parts = checkTensor(spec, "which the architecture calls for", tensors, slices);
       if (parts.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
         checkScales(spec, parts, tensors, slices);
       }
     }
-    for (TensorSpec spec : CanonicalTensors.redundant(manifest.architecture())) {
+    for (TensorSpec spec : Tensors.redundant(manifest.architecture())) {
       if (tensors.containsKey(spec.name())) {
         checkTensor(spec, "which the checkpoint may carry", tensors, slices);
       }

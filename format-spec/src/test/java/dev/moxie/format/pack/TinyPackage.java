@@ -2,13 +2,13 @@ package dev.moxie.format.pack;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -137,7 +137,7 @@ final class TinyPackage {
   static List<ShardLayout> layouts(Architecture architecture, Manifest.Layout layout) {
     boolean scaled = architecture.equals(LATENT);
     List<ShardLayout.Item> items = new ArrayList<>();
-    for (TensorSpec spec : CanonicalTensors.of(architecture)) {
+    for (TensorSpec spec : Tensors.of(architecture)) {
       if (scaled && spec.layer() != null && isScaled(spec)) {
         items.add(new ShardLayout.Item(spec, Fp8Blocks.VALUES));
         items.add(new ShardLayout.Item(Fp8Blocks.scales(spec), Fp8Blocks.SCALES));
