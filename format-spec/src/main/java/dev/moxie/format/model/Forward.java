@@ -24,12 +24,17 @@ public final class Forward<V> {
 
   /** Logits of the token after each token, [T, V]. */
   public V logits() {
-    V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
+    V h = embedding();
     List<Architecture.Blocks> layers = model.layers();
     for (int i = 0; i < layers.size(); i++) {
-      h = layer(i, layers.get(i).attention(), layers.get(i).feedForward(), h);
+      h = layer(i, h);
     }
     return head(h);
+  }
+
+  /** What the first layer reads, [T, H]. */
+  public V embedding() {
+    return ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
   }
 
   /** Logits from what the last layer leaves, [T, V]. */
@@ -63,28 +68,38 @@ public final class Forward<V> {
         scope.matrix(Role.PREDICTION_HEAD, model.vocabSize(), hidden));
   }
 
-  /**
-   * What a decoder layer makes of the residual stream.
-   *
-   * @param layer its number
-   */
-  public V layer(int layer, Attention attention, FeedForward feedForward, V h) {
+  /** What a decoder layer makes of the residual stream h, [T, H]. */
+  public V layer(int layer, V h) {
+    Architecture.Blocks block = model.layers().get(layer);
+    return layer(layer, block.attention(), block.feedForward(), h);
+  }
+
+  V layer(int layer, Attention attention, FeedForward feedForward, V h) {
+    V a = attended(layer, attention, ops.note(Step.INPUT, h));
+    V x = normed(layer, a);
+    V y =
+        switch (feedForward) {
+          case FeedForward.Dense d -> dense(layer, d, x);
+          case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
+        };
+    return ops.note(Step.OUTPUT, ops.add(a, y));
+  }
+
+  /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
+  public V attended(int layer, Attention attention, V h) {
     var scope = new Scope(layer);
     V x = norm(scope, Role.ATTENTION_NORM, h);
-    V a =
-        ops.add(
-            h,
-            switch (attention) {
-              case Attention.GroupedQuery g -> attention(scope, layer, g, x);
-              case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
-            });
-    V n = norm(scope, Role.FEED_FORWARD_NORM, a);
     return ops.add(
-        a,
-        switch (feedForward) {
-          case FeedForward.Dense d -> network(ops, n, dense(scope, d));
-          case FeedForward.MixtureOfExperts m -> mixture(layer, m, n);
+        h,
+        switch (attention) {
+          case Attention.GroupedQuery g -> attention(scope, layer, g, x);
+          case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
         });
+  }
+
+  /** What the second half of a layer reads, [T, H]. */
+  public V normed(int layer, V a) {
+    return norm(new Scope(layer), Role.FEED_FORWARD_NORM, a);
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
@@ -92,9 +107,11 @@ public final class Forward<V> {
     long queries = (long) a.heads() * d;
     long keys = (long) a.keyValueHeads() * d;
     V q = ops.linear(x, scope.matrix(Role.ATTENTION_QUERY, queries, model.hiddenSize()));
+    q = ops.rotate(q, a.rotary(), d, 0);
     V k = ops.linear(x, scope.matrix(Role.ATTENTION_KEY, keys, model.hiddenSize()));
+    k = ops.rotate(k, a.rotary(), d, 0);
     V v = ops.linear(x, scope.matrix(Role.ATTENTION_VALUE, keys, model.hiddenSize()));
-    V o = ops.attend(layer, a, ops.rotate(q, a.rotary(), d, 0), ops.rotate(k, a.rotary(), d, 0), v);
+    V o = ops.attend(layer, a, q, k, v);
     return ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), queries));
   }
 
@@ -131,21 +148,93 @@ public final class Forward<V> {
     return ops.linear(normed, scope.matrix(Role.ATTENTION_QUERY_UP, queries, rank));
   }
 
-  /** What routed and shared experts of a layer make of x. */
-  V mixture(int layer, FeedForward.MixtureOfExperts m, V x) {
-    var scope = new Scope(layer);
-    Routing routing = m.routing();
-    V l = ops.linear(x, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+  /** What routed and shared experts of a layer make of x, [T, H]. */
+  public V mixture(int layer, FeedForward.MixtureOfExperts m, V x) {
+    V noted = ops.note(Step.MOE_INPUT, x);
+    V l = ops.note(Step.ROUTER_LOGITS, routerLogits(layer, m, noted));
+    Routed<V> routed = route(layer, m, l);
+    V y = ops.note(Step.EXPERTS_OUTPUT, experts(layer, m, noted, routed));
+    V output = m.shared() == null ? y : ops.add(y, shared(layer, m, m.shared(), noted));
+    return ops.note(Step.MOE_OUTPUT, output);
+  }
+
+  /** W x of the router, [T, E]. */
+  public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
+    return ops.linear(x, new Scope(layer).matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+  }
+
+  /**
+   * How tokens were routed.
+   *
+   * @param chosen experts, [T, k]
+   * @param weights of those, [T, k]
+   */
+  public record Routed<V>(V chosen, V weights) {}
+
+  /** The routing equation of a layer, from its logits l. */
+  public Routed<V> route(int layer, FeedForward.MixtureOfExperts m, V l) {
+    return route(ops, m.routing(), l, routerBias(layer, m));
+  }
+
+  /** The stored bias of a layer whose routing has one, [E]. */
+  public static Leaf routerBias(int layer, FeedForward.MixtureOfExperts m) {
+    return new Scope(layer).vector(Role.ROUTER_BIAS, m.experts());
+  }
+
+  /**
+   * The routing equation alone.
+   *
+   * @param b the bias; not looked at where the equation has none
+   */
+  public static <V> Routed<V> route(Ops<V> ops, Routing routing, V l, Leaf b) {
     V s = ops.score(routing.score(), l);
-    V c = routing.bias() == null ? s : ops.bias(s, scope.vector(Role.ROUTER_BIAS, m.experts()));
+    V c = routing.bias() == null ? s : ops.bias(s, b);
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
-    V chosen = ops.top(limited, routing.expertsPerToken());
+    V chosen = ops.note(Step.ROUTER_EXPERTS, ops.top(limited, routing.expertsPerToken()));
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
     V w = ops.weigh(values, chosen, routing.normalisation(), routing.scale());
-    V y = ops.experts(experts(scope, m), x, chosen, w);
-    return m.shared() == null
-        ? y
-        : ops.add(y, network(ops, x, shared(scope, m.shared(), m.activation())));
+    return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
+  }
+
+  /** Weighted sum over the chosen experts, [T, H]. */
+  public V experts(int layer, FeedForward.MixtureOfExperts m, V x, Routed<V> routed) {
+    return ops.experts(experts(layer, m), x, routed.chosen(), routed.weights());
+  }
+
+  /** One expert for every token, without weights, [T, H]. */
+  public V expert(int layer, FeedForward.MixtureOfExperts m, int expert, V x) {
+    return network(ops, x, experts(layer, m).network(expert));
+  }
+
+  /** The network of a layer without experts, [T, H]. */
+  public V dense(int layer, FeedForward.Dense d, V x) {
+    var scope = new Scope(layer);
+    long hidden = model.hiddenSize();
+    long i = d.intermediateSize();
+    return network(
+        ops,
+        x,
+        new Ops.Network(
+            scope.matrix(Role.DENSE_GATE, i, hidden),
+            scope.matrix(Role.DENSE_UP, i, hidden),
+            scope.matrix(Role.DENSE_DOWN, hidden, i),
+            d.activation()));
+  }
+
+  /** The shared experts of a layer, [T, H]. */
+  public V shared(
+      int layer, FeedForward.MixtureOfExperts m, FeedForward.SharedExperts shared, V x) {
+    var scope = new Scope(layer);
+    long hidden = model.hiddenSize();
+    long i = shared.intermediateSize();
+    return network(
+        ops,
+        x,
+        new Ops.Network(
+            scope.matrix(Role.SHARED_GATE, i, hidden),
+            scope.matrix(Role.SHARED_UP, i, hidden),
+            scope.matrix(Role.SHARED_DOWN, hidden, i),
+            m.activation()));
   }
 
   /** One gated network, be it dense, shared or an expert: down(f(gate x) ∘ up x). */
@@ -155,26 +244,8 @@ public final class Forward<V> {
     return ops.linear(ops.gate(network.activation(), gate, up), network.down());
   }
 
-  private Ops.Network dense(Scope scope, FeedForward.Dense d) {
-    long hidden = model.hiddenSize();
-    return new Ops.Network(
-        scope.matrix(Role.DENSE_GATE, d.intermediateSize(), hidden),
-        scope.matrix(Role.DENSE_UP, d.intermediateSize(), hidden),
-        scope.matrix(Role.DENSE_DOWN, hidden, d.intermediateSize()),
-        d.activation());
-  }
-
-  private Ops.Network shared(
-      Scope scope, FeedForward.SharedExperts s, FeedForward.Activation activation) {
-    long hidden = model.hiddenSize();
-    return new Ops.Network(
-        scope.matrix(Role.SHARED_GATE, s.intermediateSize(), hidden),
-        scope.matrix(Role.SHARED_UP, s.intermediateSize(), hidden),
-        scope.matrix(Role.SHARED_DOWN, hidden, s.intermediateSize()),
-        activation);
-  }
-
-  private Ops.Experts experts(Scope scope, FeedForward.MixtureOfExperts m) {
+  private Ops.Experts experts(int layer, FeedForward.MixtureOfExperts m) {
+    var scope = new Scope(layer);
     long hidden = model.hiddenSize();
     long i = m.intermediateSize();
     List<Projection> gateUp = List.of(Projection.GATE, Projection.UP);

@@ -114,6 +114,13 @@ public interface Ops<V> {
   V experts(Experts experts, V x, V chosen, V weights);
 
   /**
+   * Says that an activation is a step that has a name.
+   *
+   * @return what the pass goes on with: x, unless the reader knows better
+   */
+  V note(Step step, V x);
+
+  /**
    * All experts of a layer.
    *
    * @param gateUp [E, 2I, H]

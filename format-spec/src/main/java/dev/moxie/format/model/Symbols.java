@@ -212,4 +212,9 @@ public final class Symbols implements Ops<Symbols.Term> {
     lines.add("expert_e(%s) = %s".formatted(x.text, expert.text));
     return term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);
   }
+
+  @Override
+  public Term note(Step step, Term x) {
+    return x;
+  }
 }

@@ -180,4 +180,9 @@ public final class Tensors implements Ops<Long> {
     require("weights", chosen, weights);
     return Forward.network(this, x, experts.network(0));
   }
+
+  @Override
+  public Long note(Step step, Long x) {
+    return x;
+  }
 }
