@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
  * Small inputs that public reports and mutation led to, and what must come of each. The table of
  * what did goes to {@code target/cases.txt}; launcher-cases.sh has those that need the launcher.
  */
-@Tag("cases")
+@Tag("exhaustive")
 class CasesTest {
   private static final int WIDTH = 160;
   private static final Queue<String> TABLE = new ConcurrentLinkedQueue<>();

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.AnnotatedElementContext;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.io.TempDirFactory;
  * changes nothing. {@code -Dmutants.seed} draws others, {@code -Dmutants.times} more of them,
  * {@code -Dmutants.only=KIND:NUMBER} one again.
  */
+@Tag("exhaustive")
 class MutantsTest {
   private static final int LEAST = 10_000;
   private static final int MAX_MINUTES = 5;

@@ -1,10 +1,10 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.TensorDeclaration;
 import java.util.ArrayList;
@@ -48,7 +48,7 @@ public final class ReleaseTensors {
     Family family = Families.of(config);
     var release = new ReleaseTensors(family, family.describe(config));
     List<TensorSpec> stacks = new ArrayList<>();
-    for (TensorSpec spec : CanonicalTensors.of(release.description.architecture())) {
+    for (TensorSpec spec : Tensors.of(release.description.architecture())) {
       if (spec.stack() != null) {
         stacks.add(spec);
       } else {

@@ -15,7 +15,8 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
-import dev.moxie.format.model.RoutingEquation;
+import dev.moxie.format.model.RoutingWords;
+import dev.moxie.format.model.Symbols;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -39,7 +40,7 @@ import org.jspecify.annotations.Nullable;
  * A model as {@code moxie inspect} shows it.
  *
  * @param kind "config", "checkpoint" or "package"
- * @param routing one entry per run of layers with experts
+ * @param layers one entry per run of equal layers
  * @param memory estimated bytes of all weights by element type
  * @param bytesPerToken bytes of weights that one decoding step reads, by element type
  * @param cacheBytesPerToken bytes that a token adds to the cache in its smallest form (the
@@ -54,7 +55,7 @@ public record Inspection(
     String kind,
     String family,
     Architecture architecture,
-    List<RoutedLayers> routing,
+    List<Layers> layers,
     ParameterCount parameters,
     Map<String, Long> memory,
     Map<String, Long> bytesPerToken,
@@ -70,8 +71,13 @@ public record Inspection(
    */
   private static final Map<String, Double> BITS = bits();
 
-  /** Layers that route alike, first and last. */
-  public record RoutedLayers(int first, int last, String words, String symbols) {}
+  /**
+   * A run of equal layers, first and last.
+   *
+   * @param routing in words; null without experts
+   * @param equations what a layer makes of the residual stream h, line by line
+   */
+  public record Layers(int first, int last, @Nullable String routing, List<String> equations) {}
 
   /**
    * Stored weights.
@@ -205,17 +211,20 @@ public record Inspection(
       @Nullable String prediction,
       @Nullable Weights weights) {
     ParameterCount count = ParameterCount.of(architecture);
-    List<RoutedLayers> routing = new ArrayList<>();
+    List<Layers> layers = new ArrayList<>();
     long cached = 0;
     long expanded = 0;
     int first = 0;
     for (Architecture.Blocks run : architecture.blocks()) {
       int last = first + run.count() - 1;
-      if (run.feedForward() instanceof FeedForward.MixtureOfExperts moe) {
-        routing.add(
-            new RoutedLayers(
-                first, last, RoutingEquation.words(moe), RoutingEquation.symbols(moe)));
-      }
+      layers.add(
+          new Layers(
+              first,
+              last,
+              run.feedForward() instanceof FeedForward.MixtureOfExperts moe
+                  ? RoutingWords.of(moe)
+                  : null,
+              Symbols.layer(architecture, run.attention(), run.feedForward())));
       cached += run.count() * run.attention().cachedPerToken();
       expanded += run.count() * run.attention().expandedPerToken();
       first = last + 1;
@@ -225,7 +234,7 @@ public record Inspection(
         kind,
         family,
         architecture,
-        routing,
+        layers,
         count,
         bytes(count.total()),
         bytes(count.readPerToken()),
@@ -265,16 +274,19 @@ public record Inspection(
         architecture.vocabSize(),
         architecture.maxPositions(),
         architecture.tiedEmbeddings() ? "tied" : "not tied");
-    int first = 0;
-    for (Architecture.Blocks run : architecture.blocks()) {
-      lines.add("layers %d-%d", first, first + run.count() - 1);
-      lines.add("  attention  %s", words(run.attention()));
-      lines.add("  %s", words(run.feedForward()));
-      first += run.count();
-    }
-    for (RoutedLayers layers : routing) {
-      lines.add("routing      layers %d-%d: %s", layers.first(), layers.last(), layers.words());
-      layers.symbols().lines().forEach(line -> lines.add("               %s", line));
+    for (int i = 0; i < layers.size(); i++) {
+      Layers run = layers.get(i);
+      lines.add("layers %d-%d", run.first(), run.last());
+      lines.add("  attention  %s", words(architecture.blocks().get(i).attention()));
+      lines.add("  %s", words(architecture.blocks().get(i).feedForward()));
+      if (run.routing() != null) {
+        lines.add("  routing    %s", run.routing());
+      }
+      String name = "  equations  ";
+      for (String line : run.equations()) {
+        lines.add("%s%s", name, line);
+        name = "             ";
+      }
     }
     lines.add(
         "parameters   %s in all, %s active per token (%.1f %%), %.1f %% in routed experts",

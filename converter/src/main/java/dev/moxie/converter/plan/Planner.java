@@ -9,9 +9,9 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageLayout;
 import dev.moxie.format.pack.ShardLayout;
@@ -86,7 +86,7 @@ public final class Planner {
     if (!kept) {
       planner.leaveOut(predicting);
     }
-    for (TensorSpec spec : CanonicalTensors.of(architecture)) {
+    for (TensorSpec spec : Tensors.of(architecture)) {
       if (!spec.role().mayBeShared() || planner.has(spec)) {
         planner.find(spec);
       }

@@ -2,10 +2,10 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
@@ -45,7 +45,7 @@ public final class Resharding {
    */
   public static PackageContents plan(MoxiePackage pack, Manifest.Layout layout) {
     var resharding = new Resharding(pack);
-    CanonicalTensors.of(pack.architecture()).stream()
+    Tensors.of(pack.architecture()).stream()
         .filter(spec -> resharding.leaves.containsKey(spec.name()))
         .forEach(resharding::add);
     resharding.addOpaque(pack.rows());

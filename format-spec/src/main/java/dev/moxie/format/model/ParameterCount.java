@@ -46,7 +46,7 @@ public record ParameterCount(
     long routedActive = 0;
     long outside = 0;
     List<Architecture.Blocks> layers = architecture.layers();
-    for (TensorSpec spec : CanonicalTensors.ofForwardPass(architecture)) {
+    for (TensorSpec spec : Tensors.ofForwardPass(architecture)) {
       long elements = spec.shape().elements();
       total = Math.addExact(total, elements);
       if (OUTSIDE.contains(spec.role()) && !isHead(spec, architecture)) {
@@ -63,7 +63,7 @@ public record ParameterCount(
       }
     }
     long prediction = 0;
-    for (TensorSpec spec : CanonicalTensors.ofPrediction(architecture)) {
+    for (TensorSpec spec : Tensors.ofPrediction(architecture)) {
       prediction = Math.addExact(prediction, spec.shape().elements());
     }
     long active = total - routed + routedActive;

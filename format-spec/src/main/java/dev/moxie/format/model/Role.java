@@ -2,48 +2,54 @@ package dev.moxie.format.model;
 
 import java.util.Locale;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** What a tensor does in the forward pass. Written in lower case in the tensor index. */
 public enum Role {
-  EMBEDDING,
-  FINAL_NORM,
-  HEAD,
-  ATTENTION_NORM,
-  ATTENTION_QUERY,
-  ATTENTION_KEY,
-  ATTENTION_VALUE,
-  ATTENTION_OUTPUT,
-  ATTENTION_QUERY_DOWN,
-  ATTENTION_QUERY_NORM,
-  ATTENTION_QUERY_UP,
-  ATTENTION_LATENT_DOWN,
-  ATTENTION_LATENT_NORM,
-  ATTENTION_LATENT_UP,
-  FEED_FORWARD_NORM,
-  DENSE_GATE,
-  DENSE_UP,
-  DENSE_DOWN,
-  ROUTER,
-  ROUTER_BIAS,
-  SHARED_GATE,
-  SHARED_UP,
-  SHARED_DOWN,
-  EXPERT_GATE_UP,
-  EXPERT_DOWN,
-  PREDICTION_EMBEDDING,
-  PREDICTION_EMBEDDING_NORM,
-  PREDICTION_HIDDEN_NORM,
-  PREDICTION_COMBINE,
-  PREDICTION_FINAL_NORM,
-  PREDICTION_HEAD,
+  EMBEDDING("embedding.weight"),
+  FINAL_NORM("final_norm.weight"),
+  HEAD("head.weight"),
+  ATTENTION_NORM("attention_norm.weight"),
+  ATTENTION_QUERY("attention.query.weight"),
+  ATTENTION_KEY("attention.key.weight"),
+  ATTENTION_VALUE("attention.value.weight"),
+  ATTENTION_OUTPUT("attention.output.weight"),
+  ATTENTION_QUERY_DOWN("attention.query_down.weight"),
+  ATTENTION_QUERY_NORM("attention.query_norm.weight"),
+  ATTENTION_QUERY_UP("attention.query_up.weight"),
+  ATTENTION_LATENT_DOWN("attention.latent_down.weight"),
+  ATTENTION_LATENT_NORM("attention.latent_norm.weight"),
+  ATTENTION_LATENT_UP("attention.latent_up.weight"),
+  FEED_FORWARD_NORM("feed_forward_norm.weight"),
+  DENSE_GATE("dense.gate.weight"),
+  DENSE_UP("dense.up.weight"),
+  DENSE_DOWN("dense.down.weight"),
+  ROUTER("router.weight"),
+  ROUTER_BIAS("router.bias"),
+  SHARED_GATE("shared.gate.weight"),
+  SHARED_UP("shared.up.weight"),
+  SHARED_DOWN("shared.down.weight"),
+  EXPERT_GATE_UP("experts.gate_up.weight"),
+  EXPERT_DOWN("experts.down.weight"),
+  PREDICTION_EMBEDDING("prediction.embedding.weight"),
+  PREDICTION_EMBEDDING_NORM("prediction.embedding_norm.weight"),
+  PREDICTION_HIDDEN_NORM("prediction.hidden_norm.weight"),
+  PREDICTION_COMBINE("prediction.combine.weight"),
+  PREDICTION_FINAL_NORM("prediction.final_norm.weight"),
+  PREDICTION_HEAD("prediction.head.weight"),
   /** Block scales of the tensor that has the same name but for its ending. */
-  SCALE,
+  SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */
-  OPAQUE,
+  OPAQUE(null),
   /** Zeros that bring the next tensor to its alignment. */
-  PADDING;
+  PADDING(null);
 
   private final String id = name().toLowerCase(Locale.ROOT);
+  private final @Nullable String tensor;
+
+  Role(@Nullable String tensor) {
+    this.tensor = tensor;
+  }
 
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
@@ -53,6 +59,18 @@ public enum Role {
   /** Whether the model's own tensor of this kind serves where a package holds none. */
   public boolean mayBeShared() {
     return this == PREDICTION_EMBEDDING || this == PREDICTION_HEAD;
+  }
+
+  /**
+   * The canonical name of the tensor, within its layer where it belongs to one.
+   *
+   * @throws IllegalStateException if tensors of this role are named after others
+   */
+  public String tensor() {
+    if (tensor == null) {
+      throw new IllegalStateException(id + " has no name of its own");
+    }
+    return tensor;
   }
 
   /** The name in the tensor index. */

@@ -69,17 +69,33 @@ public record TensorSpec(
     return new TensorSpec(name, role, layer, part.shape(), part);
   }
 
+  /** The tensor as one leaf; not for stacks. */
+  public Leaf whole() {
+    if (stack != null) {
+      throw new IllegalStateException(name + " is a stack");
+    }
+    return new Leaf(this, 0, null, null, shape);
+  }
+
+  /** One projection of one expert of a stack. */
+  public Leaf leaf(int expert, Projection projection) {
+    Stack whole = Objects.requireNonNull(stack, "only a stack has slices");
+    List<Projection> projections = whole.projections();
+    int position =
+        (expert - whole.firstExpert()) * projections.size() + projections.indexOf(projection);
+    return new Leaf(this, position, expert, projection, Shape.of(whole.rows(), whole.columns()));
+  }
+
   /** The leaves, in the order of their bytes. */
   public List<Leaf> leaves() {
     if (stack == null) {
-      return List.of(new Leaf(this, 0, null, null, shape));
+      return List.of(whole());
     }
     List<Leaf> leaves = new ArrayList<>(stack.experts() * stack.projections().size());
-    Shape matrix = Shape.of(stack.rows(), stack.columns());
     int first = stack.firstExpert();
     for (int expert = first; expert < first + stack.experts(); expert++) {
       for (Projection projection : stack.projections()) {
-        leaves.add(new Leaf(this, leaves.size(), expert, projection, matrix));
+        leaves.add(leaf(expert, projection));
       }
     }
     return leaves;

@@ -1,10 +1,10 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
@@ -242,7 +242,7 @@ final class IndexRules {
         tensors.computeIfAbsent(row.name(), name -> new ArrayList<>(1)).add(row);
       }
     }
-    for (TensorSpec spec : CanonicalTensors.of(manifest.architecture())) {
+    for (TensorSpec spec : Tensors.of(manifest.architecture())) {
       if (spec.role().mayBeShared() && !tensors.containsKey(spec.name())) {
         continue;
       }

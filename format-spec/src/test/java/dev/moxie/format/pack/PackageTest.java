@@ -8,8 +8,8 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnfinishedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.StagedFolder;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.Projection;
+import dev.moxie.format.model.Tensors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -36,7 +36,7 @@ class PackageTest {
     Path target = folder.resolve("p");
     TinyPackage.write(target);
     try (MoxiePackage pack = MoxiePackage.open(target)) {
-      CanonicalTensors.of(pack.architecture())
+      Tensors.of(pack.architecture())
           .forEach(
               spec -> {
                 if (spec.stack() == null) {

@@ -3,13 +3,13 @@ package dev.moxie.format.pack;
 import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
-import dev.moxie.format.model.CanonicalTensors;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorDeclaration;
@@ -244,9 +244,7 @@ final class TinyPackage {
   }
 
   static List<ShardLayout.Item> items(Architecture architecture, Stored stored) {
-    return CanonicalTensors.of(architecture).stream()
-        .flatMap(spec -> stored.items(spec).stream())
-        .toList();
+    return Tensors.of(architecture).stream().flatMap(spec -> stored.items(spec).stream()).toList();
   }
 
   static List<ShardLayout> layouts(Architecture architecture, Manifest.Layout layout) {

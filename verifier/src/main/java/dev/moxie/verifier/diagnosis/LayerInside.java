@@ -125,9 +125,10 @@ final class LayerInside {
       case EXPERTS -> oracle.experts(layer, moe(), evidence.given(layer, "moe.input"), recorded());
       case SHARED -> {
         Estimate normed = evidence.given(layer, "moe.input");
-        yield oracle.mixtureOf(layer).shared() == null
+        FeedForward.SharedExperts shared = oracle.mixtureOf(layer).shared();
+        yield shared == null
             ? Estimate.zeros(normed.rows(), normed.columns())
-            : oracle.shared(layer, normed);
+            : oracle.shared(layer, shared, normed);
       }
       case DENSE -> oracle.layer(layer, evidence.given(layer, "input"), null).output();
       default -> throw new IllegalArgumentException(step);

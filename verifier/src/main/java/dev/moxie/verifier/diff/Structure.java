@@ -4,7 +4,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.RoutingEquation;
+import dev.moxie.format.model.Symbols;
 import dev.moxie.format.pack.Manifest;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -44,7 +44,7 @@ final class Structure {
     changes.addAll(JsonChanges.of("", without(BLOCKS, a), without(BLOCKS, b)));
     Map<Diff.Change, List<Integer>> layersOf = new LinkedHashMap<>();
     for (int i = 0; i < Math.min(layersOfA.size(), layersOfB.size()); i++) {
-      for (Diff.Change change : layer(layersOfA.get(i), layersOfB.get(i))) {
+      for (Diff.Change change : layer(a, layersOfA.get(i), b, layersOfB.get(i))) {
         layersOf.computeIfAbsent(change, key -> new ArrayList<>()).add(i);
       }
     }
@@ -55,11 +55,16 @@ final class Structure {
     return changes;
   }
 
-  private static List<Diff.Change> layer(Architecture.Blocks a, Architecture.Blocks b) {
+  private static List<Diff.Change> layer(
+      Architecture modelA, Architecture.Blocks a, Architecture modelB, Architecture.Blocks b) {
     List<Diff.Change> changes = new ArrayList<>();
     if (a.feedForward() instanceof FeedForward.MixtureOfExperts ofA
         && b.feedForward() instanceof FeedForward.MixtureOfExperts ofB) {
-      addIfOther(changes, "routing", RoutingEquation.symbols(ofA), RoutingEquation.symbols(ofB));
+      addIfOther(
+          changes,
+          "routing",
+          String.join("\n", Symbols.mixture(modelA, ofA)),
+          String.join("\n", Symbols.mixture(modelB, ofB)));
     }
     changes.addAll(JsonChanges.of("", without("count", a), without("count", b)));
     return changes;

@@ -1,6 +1,7 @@
 package dev.moxie.verifier.oracle;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.DoubleStream;
 
@@ -32,6 +33,17 @@ public final class Estimate {
     for (int i = 0; i < values.length; i++) {
       estimate.values[i] = values[i];
       estimate.errors[i] = error;
+    }
+    return estimate;
+  }
+
+  /** Numbers of experts, one row per token; all rows are of one length. */
+  static Estimate of(List<int[]> experts) {
+    var estimate = new Estimate(experts.size(), experts.isEmpty() ? 0 : experts.getFirst().length);
+    for (int t = 0; t < estimate.rows; t++) {
+      for (int i = 0; i < estimate.columns; i++) {
+        estimate.set(t, i, experts.get(t)[i], 0);
+      }
     }
     return estimate;
   }

@@ -1,27 +1,22 @@
 package dev.moxie.verifier.oracle;
 
-import static dev.moxie.verifier.oracle.Arithmetic.norm2;
-
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Projection;
-import java.util.ArrayList;
+import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Step;
 import java.util.List;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The forward pass of an {@link Architecture} as its Javadoc states it, in double precision,
- * sharing nothing with the lowering. Beside each value it carries the standard deviation of the
- * rounding error that an implementation of lower precision would have made; {@link Arithmetic} has
- * the rules.
+ * The forward pass of a model in double precision, sharing no operation with any runtime. Beside
+ * each value it carries the standard deviation of the rounding error that an implementation of
+ * lower precision would have made; {@link Arithmetic} has the rules.
  */
 public final class Oracle {
   private final Architecture architecture;
   private final Weights weights;
   private final Arithmetic arithmetic;
-  private final AttentionOracle attention;
 
   /**
    * An oracle.
@@ -36,7 +31,6 @@ public final class Oracle {
     this.architecture = architecture;
     this.weights = weights;
     this.arithmetic = arithmetic;
-    this.attention = new AttentionOracle(weights, arithmetic);
   }
 
   /**
@@ -71,25 +65,26 @@ public final class Oracle {
       Estimate expertsOutput,
       Estimate output) {}
 
+  private Exact reader(@Nullable List<int[]> replayed) {
+    return new Exact(weights::of, arithmetic, replayed);
+  }
+
+  private Forward<Estimate> forward(Exact reader) {
+    return new Forward<>(architecture, reader);
+  }
+
+  private Forward<Estimate> forward() {
+    return forward(reader(null));
+  }
+
   /** Hidden states of tokens, [T, H]. */
   public Estimate embed(long[] ids) {
-    WeightMatrix matrix = weights.tensor("embedding.weight");
-    var hidden = new Estimate(ids.length, matrix.columns());
-    double[] row = new double[matrix.columns()];
-    for (int t = 0; t < ids.length; t++) {
-      matrix.read(Math.toIntExact(ids[t]), row);
-      for (int c = 0; c < row.length; c++) {
-        hidden.set(t, c, row[c], matrix.roundingOf(row[c]));
-      }
-    }
-    return arithmetic.settle(hidden);
+    return forward(new Exact(weights::of, arithmetic, ids, null)).embedding();
   }
 
   /** Logits, [T, V]. */
   public Estimate head(Estimate hidden) {
-    return arithmetic.linear(
-        norm(hidden, "final_norm.weight"),
-        weights.tensor(architecture.tiedEmbeddings() ? "embedding.weight" : "head.weight"));
+    return forward().head(hidden);
   }
 
   /**
@@ -98,49 +93,38 @@ public final class Oracle {
    * @param replayed the experts of each token where the caller decides them, else null
    */
   public Layer layer(int layer, Estimate input, @Nullable List<int[]> replayed) {
-    Estimate residual = attended(layer, input);
-    Estimate normed = normed(layer, residual);
-    return switch (architecture.layers().get(layer).feedForward()) {
-      case FeedForward.Dense dense ->
-          new Layer(arithmetic.sum(residual, dense(layer, normed)), null);
-      case FeedForward.MixtureOfExperts moe -> {
-        Estimate logits = routerLogits(layer, normed);
-        RoutingOracle.Routed routed = route(layer, moe, logits, replayed);
-        Estimate mixed = experts(layer, moe, normed, routed);
-        Estimate output =
-            moe.shared() == null ? mixed : arithmetic.sum(mixed, shared(layer, normed));
-        yield new Layer(
-            arithmetic.sum(residual, output), new Mixture(normed, logits, routed, mixed, output));
-      }
-    };
+    Exact reader = reader(replayed);
+    Estimate output = forward(reader).layer(layer, input);
+    return new Layer(
+        output,
+        architecture.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts
+            ? new Mixture(
+                reader.step(Step.MOE_INPUT),
+                reader.step(Step.ROUTER_LOGITS),
+                reader.routed(),
+                reader.step(Step.EXPERTS_OUTPUT),
+                reader.step(Step.MOE_OUTPUT))
+            : null);
   }
 
   /** Input and self-attention of it: the residual stream between the halves of a layer, [T, H]. */
   public Estimate attended(int layer, Estimate input) {
-    String prefix = "layers." + layer + ".";
-    Estimate normed = norm(input, prefix + "attention_norm.weight");
-    Attention kind = architecture.layers().get(layer).attention();
-    return arithmetic.sum(input, attention.attention(prefix, kind, normed));
+    return forward().attended(layer, architecture.layers().get(layer).attention(), input);
   }
 
   /** What the second half of a layer reads, [T, H]. */
   public Estimate normed(int layer, Estimate residual) {
-    return norm(residual, "layers." + layer + ".feed_forward_norm.weight");
-  }
-
-  /** The network of a layer without experts, [T, H]. */
-  public Estimate dense(int layer, Estimate normed) {
-    return network("layers." + layer + ".dense.", normed);
+    return forward().normed(layer, residual);
   }
 
   /** The shared experts of a layer that has some, [T, H]. */
-  public Estimate shared(int layer, Estimate normed) {
-    return network("layers." + layer + ".shared.", normed);
+  public Estimate shared(int layer, FeedForward.SharedExperts shared, Estimate normed) {
+    return forward().shared(layer, mixtureOf(layer), shared, normed);
   }
 
   /** Router logits, [T, E]. */
   public Estimate routerLogits(int layer, Estimate normed) {
-    return arithmetic.linear(normed, weights.tensor("layers." + layer + ".router.weight"));
+    return forward().routerLogits(layer, mixtureOf(layer), normed);
   }
 
   /**
@@ -153,29 +137,21 @@ public final class Oracle {
       FeedForward.MixtureOfExperts moe,
       Estimate logits,
       @Nullable List<int[]> replayed) {
-    return new RoutingOracle(moe.routing(), routerBias(layer, moe), arithmetic)
-        .route(logits, replayed);
+    Exact reader = reader(replayed);
+    forward(reader).route(layer, moe, logits);
+    return reader.routed();
   }
 
   /** Weighted sum over the chosen experts, [T, H]. */
   public Estimate experts(
       int layer, FeedForward.MixtureOfExperts moe, Estimate normed, RoutingOracle.Routed routed) {
-    var mixed = new Estimate(normed.rows(), normed.columns());
-    for (int expert = 0; expert < moe.experts(); expert++) {
-      addExpert(layer, expert, normed, routed, mixed);
-    }
-    return arithmetic.settle(mixed);
+    var chosen = Estimate.of(routed.experts());
+    return forward().experts(layer, moe, normed, new Forward.Routed<>(chosen, routed.weights()));
   }
 
   /** One expert's output for any tokens, without their weights. */
   public Estimate expert(int layer, int expert, Estimate x) {
-    String stem = "layers." + layer + ".experts.";
-    Estimate gate =
-        arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.GATE));
-    Estimate up =
-        arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.UP));
-    return arithmetic.linear(
-        arithmetic.gated(gate, up), weights.slice(stem + "down.weight", expert, Projection.DOWN));
+    return forward().expert(layer, mixtureOf(layer), expert, x);
   }
 
   /** The experts of a layer that has some. */
@@ -187,50 +163,8 @@ public final class Oracle {
   public double[] routerBias(int layer, FeedForward.MixtureOfExperts moe) {
     double[] bias = new double[moe.experts()];
     if (moe.routing().bias() != null) {
-      weights.tensor("layers." + layer + ".router.bias").read(0, bias);
+      weights.of(Forward.routerBias(layer, moe)).read(0, bias);
     }
     return bias;
-  }
-
-  private Estimate norm(Estimate x, String weight) {
-    return arithmetic.norm(x, weights.tensor(weight), architecture.normEpsilon());
-  }
-
-  /** down(silu(gate x) · up x), the same for every token. */
-  private Estimate network(String stem, Estimate x) {
-    Estimate gate = arithmetic.linear(x, weights.tensor(stem + "gate.weight"));
-    Estimate up = arithmetic.linear(x, weights.tensor(stem + "up.weight"));
-    return arithmetic.linear(arithmetic.gated(gate, up), weights.tensor(stem + "down.weight"));
-  }
-
-  private void addExpert(
-      int layer, int expert, Estimate normed, RoutingOracle.Routed routed, Estimate mixed) {
-    List<int[]> chosen = routed.experts();
-    List<int[]> places = new ArrayList<>();
-    for (int t = 0; t < chosen.size(); t++) {
-      for (int i = 0; i < chosen.get(t).length; i++) {
-        if (chosen.get(t)[i] == expert) {
-          places.add(new int[] {t, i});
-        }
-      }
-    }
-    if (places.isEmpty()) {
-      return;
-    }
-    var x = new Estimate(places.size(), normed.columns());
-    for (int p = 0; p < places.size(); p++) {
-      x.copyRow(normed, places.get(p)[0], p);
-    }
-    Estimate y = expert(layer, expert, x);
-    for (int p = 0; p < places.size(); p++) {
-      int t = places.get(p)[0];
-      double w = routed.weights().value(t, places.get(p)[1]);
-      double we = routed.weights().error(t, places.get(p)[1]);
-      for (int c = 0; c < y.columns(); c++) {
-        double v = w * y.value(p, c);
-        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * v;
-        mixed.add(t, c, v, norm2(w * y.error(p, c), we * y.value(p, c), rounding));
-      }
-    }
   }
 }

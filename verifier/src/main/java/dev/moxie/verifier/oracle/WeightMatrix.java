@@ -18,6 +18,31 @@ public interface WeightMatrix {
    */
   double roundingOf(double value);
 
+  /** One row of these elements, exactly. */
+  static WeightMatrix vector(double[] elements) {
+    return new WeightMatrix() {
+      @Override
+      public int rows() {
+        return 1;
+      }
+
+      @Override
+      public int columns() {
+        return elements.length;
+      }
+
+      @Override
+      public void read(int row, double[] into) {
+        System.arraycopy(elements, 0, into, 0, elements.length);
+      }
+
+      @Override
+      public double roundingOf(double value) {
+        return 0;
+      }
+    };
+  }
+
   /** Every element times a factor. */
   default WeightMatrix times(double factor) {
     return new Changed(this, rows(), columns()) {

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.oracle;
 
-import dev.moxie.format.model.Projection;
+import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import java.util.function.Predicate;
@@ -71,12 +71,13 @@ public final class Weights {
     return new Weights(pack, rounded, readAs, other);
   }
 
-  WeightMatrix tensor(String name) {
-    return supposition.apply(pack.tensor(name), this::stored);
-  }
-
-  WeightMatrix slice(String stack, int expert, Projection projection) {
-    return supposition.apply(pack.slice(stack, expert, projection), this::stored);
+  WeightMatrix of(TensorSpec.Leaf leaf) {
+    String name = leaf.tensor().name();
+    IndexRow row =
+        leaf.expert() == null || leaf.projection() == null
+            ? pack.tensor(name)
+            : pack.slice(name, leaf.expert(), leaf.projection());
+    return supposition.apply(row, this::stored);
   }
 
   private WeightMatrix stored(IndexRow row, ScaleShift shift) {

@@ -6,71 +6,22 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
 import org.jspecify.annotations.Nullable;
 
-/** Self-attention as {@link Attention} states it, output projection included. */
-final class AttentionOracle {
-  private final Weights weights;
-  private final Arithmetic arithmetic;
-
-  AttentionOracle(Weights weights, Arithmetic arithmetic) {
-    this.weights = weights;
-    this.arithmetic = arithmetic;
-  }
-
-  /** From normed hidden states [T, H] to what is added to the residual stream, [T, H]. */
-  Estimate attention(String layer, Attention attention, Estimate x) {
-    String stem = layer + "attention.";
-    Estimate joined =
-        switch (attention) {
-          case Attention.GroupedQuery a -> groupedQuery(stem, a, x);
-          case Attention.MultiHeadLatent a -> latent(stem, a, x);
-        };
-    return linear(joined, stem + "output.weight");
-  }
-
-  private Estimate linear(Estimate x, String weight) {
-    return arithmetic.linear(x, weights.tensor(weight));
-  }
-
-  private Estimate groupedQuery(String stem, Attention.GroupedQuery a, Estimate x) {
-    int d = a.headSize();
-    Estimate query = rotate(a.rotary(), linear(x, stem + "query.weight"), 0, d);
-    Estimate key = rotate(a.rotary(), linear(x, stem + "key.weight"), 0, d);
-    Estimate value = linear(x, stem + "value.weight");
-    return attend(a, a.window(), query, key, value, a.keyValueHeads());
-  }
-
+/** The operations of attention, heads and positions included; {@link Exact} says what for. */
+record AttentionArithmetic(Arithmetic arithmetic) {
   /**
    * Latent attention, computed twice: with keys and values of every head, and in the absorbed form,
    * in which queries are taken to the latent's space. Values agree; an implementation may choose
    * either, so the larger error counts.
    */
-  private Estimate latent(String stem, Attention.MultiHeadLatent a, Estimate x) {
-    int turned = a.rotary().dimensions();
-    Estimate query = query(stem, a, x);
-    query = rotate(a.rotary(), query, a.plainSize(), a.headSize());
-    Estimate down = linear(x, stem + "latent_down.weight");
-    Estimate latent =
-        arithmetic.norm(
-            columns(down, 0, a.latentSize()),
-            weights.tensor(stem + "latent_norm.weight"),
-            a.latentNormEpsilon());
-    Estimate shared = rotate(a.rotary(), columns(down, a.latentSize(), turned), 0, turned);
-    WeightMatrix up = weights.tensor(stem + "latent_up.weight");
+  Estimate latent(
+      Attention.MultiHeadLatent a,
+      Estimate query,
+      Estimate latent,
+      Estimate shared,
+      WeightMatrix up) {
     Estimate expanded = expanded(a, query, latent, shared, up);
     Estimate absorbed = absorbed(a, query, latent, shared, up);
     return expanded.withErrorsOf(absorbed);
-  }
-
-  private Estimate query(String stem, Attention.MultiHeadLatent a, Estimate x) {
-    if (a.queryRank() == null) {
-      return linear(x, stem + "query.weight");
-    }
-    Estimate normed =
-        arithmetic.norm(
-            linear(x, stem + "query_down.weight"),
-            weights.tensor(stem + "query_norm.weight"),
-            a.latentNormEpsilon());
-    return linear(normed, stem + "query_up.weight");
   }
 
   private Estimate expanded(
@@ -143,14 +94,8 @@ final class AttentionOracle {
     return arithmetic.settle(joined);
   }
 
-  private static Estimate columns(Estimate x, int from, int count) {
-    var part = new Estimate(x.rows(), count);
-    part.copy(x, from, count, 0);
-    return part;
-  }
-
   /** Every head's query against the keys it may see; values side by side, [T, heads · width]. */
-  private Estimate attend(
+  Estimate attend(
       Attention attention,
       @Nullable Integer window,
       Estimate query,
@@ -260,7 +205,7 @@ final class AttentionOracle {
    * @param offset of the rotated dimensions in a head
    * @param stride width of a head
    */
-  private Estimate rotate(Rotary rotary, Estimate x, int offset, int stride) {
+  Estimate rotate(Rotary rotary, Estimate x, int offset, int stride) {
     int pairs = rotary.dimensions() / 2;
     double magnitude = rotary.yarn() == null ? 1 : rotary.yarn().magnitude();
     var result = new Estimate(x.rows(), x.columns());

@@ -1,0 +1,148 @@
+package dev.moxie.format.model;
+
+import dev.moxie.format.model.TensorSpec.Leaf;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The vocabulary that {@link Forward} is written in. A reader of the forward pass implements it and
+ * so decides what comes out: the tensors that are called for ({@link Tensors}), equations for
+ * people ({@link Symbols}), numbers, a graph.
+ *
+ * <p>T tokens stand in the order of their positions. Matrices are [out, in].
+ *
+ * @param <V> what the reader makes of one activation, [T, width]
+ */
+public interface Ops<V> {
+
+  /** The row of each token's id, [T, columns of the table]. */
+  V embed(Leaf table);
+
+  /** x · matrixᵀ. */
+  V linear(V x, Leaf matrix);
+
+  /** weight ∘ x / sqrt(mean(x²) + epsilon), row by row. */
+  V norm(V x, Leaf weight, double epsilon);
+
+  /** a + b. */
+  V add(V a, V b);
+
+  /** f(gate) ∘ up. */
+  V gate(FeedForward.Activation f, V gate, V up);
+
+  /** Columns {@code first} to {@code first + count − 1}. */
+  V columns(V x, int first, int count);
+
+  /** The columns of a, then those of b. */
+  V join(V a, V b);
+
+  /**
+   * Turns pairs of dimensions by their position ({@link Rotary}).
+   *
+   * @param x heads side by side
+   * @param headSize width of a head
+   * @param first dimension of every head that is turned; those before it are left as they are
+   */
+  V rotate(V x, Rotary rotary, int headSize, int first);
+
+  /**
+   * softmax({@link Attention#softmaxScale} · q kᵀ + mask) v, head by head ({@link
+   * Attention.GroupedQuery}).
+   *
+   * @param layer whose keys and values are kept for later tokens
+   * @param q [T, heads · headSize]
+   * @param k [T, keyValueHeads · headSize]
+   * @param v [T, keyValueHeads · headSize]
+   */
+  V attend(int layer, Attention.GroupedQuery attention, V q, V k, V v);
+
+  /**
+   * The same where keys and values come from a latent ({@link Attention.MultiHeadLatent}): head i
+   * has the keys [k_i; r] and the values v_i, [k_i; v_i] = up_i · c.
+   *
+   * @param layer whose latents are kept for later tokens
+   * @param q [T, heads · (plainSize + dimensions)]
+   * @param c [T, latentSize]
+   * @param r [T, dimensions], the same for every head
+   * @param up [heads · (plainSize + valueSize), latentSize]
+   * @return [T, heads · valueSize]
+   */
+  V latent(int layer, Attention.MultiHeadLatent attention, V q, V c, V r, Leaf up);
+
+  /**
+   * Scores of all experts.
+   *
+   * @param logits [T, E]
+   */
+  V score(Routing.Score score, V logits);
+
+  /**
+   * What experts are chosen by: their scores plus a stored bias.
+   *
+   * @param bias [E]
+   */
+  V bias(V scores, Leaf bias);
+
+  /** The same, masked outside the kept groups ({@link Routing.Groups}). */
+  V limit(V choice, Routing.Groups groups);
+
+  /**
+   * The experts of each token.
+   *
+   * @param choice [T, E]
+   * @param count k
+   * @return [T, k], largest first; of equal ones the lower id
+   */
+  V top(V choice, int count);
+
+  /**
+   * Their weights: values of the chosen, over their sum where they are normalised, times the scale.
+   *
+   * @param values [T, E]
+   * @param chosen [T, k]
+   * @param normalisation null leaves them as they are
+   * @return [T, k]
+   */
+  V weigh(V values, V chosen, Routing.@Nullable Normalisation normalisation, double scale);
+
+  /**
+   * Σ over a token's chosen experts e of w_e · expert_e(x), expert_e being {@link Forward#network}
+   * of {@link Experts#network}.
+   *
+   * @param chosen [T, k]
+   * @param weights [T, k]
+   */
+  V experts(Experts experts, V x, V chosen, V weights);
+
+  /**
+   * Says that an activation is a step that has a name.
+   *
+   * @return what the pass goes on with: x, unless the reader knows better
+   */
+  V note(Step step, V x);
+
+  /**
+   * All experts of a layer.
+   *
+   * @param gateUp [E, 2I, H]
+   * @param down [E, H, I]
+   */
+  record Experts(TensorSpec gateUp, TensorSpec down, FeedForward.Activation activation) {
+    /** The matrices of one of them. */
+    public Network network(int expert) {
+      return new Network(
+          gateUp.leaf(expert, Projection.GATE),
+          gateUp.leaf(expert, Projection.UP),
+          down.leaf(expert, Projection.DOWN),
+          activation);
+    }
+  }
+
+  /**
+   * A gated network.
+   *
+   * @param gate [I, H]
+   * @param up [I, H]
+   * @param down [H, I]
+   */
+  record Network(Leaf gate, Leaf up, Leaf down, FeedForward.Activation activation) {}
+}

@@ -1,0 +1,60 @@
+package dev.moxie.format.model;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** A routing equation in words; {@link Symbols} has it in symbols. */
+public final class RoutingWords {
+  private RoutingWords() {}
+
+  /** One sentence. */
+  public static String of(FeedForward.MixtureOfExperts moe) {
+    Routing routing = moe.routing();
+    List<String> parts = new ArrayList<>();
+    String score =
+        switch (routing.score()) {
+          case SOFTMAX -> "softmax over all " + moe.experts() + " experts";
+          case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
+        };
+    parts.add(score + " in " + routing.computeDtype());
+    switch (routing.bias()) {
+      case SELECTION -> parts.add("a bias is added for the choice, not for the weights");
+      case SELECTION_AND_WEIGHTS -> parts.add("a bias is added, for choice and weights");
+      case null -> {}
+    }
+    Routing.Groups groups = routing.groups();
+    if (groups != null) {
+      String aggregate =
+          switch (groups.aggregate()) {
+            case MAXIMUM -> "whose best expert scores";
+            case SUM_OF_TOP_TWO -> "whose two best experts together score";
+          };
+      parts.add(
+          "only the %d of %d groups %s most are chosen from"
+              .formatted(groups.kept(), groups.count(), aggregate));
+    }
+    parts.add("the best %d are chosen".formatted(routing.expertsPerToken()));
+    String applied =
+        switch (routing.weightsApplyTo()) {
+          case EXPERT_OUTPUT -> "multiply the experts' outputs";
+        };
+    parts.add(
+        "their scores, %s%s, %s"
+            .formatted(
+                routing.normalisation() == null ? "as they are" : "divided by their sum",
+                routing.scale() == 1 ? "" : ", times " + routing.scale(),
+                applied));
+    if (moe.shared() != null) {
+      parts.add("shared experts serve every token");
+    }
+    parts.add(
+        switch (routing.ties()) {
+          case LOWER_EXPERT_ID -> "of equal scores the lower expert id wins";
+        });
+    parts.add(
+        switch (routing.capacity()) {
+          case UNLIMITED -> "no token is dropped";
+        });
+    return String.join("; ", parts) + ".";
+  }
+}

@@ -1,0 +1,220 @@
+package dev.moxie.format.model;
+
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass as the lines of equations that a paper would print. What it makes of an
+ * activation is a term, which gets a name, and a line of its own, where another one needs it.
+ */
+public final class Symbols implements Ops<Symbols.Term> {
+  private final List<String> lines = new ArrayList<>();
+  private final Set<String> names = new HashSet<>();
+
+  private Symbols() {}
+
+  /** Part of an equation; a name once it has one. */
+  public static final class Term {
+    private String text;
+    private boolean named;
+
+    private Term(String text, boolean named) {
+      this.text = text;
+      this.named = named;
+    }
+  }
+
+  /** A whole decoder layer: what becomes of the residual stream h. */
+  public static List<String> layer(
+      Architecture model, Attention attention, FeedForward feedForward) {
+    var symbols = new Symbols();
+    new Forward<>(model, symbols).layer(0, attention, feedForward, symbols.given("h"));
+    return symbols.lines;
+  }
+
+  /** What experts make of x, one line per step. */
+  public static List<String> mixture(Architecture model, FeedForward.MixtureOfExperts mixture) {
+    var symbols = new Symbols();
+    symbols.name(new Forward<>(model, symbols).mixture(0, mixture, symbols.given("x")), "y");
+    return symbols.lines;
+  }
+
+  private Term given(String name) {
+    names.add(name);
+    return new Term(name, true);
+  }
+
+  private static Term term(String format, Object... arguments) {
+    return new Term(String.format(Locale.ROOT, format, arguments), false);
+  }
+
+  /** The term's name; one is given to it, and a line written, where it has none yet. */
+  private String name(Term term, String wanted) {
+    if (!term.named) {
+      String name = wanted;
+      while (!names.add(name)) {
+        name += "′";
+      }
+      lines.add(name + " = " + term.text);
+      term.text = name;
+      term.named = true;
+    }
+    return term.text;
+  }
+
+  private static String matrix(Leaf leaf) {
+    String name = leaf.tensor().role().tensor().replaceFirst("^attention\\.", "");
+    String expert = leaf.expert() == null ? "" : ",e";
+    if (leaf.projection() != null) {
+      name = leaf.projection().id();
+    }
+    return "W_"
+        + name.replaceFirst("\\.weight$", "").replaceFirst("^dense\\.", "").replace('.', '_')
+        + expert;
+  }
+
+  @Override
+  public Term embed(Leaf table) {
+    return term("embedding[token]");
+  }
+
+  @Override
+  public Term linear(Term x, Leaf matrix) {
+    return term("%s %s", matrix(matrix), x.text.contains("∘") ? "(" + x.text + ")" : name(x, "x"));
+  }
+
+  @Override
+  public Term norm(Term x, Leaf weight, double epsilon) {
+    return term("rmsnorm(%s)", x.text);
+  }
+
+  /** What is added to keeps its name. */
+  @Override
+  public Term add(Term a, Term b) {
+    String sum = name(a, "y");
+    lines.add(sum + " = " + sum + " + " + b.text);
+    return a;
+  }
+
+  @Override
+  public Term gate(FeedForward.Activation f, Term gate, Term up) {
+    return term("%s(%s) ∘ %s", f.name().toLowerCase(Locale.ROOT), gate.text, up.text);
+  }
+
+  @Override
+  public Term columns(Term x, int first, int count) {
+    return term("%s[%d:%d]", name(x, "d"), first, first + count);
+  }
+
+  @Override
+  public Term join(Term a, Term b) {
+    return term("[%s; %s]", a.text, b.text);
+  }
+
+  @Override
+  public Term rotate(Term x, Rotary rotary, int headSize, int first) {
+    return term("rotate(%s)", x.text);
+  }
+
+  @Override
+  public Term attend(int layer, Attention.GroupedQuery a, Term q, Term k, Term v) {
+    String queries = name(q, "q");
+    String keys = name(k, "k");
+    return attended(a, queries + " " + keys + "ᵀ", a.window(), name(v, "v"));
+  }
+
+  @Override
+  public Term latent(int layer, Attention.MultiHeadLatent a, Term q, Term c, Term r, Leaf up) {
+    String queries = name(q, "q");
+    String latent = name(c, "c");
+    String turned = name(r, "r");
+    lines.add("[k_i; v_i] = %s %s, per head i".formatted(matrix(up), latent));
+    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), null, "v_i");
+  }
+
+  private Term attended(Attention a, String product, @Nullable Integer window, String values) {
+    String seen = window == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(window);
+    Term heads = term("softmax(%.4g · %s, over %s) %s", a.softmaxScale(), product, seen, values);
+    name(heads, "o");
+    return heads;
+  }
+
+  @Override
+  public Term score(Routing.Score score, Term logits) {
+    String function =
+        switch (score) {
+          case SOFTMAX -> "softmax";
+          case SIGMOID -> "sigmoid";
+        };
+    Term scores = term("%s(%s)", function, name(logits, "l"));
+    name(scores, "s");
+    return scores;
+  }
+
+  @Override
+  public Term bias(Term scores, Leaf bias) {
+    Term choice = term("%s + b,  b stored per expert", scores.text);
+    name(choice, "c");
+    return choice;
+  }
+
+  @Override
+  public Term limit(Term choice, Routing.Groups groups) {
+    String aggregate =
+        switch (groups.aggregate()) {
+          case MAXIMUM -> "max " + choice.text;
+          case SUM_OF_TOP_TWO -> "sum of the two largest " + choice.text;
+        };
+    String mask =
+        switch (groups.maskValue()) {
+          case ZERO -> "0";
+          case NEGATIVE_INFINITY -> "−∞";
+        };
+    lines.add(
+        "G = top-%d of %d groups by %s of group"
+            .formatted(groups.kept(), groups.count(), aggregate));
+    Term limited = term("%s in G, %s outside", choice.text, mask);
+    name(limited, "c");
+    return limited;
+  }
+
+  @Override
+  public Term top(Term choice, int count) {
+    Term chosen = term("top-%d(%s)", count, choice.text);
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term weigh(
+      Term values, Term chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+    String weights = values.text + "_e";
+    if (normalisation != null) {
+      String sum = "Σ_{j∈%s} %s_j".formatted(chosen.text, values.text);
+      weights +=
+          normalisation.epsilon() == 0
+              ? " / " + sum
+              : " / (" + sum + " + " + normalisation.epsilon() + ")";
+    }
+    Term weighed = term("%s%s", weights, scale == 1 ? "" : " · " + scale);
+    name(weighed, "w_e");
+    return weighed;
+  }
+
+  @Override
+  public Term experts(Experts experts, Term x, Term chosen, Term weights) {
+    Term expert = Forward.network(this, x, experts.network(0));
+    lines.add("expert_e(%s) = %s".formatted(x.text, expert.text));
+    return term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);
+  }
+
+  @Override
+  public Term note(Step step, Term x) {
+    return x;
+  }
+}

@@ -1,0 +1,169 @@
+package dev.moxie.format.model;
+
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass for the tensors that it calls for. What it makes of an activation is its
+ * width, which every operation is held to: an architecture whose parts do not fit shows here.
+ */
+public final class Tensors implements Ops<Long> {
+  private final Map<String, TensorSpec> found = new LinkedHashMap<>();
+
+  private Tensors() {}
+
+  /**
+   * Every tensor of the architecture, in the order of the forward pass; those of layers for
+   * multi-token prediction come last.
+   */
+  public static List<TensorSpec> of(Architecture architecture) {
+    List<TensorSpec> specs = new ArrayList<>(ofForwardPass(architecture));
+    specs.addAll(ofPrediction(architecture));
+    return specs;
+  }
+
+  /** The tensors that the forward pass uses. */
+  static List<TensorSpec> ofForwardPass(Architecture architecture) {
+    var tensors = new Tensors();
+    new Forward<>(architecture, tensors).logits();
+    return List.copyOf(tensors.found.values());
+  }
+
+  /** The tensors of the layers for multi-token prediction, numbered after the decoder layers. */
+  static List<TensorSpec> ofPrediction(Architecture architecture) {
+    var tensors = new Tensors();
+    Architecture.Prediction prediction = architecture.prediction();
+    for (int i = 0; prediction != null && i < prediction.count(); i++) {
+      new Forward<>(architecture, tensors)
+          .predicted(prediction, i, (long) architecture.hiddenSize());
+    }
+    return List.copyOf(tensors.found.values());
+  }
+
+  /** Notes a matrix; its rows are the width of what it makes. */
+  private long rows(Leaf matrix, long columns) {
+    TensorSpec tensor = matrix.tensor();
+    found.put(tensor.name(), tensor);
+    require(tensor, matrix.shape().dim(1), columns);
+    return matrix.shape().dim(0);
+  }
+
+  /** Notes a vector as wide as what it is applied to. */
+  private long sized(Leaf vector, long width) {
+    TensorSpec tensor = vector.tensor();
+    found.put(tensor.name(), tensor);
+    require(tensor, vector.shape().dim(0), width);
+    return width;
+  }
+
+  private static void require(Object where, long expected, long found) {
+    if (expected != found) {
+      throw new IllegalStateException(where + ": " + found + " wide, not " + expected);
+    }
+  }
+
+  @Override
+  public Long embed(Leaf table) {
+    long width = table.shape().dim(1);
+    rows(table, width);
+    return width;
+  }
+
+  @Override
+  public Long linear(Long x, Leaf matrix) {
+    return rows(matrix, x);
+  }
+
+  @Override
+  public Long norm(Long x, Leaf weight, double epsilon) {
+    return sized(weight, x);
+  }
+
+  @Override
+  public Long add(Long a, Long b) {
+    require("a sum", a, b);
+    return a;
+  }
+
+  @Override
+  public Long gate(FeedForward.Activation f, Long gate, Long up) {
+    require("gate and up", gate, up);
+    return gate;
+  }
+
+  @Override
+  public Long columns(Long x, int first, int count) {
+    require("columns", Math.max(x, first + (long) count), x);
+    return (long) count;
+  }
+
+  @Override
+  public Long join(Long a, Long b) {
+    return a + b;
+  }
+
+  @Override
+  public Long rotate(Long x, Rotary rotary, int headSize, int first) {
+    require("heads", 0, x % headSize);
+    require("a head", headSize, Math.max(headSize, first + (long) rotary.dimensions()));
+    return x;
+  }
+
+  @Override
+  public Long attend(int layer, Attention.GroupedQuery a, Long q, Long k, Long v) {
+    require("queries", (long) a.heads() * a.headSize(), q);
+    require("keys", (long) a.keyValueHeads() * a.headSize(), k);
+    require("values", k, v);
+    return q;
+  }
+
+  @Override
+  public Long latent(int layer, Attention.MultiHeadLatent a, Long q, Long c, Long r, Leaf up) {
+    require("queries", (long) a.heads() * a.headSize(), q);
+    require("turned key", a.rotary().dimensions(), r);
+    require("keys and values", (long) a.heads() * (a.plainSize() + a.valueSize()), rows(up, c));
+    return (long) a.heads() * a.valueSize();
+  }
+
+  @Override
+  public Long score(Routing.Score score, Long logits) {
+    return logits;
+  }
+
+  @Override
+  public Long bias(Long scores, Leaf bias) {
+    return sized(bias, scores);
+  }
+
+  @Override
+  public Long limit(Long choice, Routing.Groups groups) {
+    require("groups", 0, choice % groups.count());
+    return choice;
+  }
+
+  @Override
+  public Long top(Long choice, int count) {
+    return (long) count;
+  }
+
+  @Override
+  public Long weigh(
+      Long values, Long chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+    return chosen;
+  }
+
+  @Override
+  public Long experts(Experts experts, Long x, Long chosen, Long weights) {
+    require("weights", chosen, weights);
+    return Forward.network(this, x, experts.network(0));
+  }
+
+  @Override
+  public Long note(Step step, Long x) {
+    return x;
+  }
+}

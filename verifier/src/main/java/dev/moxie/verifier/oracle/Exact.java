@@ -1,0 +1,325 @@
+package dev.moxie.verifier.oracle;
+
+import static dev.moxie.verifier.oracle.Arithmetic.norm2;
+
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Function;
+import java.util.function.IntToDoubleFunction;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass in double precision, each value with its error ({@link Arithmetic}). Of the
+ * layer read last it remembers the named steps and how its tokens were routed.
+ */
+final class Exact implements Ops<Estimate> {
+  private final Function<Leaf, WeightMatrix> weights;
+  private final Arithmetic arithmetic;
+  private final Arithmetic scoring;
+  private final AttentionArithmetic attention;
+  private final long[] tokens;
+  private final @Nullable List<int[]> replayed;
+  private final Map<Step, Estimate> steps = new EnumMap<>(Step.class);
+  private @Nullable Estimate choice;
+  private @Nullable Estimate groups;
+  private List<int[]> experts = List.of();
+
+  /**
+   * A reader.
+   *
+   * @param tokens whose rows of an embedding are meant
+   * @param replayed the experts of each token where the caller decides them, else null
+   */
+  Exact(
+      Function<Leaf, WeightMatrix> weights,
+      Arithmetic arithmetic,
+      long[] tokens,
+      @Nullable List<int[]> replayed) {
+    this.weights = weights;
+    this.arithmetic = arithmetic;
+    // The routing equation is computed in float32; only the weights are stored as all else is.
+    this.scoring = Arithmetic.of(Precision.F32).with(arithmetic.noise());
+    this.attention = new AttentionArithmetic(arithmetic);
+    this.tokens = tokens;
+    this.replayed = replayed;
+  }
+
+  Exact(
+      Function<Leaf, WeightMatrix> weights, Arithmetic arithmetic, @Nullable List<int[]> replayed) {
+    this(weights, arithmetic, new long[0], replayed);
+  }
+
+  /** A step of the layer read last. */
+  Estimate step(Step step) {
+    return Objects.requireNonNull(steps.get(step), step.id());
+  }
+
+  /** How the tokens were routed last. */
+  RoutingOracle.Routed routed() {
+    return new RoutingOracle.Routed(
+        Objects.requireNonNull(choice), groups, experts, step(Step.ROUTER_WEIGHTS));
+  }
+
+  @Override
+  public Estimate note(Step step, Estimate x) {
+    steps.put(step, x);
+    return x;
+  }
+
+  @Override
+  public Estimate embed(Leaf table) {
+    WeightMatrix matrix = weights.apply(table);
+    var hidden = new Estimate(tokens.length, matrix.columns());
+    double[] row = new double[matrix.columns()];
+    for (int t = 0; t < tokens.length; t++) {
+      matrix.read(Math.toIntExact(tokens[t]), row);
+      for (int c = 0; c < row.length; c++) {
+        hidden.set(t, c, row[c], matrix.roundingOf(row[c]));
+      }
+    }
+    return arithmetic.settle(hidden);
+  }
+
+  @Override
+  public Estimate linear(Estimate x, Leaf matrix) {
+    return arithmetic.linear(x, weights.apply(matrix));
+  }
+
+  @Override
+  public Estimate norm(Estimate x, Leaf weight, double epsilon) {
+    return arithmetic.norm(x, weights.apply(weight), epsilon);
+  }
+
+  @Override
+  public Estimate add(Estimate a, Estimate b) {
+    return arithmetic.sum(a, b);
+  }
+
+  @Override
+  public Estimate gate(FeedForward.Activation f, Estimate gate, Estimate up) {
+    return switch (f) {
+      case SILU -> arithmetic.gated(gate, up);
+    };
+  }
+
+  @Override
+  public Estimate columns(Estimate x, int first, int count) {
+    var part = new Estimate(x.rows(), count);
+    part.copy(x, first, count, 0);
+    return part;
+  }
+
+  @Override
+  public Estimate join(Estimate a, Estimate b) {
+    var joined = new Estimate(a.rows(), a.columns() + b.columns());
+    joined.copy(a, 0, a.columns(), 0);
+    joined.copy(b, 0, b.columns(), a.columns());
+    return joined;
+  }
+
+  @Override
+  public Estimate rotate(Estimate x, Rotary rotary, int headSize, int first) {
+    return attention.rotate(rotary, x, first, headSize);
+  }
+
+  @Override
+  public Estimate attend(int layer, Attention.GroupedQuery a, Estimate q, Estimate k, Estimate v) {
+    return attention.attend(a, a.window(), q, k, v, a.keyValueHeads());
+  }
+
+  @Override
+  public Estimate latent(
+      int layer, Attention.MultiHeadLatent a, Estimate q, Estimate c, Estimate r, Leaf up) {
+    return attention.latent(a, q, c, r, weights.apply(up));
+  }
+
+  @Override
+  public Estimate score(Routing.Score score, Estimate logits) {
+    var scores = new Estimate(logits.rows(), logits.columns());
+    for (int t = 0; t < logits.rows(); t++) {
+      scores.copyRow(
+          switch (score) {
+            case SOFTMAX -> scoring.softmax(logits, t);
+            case SIGMOID -> scoring.sigmoid(logits, t);
+          },
+          0,
+          t);
+    }
+    choice = scores;
+    groups = null;
+    return scores;
+  }
+
+  @Override
+  public Estimate bias(Estimate scores, Leaf bias) {
+    double[] b = new double[scores.columns()];
+    weights.apply(bias).read(0, b);
+    var biased = new Estimate(scores.rows(), scores.columns());
+    for (int t = 0; t < scores.rows(); t++) {
+      for (int e = 0; e < b.length; e++) {
+        double c = scores.value(t, e) + b[e];
+        biased.set(t, e, c, norm2(scores.error(t, e), scoring.u() * c, 0));
+      }
+    }
+    choice = biased;
+    return biased;
+  }
+
+  @Override
+  public Estimate limit(Estimate unlimited, Routing.Groups limits) {
+    int size = unlimited.columns() / limits.count();
+    var aggregates = new Estimate(unlimited.rows(), limits.count());
+    var limited = new Estimate(unlimited.rows(), unlimited.columns());
+    for (int t = 0; t < unlimited.rows(); t++) {
+      aggregate(limits, unlimited, t, aggregates);
+      limited.copyRow(unlimited, t, t);
+      int token = t;
+      int[] order = descending(limits.count(), g -> aggregates.value(token, g));
+      double mask =
+          switch (limits.maskValue()) {
+            case ZERO -> 0;
+            case NEGATIVE_INFINITY -> Double.NEGATIVE_INFINITY;
+          };
+      for (int i = limits.kept(); i < order.length; i++) {
+        for (int e = order[i] * size; e < (order[i] + 1) * size; e++) {
+          limited.set(t, e, mask, 0);
+        }
+      }
+    }
+    groups = aggregates;
+    return limited;
+  }
+
+  private void aggregate(Routing.Groups limits, Estimate values, int t, Estimate aggregates) {
+    int size = values.columns() / limits.count();
+    for (int g = 0; g < limits.count(); g++) {
+      int first = g * size;
+      int[] order = descending(size, i -> values.value(t, first + i));
+      int best = first + order[0];
+      switch (limits.aggregate()) {
+        case MAXIMUM -> aggregates.set(t, g, values.value(t, best), values.error(t, best));
+        case SUM_OF_TOP_TWO -> {
+          int second = first + order[1];
+          double sum = values.value(t, best) + values.value(t, second);
+          double error = norm2(values.error(t, best), values.error(t, second), scoring.u() * sum);
+          aggregates.set(t, g, sum, error);
+        }
+      }
+    }
+  }
+
+  @Override
+  public Estimate top(Estimate values, int count) {
+    List<int[]> chosen = replayed;
+    if (chosen == null) {
+      chosen = new ArrayList<>();
+      for (int t = 0; t < values.rows(); t++) {
+        int token = t;
+        int[] order = descending(values.columns(), e -> values.value(token, e));
+        chosen.add(Arrays.copyOf(order, count));
+      }
+    }
+    experts = chosen;
+    return Estimate.of(chosen);
+  }
+
+  /** Indices by falling value; of equal ones the lower first. */
+  private static int[] descending(int count, IntToDoubleFunction value) {
+    return IntStream.range(0, count)
+        .boxed()
+        .sorted(
+            (a, b) -> {
+              int byValue = Double.compare(value.applyAsDouble(b), value.applyAsDouble(a));
+              return byValue != 0 ? byValue : Integer.compare(a, b);
+            })
+        .mapToInt(Integer::intValue)
+        .toArray();
+  }
+
+  @Override
+  public Estimate weigh(
+      Estimate values,
+      Estimate chosen,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    var result = new Estimate(chosen.rows(), chosen.columns());
+    for (int t = 0; t < chosen.rows(); t++) {
+      double total = 0;
+      double squares = 0;
+      for (int i = 0; i < chosen.columns(); i++) {
+        int expert = (int) chosen.value(t, i);
+        total += values.value(t, expert);
+        squares += values.error(t, expert) * values.error(t, expert);
+      }
+      for (int i = 0; i < chosen.columns(); i++) {
+        double w = values.value(t, (int) chosen.value(t, i));
+        double e = values.error(t, (int) chosen.value(t, i));
+        if (normalisation != null) {
+          double divisor = total + normalisation.epsilon();
+          double others = Math.sqrt(Math.max(0, squares - e * e));
+          w = w / divisor;
+          // dw_i = ((1 − w_i) ds_i − w_i Σ ds_j) / divisor, j other than i.
+          e = norm2((1 - w) * e, w * others, 0) / divisor;
+        }
+        w *= scale;
+        e *= scale;
+        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * w;
+        result.set(t, i, w, norm2(e, rounding, 0));
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  @Override
+  public Estimate experts(Experts all, Estimate x, Estimate chosen, Estimate weighed) {
+    int count = Objects.requireNonNull(all.gateUp().stack()).experts();
+    var mixed = new Estimate(x.rows(), x.columns());
+    for (int expert = 0; expert < count; expert++) {
+      addExpert(all.network(expert), expert, x, chosen, weighed, mixed);
+    }
+    return arithmetic.settle(mixed);
+  }
+
+  private void addExpert(
+      Network network, int expert, Estimate x, Estimate chosen, Estimate weighed, Estimate mixed) {
+    List<int[]> places = new ArrayList<>();
+    for (int t = 0; t < chosen.rows(); t++) {
+      for (int i = 0; i < chosen.columns(); i++) {
+        if (chosen.value(t, i) == expert) {
+          places.add(new int[] {t, i});
+        }
+      }
+    }
+    if (places.isEmpty()) {
+      return;
+    }
+    var rows = new Estimate(places.size(), x.columns());
+    for (int p = 0; p < places.size(); p++) {
+      rows.copyRow(x, places.get(p)[0], p);
+    }
+    Estimate y = Forward.network(this, rows, network);
+    for (int p = 0; p < places.size(); p++) {
+      int t = places.get(p)[0];
+      double w = weighed.value(t, places.get(p)[1]);
+      double we = weighed.error(t, places.get(p)[1]);
+      for (int c = 0; c < y.columns(); c++) {
+        double v = w * y.value(p, c);
+        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * v;
+        mixed.add(t, c, v, norm2(w * y.error(p, c), we * y.value(p, c), rounding));
+      }
+    }
+  }
+}
