@@ -134,22 +134,30 @@ public final class MoxiePackage implements AutoCloseable {
   }
 
   private static MoxiePackage openFolder(Path folder) {
-    if (Files.isSymbolicLink(folder.resolve(PackagePaths.MANIFEST))) {
+    Path manifestFile = folder.resolve(PackagePaths.MANIFEST);
+    if (Files.isSymbolicLink(manifestFile)) {
       throw new CorruptException(
-          folder.resolve(PackagePaths.MANIFEST).toString(),
+          manifestFile.toString(),
           "a regular file",
           "a link",
           "a package must not name what lies outside it; put the file in its place");
     }
-    if (Entry.of(folder.resolve(PackagePaths.MANIFEST)) == Entry.NONE || !isPackage(folder)) {
+    if (Entry.of(manifestFile) != Entry.NONE && !isPackage(folder)) {
+      throw new CorruptException(
+          manifestFile.toString(),
+          "a regular file",
+          Entry.of(manifestFile) == Entry.FOLDER ? "a folder" : "something else",
+          "this is no Moxie package");
+    }
+    if (Entry.of(manifestFile) == Entry.NONE) {
       throw new UnfinishedException(
           folder.toString(),
           "a finished package with " + PackagePaths.MANIFEST,
           "none",
           "convert the checkpoint (again)");
     }
-    var stamp = FileStamp.of(folder.resolve(PackagePaths.MANIFEST));
-    Manifest manifest = ManifestFile.read(folder.resolve(PackagePaths.MANIFEST));
+    var stamp = FileStamp.of(manifestFile);
+    Manifest manifest = ManifestFile.read(manifestFile);
     Path indexFile = folder.resolve(PackagePaths.INDEX);
     Manifest.OtherFile entry = manifest.file(PackagePaths.INDEX).orElseThrow();
     return unlessChanged(

@@ -64,7 +64,7 @@ public final class PackagePaths {
   public static boolean isClean(String path) {
     boolean clean =
         !path.isEmpty()
-            && path.length() <= 1024
+            && path.codePointCount(0, path.length()) <= 1024
             && path.codePoints().noneMatch(PackagePaths::isForbidden);
     for (String segment : path.split("/", -1)) {
       clean &= !segment.isEmpty() && !segment.equals(".") && !segment.equals("..");
