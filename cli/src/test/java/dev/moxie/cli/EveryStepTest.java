@@ -193,6 +193,8 @@ class EveryStepTest {
 
   private static Map<String, String> content(Path folder) throws IOException {
     Map<String, String> content = new TreeMap<>(FolderDigests.of(folder));
+    // That a lowering was checked need not be remembered, and a command goes on without.
+    content.keySet().removeIf(name -> name.endsWith(".moxie-checked"));
     try (Stream<Path> all = Files.walk(folder)) {
       all.filter(Files::isDirectory)
           .forEach(path -> content.put(folder.relativize(path).toString(), "a folder"));
