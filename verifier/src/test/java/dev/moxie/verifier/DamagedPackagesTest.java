@@ -67,7 +67,8 @@ class DamagedPackagesTest {
     Path elsewhere = folder.resolve("elsewhere");
     Files.move(shard, elsewhere);
     Files.createSymbolicLink(shard, elsewhere);
-    assertFinding("experts-L000.safetensors");
+    String found = assertFinding("experts-L000.safetensors");
+    assertTrue(found.contains("found a link"), found);
   }
 
   /** The key says how far apart rotary frequencies lie, and the package has them from there. */
@@ -199,9 +200,10 @@ class DamagedPackagesTest {
         report.notChecked().toString());
   }
 
-  private void assertFinding(String file) {
+  private String assertFinding(String file) {
     Report report = Verifier.verify(pack, null, List.of(), EnumSet.allOf(Execution.class));
     assertEquals(Verdict.FAIL, report.verdict());
     assertEquals(file, report.integrity().findings().getFirst().file());
+    return report.integrity().findings().getFirst().problem();
   }
 }

@@ -80,36 +80,33 @@ record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<S
           folder.toString(), "a checkpoint folder", "nothing of that name", "check the path");
     }
     String expected = "a checkpoint folder with " + CONFIG;
-    return Instead.of(folder)
-        .<InvalidInputException>map(
-            instead ->
-                new UnsupportedException(
-                    folder.toString(), expected, instead.found(), instead.remedy()))
-        .orElseGet(
-            () ->
-                new CorruptException(
-                    folder.toString(),
-                    expected,
-                    Entry.of(folder) == Entry.FOLDER ? "none" : "no folder",
-                    "check the path"));
+    return notThere(
+        folder,
+        expected,
+        Entry.of(folder) == Entry.FOLDER ? "none" : "no folder",
+        "check the path");
   }
 
   private static InvalidInputException noWeights(Path folder) {
     String expected = "weights in " + SINGLE + ", or in files that " + INDEX + " names";
+    return notThere(
+        folder,
+        expected,
+        Files.isSymbolicLink(folder.resolve(SINGLE))
+            ? "a link to nothing"
+            : "no weights of any kind",
+        "fetch the weight files, too");
+  }
+
+  /** What lies there instead tells more than that something is lacking. */
+  private static InvalidInputException notThere(
+      Path folder, String expected, String found, String remedy) {
     return Instead.of(folder)
         .<InvalidInputException>map(
             instead ->
                 new UnsupportedException(
                     folder.toString(), expected, instead.found(), instead.remedy()))
-        .orElseGet(
-            () ->
-                new CorruptException(
-                    folder.toString(),
-                    expected,
-                    Files.isSymbolicLink(folder.resolve(SINGLE))
-                        ? "a link to nothing"
-                        : "no weights of any kind",
-                    "fetch the weight files, too"));
+        .orElseGet(() -> new CorruptException(folder.toString(), expected, found, remedy));
   }
 
   /** None of the files is there: something else may be. Some are: the others got lost. */

@@ -21,6 +21,15 @@ import tools.jackson.databind.exc.ValueInstantiationException;
 public final class JsonWords {
   private static final Pattern MISSING = Pattern.compile("Missing .*creator property '([^']*)'");
   private static final Pattern NUMBER = Pattern.compile("\\((-?\\d[^)]*)\\)");
+
+  /** Where the library goes on to tell programmers which of its settings would let it pass. */
+  private static final Pattern SETTING =
+      Pattern.compile(
+          ": enable `.*"
+              + "|: maybe a \\(non-standard\\) comment.*"
+              + "|: [^:]*require enabling `.*"
+              + "|: expected a valid value \\(JSON.*");
+
   private static final int LONGEST = 200;
 
   private JsonWords() {}
@@ -65,7 +74,8 @@ public final class JsonWords {
       case StreamConstraintsException c ->
           "deeper nesting or a longer number than any such file has";
       case InputCoercionException number -> tooLarge(String.valueOf(number.getOriginalMessage()));
-      case StreamReadException syntax -> shortened(firstLine(syntax.getOriginalMessage()));
+      case StreamReadException syntax ->
+          shortened(SETTING.matcher(firstLine(syntax.getOriginalMessage())).replaceFirst(""));
       default -> "something else";
     };
   }

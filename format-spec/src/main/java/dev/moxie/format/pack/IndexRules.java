@@ -154,8 +154,12 @@ final class IndexRules {
             && row.name().matches("padding\\.(0|[1-9][0-9]*)"),
         row,
         "a filler: a tensor of U8, named padding.N, of less than a page, in no layer",
-        "%s of %s %s in layer %s"
-            .formatted(row.kind().id(), row.dtype(), row.shape(), row.layer()));
+        "%s of %s %s in %s"
+            .formatted(
+                row.kind().id(),
+                row.dtype(),
+                row.shape(),
+                row.layer() == null ? "no layer" : "layer " + row.layer()));
   }
 
   /** The slices of a stack stand just after it. */

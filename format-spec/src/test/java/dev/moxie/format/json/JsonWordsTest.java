@@ -19,7 +19,7 @@ class JsonWordsTest {
   /** Class names, and words that only who programs with the parser knows. */
   private static final Pattern FOREIGN =
       Pattern.compile(
-          "\\b(java|dev\\.moxie|tools)\\.|`|Feature|[Dd]eseriali|[Cc]oerc|creator|VALUE_|START_");
+          "\\b(java|dev\\.moxie|tools)\\.|`|ALLOW_|Feature|[Dd]eseriali|[Cc]oerc|creator|VALUE_|START_");
 
   enum Colour {
     RED
@@ -61,6 +61,11 @@ class JsonWordsTest {
         "other | 1                      | a member \"other\" besides",
         "sides | 3,'sides':3            | sides",
         "sides | ;                      | ';'",
+        "sides | +3                     | '+'",
+        "sides | 0x3                    | 'x'",
+        "size  | NaN                    | NaN",
+        "name  | /* no */ 'a'           | '/'",
+        "tags  | ['a',]                 | ']'",
         "tags  | []}{                   | more after its end",
       })
   void whatIsWrongIsSaidInTheWordsOfJson(String member, String value, String words) {

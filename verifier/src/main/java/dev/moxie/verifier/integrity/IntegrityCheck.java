@@ -15,6 +15,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -132,11 +133,13 @@ public final class IntegrityCheck {
   }
 
   private Finding sizeFinding(String name, Path path, long bytes) {
-    boolean there = pack.hasOwnFile(name);
-    return new Finding(
-        name,
-        null,
-        "expected a file of " + bytes + " bytes, found " + (there ? size(path) + "" : "none"));
+    String found;
+    if (pack.hasOwnFile(name)) {
+      found = Long.toString(size(path));
+    } else {
+      found = Files.exists(path, LinkOption.NOFOLLOW_LINKS) ? "a link, folder or pipe" : "none";
+    }
+    return new Finding(name, null, "expected a file of " + bytes + " bytes, found " + found);
   }
 
   private static String differs(String expected, String found) {
