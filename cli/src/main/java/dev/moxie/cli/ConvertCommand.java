@@ -1,6 +1,7 @@
 package dev.moxie.cli;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.DiskSpace;
@@ -120,6 +121,16 @@ final class ConvertCommand implements Callable<Integer> {
               checkpoint
                   + ": config.json declares layers for multi-token prediction, the files hold none"
                   + " (transformers drops them when it saves); going on without."));
+    }
+    if (!job.isQuiet()) {
+      Config config = plan.checkpoint().config(Set.of());
+      ignoredKeys.stream()
+          .filter(key -> !config.occurs(key))
+          .sorted()
+          .forEach(
+              key ->
+                  System.err.println(
+                      Line.of(checkpoint + ": config.json has no key " + key + " to be ignored.")));
     }
     if (!dryRun && !job.isQuiet()) {
       plan.checkpoint()

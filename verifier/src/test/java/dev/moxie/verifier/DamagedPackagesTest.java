@@ -31,6 +31,8 @@ import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DamagedPackagesTest {
   @TempDir Path folder;
@@ -71,14 +73,15 @@ class DamagedPackagesTest {
     assertTrue(found.contains("found a link"), found);
   }
 
-  /** The key says how far apart rotary frequencies lie, and the package has them from there. */
-  @Test
-  void aKeyThatTheArchitectureWasMadeFromWasNotIgnored() throws IOException {
+  /** The package has its architecture from these keys. */
+  @ParameterizedTest
+  @ValueSource(strings = {"rope_theta", "model_type", "num_local_experts"})
+  void aKeyThatTheArchitectureWasMadeFromWasNotIgnored(String key) throws IOException {
     Path manifest = pack.resolve("moxie.json");
     String text = Files.readString(manifest);
     String body =
         text.substring(0, text.lastIndexOf("  \"sha256\""))
-            .replace("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"rope_theta\" ]");
+            .replace("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"" + key + "\" ]");
     Files.writeString(
         manifest, body + "  \"sha256\" : \"" + Digests.sha256(body.getBytes(UTF_8)) + "\"\n}\n");
     String message =
@@ -86,7 +89,7 @@ class DamagedPackagesTest {
                 CorruptException.class,
                 () -> Verifier.verify(pack, null, List.of(), EnumSet.allOf(Execution.class)))
             .getMessage();
-    assertTrue(message.contains("ignoredConfigKeys") && message.contains("rope_theta"), message);
+    assertTrue(message.contains("ignoredConfigKeys") && message.contains(key), message);
   }
 
   @Test

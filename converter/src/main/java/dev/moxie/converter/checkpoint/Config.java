@@ -191,7 +191,14 @@ public final class Config {
 
   private JsonNode require(String key) {
     if (!has(key)) {
-      throw wrong(key, "a value", isIgnored(key) ? "one that is to be ignored" : "none");
+      if (isIgnored(key)) {
+        throw new CorruptException(
+            where + ", " + key,
+            "a value that counts",
+            "one that is to be ignored",
+            "leave it out of --ignore-config-key: the model follows from it");
+      }
+      throw wrong(key, "a value", "none");
     }
     return json.get(key);
   }

@@ -2,7 +2,6 @@ package dev.moxie.verifier.integrity;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.family.Families;
-import dev.moxie.converter.family.Family;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.model.Architecture;
@@ -28,22 +27,19 @@ final class IgnoredKeys {
    */
   static void require(MoxiePackage pack) {
     Manifest.Provenance provenance = pack.manifest().provenance();
-    Optional<Family> family = Families.named(provenance.family());
+    boolean known = Families.named(provenance.family()).isPresent();
     Optional<byte[]> config = pack.sourceBytes(CONFIG);
-    if (provenance.ignoredConfigKeys().isEmpty() || family.isEmpty() || config.isEmpty()) {
+    if (provenance.ignoredConfigKeys().isEmpty() || !known || config.isEmpty()) {
       return;
     }
     String found = provenance.ignoredConfigKeys().toString();
     try {
-      Architecture described =
-          family
-              .get()
-              .describe(
-                  Config.parse(
-                      PackagePaths.SOURCE + CONFIG,
-                      config.get(),
-                      Set.copyOf(provenance.ignoredConfigKeys())))
-              .architecture();
+      var rest =
+          Config.parse(
+              PackagePaths.SOURCE + CONFIG,
+              config.get(),
+              Set.copyOf(provenance.ignoredConfigKeys()));
+      Architecture described = Families.of(rest).describe(rest).architecture();
       // What became of layers for multi-token prediction does not follow from config.json alone.
       if (described.withPrediction(0).equals(pack.architecture().withPrediction(0))) {
         return;
