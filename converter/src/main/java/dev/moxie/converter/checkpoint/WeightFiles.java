@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
@@ -95,6 +96,14 @@ record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<S
   }
 
   private static InvalidInputException noWeights(Path folder) {
+    Path single = folder.resolve(SINGLE);
+    if (Files.exists(single, LinkOption.NOFOLLOW_LINKS)) {
+      return new CorruptException(
+          single.toString(),
+          "a file of weights",
+          Entry.of(single) == Entry.NONE ? "a link to nothing" : "a folder, pipe or device",
+          "put the file itself there, or a link to it");
+    }
     String expected = "weights in " + SINGLE + ", or in files that " + INDEX + " names";
     return Instead.of(folder)
         .<InvalidInputException>map(
@@ -106,9 +115,7 @@ record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<S
                 new CorruptException(
                     folder.toString(),
                     expected,
-                    Files.isSymbolicLink(folder.resolve(SINGLE))
-                        ? "a link to nothing"
-                        : "no weights of any kind",
+                    "no weights of any kind",
                     "fetch the weight files, too"));
   }
 
