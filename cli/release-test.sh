@@ -14,7 +14,7 @@ archive() {
 }
 
 mkdir "$work/elsewhere"
-git ls-files -z | xargs -0 cp --parents -t "$work/elsewhere"
+git ls-files -z | xargs -0 cp -P --parents -t "$work/elsewhere"
 here=$(archive .)
 there=$(archive "$work/elsewhere")
 if [ "$here" != "$there" ]; then

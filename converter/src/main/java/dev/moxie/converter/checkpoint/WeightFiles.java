@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
@@ -88,14 +89,16 @@ record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<S
   }
 
   private static InvalidInputException noWeights(Path folder) {
+    Path single = folder.resolve(SINGLE);
+    if (Files.exists(single, LinkOption.NOFOLLOW_LINKS)) {
+      return new CorruptException(
+          single.toString(),
+          "a file of weights",
+          Entry.of(single) == Entry.NONE ? "a link to nothing" : "a folder, pipe or device",
+          "put the file itself there, or a link to it");
+    }
     String expected = "weights in " + SINGLE + ", or in files that " + INDEX + " names";
-    return notThere(
-        folder,
-        expected,
-        Files.isSymbolicLink(folder.resolve(SINGLE))
-            ? "a link to nothing"
-            : "no weights of any kind",
-        "fetch the weight files, too");
+    return notThere(folder, expected, "no weights of any kind", "fetch the weight files, too");
   }
 
   /** What lies there instead tells more than that something is lacking. */

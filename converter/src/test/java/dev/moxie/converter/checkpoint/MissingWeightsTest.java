@@ -58,6 +58,21 @@ class MissingWeightsTest {
   }
 
   @Test
+  void aNameThatLeadsToNoFileIsNotOfferedAsItsOwnRemedy() throws IOException {
+    Files.writeString(folder.resolve("config.json"), "{}");
+    Path weights = folder.resolve("model.safetensors");
+    Files.createSymbolicLink(weights, folder.resolve("nowhere"));
+    String message = refusal(folder);
+    assertTrue(message.contains("a link to nothing"), message);
+    assertFalse(message.contains("another name"), message);
+    Files.delete(weights);
+    Files.createDirectory(weights);
+    message = refusal(folder);
+    assertTrue(message.contains("a folder, pipe or device"), message);
+    assertFalse(message.contains("another name"), message);
+  }
+
+  @Test
   void aFolderOfSnapshotsPointsToTheCheckpointInIt() throws IOException {
     EditedCheckpoint.of(Fixtures.randomMixtrals().getFirst(), folder.resolve("abc"));
     assertTrue(refusal(folder).contains("further down: abc"), refusal(folder));

@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.channels.WritableByteChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -39,8 +40,19 @@ public final class DiskFile implements WritableByteChannel {
   public int write(ByteBuffer bytes) throws IOException {
     Disk.step("write", path);
     int count = bytes.remaining();
-    Channels.writeFully(channel, bytes);
+    try {
+      Channels.writeFully(channel, bytes);
+    } catch (IOException e) {
+      throw located(e);
+    }
     return count;
+  }
+
+  /** A channel does not say which file it could not write. */
+  private IOException located(IOException e) {
+    return e instanceof FileSystemException
+        ? e
+        : new FileSystemException(path.toString(), null, e.getMessage());
   }
 
   /** Writes all remaining bytes after those that are there. */
@@ -52,7 +64,11 @@ public final class DiskFile implements WritableByteChannel {
   /** Makes sure that all of it is on the disk. */
   public void sync() throws IOException {
     Disk.step("sync", path);
-    channel.force(true);
+    try {
+      channel.force(true);
+    } catch (IOException e) {
+      throw located(e);
+    }
   }
 
   /** Cuts it off after so many bytes; what is written next comes there. */

@@ -6,11 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.moxie.format.error.UsageException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,6 +43,19 @@ class StagedFileTest {
     }
     assertEquals(List.of(target), files());
     assertEquals(2, Files.size(target));
+  }
+
+  @Test
+  void aDiskThatIsFullIsNamedByTheFileThatItHasNoRoomFor() throws IOException {
+    Path full = Path.of("/dev/full");
+    Assumptions.assumeTrue(Files.isWritable(full), "no device that is always full");
+    try (var channel = FileChannel.open(full, StandardOpenOption.WRITE);
+        var file = new DiskFile(full, channel, null)) {
+      FileSystemException lost =
+          assertThrows(
+              FileSystemException.class, () -> file.write(ByteBuffer.wrap(new byte[] {1})));
+      assertEquals("/dev/full", lost.getFile());
+    }
   }
 
   @Test
