@@ -52,7 +52,7 @@ class OtherShapeTest {
 
   static Stream<Arguments> shapes() {
     return Stream.of(
-        shape("layers: ", t -> t.name().startsWith("layers.1.") ? null : t),
+        shape("layers: ", t -> t.name().startsWith("layers.2.") ? null : t),
         shape("the hidden size: ", t -> t.name().matches(".*put") ? wider(t) : t),
         shape("the vocabulary: ", t -> t.name().equals("logits") ? wider(t) : t),
         shape("experts: ", t -> t.name().endsWith("router.logits") ? wider(t) : t),
@@ -87,6 +87,16 @@ class OtherShapeTest {
   @Test
   void aTraceThatLacksWhatItMustHaveIsCorruptAllTheSame() {
     assertThrows(CorruptException.class, () -> verify(t -> t.name().equals("logits") ? null : t));
+  }
+
+  @Test
+  void aTraceWithoutALayerInItsMiddleIsDamagedAndNotOfFewerLayers() {
+    String message =
+        assertThrows(
+                CorruptException.class,
+                () -> verify(t -> t.name().startsWith("layers.1.") ? null : t))
+            .getMessage();
+    assertTrue(String.valueOf(message).contains("layers.1.input"), message);
   }
 
   private Report verify(UnaryOperator<@Nullable Tensor> change) {

@@ -50,12 +50,16 @@ record Instead(String found, String remedy) {
                   + " save_pretrained)"),
           new Kind(
               "weights for another framework",
-              ".*\\.(h5|msgpack|npz|onnx|tflite|mlmodel|mlpackage|nemo|tar)",
+              ".*\\.(h5|msgpack|npz|onnx|ot|tflite|mlmodel|mlpackage|nemo|tar)",
               "fetch the edition in safetensors, or save one"),
           new Kind(
               "some weight files, but no index that says which tensor lies where",
               ".*-\\d+-of-\\d+\\.safetensors",
               "fetch model.safetensors.index.json"),
+          new Kind(
+              "a download that has not ended",
+              ".*\\.(aria2|crdownload|download|incomplete|part)",
+              "let it end, or start it anew"),
           new Kind(
               "weights under another name",
               ".*\\.safetensors",
@@ -63,20 +67,30 @@ record Instead(String found, String remedy) {
 
   /** What explains that a folder's weights are not there, if anything does. */
   static Optional<Instead> of(Path folder) {
-    List<String> names = names(folder);
-    for (Kind kind : KINDS) {
-      List<String> those = names.stream().filter(kind.names().asMatchPredicate()).toList();
-      if (!those.isEmpty()) {
-        return Optional.of(new Instead(kind.words() + ": " + some(those), kind.remedy()));
-      }
+    Optional<Instead> beside = in(folder, "");
+    if (beside.isPresent()) {
+      return beside;
     }
+    List<String> names = names(folder);
     List<String> inside =
         names.stream()
             .filter(name -> Files.isRegularFile(folder.resolve(name).resolve("config.json")))
             .toList();
     return inside.isEmpty()
-        ? Optional.empty()
+        ? names.stream().flatMap(name -> in(folder.resolve(name), name + "/").stream()).findFirst()
         : Optional.of(new Instead("a checkpoint further down: " + some(inside), "pass its folder"));
+  }
+
+  private static Optional<Instead> in(Path folder, String prefix) {
+    List<String> names = names(folder);
+    for (Kind kind : KINDS) {
+      List<String> those =
+          names.stream().filter(kind.names().asMatchPredicate()).map(prefix::concat).toList();
+      if (!those.isEmpty()) {
+        return Optional.of(new Instead(kind.words() + ": " + some(those), kind.remedy()));
+      }
+    }
+    return Optional.empty();
   }
 
   private static List<String> names(Path folder) {

@@ -15,6 +15,11 @@ import tools.jackson.databind.JsonNode;
  * own.
  */
 final class Neutral {
+  /** The kind of attention of each layer, of which this one is all that is meant without a list. */
+  private static final String LAYER_TYPES = "layer_types";
+
+  private static final String FULL_ATTENTION = "\"full_attention\"";
+
   private static final List<String> OFF = List.of("false", "null");
   private static final List<String> NONE = List.of("0", "null", "[]", "false");
   private static final List<String> ONE = List.of("1", "null");
@@ -121,6 +126,10 @@ final class Neutral {
    */
   static boolean is(String object, String key, JsonNode value) {
     List<String> values = TABLES.getOrDefault(object, Map.of()).getOrDefault(key, List.of());
+    if (object.isEmpty() && key.equals(LAYER_TYPES)) {
+      return value.isArray()
+          && value.valueStream().allMatch(type -> type.toString().equals(FULL_ATTENTION));
+    }
     return value.isNumber()
         ? values.stream().anyMatch(one -> isNumber(one, value.doubleValue()))
         : values.contains(value.toString());

@@ -11,6 +11,7 @@ import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Mixtral 8x7B, 8x22B and what is trained in their shape (Jiang et al., "Mixtral of Experts", 2024;
@@ -56,13 +57,16 @@ final class Mixtral {
           "num_key_value_heads", "a divisor of " + heads + " heads", String.valueOf(keyValueHeads));
     }
     config.requireText("hidden_act", "silu");
+    if (!config.flag("norm_topk_prob", true)) {
+      throw config.unsupported("norm_topk_prob", "true, as Mixtral has it", "false");
+    }
     var attention =
         new Attention.GroupedQuery(
             heads,
             keyValueHeads,
             headSize,
             1 / Math.sqrt(headSize),
-            config.countOrNull("sliding_window", Integer.MAX_VALUE),
+            window(config),
             RotarySettings.unscaled(config, headSize, Rotary.Pairing.HALVES));
     int experts = config.count("num_local_experts", Limits.MAX_EXPERTS);
     var routing =
@@ -94,6 +98,21 @@ final class Mixtral {
             new Architecture.Blocks(
                 config.count("num_hidden_layers", Limits.MAX_LAYERS), attention, feedForward)),
         null);
+  }
+
+  /** A window holds in every layer, so a list of the layers' kinds may say nothing else. */
+  private static @Nullable Integer window(Config config) {
+    Integer window = config.countOrNull("sliding_window", Integer.MAX_VALUE);
+    if (window != null && config.has("layer_types")) {
+      List<String> types = config.texts("layer_types");
+      if (!Set.copyOf(types).equals(Set.of("sliding_attention"))) {
+        throw config.unsupported(
+            "layer_types",
+            "sliding_attention in every layer, as sliding_window says",
+            types.toString());
+      }
+    }
+    return window;
   }
 
   private static int headSize(Config config, int hidden, int heads) {

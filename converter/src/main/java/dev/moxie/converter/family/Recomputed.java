@@ -13,8 +13,10 @@ public final class Recomputed {
   private static final Pattern TABLE =
       Pattern.compile(
           "(.+\\.)?(rotary_emb|rotary_pos_emb|rotary|rope)\\."
-              + "((\\w+_)?inv_freq|(cos|sin)(_cached)?|freqs(_c[io]s(_sin)?)?)"
-              + "|(.+\\.)?(inv_freq|freqs_cis|position_ids|masked_bias|causal_mask)");
+              + "((\\w+_)?inv_freq|(cos|sin|cos_sin)(_cached?)?|freqs(_c[io]s(_sin)?)?"
+              + "|attention_scaling)"
+              + "|(.+\\.)?(inv_freq|freqs_cis|position_ids|masked_bias|(causal_|attn_)?mask|tril)"
+              + "|rope_freqs(\\.weight)?");
 
   /** A mask that is called a bias; a bias that is one has a number for each row. */
   private static final Pattern MASK = Pattern.compile(".+\\.(attn|attention|self_attn)\\.bias");

@@ -45,16 +45,21 @@ final class RotarySettings {
 
   /** The object that declares a scaling of positions, if one does. */
   private static Optional<Config> scaling(Config config) {
-    boolean current = config.has("rope_parameters");
-    if (current && config.has("rope_scaling")) {
+    Optional<Config> current = scaling(config, "rope_parameters");
+    Optional<Config> former = scaling(config, "rope_scaling");
+    boolean both = config.has("rope_parameters") && config.has("rope_scaling");
+    if (both && (current.isPresent() || former.isPresent())) {
       throw config.wrong("rope_scaling", "nothing beside rope_parameters", "a second declaration");
     }
-    String key = current ? "rope_parameters" : "rope_scaling";
+    return current.or(() -> former);
+  }
+
+  private static Optional<Config> scaling(Config config, String key) {
     if (!config.has(key)) {
       return Optional.empty();
     }
     Config scaling = config.object(key);
-    if (!current && !scaling.has("rope_type") && !scaling.has("type")) {
+    if (key.equals("rope_scaling") && !scaling.has("rope_type") && !scaling.has("type")) {
       throw config.wrong(key, "an object with a type", "one without");
     }
     boolean unscaled =

@@ -39,12 +39,17 @@ class MissingWeightsTest {
     "adapter_model.safetensors, an adapter, merge it into its base model",
     "adapter_config.json, an adapter, merge it into its base model",
     "m-Q4_K_M.gguf, GGUF, checkpoint that they were made from",
+    "original/consolidated.00.pth, original format, script",
+    "global_step8/mp_rank_00_model_states.pt, training framework, tool that trained it",
+    "rust_model.ot, another framework, edition in safetensors",
+    "model.safetensors.part, has not ended, let it end",
     "tf_model.h5, another framework, edition in safetensors",
     "model-00001-of-00002.safetensors, no index, model.safetensors.index.json",
     "weights.safetensors, another name, name it model.safetensors"
   })
   void weightsOfAnotherKindAreNoIncompleteDownload(String file, String found, String remedy)
       throws IOException {
+    Files.createDirectories(folder.resolve(file).getParent());
     Files.writeString(folder.resolve(file), "x");
     Files.writeString(folder.resolve("training_args.bin"), "x");
     for (boolean config : new boolean[] {false, true}) {

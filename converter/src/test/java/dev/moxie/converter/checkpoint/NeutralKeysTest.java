@@ -17,6 +17,7 @@ import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Keys whose value changes nothing are let through, in every family; with another they are not. */
@@ -47,6 +48,70 @@ class NeutralKeysTest {
       Family.Description plain = describe(config, json -> {}, Set.of());
       assertEquals(plain, describe(config, json -> set(json, key, off), Set.of()), key);
       assertRefused(config, key, json -> set(json, key, on));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "_commit_hash",
+        "bad_words_ids",
+        "diversity_penalty",
+        "early_stopping",
+        "num_beams",
+        "return_dict_in_generate",
+        "tf_legacy_loss",
+        "typical_p"
+      })
+  void whatSavesEverySettingOfGenerationChangesNoModel(String key) {
+    for (Path config : CONFIGS) {
+      Family.Description plain = describe(config, json -> {}, Set.of());
+      assertEquals(plain, describe(config, json -> set(json, key, "0"), Set.of()), key);
+    }
+  }
+
+  @Test
+  void aListOfLayersThatAttendToEverythingSaysNothing() {
+    String full = "[\"full_attention\", \"full_attention\"]";
+    String mixed = "[\"full_attention\", \"sliding_attention\"]";
+    for (Path config : CONFIGS) {
+      Family.Description plain = describe(config, json -> {}, Set.of());
+      assertEquals(plain, describe(config, json -> set(json, "layer_types", full), Set.of()));
+      assertRefused(config, "layer_types", json -> set(json, "layer_types", mixed));
+    }
+    Path mixtral = CONFIGS.getFirst();
+    Consumer<ObjectNode> window = json -> set(json, "sliding_window", "8");
+    assertEquals(
+        describe(mixtral, window, Set.of()),
+        describe(
+            mixtral,
+            window.andThen(json -> set(json, "layer_types", mixed.replace("full", "sliding"))),
+            Set.of()));
+    for (String other : List.of(full, mixed)) {
+      assertRefused(
+          mixtral, "layer_types", window.andThen(json -> set(json, "layer_types", other)));
+    }
+  }
+
+  @Test
+  void mixtralAlwaysNormalisesSoOnlyTheContraryMeansSomething() {
+    Path config = CONFIGS.getFirst();
+    assertEquals(
+        describe(config, json -> {}, Set.of()),
+        describe(config, json -> set(json, "norm_topk_prob", "true"), Set.of()));
+    assertRefused(config, "norm_topk_prob", json -> set(json, "norm_topk_prob", "false"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"default, 1.0, true", "linear, 1.0, true", "linear, 2.0, false", "yarn, 2.0, false"})
+  void bothSpellingsMayStandThereAsLongAsNeitherScales(String type, String factor, boolean fine) {
+    Path config = CONFIGS.getFirst();
+    String value = "{\"type\": \"%s\", \"factor\": %s}".formatted(type, factor);
+    Consumer<ObjectNode> change = json -> set(json, "rope_scaling", value);
+    if (fine) {
+      assertEquals(describe(config, json -> {}, Set.of()), describe(config, change, Set.of()));
+    } else {
+      assertRefused(config, "rope_scaling", change);
     }
   }
 

@@ -119,6 +119,10 @@ class RestoredAsItWasTest {
     "model.rotary_emb.original_inv_freq, F32, 3",
     "model.layers.1.self_attn.rotary_emb.cos_cached, BF16, 1x1x9x4",
     "model.layers.1.self_attn.rotary_emb.sin_cached, F8_E4M3, 0x4",
+    "model.layers.1.self_attn.rotary_emb.cos_sin_cache, F32, 9x4",
+    "model.rotary_emb.attention_scaling, F32, ''",
+    "rope_freqs.weight, F32, 16",
+    "model.layers.0.self_attn.tril, BOOL, 5x5",
     "model.layers.0.self_attn.masked_bias, F32, ''",
     "model.layers.0.self_attn.bias, BOOL, 1x1x5x5",
     "model.position_ids, I64, 1x9"

@@ -26,6 +26,7 @@ final class Spelling {
 
   private static final Set<String> DTYPE = Set.of("dtype", "torch_dtype");
   private static final String QUANTISATION = "quantization_config";
+  private static final String END = "eos_token_id";
   private static final String NULL = "null";
 
   private final Family.@Nullable Description a;
@@ -69,6 +70,9 @@ final class Spelling {
   /** Whether a member of a file that differs says the same on both sides. */
   boolean same(String file, Diff.Change change) {
     String key = change.what().split("[.\\[]", 2)[0];
+    if (key.equals(END)) {
+      return unlisted(change.a()).equals(unlisted(change.b()));
+    }
     if (!file.equals(Companions.CONFIG)) {
       return ORIGIN.getOrDefault(file, Set.of()).contains(key)
           || (file.equals(GENERATION_CONFIG) && value(change.a()).equals(value(change.b())));
@@ -88,6 +92,11 @@ final class Spelling {
     }
     // How many layers for prediction there are, the weight files say.
     return a.architecture().withPrediction(0).equals(b.architecture().withPrediction(0));
+  }
+
+  /** A token that ends a text is the same as a list of it alone. */
+  private static String unlisted(@Nullable String tokens) {
+    return value(tokens).replaceFirst("^\\[(\\d+)]$", "$1");
   }
 
   private static boolean same(@Nullable String a, @Nullable String b, String meant) {

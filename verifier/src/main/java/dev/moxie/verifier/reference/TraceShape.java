@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** What a trace must be to be compared with an architecture. */
@@ -47,7 +48,12 @@ final class TraceShape {
     while (trace.has("layers." + recorded + ".input")) {
       recorded++;
     }
-    differences.addIfOther("layers", layers, recorded);
+    // A trace with a gap is not of fewer layers but damaged, which shows where they are required.
+    boolean gap =
+        IntStream.range(recorded, layers).anyMatch(l -> trace.has("layers." + l + ".input"));
+    if (!gap) {
+      differences.addIfOther("layers", layers, recorded);
+    }
     differences.addWidth("the hidden size", "layers.0.input", architecture.hiddenSize(), null);
     differences.addWidth("the vocabulary", "logits", architecture.vocabSize(), null);
     for (int layer = 0; layer < Math.min(layers, recorded); layer++) {

@@ -59,6 +59,7 @@ class SpellingTest {
   @ParameterizedTest
   @CsvSource({
     "eos_token_id, 3",
+    "eos_token_id, '[2, 3]'",
     "temperature, 0.5",
     "rope_parameters, '{\"rope_theta\": 20000.0}'",
     "dtype, '\"float32\"'",
@@ -75,7 +76,15 @@ class SpellingTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"temperature, 1.0", "top_k, 50", "use_cache, false", "attention_bias, false"})
+  @CsvSource({
+    "temperature, 1.0",
+    "top_k, 50",
+    "num_beams, 1",
+    "eos_token_id, [2]",
+    "layer_types, '[\"full_attention\"]'",
+    "use_cache, false",
+    "attention_bias, false"
+  })
   void aDefaultWrittenOutIsASpelling(String key, String value) throws IOException {
     Path before = Fixtures.randomMixtrals().getFirst();
     Path after = edited(before, json -> json.set(key, StrictJson.mapper(true).readTree(value)));
