@@ -103,7 +103,14 @@ final class Neutral {
           "quantization_config.",
           table(
               List.of(
-                  entries(OFF, "dequantize", "load_in_4bit", "load_in_8bit"),
+                  entries(
+                      OFF,
+                      "_load_in_4bit",
+                      "_load_in_8bit",
+                      "dequantize",
+                      "load_in_4bit",
+                      "load_in_8bit"),
+                  entries(List.of("true"), "is_checkpoint_fp8_serialized"),
                   entries(List.of("null", "[]"), "modules_to_convert"))));
 
   private Neutral() {}

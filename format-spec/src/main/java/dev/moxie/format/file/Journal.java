@@ -31,7 +31,7 @@ final class Journal implements AutoCloseable {
   /** The digests of DeepSeek-V3's 92 000 tensors take about 10 MB. */
   private static final int MAX_BYTES = 1 << 30;
 
-  /** The name by which the folder itself is complete, and about to take its target's. */
+  /** The name of the folder itself, which is complete and about to take its target's. */
   private static final String ALL = ".";
 
   /** How the line of a header begins. */
@@ -49,14 +49,15 @@ final class Journal implements AutoCloseable {
   record Header(StagedFolder.Job job, boolean replace) {}
 
   /**
-   * A complete file.
+   * What is complete.
    *
-   * @param digests of its parts, in the order of their bytes
+   * @param parts digests of a file's, in the order of their bytes; of the folder itself, the names
+   *     in the one that it replaces
    */
-  private record Entry(String file, List<String> digests) {
+  private record Entry(String file, List<String> parts) {
     Entry {
       Objects.requireNonNull(file, "file is missing");
-      digests = List.copyOf(digests);
+      parts = List.copyOf(parts);
     }
   }
 
@@ -64,14 +65,15 @@ final class Journal implements AutoCloseable {
    * What a journal on the disk says.
    *
    * @param header null if it does not say what it is for
-   * @param complete whether the whole folder was, and about to be renamed
+   * @param replaced once the whole folder was complete and about to be renamed, the names in the
+   *     one that it replaces; null before
    * @param damaged the first line that this class did not write; 0 for none
    * @param bytes of its whole lines
    */
   record Content(
       @Nullable Header header,
       Map<String, List<String>> finished,
-      boolean complete,
+      @Nullable List<String> replaced,
       int damaged,
       int bytes) {}
 
@@ -128,14 +130,14 @@ final class Journal implements AutoCloseable {
           header = StrictJson.mapper(false).readValue(lines.get(number), Header.class);
         } else {
           Entry entry = StrictJson.mapper(false).readValue(lines.get(number), Entry.class);
-          finished.put(entry.file(), entry.digests());
+          finished.put(entry.file(), entry.parts());
         }
       }
     } catch (JacksonException | NullPointerException e) {
       damaged = number + 1;
     }
-    boolean complete = finished.remove(ALL) != null;
-    return new Content(header, finished, complete, damaged, wholeBytes(bytes));
+    List<String> replaced = finished.remove(ALL);
+    return new Content(header, finished, replaced, damaged, wholeBytes(bytes));
   }
 
   private static int wholeBytes(byte[] bytes) {
@@ -198,9 +200,13 @@ final class Journal implements AutoCloseable {
     appended = true;
   }
 
-  /** Records that all is on the disk. */
-  void appendAll() throws IOException {
-    append(ALL, List.of());
+  /**
+   * Records that all is on the disk.
+   *
+   * @param replaced names in the folder that will be set aside
+   */
+  void appendAll(List<String> replaced) throws IOException {
+    append(ALL, replaced);
   }
 
   private void append(Object line) throws IOException {

@@ -125,7 +125,7 @@ public final class StagedFolder implements AutoCloseable {
     if (!force && begun) {
       Journal.requireSame(journal(target), target, before, job);
     }
-    boolean renamed = before.complete() && !begun && Files.exists(target);
+    boolean renamed = before.replaced() != null && !begun && Files.exists(target);
     if (!force && renamed && header != null && header.job().equals(job)) {
       Journal journal = Journal.resume(journal(target), target, before, header);
       return new StagedFolder(target, job, guard, false, lock, journal, true);
@@ -242,9 +242,23 @@ public final class StagedFolder implements AutoCloseable {
         }
       }
     }
-    // What a target was replaced by was complete by then.
-    if (Beside.isFolder(old(target)) && !journal.complete()) {
-      throw Beside.foreign(old(target), "a folder that no interrupted run set aside");
+    // What a target was replaced by was complete by then, and knew what it would replace.
+    Path old = old(target);
+    if (Beside.isFolder(old)) {
+      List<String> replaced = journal.replaced();
+      if (replaced == null || !replaced.containsAll(names(old))) {
+        throw Beside.foreign(old, "a folder that no interrupted run set aside");
+      }
+    }
+  }
+
+  /** Everything below a folder, by its path from there; nothing if there is no folder. */
+  private static List<String> names(Path folder) throws IOException {
+    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
+      return List.of();
+    }
+    try (var walk = Files.walk(folder)) {
+      return walk.skip(1).map(path -> folder.relativize(path).toString()).sorted().toList();
     }
   }
 
@@ -349,7 +363,7 @@ public final class StagedFolder implements AutoCloseable {
       for (Path folder : folders) {
         Disk.sync(folder);
       }
-      journal.appendAll();
+      journal.appendAll(names(target));
       moveIntoPlace();
       worthless = true;
     } catch (IOException e) {

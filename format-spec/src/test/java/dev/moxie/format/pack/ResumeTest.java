@@ -132,7 +132,7 @@ class ResumeTest {
   @Test
   void aLineThatTheJournalDidNotFinishDoesNotCount() throws IOException {
     Files.writeString(
-        journal, "{\"file\":\"" + EXPERTS + "\",\"digests\":[\"0", StandardOpenOption.APPEND);
+        journal, "{\"file\":\"" + EXPERTS + "\",\"parts\":[\"0", StandardOpenOption.APPEND);
     assertEquals(Set.of(BACKBONE), StagedFolder.finished(target));
     write(JOB, false, "");
     assertSameAsUninterrupted();
@@ -179,10 +179,24 @@ class ResumeTest {
     Files.writeString(
         journal,
         text.replace("\"source/", "\"another\",\"source/")
-            + "{\"file\":\"another\",\"digests\":[]}\n");
+            + "{\"file\":\"another\",\"parts\":[]}\n");
     Files.writeString(partial.resolve("another"), "x");
     write(JOB, false, "");
     assertSameAsUninterrupted();
+  }
+
+  /** Only what the journal says would be set aside is deleted with it. */
+  @Test
+  void somebodysFolderUnderTheNameOfWhatIsSetAsideStays() throws IOException {
+    Path old = Files.createDirectory(journal.resolveSibling(".p.moxie-old"));
+    Path precious = Files.writeString(old.resolve("precious"), "x");
+    Files.writeString(
+        journal, "{\"file\":\".\",\"parts\":[\"moxie.json\"]}\n", StandardOpenOption.APPEND);
+    for (boolean force : new boolean[] {false, true}) {
+      String message = assertThrows(UsageException.class, () -> write(JOB, force, "")).getMessage();
+      assertTrue(message.contains("moxie-old"), message);
+      assertEquals("x", Files.readString(precious));
+    }
   }
 
   @Test

@@ -27,6 +27,12 @@ final class Companions {
               + "|\\.gitattributes|\\.gitignore)",
           Pattern.CASE_INSENSITIVE);
 
+  /** What a tokenizer is made of; a model that is saved alone comes without. */
+  private static final Pattern TOKENIZER =
+      Pattern.compile(
+          "tokenizer.*|special_tokens_map\\.json|added_tokens\\.json|vocab\\..*|merges\\.txt"
+              + "|.*\\.(model|tiktoken)|chat_template\\..*");
+
   /** A larger JSON file is a vocabulary and not a list of settings; in bytes. */
   private static final int LARGEST_SETTINGS = 1 << 20;
 
@@ -36,6 +42,7 @@ final class Companions {
   private final List<Diff.Change> settings = new ArrayList<>();
   private final List<Diff.Change> spelled = new ArrayList<>();
   private final List<Diff.Change> files = new ArrayList<>();
+  private final List<String> notCompared = new ArrayList<>();
 
   /**
    * Compares the files of two models.
@@ -51,6 +58,8 @@ final class Companions {
     Set<String> names = new TreeSet<>(ofA);
     names.addAll(ofB);
     names.remove(INDEX);
+    leaveOutTokenizer("A", ofA, names);
+    leaveOutTokenizer("B", ofB, names);
     if (names.remove(CONFIG)) {
       compare(CONFIG);
     }
@@ -67,6 +76,18 @@ final class Companions {
                     ofB.contains(name) ? words(bytes) : null));
       }
     }
+  }
+
+  private void leaveOutTokenizer(String side, Set<String> files, Set<String> names) {
+    if (files.stream().noneMatch(name -> TOKENIZER.matcher(name).matches())
+        && names.removeIf(name -> TOKENIZER.matcher(name).matches())) {
+      notCompared.add("the tokenizer, which " + side + " comes without");
+    }
+  }
+
+  /** What was left out, in sentences. */
+  List<String> notCompared() {
+    return notCompared;
   }
 
   /** Keys of JSON files, those of config.json first. */

@@ -85,6 +85,7 @@ public final class ModelDiff implements AutoCloseable {
     Diff.Tensors report = TensorReport.of(ofA, ofB, pairs);
     List<String> notCompared = new ArrayList<>(a.notCompared());
     notCompared.addAll(b.notCompared());
+    notCompared.addAll(companions.notCompared());
     boolean same =
         architecture.isEmpty()
             && companions.settings().isEmpty()

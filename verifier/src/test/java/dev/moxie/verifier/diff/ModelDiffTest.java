@@ -310,6 +310,20 @@ class ModelDiffTest {
     assertSame(Diff.Sense.DIFFERENT, Models.diff(one, other));
   }
 
+  /** As {@code model.save_pretrained} leaves it. */
+  @Test
+  void aModelThatWasSavedWithoutItsTokenizerIsTheSameModel() throws IOException {
+    Path whole = Models.copy(MIXTRAL, folder.resolve("a"), tensor -> tensor);
+    Path alone = Models.copy(MIXTRAL, folder.resolve("b"), tensor -> tensor);
+    Files.writeString(whole.resolve("tokenizer.json"), "{}");
+    Files.writeString(whole.resolve("tokenizer_config.json"), "{}");
+    Diff diff = Models.diff(whole, alone);
+    assertSame(Diff.Sense.SAME_BYTES, diff);
+    assertEquals(List.of("the tokenizer, which B comes without"), diff.notCompared());
+    Files.writeString(alone.resolve("tokenizer.json"), "{\"a\": 1}");
+    assertSame(Diff.Sense.DIFFERENT, Models.diff(whole, alone));
+  }
+
   @Test
   void anotherTokenizerIsAnotherModelAndAnotherIndexIsNot() throws IOException {
     Path one = Models.copy(MIXTRAL, folder.resolve("a"), tensor -> tensor);
