@@ -15,6 +15,7 @@ import dev.moxie.runtime.lowering.CacheLayout;
 import dev.moxie.verifier.LoweringCheck;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -52,9 +53,9 @@ final class RunCommand implements Callable<Integer> {
     @Option(
         names = "--prompt-ids",
         paramLabel = "ID,…",
-        split = ",",
+        converter = TokenIds.class,
         description = "Tokens to continue; tokens are printed. Needs no tokenizer.")
-    private long @Nullable [] ids;
+    private @Nullable List<long[]> ids;
   }
 
   @Option(
@@ -115,7 +116,8 @@ final class RunCommand implements Callable<Integer> {
           stream.finish();
         }
       } else {
-        long[] ids = Objects.requireNonNull(prompt.ids);
+        long[] ids =
+            Objects.requireNonNull(prompt.ids).stream().flatMapToLong(Arrays::stream).toArray();
         generate(pack, device, ids, sampler, "", id -> System.out.print(id + " "));
       }
       System.out.println();

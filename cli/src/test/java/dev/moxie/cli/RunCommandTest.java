@@ -37,6 +37,13 @@ class RunCommandTest {
   }
 
   @Test
+  void whatIsNoTokenIsSaidWithoutTheNameOfAType() {
+    Outcome outcome = CommandLineTest.moxie("run", "p", "--prompt-ids", "1,x");
+    assertEquals(2, outcome.status());
+    assertTrue(outcome.err().contains("expected numbers with commas"), outcome.err());
+  }
+
+  @Test
   void aTokenizerThatContradictsItselfIsNotConverted() throws IOException {
     Path checkpoint =
         checkpointWith(

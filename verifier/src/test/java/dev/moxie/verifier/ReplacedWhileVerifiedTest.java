@@ -1,8 +1,11 @@
 package dev.moxie.verifier;
 
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.export.Exporter;
+import dev.moxie.converter.plan.Progress;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
@@ -44,6 +47,23 @@ class ReplacedWhileVerifiedTest {
                     .getMessage());
         assertTrue(message.contains("changed while it was read"), message);
       }
+    }
+  }
+
+  @Test
+  void norIsWhatIsExportedMeanwhile() throws IOException {
+    Path pack = Packages.convert(Fixtures.randomMixtrals().getFirst(), folder.resolve("p"));
+    try (MoxiePackage opened = MoxiePackage.open(pack)) {
+      Files.move(pack, folder.resolve("old"));
+      Packages.convert(Fixtures.randomMixtrals().getLast(), pack);
+      String message =
+          String.valueOf(
+              assertThrows(
+                      EnvironmentException.class,
+                      () -> Exporter.export(opened, folder.resolve("e"), 1, Progress.NONE))
+                  .getMessage());
+      assertTrue(message.contains("changed while it was read"), message);
+      assertFalse(Files.exists(folder.resolve("e")));
     }
   }
 }

@@ -6,6 +6,7 @@ import dev.moxie.converter.plan.DiskSpace;
 import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Tasks;
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.Disk;
 import dev.moxie.format.file.StagedFile;
@@ -80,6 +81,17 @@ public final class Exporter {
    * @throws UsageException if the target exists, or what lies beside it is not ours
    */
   public static Result export(MoxiePackage pack, Path target, int threads, Progress progress) {
+    try {
+      return exportAsRead(pack, target, threads, progress);
+    } catch (InvalidInputException e) {
+      // What does not fit is corrupt only if the package is still the one that was opened.
+      pack.requireUnchanged();
+      throw e;
+    }
+  }
+
+  private static Result exportAsRead(
+      MoxiePackage pack, Path target, int threads, Progress progress) {
     Manifest manifest = pack.manifest();
     requireNames(pack, manifest.provenance().shards(), companions(manifest));
     Map<String, Map<String, IndexRow>> bySource = new HashMap<>();
