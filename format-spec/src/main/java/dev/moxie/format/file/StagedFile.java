@@ -58,7 +58,12 @@ public final class StagedFile implements AutoCloseable {
         file.truncate(0);
         return new StagedFile(target, file, requireReplaceable);
       } catch (IOException | RuntimeException e) {
-        file.close();
+        // A process that is being ended takes no more hooks: this is the last that sees the file.
+        try (file) {
+          Disk.delete(file.path());
+        } catch (IOException | RuntimeException again) {
+          e.addSuppressed(again);
+        }
         throw e;
       }
     } catch (IOException e) {

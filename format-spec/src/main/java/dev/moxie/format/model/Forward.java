@@ -208,33 +208,46 @@ public final class Forward<V> {
 
   /** The network of a layer without experts, [T, H]. */
   public V dense(int layer, FeedForward.Dense d, V x) {
-    var scope = new Scope(layer);
-    long hidden = model.hiddenSize();
-    long i = d.intermediateSize();
     return network(
-        ops,
-        x,
-        new Ops.Network(
-            scope.matrix(Role.DENSE_GATE, i, hidden),
-            scope.matrix(Role.DENSE_UP, i, hidden),
-            scope.matrix(Role.DENSE_DOWN, hidden, i),
-            d.activation()));
+        new Scope(layer),
+        Role.DENSE_GATE,
+        Role.DENSE_UP,
+        Role.DENSE_DOWN,
+        d.intermediateSize(),
+        d.activation(),
+        x);
   }
 
   /** The shared experts of a layer, [T, H]. */
   public V shared(
       int layer, FeedForward.MixtureOfExperts m, FeedForward.SharedExperts shared, V x) {
-    var scope = new Scope(layer);
+    return network(
+        new Scope(layer),
+        Role.SHARED_GATE,
+        Role.SHARED_UP,
+        Role.SHARED_DOWN,
+        shared.intermediateSize(),
+        m.activation(),
+        x);
+  }
+
+  private V network(
+      Scope scope,
+      Role gate,
+      Role up,
+      Role down,
+      long width,
+      FeedForward.Activation activation,
+      V x) {
     long hidden = model.hiddenSize();
-    long i = shared.intermediateSize();
     return network(
         ops,
         x,
         new Ops.Network(
-            scope.matrix(Role.SHARED_GATE, i, hidden),
-            scope.matrix(Role.SHARED_UP, i, hidden),
-            scope.matrix(Role.SHARED_DOWN, hidden, i),
-            m.activation()));
+            scope.matrix(gate, width, hidden),
+            scope.matrix(up, width, hidden),
+            scope.matrix(down, hidden, width),
+            activation));
   }
 
   /** One gated network, be it dense, shared or an expert: down(f(gate x) ∘ up x). */
