@@ -13,12 +13,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Processes of their own, in places where something is missing that a JVM cannot do without. */
+@Tag("exhaustive")
 @EnabledOnOs(OS.LINUX)
 class EnvironmentTest {
   private static final String SOURCE = Fixtures.randomMixtrals().get(2).toString();

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -49,6 +50,7 @@ class LoweringCheckTest {
   }
 
   /** What CUDA does where the kernel for so many tokens takes gate rows for up rows. */
+  @Tag("exhaustive")
   @ParameterizedTest
   @ValueSource(ints = {1, 3, 16, 64, 256})
   void gateAndUpSwappedForOneLengthOfChunkAreFound(int length) {

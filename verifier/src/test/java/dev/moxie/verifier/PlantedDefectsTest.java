@@ -19,6 +19,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -28,6 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Well-formed packages, digests and all, that are wrong. Each is found against the source, and by a
  * reference on its own.
  */
+@Tag("exhaustive")
 class PlantedDefectsTest {
   @TempDir Path folder;
 

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,6 +54,7 @@ class ManifestFileTest {
     }
   }
 
+  @Tag("exhaustive")
   @Test
   void anyFlippedBitIsFound() throws IOException {
     for (int i = 0; i < bytes.length; i++) {

@@ -26,6 +26,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -90,6 +91,7 @@ class ModelDiffTest {
     assertTrue(diff.layout().contains(new Diff.Change("maxShardBytes", null, "50000")));
   }
 
+  @Tag("exhaustive")
   @Test
   void aWiderDtypeHasTheSameValues() {
     Path wide = Models.cast(MIXTRAL, folder.resolve("p"), Dtype.F32);
@@ -404,6 +406,7 @@ class ModelDiffTest {
     assertTrue(refusal.getMessage().contains("experts.up (expert 1)"), refusal.getMessage());
   }
 
+  @Tag("exhaustive")
   @Test
   void blockScalesBelongToTheirWeightsUnderOwnNamesToo() throws IOException {
     Path other = Models.copy(Fixtures.tinyDeepSeek(), folder.resolve("c"), tensor -> tensor);

@@ -35,6 +35,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -133,6 +134,7 @@ class RoutingRunTest {
     }
   }
 
+  @Tag("exhaustive")
   @Test
   void twoRunsGiveTheSameBytesAndReplaceTheirOwnFiles() throws IOException {
     Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
@@ -252,6 +254,7 @@ class RoutingRunTest {
     return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.SCHEDULED), files);
   }
 
+  @Tag("exhaustive")
   @Test
   void verificationWritesVerdictsBesideBothChoices() throws Exception {
     Path checkpoint = Fixtures.tinyDeepSeek();
