@@ -43,11 +43,7 @@ public final class Fp8Blocks {
     if (stack != null) {
       var grid =
           new TensorSpec.Stack(
-              stack.firstExpert(),
-              stack.experts(),
-              stack.projections(),
-              blocks(stack.rows()),
-              blocks(stack.columns()));
+              stack.firstExpert(), stack.experts(), stack.projections(), grid(stack.each()));
       return new TensorSpec(name, Role.SCALE, weight.layer(), grid.shape(), grid);
     }
     return new TensorSpec(name, Role.SCALE, weight.layer(), grid(weight.shape()), null);
