@@ -205,6 +205,21 @@ public record Routing(
     }
   }
 
+  /** The best by score, with their scores for weights. */
+  public static Routing of(int expertsPerToken, Score score) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        null,
+        null,
+        null,
+        1,
+        WeightsApplyTo.EXPERT_OUTPUT,
+        Capacity.UNLIMITED,
+        Ties.LOWER_EXPERT_ID,
+        Dtype.F32);
+  }
+
   /** Whether experts are chosen by scores with a stored bias added to them. */
   public boolean hasBiasOfScores() {
     return bias != null && bias.isOfScores();

@@ -1,0 +1,57 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Routing;
+import java.util.Set;
+
+/**
+ * gpt-oss-20b and -120b (OpenAI, "gpt-oss-120b and gpt-oss-20b Model Card", 2025; transformers
+ * {@code models/gpt_oss/modeling_gpt_oss.py}): attention sinks, windows in every other layer,
+ * clamped experts with biases.
+ */
+final class GptOss {
+  /** Fixed in the class; the release states the limit as well. */
+  private static final FeedForward.Clamp CLAMP = new FeedForward.Clamp(7, 1.702, 1);
+
+  static final Family FAMILY =
+      new Family(
+          "gpt_oss",
+          Set.of("gpt_oss"),
+          "GptOssForCausalLM",
+          GptOss::architecture,
+          Names.join(
+              Names.LLAMA,
+              Names.inLayer(
+                  "attention.sinks", "self_attn.sinks",
+                  "router.weight", "mlp.router.weight",
+                  "router.bias", "mlp.router.bias")),
+          null);
+
+  private GptOss() {}
+
+  private static Architecture architecture(Config config) {
+    config.neutral("initial_context_length");
+    if (config.has("swiglu_limit") && config.positive("swiglu_limit") != CLAMP.limit()) {
+      throw config.unsupported(
+          "swiglu_limit", "" + CLAMP.limit(), "" + config.positive("swiglu_limit"));
+    }
+    var biased = Llama.biased(Llama.attention(config), config.flag("attention_bias", true), true);
+    var attention = Parts.with(biased, "sinks", true);
+    int experts = config.count("num_local_experts", Limits.MAX_EXPERTS);
+    int k = config.count(config.either("num_experts_per_tok", "experts_per_token"), experts);
+    var routing = Llama.softmax(k, true).withBias(Routing.Bias.LOGITS);
+    var plain = Llama.experts(config, experts, "intermediate_size", routing, null);
+    var mixture = Parts.with(Parts.with(plain, "biases", true), "clamp", CLAMP);
+    Integer window = config.countOrNull("sliding_window", Integer.MAX_VALUE);
+    return Llama.model(
+        config,
+        Layers.of(
+            Llama.layers(config),
+            Llama.windowed(config, attention, i -> i % 2 == 0, window),
+            i -> mixture));
+  }
+}
