@@ -64,7 +64,7 @@ final class Dbrx {
     var attention =
         Parts.with(plain, "clip", attn.has("clip_qkv") ? attn.positive("clip_qkv") : null);
     attn.requireAllUnderstood(Set.of());
-    var mixture = experts(config.object("ffn_config"), hidden);
+    var mixture = experts(config.object("ffn_config"));
     var model =
         new Architecture(
             config.count("vocab_size", Limits.MAX_VOCABULARY),
@@ -77,7 +77,7 @@ final class Dbrx {
     return Parts.with(model, "centredNorms", true);
   }
 
-  private static FeedForward experts(Config ffn, int hidden) {
+  private static FeedForward experts(Config ffn) {
     ffn.neutral("hidden_size", "model_type", "moe_jitter_eps", "moe_loss_weight");
     if (ffn.has("ffn_act_fn")) {
       ffn.object("ffn_act_fn").requireText("name", "silu");
