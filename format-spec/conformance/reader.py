@@ -170,7 +170,8 @@ def mismatches(value, schema=SCHEMA, path=()):
         tag = value.get("type") if isinstance(value, dict) else None
         schema = types.get(tag if isinstance(tag, str) else None) or {
             "type": "object", "required": ["type"], "properties": {"type": {"enum": list(types)}}}
-    allowed = schema.get("type", list(TYPES))
+    listed = [t for t in TYPES if t != "null" or None in schema.get("enum", ())]
+    allowed = schema.get("type", listed)  # null is no word unless it is listed (V4)
     if not any(TYPES[t](value) for t in ([allowed] if isinstance(allowed, str) else allowed)):
         yield "type", path
         return
