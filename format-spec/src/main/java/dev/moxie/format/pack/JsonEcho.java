@@ -55,7 +55,7 @@ final class JsonEcho {
           "Unicode text",
           "half of a surrogate pair in it",
           "the manifest is damaged or hand-edited, restore it or convert again");
-    } else if (lenient && given.isString() && !given.equals(understood)) {
+    } else if (lenient && understood.isString() && given.isString() && !given.equals(understood)) {
       throw new TooNewException(
           where + " at " + path, understood.toString(), given.toString(), "update Moxie");
     } else if (!isSame(given, understood)) {

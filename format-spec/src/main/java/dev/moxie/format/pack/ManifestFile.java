@@ -109,7 +109,8 @@ final class ManifestFile {
     return switch (e) {
       case UnrecognizedPropertyException member -> true;
       case InvalidTypeIdException type -> type.getTypeId() != null;
-      case MismatchedInputException other -> isEnum(other.getTargetType());
+      case MismatchedInputException other ->
+          isEnum(other.getTargetType()) && !JsonWords.isMissing(other);
       default -> e.getCause() instanceof UnknownValueException;
     };
   }

@@ -156,6 +156,8 @@ class ManifestFileTest {
         edit("an object for a word", "\"softmax\"", "{\"top\" : 1}", TooNewException.class),
         edit("a number for a word", "\"softmax\"", "17", TooNewException.class),
         edit("no word for a word", "\"softmax\"", "null", CorruptException.class),
+        edit("a missing word", "\"score\" : \"softmax\",", "", CorruptException.class),
+        edit("text for null", "\"rank\" : null", "\"rank\" : \" \"", CorruptException.class),
         edit("another kind", "\"grouped_query\"", "\"slimmed\"", TooNewException.class),
         edit("no kind", "\"type\" : \"grouped_query\",", "", CorruptException.class),
         edit(
