@@ -30,8 +30,8 @@ record Instead(String found, String remedy) {
       List.of(
           new Kind(
               "an adapter, which holds only what it changes in another model",
-              "adapter_(config\\.json|model.*)",
-              "merge it into its base model first (peft: merge_and_unload, then save_pretrained)"),
+              Adapter.FILES,
+              Adapter.REMEDY),
           new Kind(
               "weights in their authors' original format",
               "params\\.json|consolidated.*",
