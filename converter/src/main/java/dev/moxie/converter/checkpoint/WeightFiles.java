@@ -62,8 +62,15 @@ record WeightFiles(
     }
     Map<String, String> index =
         StrictJson.readStrings(file, "weight_map", "the name of a weight file");
-    var names = new TreeSet<>(index.values());
-    names.forEach(name -> requireBeside(file, name));
+    new TreeSet<>(index.values()).forEach(name -> requireBeside(file, name));
+    var names = new TreeSet<String>();
+    index.forEach(
+        (tensor, name) -> {
+          // Nobody needs a file for the sake of what is computed anew.
+          if (!Recomputed.is(tensor) || Files.isRegularFile(folder.resolve(name))) {
+            names.add(name);
+          }
+        });
     if (names.isEmpty() && !single) {
       throw new CorruptException(
           file.toString(),

@@ -135,6 +135,8 @@ class IndexAndFilesTest {
     name(BUFFER, SHARDS.getFirst());
     Checkpoint open = assertRead(Set.copyOf(SHARDS), Set.of());
     assertTrue(open.notes().getFirst().contains(BUFFER), open.notes()::toString);
+    name("model.layers.0.self_attn.rotary_emb.inv_freq", "model-00004-of-00004.safetensors");
+    assertRead(Set.copyOf(SHARDS), Set.of());
     name("model.ghost.weight", SHARDS.getFirst());
     assertTrue(refusal().contains("model.ghost.weight"), refusal());
   }
