@@ -13,7 +13,7 @@ public final class Adapter {
   public static final String REMEDY =
       "merge it into its base model first (peft: merge_and_unload, then save_pretrained)";
 
-  static final Pattern FILES = Pattern.compile("adapter_(config\\.json|model.*)");
+  static final Pattern FILES = Pattern.compile("adapter_(config\\.json|model[.-].*)");
 
   private static final Pattern TENSORS =
       Pattern.compile(

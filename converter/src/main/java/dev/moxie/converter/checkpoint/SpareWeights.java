@@ -10,7 +10,8 @@ import java.util.Set;
 
 /**
  * Weight files beside those that are read: the same model in another number of files, or a shard
- * that was written anew. They can be done without as long as they hold copies alone.
+ * that was written anew. They can be done without as long as each of their tensors is read from
+ * another file, as the index says, or from the one file of the whole model.
  */
 final class SpareWeights {
   private final WeightFiles files;
@@ -51,7 +52,7 @@ final class SpareWeights {
     if (own.isPresent()) {
       throw strange(file, "tensor " + own.get() + ", which no other file holds");
     }
-    return Optional.of("superseded copies of weights that are read from elsewhere");
+    return Optional.of("superseded: its tensors are read from other files");
   }
 
   private SafetensorsHeader header(Path file) {
@@ -67,7 +68,7 @@ final class SpareWeights {
     return new CorruptException(
         file.toString(),
         (indexed ? "a weight file that the index names" : "no weight file beside the whole model")
-            + ", or copies of what is read from others",
+            + ", or one whose tensors are all read from others",
         found,
         indexed
             ? "index and files are not of the same checkpoint: move away what does not belong, or"

@@ -38,7 +38,7 @@ record WeightFiles(
   static final String INDEX = "model.safetensors.index.json";
 
   private static final String CONFIG = "config.json";
-  static final String SINGLE = "model.safetensors";
+  private static final String SINGLE = "model.safetensors";
   private static final String LFS_POINTER = "version https://git-lfs";
   private static final int LARGEST_LFS_POINTER = 1024;
 

@@ -202,9 +202,9 @@ final class MissingTensor {
     if (name.equals(family.translate("embedding.weight")) && head != null) {
       return new Explanation(
           "no embedding, but a head, " + words(head),
-          "if the head is the embedding, too, name it %s and set tie_word_embeddings to true in"
-                  .formatted(name)
-              + " config.json; else fetch or save the embedding, which was left out");
+          ("if the head is the embedding, too, name it %s, with tie_word_embeddings true in"
+                  + " config.json; else save the embedding, which was left out")
+              .formatted(name));
     }
     OptionalInt layer = family.layerOf(name);
     OptionalInt last = lastLayer();

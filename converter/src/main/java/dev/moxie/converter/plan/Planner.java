@@ -242,8 +242,7 @@ public final class Planner {
       throw new UnsupportedException(
           where(adapter.get()),
           "a model by itself",
-          "a tensor of an adapter, like others among the %d that the model does not have"
-              .formatted(unused.size()),
+          "one of an adapter, among %d that the model does not have".formatted(unused.size()),
           Adapter.REMEDY + ", or take the adapter's tensors away to convert the model without it");
     }
     int layers = architecture.layers().size();

@@ -67,7 +67,7 @@ class IndexAndFilesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"{\"weight_map\": {}}", "{\"metadata\": {}}", "{}"})
+  @ValueSource(strings = {"{\"weight_map\": {}}", "{\"weight_map\": null}", "{\"metadata\": {}}"})
   void anIndexThatNamesNothingIsALeftoverOfTheWholeFile(String index) throws IOException {
     whole.text(INDEX, index);
     Checkpoint open = assertRead(Set.of(WHOLE), Set.of());

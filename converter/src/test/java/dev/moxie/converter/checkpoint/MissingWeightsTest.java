@@ -97,6 +97,17 @@ class MissingWeightsTest {
   }
 
   @Test
+  void anIndexThatNamesOtherFilesIsNotSaidToBeMissing() throws IOException {
+    Path checkpoint = folder.resolve("c");
+    copy(Fixtures.tinyMixtral(), checkpoint);
+    Path index = checkpoint.resolve("model.safetensors.index.json");
+    Files.writeString(index, Files.readString(index).replace(".safetensors\"", ".safetensors \""));
+    String message = refusal(checkpoint);
+    assertTrue(message.contains("weight files that no index names: model-00001-of"), message);
+    assertTrue(message.contains("index.json that belongs to them"), message);
+  }
+
+  @Test
   void anIndexThatAgreesWithItselfAboutTwoOfThreeShardsHidesNothing() throws IOException {
     Path checkpoint = folder.resolve("c");
     copy(Fixtures.tinyMixtral(), checkpoint);

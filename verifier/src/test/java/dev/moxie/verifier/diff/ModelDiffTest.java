@@ -297,6 +297,17 @@ class ModelDiffTest {
     }
   }
 
+  /** Whoever loads the folder may apply it, and have other numbers. */
+  @Test
+  void anAdapterBesideAModelIsNotTheModelAlone() throws IOException {
+    Path other = Models.copy(MIXTRAL, folder.resolve("c"), tensor -> tensor);
+    Files.writeString(other.resolve("adapter_model.safetensors"), "x");
+    Diff diff = Models.diff(MIXTRAL, other);
+    assertEquals(Diff.Sense.DIFFERENT, diff.sense());
+    assertEquals(List.of(new Diff.Change("understood", "true", "false")), diff.architecture());
+    assertTrue(diff.notCompared().getFirst().contains("an adapter"), diff.notCompared()::toString);
+  }
+
   @Test
   void aNumberWithAFractionOfZeroIsASpellingWhereItIsUnderstood() throws IOException {
     Path one = Models.copy(MIXTRAL, folder.resolve("a"), tensor -> tensor);
