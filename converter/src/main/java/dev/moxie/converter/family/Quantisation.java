@@ -18,10 +18,10 @@ final class Quantisation {
       return false;
     }
     Config quantisation = config.object("quantization_config");
-    quantisation.requireText("quant_method", "fp8");
-    quantisation.requireTextIfAny("fmt", "e4m3");
+    quantisation.requireWord("quant_method", "fp8");
+    quantisation.requireWordIfAny("fmt", "e4m3");
     // Scales of activations that are found at run time leave the weights' values alone.
-    quantisation.requireTextIfAny("activation_scheme", "dynamic");
+    quantisation.requireWordIfAny("activation_scheme", "dynamic");
     List<Integer> block = quantisation.numbers("weight_block_size");
     if (!block.equals(List.of(Fp8Blocks.SIZE, Fp8Blocks.SIZE))) {
       throw quantisation.unsupported("weight_block_size", "[128, 128]", block.toString());

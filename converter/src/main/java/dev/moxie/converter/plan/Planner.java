@@ -1,10 +1,11 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.checkpoint.Adapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
-import dev.moxie.converter.family.Recomputed;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
@@ -26,6 +27,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -42,7 +44,7 @@ public final class Planner {
 
   private final Checkpoint checkpoint;
   private final Family family;
-  private final boolean blockScaled;
+  private final Family.Description description;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
   private final List<SourceTensor> superseded;
@@ -50,13 +52,25 @@ public final class Planner {
   private final List<ShardLayout.Item> items = new ArrayList<>();
 
   private Planner(
-      Checkpoint checkpoint, Family family, boolean blockScaled, Conversion conversion) {
+      Checkpoint checkpoint, Family family, Family.Description description, Conversion conversion) {
     this.checkpoint = checkpoint;
     this.family = family;
-    this.blockScaled = blockScaled;
+    this.description = description;
     this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
     this.superseded = new ArrayList<>(checkpoint.superseded());
+  }
+
+  /** What loads such a folder elsewhere may apply the adapter, and have other numbers. */
+  private static void requireNoAdapter(Checkpoint checkpoint) {
+    List<String> files = Adapter.files(checkpoint);
+    if (!files.isEmpty()) {
+      throw new UnsupportedException(
+          checkpoint.folder().toString(),
+          "a model by itself",
+          "an adapter with it, in " + String.join(", ", files),
+          Adapter.REMEDY + ", or move its files away to convert the model without it");
+    }
   }
 
   /** A tokenizer that contradicts itself is damaged, and breaks whatever reads the package. */
@@ -73,11 +87,12 @@ public final class Planner {
 
   /** Plans the conversion of a checkpoint. */
   public static ConversionPlan plan(Checkpoint checkpoint, Conversion conversion) {
+    requireNoAdapter(checkpoint);
     requireTokenizer(checkpoint);
     var config = checkpoint.config(conversion.ignoredConfigKeys());
     Family family = Families.of(config);
     Family.Description description = family.describe(config);
-    var planner = new Planner(checkpoint, family, description.blockScaled(), conversion);
+    var planner = new Planner(checkpoint, family, description, conversion);
     Architecture declared = description.architecture();
     Set<Integer> predicting = planner.predictionLayers(declared);
     Manifest.PredictionLayers prediction = planner.prediction(declared, predicting);
@@ -219,6 +234,17 @@ public final class Planner {
     }
     SourceTensor left =
         unused.values().stream().min(Comparator.comparing(SourceTensor::name)).orElseThrow();
+    Optional<SourceTensor> adapter =
+        unused.values().stream()
+            .filter(tensor -> Adapter.isTensor(tensor.name()))
+            .min(Comparator.comparing(SourceTensor::name));
+    if (adapter.isPresent()) {
+      throw new UnsupportedException(
+          where(adapter.get()),
+          "a model by itself",
+          "one of an adapter, among %d that the model does not have".formatted(unused.size()),
+          Adapter.REMEDY + ", or take the adapter's tensors away to convert the model without it");
+    }
     int layers = architecture.layers().size();
     boolean beyond =
         unused.values().stream().allMatch(t -> family.layerOf(t.name()).orElse(-1) >= layers);
@@ -311,6 +337,7 @@ public final class Planner {
       throw MissingTensor.of(
           checkpoint,
           family,
+          description.architecture(),
           name,
           "tensor " + name + " " + shape + ", which " + reason.get() + " for");
     }
@@ -355,7 +382,7 @@ public final class Planner {
           source.dtype().toString(),
           "no release quantises it, and rounding it changes decisions");
     }
-    if (source.dtype() == Fp8Blocks.VALUES && !blockScaled) {
+    if (source.dtype() == Fp8Blocks.VALUES && !description.blockScaled()) {
       throw new UnsupportedException(
           where(source),
           "one of " + PLAIN + ", since config.json has no quantization_config",
@@ -365,7 +392,7 @@ public final class Planner {
     if (source.dtype() != Fp8Blocks.VALUES && !PLAIN.contains(source.dtype())) {
       throw new UnsupportedException(
           where(source),
-          "one of " + PLAIN + (blockScaled ? " or " + Fp8Blocks.VALUES : ""),
+          "one of " + PLAIN + (description.blockScaled() ? " or " + Fp8Blocks.VALUES : ""),
           source.dtype().toString(),
           "this build does not convert that dtype");
     }

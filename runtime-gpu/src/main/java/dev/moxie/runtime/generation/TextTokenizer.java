@@ -183,7 +183,7 @@ public final class TextTokenizer implements AutoCloseable {
     if (id < 0 || id >= vocabSize) {
       throw new CorruptException(
           file.toString(),
-          "tokens below the model's " + vocabSize,
+          "tokens of the model, from 0 to " + (vocabSize - 1),
           String.valueOf(id),
           "the file belongs to another model, fetch the checkpoint again and convert again");
     }
