@@ -79,11 +79,11 @@ final class Engine {
   /** A float16 tensor of zeros. */
   static OnnxTensor halves(long... shape) {
     try {
-      var buffer =
-          ByteBuffer.allocateDirect(Math.toIntExact(FloatTensors.elements(shape) * Short.BYTES))
-              .order(ByteOrder.nativeOrder());
       return OnnxTensor.createTensor(
-          ENVIRONMENT, buffer, shape, ai.onnxruntime.OnnxJavaType.FLOAT16);
+          ENVIRONMENT,
+          FloatTensors.bytes(Short.BYTES, shape),
+          shape,
+          ai.onnxruntime.OnnxJavaType.FLOAT16);
     } catch (OrtException e) {
       throw failed("making a tensor", e);
     }
