@@ -146,6 +146,18 @@ if [ -d /proc/self/task ] && command -v setpriv > /dev/null; then
     row signals "SIG$signal, in a conversion" "4 if it was the JVM; no JVM is left" $?
   done
 fi
+mkdir "$work/empty"
+bash=$(command -v bash)
+try env PATH="$work/empty" "$bash" "$moxie" verify "$pack"
+is 4 && says PATH
+row "no tools" "an empty PATH" "4, names it" $?
+try env JAVA_HOME=/none TMPDIR="$work/file" HOME=/none LC_ALL=tr_TR.UTF-8 "$moxie" verify "$pack"
+is 0
+row "no tools" "JAVA_HOME, TMPDIR and HOME that lead nowhere, a Turkish locale" 0 $?
+ln -s loop "$work/loop"
+try "$moxie" verify "$work/loop"
+is 4 && says "links that lead to each other"
+row loops "verify a link to itself" "4, says so" $?
 for closed in "<&-" "2>&-" "<&- 2>&-"; do
   try bash -c "'$moxie' verify '$pack' $closed"
   is 0
@@ -216,6 +228,12 @@ mkfifo "$checked"
 remember
 ! is 137
 row pipes ".p.moxie-checked" "does not hang" $?
+rm -f "$checked"
+digest=$(printf %064d 0)
+echo "$digest  moxie.json" > "$checked"
+remember
+is 2 && [ "$(cat "$checked")" = "$digest  moxie.json" ]
+row "foreign checked" "a list of digests" "2, and it stays" $?
 rm -f "$checked"
 mkdir "$checked"
 remember

@@ -179,7 +179,7 @@ final class Failures {
   /** What the words of a system in English ask for. */
   private static String remedy(String reason) {
     return switch (reason) {
-      case "Too many levels of symbolic links" ->
+      case String links when links.startsWith("Too many levels of symbolic links") ->
           "links that lead to each other are no file, replace them";
       case "Too many open files" -> "raise the limit (ulimit -n)";
       case "Too many open files in system" -> "close other programs, or raise the system's limit";
