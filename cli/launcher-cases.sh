@@ -60,6 +60,8 @@ checkpoint() {
   mkdir "$1" && cp "$tied"/config.json "$tied"/generation_config.json "$tied"/model.safetensors "$1"
 }
 
+# A build may take longer than a case.
+"$moxie" --version > /dev/null || exit
 echo "case | input | expected | found | ok" | tee "$table"
 pack=$work/p
 try "$moxie" convert "$tied" "$pack" --quiet
