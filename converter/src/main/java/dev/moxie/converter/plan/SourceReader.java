@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
@@ -100,7 +101,7 @@ final class SourceReader implements AutoCloseable {
     void read(ByteBuffer into) throws IOException {
       long before = done;
       while (into.hasRemaining()) {
-        int count = channel.read(into, source.offset() + done);
+        int count = read(into, source.offset() + done);
         if (count < 0) {
           throw new EnvironmentException(
               folder.resolve(source.file())
@@ -115,6 +116,16 @@ final class SourceReader implements AutoCloseable {
         done += count;
       }
       progress.advance(done - before);
+    }
+
+    /** A channel does not say which file it could not read. */
+    private int read(ByteBuffer into, long offset) throws IOException {
+      try {
+        return channel.read(into, offset);
+      } catch (IOException e) {
+        throw new FileSystemException(
+            folder.resolve(source.file()).toString(), null, e.getMessage());
+      }
     }
 
     /** Passes the elements through a kernel, which turns each into one of another dtype. */
