@@ -78,7 +78,7 @@ final class WrongPlans {
           shard.layout().tensors().stream()
               .filter(placed -> placed.spec().role() != Role.PADDING)
               .filter(placed -> !gone.test(placed.spec().name()))
-              .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype()))
+              .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype(), placed.encoding()))
               .toList();
       ShardLayout layout = ShardLayout.of(shard.layout().file(), null, items);
       shards.add(

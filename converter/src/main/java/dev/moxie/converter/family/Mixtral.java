@@ -24,23 +24,43 @@ final class Mixtral {
           Set.of("mixtral"),
           "MixtralForCausalLM",
           Mixtral::architecture,
-          Map.ofEntries(
-              Map.entry("embedding.weight", "model.embed_tokens.weight"),
-              Map.entry("final_norm.weight", "model.norm.weight"),
-              Map.entry("head.weight", "lm_head.weight"),
-              layer("attention_norm", "input_layernorm"),
-              layer("attention.query", "self_attn.q_proj"),
-              layer("attention.key", "self_attn.k_proj"),
-              layer("attention.value", "self_attn.v_proj"),
-              layer("attention.output", "self_attn.o_proj"),
-              layer("feed_forward_norm", "post_attention_layernorm"),
-              layer("router", "block_sparse_moe.gate"),
-              layer("experts.{expert}.gate", "block_sparse_moe.experts.{expert}.w1"),
-              layer("experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3"),
-              layer("experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2")),
+          layouts(),
           null);
 
   private Mixtral() {}
+
+  private static List<Layout> layouts() {
+    Layout released =
+        Layout.of(
+            "released",
+            Map.ofEntries(
+                Map.entry("embedding.weight", "model.embed_tokens.weight"),
+                Map.entry("final_norm.weight", "model.norm.weight"),
+                Map.entry("head.weight", "lm_head.weight"),
+                layer("attention_norm", "input_layernorm"),
+                layer("attention.query", "self_attn.q_proj"),
+                layer("attention.key", "self_attn.k_proj"),
+                layer("attention.value", "self_attn.v_proj"),
+                layer("attention.output", "self_attn.o_proj"),
+                layer("feed_forward_norm", "post_attention_layernorm"),
+                layer("router", "block_sparse_moe.gate"),
+                layer("experts.{expert}.gate", "block_sparse_moe.experts.{expert}.w1"),
+                layer("experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3"),
+                layer("experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2")));
+    return List.of(
+        released,
+        released.with(
+            "transformers 5",
+            Map.of(
+                "layers.{layer}.router.weight",
+                    Layout.Place.of("model.layers.{layer}.mlp.gate.weight"),
+                "layers.{layer}.experts.gate_up.weight",
+                    new Layout.Place(
+                        "model.layers.{layer}.mlp.experts.gate_up_proj", Arrangement.HALVES),
+                "layers.{layer}.experts.down.weight",
+                    new Layout.Place(
+                        "model.layers.{layer}.mlp.experts.down_proj", Arrangement.STACKED))));
+  }
 
   private static Map.Entry<String, String> layer(String canonical, String source) {
     return Map.entry(

@@ -3,6 +3,7 @@ package dev.moxie.converter.plan;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
+import dev.moxie.converter.family.Layout;
 import dev.moxie.converter.family.Recomputed;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
@@ -23,12 +24,14 @@ final class MissingTensor {
 
   private final Checkpoint checkpoint;
   private final Family family;
+  private final Layout layout;
   private final String name;
 
   /** Tensors whose names no checkpoint of the family has, by name. */
   private final List<SourceTensor> foreign;
 
-  private MissingTensor(Checkpoint checkpoint, Family family, String name) {
+  private MissingTensor(Checkpoint checkpoint, Family family, Layout layout, String name) {
+    this.layout = layout;
     this.checkpoint = checkpoint;
     this.family = family;
     this.name = name;
@@ -46,8 +49,8 @@ final class MissingTensor {
    * @param expected the tensor, and what calls for it
    */
   static InvalidInputException of(
-      Checkpoint checkpoint, Family family, String name, String expected) {
-    var missing = new MissingTensor(checkpoint, family, name);
+      Checkpoint checkpoint, Family family, Layout layout, String name, String expected) {
+    var missing = new MissingTensor(checkpoint, family, layout, name);
     return missing
         .otherNames()
         .<InvalidInputException>map(
@@ -137,12 +140,12 @@ final class MissingTensor {
     if (checkpoint.tensors().isEmpty()) {
       return new Explanation("no tensors at all", "fetch the weight files again");
     }
-    if (name.equals(family.translate("head.weight"))) {
+    if (name.equals(layout.nameOf("head.weight"))) {
       return new Explanation(
           "no head",
           "if the model's head is its embedding, set tie_word_embeddings to true in config.json");
     }
-    OptionalInt layer = family.layerOf(name);
+    OptionalInt layer = layout.layerOf(name);
     OptionalInt last = lastLayer();
     if (layer.isPresent() && last.isPresent() && layer.getAsInt() > last.getAsInt()) {
       return new Explanation(
@@ -164,7 +167,7 @@ final class MissingTensor {
 
   private OptionalInt lastLayer() {
     return checkpoint.tensors().keySet().stream()
-        .flatMapToInt(tensor -> family.layerOf(tensor).stream())
+        .flatMapToInt(tensor -> layout.layerOf(tensor).stream())
         .max();
   }
 
