@@ -1,26 +1,16 @@
-"""The forward pass of SPEC section 4 over a package that reader.py found whole, in float64.
-
-One position after the other would give the same: what is here is the equations, without a cache.
-"""
+"""SPEC section 4 over a package that reader.py found right, in float64, without a cache."""
 
 import math
 
 import numpy as np
 
-from tensors import layers
+from index import layers
 
-
-def float8_e4m3():
-    """Section 6: the 256 values of F8_E4M3."""
-    values = np.empty(256, np.float32)
-    for byte in range(256):
-        sign, exponent, fraction = -1 if byte >> 7 else 1, byte >> 3 & 15, byte & 7
-        magnitude = (8 + fraction) * 2.0 ** (exponent - 10) if exponent else fraction * 2.0**-9
-        values[byte] = math.nan if byte & 127 == 127 else sign * magnitude
-    return values
-
-
-E4M3 = float8_e4m3()
+# Section 6: the values of F8_E4M3, of the codes from 0 to 127 and of those with the sign bit
+EXPONENT, FRACTION = np.divmod(np.arange(128), 8)
+E4M3 = np.where(EXPONENT, 8 + FRACTION, FRACTION) * 2.0 ** (np.maximum(EXPONENT, 1) - 10)
+E4M3[127] = math.nan
+E4M3 = np.float32([E4M3, -E4M3]).ravel()
 
 
 def elements(data, dtype, shape):
@@ -29,33 +19,26 @@ def elements(data, dtype, shape):
         array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     elif dtype == "F8_E4M3":
         array = E4M3[np.frombuffer(data, np.uint8)]
-    elif dtype == "F16":
-        array = np.frombuffer(data, "<f2").astype(np.float32)
     else:
-        array = np.frombuffer(data, {"F32": "<f4", "I32": "<i4", "I64": "<i8"}[dtype])
+        array = np.frombuffer(data, {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I64": "<i8"}[dtype])
     return array.reshape(shape)
 
 
-class Weights:
-    """Tensors and expert slices by name, in float64."""
+def weights(package):
+    """A function that gives tensors, and slices of stacks, by their names, in float64."""
+    rows = {(row["name"].removesuffix(".weight"), row["expert"], row["projection"]): row
+            for row in package.leaves}
 
-    def __init__(self, package):
-        self.package = package
-        self.rows = {(r["name"], r["expert"], r["projection"]): r for r in package.leaves}
-
-    def __call__(self, name, expert=None, projection=None):
-        row = self.rows[name + ".weight", expert, projection]
-        values = elements(self.package.bytes_of(row), row["dtype"], row["shape"])
+    def weight(name, expert=None, projection=None):
+        row = rows[name, expert, projection]
+        values = elements(package.bytes_of(row), row["dtype"], row["shape"])
         if row["encoding"] == "fp8_block":
-            at = self.rows[name + ".scale", expert, projection]
-            scales = elements(self.package.bytes_of(at), "F32", at["shape"])
-            spread = np.repeat(np.repeat(scales, 128, 0), 128, 1)
-            values = values * spread[: values.shape[0], : values.shape[1]]  # in float32
-        return values.astype(np.float64)
+            scales = weight(name + ".scale", expert, projection)
+            scales = np.repeat(np.repeat(scales, 128, axis=0), 128, axis=1)
+            values = np.float32(values * scales[: len(values), : values.shape[1]])  # rounded once
+        return np.float64(values)
 
-    def bias(self, layer):
-        row = self.rows[f"layers.{layer}.router.bias", None, None]
-        return elements(self.package.bytes_of(row), row["dtype"], row["shape"]).astype(np.float64)
+    return weight
 
 
 def rms_norm(x, weight, epsilon):
@@ -71,75 +54,67 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, gate, up, down):
+def network(x, w, name, *expert):
+    """A dense network, or one expert."""
+    if expert:
+        gate, up = (w(f"{name}.gate_up", *expert, projection) for projection in ("gate", "up"))
+        down = w(f"{name}.down", *expert, "down")
+    else:
+        gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
     g = x @ gate.T
     return (g * sigmoid(g) * (x @ up.T)) @ down.T
 
 
-def frequencies(rotary):
-    """f_n, and what cosines and sines are multiplied by."""
-    d, theta, yarn = rotary["dimensions"], rotary["theta"], rotary["yarn"]
-    n = np.arange(d // 2)
-    f = theta ** (-2 * n / d)
-    if yarn is None:
-        return f, 1
-
-    def r(turns):
-        return d * math.log(yarn["originalPositions"] / (2 * math.pi * turns)) / (2 * math.log(theta))
-
-    low, high = max(0, math.floor(r(yarn["betaFast"]))), min(d - 1, math.ceil(r(yarn["betaSlow"])))
-    gamma = np.clip((n - low) / (high - low + (0.001 if high == low else 0)), 0, 1)
-    return f * (1 - gamma + gamma / yarn["factor"]), yarn["magnitude"]
-
-
 def rotate(x, rotary):
     """Turns the first `dimensions` of the last axis of x [T, heads, ·] by its position."""
-    d = rotary["dimensions"]
-    f, magnitude = frequencies(rotary)
+    d, theta, yarn = rotary["dimensions"], rotary["theta"], rotary["yarn"]
+    n, magnitude = np.arange(d // 2), 1
+    f = theta ** (-2 * n / d)
+    if yarn:
+
+        def r(turns):
+            period = yarn["originalPositions"] / (2 * math.pi * turns)
+            return d * math.log(period) / (2 * math.log(theta))
+
+        low = max(0, math.floor(r(yarn["betaFast"])))
+        high = min(d - 1, math.ceil(r(yarn["betaSlow"])))
+        high += 0.001 if high == low else 0
+        gamma = np.clip((n - low) / (high - low), 0, 1)
+        f, magnitude = f * (1 - gamma + gamma / yarn["factor"]), yarn["magnitude"]
     phi = np.arange(len(x))[:, None, None] * f
     cos, sin = magnitude * np.cos(phi), magnitude * np.sin(phi)
-    halves = rotary["pairing"] == "halves"
-    first, second = (slice(0, d // 2), slice(d // 2, d)) if halves else (slice(0, d, 2), slice(1, d, 2))
-    a, b, y = x[..., first], x[..., second], x.copy()
-    y[..., first], y[..., second] = a * cos - b * sin, a * sin + b * cos
+    a, b = (n, n + d // 2) if rotary["pairing"] == "halves" else (2 * n, 2 * n + 1)
+    y = x.copy()
+    y[..., a] = x[..., a] * cos - x[..., b] * sin
+    y[..., b] = x[..., a] * sin + x[..., b] * cos
     return y
 
 
-def attend(q, k, v, scale, window=None):
-    """softmax(scale q kᵀ + mask) v of each head, [T, heads, ·], heads side by side."""
-    i, j = np.arange(len(q))[:, None], np.arange(len(q))
-    seen = (j <= i) & (j > i - (window or len(q) + 1))
-    scores = np.where(seen, scale * np.einsum("ihd,jhd->hij", q, k), -np.inf)
-    return np.einsum("hij,jhd->ihd", softmax(scores), v).reshape(len(q), -1)
-
-
 def attention(x, w, name, a):
-    heads, rotary = a["heads"], a["rotary"]
-    scale = a["scale"] * (rotary["yarn"]["softmaxFactor"] if rotary["yarn"] else 1)
+    rotary, heads, window = a["rotary"], a["heads"], a.get("window") or len(x)
     if a["type"] == "grouped_query":
-        q, k, v = (
-            (x @ w(f"{name}.{part}").T).reshape(len(x), -1, a["headSize"])
-            for part in ("query", "key", "value")
-        )
+        q, k, v = ((x @ w(f"{name}.{part}").T).reshape(len(x), -1, a["headSize"])
+                   for part in ("query", "key", "value"))
         serves = np.arange(heads) * a["keyValueHeads"] // heads
-        q, k = rotate(q, rotary), rotate(k, rotary)
-        o = attend(q, k[:, serves], v[:, serves], scale, a["window"])
+        q, k, v = rotate(q, rotary), rotate(k, rotary)[:, serves], v[:, serves]
     else:
         latent, plain, epsilon = a["latentSize"], a["plainSize"], a["latentNormEpsilon"]
-        down = x @ w(f"{name}.latent_down").T
-        c = rms_norm(down[:, :latent], w(f"{name}.latent_norm"), epsilon)
-        r = rotate(down[:, None, latent:], rotary)
-        kv = (c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1)
+        c, r = np.split(x @ w(f"{name}.latent_down").T, [latent], axis=-1)
+        c = rms_norm(c, w(f"{name}.latent_norm"), epsilon)
+        k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
+        k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
         if a["queryRank"] is None:
             q = x @ w(f"{name}.query").T
         else:
-            q = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
-            q = q @ w(f"{name}.query_up").T
-        q = q.reshape(len(x), heads, -1)
-        q = np.concatenate([q[..., :plain], rotate(q[..., plain:], rotary)], axis=-1)
-        k = np.concatenate([kv[..., :plain], np.repeat(r, heads, axis=1)], axis=-1)
-        o = attend(q, k, kv[..., plain:], scale)
-    return o @ w(f"{name}.output").T
+            down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
+            q = down @ w(f"{name}.query_up").T
+        q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
+        q = np.concatenate([q, rotate(turned, rotary)], axis=-1)
+    scale = a["scale"] * (rotary["yarn"]["softmaxFactor"] if rotary["yarn"] else 1)
+    i, j = np.arange(len(x))[:, None], np.arange(len(x))
+    seen = (j <= i) & (j > i - window)
+    scores = np.where(seen, scale * np.einsum("ihd,jhd->hij", q, k), -np.inf)
+    return np.einsum("hij,jhd->ihd", softmax(scores), v).reshape(len(x), -1) @ w(f"{name}.output").T
 
 
 def largest(values, count):
@@ -150,8 +125,7 @@ def largest(values, count):
 def route(logits, routing, bias):
     """Chosen experts [T, k] and their weights, best first."""
     s = softmax(logits) if routing["score"] == "softmax" else sigmoid(logits)
-    c = s if bias is None else s + bias
-    tokens, allowed = np.arange(len(c))[:, None], np.ones(c.shape, bool)
+    c, tokens, allowed = s + bias, np.arange(len(s))[:, None], np.ones(s.shape, bool)
     if groups := routing["groups"]:
         grouped = c.reshape(len(c), groups["count"], -1)
         top = -np.sort(-grouped, axis=-1)[..., : 1 if groups["aggregate"] == "maximum" else 2]
@@ -160,46 +134,39 @@ def route(logits, routing, bias):
         allowed = kept.reshape(c.shape)
     chosen = largest(np.where(allowed, c, -np.inf), routing["expertsPerToken"])
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
-    if routing["normalisation"]:
-        weights = weights / (weights.sum(axis=-1, keepdims=True) + routing["normalisation"]["epsilon"])
+    if norm := routing["normalisation"]:
+        weights = weights / (weights.sum(axis=-1, keepdims=True) + norm["epsilon"])
     return chosen, weights * routing["scale"]
 
 
-def mixture(x, w, layer, ff, trace):
-    name, routing = f"layers.{layer}", ff["routing"]
+def mixture(x, w, name, ff, trace):
     logits = x @ w(f"{name}.router").T
-    chosen, weights = route(logits, routing, w.bias(layer) if routing["bias"] else None)
+    bias = w(f"{name}.router.bias") if ff["routing"]["bias"] else 0
+    chosen, weights = route(logits, ff["routing"], bias)
     y = np.zeros_like(x)
-    for e in np.unique(chosen):
-        token, rank = np.nonzero(chosen == e)
-        gate, up = (w(f"{name}.experts.gate_up", e, p) for p in ("gate", "up"))
-        out = network(x[token], gate, up, w(f"{name}.experts.down", e, "down"))
-        np.add.at(y, token, weights[token, rank, None] * out)
+    for expert in np.unique(chosen):
+        token, place = np.nonzero(chosen == expert)
+        y[token] += weights[token, place, None] * network(x[token], w, f"{name}.experts", expert)
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
-              f"{name}.router.weights": weights, f"{name}.experts.output": y}  # fmt: skip
-    return (
-        y + network(x, *(w(f"{name}.shared.{p}") for p in ("gate", "up", "down"))) if ff["shared"] else y
-    )
+              f"{name}.router.weights": weights, f"{name}.experts.output": y}
+    return y + network(x, w, f"{name}.shared") if ff["shared"] else y
 
 
 def forward(package, ids):
     """TRACE.md: {tensor name: array} of the forward pass over token ids."""
-    a, w, trace = package.manifest["architecture"], Weights(package), {}
+    a, w, trace = package.manifest["architecture"], weights(package), {}
     epsilon, embedding = a["normEpsilon"], w("embedding")
-    h = embedding[np.asarray(ids)]
+    h = embedding[ids]
     for layer, block, prediction in layers(a):
         if prediction:
             break
         name, ff = f"layers.{layer}", block["feedForward"]
         trace[f"{name}.input"] = h
-        h = h + attention(
-            rms_norm(h, w(f"{name}.attention_norm"), epsilon), w, f"{name}.attention", block["attention"]
-        )
+        x = rms_norm(h, w(f"{name}.attention_norm"), epsilon)
+        h = h + attention(x, w, f"{name}.attention", block["attention"])
         x = rms_norm(h, w(f"{name}.feed_forward_norm"), epsilon)
-        if ff["type"] == "dense":
-            h = h + network(x, *(w(f"{name}.dense.{p}") for p in ("gate", "up", "down")))
-        else:
-            h = h + mixture(x, w, layer, ff, trace)
+        dense = ff["type"] == "dense"
+        h = h + (network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace))
         trace[f"{name}.output"] = h
     head = embedding if a["tiedEmbeddings"] else w("head")
     trace["logits"] = rms_norm(h, w("final_norm"), epsilon) @ head.T

@@ -2,413 +2,380 @@
 
     python reader.py PACKAGE        prints ok, or the answer of SPEC section 7 and the rules broken
 
-It is for reading beside SPEC. Rules that need each other wait for each other, in the order that
-section 7 states (a manifest that is not whole is not looked into); of the others every broken one is
-named. Each check names the rule that it is about. forward.py computes with a package that is ok.
+Checks are functions of a package that yield claims: (rule of SPEC, what it is about, whether it
+holds). STEPS, at the end, has them in the order in which section 7 wants them asked. index.py has
+those of tensors.arrow; forward.py computes with a package that is right.
 """
 
-import hashlib
+import json
 import math
 import re
-import struct
 import sys
-from pathlib import Path
-from typing import NamedTuple
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
 
-import arrow
-from shape import NotJson, depth, is_integer, mismatches, parse_json
-from tensors import BITS, FLOATS, Index, block_grid, blocks
+import index
+from index import Broken, must
 
-IMPLEMENTED = {"plain", "fp8_block"}
+SCHEMA = json.loads((Path(__file__).parent.parent / "moxie.schema.json").read_text("utf-8"))
 STAGES = ("open", "read", "digest")  # section 9
+IMPLEMENTED = {"plain", "fp8_block"}
 ANSWERS = {"D1": "unfinished", "V1": "too_new", "V2": "too_old", "V4": "too_new", "V5": "too_new",
-           "E1": "unsupported"}  # fmt: skip
-
-
-class Breach(NamedTuple):
-    answer: str
-    rule: str
-    at: str
-    what: str
-
-
-class Refused(Exception):
-    """`breaches` of rules, of which the first decides the answer."""
-
-    def __init__(self, breaches):
-        super().__init__(str(breaches[0]))
-        self.breaches = breaches
-
-
-def judge(folder):
-    """The breaches of a package, none of one that is as it should be."""
-    try:
-        Package(folder)
-        return []
-    except Refused as refused:
-        return refused.breaches
+           "E1": "unsupported"}  # of all other rules: corrupt
 
 
 class Package:
-    """A package that is right as far as `until` goes: its `manifest` and its index's `rows`."""
+    """What is found step by step; breaches are (answer, rule, stage of section 9, what)."""
 
-    def __init__(self, folder, until="digest"):
+    def __init__(self, folder):
         self.folder, self.breaches = Path(folder), []
-        stages = (self.check_open, self.check_read, self.check_digest)
-        for self.at, check in zip(STAGES[: STAGES.index(until) + 1], stages):
-            check()
-            self.settle()
+        for at, *checks in STEPS:
+            for check in checks:
+                try:
+                    wrong = [(rule, what) for rule, what, holds in check(self) if not holds]
+                except Broken as e:
+                    wrong = [e.args]
+                self.breaches += [(ANSWERS.get(r, "corrupt"), r, at, what) for r, what in wrong]
+            if self.breaches:
+                return
 
-    def broken(self, rule, what):
-        """The answer to a broken rule is that of section 7."""
-        self.breaches.append(Breach(ANSWERS.get(rule, "corrupt"), rule, self.at, what))
-
-    def settle(self):
-        if self.breaches:
-            raise Refused(self.breaches)
-
-    def regular_file(self, path, rule):
-        """D3. A file that is missing has not what `rule` asks of it."""
+    def file(self, path, rule):
+        """The place of a regular file (D3). One that is missing breaks `rule`."""
         place = self.folder
         for segment in path.split("/"):
             place /= segment
-            if place.is_symlink():
-                self.broken("D3", f"{path}: {segment} is a link")
-                return None
-        if not place.exists():
-            self.broken(rule, f"{path} is missing")
-        elif not place.is_file():
-            self.broken("D3", f"{path} is no regular file")
-        else:
-            return place
+            must(not place.is_symlink(), "D3", f"{path}: {segment} is a link")
+        must(place.exists(), rule, f"{path} is missing")
+        must(place.is_file(), "D3", f"{path} is no regular file")
+        return place
 
-    @property
-    def leaves(self):
-        return [row for row in self.rows if row["kind"] != "stack"]
+    def listed(self, entry, rule):
+        """The bytes of one of `files`, as many as it says and with its digest: I1 and W6."""
+        data = self.file(entry["path"], rule).read_bytes()
+        right = len(data) == entry["bytes"] and sha256(data).hexdigest() == entry["sha256"]
+        must(right, rule, f"{entry['path']} has another size or digest")
+        return data
 
     def bytes_of(self, row):
         with open(self.folder / row["shard"], "rb") as file:
             file.seek(row["offset"])
             return file.read(row["bytes"])
 
-    # What moxie.json and tensors.arrow say
 
-    def check_open(self):
-        self.manifest = self.read_manifest()
-        self.later = self.check_version()
-        self.check_shape()
-        self.settle()
-        self.check_manifest()
-        self.check_architecture()
-        self.settle()
-        for encoding in self.manifest["encodings"]:
-            if encoding not in IMPLEMENTED:
-                self.broken("E1", f"encoding {encoding} is not implemented")
-        self.settle()
-        self.rows = self.read_index()
-        Index(self.rows, self.manifest, self.broken, self.later).check()
-        if self.manifest["encodings"] != sorted({row["encoding"] for row in self.rows}):
-            self.broken("M7", "encodings are not those of the index")
+# Section 2: JSON
 
-    def read_manifest(self):
-        """D1, D3, M1 to M3, and M4 of depth and digits."""
-        path = self.regular_file("moxie.json", "D1")
-        self.settle()
-        data = path.read_bytes() if path.stat().st_size <= 16 << 20 else b""
-        if not data.startswith(b"{"):
-            self.broken("M2", "moxie.json does not begin with {, or has more than 16 MiB")
-        tail = re.fullmatch(rb'  "sha256" : "([0-9a-f]{64})"\n}\n', data[-82:])
-        if not tail or hashlib.sha256(data[:-82]).hexdigest() != tail[1].decode():
-            self.broken("M1", "moxie.json does not end with its digest")
-        self.settle()
-        try:
-            manifest = parse_json(data)
-            if depth(manifest) > 64:
-                raise NotJson("M4", "nested more than 64 deep")
-            return manifest
-        except NotJson as e:
-            self.broken(e.rule, f"moxie.json: {e}")
-            self.settle()
 
-    def check_version(self):
-        """V1, V2, V6: before everything else. True of a later minor version."""
-        if self.manifest.get("format") != "moxie":
-            self.broken("M5", "format is not moxie")
-        version = self.manifest.get("version")
-        major, minor = (
-            version.get(k) if isinstance(version, dict) else None for k in ("major", "minor")
-        )
-        if not all(is_integer(v) and 0 <= v < 2**31 for v in (major, minor)):
-            self.broken("V6", "version is not two integers from 0 to 2^31 - 1")
-        elif major > 1:
-            self.broken("V1", "a later major version")
-        elif major < 1:
-            self.broken("V2", "an earlier major version")
-        self.settle()
-        return minor > 0
+def parse_json(data):
+    """JSON in UTF-8 (M2) without a key twice (M3), and M4 of keys and digits."""
 
-    def check_shape(self):
-        """M4, M5, D2, V3 to V5, and what the schema says for other rules."""
-        for keyword, path in mismatches(self.manifest):
-            name, inside = ".".join(map(str, path)), path[0] == "architecture"
-            if self.later and path == ("version", "minor"):
-                continue
-            if keyword == "additionalProperties" and self.later:
-                if inside:
-                    self.broken("V5", name)
-            elif keyword.startswith("enum") and self.later:
-                self.broken("V4", name)
-            else:
-                self.broken(rule_of_schema(keyword, path), f"{name}: {keyword}")
+    def members(pairs):
+        must(len(dict(pairs)) == len(pairs), "M3", "a key stands twice")
+        must(all(is_text(key) for key, _ in pairs), "M4", "a key is no text")
+        return dict(pairs)
 
-    def check_manifest(self):
-        """M6 to M11 and L1, of a manifest of the right shape."""
-        manifest, provenance = self.manifest, self.manifest["provenance"]
-        shards = [s["file"] for s in manifest["shards"]]
-        files = {f["path"]: f["bytes"] for f in manifest["files"]}
-        weights = {s["file"]: s["bytes"] for s in provenance["shards"]}
-        for names in (manifest["encodings"], shards, [f["path"] for f in manifest["files"]],
-                      [s["file"] for s in provenance["shards"]],
-                      provenance["ignoredFiles"], provenance["ignoredConfigKeys"]):  # fmt: skip
-            if any(a >= b for a, b in zip(names, names[1:])):  # strings compare by code point
-                self.broken("M6", f"{names} is not sorted, or holds something twice")
-        if "tensors.arrow" not in files:
-            self.broken("M8", "files does not hold tensors.arrow")
-        for path in files:
-            if path != "tensors.arrow" and not path.startswith("source/"):
-                self.broken("M8", f"files holds {path}")
-        everything = {*shards, *files, "moxie.json"}
-        if len(everything) < len(shards) + len(files) + 1:
-            self.broken("M8", "a path is a shard and another file as well")
-        for path in everything:
-            if everything & {path[:i] for i, c in enumerate(path) if c == "/"}:
-                self.broken("M8", f"{path} lies in what is a file")
-        for shard in manifest["shards"]:
-            if shard["headerBytes"] > shard["bytes"]:
-                self.broken("M9", f"{shard['file']} has a header larger than itself")
-        for name, size in weights.items():
-            if not 10 <= files.get(f"source/{name}.header", 0) <= size:
-                self.broken("M10", f"files has no header of {name}, or one of a wrong size")
-        if (provenance["prediction"] == "kept") != (manifest["architecture"]["prediction"] is not None):
-            self.broken("M11", "provenance.prediction is not what the architecture says")
-        networks = [block["feedForward"] for block in blocks(manifest["architecture"])]
-        experts = [ff["experts"] for ff in networks if ff["type"] == "mixture_of_experts"]
-        if manifest["layout"]["expertParallel"] > min(experts, default=1):
-            self.broken("L1", "more ranks than experts")
+    def number(text):
+        digits = re.sub(r"^-?0(?=\.)|[^0-9]", "", text)
+        must(len(digits) <= 64, "M4", "a number has more than 64 digits")
+        return int(text) if re.fullmatch("-?[0-9]+", text) else float(text)
 
-    def check_architecture(self):
-        """A1 to A8, as far as the schema does not say them."""
-        architecture = self.manifest["architecture"]
-        if sum(block["count"] for block in architecture["blocks"]) > 16384:
-            self.broken("A1", "more than 16384 layers")
-        for block in blocks(architecture):
-            self.check_attention(block["attention"])
-            if block["feedForward"]["type"] == "mixture_of_experts":
-                self.check_routing(block["feedForward"])
+    def constant(name):
+        must(False, "M2", f"{name} is not JSON")
 
-    def check_attention(self, attention):
-        rotary = attention["rotary"]
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=members, parse_int=number,
+                          parse_float=number, parse_constant=constant)
+    except RecursionError:
+        raise Broken("M4", "nested far too deep") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        raise Broken("M2", str(e)) from None
+
+
+def nested(value, levels):
+    """Whether objects and arrays are nested at most so deep."""
+    if not isinstance(value, (dict, list)):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(nested(v, levels - 1) for v in inner)
+
+
+def is_text(value):
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
+def is_integer(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value):
+    """Its nearest double is finite."""
+    try:
+        return (is_integer(value) or isinstance(value, float)) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def manifest_file(p):
+    """D1, D3, M1 to M3, and what M4 says of depth, digits and keys."""
+    path = p.file("moxie.json", "D1")
+    must(path.stat().st_size <= 16 << 20, "M2", "moxie.json has more than 16 MiB")
+    data = path.read_bytes()
+    must(data.startswith(b"{"), "M2", "moxie.json does not begin with {")
+    tail = b'  "sha256" : "%s"\n}\n' % sha256(data[:-82]).hexdigest().encode()
+    must(data.endswith(tail), "M1", "moxie.json does not end with its digest")
+    p.manifest = parse_json(data)
+    yield "M4", "moxie.json is nested more than 64 deep", nested(p.manifest, 64)
+
+
+def version(p):
+    """V1, V2, V6, before everything else."""
+    yield "M5", "format", p.manifest.get("format") == "moxie"
+    version = p.manifest.get("version")
+    numbers = [version.get(k) for k in ("major", "minor")] if isinstance(version, dict) else [None]
+    right = all(is_integer(n) and 0 <= n < 2**31 for n in numbers)
+    yield "V6", "version", right
+    yield "V1", "a later major version", not right or numbers[0] <= 1
+    yield "V2", "an earlier major version", not right or numbers[0] >= 1
+    p.later = right and numbers[1] > 0
+
+
+# The shape that moxie.schema.json states: the part of JSON Schema that it uses, as strict as M4 is
+
+TYPES = {"object": lambda v: isinstance(v, dict), "array": lambda v: isinstance(v, list),
+         "string": is_text, "boolean": lambda v: isinstance(v, bool), "null": lambda v: v is None,
+         "integer": is_integer, "number": is_number}
+KEYWORDS = {  # the type that a keyword is about, when it holds, and the rule that it stands for
+    "const": (object, lambda v, it: v == it, "M5"),
+    "enum": (object, lambda v, it: v in it, "M5"),
+    "minLength": (str, lambda v, it: len(v) >= it, "D2"),
+    "maxLength": (str, lambda v, it: len(v) <= it, "D2"),
+    "pattern": (str, lambda v, it: re.search(it.replace("$", r"\Z"), v), "D2"),
+    "multipleOf": ((int, float), lambda v, it: v % it == 0, "A3"),
+    "minimum": ((int, float), lambda v, it: v >= it, "A1"),
+    "maximum": ((int, float), lambda v, it: v <= it, "A1"),
+    "exclusiveMinimum": ((int, float), lambda v, it: v > it, "A1"),
+    "minItems": (list, lambda v, it: len(v) >= it, "A1"),
+}
+
+
+def resolve(schema):
+    return SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")] if "$ref" in schema else schema
+
+
+def mismatches(value, schema=SCHEMA, path=()):
+    """(keyword, path) of what is not as the schema says, its `uniqueItems` aside, which are M6."""
+    schema = resolve(schema)
+    if "oneOf" in schema:  # objects whose `type` says which
+        types = {s["properties"]["type"]["const"]: s for s in map(resolve, schema["oneOf"])}
+        tag = value.get("type") if isinstance(value, dict) else None
+        schema = types.get(tag if isinstance(tag, str) else None) or {
+            "type": "object", "required": ["type"], "properties": {"type": {"enum": list(types)}}}
+    listed = [t for t in TYPES if t != "null" or None in schema.get("enum", ())]
+    allowed = schema.get("type", listed)  # null is no word unless it is listed (V4)
+    if not any(TYPES[t](value) for t in ([allowed] if isinstance(allowed, str) else allowed)):
+        yield "type", path
+        return
+    wrong = (keyword for keyword, (about, holds, _) in KEYWORDS.items() if keyword in schema
+             and isinstance(value, about) and not holds(value, schema[keyword]))
+    yield from ((keyword, path) for keyword in [*wrong][:1])
+    for part in schema.get("allOf", ()):
+        yield from mismatches(value, part, path)
+    if isinstance(value, list) and "items" in schema:
+        for i, item in enumerate(value):
+            yield from mismatches(item, schema["items"], (*path, i))
+    if isinstance(value, dict) and "properties" in schema:
+        properties = schema["properties"]
+        yield from (("required", (*path, key)) for key in schema["required"] if key not in value)
+        for key in value:
+            if key in properties:
+                yield from mismatches(value[key], properties[key], (*path, key))
+            elif "additionalProperties" in schema:
+                yield "additionalProperties", (*path, key)
+
+
+def shape(p):
+    """What the schema says, each for its rule; V3 to V5 of a later minor version."""
+    for keyword, path in mismatches(p.manifest):
+        inside, rule = path[:1] == ("architecture",), KEYWORDS.get(keyword, (0, 0, "M4"))[2]
+        if rule == "A1" and not inside:
+            rule = "M9" if path[0] == "shards" and path[-1] != "rank" else "M4"
+        elif keyword == "pattern" and "sha256" in str(path[-1]).lower():
+            rule = "M4"
+        elif p.later and (rule == "M5" or keyword == "additionalProperties" and inside):
+            rule = "V4" if rule == "M5" else "V5"
+        ignored = keyword == "additionalProperties" and not inside or path == ("version", "minor")
+        yield rule, f"{'.'.join(map(str, path))}: {keyword}", p.later and ignored
+
+
+# Section 2 and the end of 4: what a manifest of that shape must say
+
+
+def architecture(p):
+    """A1 to A8, as far as the schema does not say them."""
+    a = p.manifest["architecture"]
+    yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
+    for block in index.blocks(a):
+        attention, ff = block["attention"], block["feedForward"]
+        rotary, routing = attention["rotary"], ff.get("routing")
         if attention["type"] == "grouped_query":
-            if attention["heads"] % attention["keyValueHeads"]:
-                self.broken("A2", "keyValueHeads does not divide heads")
-            if rotary["dimensions"] > attention["headSize"]:
-                self.broken("A3", "more rotary dimensions than a head has")
-        if rotary["yarn"] is not None and rotary["theta"] == 1:
-            self.broken("A3", "theta is 1 beside yarn")
-
-    def check_routing(self, ff):
-        experts, k, groups = ff["experts"], ff["routing"]["expertsPerToken"], ff["routing"]["groups"]
-        if k > experts:
-            self.broken("A4", "more experts per token than experts")
-        if groups is None:
-            return
-        count, kept = groups["count"], groups["kept"]
-        if experts % count or kept > count:
-            self.broken("A5", "groups do not divide the experts, or more are kept than there are")
-        elif kept * (experts // count) < k <= experts:
-            self.broken("A6", "the kept groups hold too few experts")
-        elif groups["aggregate"] == "sum_of_top_two" and experts < 2 * count:
-            self.broken("A7", "groups of one expert have no two")
-        if groups["maskValue"] == "zero" and ff["routing"]["bias"] is not None:
-            self.broken("A8", "maskValue is zero beside a bias")
-
-    def read_index(self):
-        """I1 to I3."""
-        entry = next(f for f in self.manifest["files"] if f["path"] == "tensors.arrow")
-        self.check_file(entry, "I1", 1 << 30)
-        self.settle()
-        data = (self.folder / "tensors.arrow").read_bytes()
-        try:
-            return arrow.rows_of(data, self.later)
-        except ValueError as e:
-            self.broken("I3" if isinstance(e, arrow.Columns) else "I2", f"tensors.arrow: {e}")
-            self.settle()
-
-    # What the other files hold
-
-    def check_read(self):
-        """W1 to W3, W5, W6, I18 and M12."""
-        for shard in self.manifest["shards"]:
-            self.check_shard(shard)
-        for entry in self.manifest["files"]:
-            self.check_file(entry, "W6")
-        self.settle()
-        for row in self.leaves:
-            if row["role"] == "padding" and any(self.bytes_of(row)):
-                self.broken("W5", f"{row['name']} in {row['shard']} is not zero")
-        self.check_sources()
-        self.check_config()
-
-    def check_file(self, entry, rule, limit=math.inf):
-        path = self.regular_file(entry["path"], rule)
-        if path is None:
-            return
-        size = path.stat().st_size
-        if size != entry["bytes"] or size > limit:
-            self.broken(rule, f"{entry['path']} has another size")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
-            self.broken(rule, f"{entry['path']} has another digest")
-
-    def check_shard(self, shard):
-        name, begin = shard["file"], shard["headerBytes"]
-        path = self.regular_file(name, "W1")
-        if path is None:
-            return
-        size = path.stat().st_size
-        if size != shard["bytes"]:
-            self.broken("W1", f"{name} has another size")
-            return
-        with open(path, "rb") as file:
-            header = file.read(begin)
-        if hashlib.sha256(header).hexdigest() != shard["headerSha256"]:
-            self.broken("W2", f"the header of {name} has another digest")
-            return
-        says = {
-            r["name"]: (r["dtype"], r["shape"], [r["offset"] - begin, r["offset"] - begin + r["bytes"]])
-            for r in self.rows
-            if r["shard"] == name and r["kind"] != "slice"
-        }
-        try:
-            if safetensors_header(header, size) != says:
-                self.broken("W3", f"the header of {name} does not say what the index says")
-        except ValueError as e:
-            self.broken("W3", f"the header of {name}: {e}")
-
-    def check_sources(self):
-        """I18."""
-        headers = {}
-        for shard in self.manifest["provenance"]["shards"]:
-            data = (self.folder / f"source/{shard['file']}.header").read_bytes()
-            try:
-                headers[shard["file"]] = safetensors_header(data, shard["bytes"])
-            except ValueError as e:
-                self.broken("I18", f"source/{shard['file']}.header: {e}")
-                return
-        anywhere = {name: tensor[:2] for header in headers.values() for name, tensor in header.items()}
-        for row in (r for r in self.leaves if r["role"] != "padding"):
-            tensor = row["source_tensor"]
-            dtype, shape, _ = headers[row["source_file"]].get(tensor, (None, None, None))
-            if row["transform"] == "copy":
-                right = dtype == row["dtype"]
-            elif row["transform"] == "cast":
-                right = dtype in FLOATS - {row["dtype"]}
-            else:
-                grid = list(block_grid(row["shape"]))
-                right = dtype == "F8_E4M3" and anywhere.get(tensor + "_scale_inv") == ("F32", grid)
-            if not right or shape != row["shape"]:
-                self.broken("I18", f"{row['name']} cannot be made of {tensor} in {row['source_file']}")
-
-    def check_config(self):
-        """M12."""
-        keys = self.manifest["provenance"]["ignoredConfigKeys"]
-        if keys:
-            try:
-                config = parse_json((self.folder / "source/config.json").read_bytes())
-            except (OSError, NotJson):
-                config = None
-            for key in keys:
-                if not holds(config, key):
-                    self.broken("M12", f"source/config.json has no {key}")
-
-    def check_digest(self):
-        """W4."""
-        for row in self.leaves:
-            data = self.bytes_of(row)
-            if (hashlib.sha256(data).digest(), crc32c(data)) != (row["sha256"], row["crc32c"]):
-                self.broken(
-                    "W4", f"{row['name']} {row['expert']} {row['projection']} has another digest"
-                )
+            yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
+            yield "A3", "rotary.dimensions", rotary["dimensions"] <= attention["headSize"]
+        yield "A3", "rotary.theta", rotary["yarn"] is None or rotary["theta"] != 1
+        if routing:
+            k, groups = routing["expertsPerToken"], routing["groups"]
+            yield "A4", "expertsPerToken", k <= ff["experts"]
+        if routing and groups:
+            size, rest = divmod(ff["experts"], groups["count"])
+            divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1
+            yield "A5", "groups", divided
+            yield "A6", "kept", not divided or groups["kept"] * size >= min(k, ff["experts"])
+            yield "A7", "aggregate", not divided or not one or groups["aggregate"] == "maximum"
+            yield "A8", "maskValue", groups["maskValue"] != "zero" or routing["bias"] is None
 
 
-def rule_of_schema(keyword, path):
-    """The rule for which the schema has a keyword where it has it."""
-    if keyword == "enum":
-        return "M5"
-    if keyword == "multipleOf":
-        return "A3"
-    if keyword == "pattern":
-        return "M4" if "sha256" in str(path[-1]).lower() else "D2"
-    if keyword == "minimum" and path[0] == "architecture":
-        return "A1"
-    if keyword == "minimum" and path[0] == "shards" and path[-1] != "rank":
-        return "M9"
-    return "M4"
+def manifest(p):
+    """M6 to M11, L1 and E1."""
+    m, provenance = p.manifest, p.manifest["provenance"]
+    shards, files = [s["file"] for s in m["shards"]], {f["path"]: f["bytes"] for f in m["files"]}
+    for names in (m["encodings"], shards, [f["path"] for f in m["files"]],
+                  [s["file"] for s in provenance["shards"]], provenance["ignoredFiles"],
+                  provenance["ignoredConfigKeys"]):
+        yield "M6", names, all(a < b for a, b in pairwise(names))  # text compares by code point
+    paths = {*shards, *files, "moxie.json"}
+    folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    yield "M8", "tensors.arrow is in files", "tensors.arrow" in files
+    yield "M8", "other files", all(f.startswith("source/") for f in {*files} - {"tensors.arrow"})
+    yield "M8", "a path is two files", len(paths) == len({*shards}) + len(files) + 1
+    yield "M8", "a file lies in a file", paths.isdisjoint(folders)
+    for shard in m["shards"]:
+        yield "M9", shard["file"], shard["headerBytes"] <= shard["bytes"]
+    for shard in provenance["shards"]:
+        header = f"source/{shard['file']}.header"
+        yield "M10", header, 10 <= files.get(header, 0) <= shard["bytes"]
+    kept = m["architecture"]["prediction"] is not None
+    yield "M11", "prediction", (provenance["prediction"] == "kept") == kept
+    networks = [block["feedForward"] for block in index.blocks(m["architecture"])]
+    experts = [ff["experts"] for ff in networks if ff["type"] != "dense"]
+    yield "L1", "expertParallel", m["layout"]["expertParallel"] <= min(experts, default=1)
+    yield "E1", "encodings", IMPLEMENTED.issuperset(m["encodings"])
 
 
-def holds(config, key):
-    """Whether a key stands in an object, or after a dot in an object in it."""
-    return isinstance(config, dict) and (key in config or any(
-        key.startswith(k + ".") and holds(v, key[len(k) + 1 :]) for k, v in config.items()))  # fmt: skip
+# Section 3: the files
+
+
+def read_index(p):
+    """I1 to I4."""
+    entry = next(f for f in p.manifest["files"] if f["path"] == "tensors.arrow")
+    must(entry["bytes"] <= 1 << 30, "I1", "tensors.arrow has more than 1 GiB")
+    p.rows = index.rows_of(p.listed(entry, "I1"), p.later)
+    p.leaves = [row for row in p.rows if row["kind"] != "stack"]
+    return index.vocabularies(p)
 
 
 def safetensors_header(data, file_bytes):
-    """W3, I18: {name: (dtype, shape, [begin, end])} by the first 8 + N bytes of a file."""
+    """{name: (dtype, shape, [begin, end])} by a file's first 8 + N bytes, or None."""
 
-    def must(right, what):
-        if not right:
-            raise ValueError(what)
+    def tensor(dtype, shape, data_offsets, **_):
+        begin, end = data_offsets
+        right = isinstance(shape, list) and isinstance(data_offsets, list)
+        right &= all(is_integer(n) and n >= 0 for n in (begin, end, *shape))
+        must(right and (end - begin) * 8 == math.prod(shape) * index.BITS[dtype], "W3", "a tensor")
+        return dtype, shape, data_offsets
 
-    must(len(data) >= 10 and struct.unpack_from("<Q", data)[0] == len(data) - 8, "another length")
-    header = parse_json(data[8:])
-    must(isinstance(header, dict), "no JSON object")
-    metadata = header.pop("__metadata__", {})
-    must(isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values()), "metadata")
-    tensors, end = {}, 0
-    for name, entry in header.items():
-        must(isinstance(entry, dict) and entry.keys() >= {"dtype", "shape", "data_offsets"}, name)
-        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        for numbers in (shape, offsets):
-            must(isinstance(numbers, list) and all(is_integer(n) and n >= 0 for n in numbers), name)
-        must(len(offsets) == 2 and isinstance(dtype, str) and dtype in BITS, name)
-        must((offsets[1] - offsets[0]) * 8 == math.prod(shape) * BITS[dtype], name)
-        tensors[name] = (dtype, shape, offsets)
-    for begin, stop in sorted(offsets for _, _, offsets in tensors.values()):
-        must(begin == end, "data with a gap or an overlap")
-        end = stop
-    must(end == file_bytes - len(data), "data of another size than the file's")
-    return tensors
+    try:
+        header = parse_json(data[8:])
+        text = all(isinstance(v, str) for v in header.pop("__metadata__", {}).values())
+        tensors = {name: tensor(**entry) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    begins, ends = zip((0, 0), *sorted(place for _, _, place in tensors.values()))
+    gapless = (*begins[1:], file_bytes - len(data)) == ends
+    right = text and gapless and int.from_bytes(data[:8], "little") == len(data) - 8
+    return tensors if right else None
 
 
-def crc_table():
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        yield value
+def shards(p):
+    """W1 to W3 and W5."""
+    for shard in p.manifest["shards"]:
+        name, begin = shard["file"], shard["headerBytes"]
+        data, rows = p.file(name, "W1").read_bytes(), [r for r in p.rows if r["shard"] == name]
+        must(len(data) == shard["bytes"], "W1", f"{name} has another size")
+        must(sha256(data[:begin]).hexdigest() == shard["headerSha256"], "W2", f"header of {name}")
+        says = {row["name"]: (row["dtype"], row["shape"],
+                              [row["offset"] - begin, row["offset"] - begin + row["bytes"]])
+                for row in rows if row["kind"] != "slice"}
+        yield "W3", f"header of {name}", safetensors_header(data[:begin], len(data)) == says
+        for row in rows:
+            filler = data[row["offset"] :][: row["bytes"]] if row["role"] == "padding" else b""
+            yield "W5", f"{row['name']} in {name}", not any(filler)
 
 
-CRC_TABLE = tuple(crc_table())
+def sources(p):
+    """W6, I18 and M12."""
+    files = {entry["path"]: p.listed(entry, "W6") for entry in p.manifest["files"]}
+    headers, scales = {}, {}
+    for shard in p.manifest["provenance"]["shards"]:
+        name, size = shard["file"], shard["bytes"]
+        headers[name] = safetensors_header(files[f"source/{name}.header"], size)
+        must(headers[name] is not None, "I18", f"source/{name}.header is no such header")
+        scales |= {tensor: facts[:2] for tensor, facts in headers[name].items()}
+    for row in p.leaves:
+        if row["role"] == "padding":
+            continue
+        name, made = row["source_tensor"], row["transform"]
+        dtype, shape, _ = headers[row["source_file"]].get(name, (None, None, None))
+        if made == "copy":
+            right = dtype == row["dtype"]
+        elif made == "cast":
+            right = dtype in index.FLOATS - {row["dtype"]}
+        else:
+            grid = "F32", [*index.block_grid(row["shape"])]
+            right = dtype == "F8_E4M3" and scales.get(f"{name}_scale_inv") == grid
+        yield "I18", f"{row['name']} of {name}", right and shape == row["shape"]
+    ignored = p.manifest["provenance"]["ignoredConfigKeys"]
+    yield "M12", ignored, config_keys(files.get("source/config.json", b"")).issuperset(ignored)
+
+
+def config_keys(data):
+    """M12: those of an object, nested ones after that one's key and a dot."""
+
+    def keys(value):
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            yield key
+            yield from (f"{key}.{k}" for k in keys(inner))
+
+    try:
+        return {*keys(parse_json(data))}
+    except Broken:
+        return set()
+
+
+def leaves(p):
+    """W4."""
+    for row in p.leaves:
+        data = p.bytes_of(row)
+        found = sha256(data).digest(), crc32c(data)
+        yield "W4", f"{row['name']} {row['expert']}", found == (row["sha256"], row["crc32c"])
 
 
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 255]
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
     return crc ^ 0xFFFFFFFF
 
 
+STEPS = (  # (stage, checks); one in which a rule is broken is the last
+    ("open", manifest_file), ("open", version), ("open", shape), ("open", architecture, manifest),
+    ("open", read_index), ("open", index.each_row, index.tensors, index.covered),
+    ("read", shards), ("read", sources), ("digest", leaves),
+)
+
 if __name__ == "__main__":
-    breaches = judge(sys.argv[1])
-    print(breaches[0].answer if breaches else "ok")
-    for breach in breaches:
-        print(f"  {breach.rule}, seen at {breach.at}: {breach.what}")
+    breaches = Package(sys.argv[1]).breaches
+    print(breaches[0][0] if breaches else "ok")
+    for _, rule, at, what in breaches:
+        print(f"  {rule}, seen at {at}: {what}")
     sys.exit(3 if breaches else 0)

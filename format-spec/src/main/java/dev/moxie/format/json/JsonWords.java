@@ -91,6 +91,11 @@ public final class JsonWords {
     return message.startsWith("Cannot ") ? "no value where one is needed" : shortened(message);
   }
 
+  /** Whether a member is not there, rather than something else. */
+  public static boolean isMissing(MismatchedInputException e) {
+    return MISSING.matcher(String.valueOf(e.getOriginalMessage())).find();
+  }
+
   private static String mismatch(MismatchedInputException e) {
     Matcher missing = MISSING.matcher(String.valueOf(e.getOriginalMessage()));
     if (missing.find()) {

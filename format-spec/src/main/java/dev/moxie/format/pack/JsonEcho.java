@@ -1,6 +1,7 @@
 package dev.moxie.format.pack;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.TooNewException;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -21,7 +22,8 @@ final class JsonEcho {
    * Compares.
    *
    * @param understood what the mapper would write of it
-   * @param lenient whether objects may have members that were not understood
+   * @param lenient whether objects may have members that were not understood, and words that are
+   *     not to the letter ours are those of a later version
    */
   static void require(String where, JsonNode given, JsonNode understood, boolean lenient) {
     new JsonEcho(where, lenient).require("", given, understood);
@@ -53,6 +55,9 @@ final class JsonEcho {
           "Unicode text",
           "half of a surrogate pair in it",
           "the manifest is damaged or hand-edited, restore it or convert again");
+    } else if (lenient && understood.isString() && given.isString() && !given.equals(understood)) {
+      throw new TooNewException(
+          where + " at " + path, understood.toString(), given.toString(), "update Moxie");
     } else if (!isSame(given, understood)) {
       throw differs(path, understood, given.toString());
     }

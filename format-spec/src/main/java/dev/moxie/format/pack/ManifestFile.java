@@ -11,12 +11,13 @@ import dev.moxie.format.model.UnknownValueException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.util.DefaultIndenter;
 import tools.jackson.core.util.DefaultPrettyPrinter;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.exc.InvalidFormatException;
 import tools.jackson.databind.exc.InvalidTypeIdException;
+import tools.jackson.databind.exc.MismatchedInputException;
 import tools.jackson.databind.exc.UnrecognizedPropertyException;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -103,12 +104,19 @@ final class ManifestFile {
     }
   }
 
-  /** Whether something was met that we do not know, rather than something wrong. */
+  /** Whether something was met that we do not know, rather than something wrong or missing. */
   private static boolean isUnknown(JacksonException e) {
-    return e.getCause() instanceof UnknownValueException
-        || e instanceof UnrecognizedPropertyException
-        || e instanceof InvalidTypeIdException
-        || (e instanceof InvalidFormatException format && format.getTargetType().isEnum());
+    return switch (e) {
+      case UnrecognizedPropertyException member -> true;
+      case InvalidTypeIdException type -> type.getTypeId() != null;
+      case MismatchedInputException other ->
+          isEnum(other.getTargetType()) && !JsonWords.isMissing(other);
+      default -> e.getCause() instanceof UnknownValueException;
+    };
+  }
+
+  private static boolean isEnum(@Nullable Class<?> type) {
+    return type != null && type.isEnum();
   }
 
   private static void requireBrace(String where, byte[] bytes) {

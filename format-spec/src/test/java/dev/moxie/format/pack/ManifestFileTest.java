@@ -151,6 +151,33 @@ class ManifestFileTest {
     assertThrows(CorruptException.class, () -> ManifestFile.read(file));
   }
 
+  static Stream<Arguments> editsOfALaterMinorVersion() {
+    return Stream.of(
+        edit("another word", "\"softmax\"", "\"argmax\"", TooNewException.class),
+        edit("a word between blanks", "\"softmax\"", "\" softmax \"", TooNewException.class),
+        edit("an object for a word", "\"softmax\"", "{\"top\" : 1}", TooNewException.class),
+        edit("a number for a word", "\"softmax\"", "17", TooNewException.class),
+        edit("no word for a word", "\"softmax\"", "null", CorruptException.class),
+        edit("a missing word", "\"score\" : \"softmax\",", "", CorruptException.class),
+        edit("text for null", "\"rank\" : null", "\"rank\" : \" \"", CorruptException.class),
+        edit("another kind", "\"grouped_query\"", "\"slimmed\"", TooNewException.class),
+        edit("no kind", "\"type\" : \"grouped_query\",", "", CorruptException.class),
+        edit(
+            "a word for a number",
+            "\"vocabSize\" : 5",
+            "\"vocabSize\" : \"5\"",
+            CorruptException.class));
+  }
+
+  /** What we do not know is of that version; what is missing or no number is damage in any. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("editsOfALaterMinorVersion")
+  void refusesOfALaterMinorVersion(
+      String name, String from, String to, Class<InvalidInputException> type) throws IOException {
+    rewrite("\"minor\" : 0", "\"minor\" : 1");
+    refuses(name, from, to, type);
+  }
+
   private static Arguments edit(
       String name, String from, String to, Class<? extends InvalidInputException> type) {
     return Arguments.of(name, from, to, type);

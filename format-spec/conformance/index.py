@@ -1,0 +1,333 @@
+"""tensors.arrow: the file and its rows, by SPEC sections 3, 5 and 6. Claims as in reader.py."""
+
+import math
+import re
+import struct
+from collections import Counter
+
+import pyarrow as pa
+
+
+class Broken(ValueError):
+    """(rule, what): a rule is broken so that nothing else can be asked."""
+
+
+def must(holds, *rule_and_what):
+    if not holds:
+        raise Broken(*rule_and_what)
+
+
+# Section 3: the file
+
+TEXT = pa.string()
+COLUMNS = [  # name, type, nullable
+    ("kind", TEXT, False), ("name", TEXT, False), ("role", TEXT, False),
+    ("layer", pa.int32(), True), ("expert", pa.int32(), True), ("projection", TEXT, True),
+    ("dtype", TEXT, False), ("encoding", TEXT, False),
+    ("shape", pa.list_(pa.field("item", pa.int64(), nullable=False)), False),
+    ("shard", TEXT, False), ("offset", pa.int64(), False), ("bytes", pa.int64(), False),
+    ("crc32c", pa.uint32(), True), ("sha256", pa.binary(32), True),
+    ("source_file", TEXT, True), ("source_tensor", TEXT, True), ("transform", TEXT, True),
+]
+
+
+def read(form, data, at):
+    return struct.unpack_from(form, data, at)[0]
+
+
+def flat_table(data, at):
+    """Where each field of a table in a flatbuffer is, as Arrow's definitions number them; or 0."""
+    start = at + read("<I", data, at)
+    vtable = start - read("<i", data, start)
+    slots = struct.unpack_from(f"<{read('<H', data, vtable) // 2 - 2}H", data, vtable + 4)
+    return [start + slot if slot else 0 for slot in slots] + [0] * 8
+
+
+def flat_structs(data, at, form):
+    """The vector of structs that a field points to."""
+    begin, size = at + read("<I", data, at) if at else 0, struct.calcsize(form)
+    count = read("<I", data, begin) if at else 0
+    return [struct.unpack_from(form, data, begin + 4 + i * size) for i in range(count)]
+
+
+def rows_of(data, later):
+    """The rows as dicts, without columns that a later minor version added."""
+    try:
+        with pa.ipc.open_file(pa.BufferReader(data)) as file:
+            schema, table = file.schema, file.read_all()
+        for rule, what, holds in file_claims(data, schema, later):
+            must(holds, rule, f"tensors.arrow: {what}")
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, struct.error, TypeError, StopIteration) as e:
+        raise Broken("I2", f"tensors.arrow: {e}") from None
+    return table.select(range(len(COLUMNS))).to_pylist()
+
+
+def file_claims(data, schema, later):
+    """I2 and I3, where pyarrow is lenient; each holds before the next is asked."""
+
+    def number(form, at):
+        return read(form, data, at) if at else 0
+
+    yield "I2", "ARROW1 at both ends", data[:6] == data[-6:] == b"ARROW1"
+    end = len(data) - 10 - read("<I", data, len(data) - 10)
+    footer = flat_table(data, end)
+    batches = flat_structs(data, footer[3], "<qi4xq")
+    yield "I2", "one batch", len(batches) == 1
+    yield "I2", "no dictionaries", not flat_structs(data, footer[2], "<qi4xq")
+    at, length, body = batches[0]
+    marks = [struct.unpack_from("<II", data, place) for place in (8, at)]
+    yield "I2", "messages", all(mark == 0xFFFFFFFF and size % 8 == 0 for mark, size in marks)
+    first, message = flat_table(data, 16), flat_table(data, at + 8)
+    yield "I2", "blocks on multiples of 8", at % 8 == length % 8 == body % 8 == 0
+    yield "I2", "lengths", (length, body) == (marks[1][1] + 8, number("<q", message[3]))
+    yield "I2", "the batch's place", 16 + marks[0][1] <= at and at + length + body <= end
+    yield "I2", "version 5", all(number("<h", part[0]) == 4 for part in (footer, first, message))
+    kinds = [number("<B", part[1]) for part in (first, message)]
+    yield "I2", "a schema, then a record batch", kinds == [1, 3]
+    says, order = pa.ipc.read_schema(pa.py_buffer(data[8:])), (footer[1], first[2])
+    yield "I2", "footer and schema message", says.equals(schema, check_metadata=True)
+    yield "I2", "little-endian", not any(number("<h", flat_table(data, part)[0]) for part in order)
+    batch = flat_table(data, message[2])
+    nodes, buffers = (flat_structs(data, field, "<qq") for field in batch[1:3])
+    yield "I2", "no compression", not batch[3]
+    yield "I2", "buffers", all(min(b, n) >= 0 and b + n <= body for b, n in buffers)
+    columns = [(field.name, field.type, field.nullable) for field in schema]
+    yield "I3", "columns", columns[: len(COLUMNS)] == COLUMNS
+    yield "I3", "no more columns", later or len(columns) == len(COLUMNS)
+    nodes, buffers = iter(nodes), iter(buffers)
+    for name, kind, nullable in COLUMNS:
+        for may in (nullable, False) if name == "shape" else (nullable,):  # a list, then its items
+            (count, nulls), (start, size) = next(nodes), next(buffers)
+            bits = int.from_bytes(data[at + length + start :][:size], "little") & (1 << count) - 1
+            counted = count - bits.bit_count() if size else 0
+            yield "I3", f"nulls of {name}", nulls == counted and (may or not counted)
+            for _ in range(2 if kind == TEXT else 1):
+                next(buffers)
+
+
+# Section 5: the tensors of each part that an architecture may have, with shapes in letters that
+# `canonical` explains. What ends with ? may be absent.
+
+MODEL = {"always": "embedding V H; final_norm H", "head": "head V H"}
+LAYER = {
+    "always": "attention_norm H; feed_forward_norm H; attention.output H O",
+    "grouped_query": "attention.query Q H; attention.key K H; attention.value K H",
+    "multi_head_latent": "attention.latent_down C+D H; attention.latent_norm C;"
+                         "attention.latent_up U C",
+    "query": "attention.query Q H",
+    "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
+    "dense": "dense.gate I H; dense.up I H; dense.down H I",
+    "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
+    "bias": "router.bias E",
+    "shared": "shared.gate S H; shared.up S H; shared.down H S",
+    "prediction": "prediction.embedding? V H; prediction.embedding_norm H;"
+                  "prediction.hidden_norm H; prediction.combine H 2H;"
+                  "prediction.final_norm H; prediction.head? V H",
+}
+
+
+def named(parts, table):
+    """(name, role, letters) of the parts of a table."""
+    for name, *letters in (entry.split() for part in parts for entry in table[part].split(";")):
+        yield name, name.rstrip("?").replace("experts", "expert").replace(".", "_"), letters
+
+
+def blocks(architecture):
+    """Those of the decoder, and that of prediction if there is one."""
+    return architecture["blocks"] + [b for b in [architecture["prediction"]] if b]
+
+
+def layers(architecture):
+    """(number, block, whether it is for prediction) of each layer."""
+    each = (block for block in blocks(architecture) for _ in range(block["count"]))
+    return ((n, block, block is architecture["prediction"]) for n, block in enumerate(each))
+
+
+def canonical(architecture):
+    """{name: (role, layer, shape, whether it may be absent)}."""
+    found, size = {}, {"V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+
+    def add(parts, table, layer=None):
+        for name, role, letters in named(parts, table):
+            full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
+            full += "" if role == "router_bias" else ".weight"
+            found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
+
+    add(["always"] if architecture["tiedEmbeddings"] else MODEL, MODEL)
+    for layer, block, prediction in layers(architecture):
+        a, ff, parts = block["attention"], block["feedForward"], ["always"]
+        parts += [a["type"], ff["type"]] + ["prediction"] * prediction
+        if a["type"] == "grouped_query":
+            head = value = a["headSize"]
+            size["K"] = a["keyValueHeads"] * head
+        else:
+            turned, value = a["rotary"]["dimensions"], a["valueSize"]
+            head = a["plainSize"] + turned
+            parts.append("query" if a["queryRank"] is None else "query_rank")
+            size |= {"R": a["queryRank"], "C": a["latentSize"], "C+D": a["latentSize"] + turned,
+                     "U": a["heads"] * (a["plainSize"] + value)}
+        width = ff["intermediateSize"]
+        size |= {"Q": a["heads"] * head, "O": a["heads"] * value, "I": width, "2I": 2 * width,
+                 "2H": 2 * size["H"], "E": ff.get("experts")}
+        if ff["type"] == "mixture_of_experts":
+            parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
+            size["S"] = (ff["shared"] or ff)["intermediateSize"]
+        add(parts, LAYER, layer)
+    return found
+
+
+# The rows
+
+SIZES = {4: "F4", 6: "F6_E2M3 F6_E3M2", 16: "I16 U16 F16 BF16", 32: "I32 U32 F32",
+         8: "BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ", 64: "C64 F64 I64 U64"}
+BITS = {dtype: bits for bits, dtypes in SIZES.items() for dtype in dtypes.split()}
+FLOATS = {"F32", "F16", "BF16"}
+VOCABULARIES = {
+    "kind": {"tensor", "stack", "slice"},
+    "projection": {None, "gate", "up", "down"},
+    "dtype": {*BITS},
+    "role": {role for table in (MODEL, LAYER) for _, role, _ in named(table, table)}
+            | {"scale", "opaque", "padding"},
+    "encoding": {"plain", "fp8_block", "int8_block", "int4_block", "mxfp4"},
+    "transform": {None, "copy", "cast", "dequantise_fp8_block"},
+}
+SAME = ("name", "role", "layer", "dtype", "encoding", "shard")  # of a stack and its slices
+PLACE = ("expert", "projection", "shape", "offset")
+
+
+def of(row, *columns):
+    return tuple(row[column] for column in columns)
+
+
+def vocabularies(p):
+    """I4 (V4), and that each row has a shard: without these nothing else can be asked."""
+    p.rank = {shard["file"]: shard["rank"] for shard in p.manifest["shards"]}
+    for row in p.rows:
+        for column, values in VOCABULARIES.items():
+            yield "V4" if p.later else "I4", f"{column} {row[column]}", row[column] in values
+        yield "I6", row["shard"], row["shard"] in p.rank
+
+
+def each_row(p):
+    """What a row says by itself; of all, M7 and I15."""
+    weight_files = {None, *(shard["file"] for shard in p.manifest["provenance"]["shards"])}
+    cast = p.manifest["provenance"]["cast"] or {"dtype": None}
+    yield "M7", "encodings", p.manifest["encodings"] == sorted({row["encoding"] for row in p.rows})
+    for row in p.rows:
+        name, role, dtype, shape = of(row, "name", "role", "dtype", "shape")
+        source = file, tensor, made = of(row, "source_file", "source_tensor", "transform")
+        leaf, matrix = row["kind"] != "stack", len(shape) > 1
+        size = math.prod(shape) * BITS[dtype]
+        yield "I5", name, min(shape, default=0) >= 0 and row["bytes"] * 8 == size
+        yield "I9", name, {row[c] is not None for c in PLACE[:2]} == {row["kind"] == "slice"}
+        yield "I12", name, {row[c] is not None for c in ("crc32c", "sha256")} == {leaf}
+        yield "I13", name, all(source) if leaf and role != "padding" else source == (None,) * 3
+        yield "I14", name, file in weight_files
+        if made in ("cast", "dequantise_fp8_block"):
+            yield "I16", name, dtype == cast["dtype"]
+            yield "I17", name, role not in ("router", "router_bias", "scale", "opaque")
+            yield "I17", name, made == "cast" or matrix
+        yield "T1", name, leaf or row["offset"] % 4096 == 0
+        if role == "opaque":
+            facts = of(row, "kind", "layer", "encoding", "transform")
+            yield "T4", name, facts == ("tensor", None, "plain", "copy")
+            yield "T4", name, name == f"opaque.{file}/{tensor}" and p.rank[row["shard"]] is None
+        else:
+            weight = dtype in FLOATS or dtype == "F8_E4M3" and matrix and role != "router"
+            yield "E2", name, (dtype == "F8_E4M3") == (row["encoding"] == "fp8_block")
+            yield "T3", name, weight or role in ("scale", "padding")
+    for source, count in Counter(of(row, "source_file", "source_tensor") for row in p.rows).items():
+        yield "I15", source, count == 1 or None in source
+
+
+def block_grid(shape, gate_up=False):
+    """Section 6: the shape of the scales of fp8_block; gate and up have grids of their own."""
+    *experts, n, k = shape
+    return (*experts, 2 * -(-(n // 2) // 128) if gate_up else -(-n // 128), -(-k // 128))
+
+
+def tensors(p):
+    """I7, I8 and E3: what the architecture calls for is there, with its scales, and no more."""
+    parts, last = {}, ({"kind": None}, [])  # of each name: rows, with the slices that follow them
+    for row in p.rows:
+        if row["kind"] == "slice":
+            yield "I10", f"{row['name']}: slices follow a stack", last[0]["kind"] == "stack"
+            last[1].append(row)
+        else:
+            last = (row, [])
+            if row["role"] not in ("padding", "opaque"):
+                parts.setdefault(row["name"], []).append(last)
+    for name, (role, layer, shape, optional) in canonical(p.manifest["architecture"]).items():
+        there = parts.pop(name, [])
+        yield "I7", f"{name} is there", bool(there) or optional
+        yield from one_tensor(p, there, role, layer, shape, "I7")
+        facts = {fact for row, _ in there for fact in of(row, "encoding", "dtype")}
+        if len(shape) > 1 and facts & {"fp8_block", "F8_E4M3"}:
+            grid = block_grid(shape, role == "expert_gate_up")
+            name = name.removesuffix(".weight") + ".scale"
+            scales = parts.pop(name, [])
+            yield from one_tensor(p, scales, "scale", layer, grid, "E3")
+            spread = [[(row["shard"], len(slices)) for row, slices in x] for x in (there, scales)]
+            yield "E3", name, spread[0] == spread[1]
+            yield "E3", name, {of(r, "dtype", "encoding") for r, _ in scales} <= {("F32", "plain")}
+    yield "I8", f"nothing calls for {[*parts]}", not parts
+
+
+def one_tensor(p, parts, role, layer, shape, rule):
+    """I7, I10, I11, T2, L2: one tensor row, or one stack in one part or more."""
+    stack, first, ranks = len(shape) == 3, 0, p.manifest["layout"]["expertParallel"]
+    yield "I7", f"{role} of layer {layer}: one row", stack or len(parts) < 2
+    yield "T2", f"{role} of layer {layer}: one dtype", len({row["dtype"] for row, _ in parts}) < 2
+    for row, slices in parts:
+        name, rank, own = row["name"], p.rank[row["shard"]], tuple(row["shape"])
+        facts = of(row, "kind", "role", "layer") == ("stack" if stack else "tensor", role, layer)
+        shaped = len(own) == len(shape) and own[stack:] == shape[stack:]
+        yield "I7", f"{name}: kind, role and layer", facts
+        yield rule, f"{name}: shape", shaped or not facts
+        if not facts or not shaped or not stack:
+            yield "L2", name, rank is None or stack
+            continue
+        begin, first = first, first + own[0]
+        says = [of(s, *SAME, *PLACE) for s in slices]
+        yield "I10", f"{name}: its slices", says == slices_of(row, begin)
+        yield "I11", f"{name}: experts in each part", begin < first
+        if ranks == 1 or rank is None:
+            yield "L2", name, ranks == 1 and rank is None
+        else:
+            low, high = (r * shape[0] // ranks for r in (rank, rank + 1))
+            yield "L2", name, rank < ranks and low <= begin and first <= high
+    yield "I11", f"{role} of layer {layer}: all experts", not (parts and stack) or first == shape[0]
+
+
+def slices_of(stack, first):
+    """I10: what the slices of a stack row say."""
+    experts, rows, columns = stack["shape"]
+    projections = ("gate", "up") if ".gate_up." in stack["name"] else ("down",)
+    shape = [rows // len(projections), columns]
+    size = math.prod(shape) * BITS[stack["dtype"]] // 8
+    each = ((first + e, projection) for e in range(experts) for projection in projections)
+    same, begin = of(stack, *SAME), stack["offset"]
+    return [(*same, *which, shape, begin + i * size) for i, which in enumerate(each)]
+
+
+def covered(p):
+    """I6 and I19."""
+    for shard in p.manifest["shards"]:
+        name, end = shard["file"], shard["headerBytes"]
+        here = [row for row in p.rows if row["shard"] == name]
+        leaves = sorted(of(row, "offset", "bytes") for row in here if row["kind"] != "stack")
+        for offset, size in leaves:
+            yield "I6", f"{name}: leaf after leaf at {end}", offset == end
+            end = offset + size
+        yield "I6", f"{name}: its end", bool(leaves) and end == shard["bytes"]
+        stacks = {row["offset"] for row in here if row["kind"] == "stack"}
+        fillers = [row for row in here if row["role"] == "padding"]
+        names = {row["name"] for row in fillers}
+        yield "I19", f"{name}: names of fillers", len(names) == len(fillers)
+        for row in fillers:
+            facts = of(row, "kind", "dtype", "encoding", "layer") == ("tensor", "U8", "plain", None)
+            numbered = bool(re.fullmatch(r"padding\.(0|[1-9][0-9]*)", row["name"]))
+            sized = len(row["shape"]) == 1 and 1 <= row["shape"][0] < 4096
+            ends = row["offset"] + row["bytes"] in stacks
+            yield "I19", f"{name}: {row['name']}", facts and numbered and sized and ends
