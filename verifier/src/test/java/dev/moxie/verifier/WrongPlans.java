@@ -1,6 +1,7 @@
 package dev.moxie.verifier;
 
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Place;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Role;
@@ -123,7 +124,8 @@ final class WrongPlans {
   private static ConversionPlan.Piece other(
       ConversionPlan plan, ConversionPlan.Piece piece, UnaryOperator<String> rename) {
     String name = rename.apply(piece.source().name());
-    return ConversionPlan.Piece.of(plan.checkpoint().tensors().get(name), piece.transform());
+    return ConversionPlan.Piece.of(
+        new Place(plan.checkpoint().tensors().get(name), piece.place().view()), piece.transform());
   }
 
   static String swap(String name, String a, String b) {

@@ -49,6 +49,6 @@ final class Quantisation {
       // What is said of it below.
     }
     throw quantisation.unsupported(
-        "weight_block_size", "two numbers from 1 to 65536, as [128, 128]", block.toString());
+        "weight_block_size", "two numbers from 1 to 9999, as [128, 128]", block.toString());
   }
 }

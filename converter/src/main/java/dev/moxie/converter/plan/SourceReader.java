@@ -29,16 +29,21 @@ final class SourceReader implements AutoCloseable {
   /** Whole elements of every dtype; small enough to stay in the cache. */
   private static final int SCRATCH_BYTES = 1 << 16;
 
-  /** The largest region that is read as it lies, whatever is in it. */
-  private static final int REGION_BYTES = 32 << 20;
-
-  /** Of a leaf, at a time: enough that what is read for it from a large region are long runs. */
-  private static final int BLOCK_BYTES = 16 << 20;
-
-  private static final int RUN_BYTES = 1 << 20;
+  /**
+   * How much is read at a time of what does not lie one after the other.
+   *
+   * @param region bytes of the largest region that is read as it lies, whatever is in it
+   * @param block bytes of a leaf: enough that what is read for it from a larger region are long
+   *     runs
+   * @param run bytes of such a run
+   */
+  record Sizes(int region, int block, int run) {
+    static final Sizes USUAL = new Sizes(32 << 20, 16 << 20, 1 << 20);
+  }
 
   private final Path folder;
   private final Progress progress;
+  private final Sizes sizes;
   private final Map<String, FileChannel> channels = new HashMap<>();
   private @Nullable ByteBuffer scratch;
   private @Nullable Region region;
@@ -46,6 +51,11 @@ final class SourceReader implements AutoCloseable {
   private ByteBuffer runBytes = ByteBuffer.allocate(0);
 
   SourceReader(Path folder, Progress progress) {
+    this(folder, progress, Sizes.USUAL);
+  }
+
+  SourceReader(Path folder, Progress progress, Sizes sizes) {
+    this.sizes = sizes;
     this.folder = folder;
     this.progress = progress;
   }
@@ -228,7 +238,7 @@ final class SourceReader implements AutoCloseable {
       this.view = view;
       this.width = width;
       long bytesOfRow = view.elements() / view.shape().dim(0) * width;
-      this.rows = Math.clamp(BLOCK_BYTES / bytesOfRow, 1, view.shape().dim(0));
+      this.rows = Math.clamp(sizes.block() / bytesOfRow, 1, view.shape().dim(0));
     }
 
     @Override
@@ -254,11 +264,13 @@ final class SourceReader implements AutoCloseable {
       block.clear().limit(bytes);
       MemorySegment seen = MemorySegment.ofBuffer(block);
       Region region = Region.of(tensor, view);
-      if ((region.end() - region.from()) * width <= REGION_BYTES) {
+      if ((region.end() - region.from()) * width <= sizes.region()) {
         Rearrangement.of(part).gather(load(region), region.from(), seen, width);
       } else {
         Rearrangement.of(part)
-            .inRuns(RUN_BYTES / width, (from, end, to) -> to.gather(run(from, end), seen, width));
+            .inRuns(
+                Math.max(1, sizes.run() / width),
+                (from, end, to) -> to.gather(run(from, end), seen, width));
       }
     }
 

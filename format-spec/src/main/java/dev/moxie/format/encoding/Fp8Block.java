@@ -15,16 +15,16 @@ import java.util.regex.Pattern;
  * The encodings {@code fp8_block_RxC}: e4m3 numbers with a scale for every block of R × C
  * (DeepSeek-AI, "DeepSeek-V3 Technical Report", 2024, section 3.3.1, has 128 × 128).
  *
- * @param blockRows from 1 to 65536
+ * @param blockRows from 1 to 9999
  * @param blockColumns likewise
  */
 public record Fp8Block(int blockRows, int blockColumns) implements BlockScaled {
   /** What the names of values and scales end with. */
   static final String[] IN_CHECKPOINTS = {"", "_scale_inv"};
 
-  private static final int MOST = 1 << 16;
+  private static final int MOST = 9999;
   private static final Pattern ID =
-      Pattern.compile("fp8_block_([1-9][0-9]{0,4})x([1-9][0-9]{0,4})");
+      Pattern.compile("fp8_block_([1-9][0-9]{0,3})x([1-9][0-9]{0,3})");
   private static final Set<Dtype> SCALES =
       EnumSet.of(Dtype.F32, Dtype.BF16, Dtype.F8_E8M0, Dtype.U8);
   private static final float[] NUMBER_OF_CODE = numberOfCode();
@@ -41,11 +41,8 @@ public record Fp8Block(int blockRows, int blockColumns) implements BlockScaled {
     if (!matcher.matches()) {
       return Optional.empty();
     }
-    int rows = Integer.parseInt(matcher.group(1));
-    int columns = Integer.parseInt(matcher.group(2));
-    return rows > MOST || columns > MOST
-        ? Optional.empty()
-        : Optional.of(new Fp8Block(rows, columns));
+    return Optional.of(
+        new Fp8Block(Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2))));
   }
 
   @Override

@@ -83,7 +83,7 @@ final class IndexVectors {
   }
 
   private static void columns(ConformanceVectors v) throws IOException {
-    v.broken("column-too-many", "I3", "an eighteenth column in version 1.0", "17 columns")
+    v.broken("column-too-many", "I3", "an eighteenth column in version 1.0", "18 columns")
         .by(
             p -> {
               List<ArrowColumn<IndexRow>> more = new ArrayList<>(ArrowIndex.COLUMNS);

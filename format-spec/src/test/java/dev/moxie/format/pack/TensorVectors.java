@@ -117,12 +117,20 @@ final class TensorVectors {
               Tampering.manifest(
                   p, text -> Tampering.replaced(text, "\"plain\"", "\"int4_block_32\", \"plain\""));
             });
-    v.broken("fp8-called-plain", "E2", "a tensor of F8_E4M3 is called plain", "encoding plain")
+    v.broken("fp8-called-plain", "T3", "a tensor of F8_E4M3 is called plain", "encoding plain")
         .in(TinyPackage::writeLatent)
         .byIndex(
             rows ->
                 Rows.changed(
                     rows, r -> r.dtype() == Dtype.F8_E4M3, r -> Rows.encoded(r, Encoding.PLAIN)));
+    v.broken("norm-in-blocks", "E2", "a norm of BF16 is called one of fp8 blocks", "F8_E4M3 for")
+        .in(TinyPackage::writeLatent)
+        .byIndex(
+            rows ->
+                Rows.changed(
+                    rows,
+                    Rows.named("final_norm.weight"),
+                    r -> Rows.encoded(r, TinyPackage.BLOCKS)));
     v.broken("scales-missing", "E3", "a matrix in blocks has no scales", "layers.0.dense.up.scale")
         .made(p -> latent(p, items -> without(items, "layers.0.dense.up.scale")));
     v.broken("scales-of-another-dtype", "E3", "scales are 32-bit integers", "F32")
