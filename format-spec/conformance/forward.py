@@ -4,13 +4,15 @@ import math
 
 import numpy as np
 
-from index import layers
+from index import blocks_of, layers
 
 # Section 6: the values of F8_E4M3, of the codes from 0 to 127 and of those with the sign bit
 EXPONENT, FRACTION = np.divmod(np.arange(128), 8)
 E4M3 = np.where(EXPONENT, 8 + FRACTION, FRACTION) * 2.0 ** (np.maximum(EXPONENT, 1) - 10)
 E4M3[127] = math.nan
 E4M3 = np.float32([E4M3, -E4M3]).ravel()
+E2M1 = np.float32([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+E2M1 = np.float32([E2M1, -E2M1]).ravel()
 
 
 def elements(data, dtype, shape):
@@ -19,6 +21,9 @@ def elements(data, dtype, shape):
         array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     elif dtype == "F8_E4M3":
         array = E4M3[np.frombuffer(data, np.uint8)]
+    elif dtype in ("U8", "F8_E8M0"):  # of scales, which are the only weights of them
+        exponent = np.frombuffer(data, np.uint8)
+        array = np.where(exponent == 255, math.nan, np.exp2(exponent - 127.0)).astype(np.float32)
     else:
         array = np.frombuffer(data, {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I64": "<i8"}[dtype])
     return array.reshape(shape)
@@ -31,10 +36,16 @@ def weights(package):
 
     def weight(name, expert=None, projection=None):
         row = rows[name, expert, projection]
-        values = elements(package.bytes_of(row), row["dtype"], row["shape"])
-        if row["encoding"] == "fp8_block":
+        encoding, data = blocks_of(row["encoding"]), package.bytes_of(row)
+        if row["encoding"] == "mxfp4":
+            codes = np.frombuffer(data, np.uint8)
+            values = E2M1[np.stack([codes & 15, codes >> 4], axis=-1)]
+            values = values.reshape(row["shape"][0], -1)
+        else:
+            values = elements(data, row["dtype"], row["shape"])
+        if encoding:
             scales = weight(name + ".scale", expert, projection)
-            scales = np.repeat(np.repeat(scales, 128, axis=0), 128, axis=1)
+            scales = np.repeat(np.repeat(scales, encoding[2], axis=0), encoding[3], axis=1)
             values = np.float32(values * scales[: len(values), : values.shape[1]])  # rounded once
         return np.float64(values)
 

@@ -3,7 +3,6 @@
 import math
 import re
 import struct
-from collections import Counter
 
 import pyarrow as pa
 
@@ -20,14 +19,16 @@ def must(holds, *rule_and_what):
 # Section 3: the file
 
 TEXT = pa.string()
+NUMBERS = pa.list_(pa.field("item", pa.int64(), nullable=False))
 COLUMNS = [  # name, type, nullable
     ("kind", TEXT, False), ("name", TEXT, False), ("role", TEXT, False),
     ("layer", pa.int32(), True), ("expert", pa.int32(), True), ("projection", TEXT, True),
     ("dtype", TEXT, False), ("encoding", TEXT, False),
-    ("shape", pa.list_(pa.field("item", pa.int64(), nullable=False)), False),
+    ("shape", NUMBERS, False),
     ("shard", TEXT, False), ("offset", pa.int64(), False), ("bytes", pa.int64(), False),
     ("crc32c", pa.uint32(), True), ("sha256", pa.binary(32), True),
-    ("source_file", TEXT, True), ("source_tensor", TEXT, True), ("transform", TEXT, True),
+    ("source_file", TEXT, True), ("source_tensor", TEXT, True), ("view", NUMBERS, True),
+    ("transform", TEXT, True),
 ]
 
 
@@ -97,7 +98,7 @@ def file_claims(data, schema, later):
     yield "I3", "no more columns", later or len(columns) == len(COLUMNS)
     nodes, buffers = iter(nodes), iter(buffers)
     for name, kind, nullable in COLUMNS:
-        for may in (nullable, False) if name == "shape" else (nullable,):  # a list, then its items
+        for may in (nullable, False) if kind == NUMBERS else (nullable,):  # a list, then its items
             (count, nulls), (start, size) = next(nodes), next(buffers)
             bits = int.from_bytes(data[at + length + start :][:size], "little") & (1 << count) - 1
             counted = count - bits.bit_count() if size else 0
@@ -189,9 +190,59 @@ VOCABULARIES = {
     "dtype": {*BITS},
     "role": {role for table in (MODEL, LAYER) for _, role, _ in named(table, table)}
             | {"scale", "opaque", "padding"},
-    "encoding": {"plain", "fp8_block", "int8_block", "int4_block", "mxfp4"},
-    "transform": {None, "copy", "cast", "dequantise_fp8_block"},
 }
+
+
+def blocks_of(encoding):
+    """Section 6: dtype of the values, numbers in one, rows and columns of a block, scale dtypes."""
+    if encoding == "mxfp4":
+        return "U8", 2, 1, 32, {"U8", "F8_E8M0"}
+    if size := re.fullmatch("fp8_block_([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", encoding or ""):
+        return "F8_E4M3", 1, *map(int, size.groups()), {"F32", "BF16", "F8_E8M0", "U8"}
+    return None
+
+
+def decoded(transform):
+    """The encoding that a transform decodes, if it decodes one."""
+    return blocks_of((transform or "").removeprefix("dequantise_"))
+
+
+def stored(shape, encoding):
+    """The shape of the values of matrices."""
+    return (*shape[:-1], shape[-1] // encoding[1]) if encoding else (*shape,)
+
+
+def holds(shape, encoding):
+    return len(shape) > 1 and (encoding[1] == 1 or shape[-1] % encoding[3] == 0)
+
+
+def places(view):
+    """The elements of the source that a view sees."""
+    offset, *numbers = view
+    half = len(numbers) // 2
+    found = [offset]
+    for extent, stride in zip(numbers[:half], numbers[half:]):
+        found = [place + i * stride for place in found for i in range(extent)]
+    return found
+
+
+def simplest(view):
+    """I20: the form of a view."""
+    extents, strides = view[1 : (len(view) + 1) // 2], view[(len(view) + 1) // 2 :]
+    right = len(view) % 2 and view[0] >= 0 and min(extents, default=2) > 1
+    products = [n * s for n, s in zip(extents[1:], strides[1:])]
+    return bool(right and min(strides, default=1) > 0
+                and not any(a == b for a, b in zip(strides, products)))
+
+
+def nested(view):
+    """I15: whether the strides of a view pass over what is inside them."""
+    half, inside = len(view) // 2 + 1, 1
+    for stride, extent in sorted(zip(view[half:], view[1:half])):
+        if stride < inside:
+            return False
+        inside += (extent - 1) * stride
+    return True
 SAME = ("name", "role", "layer", "dtype", "encoding", "shard")  # of a stack and its slices
 PLACE = ("expert", "projection", "shape", "offset")
 
@@ -206,6 +257,10 @@ def vocabularies(p):
     for row in p.rows:
         for column, values in VOCABULARIES.items():
             yield "V4" if p.later else "I4", f"{column} {row[column]}", row[column] in values
+        known = row["encoding"] == "plain" or blocks_of(row["encoding"])
+        made = row["transform"] in (None, "copy", "cast") or decoded(row["transform"])
+        yield "V4" if p.later else "I4", f"encoding {row['encoding']}", bool(known)
+        yield "V4" if p.later else "I4", f"transform {row['transform']}", bool(made)
         yield "I6", row["shard"], row["shard"] in p.rank
 
 
@@ -217,34 +272,48 @@ def each_row(p):
     for row in p.rows:
         name, role, dtype, shape = of(row, "name", "role", "dtype", "shape")
         source = file, tensor, made = of(row, "source_file", "source_tensor", "transform")
-        leaf, matrix = row["kind"] != "stack", len(shape) > 1
+        leaf, view, encoding = row["kind"] != "stack", row["view"], blocks_of(row["encoding"])
         size = math.prod(shape) * BITS[dtype]
         yield "I5", name, min(shape, default=0) >= 0 and row["bytes"] * 8 == size
         yield "I9", name, {row[c] is not None for c in PLACE[:2]} == {row["kind"] == "slice"}
         yield "I12", name, {row[c] is not None for c in ("crc32c", "sha256")} == {leaf}
         yield "I13", name, all(source) if leaf and role != "padding" else source == (None,) * 3
         yield "I14", name, file in weight_files
-        if made in ("cast", "dequantise_fp8_block"):
+        if made not in (None, "copy"):
             yield "I16", name, dtype == cast["dtype"]
             yield "I17", name, role not in ("router", "router_bias", "scale", "opaque")
-            yield "I17", name, made == "cast" or matrix
+            yield "I17", name, made == "cast" or holds(shape, decoded(made))
+        if view is not None:
+            yield "I20", name, bool(file) and simplest(view)
+            count = math.prod(view[1 : (len(view) + 1) // 2])
+            yield "I20", name, count == math.prod(stored(shape, decoded(made)))
         yield "T1", name, leaf or row["offset"] % 4096 == 0
         if role == "opaque":
-            facts = of(row, "kind", "layer", "encoding", "transform")
-            yield "T4", name, facts == ("tensor", None, "plain", "copy")
+            facts = of(row, "kind", "layer", "encoding", "view", "transform")
+            yield "T4", name, facts == ("tensor", None, "plain", None, "copy")
             yield "T4", name, name == f"opaque.{file}/{tensor}" and p.rank[row["shard"]] is None
         else:
-            weight = dtype in FLOATS or dtype == "F8_E4M3" and matrix and role != "router"
-            yield "E2", name, (dtype == "F8_E4M3") == (row["encoding"] == "fp8_block")
-            yield "T3", name, weight or role in ("scale", "padding")
-    for source, count in Counter(of(row, "source_file", "source_tensor") for row in p.rows).items():
-        yield "I15", source, count == 1 or None in source
+            router = role in ("router", "router_bias")
+            yield "T3", name, not router if encoding else (
+                dtype in FLOATS or role in ("scale", "padding"))
+            yield "E2", name, not encoding or router or dtype == encoding[0] and (
+                len(shape) > 1 and role not in ("scale", "padding"))
+    sources = {}
+    for row in p.rows:
+        if row["source_tensor"]:
+            sources.setdefault(of(row, "source_file", "source_tensor"), []).append(row["view"])
+    for source, views in sources.items():
+        if None in views:
+            yield "I15", source, len(views) == 1
+        elif all(map(simplest, views)):
+            seen = sorted(place for view in views for place in places(view))
+            yield "I15", source, seen == [*range(len(seen))] and all(map(nested, views))
 
 
-def block_grid(shape, gate_up=False):
-    """Section 6: the shape of the scales of fp8_block; gate and up have grids of their own."""
-    *experts, n, k = shape
-    return (*experts, 2 * -(-(n // 2) // 128) if gate_up else -(-n // 128), -(-k // 128))
+def block_grid(shape, encoding, gate_up=False):
+    """Section 6: the shape of the scales; gate and up have grids of their own."""
+    (*experts, n, k), (rows, columns) = shape, encoding[2:4]
+    return (*experts, 2 * -(-(n // 2) // rows) if gate_up else -(-n // rows), -(-k // columns))
 
 
 def tensors(p):
@@ -261,16 +330,18 @@ def tensors(p):
     for name, (role, layer, shape, optional) in canonical(p.manifest["architecture"]).items():
         there = parts.pop(name, [])
         yield "I7", f"{name} is there", bool(there) or optional
-        yield from one_tensor(p, there, role, layer, shape, "I7")
-        facts = {fact for row, _ in there for fact in of(row, "encoding", "dtype")}
-        if len(shape) > 1 and facts & {"fp8_block", "F8_E4M3"}:
-            grid = block_grid(shape, role == "expert_gate_up")
+        encoding = blocks_of(there[0][0]["encoding"]) if there else None
+        yield from one_tensor(p, there, role, layer, stored(shape, encoding), "I7")
+        if encoding and len(shape) > 1:
+            yield "E2", name, holds(shape, encoding)
+            grid = block_grid(shape, encoding, role == "expert_gate_up")
             name = name.removesuffix(".weight") + ".scale"
             scales = parts.pop(name, [])
             yield from one_tensor(p, scales, "scale", layer, grid, "E3")
             spread = [[(row["shard"], len(slices)) for row, slices in x] for x in (there, scales)]
             yield "E3", name, spread[0] == spread[1]
-            yield "E3", name, {of(r, "dtype", "encoding") for r, _ in scales} <= {("F32", "plain")}
+            yield "E3", name, all(r["dtype"] in encoding[4] for r, _ in scales)
+            yield "E3", name, all(r["encoding"] == "plain" for r, _ in scales)
     yield "I8", f"nothing calls for {[*parts]}", not parts
 
 
@@ -278,7 +349,8 @@ def one_tensor(p, parts, role, layer, shape, rule):
     """I7, I10, I11, T2, L2: one tensor row, or one stack in one part or more."""
     stack, first, ranks = len(shape) == 3, 0, p.manifest["layout"]["expertParallel"]
     yield "I7", f"{role} of layer {layer}: one row", stack or len(parts) < 2
-    yield "T2", f"{role} of layer {layer}: one dtype", len({row["dtype"] for row, _ in parts}) < 2
+    kinds = {of(row, "dtype", "encoding") for row, _ in parts}
+    yield "T2", f"{role} of layer {layer}: one dtype and encoding", len(kinds) < 2
     for row, slices in parts:
         name, rank, own = row["name"], p.rank[row["shard"]], tuple(row["shape"])
         facts = of(row, "kind", "role", "layer") == ("stack" if stack else "tensor", role, layer)

@@ -20,7 +20,6 @@ from index import Broken, must
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "moxie.schema.json").read_text("utf-8"))
 STAGES = ("open", "read", "digest")  # section 9
-IMPLEMENTED = {"plain", "fp8_block"}
 ANSWERS = {"D1": "unfinished", "V1": "too_new", "V2": "too_old", "V4": "too_new", "V5": "too_new",
            "E1": "unsupported"}  # of all other rules: corrupt
 
@@ -197,6 +196,8 @@ def shape(p):
     """What the schema says, each for its rule; V3 to V5 of a later minor version."""
     for keyword, path in mismatches(p.manifest):
         inside, rule = path[:1] == ("architecture",), KEYWORDS.get(keyword, (0, 0, "M4"))[2]
+        if path[:1] == ("encodings",) and keyword == "pattern":
+            rule = "M5"
         if rule == "A1" and not inside:
             rule = "M9" if path[0] == "shards" and path[-1] != "rank" else "M4"
         elif keyword == "pattern" and "sha256" in str(path[-1]).lower():
@@ -257,7 +258,7 @@ def manifest(p):
     networks = [block["feedForward"] for block in index.blocks(m["architecture"])]
     experts = [ff["experts"] for ff in networks if ff["type"] != "dense"]
     yield "L1", "expertParallel", m["layout"]["expertParallel"] <= min(experts, default=1)
-    yield "E1", "encodings", IMPLEMENTED.issuperset(m["encodings"])
+    yield "E1", "encodings", all(e == "plain" or index.blocks_of(e) for e in m["encodings"])
 
 
 # Section 3: the files
@@ -313,7 +314,7 @@ def shards(p):
 def sources(p):
     """W6, I18 and M12."""
     files = {entry["path"]: p.listed(entry, "W6") for entry in p.manifest["files"]}
-    headers, scales = {}, {}
+    headers, scales, seen = {}, {}, {}
     for shard in p.manifest["provenance"]["shards"]:
         name, size = shard["file"], shard["bytes"]
         headers[name] = safetensors_header(files[f"source/{name}.header"], size)
@@ -322,16 +323,26 @@ def sources(p):
     for row in p.leaves:
         if row["role"] == "padding":
             continue
-        name, made = row["source_tensor"], row["transform"]
-        dtype, shape, _ = headers[row["source_file"]].get(name, (None, None, None))
+        name, made, view = index.of(row, "source_tensor", "transform", "view")
+        dtype, shape, _ = headers[row["source_file"]].get(name, (None, (), None))
         if made == "copy":
             right = dtype == row["dtype"]
         elif made == "cast":
             right = dtype in index.FLOATS - {row["dtype"]}
         else:
-            grid = "F32", [*index.block_grid(row["shape"])]
-            right = dtype == "F8_E4M3" and scales.get(f"{name}_scale_inv") == grid
-        yield "I18", f"{row['name']} of {name}", right and shape == row["shape"]
+            encoding = index.decoded(made)
+            ending = ("_blocks", "_scales") if made.endswith("mxfp4") else ("", "_scale_inv")
+            grid = scales.get(name.removesuffix(ending[0]) + ending[1], (None, None))
+            sized = view or grid[1] == [*index.block_grid(row["shape"], encoding)]
+            right = dtype == encoding[0] and grid[0] in encoding[4] and sized
+        whole, size = [*index.stored(row["shape"], index.decoded(made))], math.prod(shape)
+        if view:
+            said = index.places(view)
+            right = right and max(said) < size and (shape != whole or said != [*range(size)])
+            key = row["source_file"], name
+            seen[key] = seen.get(key, -size) + len(said)
+        yield "I18", f"{row['name']} of {name}", right and (view or shape == whole)
+    yield "I18", "all elements of sources in leaves", not any(seen.values())
     ignored = p.manifest["provenance"]["ignoredConfigKeys"]
     yield "M12", ignored, config_keys(files.get("source/config.json", b"")).issuperset(ignored)
 

@@ -119,6 +119,11 @@ public final class EditedCheckpoint {
     return Arrays.copyOf(tensor(name).data().array(), tensor(name).data().capacity());
   }
 
+  /** Whether there is a tensor of that name. */
+  public boolean has(String name) {
+    return tensors.containsKey(name);
+  }
+
   /** A tensor. */
   public Tensor tensor(String name) {
     Tensor tensor = tensors.get(name);

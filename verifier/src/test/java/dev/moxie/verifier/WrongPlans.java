@@ -1,6 +1,7 @@
 package dev.moxie.verifier;
 
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Place;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Role;
@@ -78,7 +79,7 @@ final class WrongPlans {
           shard.layout().tensors().stream()
               .filter(placed -> placed.spec().role() != Role.PADDING)
               .filter(placed -> !gone.test(placed.spec().name()))
-              .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype()))
+              .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype(), placed.encoding()))
               .toList();
       ShardLayout layout = ShardLayout.of(shard.layout().file(), null, items);
       shards.add(
@@ -123,7 +124,8 @@ final class WrongPlans {
   private static ConversionPlan.Piece other(
       ConversionPlan plan, ConversionPlan.Piece piece, UnaryOperator<String> rename) {
     String name = rename.apply(piece.source().name());
-    return ConversionPlan.Piece.of(plan.checkpoint().tensors().get(name), piece.transform());
+    return ConversionPlan.Piece.of(
+        new Place(plan.checkpoint().tensors().get(name), piece.place().view()), piece.transform());
   }
 
   static String swap(String name, String a, String b) {

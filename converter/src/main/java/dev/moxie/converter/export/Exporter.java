@@ -94,17 +94,18 @@ public final class Exporter {
       MoxiePackage pack, Path target, int threads, Progress progress) {
     Manifest manifest = pack.manifest();
     requireNames(pack, manifest.provenance().shards(), companions(manifest));
-    Map<String, Map<String, IndexRow>> bySource = new HashMap<>();
+    Map<String, Map<String, List<IndexRow>>> bySource = new HashMap<>();
     for (IndexRow row : pack.rows()) {
       if (row.sourceFile() != null && row.sourceTensor() != null) {
         bySource
             .computeIfAbsent(row.sourceFile(), file -> new HashMap<>())
-            .put(row.sourceTensor(), row);
+            .computeIfAbsent(row.sourceTensor(), tensor -> new ArrayList<>(1))
+            .add(row);
       }
     }
     List<WeightFile> files = new ArrayList<>();
     for (Manifest.SourceShard shard : manifest.provenance().shards()) {
-      Map<String, IndexRow> rows = bySource.getOrDefault(shard.file(), Map.of());
+      Map<String, List<IndexRow>> rows = bySource.getOrDefault(shard.file(), Map.of());
       if (!rows.isEmpty()) {
         files.add(WeightFile.of(pack, shard, rows));
       }
@@ -224,7 +225,7 @@ public final class Exporter {
   private void writeWeights(StagedFolder folder, WeightFile file) throws IOException {
     Path path = folder.path(file.name());
     boolean claimed = folder.finishedBefore(file.name()).isPresent();
-    if (claimed && file.isAt(path)) {
+    if (claimed && file.isAt(pack, path)) {
       progress.advance(file.bytes() - file.header().length);
       progress.finished("kept " + file.name());
       return;
@@ -232,8 +233,13 @@ public final class Exporter {
     Disk.delete(path);
     try (var out = StreamedFile.create(path, file.bytes())) {
       out.write(ByteBuffer.wrap(file.header()));
-      for (IndexRow leaf : file.leaves()) {
-        writeLeaf(out, leaf);
+      for (SourceBytes tensor : file.tensors()) {
+        if (tensor.isLeaf()) {
+          writeLeaf(out, tensor.leaves().getFirst());
+        } else {
+          tensor.leaves().forEach(this::requireIntact);
+          tensor.write(pack, bytes -> append(out, bytes));
+        }
       }
       out.finish();
     }
@@ -254,12 +260,24 @@ public final class Exporter {
       progress.advance(count);
       at += count;
     }
-    String found = digests.finish().sha256();
-    if (!found.equals(leaf.sha256())) {
+    requireDigest(leaf, digests.finish());
+  }
+
+  private void append(StreamedFile out, ByteBuffer bytes) throws IOException {
+    progress.advance(bytes.remaining());
+    out.write(bytes);
+  }
+
+  private void requireIntact(IndexRow leaf) {
+    requireDigest(leaf, Digests.of(pack.bytes(leaf)));
+  }
+
+  private void requireDigest(IndexRow leaf, Digests.Result found) {
+    if (!found.sha256().equals(leaf.sha256())) {
       throw new CorruptException(
           pack.folder().resolve(leaf.shard()) + ", tensor " + leaf.describe(),
           "SHA-256 " + leaf.sha256(),
-          found,
+          found.sha256(),
           "the weights were altered or damaged; restore the package or convert again");
     }
   }
@@ -281,19 +299,19 @@ public final class Exporter {
     Set<String> held = new HashSet<>();
     long total = 0;
     for (WeightFile file : files) {
-      for (IndexRow leaf : file.leaves()) {
-        held.add(file.name() + "/" + leaf.sourceTensor());
-        total += leaf.bytes();
+      for (SourceBytes tensor : file.tensors()) {
+        held.add(file.name() + "/" + tensor.name());
+        total += tensor.bytes();
       }
     }
     ObjectNode map = StrictJson.mapper(false).createObjectNode();
     JsonNode before = index.path("weight_map");
     for (WeightFile file : files) {
-      for (IndexRow leaf : file.leaves()) {
+      for (SourceBytes tensor : file.tensors()) {
         // Of several copies the index reads one, which is still there if any is.
-        String read = before.path(leaf.sourceTensor()).asString(file.name());
-        if (read.equals(file.name()) || !held.contains(read + "/" + leaf.sourceTensor())) {
-          map.put(leaf.sourceTensor(), file.name());
+        String read = before.path(tensor.name()).asString(file.name());
+        if (read.equals(file.name()) || !held.contains(read + "/" + tensor.name())) {
+          map.put(tensor.name(), file.name());
         }
       }
     }

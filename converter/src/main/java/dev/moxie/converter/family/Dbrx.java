@@ -7,6 +7,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -24,20 +25,40 @@ final class Dbrx {
           Set.of("dbrx"),
           "DbrxForCausalLM",
           Dbrx::architecture,
-          Map.of(
-              "embedding.weight", "transformer.wte.weight",
-              "final_norm.weight", "transformer.norm_f.weight",
-              "head.weight", "lm_head.weight",
-              "layers.{layer}.attention_norm.weight",
-                  "transformer.blocks.{layer}.norm_attn_norm.norm_1.weight",
-              "layers.{layer}.attention.output.weight",
-                  "transformer.blocks.{layer}.norm_attn_norm.attn.out_proj.weight",
-              "layers.{layer}.feed_forward_norm.weight",
-                  "transformer.blocks.{layer}.norm_attn_norm.norm_2.weight",
-              "layers.{layer}.router.weight", "transformer.blocks.{layer}.ffn.router.layer.weight"),
+          List.of(new Layout("released", places())),
           null);
 
   private Dbrx() {}
+
+  private static Map<String, Layout.Place> places() {
+    String block = "transformer.blocks.{layer}.";
+    String experts = block + "ffn.experts.mlp.";
+    String attention = block + "norm_attn_norm.";
+    var queriesKeysValues =
+        new Layout.Place(
+            attention + "attn.Wqkv.weight",
+            Arrangement.joined(
+                "attention.query.weight", "attention.key.weight", "attention.value.weight"));
+    String layer = "layers.{layer}.";
+    return Map.ofEntries(
+        Map.entry("embedding.weight", Layout.Place.of("transformer.wte.weight")),
+        Map.entry("final_norm.weight", Layout.Place.of("transformer.norm_f.weight")),
+        Map.entry("head.weight", Layout.Place.of("lm_head.weight")),
+        Map.entry(layer + "attention_norm.weight", Layout.Place.of(attention + "norm_1.weight")),
+        Map.entry(layer + "attention.query.weight", queriesKeysValues),
+        Map.entry(layer + "attention.key.weight", queriesKeysValues),
+        Map.entry(layer + "attention.value.weight", queriesKeysValues),
+        Map.entry(
+            layer + "attention.output.weight", Layout.Place.of(attention + "attn.out_proj.weight")),
+        Map.entry(layer + "feed_forward_norm.weight", Layout.Place.of(attention + "norm_2.weight")),
+        Map.entry(layer + "router.weight", Layout.Place.of(block + "ffn.router.layer.weight")),
+        Map.entry(
+            layer + "experts.gate.weight", new Layout.Place(experts + "w1", Arrangement.FLAT)),
+        Map.entry(layer + "experts.up.weight", new Layout.Place(experts + "v1", Arrangement.FLAT)),
+        Map.entry(
+            layer + "experts.down.weight",
+            new Layout.Place(experts + "w2", Arrangement.FLAT_TRANSPOSED)));
+  }
 
   private static Architecture architecture(Config config) {
     config.neutral("emb_pdrop", "resid_pdrop");

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -19,12 +20,15 @@ final class Ernie {
           Set.of("ernie4_5_moe"),
           "Ernie4_5_MoeForCausalLM",
           Ernie::architecture,
-          Names.join(
-              Names.LLAMA,
-              Names.DENSE,
-              Names.EXPERTS,
-              Names.SHARED,
-              Names.inLayer("router.bias", "mlp.moe_statics.e_score_correction_bias")),
+          List.of(
+              Layout.of(
+                      "released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED))
+                  .with(
+                      "released",
+                      Names.places(
+                          "router.bias",
+                          "mlp.moe_statics.e_score_correction_bias",
+                          Arrangement.ROW))),
           null);
 
   private Ernie() {}

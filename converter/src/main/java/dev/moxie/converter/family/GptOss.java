@@ -6,6 +6,8 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -23,15 +25,49 @@ final class GptOss {
           Set.of("gpt_oss"),
           "GptOssForCausalLM",
           GptOss::architecture,
-          Names.join(
-              Names.LLAMA,
-              Names.inLayer(
-                  "attention.sinks", "self_attn.sinks",
-                  "router.weight", "mlp.router.weight",
-                  "router.bias", "mlp.router.bias")),
+          List.of(
+              layout(
+                  "bf16",
+                  "gate_up_proj",
+                  Arrangement.ALTERNATING_TRANSPOSED,
+                  "down_proj",
+                  Arrangement.STACKED_TRANSPOSED),
+              layout(
+                  "mxfp4",
+                  "gate_up_proj_blocks",
+                  Arrangement.ALTERNATING,
+                  "down_proj_blocks",
+                  Arrangement.STACKED)),
           null);
 
   private GptOss() {}
+
+  private static Layout layout(
+      String name, String gateUp, Arrangement rows, String down, Arrangement stacked) {
+    Map<String, String> names =
+        Names.join(
+            Names.LLAMA,
+            Names.inLayer(
+                "attention.sinks", "self_attn.sinks",
+                "router.weight", "mlp.router.weight",
+                "router.bias", "mlp.router.bias"));
+    return Layout.of(name, names)
+        .with(
+            name,
+            Names.places(
+                "experts.gate_up.weight",
+                "mlp.experts." + gateUp,
+                rows,
+                "experts.down.weight",
+                "mlp.experts." + down,
+                stacked,
+                "experts.gate_up.bias",
+                "mlp.experts.gate_up_proj_bias",
+                Arrangement.BIASES_ALTERNATING,
+                "experts.down.bias",
+                "mlp.experts.down_proj_bias",
+                Arrangement.BIASES));
+  }
 
   private static Architecture architecture(Config config) {
     config.neutral("initial_context_length");

@@ -4,6 +4,7 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -18,7 +19,20 @@ final class Granite {
           Set.of("granitemoe"),
           "GraniteMoeForCausalLM",
           Granite::architecture,
-          Names.join(Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer")),
+          List.of(
+              Layout.of(
+                      "released",
+                      Names.join(
+                          Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer")))
+                  .with(
+                      "released",
+                      Names.places(
+                          "experts.gate_up.weight",
+                          "block_sparse_moe.input_linear.weight",
+                          Arrangement.HALVES,
+                          "experts.down.weight",
+                          "block_sparse_moe.output_linear.weight",
+                          Arrangement.STACKED))),
           null);
 
   private Granite() {}

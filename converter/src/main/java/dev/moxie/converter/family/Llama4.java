@@ -27,16 +27,28 @@ final class Llama4 {
           Set.of("llama4_text"),
           "Llama4ForCausalLM",
           Llama4::architecture,
-          Names.join(
-              Names.LLAMA,
-              Names.weights(
-                  "dense.gate", "feed_forward.gate_proj",
-                  "dense.up", "feed_forward.up_proj",
-                  "dense.down", "feed_forward.down_proj",
-                  "router", "feed_forward.router",
-                  "shared.gate", "feed_forward.shared_expert.gate_proj",
-                  "shared.up", "feed_forward.shared_expert.up_proj",
-                  "shared.down", "feed_forward.shared_expert.down_proj")),
+          List.of(
+              Layout.of(
+                      "released",
+                      Names.join(
+                          Names.LLAMA,
+                          Names.weights(
+                              "dense.gate", "feed_forward.gate_proj",
+                              "dense.up", "feed_forward.up_proj",
+                              "dense.down", "feed_forward.down_proj",
+                              "router", "feed_forward.router",
+                              "shared.gate", "feed_forward.shared_expert.gate_proj",
+                              "shared.up", "feed_forward.shared_expert.up_proj",
+                              "shared.down", "feed_forward.shared_expert.down_proj")))
+                  .with(
+                      "released",
+                      Names.places(
+                          "experts.gate_up.weight",
+                          "feed_forward.experts.gate_up_proj",
+                          Arrangement.HALVES_TRANSPOSED,
+                          "experts.down.weight",
+                          "feed_forward.experts.down_proj",
+                          Arrangement.STACKED_TRANSPOSED))),
           null);
 
   private Llama4() {}

@@ -3,6 +3,7 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -16,10 +17,15 @@ final class Mixtral {
           Set.of("mixtral"),
           "MixtralForCausalLM",
           Mixtral::architecture,
-          Names.join(Names.LLAMA, Names.BLOCK_SPARSE),
+          layouts(),
           null);
 
   private Mixtral() {}
+
+  private static List<Layout> layouts() {
+    Layout released = Layout.of("released", Names.join(Names.LLAMA, Names.BLOCK_SPARSE));
+    return List.of(released, released.with("transformers 5", Names.FUSED));
+  }
 
   private static Architecture architecture(Config config) {
     if (!config.flag("norm_topk_prob", true)) {

@@ -1,35 +1,56 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
+import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Mxfp4;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
-/**
- * The {@code quantization_config} of a checkpoint: none, or e4m3 values with one scale for every
- * 128 × 128 block, as DeepSeek-V3 is released.
- */
+/** What the {@code quantization_config} of a checkpoint says of how numbers are stored. */
 final class Quantisation {
+  private static final List<String> E4M3 = List.of("e4m3", "float8_e4m3fn");
+
   private Quantisation() {}
 
-  /** Whether config.json declares block scales; any other quantisation is refused. */
-  static boolean isBlockScaled(Config config) {
+  /** The encoding that config.json declares; one that is not known is refused. */
+  static Encoding of(Config config) {
     if (!config.has("quantization_config")) {
-      return false;
+      return Encoding.PLAIN;
     }
     Config quantisation = config.object("quantization_config");
-    quantisation.requireWord("quant_method", "fp8");
-    quantisation.requireWordIfAny("fmt", "e4m3");
-    // Scales of activations that are found at run time leave the weights' values alone.
-    quantisation.requireWordIfAny("activation_scheme", "dynamic");
-    List<Integer> block = quantisation.numbers("weight_block_size");
-    if (!block.equals(List.of(Fp8Blocks.SIZE, Fp8Blocks.SIZE))) {
-      throw quantisation.unsupported("weight_block_size", "[128, 128]", block.toString());
-    }
+    BlockScaled encoding =
+        switch (quantisation.text("quant_method").toLowerCase(Locale.ROOT)) {
+          case "fp8" -> fp8(quantisation);
+          case "mxfp4" -> new Mxfp4();
+          case String other ->
+              throw quantisation.unsupported("quant_method", "fp8 or mxfp4", other);
+        };
     // How a trainer rounded the scales does not matter to who multiplies by them; which modules
     // were left as they were shows in the weights' dtypes.
     quantisation.requireAllUnderstood(
         Set.of("scale_fmt", "modules_to_not_convert", "ignored_layers"));
-    return true;
+    return encoding;
+  }
+
+  private static BlockScaled fp8(Config quantisation) {
+    if (quantisation.has("fmt")
+        && !E4M3.contains(quantisation.text("fmt").toLowerCase(Locale.ROOT))) {
+      throw quantisation.unsupported("fmt", "one of " + E4M3, quantisation.text("fmt"));
+    }
+    // Scales of activations that are found at run time leave the weights' values alone.
+    quantisation.requireWordIfAny("activation_scheme", "dynamic");
+    List<Integer> block = quantisation.numbers("weight_block_size");
+    try {
+      if (block.size() == 2) {
+        return new Fp8Block(block.get(0), block.get(1));
+      }
+    } catch (IllegalArgumentException e) {
+      // What is said of it below.
+    }
+    throw quantisation.unsupported(
+        "weight_block_size", "two numbers from 1 to 9999, as [128, 128]", block.toString());
   }
 }

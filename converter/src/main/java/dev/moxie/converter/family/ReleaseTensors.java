@@ -1,17 +1,22 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorDeclaration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -29,13 +34,17 @@ public final class ReleaseTensors {
           Role.PREDICTION_COMBINE,
           Role.PREDICTION_HEAD);
 
-  private final Family family;
   private final Family.Description description;
+  private final Layout layout;
+  private final Map<String, Shape> shapes = new HashMap<>();
+  private final Set<String> names = new HashSet<>();
   private final List<TensorDeclaration> tensors = new ArrayList<>();
 
   private ReleaseTensors(Family family, Family.Description description) {
-    this.family = family;
     this.description = description;
+    this.layout = family.released(description.encoding());
+    Tensors.of(description.architecture())
+        .forEach(tensor -> shapes.put(tensor.name(), tensor.shape()));
   }
 
   /**
@@ -54,7 +63,7 @@ public final class ReleaseTensors {
       } else {
         release.addExperts(stacks);
         stacks.clear();
-        release.add(spec.leaves().getFirst(), spec.role());
+        release.add(spec.whole());
       }
     }
     release.addExperts(stacks);
@@ -66,23 +75,52 @@ public final class ReleaseTensors {
     stacks.stream()
         .flatMap(stack -> stack.leaves().stream())
         .sorted(Comparator.comparing(leaf -> Objects.requireNonNull(leaf.expert())))
-        .forEach(leaf -> add(leaf, stacks.getFirst().role()));
+        .forEach(this::add);
   }
 
-  private void add(TensorSpec.Leaf leaf, Role role) {
-    String name = family.translate(leaf.source());
-    boolean blockScaled =
-        description.blockScaled() && leaf.shape().rank() == 2 && !NEVER_BLOCK_SCALED.contains(role);
-    if (blockScaled) {
-      tensors.add(new TensorDeclaration(name, Fp8Blocks.VALUES, leaf.shape()));
-      tensors.add(
-          new TensorDeclaration(
-              family.translate(Fp8Blocks.scaleName(leaf.source())),
-              Fp8Blocks.SCALES,
-              Fp8Blocks.grid(leaf.shape())));
-    } else {
-      Dtype dtype = role == Role.ROUTER_BIAS ? Dtype.F32 : description.dtype();
-      tensors.add(new TensorDeclaration(name, dtype, leaf.shape()));
+  private void add(TensorSpec.Leaf leaf) {
+    Layout.Place place = layout.place(leaf);
+    if (!names.add(place.tensor())) {
+      return;
     }
+    TensorSpec spec = leaf.tensor();
+    Optional<String> scales =
+        description.encoding() instanceof BlockScaled encoding && isEncoded(encoding, leaf)
+            ? encoding.scalesInCheckpoints(place.tensor())
+            : Optional.empty();
+    if (scales.isEmpty()) {
+      Dtype dtype = spec.role() == Role.ROUTER_BIAS ? Dtype.F32 : description.dtype();
+      Shape shape = place.arrangement().locate(place.tensor(), leaf, this::shape).shape();
+      tensors.add(new TensorDeclaration(place.tensor(), dtype, shape));
+      return;
+    }
+    var encoding = (BlockScaled) description.encoding();
+    TensorSpec.Leaf values = encoding.stored(spec).leaves().get(leaf.position());
+    Shape shape =
+        place
+            .arrangement()
+            .locate(place.tensor(), values, name -> encoding.stored(shape(name)))
+            .shape();
+    tensors.add(
+        new TensorDeclaration(
+            place.tensor(), encoding.dtype(), encoding.inCheckpoints(shape).getFirst()));
+    TensorSpec.Leaf grid = encoding.scales(spec).leaves().get(leaf.position());
+    Dtype dtype = encoding.scaleDtypes().contains(Dtype.F32) ? Dtype.F32 : Dtype.U8;
+    tensors.add(
+        new TensorDeclaration(
+            scales.get(),
+            dtype,
+            place
+                .arrangement()
+                .locate(scales.get(), grid, name -> encoding.grid(shape(name)))
+                .shape()));
+  }
+
+  private static boolean isEncoded(BlockScaled encoding, TensorSpec.Leaf leaf) {
+    return encoding.holds(leaf.shape()) && !NEVER_BLOCK_SCALED.contains(leaf.tensor().role());
+  }
+
+  private Shape shape(String canonical) {
+    return Objects.requireNonNull(shapes.get(canonical), canonical);
   }
 }

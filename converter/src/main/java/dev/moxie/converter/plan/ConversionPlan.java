@@ -98,24 +98,32 @@ public record ConversionPlan(
    *
    * @param origin what the package will say about it
    */
-  public record Piece(SourceTensor source, Transform transform, PackageWriter.Origin origin) {
-    /** A tensor of a checkpoint. */
-    public static Piece of(SourceTensor source, Transform transform) {
+  public record Piece(Place place, Transform transform, PackageWriter.Origin origin) {
+    /** A leaf of a checkpoint. */
+    public static Piece of(Place place, Transform transform) {
+      SourceTensor source = place.tensor();
       return new Piece(
-          source,
+          place,
           transform,
-          new PackageWriter.Origin(source.file(), source.name(), transform.id(), null));
+          new PackageWriter.Origin(
+              source.file(), source.name(), place.view(), transform.id(), null));
     }
 
-    /** Source tensors that it uses up: the weight, and its scales where they are consumed. */
-    public int sourceTensors() {
-      return transform instanceof Transform.Dequantise ? 2 : 1;
+    /** The tensor that it is, or is a view of. */
+    public SourceTensor source() {
+      return place.tensor();
+    }
+
+    /** Source tensors that it is made of: the weight, and its scales where they are consumed. */
+    public List<SourceTensor> sourceTensors() {
+      return transform instanceof Transform.Dequantise d
+          ? List.of(source(), d.scales().tensor())
+          : List.of(source());
     }
 
     /** Bytes that are read for it. */
     long bytesRead() {
-      return source.bytes()
-          + (transform instanceof Transform.Dequantise d ? d.scales().bytes() : 0);
+      return place.bytes() + (transform instanceof Transform.Dequantise d ? d.scales().bytes() : 0);
     }
   }
 
@@ -216,7 +224,9 @@ public record ConversionPlan(
   public int sourceTensors() {
     return shards.stream()
         .flatMap(shard -> shard.pieces().stream())
-        .mapToInt(Piece::sourceTensors)
+        .flatMap(piece -> piece.sourceTensors().stream())
+        .distinct()
+        .mapToInt(source -> 1)
         .sum();
   }
 

@@ -5,6 +5,7 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
+import dev.moxie.converter.family.Layout;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
@@ -38,6 +39,7 @@ final class MissingTensor {
 
   private final Checkpoint checkpoint;
   private final Family family;
+  private final Layout layout;
   private final Architecture architecture;
   private final String name;
 
@@ -45,7 +47,8 @@ final class MissingTensor {
   private final List<SourceTensor> foreign;
 
   private MissingTensor(
-      Checkpoint checkpoint, Family family, Architecture architecture, String name) {
+      Checkpoint checkpoint, Family family, Layout layout, Architecture architecture, String name) {
+    this.layout = layout;
     this.checkpoint = checkpoint;
     this.family = family;
     this.architecture = architecture;
@@ -67,10 +70,11 @@ final class MissingTensor {
   static InvalidInputException of(
       Checkpoint checkpoint,
       Family family,
+      Layout layout,
       Architecture architecture,
       String name,
       String expected) {
-    var missing = new MissingTensor(checkpoint, family, architecture, name);
+    var missing = new MissingTensor(checkpoint, family, layout, architecture, name);
     return missing
         .otherNames()
         .<InvalidInputException>map(
@@ -193,20 +197,20 @@ final class MissingTensor {
     if (checkpoint.tensors().isEmpty()) {
       return new Explanation("no tensors at all", "fetch the weight files again");
     }
-    if (name.equals(family.translate("head.weight"))) {
+    if (name.equals(layout.nameOf("head.weight"))) {
       return new Explanation(
           "no head",
           "if the model's head is its embedding, set tie_word_embeddings to true in config.json");
     }
-    SourceTensor head = checkpoint.tensors().get(family.translate("head.weight"));
-    if (name.equals(family.translate("embedding.weight")) && head != null) {
+    SourceTensor head = checkpoint.tensors().get(layout.nameOf("head.weight"));
+    if (name.equals(layout.nameOf("embedding.weight")) && head != null) {
       return new Explanation(
           "no embedding, but a head, " + words(head),
           ("if the head is the embedding, too, name it %s, with tie_word_embeddings true in"
                   + " config.json; else save the embedding, which was left out")
               .formatted(name));
     }
-    OptionalInt layer = family.layerOf(name);
+    OptionalInt layer = layout.layerOf(name);
     OptionalInt last = lastLayer();
     if (layer.isPresent() && last.isPresent() && layer.getAsInt() > last.getAsInt()) {
       return new Explanation(
@@ -228,7 +232,7 @@ final class MissingTensor {
 
   private OptionalInt lastLayer() {
     return checkpoint.tensors().keySet().stream()
-        .flatMapToInt(tensor -> family.layerOf(tensor).stream())
+        .flatMapToInt(tensor -> layout.layerOf(tensor).stream())
         .max();
   }
 

@@ -4,6 +4,7 @@ import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.text.Lines;
+import dev.moxie.format.view.View;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.List;
@@ -44,10 +45,19 @@ public final class PlanReport {
       String sourceFile,
       String sourceTensor,
       long sourceOffset,
+      @Nullable Window view,
       @Nullable Scales scales) {}
 
-  /** The block scales that a range's elements are multiplied by. */
-  private record Scales(String sourceFile, String sourceTensor, long sourceOffset, long bytes) {}
+  /** Which elements of a source tensor, counted from its first, in which order. */
+  private record Window(long offset, List<Long> shape, List<Long> strides) {}
+
+  /** The scales that a range's elements are multiplied by. */
+  private record Scales(
+      String sourceFile,
+      String sourceTensor,
+      long sourceOffset,
+      long bytes,
+      @Nullable Window view) {}
 
   /**
    * What carrying out a plan costs.
@@ -95,7 +105,7 @@ public final class PlanReport {
           shard.layout().file(),
           shard.bytes(),
           shard.layout().tensors().size(),
-          shard.pieces().size());
+          shard.pieces().stream().map(ConversionPlan.Piece::source).distinct().count());
     }
     lines.add(
         "transforms          %s",
@@ -159,13 +169,23 @@ public final class PlanReport {
                         move.piece().source().file(),
                         move.piece().source().name(),
                         move.piece().source().offset(),
+                        window(move.piece().place().view()),
                         scales(move.piece().transform())))
             .toList());
   }
 
+  private static @Nullable Window window(@Nullable View view) {
+    return view == null ? null : new Window(view.offset(), view.shape().dims(), view.strides());
+  }
+
   private static @Nullable Scales scales(Transform transform) {
     return transform instanceof Transform.Dequantise d
-        ? new Scales(d.scales().file(), d.scales().name(), d.scales().offset(), d.scales().bytes())
+        ? new Scales(
+            d.scales().tensor().file(),
+            d.scales().tensor().name(),
+            d.scales().tensor().offset(),
+            d.scales().bytes(),
+            window(d.scales().view()))
         : null;
   }
 }

@@ -6,11 +6,14 @@ import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
+import dev.moxie.converter.family.Layout;
+import dev.moxie.converter.family.Source;
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.Manifest;
@@ -19,11 +22,14 @@ import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.tokenizer.TokenizerFile;
+import dev.moxie.format.view.Tiling;
+import dev.moxie.format.view.View;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -45,17 +51,25 @@ public final class Planner {
   private final Checkpoint checkpoint;
   private final Family family;
   private final Family.Description description;
+  private final Layout layout;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
   private final List<SourceTensor> superseded;
   private final Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
   private final List<ShardLayout.Item> items = new ArrayList<>();
 
+  /** Of canonical tensors. */
+  private final Map<String, Shape> shapes = new HashMap<>();
+
+  /** What has been taken of tensors that are not taken whole. */
+  private final Map<String, List<View>> views = new LinkedHashMap<>();
+
   private Planner(
       Checkpoint checkpoint, Family family, Family.Description description, Conversion conversion) {
     this.checkpoint = checkpoint;
     this.family = family;
     this.description = description;
+    this.layout = family.layout(checkpoint.tensors().keySet());
     this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
     this.superseded = new ArrayList<>(checkpoint.superseded());
@@ -101,11 +115,14 @@ public final class Planner {
     if (!kept) {
       planner.leaveOut(predicting);
     }
-    for (TensorSpec spec : Tensors.of(architecture)) {
+    List<TensorSpec> tensors = Tensors.of(architecture);
+    tensors.forEach(spec -> planner.shapes.put(spec.name(), spec.shape()));
+    for (TensorSpec spec : tensors) {
       if (!spec.role().mayBeShared() || planner.has(spec)) {
         planner.find(spec);
       }
     }
+    planner.requireTiled();
     planner.keepOpaque(architecture);
     planner.requireAllUsed(architecture);
     // What is no token would show only when a text is generated, half-way through it.
@@ -120,7 +137,7 @@ public final class Planner {
   }
 
   private boolean has(TensorSpec spec) {
-    return unused.containsKey(family.translate(spec.name()));
+    return unused.containsKey(layout.nameOf(spec.name()));
   }
 
   /**
@@ -131,8 +148,8 @@ public final class Planner {
   private Set<Integer> predictionLayers(Architecture declared) {
     Set<Integer> found = new HashSet<>();
     unused.keySet().stream()
-        .filter(family::isOfPrediction)
-        .forEach(name -> family.layerOf(name).ifPresent(found::add));
+        .filter(layout::isOfPrediction)
+        .forEach(name -> layout.layerOf(name).ifPresent(found::add));
     Set<Integer> layers = new TreeSet<>();
     for (int layer = declared.layers().size(); found.contains(layer); layer++) {
       layers.add(layer);
@@ -141,7 +158,7 @@ public final class Planner {
   }
 
   private boolean isIn(Set<Integer> layers, SourceTensor source) {
-    return layers.contains(family.layerOf(source.name()).orElse(-1));
+    return layers.contains(layout.layerOf(source.name()).orElse(-1));
   }
 
   private void leaveOut(Set<Integer> layers) {
@@ -186,11 +203,11 @@ public final class Planner {
   /** Keeps what nobody computes with: it is there so that the checkpoint can be restored. */
   private void keepOpaque(Architecture architecture) {
     List<SourceTensor> opaque = new ArrayList<>(superseded);
-    SourceTensor head = unused.get(family.translate("head.weight"));
+    SourceTensor head = unused.get(layout.nameOf("head.weight"));
     if (head != null && architecture.tiedEmbeddings()) {
       requireCopy(
           head,
-          Objects.requireNonNull(checkpoint.tensors().get(family.translate("embedding.weight"))));
+          Objects.requireNonNull(checkpoint.tensors().get(layout.nameOf("embedding.weight"))));
       opaque.add(head);
     }
     unused.values().stream().filter(Recomputed::is).forEach(opaque::add);
@@ -199,7 +216,10 @@ public final class Planner {
       unused.remove(source.name(), source);
       byName.put(opaque(source).name(), source);
     }
-    byName.values().forEach(s -> add(opaque(s), s.dtype(), List.of(copy(s))));
+    byName
+        .values()
+        .forEach(
+            s -> add(new ShardLayout.Item(opaque(s), s.dtype()), copies(List.of(Place.of(s)))));
   }
 
   private static TensorSpec opaque(SourceTensor source) {
@@ -247,7 +267,7 @@ public final class Planner {
     }
     int layers = architecture.layers().size();
     boolean beyond =
-        unused.values().stream().allMatch(t -> family.layerOf(t.name()).orElse(-1) >= layers);
+        unused.values().stream().allMatch(t -> layout.layerOf(t.name()).orElse(-1) >= layers);
     throw new UnsupportedException(
         where(left),
         "only tensors that a " + family.name() + " of this config.json has",
@@ -283,119 +303,208 @@ public final class Planner {
     }
   }
 
-  /** Finds the sources of a tensor, and of its block scales where it has any. */
+  /** Finds the sources of a tensor, and of its scales where it has any. */
   private void find(TensorSpec spec) {
-    List<SourceTensor> values = new ArrayList<>();
-    List<@Nullable SourceTensor> scales = new ArrayList<>();
-    for (TensorSpec.Leaf leaf : spec.leaves()) {
-      SourceTensor source =
-          take(family.translate(leaf.source()), leaf.shape(), () -> "config.json calls");
-      requireFit(spec, source, values.isEmpty() ? source : values.getFirst());
-      values.add(source);
-      scales.add(source.dtype() == Fp8Blocks.VALUES ? takeScales(source) : null);
+    List<TensorSpec.Leaf> leaves = spec.leaves();
+    Layout.Place first = layout.place(leaves.getFirst());
+    SourceTensor there = checkpoint.tensors().get(first.tensor());
+    BlockScaled encoding = there == null ? null : encoding(there, spec);
+    TensorSpec stored = encoding == null ? spec : encoding.stored(spec);
+    TensorSpec grid = encoding == null ? spec : encoding.scales(spec);
+    List<TensorSpec.Leaf> values = stored.leaves();
+    List<TensorSpec.Leaf> grids = grid.leaves();
+    List<Place> places = new ArrayList<>();
+    List<Place> scales = new ArrayList<>();
+    for (int i = 0; i < leaves.size(); i++) {
+      Layout.Place place = i == 0 ? first : layout.place(leaves.get(i));
+      Source source =
+          place
+              .arrangement()
+              .locate(place.tensor(), values.get(i), name -> stored(encoding, shape(name)));
+      Place found = take(source, encoding, () -> "config.json calls");
+      requireFit(spec, encoding, found.tensor(), places.isEmpty() ? null : places.getFirst());
+      places.add(found);
+      if (encoding != null) {
+        scales.add(takeScales(encoding, place, grids.get(i), leaves.get(i).shape()));
+      }
     }
-    Dtype stored = values.getFirst().dtype();
+    add(spec, encoding, places, scales);
+  }
+
+  private void add(
+      TensorSpec spec, @Nullable BlockScaled encoding, List<Place> places, List<Place> scales) {
+    Dtype stored = places.getFirst().tensor().dtype();
     Manifest.Cast cast = conversion.cast();
     if (cast != null && !spec.role().keepsItsDtype()) {
       List<ConversionPlan.Piece> pieces = new ArrayList<>();
-      for (int i = 0; i < values.size(); i++) {
-        Transform transform = transform(values.get(i), scales.get(i), cast.dtype());
-        pieces.add(ConversionPlan.Piece.of(values.get(i), transform));
+      for (int i = 0; i < places.size(); i++) {
+        Transform transform =
+            encoding != null
+                ? new Transform.Dequantise(encoding, scales.get(i), columns(spec), cast.dtype())
+                : stored == cast.dtype() ? new Transform.Copy() : new Transform.Cast(cast.dtype());
+        pieces.add(ConversionPlan.Piece.of(places.get(i), transform));
       }
-      add(spec, cast.dtype(), pieces);
+      add(new ShardLayout.Item(spec, cast.dtype()), pieces);
       return;
     }
-    add(spec, stored, values.stream().map(Planner::copy).toList());
-    if (stored == Fp8Blocks.VALUES) {
-      add(
-          Fp8Blocks.scales(spec),
-          Fp8Blocks.SCALES,
-          scales.stream().map(s -> copy(Objects.requireNonNull(s))).toList());
+    if (encoding == null) {
+      add(new ShardLayout.Item(spec, stored), copies(places));
+      return;
     }
-  }
-
-  private void add(TensorSpec spec, Dtype dtype, List<ConversionPlan.Piece> pieces) {
-    items.add(new ShardLayout.Item(spec, dtype));
-    this.pieces.put(spec.name(), pieces);
-  }
-
-  private static ConversionPlan.Piece copy(SourceTensor source) {
-    return ConversionPlan.Piece.of(source, new Transform.Copy());
-  }
-
-  private static Transform transform(
-      SourceTensor source, @Nullable SourceTensor scales, Dtype dtype) {
-    if (scales != null) {
-      return new Transform.Dequantise(scales, source.shape().dim(1), dtype);
+    add(new ShardLayout.Item(encoding.stored(spec), stored, encoding), copies(places));
+    Dtype dtype = scales.getFirst().tensor().dtype();
+    for (Place scale : scales) {
+      requireLike(scale.tensor(), scales.getFirst().tensor());
     }
-    return source.dtype() == dtype ? new Transform.Copy() : new Transform.Cast(dtype);
+    add(new ShardLayout.Item(encoding.scales(spec), dtype), copies(scales));
   }
 
-  private SourceTensor take(String name, Shape shape, Supplier<String> reason) {
-    SourceTensor source = unused.remove(name);
-    if (source == null) {
-      throw MissingTensor.of(
-          checkpoint,
-          family,
-          description.architecture(),
-          name,
-          "tensor " + name + " " + shape + ", which " + reason.get() + " for");
-    }
-    if (!source.shape().equals(shape)) {
-      throw new CorruptException(
-          where(source),
-          "shape " + shape + ", which " + reason.get() + " for",
-          source.shape().toString(),
-          "config.json and weights do not belong together, pass those of one checkpoint");
-    }
-    return source;
+  private static long columns(TensorSpec matrix) {
+    return matrix.shape().dim(matrix.shape().rank() - 1);
   }
 
-  private SourceTensor takeScales(SourceTensor values) {
-    if (values.shape().rank() != 2) {
+  private void add(ShardLayout.Item item, List<ConversionPlan.Piece> pieces) {
+    items.add(item);
+    this.pieces.put(item.spec().name(), pieces);
+  }
+
+  private static List<ConversionPlan.Piece> copies(List<Place> places) {
+    return places.stream()
+        .map(place -> ConversionPlan.Piece.of(place, new Transform.Copy()))
+        .toList();
+  }
+
+  /** The shape of a canonical tensor. */
+  private Shape shape(String canonical) {
+    return Objects.requireNonNull(shapes.get(canonical), canonical);
+  }
+
+  private static Shape stored(@Nullable BlockScaled encoding, Shape shape) {
+    return encoding == null ? shape : encoding.stored(shape);
+  }
+
+  /**
+   * The encoding of a tensor's numbers; null if they are stored one by one. That config.json
+   * declares one does not mean that all weights have it.
+   */
+  private @Nullable BlockScaled encoding(SourceTensor source, TensorSpec spec) {
+    if (!(description.encoding() instanceof BlockScaled encoding)
+        || source.dtype() != encoding.dtype()
+        || encoding.scalesInCheckpoints(source.name()).isEmpty()) {
+      return null;
+    }
+    Shape matrix = spec.leaves().getFirst().shape();
+    if (!encoding.holds(matrix)) {
       throw new UnsupportedException(
-          where(values),
-          "a matrix, since it is " + values.dtype(),
-          values.shape().toString(),
+          where(source),
+          "a matrix that can be stored as " + encoding.id() + ", since it is " + source.dtype(),
+          matrix.toString(),
           "this build does not convert it");
     }
-    SourceTensor scales =
-        take(
-            values.name() + Family.SCALES,
-            Fp8Blocks.grid(values.shape()),
-            () -> "the blocks of " + values.name() + " " + values.shape() + " call");
-    if (scales.dtype() != Fp8Blocks.SCALES) {
+    return encoding;
+  }
+
+  private Place take(Source source, @Nullable BlockScaled encoding, Supplier<String> reason) {
+    SourceTensor tensor = unused.remove(source.tensor());
+    List<View> seen = views.get(source.tensor());
+    if (tensor == null && seen != null && source.view() != null) {
+      tensor = checkpoint.tensors().get(source.tensor());
+    }
+    if (tensor == null) {
+      throw missing(source, reason);
+    }
+    List<Shape> expected =
+        encoding == null ? List.of(source.shape()) : encoding.inCheckpoints(source.shape());
+    if (!expected.contains(tensor.shape())) {
+      throw new CorruptException(
+          where(tensor),
+          "shape " + expected.getFirst() + ", which " + reason.get() + " for",
+          tensor.shape().toString(),
+          "config.json and weights do not belong together, pass those of one checkpoint");
+    }
+    View view = source.view();
+    if (view == null && !tensor.shape().equals(source.shape())) {
+      view = View.run(0, tensor.shape().elements());
+    }
+    if (view != null) {
+      views.computeIfAbsent(source.tensor(), name -> new ArrayList<>()).add(view);
+    }
+    return new Place(tensor, view);
+  }
+
+  private InvalidInputException missing(Source source, Supplier<String> reason) {
+    return MissingTensor.of(
+        checkpoint,
+        family,
+        layout,
+        description.architecture(),
+        source.tensor(),
+        "tensor " + source.tensor() + " " + source.shape() + ", which " + reason.get() + " for");
+  }
+
+  /** What is taken in pieces is taken whole, each element once. */
+  private void requireTiled() {
+    views.forEach(
+        (name, seen) -> {
+          SourceTensor tensor = Objects.requireNonNull(checkpoint.tensors().get(name));
+          Tiling.flaw(seen, tensor.shape().elements())
+              .ifPresent(
+                  flaw -> {
+                    throw new UnsupportedException(
+                        where(tensor),
+                        "each element in one tensor of the architecture",
+                        flaw.toString(),
+                        "config.json and weights do not belong together, or this build does not"
+                            + " know the layout");
+                  });
+        });
+  }
+
+  private Place takeScales(
+      BlockScaled encoding, Layout.Place place, TensorSpec.Leaf grid, Shape matrix) {
+    String name = encoding.scalesInCheckpoints(place.tensor()).orElseThrow();
+    Source source = place.arrangement().locate(name, grid, other -> encoding.grid(shape(other)));
+    Place scales =
+        take(source, null, () -> "the blocks of " + place.tensor() + " " + matrix + " call");
+    if (!encoding.scaleDtypes().contains(scales.tensor().dtype())) {
       throw new UnsupportedException(
-          where(scales),
-          "scales of " + Fp8Blocks.SCALES,
-          scales.dtype().toString(),
+          where(scales.tensor()),
+          "scales of one of " + encoding.scaleDtypes(),
+          scales.tensor().dtype().toString(),
           "this build does not convert that dtype");
     }
     return scales;
   }
 
-  private void requireFit(TensorSpec spec, SourceTensor source, SourceTensor first) {
-    if (source.dtype() == Fp8Blocks.VALUES && spec.role().keepsItsDtype()) {
+  private void requireFit(
+      TensorSpec spec, @Nullable BlockScaled encoding, SourceTensor source, @Nullable Place first) {
+    if (encoding != null && spec.role().keepsItsDtype()) {
       throw new UnsupportedException(
           where(source),
           "one of " + PLAIN + " for a router",
           source.dtype().toString(),
           "no release quantises it, and rounding it changes decisions");
     }
-    if (source.dtype() == Fp8Blocks.VALUES && !description.blockScaled()) {
+    if (encoding == null && !PLAIN.contains(source.dtype())) {
+      boolean any = description.encoding() instanceof BlockScaled;
       throw new UnsupportedException(
           where(source),
-          "one of " + PLAIN + ", since config.json has no quantization_config",
+          "one of "
+              + PLAIN
+              + (any
+                  ? " or " + description.encoding().id()
+                  : ", since config.json has no quantization_config"),
           source.dtype().toString(),
-          "config.json and weights do not belong together, pass those of one checkpoint");
+          any
+              ? "this build does not convert that dtype"
+              : "config.json and weights do not belong together, pass those of one checkpoint");
     }
-    if (source.dtype() != Fp8Blocks.VALUES && !PLAIN.contains(source.dtype())) {
-      throw new UnsupportedException(
-          where(source),
-          "one of " + PLAIN + (description.blockScaled() ? " or " + Fp8Blocks.VALUES : ""),
-          source.dtype().toString(),
-          "this build does not convert that dtype");
+    if (first != null) {
+      requireLike(source, first.tensor());
     }
+  }
+
+  private void requireLike(SourceTensor source, SourceTensor first) {
     if (source.dtype() != first.dtype()) {
       throw new UnsupportedException(
           where(source),

@@ -1,8 +1,9 @@
 package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
@@ -68,10 +69,12 @@ public final class Resharding {
 
   private void add(TensorSpec spec) {
     List<IndexRow> rows = Objects.requireNonNull(leaves.get(spec.name()));
-    items.add(new ShardLayout.Item(spec, rows.getFirst().dtype()));
+    Encoding encoding = rows.getFirst().encoding();
+    TensorSpec stored = encoding instanceof BlockScaled scaled ? scaled.stored(spec) : spec;
+    items.add(new ShardLayout.Item(stored, rows.getFirst().dtype(), encoding));
     pieces.put(spec.name(), rows.stream().map(Resharding::piece).toList());
-    if (rows.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
-      add(Fp8Blocks.scales(spec));
+    if (encoding instanceof BlockScaled scaled) {
+      add(scaled.scales(spec));
     }
   }
 
@@ -85,12 +88,14 @@ public final class Resharding {
 
   private static ConversionPlan.Piece piece(IndexRow row) {
     return new ConversionPlan.Piece(
-        new SourceTensor(
-            row.shard(), row.describe(), row.dtype(), row.shape(), row.offset(), row.bytes()),
+        Place.of(
+            new SourceTensor(
+                row.shard(), row.describe(), row.dtype(), row.shape(), row.offset(), row.bytes())),
         new Transform.Copy(),
         new PackageWriter.Origin(
             Objects.requireNonNull(row.sourceFile()),
             Objects.requireNonNull(row.sourceTensor()),
+            row.view(),
             Objects.requireNonNull(row.transform()),
             row.sha256()));
   }

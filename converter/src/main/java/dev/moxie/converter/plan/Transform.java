@@ -1,6 +1,6 @@
 package dev.moxie.converter.plan;
 
-import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.safetensors.Dtype;
 
@@ -26,16 +26,18 @@ public sealed interface Transform {
   }
 
   /**
-   * Every e4m3 element times the scale of its block, rounded to float32 and then to another dtype,
-   * each time to nearest, ties to even.
+   * Every number times its scale, rounded to float32 and then to another dtype, each time to
+   * nearest, ties to even.
    *
-   * @param scales the grid of scales
-   * @param columns of the matrix
+   * @param encoding of the source
+   * @param scales where those of the leaf lie
+   * @param columns of the leaf
    */
-  record Dequantise(SourceTensor scales, long columns, Dtype to) implements Transform {
+  record Dequantise(BlockScaled encoding, Place scales, long columns, Dtype to)
+      implements Transform {
     @Override
     public String id() {
-      return IndexRow.DEQUANTISE_FP8_BLOCK;
+      return IndexRow.dequantise(encoding);
     }
   }
 }

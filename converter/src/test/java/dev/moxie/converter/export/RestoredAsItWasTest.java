@@ -17,6 +17,7 @@ import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Resharding;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -133,7 +134,7 @@ class RestoredAsItWasTest {
     edited.add(name, dtype, numbers(shape)).write();
     try (MoxiePackage pack = assertRestored(edited, null)) {
       IndexRow row = pack.tensor("opaque.model.safetensors/" + name);
-      assertEquals(IndexRow.PLAIN, row.encoding());
+      assertEquals(Encoding.PLAIN, row.encoding());
       assertEquals(dtype, row.dtype());
     }
   }

@@ -33,7 +33,8 @@ class ReleaseTensorsTest {
   @TempDir Path folder;
 
   static Stream<Path> checkpoints() {
-    return Fixtures.all().stream();
+    // A release of the fused one would have a tensor for each expert.
+    return Fixtures.all().stream().filter(path -> !path.equals(Fixtures.fusedMixtral()));
   }
 
   private static List<TensorDeclaration> tensors(byte[] config) {

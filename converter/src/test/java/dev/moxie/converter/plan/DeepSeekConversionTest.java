@@ -99,7 +99,7 @@ class DeepSeekConversionTest {
   void fp8ValuesAndTheirScalesStayAsTheyAre() {
     try (MoxiePackage pack =
         convert(Fixtures.tinyDeepSeek(), conversion(Conversion.Prediction.KEEP, null))) {
-      assertEquals(List.of("fp8_block", "plain"), pack.manifest().encodings());
+      assertEquals(List.of("fp8_block_128x128", "plain"), pack.manifest().encodings());
       assertNull(pack.manifest().provenance().cast());
       IndexRow stack = pack.stack("layers.2.experts.gate_up.weight").getFirst();
       assertEquals(Dtype.F8_E4M3, stack.dtype());
@@ -256,7 +256,8 @@ class DeepSeekConversionTest {
         Arguments.of("\"e4m3\"", "\"e5m2\"", "fmt"),
         Arguments.of("\"dynamic\"", "\"static\"", "activation_scheme"),
         Arguments.of("\"quant_method\": \"fp8\"", "\"quant_method\": \"awq\"", "quant_method"),
-        Arguments.of("      128,\n", "      64,\n", "weight_block_size"),
+        Arguments.of("      128,\n", "      64,\n", "which the blocks of"),
+        Arguments.of("      128,\n", "      12800,\n", "weight_block_size"),
         Arguments.of(
             "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"ntk\"}", "rope_type"),
         Arguments.of(

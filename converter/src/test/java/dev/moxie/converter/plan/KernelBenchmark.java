@@ -1,5 +1,7 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.format.encoding.Casting;
+import dev.moxie.format.encoding.Fp8Block;
 import dev.moxie.format.safetensors.Dtype;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -45,6 +47,8 @@ public class KernelBenchmark {
 
   /** Columns of DeepSeek-V3's matrices: no power of two. */
   private static final int COLUMNS = 7168;
+
+  private static final Fp8Block BLOCKS = new Fp8Block(128, 128);
 
   /** From one dtype to another. */
   public enum Kernel {
@@ -103,9 +107,9 @@ public class KernelBenchmark {
     in.clear();
     out.clear();
     if (kernel.from == Dtype.F8_E4M3) {
-      Converter.dequantise(in, 0, COLUMNS, scales, out, kernel.to);
+      Casting.decode(BLOCKS, in, 0, COLUMNS, scales, out, kernel.to);
     } else {
-      Converter.cast(in, kernel.from, out, kernel.to);
+      Casting.cast(in, kernel.from, out, kernel.to);
     }
   }
 

@@ -1,11 +1,13 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.view.View;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -34,7 +36,7 @@ final class ArrowIndex {
               true,
               r -> r.projection() == null ? null : r.projection().id()),
           new ArrowColumn<>("dtype", ArrowType.UTF8, false, r -> r.dtype().name()),
-          new ArrowColumn<>("encoding", ArrowType.UTF8, false, IndexRow::encoding),
+          new ArrowColumn<>("encoding", ArrowType.UTF8, false, r -> r.encoding().id()),
           new ArrowColumn<>("shape", ArrowType.INT64_LIST, false, r -> r.shape().dims()),
           new ArrowColumn<>("shard", ArrowType.UTF8, false, IndexRow::shard),
           new ArrowColumn<>("offset", ArrowType.INT64, false, IndexRow::offset),
@@ -47,6 +49,7 @@ final class ArrowIndex {
               r -> r.sha256() == null ? null : HexFormat.of().parseHex(r.sha256())),
           new ArrowColumn<>("source_file", ArrowType.UTF8, true, IndexRow::sourceFile),
           new ArrowColumn<>("source_tensor", ArrowType.UTF8, true, IndexRow::sourceTensor),
+          new ArrowColumn<>("view", ArrowType.INT64_LIST, true, r -> numbers(r.view())),
           new ArrowColumn<>("transform", ArrowType.UTF8, true, IndexRow::transform));
 
   // Places of the columns in the list above.
@@ -66,7 +69,8 @@ final class ArrowIndex {
   private static final int SHA256 = 13;
   private static final int SOURCE_FILE = 14;
   private static final int SOURCE_TENSOR = 15;
-  private static final int TRANSFORM = 16;
+  private static final int VIEW = 16;
+  private static final int TRANSFORM = 17;
 
   private static final byte[] DIGITS = "0123456789abcdef".getBytes(StandardCharsets.US_ASCII);
 
@@ -121,7 +125,7 @@ final class ArrowIndex {
             ? null
             : cells.word(PROJECTION, Projection::of),
         cells.word(DTYPE, Dtype::named),
-        cells.get(ENCODING, String.class),
+        cells.encoding(),
         cells.shape(),
         cells.get(SHARD, String.class),
         cells.get(OFFSET, Long.class),
@@ -130,7 +134,20 @@ final class ArrowIndex {
         hex(cells.find(SHA256, byte[].class)),
         cells.find(SOURCE_FILE, String.class),
         cells.find(SOURCE_TENSOR, String.class),
+        cells.view(),
         cells.find(TRANSFORM, String.class));
+  }
+
+  /** The offset, the extents, and as many strides. */
+  private static @Nullable List<Long> numbers(@Nullable View view) {
+    if (view == null) {
+      return null;
+    }
+    List<Long> numbers = new ArrayList<>();
+    numbers.add(view.offset());
+    numbers.addAll(view.shape().dims());
+    numbers.addAll(view.strides());
+    return numbers;
   }
 
   /** HexFormat takes three times as long, which for 92 000 digests is a tenth of opening them. */
@@ -212,6 +229,35 @@ final class ArrowIndex {
         shape = Shape.of(found);
       }
       return shape;
+    }
+
+    @Nullable View view() {
+      long[] numbers = find(VIEW, long[].class);
+      if (numbers == null) {
+        return null;
+      }
+      if (numbers.length % 2 == 0) {
+        throw broken("an offset, extents and as many strides", numbers.length + " numbers");
+      }
+      int strides = numbers.length / 2 + 1;
+      try {
+        return new View(
+            numbers[0],
+            Shape.of(Arrays.copyOfRange(numbers, 1, strides)),
+            Arrays.stream(numbers, strides, numbers.length).boxed().toList());
+      } catch (IllegalArgumentException e) {
+        throw broken("a view in its simplest form", String.valueOf(e.getMessage()));
+      }
+    }
+
+    /** An encoding that no version has, or one that this build does not read. */
+    Encoding encoding() {
+      return word(
+          ENCODING,
+          id -> {
+            IndexRules.requireEncoding(where + ", row " + row, version, id);
+            return Encoding.of(id);
+          });
     }
 
     private CorruptException broken(String expected, String found) {

@@ -1,10 +1,12 @@
 package dev.moxie.format.pack;
 
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.view.View;
 import java.util.Locale;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -16,13 +18,15 @@ import org.jspecify.annotations.Nullable;
  * @param layer null outside the decoder layers
  * @param expert null unless a slice
  * @param projection null unless a slice
- * @param encoding how elements are stored: {@link #PLAIN} or {@link #FP8_BLOCK}
+ * @param encoding how elements are stored
  * @param shard file that holds the bytes
  * @param offset of the first byte, from the start of the file
  * @param crc32c null for a stack, whose bytes its slices cover
  * @param sha256 lower-case hexadecimal; null likewise
  * @param sourceFile weight file of the checkpoint; null for stacks and padding
  * @param sourceTensor tensor in that file; null likewise
+ * @param view which elements of that tensor, in which order; null likewise, and if it is all of
+ *     them as they lie
  * @param transform what was done to the source's bytes; null likewise
  */
 public record IndexRow(
@@ -33,7 +37,7 @@ public record IndexRow(
     @Nullable Integer expert,
     @Nullable Projection projection,
     Dtype dtype,
-    String encoding,
+    Encoding encoding,
     Shape shape,
     String shard,
     long offset,
@@ -42,13 +46,8 @@ public record IndexRow(
     @Nullable String sha256,
     @Nullable String sourceFile,
     @Nullable String sourceTensor,
+    @Nullable View view,
     @Nullable String transform) {
-
-  /** Elements are stored as the dtype says. */
-  public static final String PLAIN = "plain";
-
-  /** Elements are stored as {@link Fp8Blocks} says. */
-  public static final String FP8_BLOCK = "fp8_block";
 
   /** The bytes are those of the source tensor. */
   public static final String COPY = "copy";
@@ -56,15 +55,20 @@ public record IndexRow(
   /** The source's elements in another dtype, rounded as the manifest's provenance says. */
   public static final String CAST = "cast";
 
-  /**
-   * The source's e4m3 elements times their block scales, which lie in the tensor of the same name
-   * with {@code _scale_inv} appended.
-   */
-  public static final String DEQUANTISE_FP8_BLOCK = "dequantise_fp8_block";
+  private static final String DEQUANTISE = "dequantise_";
 
-  /** How elements of a dtype are stored; what nobody computes with is plain bytes. */
-  static String encodingOf(Role role, Dtype dtype) {
-    return dtype == Fp8Blocks.VALUES && role != Role.OPAQUE ? FP8_BLOCK : PLAIN;
+  /** The source's numbers times their scales. */
+  public static String dequantise(BlockScaled encoding) {
+    return DEQUANTISE + encoding.id();
+  }
+
+  /** The encoding of the source whose elements a transform decodes; empty if it is another. */
+  static Optional<BlockScaled> dequantised(@Nullable String transform) {
+    return transform != null && transform.startsWith(DEQUANTISE)
+        ? Encoding.of(transform.substring(DEQUANTISE.length()))
+            .filter(BlockScaled.class::isInstance)
+            .map(BlockScaled.class::cast)
+        : Optional.empty();
   }
 
   /** What a row stands for. */

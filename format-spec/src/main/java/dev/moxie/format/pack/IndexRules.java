@@ -1,12 +1,16 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.view.Tiling;
+import dev.moxie.format.view.View;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
@@ -16,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -28,9 +33,8 @@ import org.jspecify.annotations.Nullable;
 final class IndexRules {
   private static final String REMEDY = "the package is incomplete or altered, convert again";
 
-  /** What weights may be of; fp8 is for matrices only. */
-  private static final Set<Dtype> WEIGHTS =
-      EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16, Fp8Blocks.VALUES);
+  /** What weights may be of that are stored one by one. */
+  private static final Set<Dtype> WEIGHTS = EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16);
 
   private final String where;
   private final Manifest.Version version;
@@ -64,11 +68,24 @@ final class IndexRules {
         });
   }
 
+  /** Refuses an encoding that is not read here, for what it is. */
+  static void requireEncoding(String where, Manifest.Version version, String id) {
+    String expected = "an encoding that is read here, as plain, fp8_block_128x128 or mxfp4";
+    String found = "\"" + id + "\"";
+    if (!Encoding.isDefined(id)) {
+      throw version.unknown(where, expected, found);
+    }
+    if (Encoding.of(id).isEmpty()) {
+      throw new UnsupportedException(
+          where, expected, found, "update Moxie, this build does not read that encoding");
+    }
+  }
+
   /** What the manifest lists is implemented here, or would have been refused before. */
   private void checkEncodings(Manifest manifest, List<IndexRow> rows) {
-    Set<String> found = new HashSet<>();
+    Set<Encoding> found = new HashSet<>();
     rows.forEach(row -> found.add(row.encoding()));
-    List<String> encodings = found.stream().sorted().toList();
+    List<String> encodings = found.stream().map(Encoding::id).sorted().toList();
     if (!manifest.encodings().equals(encodings)) {
       throw new CorruptException(
           where, "the manifest's encodings " + manifest.encodings(), encodings.toString(), REMEDY);
@@ -76,11 +93,6 @@ final class IndexRules {
   }
 
   private void checkRow(IndexRow row) {
-    require(
-        row.encoding().equals(IndexRow.encodingOf(row.role(), row.dtype())),
-        row,
-        () -> "encoding " + IndexRow.encodingOf(row.role(), row.dtype()) + " for " + row.dtype(),
-        row::encoding);
     boolean sized;
     try {
       sized = row.shape().bytes(row.dtype()) == row.bytes();
@@ -125,20 +137,20 @@ final class IndexRules {
 
   /** What is opaque is kept as it came; scales and fillers have rules of their own. */
   private void checkDtype(IndexRow row) {
-    switch (row.role()) {
-      case PADDING, OPAQUE, SCALE -> {}
-      case ROUTER, ROUTER_BIAS ->
-          require(
-              WEIGHTS.contains(row.dtype()) && row.dtype() != Fp8Blocks.VALUES,
-              row,
-              "F32, F16 or BF16 for a router",
-              row.dtype().toString());
-      default ->
-          require(
-              WEIGHTS.contains(row.dtype()),
-              row,
-              () -> "one of " + WEIGHTS,
-              () -> row.dtype().toString());
+    boolean computedWith =
+        row.role() != Role.PADDING && row.role() != Role.OPAQUE && row.role() != Role.SCALE;
+    if (row.encoding() instanceof BlockScaled encoding) {
+      require(
+          computedWith && !row.role().keepsItsDtype() && row.dtype() == encoding.dtype(),
+          row,
+          () -> encoding.dtype() + " for " + encoding.id() + ", and no router in it",
+          () -> row.dtype() + " for " + row.role().id());
+    } else {
+      require(
+          !computedWith || WEIGHTS.contains(row.dtype()),
+          row,
+          () -> "one of " + WEIGHTS + " for encoding plain",
+          () -> row.dtype().toString());
     }
   }
 
@@ -181,12 +193,16 @@ final class IndexRules {
     }
   }
 
-  /** Every leaf says where it came from; no source tensor has two, and nothing was done unsaid. */
+  /**
+   * Every leaf says where it came from; a source tensor has each of its elements in one leaf; and
+   * nothing was done unsaid.
+   */
   private void checkOrigins(Manifest manifest, List<IndexRow> rows) {
     Manifest.Provenance provenance = manifest.provenance();
     Set<String> files = new HashSet<>();
     provenance.shards().forEach(shard -> files.add(shard.file()));
-    Map<String, Set<String>> sources = new HashMap<>();
+    Map<String, Set<String>> whole = new HashMap<>();
+    Map<Source, List<IndexRow>> seen = new LinkedHashMap<>();
     for (IndexRow row : rows) {
       String file = row.sourceFile();
       String tensor = row.sourceTensor();
@@ -204,35 +220,83 @@ final class IndexRules {
       if (file != null && tensor != null) {
         require(!tensor.isEmpty(), row, "the name of a source tensor", "an empty one");
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
-        boolean own = sources.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
-        require(own, row, "a source of its own", tensor);
+        if (row.view() == null) {
+          boolean own = whole.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
+          require(own, row, "a source of its own", tensor);
+        } else {
+          seen.computeIfAbsent(new Source(file, tensor), s -> new ArrayList<>()).add(row);
+        }
         checkTransform(provenance.cast(), row);
+      } else {
+        require(row.view() == null, row, () -> "a view of a source", () -> "a view of none");
       }
     }
+    seen.forEach(
+        (source, leaves) -> {
+          boolean also = whole.getOrDefault(source.file(), Set.of()).contains(source.tensor());
+          require(!also, leaves.getFirst(), "a source of its own", source.tensor());
+          checkViews(source, leaves);
+        });
+  }
+
+  private record Source(String file, String tensor) {}
+
+  /** That views are all of the source, too, shows its header. */
+  private void checkViews(Source source, List<IndexRow> leaves) {
+    long elements = 0;
+    List<View> views = new ArrayList<>();
+    for (IndexRow leaf : leaves) {
+      View view = Objects.requireNonNull(leaf.view());
+      long expected = valuesInSource(leaf);
+      require(
+          view.elements() == expected,
+          leaf,
+          () -> "a view of " + expected + " elements of " + source.tensor(),
+          () -> "one of " + view.elements());
+      views.add(view);
+      elements += expected;
+      require(elements >= 0, leaf, "views that can be counted", "more elements");
+    }
+    Tiling.flaw(views, elements)
+        .ifPresent(
+            flaw -> {
+              throw new CorruptException(
+                  where + ", source tensor " + source.tensor() + " of " + source.file(),
+                  "each of its elements in one leaf",
+                  flaw.toString(),
+                  REMEDY);
+            });
+  }
+
+  /** How many stored values of the source a leaf is made of. */
+  private static long valuesInSource(IndexRow leaf) {
+    return IndexRow.dequantised(leaf.transform())
+        .map(encoding -> encoding.stored(leaf.shape()).elements())
+        .orElseGet(() -> leaf.shape().elements());
   }
 
   private void checkTransform(Manifest.@Nullable Cast cast, IndexRow row) {
-    switch (row.transform()) {
-      case IndexRow.COPY -> {}
-      case IndexRow.CAST, IndexRow.DEQUANTISE_FP8_BLOCK -> {
-        boolean decoded = row.transform().equals(IndexRow.DEQUANTISE_FP8_BLOCK);
-        require(
-            cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
-            row,
-            () -> "a transform that the manifest's provenance declares",
-            () -> row.transform() + " to " + row.dtype() + " with cast " + cast);
-        require(
-            row.role() != Role.SCALE && (!decoded || row.shape().rank() == 2),
-            row,
-            () -> "a transform that applies to " + row.role().id() + " " + row.shape(),
-            row::transform);
-      }
-      case null, default ->
-          throw version.unknown(
-              where + ", tensor " + row.describe(),
-              "transform copy, cast or dequantise_fp8_block",
-              "\"" + row.transform() + "\"");
+    String transform = Objects.requireNonNull(row.transform());
+    if (transform.equals(IndexRow.COPY)) {
+      return;
     }
+    Optional<BlockScaled> decoded = IndexRow.dequantised(transform);
+    if (decoded.isEmpty() && !transform.equals(IndexRow.CAST)) {
+      throw version.unknown(
+          where + ", tensor " + row.describe(),
+          "transform copy, cast or dequantise_ and an encoding",
+          "\"" + transform + "\"");
+    }
+    require(
+        cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
+        row,
+        () -> "a transform that the manifest's provenance declares",
+        () -> transform + " to " + row.dtype() + " with cast " + cast);
+    require(
+        row.role() != Role.SCALE && decoded.map(e -> e.holds(row.shape())).orElse(true),
+        row,
+        () -> "a transform that applies to " + row.role().id() + " " + row.shape(),
+        () -> transform);
   }
 
   private void checkTensors(Manifest manifest, List<IndexRow> rows) {
@@ -250,9 +314,15 @@ final class IndexRules {
       if (spec.role().mayBeShared() && !tensors.containsKey(spec.name())) {
         continue;
       }
-      List<IndexRow> parts = checkTensor(spec, "which the architecture calls for", tensors, slices);
-      if (parts.getFirst().encoding().equals(IndexRow.FP8_BLOCK)) {
-        checkScales(spec, parts, tensors, slices);
+      List<IndexRow> found = tensors.get(spec.name());
+      IndexRow first = found == null ? null : found.getFirst();
+      String reason = "which the architecture calls for";
+      if (first != null && first.encoding() instanceof BlockScaled encoding) {
+        requireHolds(encoding, spec, first);
+        List<IndexRow> parts = checkTensor(encoding.stored(spec), reason, tensors, slices);
+        checkScales(encoding, spec, parts, tensors, slices);
+      } else {
+        checkTensor(spec, reason, tensors, slices);
       }
     }
     for (IndexRow row : rows) {
@@ -274,10 +344,13 @@ final class IndexRules {
     String file = row.sourceFile();
     String tensor = row.sourceTensor();
     require(
-        file != null && tensor != null && IndexRow.COPY.equals(row.transform()),
+        file != null
+            && tensor != null
+            && row.view() == null
+            && IndexRow.COPY.equals(row.transform()),
         row,
-        "a copy of a source tensor",
-        row.transform() + " of " + tensor);
+        "a copy of all of a source tensor",
+        row.transform() + " of " + (row.view() == null ? "" : "a view of ") + tensor);
     TensorSpec spec =
         TensorSpec.opaque(
             Objects.requireNonNull(file), Objects.requireNonNull(tensor), row.shape());
@@ -292,18 +365,23 @@ final class IndexRules {
     }
   }
 
+  private void requireHolds(BlockScaled encoding, TensorSpec spec, IndexRow row) {
+    Shape matrix = spec.leaves().getFirst().shape();
+    require(
+        encoding.holds(matrix),
+        row,
+        () -> "a matrix that can be stored as " + encoding.id(),
+        () -> "" + matrix);
+  }
+
   private void checkScales(
+      BlockScaled encoding,
       TensorSpec spec,
       List<IndexRow> values,
       Map<String, List<IndexRow>> tensors,
       Map<Part, List<IndexRow>> slices) {
-    require(
-        spec.shape().rank() >= 2,
-        values.getFirst(),
-        "a matrix, since it has block scales",
-        "" + spec.shape());
     List<IndexRow> scales =
-        checkTensor(Fp8Blocks.scales(spec), "the scales of " + spec.name(), tensors, slices);
+        checkTensor(encoding.scales(spec), "the scales of " + spec.name(), tensors, slices);
     require(
         scales.size() == values.size(),
         scales.getFirst(),
@@ -316,9 +394,9 @@ final class IndexRules {
           row.shard().equals(of.shard())
               && (spec.stack() == null || row.shape().dim(0) == of.shape().dim(0));
       require(
-          row.dtype() == Fp8Blocks.SCALES && beside,
+          encoding.scaleDtypes().contains(row.dtype()) && beside,
           row,
-          Fp8Blocks.SCALES + " in " + of.shard() + ", beside the values",
+          "one of " + encoding.scaleDtypes() + " in " + of.shard() + ", beside the values",
           row.dtype() + " " + row.shape() + " in " + row.shard());
     }
   }
@@ -381,10 +459,11 @@ final class IndexRules {
       TensorSpec part = spec.part(next, (int) experts);
       checkAgrees(row, IndexRow.Kind.STACK, part);
       require(
-          row.dtype() == rows.getFirst().dtype(),
+          row.dtype() == rows.getFirst().dtype()
+              && row.encoding().equals(rows.getFirst().encoding()),
           row,
-          rows.getFirst().dtype() + " like the stack's other parts",
-          row.dtype().toString());
+          stored(rows.getFirst()) + " like the stack's other parts",
+          stored(row));
       List<IndexRow> own = slices.remove(Part.of(row));
       checkSlices(row, part, own == null ? List.of() : own);
       checkRank(row, next, (int) experts, stack.experts());
@@ -395,6 +474,10 @@ final class IndexRules {
         rows.getLast(),
         "experts up to " + (stack.experts() - 1),
         "experts up to " + (next - 1));
+  }
+
+  private static String stored(IndexRow row) {
+    return row.dtype() + " in encoding " + row.encoding().id();
   }
 
   /** Where experts are spread over ranks, a shard says whose it is, and holds no other's. */
@@ -437,6 +520,7 @@ final class IndexRules {
               && slice.projection() == leaf.projection()
               && slice.shape().equals(shape)
               && slice.dtype() == stack.dtype()
+              && slice.encoding().equals(stack.encoding())
               && slice.offset() == stack.offset() + leaf.position() * slice.bytes(),
           slice,
           () ->
@@ -447,7 +531,7 @@ final class IndexRules {
                   + ", "
                   + place(spec.role(), spec.layer())
                   + ", "
-                  + stack.dtype()
+                  + stored(stack)
                   + " "
                   + shape
                   + " at offset "
@@ -457,7 +541,7 @@ final class IndexRules {
                   + ", "
                   + place(slice.role(), slice.layer())
                   + ", "
-                  + slice.dtype()
+                  + stored(slice)
                   + " "
                   + slice.shape()
                   + " at offset "

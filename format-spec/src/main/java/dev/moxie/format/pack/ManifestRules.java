@@ -162,7 +162,7 @@ final class ManifestRules {
   /** E1 and, of a value that no version has, M5. */
   private void checkEncodings() {
     for (String encoding : manifest.encodings()) {
-      Encodings.require(where + ", encodings", manifest.version(), encoding);
+      IndexRules.requireEncoding(where + ", encodings", manifest.version(), encoding);
     }
   }
 

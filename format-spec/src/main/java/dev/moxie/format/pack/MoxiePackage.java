@@ -1,5 +1,7 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.InvalidInputException;
@@ -9,11 +11,11 @@ import dev.moxie.format.file.Entry;
 import dev.moxie.format.file.FileStamp;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -298,12 +300,28 @@ public final class MoxiePackage implements AutoCloseable {
     return require(new Key(stack, expert, projection));
   }
 
-  /** The row of the block scales of a matrix or slice, if its elements have any. */
+  /** The row of the scales of a matrix or slice, if its elements have any. */
   public Optional<IndexRow> scales(IndexRow row) {
-    return row.encoding().equals(IndexRow.FP8_BLOCK)
+    return row.encoding() instanceof BlockScaled
         ? Optional.of(
-            require(new Key(Fp8Blocks.scaleName(row.name()), row.expert(), row.projection())))
+            require(new Key(BlockScaled.scaleName(row.name()), row.expert(), row.projection())))
         : Optional.empty();
+  }
+
+  /** The elements of a tensor or slice, widened. */
+  public Elements elements(IndexRow row) {
+    if (!(row.encoding() instanceof BlockScaled encoding)) {
+      return Elements.plain(row.describe(), bytes(row), row.dtype());
+    }
+    IndexRow scales = scales(row).orElseThrow();
+    return Elements.scaled(encoding, bytes(row), bytes(scales), scales.dtype(), matrix(row).dim(1));
+  }
+
+  /** The shape of a tensor or slice, in elements. */
+  public static Shape matrix(IndexRow row) {
+    return row.encoding() instanceof BlockScaled encoding
+        ? encoding.matrices(row.shape())
+        : row.shape();
   }
 
   private IndexRow require(Key key) {

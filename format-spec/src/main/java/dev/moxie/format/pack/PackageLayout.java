@@ -97,7 +97,10 @@ public final class PackageLayout {
       int to = first + Math.toIntExact((file + 1L) * experts / files);
       List<ShardLayout.Item> parts =
           stacks.stream()
-              .map(item -> new ShardLayout.Item(item.spec().part(from, to - from), item.dtype()))
+              .map(
+                  item ->
+                      new ShardLayout.Item(
+                          item.spec().part(from, to - from), item.dtype(), item.encoding()))
               .toList();
       String name =
           String.format(Locale.ROOT, "experts-L%03d", layer)

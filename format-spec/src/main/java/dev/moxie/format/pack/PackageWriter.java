@@ -10,6 +10,7 @@ import dev.moxie.format.file.StreamedFile;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.view.View;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -59,9 +60,11 @@ public final class PackageWriter implements AutoCloseable {
   /**
    * Where the bytes of a leaf came from, and what was done to them.
    *
+   * @param view which of the tensor's elements, in which order; null if all as they lie
    * @param sha256 that the bytes must have; null where nobody knows it yet
    */
-  public record Origin(String file, String tensor, String transform, @Nullable String sha256) {}
+  public record Origin(
+      String file, String tensor, @Nullable View view, String transform, @Nullable String sha256) {}
 
   /** What became of a shard that was to be written. */
   public enum Outcome {
@@ -294,7 +297,7 @@ public final class PackageWriter implements AutoCloseable {
         leaf == null ? null : leaf.expert(),
         leaf == null ? null : leaf.projection(),
         placed.dtype(),
-        IndexRow.encodingOf(spec.role(), placed.dtype()),
+        placed.encoding(),
         leaf == null ? spec.shape() : leaf.shape(),
         shard,
         placed.offset() + (leaf == null ? 0 : leaf.position() * bytes),
@@ -303,6 +306,7 @@ public final class PackageWriter implements AutoCloseable {
         digests == null ? null : digests.sha256(),
         origin == null ? null : origin.file(),
         origin == null ? null : origin.tensor(),
+        origin == null ? null : origin.view(),
         origin == null ? null : origin.transform());
   }
 
@@ -331,7 +335,7 @@ public final class PackageWriter implements AutoCloseable {
             Manifest.CURRENT,
             producer,
             architecture,
-            allRows.stream().map(IndexRow::encoding).distinct().sorted().toList(),
+            allRows.stream().map(row -> row.encoding().id()).distinct().sorted().toList(),
             layout,
             List.copyOf(shards.values()),
             List.copyOf(files.values()),

@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
@@ -33,10 +34,19 @@ public record ShardLayout(
    *
    * @param offset of the first byte, from the start of the file
    */
-  public record Placed(TensorSpec spec, Dtype dtype, long offset, long bytes) {}
+  public record Placed(TensorSpec spec, Dtype dtype, Encoding encoding, long offset, long bytes) {}
 
-  /** A tensor to place. */
-  public record Item(TensorSpec spec, Dtype dtype) {
+  /**
+   * A tensor to place.
+   *
+   * @param spec in the shape in which it is stored
+   */
+  public record Item(TensorSpec spec, Dtype dtype, Encoding encoding) {
+    /** A tensor whose elements are as its dtype says. */
+    public Item(TensorSpec spec, Dtype dtype) {
+      this(spec, dtype, Encoding.PLAIN);
+    }
+
     long bytes() {
       return spec.shape().bytes(dtype);
     }
@@ -78,6 +88,7 @@ public record ShardLayout(
           new Placed(
               filled.get(i).spec(),
               filled.get(i).dtype(),
+              filled.get(i).encoding(),
               header.bytes() + infos.get(i).begin(),
               infos.get(i).bytes()));
     }

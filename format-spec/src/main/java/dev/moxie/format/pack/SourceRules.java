@@ -1,17 +1,17 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.json.StrictJson;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorInfo;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.MissingNode;
 
@@ -28,6 +28,9 @@ final class SourceRules {
 
   /** Scales may lie in another file than the values. */
   private final Map<String, TensorInfo> byName = new HashMap<>();
+
+  /** How many elements of a source its views have. */
+  private final Map<TensorInfo, Long> seen = new HashMap<>();
 
   private SourceRules() {}
 
@@ -47,6 +50,7 @@ final class SourceRules {
         rules.check(where, row, row.sourceFile(), row.sourceTensor());
       }
     }
+    rules.checkSeen(where);
   }
 
   private static void checkIgnoredKeys(MoxiePackage pack) {
@@ -72,31 +76,66 @@ final class SourceRules {
 
   private void check(String where, IndexRow row, String file, String tensor) {
     TensorInfo source = byFile.getOrDefault(file, Map.of()).get(tensor);
-    if (source == null || !source.shape().equals(row.shape()) || !applies(row, source)) {
+    if (source == null || !fits(row, source) || !applies(row, source)) {
       throw new CorruptException(
           where + ", tensor " + row.describe(),
           row.transform() + " of a tensor " + tensor + " of " + file + " to " + what(row),
           source == null ? "none of that name" : source.dtype() + " " + source.shape(),
           "index and " + PackagePaths.headerOf(file) + " disagree, convert the checkpoint again");
     }
+    if (row.view() != null) {
+      seen.merge(source, row.view().elements(), Long::sum);
+    }
+  }
+
+  /** What is seen of a source, all leaves together, is all of it. */
+  private void checkSeen(String where) {
+    seen.forEach(
+        (source, elements) -> {
+          if (source.shape().elements() != elements) {
+            throw new CorruptException(
+                where + ", source tensor " + source.name(),
+                "leaves of all elements of " + source.shape(),
+                "leaves of " + elements + " elements",
+                "index and headers disagree, convert the checkpoint again");
+          }
+        });
   }
 
   private static String what(IndexRow row) {
     return row.dtype() + " " + row.shape();
   }
 
+  /** All of a source has the leaf's shape; a view is one because it is not that. */
+  private static boolean fits(IndexRow row, TensorInfo source) {
+    return row.view() == null
+        ? source.shape().equals(inSource(row))
+        : row.view().end() <= source.shape().elements()
+            && !(row.view().isAllOf(source.shape().elements())
+                && source.shape().equals(inSource(row)));
+  }
+
+  private static Shape inSource(IndexRow row) {
+    return IndexRow.dequantised(row.transform())
+        .map(encoding -> encoding.stored(row.shape()))
+        .orElse(row.shape());
+  }
+
   private boolean applies(IndexRow row, TensorInfo source) {
-    return switch (row.transform()) {
-      case IndexRow.COPY -> source.dtype() == row.dtype();
-      case IndexRow.CAST -> source.dtype() != row.dtype() && CAST.contains(source.dtype());
-      case IndexRow.DEQUANTISE_FP8_BLOCK -> {
-        @Nullable TensorInfo scales = byName.get(source.name() + Fp8Blocks.SOURCE_SCALES);
-        yield source.dtype() == Fp8Blocks.VALUES
-            && scales != null
-            && scales.dtype() == Fp8Blocks.SCALES
-            && scales.shape().equals(Fp8Blocks.grid(source.shape()));
-      }
-      case null, default -> false;
-    };
+    return IndexRow.dequantised(row.transform())
+        .map(encoding -> decodes(encoding, row, source))
+        .orElseGet(
+            () ->
+                IndexRow.COPY.equals(row.transform())
+                    ? source.dtype() == row.dtype()
+                    : source.dtype() != row.dtype() && CAST.contains(source.dtype()));
+  }
+
+  private boolean decodes(BlockScaled encoding, IndexRow row, TensorInfo source) {
+    TensorInfo scales = encoding.scalesInCheckpoints(source.name()).map(byName::get).orElse(null);
+    return source.dtype() == encoding.dtype()
+        && scales != null
+        && encoding.scaleDtypes().contains(scales.dtype())
+        && (row.view() != null || scales.shape().equals(encoding.grid(row.shape())));
   }
 }

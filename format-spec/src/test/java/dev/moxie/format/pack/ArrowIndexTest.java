@@ -5,11 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.view.View;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -100,7 +102,7 @@ class ArrowIndexTest {
               leaf ? i : null,
               leaf ? Projection.DOWN : null,
               Dtype.BF16,
-              IndexRow.PLAIN,
+              Encoding.PLAIN,
               Shape.of(new long[i % 4]),
               "shard",
               1L << (i + 20),
@@ -109,6 +111,7 @@ class ArrowIndexTest {
               leaf ? Digests.sha256(new byte[i]) : null,
               leaf ? "file" : null,
               leaf ? "source-" + i : null,
+              i % 5 == 2 ? View.of(i, List.of(i + 2L, 3L), List.of(1L, i + 2L)) : null,
               leaf ? IndexRow.COPY : null));
     }
     return rows;

@@ -89,6 +89,22 @@ final class ConformanceVectors {
         "weights that were float32, routers that still are",
         p -> stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.CAST));
     valid(
+        "fused-and-transposed",
+        "views: of stacks whose columns alternate, of experts one below the other, of joined rows",
+        p -> stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.FUSED));
+    valid(
+        "mxfp4",
+        "experts in mxfp4, rows of gate and up alternating in the source",
+        p -> stored(p, TinyPackage.architecture(2, 32, 32), TinyPackage.Stored.MXFP4));
+    valid(
+        "mxfp4-dequantised",
+        "experts that were in mxfp4",
+        p -> stored(p, TinyPackage.architecture(2, 32, 32), TinyPackage.Stored.MXFP4_DEQUANTISED));
+    valid(
+        "fp8-blocks-of-another-size",
+        "blocks of 2 × 3, scales in bfloat16",
+        p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.SMALL_BLOCKS));
+    valid(
         "dequantised",
         "weights that were in fp8 blocks",
         p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.DEQUANTISED));

@@ -4,6 +4,7 @@ import static dev.moxie.format.pack.Rows.changed;
 import static dev.moxie.format.pack.Rows.named;
 
 import dev.moxie.format.model.Role;
+import dev.moxie.format.view.View;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -11,12 +12,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.UnaryOperator;
 import org.apache.arrow.flatbuf.MetadataVersion;
 
 /** Packages whose index breaks a rule of SPEC.md, section 3. */
 final class IndexVectors {
   static final int ROLE = 2;
-  static final int TRANSFORM = 16;
+  static final int VIEW = 16;
+  static final int TRANSFORM = 17;
 
   private IndexVectors() {}
 
@@ -79,7 +83,7 @@ final class IndexVectors {
   }
 
   private static void columns(ConformanceVectors v) throws IOException {
-    v.broken("column-too-many", "I3", "an eighteenth column in version 1.0", "17 columns")
+    v.broken("column-too-many", "I3", "an eighteenth column in version 1.0", "18 columns")
         .by(
             p -> {
               List<ArrowColumn<IndexRow>> more = new ArrayList<>(ArrowIndex.COLUMNS);
@@ -188,6 +192,7 @@ final class IndexVectors {
                     r ->
                         Rows.from(
                             r, r.sourceFile(), "layers.0.attention_norm.weight", r.transform())));
+    views(v);
     v.broken("cast-undeclared", "I16", "weights were cast, provenance.cast is null", "declares")
         .in(IndexVectors::cast)
         .byManifest(text -> text.replaceFirst("\"cast\" : \\{[^}]*\\}", "\"cast\" : null"));
@@ -200,7 +205,10 @@ final class IndexVectors {
                     named("final_norm.weight"),
                     r ->
                         Rows.from(
-                            r, r.sourceFile(), r.sourceTensor(), IndexRow.DEQUANTISE_FP8_BLOCK)));
+                            r,
+                            r.sourceFile(),
+                            r.sourceTensor(),
+                            IndexRow.dequantise(TinyPackage.BLOCKS))));
     v.broken(
             "source-of-another-dtype",
             "I18",
@@ -234,6 +242,106 @@ final class IndexVectors {
                                 "layers.1.experts.0.up.weight_scale_inv",
                                 "layers.1.experts.0.up.weight_scale_out")
                             .getBytes(StandardCharsets.ISO_8859_1)));
+  }
+
+  private static void views(ConformanceVectors v) throws IOException {
+    fused(v, "view-too-many", "I15", "an expert sees what another sees", "more than one leaf")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    r -> Integer.valueOf(1).equals(r.expert()),
+                    r -> Rows.seen(r, first(rows, r).view())));
+    fused(v, "view-beside-its-place", "I15", "a view begins one element late", "no leaf")
+        .byIndex(rows -> changed(rows, r -> r.view() != null, r -> Rows.seen(r, later(r, 1))));
+    fused(v, "view-of-another-stride", "I15", "a view has another stride", "leaf for some")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    r -> r.view() != null && r.view().shape().rank() == 2,
+                    r -> Rows.seen(r, wider(Objects.requireNonNull(r.view())))));
+    fused(v, "view-and-all", "I15", "a leaf is a whole tensor that others see", "of its own")
+        .byIndex(rows -> changed(rows, r -> r.view() != null, r -> Rows.seen(r, null)));
+    fused(v, "view-of-too-few", "I20", "a view has fewer elements than its leaf", "elements of")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    r -> r.view() != null,
+                    r -> Rows.seen(r, View.run(0, r.shape().elements() - 1))));
+    fused(v, "view-of-a-stack", "I20", "a stack row has a view", "a view of a source")
+        .byIndex(
+            rows ->
+                changed(
+                    rows, r -> !r.isLeaf(), r -> Rows.seen(r, View.run(0, r.shape().elements()))));
+    fused(v, "view-not-simplified", "I20", "a view has an extent of one", "simplest form")
+        .by(p -> numbers(p, view -> List.of(view.getFirst(), 1L, 1L)));
+    fused(v, "view-without-a-stride", "I20", "a view has more extents than strides", "as many")
+        .by(p -> numbers(p, view -> view.subList(0, view.size() - 1)));
+    v.broken("views-of-a-part", "I18", "no leaf sees the last row of a source", "leaves of all")
+        .at("read")
+        .made(
+            p ->
+                ConformanceVectors.stored(
+                    p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.FUSED_IN_PART));
+    v.broken("view-of-all", "I18", "a view is of a whole tensor as it lies", "copy of a tensor")
+        .at("read")
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    named("final_norm.weight"),
+                    r -> Rows.seen(r, View.run(0, r.shape().elements()))));
+  }
+
+  private static ConformanceVectors.Broken fused(
+      ConformanceVectors v, String name, String rule, String breaks, String says) {
+    return v.broken(name, rule, breaks, says)
+        .in(p -> ConformanceVectors.stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.FUSED));
+  }
+
+  /** The same projection of the first expert. */
+  private static IndexRow first(List<IndexRow> rows, IndexRow like) {
+    return rows.stream()
+        .filter(r -> r.name().equals(like.name()) && r.projection() == like.projection())
+        .filter(r -> Integer.valueOf(0).equals(r.expert()))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private static View later(IndexRow row, long by) {
+    View view = Objects.requireNonNull(row.view());
+    return new View(view.offset() + by, view.shape(), view.strides());
+  }
+
+  private static View wider(View view) {
+    List<Long> strides = new ArrayList<>(view.strides());
+    strides.set(0, strides.get(0) + 1);
+    return new View(view.offset(), view.shape(), strides);
+  }
+
+  /** Writes the numbers of the first view otherwise. */
+  private static void numbers(Path folder, UnaryOperator<List<Long>> edit) throws IOException {
+    boolean[] done = {false};
+    List<ArrowColumn<IndexRow>> columns = new ArrayList<>(ArrowIndex.COLUMNS);
+    ArrowColumn<IndexRow> old = columns.get(VIEW);
+    columns.set(
+        VIEW,
+        new ArrowColumn<>(
+            old.name(),
+            old.type(),
+            old.nullable(),
+            row -> {
+              @SuppressWarnings("unchecked") // What the column holds.
+              List<Long> numbers = (List<Long>) old.value().apply(row);
+              if (numbers == null || done[0]) {
+                return numbers;
+              }
+              done[0] = true;
+              return edit.apply(numbers);
+            }));
+    Tampering.columns(folder, columns);
   }
 
   private static void cast(Path folder) {

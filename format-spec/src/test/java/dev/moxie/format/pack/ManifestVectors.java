@@ -116,9 +116,9 @@ final class ManifestVectors {
     v.broken(
             "encodings-not-those-of-the-index",
             "M7",
-            "encodings has fp8_block, no row has",
+            "encodings has fp8_block_128x128, no row has",
             "the manifest's encodings")
-        .byWords("\"plain\"", "\"fp8_block\", \"plain\"");
+        .byWords("\"plain\"", "\"fp8_block_128x128\", \"plain\"");
     v.broken("shard-among-the-files", "M8", "files lists a shard", "files")
         .byManifest(
             text ->

@@ -1,5 +1,7 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.Encoding;
+import dev.moxie.format.view.View;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
@@ -36,7 +38,7 @@ final class Rows {
     return copy(row, c -> c.bytes = bytes);
   }
 
-  static IndexRow encoded(IndexRow row, String encoding) {
+  static IndexRow encoded(IndexRow row, Encoding encoding) {
     return copy(row, c -> c.encoding = encoding);
   }
 
@@ -68,6 +70,10 @@ final class Rows {
         });
   }
 
+  static IndexRow seen(IndexRow row, @Nullable View view) {
+    return copy(row, c -> c.view = view);
+  }
+
   private static IndexRow copy(IndexRow row, Consumer<Copy> change) {
     var copy = new Copy(row);
     change.accept(copy);
@@ -79,13 +85,14 @@ final class Rows {
     private final IndexRow of;
     private @Nullable Integer layer;
     private @Nullable Integer expert;
-    private String encoding;
+    private Encoding encoding;
     private long offset;
     private long bytes;
     private @Nullable Long crc32c;
     private @Nullable String sha256;
     private @Nullable String sourceFile;
     private @Nullable String sourceTensor;
+    private @Nullable View view;
     private @Nullable String transform;
 
     Copy(IndexRow of) {
@@ -99,6 +106,7 @@ final class Rows {
       this.sha256 = of.sha256();
       this.sourceFile = of.sourceFile();
       this.sourceTensor = of.sourceTensor();
+      this.view = of.view();
       this.transform = of.transform();
     }
 
@@ -120,6 +128,7 @@ final class Rows {
           sha256,
           sourceFile,
           sourceTensor,
+          view,
           transform);
     }
   }

@@ -1,7 +1,7 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
@@ -109,19 +109,28 @@ final class TensorVectors {
         .made(p -> minimal(p, items -> typed(items, "final_norm.weight", Dtype.I16)));
     v.broken("router-in-fp8", "T3", "a router is in fp8 blocks", "router")
         .made(p -> latent(p, TensorVectors::withRouterInBlocks));
-    v.broken("encoding-not-implemented", "E1", "encodings has int4_block", "int4_block")
+    v.broken("encoding-not-implemented", "E1", "encodings has int4_block_32", "int4_block_32")
         .answer("unsupported")
         .by(
             p -> {
-              IndexVectors.rewrite(p, 7, "plain", "int4_block");
+              IndexVectors.rewrite(p, 7, "plain", "int4_block_32");
               Tampering.manifest(
-                  p, text -> Tampering.replaced(text, "\"plain\"", "\"int4_block\", \"plain\""));
+                  p, text -> Tampering.replaced(text, "\"plain\"", "\"int4_block_32\", \"plain\""));
             });
-    v.broken("fp8-called-plain", "E2", "a tensor of F8_E4M3 is called plain", "encoding fp8_block")
+    v.broken("fp8-called-plain", "T3", "a tensor of F8_E4M3 is called plain", "encoding plain")
         .in(TinyPackage::writeLatent)
         .byIndex(
             rows ->
-                Rows.changed(rows, r -> r.dtype() == Dtype.F8_E4M3, r -> Rows.encoded(r, "plain")));
+                Rows.changed(
+                    rows, r -> r.dtype() == Dtype.F8_E4M3, r -> Rows.encoded(r, Encoding.PLAIN)));
+    v.broken("norm-in-blocks", "E2", "a norm of BF16 is called one of fp8 blocks", "F8_E4M3 for")
+        .in(TinyPackage::writeLatent)
+        .byIndex(
+            rows ->
+                Rows.changed(
+                    rows,
+                    Rows.named("final_norm.weight"),
+                    r -> Rows.encoded(r, TinyPackage.BLOCKS)));
     v.broken("scales-missing", "E3", "a matrix in blocks has no scales", "layers.0.dense.up.scale")
         .made(p -> latent(p, items -> without(items, "layers.0.dense.up.scale")));
     v.broken("scales-of-another-dtype", "E3", "scales are 32-bit integers", "F32")
@@ -167,7 +176,9 @@ final class TensorVectors {
     return items.stream()
         .map(
             item ->
-                item.spec().name().equals(name) ? new ShardLayout.Item(item.spec(), dtype) : item)
+                item.spec().name().equals(name)
+                    ? new ShardLayout.Item(item.spec(), dtype, item.encoding())
+                    : item)
         .toList();
   }
 
@@ -175,9 +186,10 @@ final class TensorVectors {
     List<ShardLayout.Item> more = new ArrayList<>();
     for (ShardLayout.Item item : items) {
       boolean router = item.spec().name().equals("layers.1.router.weight");
-      more.add(router ? new ShardLayout.Item(item.spec(), Fp8Blocks.VALUES) : item);
+      more.add(
+          router ? new ShardLayout.Item(item.spec(), Dtype.F8_E4M3, TinyPackage.BLOCKS) : item);
       if (router) {
-        more.add(new ShardLayout.Item(Fp8Blocks.scales(item.spec()), Fp8Blocks.SCALES));
+        more.add(new ShardLayout.Item(TinyPackage.BLOCKS.scales(item.spec()), Dtype.F32));
       }
     }
     return more;

@@ -1,10 +1,12 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
@@ -12,12 +14,16 @@ import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorDeclaration;
+import dev.moxie.format.view.View;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -61,6 +67,9 @@ final class TinyPackage {
                     experts, intermediate, FeedForward.Activation.SILU, routing, null))),
         null);
   }
+
+  /** The blocks of most tests. */
+  static final Fp8Block BLOCKS = new Fp8Block(128, 128);
 
   /** Everything that the one above has not, with block scales for matrices inside the layers. */
   static final Architecture LATENT = latent();
@@ -182,24 +191,54 @@ final class TinyPackage {
   /** How the tensors of a package are stored, and what they are made from. */
   enum Stored {
     /** BF16, copied. */
-    COPIED,
+    COPIED(null, null),
     /** Matrices inside layers in fp8 blocks, copied. */
-    SCALED,
+    SCALED(BLOCKS, Dtype.F32),
+    /** Likewise, in blocks of another size, with scales of another dtype. */
+    SMALL_BLOCKS(new Fp8Block(2, 3), Dtype.BF16),
     /** BF16 that was F32, but for routers. */
-    CAST,
+    CAST(null, null),
     /** BF16 that was in fp8 blocks, as SCALED is. */
-    DEQUANTISED;
+    DEQUANTISED(BLOCKS, Dtype.F32),
+    /** BF16 that was arranged otherwise. */
+    FUSED(null, null),
+    /** Likewise, but the source has a row that no leaf is made of. */
+    FUSED_IN_PART(null, null),
+    /** Experts in mxfp4, rows of gate and up alternating in the source. */
+    MXFP4(new Mxfp4(), Dtype.U8),
+    /** BF16 that was stored as MXFP4 is. */
+    MXFP4_DEQUANTISED(new Mxfp4(), Dtype.U8);
+
+    private final @Nullable BlockScaled encoding;
+    private final @Nullable Dtype scales;
+
+    Stored(@Nullable BlockScaled encoding, @Nullable Dtype scales) {
+      this.encoding = encoding;
+      this.scales = scales;
+    }
 
     static Stored of(Architecture architecture) {
       return architecture.equals(LATENT) ? SCALED : COPIED;
     }
 
-    private boolean quantised(TensorSpec spec) {
-      return (this == SCALED || this == DEQUANTISED)
-          && spec.layer() != null
-          && spec.shape().rank() > 1
-          && spec.role() != Role.ROUTER
-          && !spec.role().id().startsWith("prediction");
+    /** The encoding of the source of such a tensor; null if it is plain. */
+    private @Nullable BlockScaled encoding(TensorSpec spec) {
+      boolean quantised =
+          encoding instanceof Mxfp4
+              ? spec.stack() != null
+              : spec.layer() != null
+                  && spec.shape().rank() > 1
+                  && spec.role() != Role.ROUTER
+                  && !spec.role().id().startsWith("prediction");
+      return quantised ? encoding : null;
+    }
+
+    private boolean isFused() {
+      return this == FUSED || this == FUSED_IN_PART;
+    }
+
+    private boolean decoded() {
+      return this == DEQUANTISED || this == MXFP4_DEQUANTISED;
     }
 
     private boolean cast(TensorSpec spec) {
@@ -207,41 +246,143 @@ final class TinyPackage {
     }
 
     List<ShardLayout.Item> items(TensorSpec spec) {
-      if (this == SCALED && quantised(spec)) {
+      BlockScaled own = encoding(spec);
+      if (own != null && !decoded()) {
         return List.of(
-            new ShardLayout.Item(spec, Fp8Blocks.VALUES),
-            new ShardLayout.Item(Fp8Blocks.scales(spec), Fp8Blocks.SCALES));
+            new ShardLayout.Item(own.stored(spec), own.dtype(), own),
+            new ShardLayout.Item(own.scales(spec), Objects.requireNonNull(scales)));
       }
       boolean kept = this == CAST && !cast(spec);
       return List.of(new ShardLayout.Item(spec, kept ? Dtype.F32 : Dtype.BF16));
     }
 
     String transform(TensorSpec spec) {
+      BlockScaled own = encoding(spec);
       if (cast(spec)) {
         return IndexRow.CAST;
       }
-      return this == DEQUANTISED && quantised(spec) ? IndexRow.DEQUANTISE_FP8_BLOCK : IndexRow.COPY;
+      return decoded() && own != null ? IndexRow.dequantise(own) : IndexRow.COPY;
+    }
+
+    /** The name of the source tensor. */
+    String source(TensorSpec.Leaf leaf) {
+      TensorSpec spec = leaf.tensor();
+      if (spec.stack() != null && encoding instanceof Mxfp4) {
+        String stem = spec.name().substring(0, spec.name().lastIndexOf('.'));
+        return stem + (spec.role() == Role.SCALE ? "_scales" : "_blocks");
+      }
+      if (isFused() && JOINED.contains(spec.role())) {
+        return "layers.%d.attention.qkv.weight".formatted(spec.layer());
+      }
+      return isFused() && spec.stack() != null ? spec.name() : TinyPackage.source(leaf);
+    }
+
+    /** What of the source tensor a leaf is; null if it is all. */
+    @Nullable View view(TensorSpec.Leaf leaf) {
+      TensorSpec spec = leaf.tensor();
+      TensorSpec.Stack stack = spec.stack();
+      if (stack != null && encoding instanceof Mxfp4) {
+        return rowsAlternating(leaf, stack);
+      }
+      if (!isFused()) {
+        return null;
+      }
+      if (stack != null) {
+        return transposed(leaf, stack);
+      }
+      return JOINED.contains(spec.role())
+          ? View.run(before(spec.role()), spec.shape().elements())
+          : null;
+    }
+
+    /** Elements of the joined matrix before those of a role: queries of 4 rows, then 2 and 2. */
+    private static long before(Role role) {
+      return switch (role) {
+        case ATTENTION_QUERY -> 0;
+        case ATTENTION_KEY -> 4 * 4;
+        default -> 6 * 4;
+      };
+    }
+
+    private View rowsAlternating(TensorSpec.Leaf leaf, TensorSpec.Stack stack) {
+      BlockScaled own = Objects.requireNonNull(encoding);
+      Shape matrix = leaf.shape();
+      // Of a decoded leaf the source has the stored values.
+      Shape seen = decoded() ? own.stored(matrix) : matrix;
+      long rows = seen.dim(0);
+      long columns = seen.dim(1);
+      long count = stack.projections().size();
+      long expert = Objects.requireNonNull(leaf.expert());
+      long projection = stack.projections().indexOf(leaf.projection());
+      return View.of(
+          (expert * rows * count + projection) * columns,
+          List.of(rows, columns),
+          List.of(count * columns, 1L));
+    }
+
+    /** Columns of gate and up alternate. */
+    private static View transposed(TensorSpec.Leaf leaf, TensorSpec.Stack stack) {
+      long rows = leaf.shape().dim(0);
+      long columns = leaf.shape().dim(1);
+      long count = stack.projections().size();
+      long expert = Objects.requireNonNull(leaf.expert());
+      long projection = stack.projections().indexOf(leaf.projection());
+      return View.of(
+          expert * rows * count * columns + projection,
+          List.of(rows, columns),
+          List.of(count, count * rows));
     }
 
     List<TensorDeclaration> sources(TensorSpec spec, TensorSpec.Leaf leaf, Dtype stored) {
-      if (this == DEQUANTISED && quantised(spec)) {
-        return List.of(
-            new TensorDeclaration(leaf.source(), Fp8Blocks.VALUES, leaf.shape()),
-            new TensorDeclaration(
-                leaf.source() + Fp8Blocks.SOURCE_SCALES,
-                Fp8Blocks.SCALES,
-                Fp8Blocks.grid(leaf.shape())));
+      BlockScaled own = encoding(spec);
+      if (decoded() && own != null) {
+        String values = source(leaf);
+        Shape shape = own.stored(leaf.shape());
+        Shape grid = own.grid(leaf.shape());
+        if (spec.stack() == null || !(own instanceof Mxfp4)) {
+          return List.of(
+              new TensorDeclaration(values, own.dtype(), shape),
+              new TensorDeclaration(
+                  own.scalesInCheckpoints(values).orElseThrow(),
+                  Objects.requireNonNull(scales),
+                  grid));
+        }
+        long leaves = spec.leaves().size();
+        return leaf.position() > 0
+            ? List.of()
+            : List.of(
+                new TensorDeclaration(
+                    values, own.dtype(), Shape.of(leaves * shape.dim(0), shape.dim(1) / 16, 16)),
+                new TensorDeclaration(
+                    own.scalesInCheckpoints(values).orElseThrow(),
+                    Objects.requireNonNull(scales),
+                    Shape.of(leaves * grid.dim(0), grid.dim(1))));
       }
-      return List.of(
-          new TensorDeclaration(source(leaf), cast(spec) ? Dtype.F32 : stored, leaf.shape()));
+      Dtype dtype = cast(spec) ? Dtype.F32 : stored;
+      if (view(leaf) == null) {
+        return List.of(new TensorDeclaration(source(leaf), dtype, leaf.shape()));
+      }
+      if (spec.stack() == null) {
+        return spec.role() == Role.ATTENTION_QUERY
+            ? List.of(
+                new TensorDeclaration(source(leaf), dtype, Shape.of(this == FUSED ? 8 : 9, 4)))
+            : List.of();
+      }
+      return leaf.position() > 0
+          ? List.of()
+          : List.of(new TensorDeclaration(source(leaf), dtype, spec.shape()));
     }
 
     Manifest.@Nullable Cast cast() {
-      return this == CAST || this == DEQUANTISED
+      return this == CAST || decoded()
           ? new Manifest.Cast(Dtype.BF16, Manifest.Rounding.NEAREST_EVEN)
           : null;
     }
   }
+
+  /** Whose rows are one below the other in a fused source. */
+  private static final Set<Role> JOINED =
+      EnumSet.of(Role.ATTENTION_QUERY, Role.ATTENTION_KEY, Role.ATTENTION_VALUE);
 
   static List<ShardLayout.Item> items(Architecture architecture, Stored stored) {
     return Tensors.of(architecture).stream().flatMap(spec -> stored.items(spec).stream()).toList();
@@ -291,7 +432,11 @@ final class TinyPackage {
                     .map(
                         leaf ->
                             new PackageWriter.Origin(
-                                SOURCE, source(leaf), stored.transform(spec), null)))
+                                SOURCE,
+                                stored.source(leaf),
+                                stored.view(leaf),
+                                stored.transform(spec),
+                                null)))
         .toList();
   }
 

@@ -1,7 +1,7 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.model.Elements;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
@@ -17,7 +17,7 @@ final class RouterBias {
     }
     IndexRow row = pack.tensor("layers." + layer + ".router.bias");
     pack.requireIntact(row.shard(), row.offset(), row.bytes());
-    var elements = new Elements(row.describe(), pack.bytes(row), row.dtype());
+    Elements elements = pack.elements(row);
     float[] bias = new float[moe.experts()];
     for (int e = 0; e < bias.length; e++) {
       bias[e] = (float) elements.get(e);

@@ -36,10 +36,11 @@ final class Graph {
       case F8_E4M3 -> OnnxMl.TensorProto.DataType.FLOAT8E4M3FN.getNumber();
       case I64 -> OnnxMl.TensorProto.DataType.INT64.getNumber();
       case I32 -> OnnxMl.TensorProto.DataType.INT32.getNumber();
+      case U8 -> OnnxMl.TensorProto.DataType.UINT8.getNumber();
       default ->
           throw new UnsupportedException(
               "lowering",
-              "weights of F32, F16, BF16 or F8_E4M3",
+              "F32, F16, BF16, F8_E4M3, U8, I32 or I64",
               dtype.toString(),
               "this build does not execute that dtype");
     };
@@ -111,6 +112,32 @@ final class Graph {
       tensor.addInt64Data(number);
     }
     graph.addInitializer(tensor);
+    return name;
+  }
+
+  /** A float32 vector. */
+  String floats(float... numbers) {
+    String name = "const_" + values++;
+    var tensor =
+        OnnxMl.TensorProto.newBuilder()
+            .setName(name)
+            .setDataType(type(Dtype.F32))
+            .addDims(numbers.length);
+    for (float number : numbers) {
+      tensor.addFloatData(number);
+    }
+    graph.addInitializer(tensor);
+    return name;
+  }
+
+  /** A uint8 scalar. */
+  String octet(int number) {
+    String name = "const_" + values++;
+    graph.addInitializer(
+        OnnxMl.TensorProto.newBuilder()
+            .setName(name)
+            .setDataType(type(Dtype.U8))
+            .addInt32Data(number));
     return name;
   }
 

@@ -2,11 +2,12 @@ package dev.moxie.runtime.lowering;
 
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -45,8 +46,8 @@ final class Weights {
     for (int i = 0; i < rows.size(); i++) {
       IndexRow row = rows.get(i);
       IndexRow scales =
-          row.encoding().equals(IndexRow.FP8_BLOCK)
-              ? pack.stack(Fp8Blocks.scaleName(name)).get(i)
+          row.encoding() instanceof BlockScaled
+              ? pack.stack(BlockScaled.scaleName(name)).get(i)
               : null;
       String suffix = rows.size() == 1 ? "" : "." + i;
       parts.add(whole(suffix, row, scales, matrix, row.shape().dim(0) * count));
@@ -56,13 +57,13 @@ final class Weights {
 
   private String whole(
       String suffix, IndexRow row, @Nullable IndexRow scales, IndexRow matrix, long matrices) {
-    List<Long> shape = row.shape().dims();
-    String values = stored(row.name() + suffix, row, shape, row.bytes());
-    if (scales == null) {
+    String values = stored(row.name() + suffix, row, row.shape().dims(), row.bytes());
+    if (scales == null || !(row.encoding() instanceof BlockScaled encoding)) {
       return cast(values, row.dtype());
     }
     String grid = stored(scales.name() + suffix, scales, scales.shape().dims(), scales.bytes());
-    return dequantised(values, grid, matrices, matrix.shape().dims(), shape);
+    return new Blocks(graph, encoding, matrices, MoxiePackage.matrix(matrix))
+        .dequantised(values, grid, scales.dtype(), MoxiePackage.matrix(row), compute);
   }
 
   /** One projection of one expert. */
@@ -79,55 +80,24 @@ final class Weights {
     IndexRow row = pack.slice(stack, expert, first);
     List<Long> shape = below(row, count);
     String values = stored(stack + first.id(), row, shape, count * row.bytes());
-    if (!row.encoding().equals(IndexRow.FP8_BLOCK)) {
+    if (!(row.encoding() instanceof BlockScaled encoding)) {
       return cast(values, row.dtype());
     }
-    IndexRow scales = pack.slice(Fp8Blocks.scaleName(stack), expert, first);
+    IndexRow scales = pack.slice(BlockScaled.scaleName(stack), expert, first);
     String grid =
         stored(
-            Fp8Blocks.scaleName(stack) + first.id(),
+            BlockScaled.scaleName(stack) + first.id(),
             scales,
             below(scales, count),
             count * scales.bytes());
-    return dequantised(values, grid, count, row.shape().dims(), shape);
+    Shape matrix = MoxiePackage.matrix(row);
+    return new Blocks(graph, encoding, count, matrix)
+        .dequantised(
+            values, grid, scales.dtype(), Shape.of(count * matrix.dim(0), matrix.dim(1)), compute);
   }
 
   private static List<Long> below(IndexRow row, int count) {
     return List.of(count * row.shape().dim(0), row.shape().dim(1));
-  }
-
-  /**
-   * Values times scales: each scale is repeated over its block, and what lies over the edge is cut
-   * off.
-   *
-   * @param matrices how many lie one after the other
-   * @param matrix rows and columns of one
-   * @param shape of the result
-   */
-  private String dequantised(
-      String values, String scales, long matrices, List<Long> matrix, List<Long> shape) {
-    long rows = matrix.get(0);
-    long columns = matrix.get(1);
-    long down = Fp8Blocks.blocks(rows);
-    long across = Fp8Blocks.blocks(columns);
-    long size = Fp8Blocks.SIZE;
-    String wide =
-        graph.node(
-            "Cast",
-            List.of(graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns)))),
-            attribute("to", Graph.type(Dtype.F32)));
-    String grid = graph.node("Reshape", List.of(scales, graph.longs(matrices, down, 1, across, 1)));
-    String repeated =
-        graph.node("Expand", List.of(grid, graph.longs(matrices, down, size, across, size)));
-    String joined =
-        graph.node("Reshape", List.of(repeated, graph.longs(matrices, down * size, across * size)));
-    String cut =
-        graph.node(
-            "Slice",
-            List.of(joined, graph.longs(0, 0), graph.longs(rows, columns), graph.longs(1, 2)));
-    String product = graph.node("Mul", List.of(wide, cut));
-    long[] extents = shape.stream().mapToLong(Long::longValue).toArray();
-    return cast(graph.node("Reshape", List.of(product, graph.longs(extents))), Dtype.F32);
   }
 
   private String cast(String x, Dtype from) {
@@ -143,7 +113,7 @@ final class Weights {
   /** Rows of a matrix by index, in the compute dtype. */
   String gathered(String name, String ids) {
     IndexRow row = pack.tensor(name);
-    if (row.encoding().equals(IndexRow.FP8_BLOCK)) {
+    if (row.encoding() instanceof BlockScaled) {
       return graph.node("Gather", List.of(of(name), ids));
     }
     String stored = stored(name, row, row.shape().dims(), row.bytes());
@@ -151,6 +121,8 @@ final class Weights {
   }
 
   private String stored(String name, IndexRow row, List<Long> shape, long bytes) {
-    return graph.external(name, row.dtype(), shape, row.shard(), row.offset(), bytes);
+    // ONNX Runtime has no powers of two as elements; their bytes are read as numbers.
+    Dtype dtype = row.dtype() == Dtype.F8_E8M0 ? Dtype.U8 : row.dtype();
+    return graph.external(name, dtype, shape, row.shard(), row.offset(), bytes);
   }
 }

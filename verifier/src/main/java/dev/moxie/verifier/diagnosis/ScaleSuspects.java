@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.verifier.oracle.ScaleShift;
 import java.util.ArrayList;
@@ -37,7 +38,7 @@ final class ScaleSuspects {
         evidence.pack().rows().stream()
             .filter(row -> row.layer() != null && row.layer() == layer)
             .filter(row -> row.kind() != IndexRow.Kind.SLICE)
-            .filter(row -> row.encoding().equals(IndexRow.FP8_BLOCK))
+            .filter(row -> row.encoding() instanceof BlockScaled)
             .filter(row -> row.name().contains(part))
             .map(IndexRow::name)
             .toList();

@@ -5,15 +5,18 @@ import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Place;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.SafetensorsHeader;
+import dev.moxie.format.safetensors.Shape;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -92,8 +95,8 @@ final class CheckpointSide implements Side {
         (name, move) -> {
           Role role = move.tensor().spec().role();
           if (role != Role.SCALE && role != Role.OPAQUE) {
-            boolean scaled = move.tensor().dtype() == Fp8Blocks.VALUES;
-            String scales = name(move, Fp8Blocks.scaleName(move.tensor().spec().name()));
+            boolean scaled = move.tensor().encoding() instanceof BlockScaled;
+            String scales = name(move, BlockScaled.scaleName(move.tensor().spec().name()));
             leaves.put(name, leaf(name, move, scaled ? moves.get(scales) : null));
           }
         });
@@ -105,15 +108,18 @@ final class CheckpointSide implements Side {
   }
 
   private Leaf leaf(String name, ConversionPlan.Move move, ConversionPlan.@Nullable Move scales) {
-    SourceTensor source = move.piece().source();
+    Place place = move.piece().place();
+    Encoding encoding = move.tensor().encoding();
+    Shape stored = move.leaf().shape();
     return new Leaf(
         name,
         move.tensor().spec().name(),
         move.leaf().expert(),
         move.leaf().projection() == null ? "" : move.leaf().projection().id(),
-        source.dtype(),
-        move.leaf().shape(),
-        extent(source),
+        place.tensor().dtype(),
+        encoding,
+        encoding instanceof BlockScaled scaled ? scaled.matrices(stored) : stored,
+        extent(place),
         null,
         scales == null ? null : leaf(name, scales, null));
   }
@@ -126,14 +132,25 @@ final class CheckpointSide implements Side {
         leaves.put(
             tensor.name(),
             OwnNames.tensor(
-                tensor.name(), tensor.dtype(), tensor.shape(), extent(tensor), null, null));
+                tensor.name(),
+                tensor.dtype(),
+                Encoding.PLAIN,
+                tensor.shape(),
+                extent(Place.of(tensor)),
+                null,
+                null));
       }
     }
     return OwnNames.of(leaves);
   }
 
-  private Extent extent(SourceTensor tensor) {
-    return new Extent(checkpoint.folder().resolve(tensor.file()), tensor.offset(), tensor.bytes());
+  private Extent extent(Place place) {
+    SourceTensor tensor = place.tensor();
+    Extent whole =
+        new Extent(
+            checkpoint.folder().resolve(tensor.file()), tensor.offset(), tensor.bytes(), null);
+    int width = Math.max(1, tensor.dtype().bits() / Byte.SIZE);
+    return place.view() == null ? whole : whole.seen(place.view(), width);
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diff;
 
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.Arena;
@@ -12,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * @param tensor under which it is reported: the stack, or the name with a star for the expert
  * @param expert null unless it is an expert's
  * @param part what tells apart the leaves that an expert has in the tensor
+ * @param shape in elements
  * @param extent where its bytes are
  * @param sha256 of the bytes; null where no index states it
  */
@@ -21,6 +23,7 @@ record Leaf(
     @Nullable Integer expert,
     String part,
     Dtype dtype,
+    Encoding encoding,
     Shape shape,
     Extent extent,
     @Nullable String sha256,
@@ -32,21 +35,23 @@ record Leaf(
     return extent.bytes() + (scales == null ? 0 : scales.size());
   }
 
-  /** Dtype in words. */
-  String encoding() {
-    return dtype + (scales == null ? "" : " with block scales");
+  /** Dtype, and encoding where it has one, in words. */
+  String stored() {
+    return scales == null ? dtype.toString() : dtype + " in " + encoding.id();
   }
 
   /** Dtype and shape in words. */
   String form() {
-    return encoding() + " " + shape;
+    return stored() + " " + shape;
   }
 
   /** Whether equal bytes mean equal values. */
   boolean storedLike(Leaf other) {
     return dtype == other.dtype
+        && encoding.equals(other.encoding)
         && shape.equals(other.shape)
-        && (scales == null) == (other.scales == null);
+        && (scales == null) == (other.scales == null)
+        && (scales == null || other.scales == null || scales.dtype == other.scales.dtype);
   }
 
   /** Whether indexes state digests for both, and these are equal. */

@@ -1,7 +1,9 @@
 package dev.moxie.verifier.diff;
 
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
+import dev.moxie.format.encoding.Fp8Block;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
@@ -18,7 +20,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class OwnNames {
   private static final Pattern EXPERT = Pattern.compile("(.*\\bexperts\\.)(\\d{1,6})(\\..*)");
-  private static final String SCALES = "_scale_inv";
+
+  /** What no config.json that is understood says: the blocks that nearly every release has. */
+  private static final Fp8Block BLOCKS = new Fp8Block(128, 128);
 
   private final Map<String, Leaf> leaves = new LinkedHashMap<>();
 
@@ -39,6 +43,7 @@ final class OwnNames {
   static Leaf tensor(
       String name,
       Dtype dtype,
+      Encoding encoding,
       Shape shape,
       Extent extent,
       @Nullable String sha256,
@@ -51,11 +56,12 @@ final class OwnNames {
             Integer.valueOf(expert.group(2)),
             "",
             dtype,
+            encoding,
             shape,
             extent,
             sha256,
             scales)
-        : new Leaf(name, name, null, "", dtype, shape, extent, sha256, scales);
+        : new Leaf(name, name, null, "", dtype, encoding, shape, extent, sha256, scales);
   }
 
   /**
@@ -87,6 +93,7 @@ final class OwnNames {
           tensor(
               tensor.name(),
               tensor.dtype(),
+              scales == null || tensor.scales() != null ? tensor.encoding() : BLOCKS,
               tensor.shape(),
               tensor.extent(),
               tensor.sha256(),
@@ -109,6 +116,7 @@ final class OwnNames {
               expert,
               "",
               tensor.dtype(),
+              tensor.encoding(),
               shape,
               tensor.extent().slice(expert * size, size),
               null,
@@ -117,25 +125,22 @@ final class OwnNames {
   }
 
   private static @Nullable Leaf scales(Leaf weight, Map<String, Leaf> tensors) {
-    Leaf scales = tensors.get(weight.name() + SCALES);
+    Leaf scales = BLOCKS.scalesInCheckpoints(weight.name()).map(tensors::get).orElse(null);
     return weight.scales() != null || scales == null || !fit(weight, scales)
         ? weight.scales()
         : scales;
   }
 
   private static boolean isScales(Leaf tensor, Map<String, Leaf> tensors) {
-    String name = tensor.name();
-    Leaf weight =
-        name.endsWith(SCALES)
-            ? tensors.get(name.substring(0, name.length() - SCALES.length()))
-            : null;
+    String values = BlockScaled.valuesInCheckpoints(tensor.name());
+    Leaf weight = values.equals(tensor.name()) ? null : tensors.get(values);
     return weight != null && fit(weight, tensor);
   }
 
   private static boolean fit(Leaf weight, Leaf scales) {
-    return weight.dtype() == Fp8Blocks.VALUES
-        && scales.dtype() == Fp8Blocks.SCALES
+    return weight.dtype() == BLOCKS.dtype()
+        && BLOCKS.scaleDtypes().contains(scales.dtype())
         && weight.shape().rank() == 2
-        && Fp8Blocks.grid(weight.shape()).equals(scales.shape());
+        && BLOCKS.grid(weight.shape()).equals(scales.shape());
   }
 }

@@ -82,14 +82,15 @@ final class PackageSide implements Side {
         row.expert(),
         row.projection() == null ? "" : row.projection().id(),
         row.dtype(),
-        row.shape(),
+        row.encoding(),
+        MoxiePackage.matrix(row),
         extent(row),
         row.sha256(),
         scales == null ? null : leaf(scales, null));
   }
 
   private Extent extent(IndexRow row) {
-    return new Extent(pack.folder().resolve(row.shard()), row.offset(), row.bytes());
+    return new Extent(pack.folder().resolve(row.shard()), row.offset(), row.bytes(), null);
   }
 
   @Override
@@ -101,7 +102,8 @@ final class PackageSide implements Side {
             OwnNames.tensor(
                 Objects.requireNonNull(row.sourceTensor(), "a leaf has a source"),
                 row.dtype(),
-                row.shape(),
+                row.encoding(),
+                MoxiePackage.matrix(row),
                 extent(row),
                 row.sha256(),
                 pack.scales(row).map(scales -> leaf(scales, null)).orElse(null));
@@ -113,7 +115,9 @@ final class PackageSide implements Side {
       if (row.role() == Role.OPAQUE && name != null && !Recomputed.is(name, row.shape())) {
         // A second head; copies that an index supersedes are those of a name that is there.
         leaves.putIfAbsent(
-            name, OwnNames.tensor(name, row.dtype(), row.shape(), extent(row), row.sha256(), null));
+            name,
+            OwnNames.tensor(
+                name, row.dtype(), row.encoding(), row.shape(), extent(row), row.sha256(), null));
       }
     }
     return OwnNames.of(leaves);

@@ -38,7 +38,7 @@ final class TensorReport {
         forms(
             pairs,
             pair -> !pair.is(Outcome.INCOMPARABLE) && !pair.a().storedLike(pair.b()),
-            Leaf::encoding),
+            Leaf::stored),
         differences(pairs));
   }
 

@@ -1,13 +1,17 @@
 package dev.moxie.verifier.equivalence;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.plan.Place;
 import dev.moxie.converter.plan.Transform;
-import dev.moxie.format.model.Elements;
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.view.View;
 import dev.moxie.verifier.oracle.Precision;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.LongToDoubleFunction;
 
@@ -28,33 +32,105 @@ final class Conversions {
    * @param found the leaf's bytes
    * @return −1 if there is none
    */
-  long mismatch(SourceTensor source, Transform transform, MemorySegment found) {
-    long count = source.shape().elements();
+  long mismatch(Place place, Transform transform, MemorySegment found) {
+    Dtype from = place.tensor().dtype();
     return switch (transform) {
-      case Transform.Copy copy -> data(source).mismatch(found);
-      case Transform.Cast cast -> mismatch(found, cast.to(), count, elements(source)::get);
-      case Transform.Dequantise to -> {
-        Elements from = elements(source);
-        Elements scales = elements(to.scales());
-        long columns = to.columns();
-        long grid = Fp8Blocks.blocks(columns);
-        yield mismatch(
-            found,
-            to.to(),
-            count,
-            i -> {
-              long block = i / columns / Fp8Blocks.SIZE * grid + i % columns / Fp8Blocks.SIZE;
-              return (float) (from.get(i) * scales.get(block));
-            });
+      case Transform.Copy copy ->
+          place.view() == null ? data(place).mismatch(found) : mismatchOfView(place, found);
+      case Transform.Cast cast -> {
+        Elements elements = Elements.plain(place.tensor().name(), data(place), from);
+        Places places = places(place);
+        yield mismatch(found, cast.to(), place.elements(), i -> elements.get(places.of(i)));
       }
+      case Transform.Dequantise to -> mismatch(found, place, to);
     };
   }
 
-  private Elements elements(SourceTensor source) {
-    return new Elements(source.name(), data(source), source.dtype());
+  private long mismatch(MemorySegment found, Place place, Transform.Dequantise to) {
+    BlockScaled encoding = to.encoding();
+    MemorySegment values = data(place);
+    MemorySegment grid = data(to.scales());
+    Places ofValues = places(place);
+    Places ofScales = places(to.scales());
+    Dtype scaleDtype = to.scales().tensor().dtype();
+    Elements scaled = Elements.scaled(encoding, values, grid, scaleDtype, to.columns());
+    long across = Math.ceilDiv(to.columns(), encoding.blockColumns());
+    int per = encoding.perValue();
+    return mismatch(
+        found,
+        to.to(),
+        place.elements() * per,
+        i -> {
+          long block =
+              i / to.columns() / encoding.blockRows() * across
+                  + i % to.columns() / encoding.blockColumns();
+          return scaled.scaled(ofValues.of(i / per) * per + i % per, ofScales.of(block));
+        });
   }
 
-  private MemorySegment data(SourceTensor source) {
+  /** Where the elements of what is seen are, by the definition of a view. */
+  private interface Places {
+    long of(long index);
+  }
+
+  private static Places places(Place place) {
+    View view = place.view();
+    if (view == null) {
+      return i -> i;
+    }
+    if (view.isRun()) {
+      return i -> view.offset() + i;
+    }
+    int rank = view.shape().rank();
+    return index -> {
+      long at = view.offset();
+      long left = index;
+      for (int axis = rank - 1; axis >= 0; axis--) {
+        at += left % view.shape().dim(axis) * view.strides().get(axis);
+        left /= view.shape().dim(axis);
+      }
+      return at;
+    };
+  }
+
+  private long mismatchOfView(Place place, MemorySegment found) {
+    MemorySegment tensor = data(place);
+    long width = place.tensor().dtype().bits() / Byte.SIZE;
+    Places places = places(place);
+    long count = place.elements();
+    if (found.byteSize() != count * width) {
+      return 0;
+    }
+    // The last axis is walked in steps, or the definition would divide for each element.
+    View view = Objects.requireNonNull(place.view());
+    int last = view.shape().rank() - 1;
+    long run = last < 0 ? 1 : view.shape().dim(last);
+    long step = last < 0 ? 1 : view.strides().get(last);
+    for (long i = 0; i < count; i += run) {
+      long at = places.of(i);
+      if (step == 1) {
+        long mismatch =
+            tensor.asSlice(at * width, run * width).mismatch(found.asSlice(i * width, run * width));
+        if (mismatch >= 0) {
+          return i * width + mismatch;
+        }
+        continue;
+      }
+      for (long j = 0; j < run; j++) {
+        for (long b = 0; b < width; b++) {
+          if (tensor.get(ValueLayout.JAVA_BYTE, (at + j * step) * width + b)
+              != found.get(ValueLayout.JAVA_BYTE, (i + j) * width + b)) {
+            return (i + j) * width + b;
+          }
+        }
+      }
+    }
+    return -1;
+  }
+
+  /** All of the tensor that a place is in. */
+  private MemorySegment data(Place place) {
+    SourceTensor source = place.tensor();
     SafetensorsFile file = files.apply(source);
     return file.data(file.require(source.name()));
   }
@@ -65,7 +141,7 @@ final class Conversions {
     if (found.byteSize() != elements * size) {
       return 0;
     }
-    var actual = new Elements("package", found, dtype);
+    var actual = Elements.plain("package", found, dtype);
     for (long i = 0; i < elements; i++) {
       double value = expected.applyAsDouble(i);
       double rounded = dtype == Dtype.BF16 ? Precision.BF16.round(value) : (float) value;

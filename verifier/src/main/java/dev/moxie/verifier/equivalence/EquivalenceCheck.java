@@ -12,6 +12,7 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.view.View;
 import dev.moxie.verifier.report.Finding;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -42,10 +43,15 @@ public final class EquivalenceCheck {
   private final List<Finding> findings = new ArrayList<>();
   private int otherOrigins;
   private @Nullable Finding otherOrigin;
-  private int identical;
-  private int converted;
-  private int different;
-  private int missing;
+  private final Map<SourceTensor, Fate> fates = new HashMap<>();
+
+  /** What became of a source tensor; of one that is several leaves, the worst of theirs. */
+  private enum Fate {
+    IDENTICAL,
+    CONVERTED,
+    DIFFERENT,
+    MISSING
+  }
 
   private EquivalenceCheck(MoxiePackage pack, Path source) {
     this.pack = pack;
@@ -104,10 +110,10 @@ public final class EquivalenceCheck {
         Verdict.of(findings.isEmpty()),
         checkpoint.folder().toString(),
         checkpoint.tensorCount(),
-        identical,
-        converted,
-        different,
-        missing,
+        count(Fate.IDENTICAL),
+        count(Fate.CONVERTED),
+        count(Fate.DIFFERENT),
+        count(Fate.MISSING),
         checkpoint.tensorCount() - plan.sourceTensors(),
         rows.size(),
         List.copyOf(findings));
@@ -122,7 +128,7 @@ public final class EquivalenceCheck {
               move.tensor().spec().name(), move.leaf().expert(), move.leaf().projection());
       IndexRow row = rows.remove(name);
       if (row == null) {
-        missing += move.piece().sourceTensors();
+        meet(move.piece(), Fate.MISSING);
         findings.add(
             new Finding(
                 source.file(), source.name(), "expected it as " + name + ", found no such"));
@@ -138,11 +144,12 @@ public final class EquivalenceCheck {
     MemorySegment found = pack.bytes(row);
     SafetensorsFile file = Objects.requireNonNull(open.get(source.file()));
     var conversions = new Conversions(t -> Objects.requireNonNull(open.get(t.file())));
-    long at = conversions.mismatch(source, transform, found);
+    long at = conversions.mismatch(move.piece().place(), transform, found);
     if (row.dtype() != move.tensor().dtype()
+        || !row.encoding().equals(move.tensor().encoding())
         || !row.shape().equals(move.leaf().shape())
         || at >= 0) {
-      different += move.piece().sourceTensors();
+      meet(move.piece(), Fate.DIFFERENT);
       findings.add(
           new Finding(
               row.shard(),
@@ -151,7 +158,7 @@ public final class EquivalenceCheck {
                   + (transform instanceof Transform.Copy
                       ? "the bytes of "
                       : transform.id() + " to " + move.tensor().dtype() + " of ")
-                  + source.name()
+                  + origin(source.name(), move.piece().place().view())
                   + " in "
                   + source.file()
                   + ", found others from byte "
@@ -160,12 +167,13 @@ public final class EquivalenceCheck {
                   + found.byteSize()
                   + likeness(found, file)));
     } else if (transform instanceof Transform.Copy) {
-      identical++;
+      meet(move.piece(), Fate.IDENTICAL);
     } else {
-      converted += move.piece().sourceTensors();
+      meet(move.piece(), Fate.CONVERTED);
     }
     if (!source.file().equals(row.sourceFile())
         || !source.name().equals(row.sourceTensor())
+        || !Objects.equals(move.piece().place().view(), row.view())
         || !transform.id().equals(row.transform())) {
       otherOrigins++;
       if (otherOrigin == null) {
@@ -176,13 +184,27 @@ public final class EquivalenceCheck {
                 "expected the origin %s of %s in %s, found %s of %s in %s"
                     .formatted(
                         transform.id(),
-                        source.name(),
+                        origin(source.name(), move.piece().place().view()),
                         source.file(),
                         row.transform(),
-                        row.sourceTensor(),
+                        origin(row.sourceTensor(), row.view()),
                         row.sourceFile()));
       }
     }
+  }
+
+  private static String origin(@Nullable String tensor, @Nullable View view) {
+    return view == null ? "" + tensor : tensor + " (" + view + ")";
+  }
+
+  private void meet(ConversionPlan.Piece piece, Fate fate) {
+    for (SourceTensor source : piece.sourceTensors()) {
+      fates.merge(source, fate, (a, b) -> a.compareTo(b) < 0 ? b : a);
+    }
+  }
+
+  private int count(Fate fate) {
+    return (int) fates.values().stream().filter(fate::equals).count();
   }
 
   /** If the bytes are those of another tensor of the same file, says of which. */

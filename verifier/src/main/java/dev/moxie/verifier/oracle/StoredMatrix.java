@@ -1,10 +1,11 @@
 package dev.moxie.verifier.oracle;
 
-import dev.moxie.format.model.Elements;
-import dev.moxie.format.model.Fp8Blocks;
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,12 +13,12 @@ import org.jspecify.annotations.Nullable;
  * Block-scaled elements are the float32 products that the format defines them as.
  */
 final class StoredMatrix implements WeightMatrix {
-  private final IndexRow row;
   private final Elements elements;
+  private final int rows;
   private final int columns;
   private final boolean rounded;
   private final Precision readAs;
-  private final @Nullable Elements scales;
+  private final @Nullable BlockScaled encoding;
   private final int scaleRows;
   private final int scaleColumns;
   private final ScaleShift shift;
@@ -31,21 +32,22 @@ final class StoredMatrix implements WeightMatrix {
    */
   StoredMatrix(
       MoxiePackage pack, IndexRow row, ScaleShift shift, boolean rounded, Precision readAs) {
-    this.row = row;
-    this.elements = elements(pack, row);
-    this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
+    Shape matrix = MoxiePackage.matrix(row);
+    this.elements = pack.elements(row);
+    this.columns = Math.toIntExact(matrix.dim(matrix.rank() - 1));
+    this.rows = Math.toIntExact(matrix.elements() / columns);
     this.rounded = rounded && row.dtype() == Dtype.BF16;
     this.readAs = readAs;
-    IndexRow grid = pack.scales(row).orElse(null);
-    this.scales = grid == null ? null : elements(pack, grid);
-    this.scaleRows = grid == null ? 0 : Math.toIntExact(grid.shape().dim(0));
-    this.scaleColumns = grid == null ? 0 : Math.toIntExact(grid.shape().dim(1));
+    this.encoding = row.encoding() instanceof BlockScaled scaled ? scaled : null;
+    Shape grid = encoding == null ? Shape.of(0, 0) : encoding.grid(matrix);
+    this.scaleRows = Math.toIntExact(grid.dim(0));
+    this.scaleColumns = Math.toIntExact(grid.dim(1));
     this.shift = shift;
   }
 
   @Override
   public int rows() {
-    return Math.toIntExact(row.shape().elements() / columns);
+    return rows;
   }
 
   @Override
@@ -56,11 +58,15 @@ final class StoredMatrix implements WeightMatrix {
   @Override
   public void read(int index, double[] into) {
     long start = (long) index * columns;
+    if (encoding == null || shift.equals(ScaleShift.NONE)) {
+      elements.read(start, columns, into);
+      return;
+    }
     for (int c = 0; c < columns; c++) {
-      into[c] = elements.get(start + c) * scale(index, c);
-      if (scales != null) {
-        into[c] = (float) into[c];
-      }
+      into[c] =
+          shift.dropped()
+              ? elements.number(start + c)
+              : elements.scaled(start + c, place(encoding, index, c));
     }
   }
 
@@ -73,17 +79,10 @@ final class StoredMatrix implements WeightMatrix {
     return exact ? 0 : readAs.deviation(value);
   }
 
-  private double scale(int row, int column) {
-    if (scales == null || shift.dropped()) {
-      return 1;
-    }
-    int r = Math.floorMod(row / Fp8Blocks.SIZE - shift.rows(), scaleRows);
-    int c = Math.floorMod(column / Fp8Blocks.SIZE - shift.columns(), scaleColumns);
-    int place = Math.floorMod(r * scaleColumns + c - shift.inOrder(), scaleRows * scaleColumns);
-    return scales.get(place);
-  }
-
-  private static Elements elements(MoxiePackage pack, IndexRow row) {
-    return new Elements(row.describe(), pack.bytes(row), row.dtype());
+  /** Of the scale that an element is supposed to have. */
+  private int place(BlockScaled blocks, int row, int column) {
+    int r = Math.floorMod(row / blocks.blockRows() - shift.rows(), scaleRows);
+    int c = Math.floorMod(column / blocks.blockColumns() - shift.columns(), scaleColumns);
+    return Math.floorMod(r * scaleColumns + c - shift.inOrder(), scaleRows * scaleColumns);
   }
 }

@@ -102,7 +102,7 @@ class ModelDiffTest {
     assertSame(Diff.Sense.SAME_VALUES, diff);
     assertTrue(
         diff.tensors().dtypes().stream()
-            .anyMatch(form -> form.b().equals("F8_E4M3 with block scales")));
+            .anyMatch(form -> form.b().equals("F8_E4M3 in fp8_block_128x128")));
   }
 
   @Test

@@ -1,0 +1,153 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.view.View;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/** How a tensor of a checkpoint arranges what a package has as leaves. */
+public sealed interface Arrangement {
+  /** A tensor for each leaf, in its shape. */
+  Arrangement ITSELF = new Itself();
+
+  /** One projection of all experts, expert first. */
+  Arrangement STACKED = Axes.of("e r c");
+
+  /** Gate and up of all experts, of each expert the gate rows, then the up rows. */
+  Arrangement HALVES = Axes.of("e (p r) c");
+
+  /** Gate and up of all experts, whose rows alternate. */
+  Arrangement ALTERNATING = Axes.of("e (r p) c");
+
+  /** One projection of all experts, each transposed. */
+  Arrangement STACKED_TRANSPOSED = Axes.of("e c r");
+
+  /** Gate and up of all experts, transposed: of each row the gate half, then the up half. */
+  Arrangement HALVES_TRANSPOSED = Axes.of("e c (p r)");
+
+  /** Gate and up of all experts, transposed, whose columns alternate. */
+  Arrangement ALTERNATING_TRANSPOSED = Axes.of("e c (r p)");
+
+  /** One projection of all experts, the rows of all one below the other. */
+  Arrangement FLAT = Axes.of("(e r) c");
+
+  /** Likewise, each transposed. */
+  Arrangement FLAT_TRANSPOSED = Axes.of("(e c) r");
+
+  /** One bias of all experts. */
+  Arrangement BIASES = Axes.of("e r");
+
+  /** Gate and up biases of all experts, which alternate. */
+  Arrangement BIASES_ALTERNATING = Axes.of("e (r p)");
+
+  /** Gate and up biases of all experts, of each expert those of gate first. */
+  Arrangement BIASES_HALVES = Axes.of("e (p r)");
+
+  /** A vector as a matrix of one row. */
+  Arrangement ROW = Axes.of("1 r");
+
+  /** Matrices one below the other, in this order, by what their names have after the layer. */
+  static Arrangement joined(String... canonical) {
+    return new Joined(List.of(canonical));
+  }
+
+  /**
+   * Where a leaf lies.
+   *
+   * @param tensor the checkpoint's
+   * @param shapes of other canonical tensors, stored like this one
+   */
+  Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes);
+
+  /** The tensor is the leaf. */
+  record Itself() implements Arrangement {
+    @Override
+    public Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes) {
+      return new Source(tensor, leaf.shape(), null);
+    }
+  }
+
+  /**
+   * Axes in the order of the tensor, several in brackets where they share an extent: {@code e} the
+   * expert, {@code p} the projection of those in a stack, {@code r} and {@code c} rows and columns
+   * of the leaf, {@code 1} an extent of one.
+   */
+  record Axes(List<String> extents) implements Arrangement {
+    /** Extents divided by blanks. */
+    static Axes of(String pattern) {
+      List<String> extents = new ArrayList<>();
+      for (String part : pattern.split(" (?![^(]*\\))", -1)) {
+        extents.add(part.replaceAll("[() ]", ""));
+      }
+      return new Axes(List.copyOf(extents));
+    }
+
+    @Override
+    public Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes) {
+      Shape shape = leaf.shape();
+      long offset = 0;
+      long elements = 1;
+      Long[] strides = new Long[shape.rank()];
+      Long[] dims = new Long[extents.size()];
+      for (int i = extents.size() - 1; i >= 0; i--) {
+        long before = elements;
+        for (char axis : new StringBuilder(extents.get(i)).reverse().toString().toCharArray()) {
+          switch (axis) {
+            case 'e' -> {
+              offset += Objects.requireNonNull(leaf.expert()) * elements;
+              elements = Math.multiplyExact(elements, stack(leaf).experts());
+            }
+            case 'p' -> {
+              List<?> all = stack(leaf).projections();
+              offset += all.indexOf(leaf.projection()) * elements;
+              elements = Math.multiplyExact(elements, all.size());
+            }
+            case 'r' -> {
+              strides[0] = elements;
+              elements = Math.multiplyExact(elements, shape.dim(0));
+            }
+            case 'c' -> {
+              strides[1] = elements;
+              elements = Math.multiplyExact(elements, shape.dim(1));
+            }
+            case '1' -> {}
+            default -> throw new IllegalArgumentException("axis " + axis);
+          }
+        }
+        dims[i] = elements / before;
+      }
+      View view = View.of(offset, shape.dims(), List.of(strides));
+      return Source.of(tensor, new Shape(List.of(dims)), view, shape);
+    }
+
+    private static TensorSpec.Stack stack(Leaf leaf) {
+      TensorSpec.@Nullable Stack stack = leaf.tensor().stack();
+      return Objects.requireNonNull(stack, "only a stack has experts and projections");
+    }
+  }
+
+  /** Matrices of the same columns, one below the other. */
+  record Joined(List<String> canonical) implements Arrangement {
+    @Override
+    public Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes) {
+      String layer = "layers." + leaf.tensor().layer() + ".";
+      long rows = 0;
+      long offset = -1;
+      long columns = leaf.shape().elements() / leaf.shape().dim(0);
+      for (String other : canonical) {
+        String name = layer + other;
+        offset = name.equals(leaf.tensor().name()) ? rows * columns : offset;
+        rows = Math.addExact(rows, shapes.apply(name).dim(0));
+      }
+      List<Long> dims = new ArrayList<>(leaf.shape().dims());
+      dims.set(0, rows);
+      View view = View.run(offset, leaf.shape().elements());
+      return Source.of(tensor, new Shape(dims), view, leaf.shape());
+    }
+  }
+}

@@ -1,0 +1,159 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.model.TensorSpec;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One way in which checkpoints of a family hold its weights.
+ *
+ * @param places by canonical name, {@code {layer}} and {@code {expert}} standing for numbers: that
+ *     of a tensor or of a slice ({@code layers.{layer}.experts.{expert}.gate.weight}); or, where a
+ *     checkpoint's tensor holds many slices, of all experts' ({@code
+ *     layers.{layer}.experts.gate.weight}) or of the whole stack
+ */
+public record Layout(String name, Map<String, Place> places) {
+  private static final String LAYER = "{layer}";
+  private static final String EXPERT = "{expert}";
+  private static final String EXPERTS = "layers.{layer}.experts.";
+  private static final int MOST_DIGITS = 8;
+
+  /**
+   * A tensor of the checkpoint.
+   *
+   * @param tensor its name, with the same placeholders; of encoded elements that of the numbers
+   */
+  public record Place(String tensor, Arrangement arrangement) {
+    /** A tensor that is the leaf. */
+    public static Place of(String tensor) {
+      return new Place(tensor, Arrangement.ITSELF);
+    }
+  }
+
+  public Layout {
+    places = Map.copyOf(places);
+  }
+
+  /** A layout with a tensor for each leaf. */
+  static Layout of(String name, Map<String, String> tensors) {
+    return new Layout(
+        name,
+        tensors.entrySet().stream()
+            .collect(Collectors.toMap(Map.Entry::getKey, entry -> Place.of(entry.getValue()))));
+  }
+
+  /** The same layout but for some places; those of experts are given all or none. */
+  Layout with(String other, Map<String, Place> changed) {
+    Map<String, Place> all = new HashMap<>(places);
+    if (changed.keySet().stream().anyMatch(name -> name.startsWith(EXPERTS))) {
+      all.keySet().removeIf(name -> name.startsWith(EXPERTS));
+    }
+    all.putAll(changed);
+    return new Layout(other, all);
+  }
+
+  /** Where a leaf lies, its numbers inserted. */
+  public Place place(TensorSpec.Leaf leaf) {
+    Place place = find(leaf.source());
+    if (place == null && leaf.projection() != null) {
+      String stem = leaf.tensor().name();
+      String ending = stem.substring(stem.lastIndexOf('.'));
+      place =
+          find("layers." + leaf.tensor().layer() + ".experts." + leaf.projection().id() + ending);
+    }
+    if (place == null) {
+      place = find(leaf.tensor().name());
+    }
+    if (place == null) {
+      throw new IllegalStateException("layout " + name + " has no place for " + leaf.source());
+    }
+    return place;
+  }
+
+  /** The checkpoint's name for a canonical tensor that is no stack. */
+  public String nameOf(String canonical) {
+    return Objects.requireNonNull(find(canonical), canonical).tensor();
+  }
+
+  private @Nullable Place find(String canonical) {
+    String[] segments = canonical.split("\\.", -1);
+    @Nullable String layer = number(segments, 1, LAYER);
+    @Nullable String expert = number(segments, 3, EXPERT);
+    Place place = places.get(String.join(".", segments));
+    if (place == null || layer == null) {
+      return place;
+    }
+    String tensor = place.tensor().replace(LAYER, layer);
+    return new Place(expert == null ? tensor : tensor.replace(EXPERT, expert), place.arrangement());
+  }
+
+  /** Puts a placeholder into the place of a number, and returns the number, if it is there. */
+  private static @Nullable String number(String[] segments, int at, String placeholder) {
+    String before = placeholder.substring(1, placeholder.length() - 1) + "s";
+    if (segments.length <= at || !segments[at - 1].equals(before) || !isNumber(segments[at])) {
+      return null;
+    }
+    String number = segments[at];
+    segments[at] = placeholder;
+    return number;
+  }
+
+  /** The layer that a tensor of a checkpoint belongs to, if it is named like one of a layer. */
+  public OptionalInt layerOf(String source) {
+    String template =
+        Objects.requireNonNull(places.get("layers.{layer}.attention_norm.weight")).tensor();
+    String prefix = template.substring(0, template.indexOf(LAYER));
+    int end = source.indexOf('.', prefix.length());
+    if (!source.startsWith(prefix) || end < 0) {
+      return OptionalInt.empty();
+    }
+    String layer = source.substring(prefix.length(), end);
+    return isNumber(layer) ? OptionalInt.of(Integer.parseInt(layer)) : OptionalInt.empty();
+  }
+
+  /** Whether it has tensors of such a name, whatever the numbers in it. */
+  public boolean hasName(String source) {
+    String pattern = pattern(source);
+    return places.values().stream().anyMatch(place -> place.tensor().equals(pattern));
+  }
+
+  /** Whether only layers for multi-token prediction have tensors of such a name. */
+  public boolean isOfPrediction(String source) {
+    String pattern = pattern(source);
+    return places.entrySet().stream()
+        .anyMatch(
+            place ->
+                place.getKey().contains(".prediction.")
+                    && place.getValue().tensor().equals(pattern));
+  }
+
+  /** How many of its names occur among patterns. */
+  long matches(Set<String> patterns) {
+    return places.values().stream().map(Place::tensor).filter(patterns::contains).count();
+  }
+
+  /** A name with placeholders for its numbers; that of the values, for scales. */
+  static String pattern(String source) {
+    String[] segments = BlockScaled.valuesInCheckpoints(source).split("\\.", -1);
+    boolean inLayer = false;
+    for (int i = 0; i < segments.length; i++) {
+      if (isNumber(segments[i])) {
+        segments[i] = inLayer ? EXPERT : LAYER;
+        inLayer = true;
+      }
+    }
+    return String.join(".", segments);
+  }
+
+  private static boolean isNumber(String segment) {
+    return !segment.isEmpty()
+        && segment.length() <= MOST_DIGITS
+        && segment.chars().allMatch(c -> c >= '0' && c <= '9');
+  }
+}

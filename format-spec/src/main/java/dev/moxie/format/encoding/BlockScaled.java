@@ -1,0 +1,131 @@
+package dev.moxie.format.encoding;
+
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Matrices of small numbers with one scale for every block of rows and columns, in a tensor of its
+ * own; the last block of a row or column may be smaller. An element is the product of number and
+ * scale, rounded once to float32, to nearest, ties to even, so that it lies within half a unit in
+ * the last place of the exact product.
+ */
+public sealed interface BlockScaled extends Encoding permits Fp8Block, Mxfp4 {
+  /** Dtype of the tensor that holds the numbers. */
+  Dtype dtype();
+
+  /** What scales may be of. */
+  Set<Dtype> scaleDtypes();
+
+  /** Rows of a block. */
+  int blockRows();
+
+  /** Columns of a block. */
+  int blockColumns();
+
+  /** How many numbers one stored value holds, beside each other in a row. */
+  int perValue();
+
+  /** The shapes that a checkpoint's tensor of stored values may have, the usual one first. */
+  List<Shape> inCheckpoints(Shape stored);
+
+  /**
+   * The name of a checkpoint's tensor of scales.
+   *
+   * @param values the name of that of the numbers
+   * @return empty if it is not named like one
+   */
+  Optional<String> scalesInCheckpoints(String values);
+
+  /** The name of a checkpoint's tensor of values; a name that is not one of scales stays. */
+  static String valuesInCheckpoints(String name) {
+    for (String[] endings : List.of(Fp8Block.IN_CHECKPOINTS, Mxfp4.IN_CHECKPOINTS)) {
+      if (name.endsWith(endings[1])) {
+        return name.substring(0, name.length() - endings[1].length()) + endings[0];
+      }
+    }
+    return name;
+  }
+
+  /** One number, without its scale. */
+  float number(MemorySegment values, long index);
+
+  /** Numbers times scales, one for each, as float32. */
+  MemorySegment decode(
+      ElementBlock block, MemorySegment values, long at, int count, float[] scales);
+
+  /** Whether matrices of this shape can be stored so. */
+  default boolean holds(Shape matrix) {
+    return matrix.rank() == 2 && matrix.dim(1) % perValue() == 0;
+  }
+
+  /** The shape of the tensor that holds the numbers of matrices; [.., rows, columns]. */
+  default Shape stored(Shape matrices) {
+    return withColumns(matrices, matrices.dim(matrices.rank() - 1) / perValue());
+  }
+
+  /** The shape of the matrices whose numbers a tensor holds. */
+  default Shape matrices(Shape stored) {
+    return withColumns(stored, stored.dim(stored.rank() - 1) * perValue());
+  }
+
+  private static Shape withColumns(Shape shape, long columns) {
+    List<Long> dims = new ArrayList<>(shape.dims());
+    dims.set(dims.size() - 1, columns);
+    return new Shape(dims);
+  }
+
+  /** The grid of scales of a matrix [rows, columns]. */
+  default Shape grid(Shape matrix) {
+    if (matrix.rank() != 2) {
+      throw new IllegalArgumentException("a tensor of shape " + matrix + " has no blocks");
+    }
+    return Shape.of(
+        Math.ceilDiv(matrix.dim(0), blockRows()), Math.ceilDiv(matrix.dim(1), blockColumns()));
+  }
+
+  /** The tensor that holds the numbers of one that an architecture calls for, under its name. */
+  default TensorSpec stored(TensorSpec tensor) {
+    TensorSpec.@Nullable Stack stack = tensor.stack();
+    if (stack == null) {
+      return new TensorSpec(
+          tensor.name(), tensor.role(), tensor.layer(), stored(tensor.shape()), null);
+    }
+    return stack(tensor, stack, tensor.name(), tensor.role(), stored(stack.each()));
+  }
+
+  /**
+   * The tensor that holds the scales. In a stack every projection has a grid of its own, so no
+   * block crosses from gate to up.
+   *
+   * @throws IllegalArgumentException if the tensor is no matrix
+   */
+  default TensorSpec scales(TensorSpec tensor) {
+    String name = scaleName(tensor.name());
+    TensorSpec.@Nullable Stack stack = tensor.stack();
+    return stack == null
+        ? new TensorSpec(name, Role.SCALE, tensor.layer(), grid(tensor.shape()), null)
+        : stack(tensor, stack, name, Role.SCALE, grid(stack.each()));
+  }
+
+  private static TensorSpec stack(
+      TensorSpec like, TensorSpec.Stack stack, String name, Role role, Shape projection) {
+    var other =
+        new TensorSpec.Stack(stack.firstExpert(), stack.experts(), stack.projections(), projection);
+    return new TensorSpec(name, role, like.layer(), other.shape(), other);
+  }
+
+  /** The name of the scales of a tensor in a package. */
+  static String scaleName(String weight) {
+    return weight.endsWith(".weight")
+        ? weight.substring(0, weight.length() - ".weight".length()) + ".scale"
+        : weight;
+  }
+}

@@ -1,0 +1,100 @@
+package dev.moxie.format.encoding;
+
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * The encoding {@code mxfp4} (Open Compute Project, "Microscaling Formats Specification", 1.0,
+ * 2023): e2m1 numbers, two to a byte, the first in the low bits, with a power of two for every 32
+ * of a row.
+ */
+public record Mxfp4() implements BlockScaled {
+  /** What the names of values and scales end with. */
+  static final String[] IN_CHECKPOINTS = {"_blocks", "_scales"};
+
+  private static final int BLOCK = 32;
+
+  /** Bytes of a block, which checkpoints give an axis of its own. */
+  private static final int BLOCK_BYTES = BLOCK / 2;
+
+  private static final Set<Dtype> SCALES = EnumSet.of(Dtype.U8, Dtype.F8_E8M0);
+  private static final float[] NUMBERS = {
+    0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0f, -0.5f, -1, -1.5f, -2, -3, -4, -6
+  };
+
+  @Override
+  public String id() {
+    return "mxfp4";
+  }
+
+  @Override
+  public Dtype dtype() {
+    return Dtype.U8;
+  }
+
+  @Override
+  public Set<Dtype> scaleDtypes() {
+    return SCALES;
+  }
+
+  @Override
+  public int blockRows() {
+    return 1;
+  }
+
+  @Override
+  public int blockColumns() {
+    return BLOCK;
+  }
+
+  @Override
+  public int perValue() {
+    return 2;
+  }
+
+  @Override
+  public boolean holds(Shape matrix) {
+    return matrix.rank() == 2 && matrix.dim(1) % BLOCK == 0;
+  }
+
+  @Override
+  public List<Shape> inCheckpoints(Shape stored) {
+    List<Long> dims = new ArrayList<>(stored.dims());
+    long row = dims.removeLast();
+    dims.add(row / BLOCK_BYTES);
+    dims.add((long) BLOCK_BYTES);
+    return List.of(new Shape(dims), stored);
+  }
+
+  @Override
+  public Optional<String> scalesInCheckpoints(String values) {
+    String ending = IN_CHECKPOINTS[0];
+    return values.endsWith(ending)
+        ? Optional.of(values.substring(0, values.length() - ending.length()) + IN_CHECKPOINTS[1])
+        : Optional.empty();
+  }
+
+  @Override
+  public float number(MemorySegment values, long index) {
+    int both = values.get(ValueLayout.JAVA_BYTE, index / 2);
+    return number(index % 2 == 0 ? both : both >> 4);
+  }
+
+  @Override
+  public MemorySegment decode(
+      ElementBlock block, MemorySegment values, long at, int count, float[] scales) {
+    return block.decodeE2m1(values, at, count, scales);
+  }
+
+  /** The number of an e2m1 code, which the lowest four bits are. */
+  static float number(int code) {
+    return NUMBERS[code & 0xf];
+  }
+}

@@ -1,0 +1,103 @@
+package dev.moxie.runtime.lowering;
+
+import static dev.moxie.runtime.lowering.Graph.attribute;
+
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Mxfp4;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
+import java.util.List;
+
+/** Matrices of scaled numbers, one after the other, decoded in a graph. */
+final class Blocks {
+  private static final float[] E2M1 = {
+    0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0f, -0.5f, -1, -1.5f, -2, -3, -4, -6
+  };
+
+  private final Graph graph;
+  private final BlockScaled encoding;
+  private final long matrices;
+  private final long rows;
+  private final long columns;
+
+  /**
+   * The matrices.
+   *
+   * @param matrices how many lie one after the other
+   * @param matrix rows and columns of one
+   */
+  Blocks(Graph graph, BlockScaled encoding, long matrices, Shape matrix) {
+    this.graph = graph;
+    this.encoding = encoding;
+    this.matrices = matrices;
+    this.rows = matrix.dim(0);
+    this.columns = matrix.dim(1);
+  }
+
+  /**
+   * Numbers times scales: each scale is repeated over its block, and what lies over the edge is cut
+   * off.
+   *
+   * @param shape of the result
+   */
+  String dequantised(String values, String scales, Dtype scaleDtype, Shape shape, Dtype compute) {
+    long blockRows = encoding.blockRows();
+    long blockColumns = encoding.blockColumns();
+    long down = Math.ceilDiv(rows, blockRows);
+    long across = Math.ceilDiv(columns, blockColumns);
+    String wide = numbers(values);
+    String grid =
+        graph.node(
+            "Reshape",
+            List.of(inF32(scales, scaleDtype), graph.longs(matrices, down, 1, across, 1)));
+    String repeated =
+        graph.node(
+            "Expand", List.of(grid, graph.longs(matrices, down, blockRows, across, blockColumns)));
+    String joined =
+        graph.node(
+            "Reshape",
+            List.of(repeated, graph.longs(matrices, down * blockRows, across * blockColumns)));
+    String cut =
+        graph.node(
+            "Slice",
+            List.of(joined, graph.longs(0, 0), graph.longs(rows, columns), graph.longs(1, 2)));
+    String product = graph.node("Mul", List.of(wide, cut));
+    long[] extents = shape.dims().stream().mapToLong(Long::longValue).toArray();
+    String result = graph.node("Reshape", List.of(product, graph.longs(extents)));
+    return graph.cast(result, Dtype.F32, compute);
+  }
+
+  /** The numbers without their scales, [matrices, rows, columns]. */
+  private String numbers(String values) {
+    return switch (encoding) {
+      case Fp8Block blocks ->
+          graph.node(
+              "Cast",
+              List.of(graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns)))),
+              attribute("to", Graph.type(Dtype.F32)));
+      case Mxfp4 blocks -> {
+        String bytes =
+            graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns / 2, 1)));
+        String low = graph.node("BitwiseAnd", List.of(bytes, graph.octet(15)));
+        String high =
+            graph.node("BitShift", List.of(bytes, graph.octet(4)), attribute("direction", "RIGHT"));
+        String codes = graph.node("Concat", List.of(low, high), attribute("axis", 3));
+        String flat = graph.node("Reshape", List.of(codes, graph.longs(matrices, rows, columns)));
+        String indices = graph.node("Cast", List.of(flat), attribute("to", Graph.type(Dtype.I64)));
+        yield graph.node("Gather", List.of(graph.floats(E2M1), indices));
+      }
+    };
+  }
+
+  private String inF32(String scales, Dtype dtype) {
+    return switch (dtype) {
+      case U8, F8_E8M0 -> {
+        String codes = graph.node("Cast", List.of(scales), attribute("to", Graph.type(Dtype.F32)));
+        String exponents = graph.node("Sub", List.of(codes, graph.number(127)));
+        yield graph.node("Pow", List.of(graph.number(2), exponents));
+      }
+      default -> graph.cast(scales, dtype, Dtype.F32);
+    };
+  }
+}
