@@ -60,6 +60,8 @@ checkpoint() {
   mkdir "$1" && cp "$tied"/config.json "$tied"/generation_config.json "$tied"/model.safetensors "$1"
 }
 
+# A build may take longer than a case.
+"$moxie" --version > /dev/null || exit
 echo "case | input | expected | found | ok" | tee "$table"
 pack=$work/p
 try "$moxie" convert "$tied" "$pack" --quiet
@@ -109,6 +111,61 @@ for options in -Xmx99999g --no-such-option -XX:NoSuchOption -Xss1 -Djava.securit
   is 4
   row "no JVM" "MOXIE_JAVA_OPTS=$options" 4 $?
 done
+# Nothing of the options' or the limits' that keep it from starting at first: it ends later, or was
+# never told of. Only what the program itself takes for a difference may end with 1.
+for limits in "ulimit -v 3000000" "ulimit -v 5000000" "ulimit -n 20" "ulimit -n 50"; do
+  try bash -c "cd '$work' && $limits && TMPDIR='$work' exec '$moxie' verify '$pack'"
+  one_of 0 4 && ! says "install Moxie again"
+  row "no JVM" "$limits" "4, or works" $?
+done
+cp -r "$pack" "$work/damaged"
+for shard in "$work"/damaged/*.safetensors; do
+  printf x | dd of="$shard" bs=1 seek=$(($(wc -c < "$shard") - 1)) conv=notrunc 2> /dev/null
+done
+try "$moxie" verify "$work/damaged"
+is 1
+row "no JVM" "a difference, after all" 1 $?
+try env MOXIE_JAVA_OPTS=-XX:MaxDirectMemorySize=1k "$moxie" run "$pack" --prompt-ids 1,2 --max-tokens 2
+is 4 && says MaxDirectMemorySize && ! says Xmx
+row "no JVM" "MOXIE_JAVA_OPTS=-XX:MaxDirectMemorySize=1k" "4, names that option" $?
+
+# Signals are for the JVM, a child of the launcher, which does not outlive it.
+if [ -d /proc/self/task ] && command -v setpriv > /dev/null; then
+  "$moxie" synth "$work/large" --mebibytes 400 > /dev/null 2>&1
+  for signal in TERM KILL "KILL, its JVM"; do
+    target=$work/${signal//[^A-Z]/}.p
+    "$moxie" convert "$work/large" "$target" --force --quiet --max-shard-size 4MB > /dev/null 2> "$work/err" < /dev/null &
+    launcher=$!
+    until [ -f "$(dirname "$target")/.$(basename "$target").moxie-journal" ] || ! kill -0 $launcher 2> /dev/null; do
+      sleep 0.05
+    done
+    java=$(tr -d ' ' < /proc/$launcher/task/$launcher/children)
+    case $signal in *,*) kill -KILL "$java" ;; *) kill -s "$signal" $launcher ;; esac
+    watch $launcher 2> /dev/null
+    sleep 0.3
+    # Nothing is executed by what has ended and is not yet buried.
+    case $signal in *,*) is 4 && says killed ;; *) one_of 143 137 && [ -n "$java" ] && [ ! -e "/proc/$java/exe" ] ;; esac
+    row signals "SIG$signal, in a conversion" "4 if it was the JVM; no JVM is left" $?
+  done
+fi
+mkdir "$work/empty"
+bash=$(command -v bash)
+try env PATH="$work/empty" "$bash" "$moxie" verify "$pack"
+is 4 && says PATH
+row "no tools" "an empty PATH" "4, names it" $?
+try env JAVA_HOME=/none TMPDIR="$work/file" HOME=/none LC_ALL=tr_TR.UTF-8 "$moxie" verify "$pack"
+is 0
+row "no tools" "JAVA_HOME, TMPDIR and HOME that lead nowhere, a Turkish locale" 0 $?
+ln -s loop "$work/loop"
+try "$moxie" verify "$work/loop"
+is 4 && says "links that lead to each other"
+row loops "verify a link to itself" "4, says so" $?
+for closed in "<&-" "2>&-" "<&- 2>&-"; do
+  try bash -c "'$moxie' verify '$pack' $closed"
+  is 0
+  row "closed streams" "verify $closed" 0 $?
+done
+
 mkdir "$work/gone"
 try bash -c "cd '$work/gone' && rmdir '$work/gone' && exec '$moxie' verify '$pack'"
 one_of 0 4
@@ -173,6 +230,12 @@ mkfifo "$checked"
 remember
 ! is 137
 row pipes ".p.moxie-checked" "does not hang" $?
+rm -f "$checked"
+digest=$(printf %064d 0)
+echo "$digest  moxie.json" > "$checked"
+remember
+is 2 && [ "$(cat "$checked")" = "$digest  moxie.json" ]
+row "foreign checked" "a list of digests" "2, and it stays" $?
 rm -f "$checked"
 mkdir "$checked"
 remember

@@ -46,8 +46,8 @@ for ((i = 1; i <= times; i++)); do
   done
   if [ ! -f "$work/p/moxie.json" ]; then
     "${convert[@]}"
-    if ls -A "$work" | grep -q '^\.p\.moxie'; then
-      echo "conversion $i left $(ls -A "$work" | tr '\n' ' ')" >&2
+    if left=$(compgen -G "$work/.p.moxie*"); then
+      echo "conversion $i left $left" >&2
       exit 1
     fi
   fi

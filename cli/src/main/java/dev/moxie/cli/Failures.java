@@ -9,6 +9,7 @@ import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.JsonReport;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -59,22 +60,16 @@ final class Failures {
       case UncheckedIOException e -> io(e.getCause());
       case IOException e -> io(e);
       case ExceptionInInitializerError e when e.getCause() != null -> of(e.getCause());
-      case OutOfMemoryError e when String.valueOf(e.getMessage()).contains("native thread") ->
-          environment(
-              "expected to start another thread, found that the system refuses it; raise the limit"
-                  + " (ulimit -u) or pass a smaller --threads.");
-      case OutOfMemoryError e ->
-          environment(
-              "expected memory enough for this model, found none left; give the JVM more"
-                  + " (MOXIE_JAVA_OPTS=-Xmx…) or use a larger machine.");
+      case OutOfMemoryError e -> memory(String.valueOf(e.getMessage()));
       case StackOverflowError e ->
           environment(
               "expected a deeper stack, found it used up; give the JVM more"
                   + " (MOXIE_JAVA_OPTS=-Xss…), and report this if that does not help.");
       case LinkageError e ->
           environment(
-              "expected all libraries of Moxie to load, found one that does not; build or install"
-                  + " Moxie again, on a system that it supports.");
+              "expected all libraries of Moxie to load, found one that does not; raise the limit of"
+                  + " open files (ulimit -n) if it is low, else build or install Moxie again, on a"
+                  + " system that it supports.");
       case InternalError e when String.valueOf(e.getMessage()).contains("fault occurred") ->
           // What a mapped file throws when it shrinks under its reader.
           environment(
@@ -90,6 +85,34 @@ final class Failures {
 
   private static Failure environment(String sentence) {
     return new Failure(ENVIRONMENT, Line.of(sentence));
+  }
+
+  private static Failure memory(String message) {
+    if (message.contains("native thread")) {
+      return environment(
+          "expected to start another thread, found that the system refuses it; raise the limit"
+              + " (ulimit -u) or pass a smaller --threads.");
+    }
+    String option =
+        message.contains("direct buffer")
+            ? "-XX:MaxDirectMemorySize"
+            : message.contains("etaspace") || message.contains("class space")
+                ? "-XX:MaxMetaspaceSize"
+                : "";
+    return option.isEmpty() || !isSet(option)
+        ? environment(
+            "expected memory enough for this model, found none left; give the JVM more"
+                + " (MOXIE_JAVA_OPTS=-Xmx…) or use a larger machine.")
+        : environment(
+            "expected memory enough for this model, found that "
+                + option
+                + " allows no more; raise it in the options of the JVM (MOXIE_JAVA_OPTS).");
+  }
+
+  /** What is not set follows from the size of the heap. */
+  private static boolean isSet(String option) {
+    return ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+        .anyMatch(argument -> argument.startsWith(option));
   }
 
   private static int status(MoxieException failure) {
@@ -132,19 +155,42 @@ final class Failures {
               other.getFile()
                   + ": expected to read and write, found \""
                   + other.getReason()
-                  + "\"; check disk and path.");
+                  + "\"; "
+                  + remedy(other.getReason())
+                  + ".");
       case FileSystemException other ->
           environment(
               other.getFile()
                   + ": expected to read and write, found that the system refuses it; check disk"
                   + " and path.");
-      case null, default ->
-          environment(
-              "expected to read and write, found "
-                  + (e == null || e.getMessage() == null
-                      ? "that the system refuses it"
-                      : "\"" + e.getMessage() + "\"")
-                  + "; check disk space and disk.");
+      case null -> unread(null);
+      default -> unread(e.getMessage());
+    };
+  }
+
+  private static Failure unread(@Nullable String reason) {
+    return environment(
+        "expected to read and write, found "
+            + (reason == null
+                ? "that the system refuses it; check disk space and disk."
+                : "\"" + reason + "\"; " + remedy(reason) + "."));
+  }
+
+  /** What the words of a system in English ask for. */
+  private static String remedy(String reason) {
+    return switch (reason) {
+      case String links when links.startsWith("Too many levels of symbolic links") ->
+          "links that lead to each other are no file, replace them";
+      case "Too many open files" -> "raise the limit (ulimit -n)";
+      case "Too many open files in system" -> "close other programs, or raise the system's limit";
+      case "File name too long" -> "choose a shorter one";
+      case "File too large" -> "raise the limit of file sizes (ulimit -f), or choose another disk";
+      case "No space left on device", "Disk quota exceeded" ->
+          "free some space there, or choose another disk";
+      case "Read-only file system" -> "choose a place that can be written to";
+      case "Map failed", "Cannot allocate memory" ->
+          "raise the limits of address space (ulimit -v) and of mapped files (vm.max_map_count)";
+      default -> "check disk and path";
     };
   }
 }

@@ -162,7 +162,7 @@ final class RunCommand implements Callable<Integer> {
     if (ids.length == 0 || Arrays.stream(ids).anyMatch(id -> id < 0 || id >= vocabulary)) {
       throw new UsageException(
           "the prompt",
-          "at least one token, each below " + vocabulary,
+          "at least one token, each from 0 to " + (vocabulary - 1),
           Arrays.toString(ids),
           "pass another");
     }

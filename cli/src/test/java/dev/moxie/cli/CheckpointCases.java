@@ -71,6 +71,23 @@ final class CheckpointCases {
           ends(bench.moxie("convert", checkpoint, bench.at("p")), 0, INDEX);
           ends(bench.moxie("diff", bench.at("p"), Fixtures.tinyMixtral()), 0);
         });
+    add(
+        "overlay",
+        "a whole file beside complete shards that the index reads",
+        "the index decides; the whole file named as left behind",
+        bench -> {
+          Path checkpoint = bench.mixtral();
+          Path whole = bench.rewritten(bench.mixtral(), UnaryOperator.identity());
+          Files.move(whole.resolve("model.safetensors"), checkpoint.resolve("model.safetensors"));
+          ends(
+              bench.moxie("convert", checkpoint, bench.at("p")),
+              0,
+              "model.safetensors (superseded");
+          ends(bench.moxie("verify", bench.at("p"), "--source", checkpoint), 0);
+          CommandLineTest.Outcome export = bench.moxie("export", bench.at("p"), bench.at("again"));
+          ends(export, 0, "without model.safetensors, ");
+          never(export, "every file is byte for byte");
+        });
   }
 
   private void overlay(String input, String expected, Predicate<String> which) {
@@ -222,6 +239,26 @@ final class CheckpointCases {
         false,
         "params.json",
         "consolidated.00.pth");
+    for (String verb : List.of("convert", "inspect")) {
+      add(
+          "adapter",
+          verb + ": adapter_config.json and adapter_model.safetensors beside a whole model",
+          "3, an adapter, merge it first",
+          bench -> {
+            Path checkpoint = bench.mixtral();
+            Files.writeString(checkpoint.resolve("adapter_config.json"), "{}");
+            SafetensorsWriter.write(
+                checkpoint.resolve("adapter_model.safetensors"),
+                Map.of(),
+                List.of(tensor("base_model.model.lm_head.lora_A.weight", Dtype.F32, 0, 2, 2)));
+            ends(
+                verb.equals("inspect")
+                    ? bench.moxie(verb, checkpoint)
+                    : bench.moxie(verb, checkpoint, bench.at("p")),
+                3,
+                "merge it into its base model");
+          });
+    }
     for (String block : List.of("mlp", "block_sparse_moe")) {
       add(
           "fused experts",

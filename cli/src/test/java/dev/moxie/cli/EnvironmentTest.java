@@ -86,6 +86,24 @@ class EnvironmentTest {
   }
 
   @Test
+  void librariesLeaveNothingWhereTheyAreUnpackedNorInTheHomeFolder() throws Exception {
+    Path temporary = Files.createDirectory(folder.resolve("temporary"));
+    Path home = folder.resolve("nobody");
+    String options =
+        "--sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=%s -Duser.home=%s"
+            .formatted(temporary, home);
+    Map<String, String> places =
+        Map.of("OPTIONS", options, "TEXTS", Fixtures.tinyMixtral().toString());
+    CommandLineTest.Outcome outcome =
+        shell(places, "moxie convert $TEXTS texts && moxie run texts --prompt a --max-tokens 1");
+    assertEquals(0, outcome.status(), outcome.err());
+    try (var left = Files.list(temporary)) {
+      assertEquals(List.of(), left.toList());
+    }
+    assertFalse(Files.exists(home));
+  }
+
+  @Test
   void aFullOrClosedStandardOutputEndsWithFour() throws Exception {
     assertSays(4, "standard output", Map.of(), "moxie verify p --json > /dev/full");
     assertSays(4, "standard output", Map.of(), "moxie --version > /dev/full");

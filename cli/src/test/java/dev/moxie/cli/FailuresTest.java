@@ -40,12 +40,24 @@ class FailuresTest {
         Arguments.of(4, "f", new UncheckedIOException(new FileAlreadyExistsException("f"))),
         Arguments.of(4, "refuses", new UncheckedIOException(new FileSystemException("f"))),
         Arguments.of(4, "EIO", new UncheckedIOException(new FileSystemException("f", "", "EIO"))),
+        Arguments.of(4, "replace", refused("Too many levels of symbolic links")),
+        Arguments.of(4, "replace", refused("Too many levels of symbolic links or unable to x")),
+        Arguments.of(4, "ulimit -n", refused("Too many open files")),
+        Arguments.of(4, "ulimit -n", new IOException("Too many open files")),
+        Arguments.of(4, "shorter", refused("File name too long")),
+        Arguments.of(4, "free some", refused("No space left on device")),
+        Arguments.of(4, "ulimit -v", new IOException("Map failed")),
+        Arguments.of(4, "ulimit -n", new NoClassDefFoundError("Could not initialize class x")),
         Arguments.of(4, "refuses", new UncheckedIOException(new EOFException())),
         Arguments.of(4, "full", new IOException("the disk is full")),
         Arguments.of(3, "rename", new InvalidPathException("a\u0000b", "Nul character")),
         Arguments.of(70, "bug", new IllegalStateException("java.lang.Foo")),
         Arguments.of(70, "bug", new NullPointerException("because dev.moxie.X is null")),
         Arguments.of(70, "bug", new AssertionError()));
+  }
+
+  private static UncheckedIOException refused(String reason) {
+    return new UncheckedIOException(new FileSystemException("f", null, reason));
   }
 
   private static EnvironmentException lack() {

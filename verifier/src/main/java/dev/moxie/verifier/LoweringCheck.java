@@ -38,8 +38,9 @@ public final class LoweringCheck {
   private static final int TOKENS = 4;
   private static final double LARGEST_HALF = 65504;
 
-  /** What is remembered of a pass; see {@link #line}. */
-  private static final Pattern PASS = Pattern.compile("[0-9a-f]{64} .+");
+  /** What is remembered of a pass, and no list of digests; see {@link #line}. */
+  private static final Pattern PASS =
+      Pattern.compile("[0-9a-f]{64} [A-Z]+ [A-Z]+ [0-9a-f]{64} onnxruntime-\\S+");
 
   private LoweringCheck() {}
 

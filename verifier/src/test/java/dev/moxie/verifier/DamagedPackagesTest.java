@@ -2,6 +2,7 @@ package dev.moxie.verifier;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -77,19 +78,41 @@ class DamagedPackagesTest {
   @ParameterizedTest
   @ValueSource(strings = {"rope_theta", "model_type", "num_local_experts"})
   void aKeyThatTheArchitectureWasMadeFromWasNotIgnored(String key) throws IOException {
+    rewriteManifest("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"" + key + "\" ]");
+    String message = refusal();
+    assertTrue(message.contains("ignoredConfigKeys") && message.contains(key), message);
+  }
+
+  @Test
+  void aKeyThatConfigJsonLacksByItselfIsNotLaidToThoseThatWereIgnored() throws IOException {
+    Path config = pack.resolve("source/config.json");
+    byte[] before = Files.readAllBytes(config);
+    byte[] after =
+        new String(before, UTF_8).replace("\"hidden_size\"", "\"hidden_sign\"").getBytes(UTF_8);
+    Files.write(config, after);
+    rewriteManifest(Digests.sha256(before), Digests.sha256(after));
+    rewriteManifest("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"use_cache\" ]");
+    String message = refusal();
+    assertTrue(message.startsWith(config + ": "), message);
+    assertTrue(message.contains("key \"hidden_size\": expected a value, found none"), message);
+    assertFalse(message.contains("the manifest is altered"), message);
+  }
+
+  private void rewriteManifest(String from, String to) throws IOException {
     Path manifest = pack.resolve("moxie.json");
     String text = Files.readString(manifest);
-    String body =
-        text.substring(0, text.lastIndexOf("  \"sha256\""))
-            .replace("\"ignoredConfigKeys\" : [ ]", "\"ignoredConfigKeys\" : [ \"" + key + "\" ]");
+    assertTrue(text.contains(from), from);
+    String body = text.substring(0, text.lastIndexOf("  \"sha256\"")).replace(from, to);
     Files.writeString(
         manifest, body + "  \"sha256\" : \"" + Digests.sha256(body.getBytes(UTF_8)) + "\"\n}\n");
-    String message =
+  }
+
+  private String refusal() {
+    return String.valueOf(
         assertThrows(
                 CorruptException.class,
                 () -> Verifier.verify(pack, null, List.of(), EnumSet.allOf(Execution.class)))
-            .getMessage();
-    assertTrue(message.contains("ignoredConfigKeys") && message.contains(key), message);
+            .getMessage());
   }
 
   @Test

@@ -24,7 +24,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -77,24 +76,32 @@ public record Checkpoint(
       headers.put(file, header);
       for (TensorInfo info : header.tensors()) {
         SourceTensor tensor = tensor(file, header, info);
-        if (isIndexed(folder, tensor, files.index())) {
-          tensors.put(info.name(), tensor);
-        } else {
+        if (!isIndexed(folder, tensor, files.index())
+            || tensors.putIfAbsent(info.name(), tensor) != null) {
           superseded.add(tensor);
         }
       }
     }
     Map<String, String> index = files.index();
-    // Every tensor is in the index by now, so only a larger index has any that is not found.
-    if (index != null && index.size() > tensors.size()) {
-      requireAllFound(folder, index, tensors, superseded);
-    }
+    List<String> absent =
+        index == null ? List.of() : requireAllFound(folder, index, tensors, superseded);
     List<String> companions = new ArrayList<>();
     List<LeftBehind> left = new ArrayList<>();
-    sortOut(folder, files, companions, left);
+    sortOut(folder, files, new SpareWeights(files, tensors.keySet()), companions, left);
     List<String> notes = new ArrayList<>(files.notes());
     if (!superseded.isEmpty()) {
-      notes.add(note(superseded));
+      notes.add(
+          INDEX
+              + " decides where a tensor is read from; superseded copies are kept for export"
+              + " alone: "
+              + some(
+                  superseded.stream()
+                      .map(tensor -> tensor.name() + " in " + tensor.file())
+                      .toList()));
+    }
+    if (!absent.isEmpty()) {
+      notes.add(
+          INDEX + " names tensors that no file holds; a model computes them anew: " + some(absent));
     }
     return new Checkpoint(
         folder,
@@ -106,18 +113,10 @@ public record Checkpoint(
         List.copyOf(notes));
   }
 
-  private static String note(List<SourceTensor> superseded) {
+  private static String some(List<String> names) {
     String more =
-        superseded.size() > NAMES_SHOWN
-            ? " and %d more".formatted(superseded.size() - NAMES_SHOWN)
-            : "";
-    return INDEX
-        + " decides where a tensor is read from; superseded copies are kept for export alone: "
-        + superseded.stream()
-            .limit(NAMES_SHOWN)
-            .map(tensor -> tensor.name() + " in " + tensor.file())
-            .collect(Collectors.joining(", "))
-        + more;
+        names.size() > NAMES_SHOWN ? " and %d more".formatted(names.size() - NAMES_SHOWN) : "";
+    return String.join(", ", names.subList(0, Math.min(NAMES_SHOWN, names.size()))) + more;
   }
 
   /** Tensors in the weight files, superseded copies included. */
@@ -155,11 +154,14 @@ public record Checkpoint(
         file, info.name(), info.dtype(), info.shape(), header.bytes() + info.begin(), info.bytes());
   }
 
-  /** Whether the index reads a tensor from the file in which it was found. */
+  /**
+   * Whether the index reads a tensor from the file in which it was found. Whoever wrote it may have
+   * left out what is computed anew.
+   */
   private static boolean isIndexed(
       Path folder, SourceTensor tensor, @Nullable Map<String, String> index) {
     String file = index == null ? tensor.file() : index.get(tensor.name());
-    if (file == null) {
+    if (file == null && !Recomputed.is(tensor)) {
       throw new CorruptException(
           folder.resolve(INDEX) + ", tensor " + tensor.name(),
           "\"" + tensor.file() + "\", the file that holds it",
@@ -167,28 +169,44 @@ public record Checkpoint(
           "index and files are not of the same checkpoint: fetch both again, or write the index"
               + " anew");
     }
-    return file.equals(tensor.file());
+    return file == null || file.equals(tensor.file());
   }
 
-  private static void requireAllFound(
+  /**
+   * Refuses an index that names what no file holds, unless that is computed anew.
+   *
+   * @return tensors that are, sorted
+   */
+  private static List<String> requireAllFound(
       Path folder,
       Map<String, String> index,
       Map<String, SourceTensor> tensors,
       List<SourceTensor> superseded) {
+    List<String> absent = new ArrayList<>();
     for (var entry : index.entrySet()) {
-      if (!tensors.containsKey(entry.getKey())) {
-        Optional<SourceTensor> elsewhere =
-            superseded.stream().filter(copy -> copy.name().equals(entry.getKey())).findFirst();
-        throw new CorruptException(
-            folder.resolve(entry.getValue()).toString(),
-            "tensor " + entry.getKey() + ", as " + INDEX + " says",
-            elsewhere
-                .map(copy -> "one of that name in " + copy.file() + " alone")
-                .orElse("none of that name in any file"),
-            "index and files are not of the same checkpoint: fetch both again, or write the index"
-                + " anew");
+      String name = entry.getKey();
+      if (tensors.containsKey(name)) {
+        continue;
       }
+      Optional<SourceTensor> elsewhere =
+          superseded.stream().filter(copy -> copy.name().equals(name)).findFirst();
+      if (Recomputed.is(name)) {
+        if (elsewhere.isEmpty()) {
+          absent.add(name);
+        }
+        continue;
+      }
+      throw new CorruptException(
+          folder.resolve(entry.getValue()).toString(),
+          "tensor " + name + ", as " + INDEX + " says",
+          elsewhere
+              .map(copy -> "one of that name in " + copy.file() + " alone")
+              .orElse("none of that name in any file"),
+          "index and files are not of the same checkpoint: fetch both again, or write the index"
+              + " anew");
     }
+    absent.sort(null);
+    return absent;
   }
 
   /**
@@ -196,19 +214,22 @@ public record Checkpoint(
    * whole folder back; leaves behind larger ones, and folders that begin with a dot.
    */
   private static void sortOut(
-      Path folder, WeightFiles weightFiles, List<String> companions, List<LeftBehind> left) {
+      Path folder,
+      WeightFiles weightFiles,
+      SpareWeights spare,
+      List<String> companions,
+      List<LeftBehind> left) {
     try (var entries = Files.list(folder)) {
       for (Path entry : entries.sorted().toList()) {
         String name = FileNames.of(entry.getFileName());
         if (weightFiles.names().contains(name)) {
           continue;
         }
-        if (weightFiles.isStray(name)) {
-          throw new CorruptException(
-              entry.toString(),
-              "a weight file that the index names",
-              "one that it does not",
-              "index and files are not of the same checkpoint, move away what does not belong");
+        Optional<String> reason =
+            Files.isRegularFile(entry) ? spare.reasonToLeave(folder, name) : Optional.empty();
+        if (reason.isPresent()) {
+          left.add(new LeftBehind(name, reason.get()));
+          continue;
         }
         if (name.startsWith(".") && Files.isDirectory(entry)) {
           left.add(new LeftBehind(name, "a hidden folder"));

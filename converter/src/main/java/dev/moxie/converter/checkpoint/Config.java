@@ -135,6 +135,20 @@ public final class Config {
     }
   }
 
+  /** Refuses any word but one, in whatever case it is written. */
+  public void requireWord(String key, String only) {
+    if (!text(key).equalsIgnoreCase(only)) {
+      throw unsupported(key, "\"" + only + "\"", "\"" + text(key) + "\"");
+    }
+  }
+
+  /** Likewise, where the key has a value. */
+  public void requireWordIfAny(String key, String only) {
+    if (has(key)) {
+      requireWord(key, only);
+    }
+  }
+
   /** Refuses any string but one where the key has a value. */
   public void requireTextIfAny(String key, String only) {
     if (has(key)) {
@@ -242,7 +256,7 @@ public final class Config {
           && !harmless.contains(key)
           && !isIgnored(key)
           && !json.get(key).isNull()
-          && !Neutral.is(path, key, json.get(key))) {
+          && !Neutral.is(path, key, json)) {
         unknown.add(abridge(path + key));
       }
     }

@@ -30,8 +30,8 @@ record Instead(String found, String remedy) {
       List.of(
           new Kind(
               "an adapter, which holds only what it changes in another model",
-              "adapter_(config\\.json|model.*)",
-              "merge it into its base model first (peft: merge_and_unload, then save_pretrained)"),
+              Adapter.FILES,
+              Adapter.REMEDY),
           new Kind(
               "weights in their authors' original format",
               "params\\.json|consolidated.*",
@@ -53,9 +53,9 @@ record Instead(String found, String remedy) {
               ".*\\.(h5|msgpack|npz|onnx|ot|tflite|mlmodel|mlpackage|nemo|tar)",
               "fetch the edition in safetensors, or save one"),
           new Kind(
-              "some weight files, but no index that says which tensor lies where",
+              "weight files that no index names",
               ".*-\\d+-of-\\d+\\.safetensors",
-              "fetch model.safetensors.index.json"),
+              "fetch the model.safetensors.index.json that belongs to them"),
           new Kind(
               "a download that has not ended",
               ".*\\.(aria2|crdownload|download|incomplete|part)",

@@ -24,6 +24,12 @@ final class Neutral {
   private static final List<String> NONE = List.of("0", "null", "[]", "false");
   private static final List<String> ONE = List.of("1", "null");
 
+  /** By key, the key of the same object without whose value it says nothing. */
+  private static final Map<String, String> NOTHING_WITHOUT =
+      Map.of(
+          "max_window_layers", "sliding_window",
+          "sliding_window_pattern", "sliding_window");
+
   /** Values as compact JSON; numbers are compared as numbers. */
   private static final Map<String, Map<String, List<String>>> TABLES =
       Map.of(
@@ -126,12 +132,18 @@ final class Neutral {
   }
 
   /**
-   * Whether a key with this value says nothing.
+   * Whether a key with its value says nothing.
    *
    * @param object the path of the object that it stands in, which ends in a dot; empty for
    *     config.json itself
+   * @param json the object
    */
-  static boolean is(String object, String key, JsonNode value) {
+  static boolean is(String object, String key, JsonNode json) {
+    JsonNode value = json.path(key);
+    String other = NOTHING_WITHOUT.get(key);
+    if (object.isEmpty() && other != null) {
+      return json.path(other).isMissingNode() || json.path(other).isNull();
+    }
     List<String> values = TABLES.getOrDefault(object, Map.of()).getOrDefault(key, List.of());
     if (object.isEmpty() && key.equals(LAYER_TYPES)) {
       return value.isArray()

@@ -13,7 +13,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -23,14 +22,19 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Which files of a folder hold the weights: those that the index names, or the one that there is
- * without an index. Where files that the index names are missing and one file holds the whole
- * model, the index is a leftover.
+ * without an index. Where files that the index names are missing, or it names none, and one file
+ * holds the whole model, the index is a leftover.
  *
  * @param names sorted
  * @param index tensor name to file; null if it does not count
  * @param leftover files that an index names which does not count
+ * @param notes what a user should know about the choice
  */
-record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<String> leftover) {
+record WeightFiles(
+    Set<String> names,
+    @Nullable Map<String, String> index,
+    Set<String> leftover,
+    List<String> notes) {
   static final String INDEX = "model.safetensors.index.json";
 
   private static final String CONFIG = "config.json";
@@ -54,25 +58,42 @@ record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<S
       if (!single) {
         throw noWeights(folder);
       }
-      return checked(folder, new WeightFiles(Set.of(SINGLE), null, Set.of()));
+      return checked(folder, new WeightFiles(Set.of(SINGLE), null, Set.of(), List.of()));
     }
     Map<String, String> index =
         StrictJson.readStrings(file, "weight_map", "the name of a weight file");
-    var names = new TreeSet<>(index.values());
-    names.forEach(name -> requireBeside(file, name));
-    if (names.isEmpty()) {
+    new TreeSet<>(index.values()).forEach(name -> requireBeside(file, name));
+    var names = new TreeSet<String>();
+    index.forEach(
+        (tensor, name) -> {
+          // Nobody needs a file for the sake of what is computed anew.
+          if (!Recomputed.is(tensor) || Files.isRegularFile(folder.resolve(name))) {
+            names.add(name);
+          }
+        });
+    if (names.isEmpty() && !single) {
       throw new CorruptException(
-          file.toString(), "a weight_map of tensor names to files", "none", "fetch it again");
+          file.toString(),
+          "a weight_map of tensor names to files",
+          "one without any, or none",
+          "fetch the index that belongs to the files, or write it anew");
     }
     List<String> missing =
         names.stream().filter(name -> !Files.isRegularFile(folder.resolve(name))).toList();
-    if (missing.isEmpty()) {
-      return checked(folder, new WeightFiles(names, index, Set.of()));
+    if (missing.isEmpty() && !names.isEmpty()) {
+      return checked(folder, new WeightFiles(names, index, Set.of(), List.of()));
     }
     if (!single || names.contains(SINGLE)) {
       throw missing(folder, names, missing);
     }
-    return checked(folder, new WeightFiles(Set.of(SINGLE), null, names));
+    String note =
+        names.isEmpty()
+            ? "%s names no files".formatted(INDEX)
+            : "%s names %d files that are not all there".formatted(INDEX, names.size());
+    return checked(
+        folder,
+        new WeightFiles(
+            Set.of(SINGLE), null, names, List.of(note + "; weights are read from " + SINGLE)));
   }
 
   private static RuntimeException noConfig(Path folder) {
@@ -147,32 +168,20 @@ record WeightFiles(Set<String> names, @Nullable Map<String, String> index, Set<S
     return files;
   }
 
-  /** What git leaves in the place of a large file that it did not fetch. */
   private static void requireNoPointer(Path path) {
-    try (var in = Files.newInputStream(path)) {
-      String start = new String(in.readNBytes(LFS_POINTER.length()), StandardCharsets.US_ASCII);
-      if (start.equals(LFS_POINTER) && Files.size(path) <= LARGEST_LFS_POINTER) {
-        throw new CorruptException(
-            path.toString(), "weights", "a Git LFS pointer to them", "run git lfs pull there");
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+    if (isPointer(path)) {
+      throw new CorruptException(
+          path.toString(), "weights", "a Git LFS pointer to them", "run git lfs pull there");
     }
   }
 
-  /** Whether a file, which holds no weights of this checkpoint, looks as if it held some. */
-  boolean isStray(String name) {
-    return name.matches("model.*\\.safetensors")
-        && !names.contains(name)
-        && !leftover.contains(name);
-  }
-
-  /** What a user should know about the choice. */
-  List<String> notes() {
-    return leftover.isEmpty()
-        ? List.of()
-        : List.of(
-            "%s names %d files that are not all there; weights are read from %s"
-                .formatted(INDEX, new HashSet<>(leftover).size(), SINGLE));
+  /** Whether it is what git leaves in the place of a large file that it did not fetch. */
+  static boolean isPointer(Path path) {
+    try (var in = Files.newInputStream(path)) {
+      String start = new String(in.readNBytes(LFS_POINTER.length()), StandardCharsets.US_ASCII);
+      return start.equals(LFS_POINTER) && Files.size(path) <= LARGEST_LFS_POINTER;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

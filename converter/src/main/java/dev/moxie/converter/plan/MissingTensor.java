@@ -1,17 +1,21 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.checkpoint.Adapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.Layout;
-import dev.moxie.converter.family.Recomputed;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.Predicate;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -22,18 +26,32 @@ final class MissingTensor {
   private static final String PREFIX = "model.";
   private static final Pattern SHARD = Pattern.compile(".*-\\d+-of-(\\d+)\\.safetensors");
 
+  /** Where a network's matrices lie, in the names of most programs. */
+  private static final Pattern NETWORK = Pattern.compile(".*(expert|mlp|moe|ffn|feed_forward).*");
+
+  /** Experts without a number: all of them. */
+  private static final Pattern ALL_EXPERTS =
+      Pattern.compile("(.+[._])?(?<!shared_)experts?[._](?!\\d).+");
+
+  /** Projections that other programs multiply by at once. */
+  private static final Pattern AT_ONCE =
+      Pattern.compile(".*(qkv|query_key_value|gate_up|gate_and_up|up_gate|w13|w1_w3|wi_fused).*");
+
   private final Checkpoint checkpoint;
   private final Family family;
   private final Layout layout;
+  private final Architecture architecture;
   private final String name;
 
   /** Tensors whose names no checkpoint of the family has, by name. */
   private final List<SourceTensor> foreign;
 
-  private MissingTensor(Checkpoint checkpoint, Family family, Layout layout, String name) {
+  private MissingTensor(
+      Checkpoint checkpoint, Family family, Layout layout, Architecture architecture, String name) {
     this.layout = layout;
     this.checkpoint = checkpoint;
     this.family = family;
+    this.architecture = architecture;
     this.name = name;
     this.foreign =
         checkpoint.tensors().values().stream()
@@ -45,12 +63,18 @@ final class MissingTensor {
   /**
    * The error.
    *
+   * @param architecture that config.json describes
    * @param name of the missing tensor
    * @param expected the tensor, and what calls for it
    */
   static InvalidInputException of(
-      Checkpoint checkpoint, Family family, Layout layout, String name, String expected) {
-    var missing = new MissingTensor(checkpoint, family, layout, name);
+      Checkpoint checkpoint,
+      Family family,
+      Layout layout,
+      Architecture architecture,
+      String name,
+      String expected) {
+    var missing = new MissingTensor(checkpoint, family, layout, architecture, name);
     return missing
         .otherNames()
         .<InvalidInputException>map(
@@ -73,13 +97,10 @@ final class MissingTensor {
     if (foreign.isEmpty()) {
       return Optional.empty();
     }
-    Optional<SourceTensor> adapter = first("(.+\\.)?(lora_[AB]|base_layer|lora_magnitude).*");
+    Optional<SourceTensor> adapter = first(tensor -> Adapter.isTensor(tensor.name()));
     if (adapter.isPresent()) {
       return Optional.of(
-          new Explanation(
-              "tensors of an adapter, as " + adapter.get().name(),
-              "merge the adapter into its base model first (peft: merge_and_unload, then"
-                  + " save_pretrained)"));
+          new Explanation("tensors of an adapter, as " + adapter.get().name(), Adapter.REMEDY));
     }
     Optional<SourceTensor> renamed = renamed();
     if (renamed.isPresent()) {
@@ -89,19 +110,12 @@ final class MissingTensor {
                   .formatted(renamed.get().name(), foreign.size() - 1),
               "rename the tensors, or save the language model by itself"));
     }
-    Optional<SourceTensor> fused =
-        foreign.stream()
-            .filter(
-                tensor ->
-                    tensor.shape().rank() == 3 && tensor.name().matches(".*(expert|mlp|moe).*"))
-            .findFirst();
     return Optional.of(
-        fused
+        otherLayout()
             .map(
-                stack ->
+                layout ->
                     new Explanation(
-                        "another layout, in which the experts of a layer are fused into one tensor,"
-                            + " as %s %s".formatted(stack.name(), stack.shape()),
+                        "another layout, in which " + layout,
                         "save it in the layout that the family is released in, a tensor for each"
                             + " expert and projection"))
             .orElseGet(
@@ -113,16 +127,59 @@ final class MissingTensor {
                             + " that belongs to them")));
   }
 
+  /** How tensors of the model lie in larger ones, with an example. */
+  private Optional<String> otherLayout() {
+    Optional<String> experts =
+        first(this::isStack)
+            .map(
+                stack ->
+                    "the experts of a layer are fused into one tensor, "
+                        + (stack.shape().rank() == 2 ? "one beside the other in a matrix, " : "")
+                        + "as "
+                        + words(stack));
+    return experts.or(
+        () ->
+            first(tensor -> AT_ONCE.matcher(tensor.name()).matches())
+                .map(
+                    tensor ->
+                        "several projections are fused into one tensor, as " + words(tensor)));
+  }
+
+  /**
+   * Whether a tensor holds all experts of a layer: by its name, its rank, or by how large it is.
+   */
+  private boolean isStack(SourceTensor tensor) {
+    int rank = tensor.shape().rank();
+    if (rank < 2 || !NETWORK.matcher(tensor.name()).matches()) {
+      return false;
+    }
+    return rank > 2 || ALL_EXPERTS.matcher(tensor.name()).matches() || isOfAllExperts(tensor);
+  }
+
+  /** Whether it has as many elements as one projection of all experts, or as two. */
+  private boolean isOfAllExperts(SourceTensor tensor) {
+    long elements = tensor.shape().elements();
+    return architecture.blocks().stream()
+        .map(Architecture.Blocks::feedForward)
+        .filter(FeedForward.MixtureOfExperts.class::isInstance)
+        .map(FeedForward.MixtureOfExperts.class::cast)
+        .filter(moe -> moe.experts() > 1)
+        .mapToLong(moe -> (long) moe.experts() * moe.intermediateSize() * architecture.hiddenSize())
+        .anyMatch(matrix -> elements == matrix || elements == 2 * matrix);
+  }
+
   /** The tensor that is looked for, with something else in place of its first segment. */
   private Optional<SourceTensor> renamed() {
     String tail = name.startsWith(PREFIX) ? name.substring(PREFIX.length()) : name;
-    return foreign.stream()
-        .filter(tensor -> ("." + tensor.name()).endsWith("." + tail))
-        .findFirst();
+    return first(tensor -> ("." + tensor.name()).endsWith("." + tail));
   }
 
-  private Optional<SourceTensor> first(String names) {
-    return foreign.stream().filter(tensor -> tensor.name().matches(names)).findFirst();
+  private Optional<SourceTensor> first(Predicate<SourceTensor> which) {
+    return foreign.stream().filter(which).findFirst();
+  }
+
+  private static String words(SourceTensor tensor) {
+    return tensor.name() + " " + tensor.shape();
   }
 
   private String some() {
@@ -130,7 +187,7 @@ final class MissingTensor {
         foreign.size() > NAMES_SHOWN ? " and %d more".formatted(foreign.size() - NAMES_SHOWN) : "";
     return foreign.stream()
             .limit(NAMES_SHOWN)
-            .map(tensor -> tensor.name() + " " + tensor.shape())
+            .map(MissingTensor::words)
             .collect(Collectors.joining(", "))
         + more;
   }
@@ -144,6 +201,14 @@ final class MissingTensor {
       return new Explanation(
           "no head",
           "if the model's head is its embedding, set tie_word_embeddings to true in config.json");
+    }
+    SourceTensor head = checkpoint.tensors().get(layout.nameOf("head.weight"));
+    if (name.equals(layout.nameOf("embedding.weight")) && head != null) {
+      return new Explanation(
+          "no embedding, but a head, " + words(head),
+          ("if the head is the embedding, too, name it %s, with tie_word_embeddings true in"
+                  + " config.json; else save the embedding, which was left out")
+              .formatted(name));
     }
     OptionalInt layer = layout.layerOf(name);
     OptionalInt last = lastLayer();

@@ -1,14 +1,14 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.checkpoint.Adapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.Layout;
-import dev.moxie.converter.family.Recomputed;
 import dev.moxie.converter.family.Source;
 import dev.moxie.format.encoding.BlockScaled;
-import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
@@ -33,6 +33,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -50,10 +51,7 @@ public final class Planner {
   private final Checkpoint checkpoint;
   private final Family family;
   private final Layout layout;
-
-  /** What config.json says of some of the weights. */
-  private final Encoding declared;
-
+  private final Family.Description description;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
   private final List<SourceTensor> superseded;
@@ -66,14 +64,27 @@ public final class Planner {
   /** What has been taken of tensors that are not taken whole. */
   private final Map<String, List<View>> views = new LinkedHashMap<>();
 
-  private Planner(Checkpoint checkpoint, Family family, Encoding declared, Conversion conversion) {
+  private Planner(
+      Checkpoint checkpoint, Family family, Family.Description description, Conversion conversion) {
     this.checkpoint = checkpoint;
     this.family = family;
+    this.description = description;
     this.layout = family.layout(checkpoint.tensors().keySet());
-    this.declared = declared;
     this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
     this.superseded = new ArrayList<>(checkpoint.superseded());
+  }
+
+  /** What loads such a folder elsewhere may apply the adapter, and have other numbers. */
+  private static void requireNoAdapter(Checkpoint checkpoint) {
+    List<String> files = Adapter.files(checkpoint);
+    if (!files.isEmpty()) {
+      throw new UnsupportedException(
+          checkpoint.folder().toString(),
+          "a model by itself",
+          "an adapter with it, in " + String.join(", ", files),
+          Adapter.REMEDY + ", or move its files away to convert the model without it");
+    }
   }
 
   /** A tokenizer that contradicts itself is damaged, and breaks whatever reads the package. */
@@ -90,11 +101,12 @@ public final class Planner {
 
   /** Plans the conversion of a checkpoint. */
   public static ConversionPlan plan(Checkpoint checkpoint, Conversion conversion) {
+    requireNoAdapter(checkpoint);
     requireTokenizer(checkpoint);
     var config = checkpoint.config(conversion.ignoredConfigKeys());
     Family family = Families.of(config);
     Family.Description description = family.describe(config);
-    var planner = new Planner(checkpoint, family, description.encoding(), conversion);
+    var planner = new Planner(checkpoint, family, description, conversion);
     Architecture declared = description.architecture();
     Set<Integer> predicting = planner.predictionLayers(declared);
     Manifest.PredictionLayers prediction = planner.prediction(declared, predicting);
@@ -242,6 +254,17 @@ public final class Planner {
     }
     SourceTensor left =
         unused.values().stream().min(Comparator.comparing(SourceTensor::name)).orElseThrow();
+    Optional<SourceTensor> adapter =
+        unused.values().stream()
+            .filter(tensor -> Adapter.isTensor(tensor.name()))
+            .min(Comparator.comparing(SourceTensor::name));
+    if (adapter.isPresent()) {
+      throw new UnsupportedException(
+          where(adapter.get()),
+          "a model by itself",
+          "one of an adapter, among %d that the model does not have".formatted(unused.size()),
+          Adapter.REMEDY + ", or take the adapter's tensors away to convert the model without it");
+    }
     int layers = architecture.layers().size();
     boolean beyond =
         unused.values().stream().allMatch(t -> layout.layerOf(t.name()).orElse(-1) >= layers);
@@ -365,7 +388,7 @@ public final class Planner {
    * declares one does not mean that all weights have it.
    */
   private @Nullable BlockScaled encoding(SourceTensor source, TensorSpec spec) {
-    if (!(declared instanceof BlockScaled encoding)
+    if (!(description.encoding() instanceof BlockScaled encoding)
         || source.dtype() != encoding.dtype()
         || encoding.scalesInCheckpoints(source.name()).isEmpty()) {
       return null;
@@ -414,6 +437,7 @@ public final class Planner {
         checkpoint,
         family,
         layout,
+        description.architecture(),
         source.tensor(),
         "tensor " + source.tensor() + " " + source.shape() + ", which " + reason.get() + " for");
   }
@@ -462,12 +486,14 @@ public final class Planner {
           "no release quantises it, and rounding it changes decisions");
     }
     if (encoding == null && !PLAIN.contains(source.dtype())) {
-      boolean any = declared instanceof BlockScaled;
+      boolean any = description.encoding() instanceof BlockScaled;
       throw new UnsupportedException(
           where(source),
           "one of "
               + PLAIN
-              + (any ? " or " + declared.id() : ", since config.json has no quantization_config"),
+              + (any
+                  ? " or " + description.encoding().id()
+                  : ", since config.json has no quantization_config"),
           source.dtype().toString(),
           any
               ? "this build does not convert that dtype"

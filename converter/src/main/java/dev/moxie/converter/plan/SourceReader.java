@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
@@ -135,7 +136,7 @@ final class SourceReader implements AutoCloseable {
       throws IOException {
     long next = tensor.offset() + at;
     while (into.hasRemaining()) {
-      int count = channel.read(into, next);
+      int count = read(channel, into, next, tensor.file());
       if (count < 0) {
         throw new EnvironmentException(
             folder.resolve(tensor.file()) + ", tensor " + tensor.name() + ", offset " + next,
@@ -144,6 +145,16 @@ final class SourceReader implements AutoCloseable {
             "restore the file and start over with --force");
       }
       next += count;
+    }
+  }
+
+  /** A channel does not say which file it could not read. */
+  private int read(FileChannel channel, ByteBuffer into, long offset, String file)
+      throws IOException {
+    try {
+      return channel.read(into, offset);
+    } catch (IOException e) {
+      throw new FileSystemException(folder.resolve(file).toString(), null, e.getMessage());
     }
   }
 

@@ -97,6 +97,17 @@ class MissingWeightsTest {
   }
 
   @Test
+  void anIndexThatNamesOtherFilesIsNotSaidToBeMissing() throws IOException {
+    Path checkpoint = folder.resolve("c");
+    copy(Fixtures.tinyMixtral(), checkpoint);
+    Path index = checkpoint.resolve("model.safetensors.index.json");
+    Files.writeString(index, Files.readString(index).replace(".safetensors\"", ".safetensors \""));
+    String message = refusal(checkpoint);
+    assertTrue(message.contains("weight files that no index names: model-00001-of"), message);
+    assertTrue(message.contains("index.json that belongs to them"), message);
+  }
+
+  @Test
   void anIndexThatAgreesWithItselfAboutTwoOfThreeShardsHidesNothing() throws IOException {
     Path checkpoint = folder.resolve("c");
     copy(Fixtures.tinyMixtral(), checkpoint);
@@ -117,10 +128,15 @@ class MissingWeightsTest {
         names("model.language_model.embed", n -> n.replace("model.", "model.language_model.")),
         names("prefix, embed_tokens.weight", n -> n.replace("model.", "")),
         names("model.layers.0.moe.experts.0.w1.weight", n -> n.replace("block_sparse_moe", "moe")),
+        names("no embedding, but a head, lm_head.weight [", n -> isEmbedding(n) ? null : n),
         names("no head; if", n -> n.equals("lm_head.weight") ? null : n),
         names("layers up to 0 only", n -> n.matches(".*layers\\.[1-9]\\..*") ? null : n),
         names("no tensors at all", n -> null),
         names("left it out", n -> n.endsWith("layers.1.self_attn.k_proj.weight") ? null : n));
+  }
+
+  private static boolean isEmbedding(String name) {
+    return name.equals("model.embed_tokens.weight");
   }
 
   private static Arguments names(String found, UnaryOperator<String> change) {
@@ -138,7 +154,7 @@ class MissingWeightsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "model.layers.0.mlp.experts.gate_up_proj",
+    "model.layers.0.mlp.experts.gate_and_up_proj",
     "model.layers.0.block_sparse_moe.switch_mlp.gate_proj.weight",
     "model.layers.0.block_sparse_moe.experts.w1"
   })
@@ -149,12 +165,46 @@ class MissingWeightsTest {
     assertFalse(message.contains("incomplete") || message.contains(FETCH), message);
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "transformer.blocks.0.ffn.experts.mlp.w1, 1",
+    "model.layers.0.block_sparse_moe.experts.w1.weight, 2",
+    "model.layers.0.ffn.w1.weight, 1",
+    "model.layers.0.mlp.input_linear.weight, 2"
+  })
+  void expertsInAMatrixAreAnotherLayoutAndNotRenamed(String stack, int projections) {
+    EditedCheckpoint edited = mixtral();
+    long[] one =
+        edited.tensor("model.layers.0.block_sparse_moe.experts.0.w1.weight").shape().dims().stream()
+            .mapToLong(Long::longValue)
+            .toArray();
+    long experts = edited.tensor("model.layers.0.block_sparse_moe.gate.weight").shape().dim(0);
+    edited.rename(n -> n.contains(".experts.") ? null : n);
+    edited.add(stack, Dtype.BF16, projections * experts * one[0], one[1]);
+    String message = refusal(edited.write().folder());
+    assertTrue(message.contains("one beside the other in a matrix, as " + stack), message);
+    assertFalse(message.contains("rename"), message);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "self_attn.k_proj.weight, self_attn.qkv_proj.weight",
+    "block_sparse_moe.experts.0.w1.weight, block_sparse_moe.experts.0.gate_up_proj.weight"
+  })
+  void projectionsInOneTensorAreAnotherLayoutAndNotRenamed(String lost, String fused) {
+    EditedCheckpoint edited = mixtral().rename(n -> n.endsWith("0." + lost) ? null : n);
+    edited.add("model.layers.0." + fused, Dtype.BF16, 3, 2);
+    String message = refusal(edited.write().folder());
+    assertTrue(message.contains("projections are fused into one tensor"), message);
+    assertFalse(message.contains("rename"), message);
+  }
+
   @Test
   void anAdapterThatWasNotMergedIsNamed() {
     EditedCheckpoint edited = mixtral().rename(n -> "base_model.model." + n);
     edited.add("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", Dtype.F32, 2, 2);
     String message = refusal(edited.write().folder());
-    assertTrue(message.contains("merge the adapter"), message);
+    assertTrue(message.contains("merge it into its base model"), message);
   }
 
   private EditedCheckpoint mixtral() {

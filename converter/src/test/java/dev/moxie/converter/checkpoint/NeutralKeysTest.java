@@ -93,6 +93,19 @@ class NeutralKeysTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"max_window_layers", "sliding_window_pattern"})
+  void whatTellsOfAWindowSaysNothingWithoutOne(String key) {
+    for (Path config : CONFIGS) {
+      Family.Description plain = describe(config, json -> {}, Set.of());
+      assertEquals(plain, describe(config, json -> set(json, key, "28"), Set.of()));
+      Consumer<ObjectNode> none = json -> set(json, "sliding_window", "null");
+      assertEquals(plain, describe(config, none.andThen(json -> set(json, key, "28")), Set.of()));
+    }
+    Consumer<ObjectNode> window = json -> set(json, "sliding_window", "8");
+    assertRefused(CONFIGS.getFirst(), key, window.andThen(json -> set(json, key, "28")));
+  }
+
   @Test
   void mixtralAlwaysNormalisesSoOnlyTheContraryMeansSomething() {
     Path config = CONFIGS.getFirst();
@@ -139,6 +152,9 @@ class NeutralKeysTest {
 
   @ParameterizedTest
   @CsvSource({
+    "quant_method, '\"FP8\"', '\"fp4\"'",
+    "fmt, '\"E4M3\"', '\"e5m2\"'",
+    "activation_scheme, '\"Dynamic\"', '\"static\"'",
     "dequantize, false, true",
     "modules_to_convert, null, '[\"a\"]'",
     "modules_to_not_convert, null, ",
@@ -150,7 +166,7 @@ class NeutralKeysTest {
     Family.Description plain = describe(config, json -> {}, Set.of());
     assertEquals(plain, describe(config, json -> quantisation(json, key, off), Set.of()));
     if (on != null) {
-      assertRefused(config, "quantization_config." + key, json -> quantisation(json, key, on));
+      assertRefused(config, key, json -> quantisation(json, key, on));
     }
   }
 

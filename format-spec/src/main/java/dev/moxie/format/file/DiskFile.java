@@ -74,7 +74,11 @@ public final class DiskFile implements WritableByteChannel {
   /** Cuts it off after so many bytes; what is written next comes there. */
   void truncate(long bytes) throws IOException {
     Disk.step("truncate", path);
-    channel.truncate(bytes).position(bytes);
+    try {
+      channel.truncate(bytes).position(bytes);
+    } catch (IOException e) {
+      throw located(e);
+    }
   }
 
   /** Writes everything from some byte on to another. */

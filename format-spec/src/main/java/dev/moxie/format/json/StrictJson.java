@@ -225,7 +225,7 @@ public final class StrictJson {
    * what a tree would make of 92 000 tensors is never built.
    *
    * @param what each string is, for messages
-   * @return nothing if there is no such member
+   * @return nothing if there is no such member, or null in its place
    * @throws CorruptException if the file is no JSON object under the rules above, or the member no
    *     object of strings
    */
@@ -238,7 +238,7 @@ public final class StrictJson {
       while (parser.nextToken() != JsonToken.END_OBJECT) {
         boolean wanted = parser.currentName().equals(member);
         JsonToken value = parser.nextToken();
-        if (wanted) {
+        if (wanted && value != JsonToken.VALUE_NULL) {
           require(file + ", " + member, value, JsonToken.START_OBJECT, "an object");
           while (parser.nextToken() != JsonToken.END_OBJECT) {
             String name = parser.currentName();

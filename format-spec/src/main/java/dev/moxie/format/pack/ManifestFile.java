@@ -145,21 +145,29 @@ final class ManifestFile {
         "the manifest was cut short, altered or edited; restore it or convert again");
   }
 
+  private static int versionPart(String where, JsonNode tree, String part) {
+    JsonNode number = tree.path("version").path(part);
+    if (!number.isInt() || number.intValue() < 0) {
+      throw new CorruptException(
+          where + ", version." + part,
+          "a whole number from 0 to " + Integer.MAX_VALUE,
+          JsonWords.value(number),
+          "whatever wrote the manifest was at fault, or it is altered: restore it or convert"
+              + " again");
+    }
+    return number.intValue();
+  }
+
   private static Manifest.Version requireVersion(String where, JsonNode tree) {
-    JsonNode major = tree.path("version").path("major");
-    JsonNode minor = tree.path("version").path("minor");
-    if (!tree.path("format").equals(StringNode.valueOf(Manifest.FORMAT))
-        || !major.isInt()
-        || !minor.isInt()
-        || major.intValue() < 0
-        || minor.intValue() < 0) {
+    if (!tree.path("format").equals(StringNode.valueOf(Manifest.FORMAT))) {
       throw new CorruptException(
           where,
-          "format \"moxie\" and a version of two numbers from 0",
-          JsonWords.value(tree.path("format")) + " and " + JsonWords.value(tree.path("version")),
+          "format \"" + Manifest.FORMAT + "\"",
+          JsonWords.value(tree.path("format")),
           "this is no Moxie package");
     }
-    var version = new Manifest.Version(major.intValue(), minor.intValue());
+    var version =
+        new Manifest.Version(versionPart(where, tree, "major"), versionPart(where, tree, "minor"));
     String expected = "format version " + Manifest.CURRENT.major() + ".x";
     String found = "version " + version;
     if (version.major() > Manifest.CURRENT.major()) {

@@ -14,7 +14,6 @@ import dev.moxie.format.view.View;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -189,7 +188,7 @@ public final class PackageWriter implements AutoCloseable {
           ? Outcome.KEPT
           : claimed.isPresent() ? Outcome.REWRITTEN : Outcome.WRITTEN;
     } catch (IOException e) {
-      throw new UncheckedIOException(located(file, e));
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -255,13 +254,6 @@ public final class PackageWriter implements AutoCloseable {
     }
   }
 
-  /** A full disk does not say which file was being written. */
-  private static IOException located(Path file, IOException e) {
-    return e instanceof FileSystemException
-        ? e
-        : new FileSystemException(file.toString(), null, e.getMessage());
-  }
-
   /** The rows of a shard, in the order of its bytes. */
   private static List<IndexRow> rows(
       ShardLayout layout, List<Digests.Result> digests, List<Origin> origins) {
@@ -320,12 +312,12 @@ public final class PackageWriter implements AutoCloseable {
 
   /** Writes a file that is no shard. */
   public void writeFile(String path, byte[] bytes) {
-    Path file = folder.path(PackagePaths.require(path, path));
+    PackagePaths.require(path, path);
     try {
       folder.write(path, bytes);
       files.put(path, new Manifest.OtherFile(path, bytes.length, Digests.sha256(bytes)));
     } catch (IOException e) {
-      throw new UncheckedIOException(located(file, e));
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -348,11 +340,10 @@ public final class PackageWriter implements AutoCloseable {
             List.copyOf(shards.values()),
             List.copyOf(files.values()),
             provenance);
-    Path file = folder.path(PackagePaths.MANIFEST);
     try {
       folder.write(PackagePaths.MANIFEST, ManifestFile.encode(manifest));
     } catch (IOException e) {
-      throw new UncheckedIOException(located(file, e));
+      throw new UncheckedIOException(e);
     }
     folder.commit();
   }

@@ -9,6 +9,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -21,6 +23,8 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * <ul>
  *   <li>JSON of {@link StrictJson}, every number within float64, every string well-formed Unicode;
+ *   <li>its version is 1.0, and the types of its model and components are known;
+ *   <li>the same text has the same tokens every time: no merge is dropped by chance;
  *   <li>an added token has one id, that of the vocabulary if it is there, and an id has one token;
  *   <li>the token for what is unknown is in the vocabulary;
  *   <li>parts and result of a merge are in the vocabulary, and the second part begins with the
@@ -36,8 +40,77 @@ public final class TokenizerFile {
 
   private static final long LARGEST_ID = 0xFFFF_FFFFL;
 
-  private static final List<String> COMPONENTS =
-      List.of("normalizer", "pre_tokenizer", "post_processor", "decoder");
+  private static final String VERSION = "1.0";
+
+  private static final Set<String> MODELS = Set.of("BPE", "Unigram", "WordLevel", "WordPiece");
+
+  private static final List<Component> COMPONENTS =
+      List.of(
+          new Component(
+              "normalizer",
+              "normalizers",
+              Set.of(
+                  "BertNormalizer",
+                  "ByteLevel",
+                  "Lowercase",
+                  "NFC",
+                  "NFD",
+                  "NFKC",
+                  "NFKD",
+                  "Nmt",
+                  "Precompiled",
+                  "Prepend",
+                  "Replace",
+                  "Sequence",
+                  "Strip",
+                  "StripAccents")),
+          new Component(
+              "pre_tokenizer",
+              "pretokenizers",
+              Set.of(
+                  "BertPreTokenizer",
+                  "ByteLevel",
+                  "CharDelimiterSplit",
+                  "Digits",
+                  "FixedLength",
+                  "Metaspace",
+                  "Punctuation",
+                  "Sequence",
+                  "Split",
+                  "UnicodeScripts",
+                  "Whitespace",
+                  "WhitespaceSplit")),
+          new Component(
+              "post_processor",
+              "processors",
+              Set.of(
+                  "BertProcessing",
+                  "ByteLevel",
+                  "RobertaProcessing",
+                  "Sequence",
+                  "TemplateProcessing")),
+          new Component(
+              "decoder",
+              "decoders",
+              Set.of(
+                  "BPEDecoder",
+                  "ByteFallback",
+                  "ByteLevel",
+                  "CTC",
+                  "Fuse",
+                  "Metaspace",
+                  "Replace",
+                  "Sequence",
+                  "Strip",
+                  "WordPiece")));
+
+  /**
+   * A step on the way from text to tokens or back.
+   *
+   * @param parts of a sequence, the member that has them
+   * @param types there are
+   */
+  private record Component(String name, String parts, Set<String> types) {}
 
   private final String file;
   private final ObjectNode root;
@@ -64,10 +137,16 @@ public final class TokenizerFile {
     if (flaw != null) {
       throw corrupt(flaw.substring(1), "Unicode text, or a number that float64 holds", "neither");
     }
+    if (root.has("version")) {
+      oneOf("version", Set.of(VERSION), root.path("version"));
+    }
     vocabulary();
     addedTokens();
     model();
-    COMPONENTS.forEach(name -> component(name, root.path(name)));
+    for (Component component : COMPONENTS) {
+      types(component, component.name(), root.path(component.name()));
+      component(component.name(), root.path(component.name()));
+    }
   }
 
   /** Where a string is no Unicode or a number too large, or null: places are many, flaws few. */
@@ -133,8 +212,35 @@ public final class TokenizerFile {
     }
   }
 
+  /** What names no type is told by its members, by the library. */
+  private void types(Component component, String place, JsonNode node) {
+    if (node.has("type")) {
+      oneOf(place + ".type", component.types(), node.path("type"));
+    }
+    JsonNode parts = node.path(component.parts());
+    for (int i = 0; parts.isArray() && i < parts.size(); i++) {
+      types(component, place + "." + component.parts() + "[" + i + "]", parts.get(i));
+    }
+  }
+
+  private void oneOf(String place, Set<String> known, JsonNode node) {
+    String found = text(place, node);
+    if (!known.contains(found)) {
+      throw corrupt(place, String.join(", ", new TreeSet<>(known)), quoted(found));
+    }
+  }
+
   private void model() {
     JsonNode model = root.path("model");
+    if (model.has("type")) {
+      oneOf("model.type", MODELS, model.path("type"));
+    }
+    if (model.path("dropout").asDouble(0) != 0) {
+      throw unsupported(
+          "model.dropout",
+          "null, so that a text has the same tokens every time",
+          model.path("dropout").asString());
+    }
     if (model.path("unk_token").isString()) {
       requireToken("model.unk_token", model.path("unk_token").stringValue());
     }

@@ -18,6 +18,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -26,6 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ManifestFileTest {
   @TempDir Path folder;
@@ -44,11 +46,11 @@ class ManifestFileTest {
     var schema =
         SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
             .getSchema(Files.readString(Path.of("moxie.schema.json")), InputFormat.JSON);
-    assertEquals(java.util.List.of(), schema.validate(Files.readString(file), InputFormat.JSON));
+    assertEquals(List.of(), schema.validate(Files.readString(file), InputFormat.JSON));
     TinyPackage.writeLatent(folder.resolve("latent"));
     String latent = Files.readString(folder.resolve("latent/moxie.json"));
-    assertEquals(java.util.List.of(), schema.validate(latent, InputFormat.JSON));
-    for (String word : java.util.List.of("sigmoid", "selection", "interleaved", "dense", "kept")) {
+    assertEquals(List.of(), schema.validate(latent, InputFormat.JSON));
+    for (String word : List.of("sigmoid", "selection", "interleaved", "dense", "kept")) {
       String wrong = latent.replace("\"" + word + "\"", "\"another\"");
       assertFalse(schema.validate(wrong, InputFormat.JSON).isEmpty(), word);
     }
@@ -72,6 +74,20 @@ class ManifestFileTest {
     for (int length = 0; length < bytes.length; length += 7) {
       Files.write(file, Arrays.copyOf(bytes, length));
       assertThrows(CorruptException.class, () -> ManifestFile.read(file));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"-1", "2147483648", "99999999999999999999", "1.0", "\"1\"", "null"})
+  void aVersionOutOfRangeIsSaidAndNotTakenForAnotherFormat(String number) throws IOException {
+    for (String part : List.of("\"major\" : 1", "\"minor\" : 0")) {
+      Files.write(file, bytes);
+      rewrite(part, part.substring(0, part.length() - 1) + number);
+      String message =
+          assertThrows(CorruptException.class, () -> ManifestFile.read(file)).getMessage();
+      assertTrue(message.contains("version." + part.substring(1, 6)), message);
+      assertTrue(message.contains("from 0 to 2147483647, found " + number), message);
+      assertFalse(message.contains("no Moxie package"), message);
     }
   }
 

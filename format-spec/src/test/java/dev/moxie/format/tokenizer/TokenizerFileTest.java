@@ -98,6 +98,11 @@ class TokenizerFileTest {
         lie("half a surrogate pair", "\"content\": \" \"", "\"content\": \"\\ud800\""),
         lie("a number beyond float64", "\"start\": 1", "\"start\": 1e999"),
         lie("a decoder that is cut short", "\"stop\": 0},", "\"stop\": 0,"),
+        lie("a normaliser of no known type", "\"Prepend\"", "\"Reverse\""),
+        lie("a sequence of no known type", "\"type\": \"Sequence\"", "\"type\": \"Row\""),
+        lie("a decoder whose type is no text", "\"type\": \"Strip\"", "\"type\": 1"),
+        lie("a model of no known type", "\"BPE\"", "\"BPF\""),
+        lie("a later version", "{\"added_tokens\"", "{\"version\": \"2.0\", \"added_tokens\""),
         lie("a member twice", "\"stop\": 0", "\"start\": 0"));
   }
 
@@ -115,6 +120,7 @@ class TokenizerFileTest {
   static Stream<Arguments> beyond() {
     return Stream.of(
         lie("a pattern that takes exponential time", "\\\\s+", "(a+)+"),
+        lie("merges that are dropped by chance", "\"BPE\"", "\"BPE\", \"dropout\": 0.1"),
         lie("ends that are cut off", "\"stop\": 0", "\"stop\": 1"),
         lie("nothing is put in front", "\"prepend\": \"_\"", "\"prepend\": \"\""),
         lie("nothing is replaced", "{\"String\": \" \"}", "{\"String\": \"\"}"),

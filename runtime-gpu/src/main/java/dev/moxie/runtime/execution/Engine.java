@@ -7,21 +7,64 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.file.Disk;
+import dev.moxie.format.file.DiskFile;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.channels.Channels;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
 /** ONNX Runtime as this project uses it: one environment, one thread pool for all sessions. */
 final class Engine {
+  private static final String NATIVE_PATH = "onnxruntime.native.path";
+
   private static final OrtEnvironment ENVIRONMENT =
       NativeLibraries.start("ONNX Runtime", Engine::start);
 
   private Engine() {}
 
-  private static OrtEnvironment start() {
+  /**
+   * Unpacks the libraries of the CPU, since what ONNX Runtime unpacks by itself leaves a folder
+   * behind. Those of CUDA are loaded later, from where it unpacks them.
+   */
+  private static void unpack(Path folder) throws IOException {
+    if (System.getProperty(NATIVE_PATH) != null
+        || OrtEnvironment.class.getResource(resource("onnxruntime_providers_cuda")) != null) {
+      return;
+    }
+    for (String name : List.of("onnxruntime", "onnxruntime4j_jni")) {
+      try (InputStream library = OrtEnvironment.class.getResourceAsStream(resource(name))) {
+        if (library == null) {
+          return;
+        }
+        try (DiskFile file = Disk.create(folder.resolve(System.mapLibraryName(name)))) {
+          library.transferTo(Channels.newOutputStream(file));
+        }
+      }
+    }
+    System.setProperty(NATIVE_PATH, folder.toString());
+  }
+
+  /** Where its jar has a library for this system. */
+  private static String resource(String name) {
+    String os = System.getProperty("os.name").toLowerCase(Locale.ROOT);
+    String arch = System.getProperty("os.arch");
+    return "/ai/onnxruntime/native/%s-%s/%s"
+        .formatted(
+            os.contains("mac") ? "osx" : os.contains("win") ? "win" : "linux",
+            arch.equals("amd64") || arch.equals("x86_64") ? "x64" : arch,
+            System.mapLibraryName(name));
+  }
+
+  private static OrtEnvironment start(Path folder) throws IOException {
+    unpack(folder);
     try (var threads = new OrtEnvironment.ThreadingOptions()) {
       threads.setGlobalIntraOpNumThreads(Runtime.getRuntime().availableProcessors());
       threads.setGlobalInterOpNumThreads(1);
@@ -79,11 +122,11 @@ final class Engine {
   /** A float16 tensor of zeros. */
   static OnnxTensor halves(long... shape) {
     try {
-      var buffer =
-          ByteBuffer.allocateDirect(Math.toIntExact(FloatTensors.elements(shape) * Short.BYTES))
-              .order(ByteOrder.nativeOrder());
       return OnnxTensor.createTensor(
-          ENVIRONMENT, buffer, shape, ai.onnxruntime.OnnxJavaType.FLOAT16);
+          ENVIRONMENT,
+          FloatTensors.bytes(Short.BYTES, shape),
+          shape,
+          ai.onnxruntime.OnnxJavaType.FLOAT16);
     } catch (OrtException e) {
       throw failed("making a tensor", e);
     }

@@ -1,25 +1,32 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Limits;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 
-/** Float32 memory outside the heap, which ONNX Runtime reads and writes in place. */
+/** Memory outside the heap, which ONNX Runtime reads and writes in place. */
 final class FloatTensors {
   private FloatTensors() {}
 
-  static long elements(long... shape) {
-    long product = 1;
-    for (long extent : shape) {
-      product = Math.multiplyExact(product, extent);
-    }
-    return product;
+  /**
+   * Room for a tensor of float32.
+   *
+   * @throws UnsupportedException if one buffer cannot hold it
+   */
+  static FloatBuffer allocate(long... shape) {
+    return bytes(Float.BYTES, shape).asFloatBuffer();
   }
 
-  static FloatBuffer allocate(long... shape) {
-    return ByteBuffer.allocateDirect(
-            Math.toIntExact(Math.multiplyExact(elements(shape), (long) Float.BYTES)))
-        .order(ByteOrder.nativeOrder())
-        .asFloatBuffer();
+  /**
+   * Room for a tensor.
+   *
+   * @param size of an element, in bytes
+   * @throws UnsupportedException if one buffer cannot hold it
+   */
+  static ByteBuffer bytes(int size, long... shape) {
+    int elements = Limits.elements("a tensor", Integer.MAX_VALUE / size, shape);
+    return ByteBuffer.allocateDirect(elements * size).order(ByteOrder.nativeOrder());
   }
 }

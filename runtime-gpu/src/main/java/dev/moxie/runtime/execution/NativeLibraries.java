@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
@@ -22,48 +21,55 @@ public final class NativeLibraries {
 
   private NativeLibraries() {}
 
+  /** Loads a library out of a folder that is there for that alone. */
+  @FunctionalInterface
+  public interface Loader<T> {
+    /** Unpacks into the folder, which is then deleted, and loads. */
+    T load(Path folder) throws IOException;
+  }
+
   /**
-   * Starts a library that unpacks into the temporary folder.
+   * Starts a library, leaving nothing behind where it was unpacked.
    *
    * @param name for messages
    * @throws EnvironmentException if it cannot be unpacked or loaded, naming the folder
    */
-  static <T> T start(String name, Supplier<T> start) {
+  public static <T> T start(String name, Loader<T> loader) {
     ONNX_RUNTIME.setLevel(Level.OFF);
-    return load(
-        name,
-        Path.of(System.getProperty("java.io.tmpdir")),
-        "choose another folder, as in MOXIE_JAVA_OPTS=-Djava.io.tmpdir=/var/tmp",
-        start);
-  }
-
-  /**
-   * Loads a library.
-   *
-   * @param folder where it is unpacked
-   * @param remedy that leads to another folder
-   * @throws EnvironmentException if it cannot be unpacked or loaded, naming the folder
-   */
-  public static <T> T load(String name, Path folder, String remedy, Supplier<T> load) {
+    Path parent = Path.of(System.getProperty("java.io.tmpdir"));
     try {
-      return load.get();
+      Path folder = Disk.createTemporaryFolder(parent, "moxie-libraries-");
+      try {
+        return loader.load(folder);
+      } finally {
+        remove(folder);
+      }
     } catch (EnvironmentException e) {
       throw e;
-    } catch (LinkageError | RuntimeException e) {
+    } catch (IOException | LinkageError | RuntimeException e) {
       // What the libraries throw names neither folder nor reason, hence the folder is asked.
-      Optional<String> lack = lack(folder);
+      Optional<String> lack = lack(parent);
       throw new EnvironmentException(
-          folder.toString(),
+          parent.toString(),
           lack.isPresent()
               ? "a folder to unpack " + name + " in"
               : name + " to load after it is unpacked there",
           lack.orElse("that this system refuses it"),
-          lack.isPresent()
-              ? remedy
-              : "use a system that "
-                  + name
-                  + " is built for, or a folder that may hold programs: "
-                  + remedy);
+          (lack.isPresent()
+                  ? ""
+                  : "use a system that "
+                      + name
+                      + " is built for, or a folder that may hold programs: ")
+              + "choose another folder, as in MOXIE_JAVA_OPTS=-Djava.io.tmpdir=/var/tmp");
+    }
+  }
+
+  private static void remove(Path folder) {
+    try {
+      Disk.deleteTree(folder);
+    } catch (IOException e) {
+      // Windows keeps what is loaded.
+      return;
     }
   }
 

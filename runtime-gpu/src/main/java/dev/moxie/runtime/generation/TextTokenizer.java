@@ -3,7 +3,6 @@ package dev.moxie.runtime.generation;
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
-import ai.djl.util.Utils;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
@@ -12,7 +11,6 @@ import dev.moxie.format.tokenizer.TokenizerFile;
 import dev.moxie.runtime.execution.NativeLibraries;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -25,6 +23,8 @@ import tools.jackson.databind.JsonNode;
 public final class TextTokenizer implements AutoCloseable {
   /** Some text, to see what is put around it. */
   private static final String PROBE = "a";
+
+  private static boolean loaded;
 
   private final Path file;
   private final int vocabSize;
@@ -100,16 +100,20 @@ public final class TextTokenizer implements AutoCloseable {
   }
 
   /** Without it every tokenizer.json would seem damaged. */
-  private static void requireLibrary() {
-    Path cache = Utils.getEngineCacheDir("tokenizers");
-    NativeLibraries.load(
+  private static synchronized void requireLibrary() {
+    if (loaded) {
+      return;
+    }
+    NativeLibraries.start(
         "the tokenizer library",
-        Files.isDirectory(cache) ? cache : cache.resolve("../..").normalize(),
-        "choose another folder with the environment variable DJL_CACHE_DIR",
-        () -> {
+        folder -> {
+          // Else it stays in the user's home folder, and so does what it looks for a GPU with.
+          System.setProperty("ENGINE_CACHE_DIR", folder.toString());
+          System.setProperty("jna.tmpdir", folder.toString());
           LibUtils.checkStatus();
-          return true;
+          return LibUtils.class;
         });
+    loaded = true;
   }
 
   /** The token that tokenizer_config.json asks to put in front, or -1. */
@@ -183,7 +187,7 @@ public final class TextTokenizer implements AutoCloseable {
     if (id < 0 || id >= vocabSize) {
       throw new CorruptException(
           file.toString(),
-          "tokens below the model's " + vocabSize,
+          "tokens of the model, from 0 to " + (vocabSize - 1),
           String.valueOf(id),
           "the file belongs to another model, fetch the checkpoint again and convert again");
     }

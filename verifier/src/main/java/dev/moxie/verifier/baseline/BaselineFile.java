@@ -64,12 +64,19 @@ public final class BaselineFile {
 
   private static void requireVersion(String where, JsonNode tree) {
     JsonNode version = tree.path("version");
-    if (!Baseline.FORMAT.equals(tree.path("format").asString("")) || !version.isInt()) {
+    if (!Baseline.FORMAT.equals(tree.path("format").asString(""))) {
       throw new CorruptException(
           where,
-          "format \"" + Baseline.FORMAT + "\" and a version",
-          JsonWords.value(tree.path("format")) + " and " + JsonWords.value(version),
+          "format \"" + Baseline.FORMAT + "\"",
+          JsonWords.value(tree.path("format")),
           "this is no baseline, check the path");
+    }
+    if (!version.isInt() || version.intValue() < 0) {
+      throw new CorruptException(
+          where + ", version",
+          "a whole number from 0 to " + Integer.MAX_VALUE,
+          JsonWords.value(version),
+          "the baseline is altered, restore it or record it anew");
     }
     String expected = "version " + Baseline.VERSION + " of the layout";
     String found = "version " + version.intValue();

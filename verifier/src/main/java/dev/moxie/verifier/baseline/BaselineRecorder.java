@@ -115,7 +115,10 @@ public final class BaselineRecorder {
       long[] strange = Arrays.stream(ids).filter(id -> id < 0 || id >= words).limit(1).toArray();
       if (strange.length > 0) {
         throw new UsageException(
-            "a sequence", "tokens below " + words, String.valueOf(strange[0]), "pass another");
+            "a sequence",
+            "tokens from 0 to " + (words - 1),
+            String.valueOf(strange[0]),
+            "pass another");
       }
     }
   }

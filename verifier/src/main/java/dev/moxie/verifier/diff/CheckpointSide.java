@@ -1,8 +1,8 @@
 package dev.moxie.verifier.diff;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
-import dev.moxie.converter.family.Recomputed;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Place;

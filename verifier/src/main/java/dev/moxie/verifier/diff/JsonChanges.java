@@ -7,7 +7,10 @@ import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** The members in which two JSON values differ. One that is null is not one that is absent. */
+/**
+ * The members in which two JSON values differ. One that is null is not one that is absent, and a
+ * whole number is not one with a fraction of zero, which not every reader takes.
+ */
 final class JsonChanges {
   private final List<Diff.Change> changes = new ArrayList<>();
 
@@ -34,16 +37,9 @@ final class JsonChanges {
       for (int i = 0; i < a.size(); i++) {
         compare(path + "[" + i + "]", a.get(i), b.get(i));
       }
-    } else if (!equal(a, b)) {
+    } else if (!a.equals(b)) {
       changes.add(new Diff.Change(path, text(a), text(b)));
     }
-  }
-
-  private static boolean equal(JsonNode a, JsonNode b) {
-    if (a.isNumber() && b.isNumber() && !(a.isIntegralNumber() && b.isIntegralNumber())) {
-      return a.doubleValue() == b.doubleValue();
-    }
-    return a.equals(b);
   }
 
   private static @Nullable String text(JsonNode value) {

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.diff;
 
-import dev.moxie.converter.family.Recomputed;
+import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;

@@ -8,8 +8,8 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,6 +28,7 @@ final class Spelling {
   private static final String QUANTISATION = "quantization_config";
   private static final String END = "eos_token_id";
   private static final String NULL = "null";
+  private static final Pattern WHOLE = Pattern.compile("-?\\d+");
 
   private final Family.@Nullable Description a;
   private final Family.@Nullable Description b;
@@ -73,12 +74,16 @@ final class Spelling {
     if (key.equals(END)) {
       return unlisted(change.a()).equals(unlisted(change.b()));
     }
+    boolean sameNumber =
+        change.a() != null && change.b() != null && same(change.a(), change.b(), NULL);
     if (!file.equals(Companions.CONFIG)) {
-      return ORIGIN.getOrDefault(file, Set.of()).contains(key)
-          || (file.equals(GENERATION_CONFIG) && value(change.a()).equals(value(change.b())));
+      return sameNumber
+          || ORIGIN.getOrDefault(file, Set.of()).contains(key)
+          || (file.equals(GENERATION_CONFIG) && same(change.a(), change.b(), NULL));
     }
     if (a == null || b == null) {
-      return false;
+      // A side that is not understood alone may be so for the way in which this is written.
+      return a == null && b == null && sameNumber;
     }
     String meant = HarmlessKeys.use().get(key);
     if (meant != null) {
@@ -102,14 +107,15 @@ final class Spelling {
   private static boolean same(@Nullable String a, @Nullable String b, String meant) {
     String ofA = value(a).equals(NULL) ? meant : value(a);
     String ofB = value(b).equals(NULL) ? meant : value(b);
-    return Objects.equals(number(ofA), number(ofB));
+    boolean whole = WHOLE.matcher(ofA).matches() && WHOLE.matcher(ofB).matches();
+    return ofA.equals(ofB) || (!whole && number(ofA).equals(number(ofB)));
   }
 
   private static String value(@Nullable String value) {
     return value == null ? NULL : value;
   }
 
-  /** 1 and 1.0 are the same number. */
+  /** 1 and 1.0 are the same number; two whole numbers may be too large for it. */
   private static Object number(String value) {
     try {
       return Double.valueOf(value);

@@ -30,9 +30,17 @@ final class Structure {
 
   private Structure() {}
 
-  /** The members in which two forward passes differ; layers that differ alike share a line. */
+  /**
+   * The members in which two forward passes differ; layers that differ alike share a line. One that
+   * is understood is not called the same as one that is not.
+   */
   static List<Diff.Change> architecture(@Nullable Architecture a, @Nullable Architecture b) {
-    if (a == null || b == null || a.equals(b)) {
+    if (a == null || b == null) {
+      List<Diff.Change> changes = new ArrayList<>();
+      addIfOther(changes, "understood", a != null, b != null);
+      return changes;
+    }
+    if (a.equals(b)) {
       return List.of();
     }
     List<Architecture.Blocks> layersOfA = a.layers();

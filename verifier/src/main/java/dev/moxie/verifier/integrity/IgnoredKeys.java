@@ -23,7 +23,7 @@ final class IgnoredKeys {
   /**
    * Looks at packages that claim any, of families that are known.
    *
-   * @throws CorruptException if the architecture was made from such a key
+   * @throws CorruptException if config.json does not describe the architecture without them
    */
   static void require(MoxiePackage pack) {
     Manifest.Provenance provenance = pack.manifest().provenance();
@@ -32,26 +32,31 @@ final class IgnoredKeys {
     if (provenance.ignoredConfigKeys().isEmpty() || !known || config.isEmpty()) {
       return;
     }
-    String found = provenance.ignoredConfigKeys().toString();
+    String ignored = provenance.ignoredConfigKeys().toString();
+    Architecture described;
     try {
       var rest =
           Config.parse(
               PackagePaths.SOURCE + CONFIG,
               config.get(),
               Set.copyOf(provenance.ignoredConfigKeys()));
-      Architecture described = Families.of(rest).describe(rest).architecture();
-      // What became of layers for multi-token prediction does not follow from config.json alone.
-      if (described.withPrediction(0).equals(pack.architecture().withPrediction(0))) {
-        return;
-      }
-      found += ", without which it describes another";
+      described = Families.of(rest).describe(rest).architecture();
     } catch (InvalidInputException e) {
-      found += ", without which it says too little (" + e.getMessage() + ")";
+      // A key may be missing because it is claimed to be ignored, or was never there.
+      throw new CorruptException(
+          pack.folder().resolve(PackagePaths.SOURCE + CONFIG).toString(),
+          "a config.json that describes a model without what ignoredConfigKeys of %s lists, %s"
+              .formatted(PackagePaths.MANIFEST, ignored),
+          "one that does not (" + e.getMessage() + ")",
+          "one of the two is not what was converted, convert the checkpoint again");
     }
-    throw new CorruptException(
-        pack.folder().resolve(PackagePaths.MANIFEST) + ", provenance.ignoredConfigKeys",
-        "keys of config.json that the architecture was not made from",
-        found,
-        "the manifest is altered, convert the checkpoint again");
+    // What became of layers for multi-token prediction does not follow from config.json alone.
+    if (!described.withPrediction(0).equals(pack.architecture().withPrediction(0))) {
+      throw new CorruptException(
+          pack.folder().resolve(PackagePaths.MANIFEST) + ", provenance.ignoredConfigKeys",
+          "keys of config.json that the architecture was not made from",
+          ignored + ", without which config.json describes another",
+          "one of the two is not what was converted, convert the checkpoint again");
+    }
   }
 }

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.oracle;
 
+import dev.moxie.format.model.Limits;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -10,6 +11,9 @@ import java.util.stream.DoubleStream;
  * implementation of lower precision may have made on the way to it.
  */
 public final class Estimate {
+  /** Of what some JVMs allow. */
+  private static final int LARGEST = Integer.MAX_VALUE - 8;
+
   private final int rows;
   private final int columns;
   private final double[] values;
@@ -18,7 +22,7 @@ public final class Estimate {
   Estimate(int rows, int columns) {
     this.rows = rows;
     this.columns = columns;
-    this.values = new double[Math.multiplyExact(rows, columns)];
+    this.values = new double[Limits.elements("an estimate", LARGEST, rows, columns)];
     this.errors = new double[values.length];
   }
 

@@ -146,7 +146,7 @@ final class TraceShape {
       if (id < 0 || id >= architecture.vocabSize()) {
         throw new CorruptException(
             trace.path() + ", tensor \"" + name + "\"",
-            "tokens below " + architecture.vocabSize(),
+            "tokens from 0 to " + (architecture.vocabSize() - 1),
             String.valueOf(id),
             "the trace was not recorded from this model");
       }

@@ -96,7 +96,7 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
     for (long id : ids) {
       if (id < 0 || id >= vocabulary) {
         throw new UsageException(
-            name, "tokens below " + vocabulary, String.valueOf(id), "pass others");
+            name, "tokens from 0 to " + (vocabulary - 1), String.valueOf(id), "pass others");
       }
     }
   }

@@ -281,6 +281,55 @@ class ModelDiffTest {
     assertEquals(0, diff.tensors().different());
   }
 
+  /** Conversion refuses it, so nobody knows whether it is the same model. */
+  @Test
+  void aSizeWithAFractionIsNotTheSameSizeWhereItIsNotUnderstood() throws IOException {
+    Path other = Models.copy(MIXTRAL, folder.resolve("c"), tensor -> tensor);
+    Path config = other.resolve("config.json");
+    String text = Files.readString(config);
+    Files.writeString(config, text.replaceFirst("(\"vocab_size\": \\d+)", "$1.0"));
+    for (Path whole : List.of(MIXTRAL, Models.convert(MIXTRAL, folder.resolve("p")))) {
+      Diff diff = Models.diff(whole, other);
+      assertEquals(Diff.Sense.DIFFERENT, diff.sense());
+      assertEquals(
+          List.of("config.json: vocab_size"),
+          diff.settings().stream().map(Diff.Change::what).toList());
+      assertTrue(
+          diff.notCompared().getFirst().contains("vocab_size"), diff.notCompared()::toString);
+    }
+  }
+
+  /** Whoever loads the folder may apply it, and have other numbers. */
+  @Test
+  void anAdapterBesideAModelIsNotTheModelAlone() throws IOException {
+    Path other = Models.copy(MIXTRAL, folder.resolve("c"), tensor -> tensor);
+    Files.writeString(other.resolve("adapter_model.safetensors"), "x");
+    Diff diff = Models.diff(MIXTRAL, other);
+    assertEquals(Diff.Sense.DIFFERENT, diff.sense());
+    assertEquals(List.of(new Diff.Change("understood", "true", "false")), diff.architecture());
+    assertTrue(diff.notCompared().getFirst().contains("an adapter"), diff.notCompared()::toString);
+  }
+
+  @Test
+  void aNumberWithAFractionOfZeroIsASpellingWhereItIsUnderstood() throws IOException {
+    Path one = Models.copy(MIXTRAL, folder.resolve("a"), tensor -> tensor);
+    Path other = Models.copy(MIXTRAL, folder.resolve("b"), tensor -> tensor);
+    Path config = other.resolve("config.json");
+    String text = Files.readString(config);
+    Files.writeString(config, text.replaceFirst("(\"rope_theta\": \\d+)\\.0", "$1"));
+    Files.writeString(one.resolve("generation_config.json"), "{\"top_p\": 1}");
+    Files.writeString(other.resolve("generation_config.json"), "{\"top_p\": 1.0}");
+    Files.writeString(one.resolve("tokenizer_config.json"), "{\"n\": 9007199254740993}");
+    Files.writeString(other.resolve("tokenizer_config.json"), "{\"n\": 9007199254740993}\n");
+    Diff diff = Models.diff(one, other);
+    assertSame(Diff.Sense.SAME_BYTES, diff);
+    assertEquals(
+        List.of("config.json: rope_theta", "generation_config.json: top_p"),
+        diff.spelling().stream().map(Diff.Change::what).toList());
+    Files.writeString(other.resolve("tokenizer_config.json"), "{\"n\": 9007199254740992}");
+    assertSame(Diff.Sense.DIFFERENT, Models.diff(one, other));
+  }
+
   @Test
   void anotherRoutingEquationIsWrittenOut() {
     Path right = Models.convert(MIXTRAL, folder.resolve("p"));

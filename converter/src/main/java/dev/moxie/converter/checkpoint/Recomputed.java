@@ -1,6 +1,5 @@
-package dev.moxie.converter.family;
+package dev.moxie.converter.checkpoint;
 
-import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.safetensors.Shape;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -30,8 +29,12 @@ public final class Recomputed {
 
   /** Whether loading a checkpoint computes a tensor of this name and shape anew. */
   public static boolean is(String name, Shape shape) {
-    return TABLE.matcher(name).matches()
-        || (MASK.matcher(name).matches() && isSquare(shape.dims()));
+    return is(name) || (MASK.matcher(name).matches() && isSquare(shape.dims()));
+  }
+
+  /** Likewise, where the name alone tells. */
+  static boolean is(String name) {
+    return TABLE.matcher(name).matches();
   }
 
   private static boolean isSquare(List<Long> dims) {
