@@ -235,6 +235,13 @@ def simplest(view):
                 and not any(a == b for a, b in zip(strides, products)))
 
 
+def fits(row):
+    """I20: whether a row has a view of that form with as many elements as the source stores."""
+    view, shape = row["view"], stored(row["shape"], decoded(row["transform"]))
+    return view is not None and simplest(view) and (
+        math.prod(view[1 : (len(view) + 1) // 2]) == math.prod(shape))
+
+
 def nested(view):
     """I15: whether the strides of a view pass over what is inside them."""
     half, inside = len(view) // 2 + 1, 1
@@ -284,9 +291,8 @@ def each_row(p):
             yield "I17", name, role not in ("router", "router_bias", "scale", "opaque")
             yield "I17", name, made == "cast" or holds(shape, decoded(made))
         if view is not None:
-            yield "I20", name, bool(file) and simplest(view)
-            count = math.prod(view[1 : (len(view) + 1) // 2])
-            yield "I20", name, count == math.prod(stored(shape, decoded(made)))
+            yield "I20", name, bool(file)
+            yield "I20", name, fits(row)
         yield "T1", name, leaf or row["offset"] % 4096 == 0
         if role == "opaque":
             facts = of(row, "kind", "layer", "encoding", "view", "transform")
@@ -301,11 +307,12 @@ def each_row(p):
     sources = {}
     for row in p.rows:
         if row["source_tensor"]:
-            sources.setdefault(of(row, "source_file", "source_tensor"), []).append(row["view"])
-    for source, views in sources.items():
+            sources.setdefault(of(row, "source_file", "source_tensor"), []).append(row)
+    for source, rows in sources.items():
+        views = [row["view"] for row in rows]
         if None in views:
             yield "I15", source, len(views) == 1
-        elif all(map(simplest, views)):
+        elif all(map(fits, rows)):
             seen = sorted(place for view in views for place in places(view))
             yield "I15", source, seen == [*range(len(seen))] and all(map(nested, views))
 

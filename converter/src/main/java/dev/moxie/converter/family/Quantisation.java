@@ -21,12 +21,14 @@ final class Quantisation {
       return Encoding.PLAIN;
     }
     Config quantisation = config.object("quantization_config");
+    String method = quantisation.text("quant_method");
     BlockScaled encoding =
-        switch (quantisation.text("quant_method").toLowerCase(Locale.ROOT)) {
+        switch (method.toLowerCase(Locale.ROOT)) {
           case "fp8" -> fp8(quantisation);
           case "mxfp4" -> new Mxfp4();
-          case String other ->
-              throw quantisation.unsupported("quant_method", "fp8 or mxfp4", other);
+          default ->
+              throw quantisation.unsupported(
+                  "quant_method", "\"fp8\" or \"mxfp4\"", "\"" + method + "\"");
         };
     // How a trainer rounded the scales does not matter to who multiplies by them; which modules
     // were left as they were shows in the weights' dtypes.
@@ -36,9 +38,11 @@ final class Quantisation {
   }
 
   private static BlockScaled fp8(Config quantisation) {
-    if (quantisation.has("fmt")
-        && !E4M3.contains(quantisation.text("fmt").toLowerCase(Locale.ROOT))) {
-      throw quantisation.unsupported("fmt", "one of " + E4M3, quantisation.text("fmt"));
+    if (quantisation.has("fmt")) {
+      String format = quantisation.text("fmt");
+      if (!E4M3.contains(format.toLowerCase(Locale.ROOT))) {
+        throw quantisation.unsupported("fmt", "one of " + E4M3, "\"" + format + "\"");
+      }
     }
     // Scales of activations that are found at run time leave the weights' values alone.
     quantisation.requireWordIfAny("activation_scheme", "dynamic");

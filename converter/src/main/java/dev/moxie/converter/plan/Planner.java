@@ -50,8 +50,8 @@ public final class Planner {
 
   private final Checkpoint checkpoint;
   private final Family family;
-  private final Family.Description description;
   private final Layout layout;
+  private final Family.Description description;
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
   private final List<SourceTensor> superseded;

@@ -136,7 +136,7 @@ final class SourceReader implements AutoCloseable {
       throws IOException {
     long next = tensor.offset() + at;
     while (into.hasRemaining()) {
-      int count = read(channel, tensor, into, next);
+      int count = read(channel, into, next, tensor.file());
       if (count < 0) {
         throw new EnvironmentException(
             folder.resolve(tensor.file()) + ", tensor " + tensor.name() + ", offset " + next,
@@ -149,12 +149,12 @@ final class SourceReader implements AutoCloseable {
   }
 
   /** A channel does not say which file it could not read. */
-  private int read(FileChannel channel, SourceTensor tensor, ByteBuffer into, long offset)
+  private int read(FileChannel channel, ByteBuffer into, long offset, String file)
       throws IOException {
     try {
       return channel.read(into, offset);
     } catch (IOException e) {
-      throw new FileSystemException(folder.resolve(tensor.file()).toString(), null, e.getMessage());
+      throw new FileSystemException(folder.resolve(file).toString(), null, e.getMessage());
     }
   }
 

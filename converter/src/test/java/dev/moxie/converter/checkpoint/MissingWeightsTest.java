@@ -154,7 +154,7 @@ class MissingWeightsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "model.layers.0.mlp.experts.gate_up_proj",
+    "model.layers.0.mlp.experts.gate_and_up_proj",
     "model.layers.0.block_sparse_moe.switch_mlp.gate_proj.weight",
     "model.layers.0.block_sparse_moe.experts.w1"
   })

@@ -117,12 +117,11 @@ final class TensorVectors {
               Tampering.manifest(
                   p, text -> Tampering.replaced(text, "\"plain\"", "\"int4_block_32\", \"plain\""));
             });
-    v.broken("fp8-called-plain", "T3", "a tensor of F8_E4M3 is called plain", "encoding plain")
-        .in(TinyPackage::writeLatent)
-        .byIndex(
-            rows ->
-                Rows.changed(
-                    rows, r -> r.dtype() == Dtype.F8_E4M3, r -> Rows.encoded(r, Encoding.PLAIN)));
+    v.broken("fp8-called-plain", "T3", "a matrix of F8_E4M3 is called plain", "encoding plain")
+        .made(
+            p ->
+                minimal(
+                    p, items -> typed(items, "layers.0.attention.query.weight", Dtype.F8_E4M3)));
     v.broken("norm-in-blocks", "E2", "a norm of BF16 is called one of fp8 blocks", "F8_E4M3 for")
         .in(TinyPackage::writeLatent)
         .byIndex(
