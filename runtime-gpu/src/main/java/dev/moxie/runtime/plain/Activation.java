@@ -1,0 +1,51 @@
+package dev.moxie.runtime.plain;
+
+/** Float32 numbers of some tokens, [rows, columns], row-major. */
+public final class Activation {
+  private final int rows;
+  private final int columns;
+  private final float[] values;
+
+  /** Zeros. */
+  Activation(int rows, int columns) {
+    this(rows, columns, new float[Math.multiplyExact(rows, columns)]);
+  }
+
+  private Activation(int rows, int columns, float[] values) {
+    this.rows = rows;
+    this.columns = columns;
+    this.values = values;
+  }
+
+  /** An array that the caller leaves as it is, [rows · columns]. */
+  public static Activation of(float[] values, int columns) {
+    return new Activation(values.length / columns, columns, values);
+  }
+
+  public int rows() {
+    return rows;
+  }
+
+  public int columns() {
+    return columns;
+  }
+
+  /** The numbers themselves, [rows · columns]. */
+  public float[] values() {
+    return values;
+  }
+
+  /** One of them. */
+  public float at(int row, int column) {
+    return values[row * columns + column];
+  }
+
+  void set(int row, int column, double value) {
+    values[row * columns + column] = (float) value;
+  }
+
+  /** A copy of one row. */
+  public float[] row(int row) {
+    return java.util.Arrays.copyOfRange(values, row * columns, (row + 1) * columns);
+  }
+}

@@ -1,0 +1,380 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.IntToDoubleFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass in float32, operation by operation: sums and functions are computed in
+ * double precision, results are stored in float32. Of the layer read last it remembers the named
+ * steps and what its experts were chosen by.
+ */
+public final class Plain implements Ops<Activation> {
+  private final Weights weights;
+  private final Past past;
+  private final long[] tokens;
+  private final int first;
+  private final @Nullable List<int[]> replayed;
+  private final Map<Step, Activation> steps = new EnumMap<>(Step.class);
+  private @Nullable Activation scores;
+  private @Nullable Activation choice;
+  private @Nullable Activation groups;
+
+  /**
+   * A reader for some new tokens of a sequence.
+   *
+   * @param tokens whose rows of an embedding are meant
+   * @param first position of the first of them
+   * @param replayed the experts of each where the caller decides them, else null
+   */
+  public Plain(
+      Weights weights, Past past, long[] tokens, int first, @Nullable List<int[]> replayed) {
+    this.weights = weights;
+    this.past = past;
+    this.tokens = tokens;
+    this.first = first;
+    this.replayed = replayed;
+  }
+
+  /** A step of the layer read last. */
+  public Activation step(Step step) {
+    return Objects.requireNonNull(steps.get(step), step.id());
+  }
+
+  /** The scores of the experts, [T, E]. */
+  public Activation scores() {
+    return Objects.requireNonNull(scores, "scores");
+  }
+
+  /** What experts were chosen by, before any mask, [T, E]. */
+  public Activation choice() {
+    return Objects.requireNonNull(choice, "choice");
+  }
+
+  /** What groups of experts were chosen by, [T, count]; null without groups. */
+  public @Nullable Activation groups() {
+    return groups;
+  }
+
+  @Override
+  public Activation note(Step step, Activation x) {
+    steps.put(step, x);
+    return x;
+  }
+
+  @Override
+  public Activation embed(Leaf table) {
+    StoredMatrix matrix = weights.matrix(table);
+    var hidden = new Activation(tokens.length, matrix.columns());
+    float[] row = new float[matrix.columns()];
+    for (int t = 0; t < tokens.length; t++) {
+      matrix.read(Math.toIntExact(tokens[t]), row);
+      System.arraycopy(row, 0, hidden.values(), t * row.length, row.length);
+    }
+    return hidden;
+  }
+
+  @Override
+  public Activation linear(Activation x, Leaf leaf) {
+    StoredMatrix matrix = weights.matrix(leaf);
+    var y = new Activation(x.rows(), matrix.rows());
+    int n = x.columns();
+    Work.each(
+        matrix.rows(),
+        (long) n * x.rows(),
+        (from, to) -> {
+          float[] row = new float[n];
+          for (int o = from; o < to; o++) {
+            matrix.read(o, row);
+            for (int t = 0; t < x.rows(); t++) {
+              y.set(t, o, Sums.dot(row, 0, x.values(), t * n, n));
+            }
+          }
+        });
+    return y;
+  }
+
+  @Override
+  public Activation norm(Activation x, Leaf weight, double epsilon) {
+    float[] w = weights.vector(weight);
+    int n = x.columns();
+    var y = new Activation(x.rows(), n);
+    for (int t = 0; t < x.rows(); t++) {
+      double mean = Sums.dot(x.values(), t * n, x.values(), t * n, n) / n;
+      double root = Math.sqrt(mean + epsilon);
+      for (int c = 0; c < n; c++) {
+        y.set(t, c, w[c] * (x.at(t, c) / root));
+      }
+    }
+    return y;
+  }
+
+  @Override
+  public Activation add(Activation a, Activation b) {
+    return each(a, i -> a.values()[i] + b.values()[i]);
+  }
+
+  @Override
+  public Activation gate(FeedForward.Activation f, Activation gate, Activation up) {
+    return switch (f) {
+      case SILU ->
+          each(
+              gate,
+              i -> {
+                double g = gate.values()[i];
+                return g * sigmoid(g) * up.values()[i];
+              });
+    };
+  }
+
+  private static double sigmoid(double x) {
+    return 1 / (1 + StrictMath.exp(-x));
+  }
+
+  /** An activation of the same shape. */
+  private static Activation each(Activation like, IntToDoubleFunction value) {
+    var y = new Activation(like.rows(), like.columns());
+    for (int i = 0; i < y.values().length; i++) {
+      y.values()[i] = (float) value.applyAsDouble(i);
+    }
+    return y;
+  }
+
+  @Override
+  public Activation columns(Activation x, int from, int count) {
+    var part = new Activation(x.rows(), count);
+    copy(x, from, count, part, 0);
+    return part;
+  }
+
+  @Override
+  public Activation join(Activation a, Activation b) {
+    var joined = new Activation(a.rows(), a.columns() + b.columns());
+    copy(a, 0, a.columns(), joined, 0);
+    copy(b, 0, b.columns(), joined, a.columns());
+    return joined;
+  }
+
+  private static void copy(Activation from, int column, int count, Activation to, int place) {
+    for (int t = 0; t < from.rows(); t++) {
+      System.arraycopy(
+          from.values(), t * from.columns() + column, to.values(), t * to.columns() + place, count);
+    }
+  }
+
+  @Override
+  public Activation rotate(Activation x, Rotary rotary, int headSize, int offset) {
+    var angles = new RotaryAngles(rotary);
+    boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
+    Activation y = columns(x, 0, x.columns());
+    for (int t = 0; t < x.rows(); t++) {
+      for (int i = 0; i < angles.pairs(); i++) {
+        double cos = angles.cos(first + t, i);
+        double sin = angles.sin(first + t, i);
+        int one = offset + (halves ? i : 2 * i);
+        int two = offset + (halves ? i + angles.pairs() : 2 * i + 1);
+        for (int head = 0; head < x.columns(); head += headSize) {
+          double a = x.at(t, head + one);
+          double b = x.at(t, head + two);
+          y.set(t, head + one, a * cos - b * sin);
+          y.set(t, head + two, b * cos + a * sin);
+        }
+      }
+    }
+    return y;
+  }
+
+  @Override
+  public Activation attend(
+      int layer, Attention.GroupedQuery a, Activation q, Activation k, Activation v) {
+    return new Attending(first).grouped(a, q, past.append(layer, k, v));
+  }
+
+  @Override
+  public Activation latent(
+      int layer, Attention.MultiHeadLatent a, Activation q, Activation c, Activation r, Leaf up) {
+    return new Attending(first).latent(a, q, past.append(layer, c, r), weights.matrix(up));
+  }
+
+  @Override
+  public Activation score(Routing.Score score, Activation logits) {
+    scores =
+        switch (score) {
+          case SOFTMAX -> softmax(logits);
+          case SIGMOID -> each(logits, i -> sigmoid(logits.values()[i]));
+        };
+    choice = null;
+    groups = null;
+    return scores;
+  }
+
+  private static Activation softmax(Activation x) {
+    var y = new Activation(x.rows(), x.columns());
+    double[] shares = new double[x.columns()];
+    for (int t = 0; t < x.rows(); t++) {
+      double max = Double.NEGATIVE_INFINITY;
+      for (int c = 0; c < shares.length; c++) {
+        max = Math.max(max, x.at(t, c));
+      }
+      double total = 0;
+      for (int c = 0; c < shares.length; c++) {
+        shares[c] = StrictMath.exp(x.at(t, c) - max);
+        total += shares[c];
+      }
+      for (int c = 0; c < shares.length; c++) {
+        y.set(t, c, shares[c] / total);
+      }
+    }
+    return y;
+  }
+
+  @Override
+  public Activation bias(Activation x, Leaf bias) {
+    float[] b = weights.vector(bias);
+    return each(x, i -> (double) x.values()[i] + b[i % b.length]);
+  }
+
+  @Override
+  public Activation limit(Activation unlimited, Routing.Groups limits) {
+    choice = unlimited;
+    int size = unlimited.columns() / limits.count();
+    Activation aggregates = aggregates(limits, unlimited);
+    groups = aggregates;
+    Activation limited = columns(unlimited, 0, unlimited.columns());
+    float mask =
+        switch (limits.maskValue()) {
+          case ZERO -> 0;
+          case NEGATIVE_INFINITY -> Float.NEGATIVE_INFINITY;
+        };
+    for (int t = 0; t < unlimited.rows(); t++) {
+      int[] order = largest(aggregates.row(t), limits.count());
+      for (int i = limits.kept(); i < order.length; i++) {
+        for (int e = order[i] * size; e < (order[i] + 1) * size; e++) {
+          limited.set(t, e, mask);
+        }
+      }
+    }
+    return limited;
+  }
+
+  private static Activation aggregates(Routing.Groups limits, Activation values) {
+    int size = values.columns() / limits.count();
+    var aggregates = new Activation(values.rows(), limits.count());
+    for (int t = 0; t < values.rows(); t++) {
+      for (int g = 0; g < limits.count(); g++) {
+        float[] group = java.util.Arrays.copyOfRange(values.row(t), g * size, (g + 1) * size);
+        java.util.Arrays.sort(group);
+        double aggregate =
+            switch (limits.aggregate()) {
+              case MAXIMUM -> group[size - 1];
+              case SUM_OF_TOP_TWO -> (double) group[size - 1] + group[size - 2];
+            };
+        aggregates.set(t, g, aggregate);
+      }
+    }
+    return aggregates;
+  }
+
+  @Override
+  public Activation top(Activation values, int count) {
+    choice = Objects.requireNonNullElse(choice, values);
+    var chosen = new Activation(values.rows(), count);
+    for (int t = 0; t < values.rows(); t++) {
+      int[] experts = replayed == null ? largest(values.row(t), count) : replayed.get(t);
+      for (int i = 0; i < count; i++) {
+        chosen.set(t, i, experts[i]);
+      }
+    }
+    return chosen;
+  }
+
+  /** The indices of the largest, largest first; of equal ones the lower. */
+  private static int[] largest(float[] values, int count) {
+    boolean[] taken = new boolean[values.length];
+    int[] best = new int[count];
+    for (int i = 0; i < count; i++) {
+      int next = -1;
+      for (int e = 0; e < values.length; e++) {
+        if (!taken[e] && (next < 0 || values[e] > values[next])) {
+          next = e;
+        }
+      }
+      taken[next] = true;
+      best[i] = next;
+    }
+    return best;
+  }
+
+  @Override
+  public Activation weigh(
+      Activation values,
+      Activation chosen,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    var w = new Activation(chosen.rows(), chosen.columns());
+    for (int t = 0; t < chosen.rows(); t++) {
+      double sum = 0;
+      for (int i = 0; i < chosen.columns(); i++) {
+        sum += values.at(t, (int) chosen.at(t, i));
+      }
+      double divisor = normalisation == null ? 1 : sum + normalisation.epsilon();
+      for (int i = 0; i < chosen.columns(); i++) {
+        w.set(t, i, values.at(t, (int) chosen.at(t, i)) / divisor * scale);
+      }
+    }
+    return w;
+  }
+
+  @Override
+  public Activation experts(Experts all, Activation x, Activation chosen, Activation weighed) {
+    int count = Objects.requireNonNull(all.gateUp().stack()).experts();
+    var sum = new Activation(x.rows(), x.columns());
+    for (int expert = 0; expert < count; expert++) {
+      addExpert(all.network(expert), expert, x, chosen, weighed, sum);
+    }
+    return sum;
+  }
+
+  private void addExpert(
+      Network network,
+      int expert,
+      Activation x,
+      Activation chosen,
+      Activation weighed,
+      Activation sum) {
+    List<Integer> places = new ArrayList<>();
+    for (int p = 0; p < chosen.values().length; p++) {
+      if (chosen.values()[p] == expert) {
+        places.add(p);
+      }
+    }
+    if (places.isEmpty()) {
+      return;
+    }
+    var rows = new Activation(places.size(), x.columns());
+    for (int r = 0; r < places.size(); r++) {
+      int t = places.get(r) / chosen.columns();
+      System.arraycopy(x.values(), t * x.columns(), rows.values(), r * x.columns(), x.columns());
+    }
+    Activation y = Forward.network(this, rows, network);
+    for (int r = 0; r < places.size(); r++) {
+      int t = places.get(r) / chosen.columns();
+      double w = weighed.values()[places.get(r)];
+      for (int c = 0; c < y.columns(); c++) {
+        sum.set(t, c, sum.at(t, c) + w * y.at(r, c));
+      }
+    }
+  }
+}
