@@ -44,6 +44,17 @@ public final class Activation {
     values[row * columns + column] = (float) value;
   }
 
+  /** A copy, columns for rows. */
+  float[] transposed() {
+    float[] copy = new float[values.length];
+    for (int row = 0; row < rows; row++) {
+      for (int column = 0; column < columns; column++) {
+        copy[column * rows + row] = at(row, column);
+      }
+    }
+    return copy;
+  }
+
   /** A copy of one row. */
   public float[] row(int row) {
     return java.util.Arrays.copyOfRange(values, row * columns, (row + 1) * columns);

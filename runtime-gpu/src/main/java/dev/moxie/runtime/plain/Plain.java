@@ -9,6 +9,7 @@ import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +23,9 @@ import org.jspecify.annotations.Nullable;
  * steps and what its experts were chosen by.
  */
 public final class Plain implements Ops<Activation> {
+  /** Tokens whose sums are faster computed side by side than one after the other. */
+  private static final int TOGETHER = 8;
+
   private final Weights weights;
   private final Past past;
   private final long[] tokens;
@@ -91,15 +95,23 @@ public final class Plain implements Ops<Activation> {
     StoredMatrix matrix = weights.matrix(leaf);
     var y = new Activation(x.rows(), matrix.rows());
     int n = x.columns();
+    boolean together = x.rows() >= TOGETHER;
+    float[] columns = together ? x.transposed() : x.values();
     Work.each(
         matrix.rows(),
         (long) n * x.rows(),
         (from, to) -> {
           float[] row = new float[n];
+          double[] sums = new double[x.rows()];
           for (int o = from; o < to; o++) {
             matrix.read(o, row);
-            for (int t = 0; t < x.rows(); t++) {
-              y.set(t, o, Sums.dot(row, 0, x.values(), t * n, n));
+            if (together) {
+              Sums.dots(row, columns, sums);
+            } else {
+              Arrays.setAll(sums, t -> Sums.dot(row, 0, x.values(), t * n, n));
+            }
+            for (int t = 0; t < sums.length; t++) {
+              y.set(t, o, sums[t]);
             }
           }
         });
@@ -274,8 +286,8 @@ public final class Plain implements Ops<Activation> {
     var aggregates = new Activation(values.rows(), limits.count());
     for (int t = 0; t < values.rows(); t++) {
       for (int g = 0; g < limits.count(); g++) {
-        float[] group = java.util.Arrays.copyOfRange(values.row(t), g * size, (g + 1) * size);
-        java.util.Arrays.sort(group);
+        float[] group = Arrays.copyOfRange(values.row(t), g * size, (g + 1) * size);
+        Arrays.sort(group);
         double aggregate =
             switch (limits.aggregate()) {
               case MAXIMUM -> group[size - 1];

@@ -89,9 +89,9 @@ class PlainTest {
 
   @Test
   void anyNumberOfThreadsGivesTheSameBits() throws Exception {
-    int wide = 700;
+    int wide = 703;
     float[] matrix = random(wide * wide);
-    float[] x = random(5 * wide);
+    float[] x = random(9 * wide);
     var plain = new Plain(Vectors.of(matrix, wide), new Past(), new long[0], 0, null);
     float[] alone;
     try (var one = new ForkJoinPool(1)) {
@@ -101,7 +101,7 @@ class PlainTest {
       assertArrayEquals(alone, many.submit(() -> product(plain, x, wide)).get());
     }
     float[] lastRow = Arrays.copyOfRange(matrix, matrix.length - wide, matrix.length);
-    float[] lastToken = Arrays.copyOfRange(x, 4 * wide, 5 * wide);
+    float[] lastToken = Arrays.copyOfRange(x, 8 * wide, 9 * wide);
     assertEquals((float) Sums.dot(lastRow, 0, lastToken, 0, wide), alone[alone.length - 1]);
   }
 

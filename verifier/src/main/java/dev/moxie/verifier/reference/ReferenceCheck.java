@@ -13,6 +13,7 @@ import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -47,7 +48,8 @@ public final class ReferenceCheck implements AutoCloseable {
       if (executions.size() > 1) {
         Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
         if (refusal.isPresent()) {
-          notRun.add("the execution " + execution + ": " + refusal.get().getMessage());
+          String name = execution.name().toLowerCase(Locale.ROOT);
+          notRun.add("the execution " + name + ": " + refusal.get().getMessage());
           continue;
         }
       }
