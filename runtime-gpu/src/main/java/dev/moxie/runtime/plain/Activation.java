@@ -1,14 +1,25 @@
 package dev.moxie.runtime.plain;
 
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Limits;
+import java.util.Arrays;
+
 /** Float32 numbers of some tokens, [rows, columns], row-major. */
 public final class Activation {
+  /** Of what some JVMs allow. */
+  private static final int LARGEST = Integer.MAX_VALUE - 8;
+
   private final int rows;
   private final int columns;
   private final float[] values;
 
-  /** Zeros. */
+  /**
+   * Zeros.
+   *
+   * @throws UnsupportedException if one array cannot hold them
+   */
   Activation(int rows, int columns) {
-    this(rows, columns, new float[Math.multiplyExact(rows, columns)]);
+    this(rows, columns, new float[Limits.elements("an activation", LARGEST, rows, columns)]);
   }
 
   private Activation(int rows, int columns, float[] values) {
@@ -57,6 +68,6 @@ public final class Activation {
 
   /** A copy of one row. */
   public float[] row(int row) {
-    return java.util.Arrays.copyOfRange(values, row * columns, (row + 1) * columns);
+    return Arrays.copyOfRange(values, row * columns, (row + 1) * columns);
   }
 }
