@@ -30,8 +30,9 @@ public final class FusedModel extends CachedModel {
   public FusedModel(MoxiePackage pack, Device device, Target target) {
     super(pack);
     this.target = target;
-    OnnxMl.ModelProto graph = new Lowering(pack, target).wholeModel();
-    angles = new RotaryAngles(pack.architecture().layers().getFirst().attention().rotary());
+    var lowering = new Lowering(pack, target);
+    angles = new RotaryAngles(lowering.rotary());
+    OnnxMl.ModelProto graph = lowering.wholeModel();
     requireIntact(graph);
     session = Engine.session(graph, pack.folder(), device);
   }

@@ -153,11 +153,11 @@ public final class PlainModel extends CachedModel {
     return decisions;
   }
 
-  /** The stored bias of each expert of a layer's router; empty where routing has none. */
+  /** The stored bias of each expert's score in a layer; empty where routing has none. */
   public float[] routerBias(int layer, FeedForward.MixtureOfExperts moe) {
-    return moe.routing().bias() == null
-        ? new float[0]
-        : weights.vector(Forward.routerBias(layer, moe));
+    return moe.routing().hasBiasOfScores()
+        ? weights.vector(Forward.routerBias(layer, moe))
+        : new float[0];
   }
 
   /** A reader for tokens before which there are none. */

@@ -2,6 +2,7 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Attention;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Attention of new tokens to those so far and themselves.
@@ -9,8 +10,16 @@ import java.util.List;
  * @param first position of the first new token
  */
 record Attending(int first) {
-  /** Every head's query against the keys that it may see; heads side by side. */
-  Activation grouped(Attention.GroupedQuery a, Activation q, Past.Kept past) {
+  /** The score that takes no share. */
+  private static final double NO_SINK = Double.NEGATIVE_INFINITY;
+
+  /**
+   * Every head's query against the keys that it may see; heads side by side.
+   *
+   * @param sinks a score per head beside those of keys; null where there are none
+   */
+  Activation grouped(
+      Attention.GroupedQuery a, Activation q, Past.Kept past, float @Nullable [] sinks) {
     int d = a.headSize();
     var output = new Activation(q.rows(), q.columns());
     long each = 2L * d * (first + q.rows());
@@ -22,23 +31,21 @@ record Attending(int first) {
             int t = turn / a.heads();
             int head = turn % a.heads();
             int shared = head * a.keyValueHeads() / a.heads() * d;
-            double[] scores = new double[first + t + 1 - firstSeen(a, t)];
+            int seen = (int) a.firstSeen(first + t);
+            double[] scores = new double[first + t + 1 - seen];
             for (int j = 0; j < scores.length; j++) {
-              float[] key = past.keys().get(firstSeen(a, t) + j);
+              float[] key = past.keys().get(seen + j);
               float[] queries = q.values();
               int query = t * q.columns() + head * d;
               scores[j] = a.softmaxScale() * Sums.dot(queries, query, key, shared, d);
             }
             double[] mixed = new double[d];
-            mix(scores, past.values(), firstSeen(a, t), shared, mixed);
+            double sink = sinks == null ? NO_SINK : sinks[head];
+            mix(scores, sink, past.values(), seen, shared, mixed);
             put(mixed, output, t, head * d);
           }
         });
     return output;
-  }
-
-  private int firstSeen(Attention.GroupedQuery a, int t) {
-    return a.window() == null ? 0 : Math.max(0, first + t - a.window() + 1);
   }
 
   /**
@@ -93,7 +100,7 @@ record Attending(int first) {
         scores[j] = a.softmaxScale() * (latents + Sums.dot(q.values(), turned, key, 0, key.length));
       }
       double[] mixed = new double[rank];
-      mix(scores, past.keys(), 0, 0, mixed);
+      mix(scores, NO_SINK, past.keys(), 0, 0, mixed);
       put(mixed, contexts, t, 0);
     }
     for (int i = 0; i < a.valueSize(); i++) {
@@ -105,14 +112,18 @@ record Attending(int first) {
     }
   }
 
-  /** Σ softmax(scores)_j values[first + j], columns from one on. */
+  /**
+   * Σ softmax(scores)_j values[first + j], columns from one on.
+   *
+   * @param sink a score that takes its share and has no value
+   */
   private static void mix(
-      double[] scores, List<float[]> values, int first, int column, double[] mixed) {
-    double max = Double.NEGATIVE_INFINITY;
+      double[] scores, double sink, List<float[]> values, int first, int column, double[] mixed) {
+    double max = sink;
     for (double score : scores) {
       max = Math.max(max, score);
     }
-    double total = 0;
+    double total = StrictMath.exp(sink - max);
     for (int j = 0; j < scores.length; j++) {
       double share = StrictMath.exp(scores[j] - max);
       total += share;

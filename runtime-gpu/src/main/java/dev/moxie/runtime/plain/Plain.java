@@ -119,18 +119,81 @@ public final class Plain implements Ops<Activation> {
   }
 
   @Override
+  public Activation shift(Activation x, Leaf vector) {
+    float[] v = weights.vector(vector);
+    return each(x, i -> (double) x.values()[i] + v[i % v.length]);
+  }
+
+  @Override
+  public Activation scale(Activation x, double factor) {
+    return each(x, i -> factor * x.values()[i]);
+  }
+
+  @Override
   public Activation norm(Activation x, Leaf weight, double epsilon) {
-    float[] w = weights.vector(weight);
+    return norms(x, weight, epsilon, x.columns());
+  }
+
+  @Override
+  public Activation norms(Activation x, @Nullable Leaf weight, double epsilon, int size) {
+    float[] w = weight == null ? null : weights.vector(weight);
+    return norms(x, row -> 0, w, epsilon, size);
+  }
+
+  @Override
+  public Activation centredNorm(Activation x, Leaf weight, double epsilon) {
     int n = x.columns();
-    var y = new Activation(x.rows(), n);
-    for (int t = 0; t < x.rows(); t++) {
-      double mean = Sums.dot(x.values(), t * n, x.values(), t * n, n) / n;
-      double root = Math.sqrt(mean + epsilon);
-      for (int c = 0; c < n; c++) {
-        y.set(t, c, w[c] * (x.at(t, c) / root));
+    return norms(x, from -> mean(x.values(), from, n), weights.vector(weight), epsilon, n);
+  }
+
+  private static double mean(float[] x, int from, int count) {
+    double sum = 0;
+    for (int i = from; i < from + count; i++) {
+      sum += x[i];
+    }
+    return sum / count;
+  }
+
+  /**
+   * @param centre what is subtracted of the {@code size} numbers from one on
+   */
+  private static Activation norms(
+      Activation x,
+      IntToDoubleFunction centre,
+      float @Nullable [] weight,
+      double epsilon,
+      int size) {
+    var y = new Activation(x.rows(), x.columns());
+    for (int from = 0; from < y.values().length; from += size) {
+      double middle = centre.applyAsDouble(from);
+      double squares = 0;
+      for (int i = 0; i < size; i++) {
+        double away = x.values()[from + i] - middle;
+        squares += away * away;
+      }
+      double root = Math.sqrt(squares / size + epsilon);
+      for (int i = 0; i < size; i++) {
+        double normed = (x.values()[from + i] - middle) / root;
+        y.values()[from + i] = (float) (weight == null ? normed : weight[i] * normed);
       }
     }
     return y;
+  }
+
+  @Override
+  public Activation clip(Activation x, double limit) {
+    return each(x, i -> Math.clamp(x.values()[i], -limit, limit));
+  }
+
+  @Override
+  public Activation temper(Activation x, Attention.Temperature temperature) {
+    return each(
+        x,
+        i -> {
+          int position = first + i / x.columns();
+          double floors = Math.floor((position + 1) / temperature.floor());
+          return (1 + temperature.scale() * StrictMath.log1p(floors)) * x.values()[i];
+        });
   }
 
   @Override
@@ -139,16 +202,29 @@ public final class Plain implements Ops<Activation> {
   }
 
   @Override
-  public Activation gate(FeedForward.Activation f, Activation gate, Activation up) {
+  public Activation gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Activation gate, Activation up) {
     return switch (f) {
       case SILU ->
-          each(
-              gate,
-              i -> {
-                double g = gate.values()[i];
-                return g * sigmoid(g) * up.values()[i];
-              });
+          clamp == null
+              ? each(gate, i -> silu(gate.values()[i]) * up.values()[i])
+              : each(gate, i -> clamped(clamp, gate.values()[i], up.values()[i]));
     };
+  }
+
+  private static double silu(double x) {
+    return x * sigmoid(x);
+  }
+
+  private static double clamped(FeedForward.Clamp clamp, double gate, double up) {
+    double g = Math.min(gate, clamp.limit());
+    double u = Math.clamp(up, -clamp.limit(), clamp.limit());
+    return g * sigmoid(clamp.sharpness() * g) * (u + clamp.offset());
+  }
+
+  @Override
+  public Activation switched(Activation x, Activation by) {
+    return each(x, i -> sigmoid(by.values()[i / x.columns()]) * x.values()[i]);
   }
 
   private static double sigmoid(double x) {
@@ -210,8 +286,14 @@ public final class Plain implements Ops<Activation> {
 
   @Override
   public Activation attend(
-      int layer, Attention.GroupedQuery a, Activation q, Activation k, Activation v) {
-    return new Attending(first).grouped(a, q, past.append(layer, k, v));
+      int layer,
+      Attention.GroupedQuery a,
+      Activation q,
+      Activation k,
+      Activation v,
+      @Nullable Leaf sinks) {
+    float[] scores = sinks == null ? null : weights.vector(sinks);
+    return new Attending(first).grouped(a, q, past.append(layer, k, v), scores);
   }
 
   @Override
@@ -253,9 +335,8 @@ public final class Plain implements Ops<Activation> {
   }
 
   @Override
-  public Activation bias(Activation x, Leaf bias) {
-    float[] b = weights.vector(bias);
-    return each(x, i -> (double) x.values()[i] + b[i % b.length]);
+  public Activation favour(Activation x, Leaf bias) {
+    return shift(x, bias);
   }
 
   @Override
@@ -341,7 +422,7 @@ public final class Plain implements Ops<Activation> {
       for (int i = 0; i < chosen.columns(); i++) {
         sum += values.at(t, (int) chosen.at(t, i));
       }
-      double divisor = normalisation == null ? 1 : sum + normalisation.epsilon();
+      double divisor = normalisation == null ? 1 : normalisation.divisor(sum);
       for (int i = 0; i < chosen.columns(); i++) {
         w.set(t, i, values.at(t, (int) chosen.at(t, i)) / divisor * scale);
       }
@@ -354,13 +435,13 @@ public final class Plain implements Ops<Activation> {
     int count = Objects.requireNonNull(all.gateUp().stack()).experts();
     var sum = new Activation(x.rows(), x.columns());
     for (int expert = 0; expert < count; expert++) {
-      addExpert(all.network(expert), expert, x, chosen, weighed, sum);
+      addExpert(all, expert, x, chosen, weighed, sum);
     }
     return sum;
   }
 
   private void addExpert(
-      Network network,
+      Experts all,
       int expert,
       Activation x,
       Activation chosen,
@@ -375,15 +456,19 @@ public final class Plain implements Ops<Activation> {
     if (places.isEmpty()) {
       return;
     }
+    boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
     var rows = new Activation(places.size(), x.columns());
     for (int r = 0; r < places.size(); r++) {
       int t = places.get(r) / chosen.columns();
-      System.arraycopy(x.values(), t * x.columns(), rows.values(), r * x.columns(), x.columns());
+      double w = before ? weighed.values()[places.get(r)] : 1;
+      for (int c = 0; c < x.columns(); c++) {
+        rows.set(r, c, w * x.at(t, c));
+      }
     }
-    Activation y = Forward.network(this, rows, network);
+    Activation y = Forward.network(this, rows, all.network(expert));
     for (int r = 0; r < places.size(); r++) {
       int t = places.get(r) / chosen.columns();
-      double w = weighed.values()[places.get(r)];
+      double w = before ? 1 : weighed.values()[places.get(r)];
       for (int c = 0; c < y.columns(); c++) {
         sum.set(t, c, sum.at(t, c) + w * y.at(r, c));
       }
