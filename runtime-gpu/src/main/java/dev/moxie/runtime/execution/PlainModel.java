@@ -22,7 +22,7 @@ public final class PlainModel extends CachedModel {
   private final Weights weights;
   private Past past = new Past();
 
-  /** Opens a package; its weights are mapped, and checked when first needed but for experts. */
+  /** Opens a package: its weights are mapped and checked, experts when a token first needs them. */
   public PlainModel(MoxiePackage pack) {
     super(pack);
     this.weights = new PackageWeights(pack);

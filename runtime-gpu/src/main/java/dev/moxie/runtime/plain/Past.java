@@ -7,14 +7,14 @@ import java.util.Map;
 
 /** What layers keep of the tokens of one sequence. */
 public final class Past {
-  /** A layer keeps two numbers rows of a token: its key and value, or its latent and turned key. */
+  /** Of every token two rows: its keys and values, or its latent and the key of all heads. */
   private final Map<Integer, Kept> layers = new HashMap<>();
 
   /**
-   * Rows of one layer, by position.
+   * The rows of one layer, by position.
    *
-   * @param keys or latents
-   * @param values or the keys that all heads share
+   * @param keys of every key/value head, or latents
+   * @param values of those heads, or keys that all heads share
    */
   record Kept(List<float[]> keys, List<float[]> values) {}
 

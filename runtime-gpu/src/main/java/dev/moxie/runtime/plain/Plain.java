@@ -137,7 +137,7 @@ public final class Plain implements Ops<Activation> {
   @Override
   public Activation norms(Activation x, @Nullable Leaf weight, double epsilon, int size) {
     float[] w = weight == null ? null : weights.vector(weight);
-    return norms(x, row -> 0, w, epsilon, size);
+    return norms(x, from -> 0, w, epsilon, size);
   }
 
   @Override
