@@ -1,9 +1,12 @@
 package dev.moxie.runtime.plain;
 
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Scales;
 import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.Fp8Blocks;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -23,15 +26,18 @@ public interface StoredMatrix {
 
   /** What a row of the index says is stored, its bytes checked against their checksums. */
   static StoredMatrix of(MoxiePackage pack, IndexRow row) {
-    pack.requireIntact(row.shard(), row.offset(), row.bytes());
     return switch (row.encoding()) {
-      case IndexRow.PLAIN -> plain(row, pack.bytes(row));
-      case IndexRow.FP8_BLOCK -> {
+      case dev.moxie.format.encoding.Plain plain -> plain(row, intact(pack, row));
+      case BlockScaled blocks -> {
         IndexRow scales = pack.scales(row).orElseThrow();
-        yield new Fp8(row, pack.bytes(row), of(pack, scales));
+        yield new Scaled(row, intact(pack, row), blocks, intact(pack, scales), scales.dtype());
       }
-      default -> throw unsupported(row, "weights that are plain or in fp8 blocks", row.encoding());
     };
+  }
+
+  private static MemorySegment intact(MoxiePackage pack, IndexRow row) {
+    pack.requireIntact(row.shard(), row.offset(), row.bytes());
+    return pack.bytes(row);
   }
 
   private static StoredMatrix plain(IndexRow row, MemorySegment bytes) {
@@ -39,16 +45,16 @@ public interface StoredMatrix {
       case F32 -> new F32(row, bytes);
       case BF16 -> new BF16(row, bytes);
       case F16 -> new F16(row, bytes);
-      default -> throw unsupported(row, "weights of F32, BF16 or F16", row.dtype().toString());
+      default ->
+          throw new UnsupportedException(
+              row.describe(),
+              "weights of F32, BF16 or F16",
+              row.dtype().toString(),
+              "this build does not compute with those");
     };
   }
 
-  private static UnsupportedException unsupported(IndexRow row, String expected, String found) {
-    return new UnsupportedException(
-        row.describe(), expected, found, "this build does not compute with those");
-  }
-
-  /** Elements one after the other, each of so many bytes. */
+  /** Elements one after the other, row by row. */
   abstract class Elements implements StoredMatrix {
     static final ValueLayout.OfShort SHORT =
         ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -61,8 +67,9 @@ public interface StoredMatrix {
 
     Elements(IndexRow row, MemorySegment bytes) {
       this.bytes = bytes;
-      this.columns = Math.toIntExact(row.shape().dim(row.shape().rank() - 1));
-      this.rows = Math.toIntExact(row.shape().elements() / columns);
+      Shape shape = MoxiePackage.matrix(row);
+      this.columns = Math.toIntExact(shape.dim(shape.rank() - 1));
+      this.rows = Math.toIntExact(shape.elements() / columns);
     }
 
     @Override
@@ -122,23 +129,39 @@ public interface StoredMatrix {
     }
   }
 
-  /** {@link Fp8Blocks}: products rounded to float32. */
-  final class Fp8 extends Elements {
-    private final StoredMatrix scales;
+  /** {@link BlockScaled}: small numbers times their blocks' scales, rounded to float32. */
+  final class Scaled extends Elements {
+    private final BlockScaled blocks;
+    private final MemorySegment scales;
+    private final Dtype dtype;
 
-    Fp8(IndexRow row, MemorySegment bytes, StoredMatrix scales) {
-      super(row, bytes);
+    Scaled(
+        IndexRow row,
+        MemorySegment numbers,
+        BlockScaled blocks,
+        MemorySegment scales,
+        Dtype dtype) {
+      super(row, numbers);
+      this.blocks = blocks;
       this.scales = scales;
+      this.dtype = dtype;
     }
 
     @Override
     public void read(int row, float[] into) {
-      float[] ofRow = new float[scales.columns()];
-      scales.read(row / Fp8Blocks.SIZE, ofRow);
-      for (int c = 0; c < columns(); c++) {
-        byte code = bytes.get(ValueLayout.JAVA_BYTE, first(row) + c);
-        into[c] = Fp8Blocks.value(code) * ofRow[c / Fp8Blocks.SIZE];
+      int size = blocks.blockColumns();
+      float[] ofRow = scales(row / blocks.blockRows(), Math.ceilDiv(columns(), size));
+      for (int block = 0; block < ofRow.length; block++) {
+        int end = Math.min((block + 1) * size, columns());
+        for (int c = block * size; c < end; c++) {
+          into[c] = blocks.number(bytes, first(row) + c) * ofRow[block];
+        }
       }
+    }
+
+    private float[] scales(int row, int count) {
+      long size = (long) count * dtype.bits() / Byte.SIZE;
+      return Scales.all(scales.asSlice(row * size, size), dtype);
     }
   }
 }
