@@ -1,6 +1,5 @@
 package dev.moxie.format.pack;
 
-import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
