@@ -78,7 +78,7 @@ def network(x, w, name, *expert):
 
 def rotate(x, rotary):
     """Turns the first `dimensions` of the last axis of x [T, heads, ·] by its position."""
-    d, theta, yarn = rotary["dimensions"], rotary["theta"], rotary["yarn"]
+    d, theta, yarn = rotary["dimensions"], rotary["theta"], rotary.get("scaling")
     n, magnitude = np.arange(d // 2), 1
     f = theta ** (-2 * n / d)
     if yarn:
@@ -121,7 +121,7 @@ def attention(x, w, name, a):
             q = down @ w(f"{name}.query_up").T
         q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
         q = np.concatenate([q, rotate(turned, rotary)], axis=-1)
-    scale = a["scale"] * (rotary["yarn"]["softmaxFactor"] if rotary["yarn"] else 1)
+    scale = a["scale"] * (rotary["scaling"]["softmaxFactor"] if "scaling" in rotary else 1)
     i, j = np.arange(len(x))[:, None], np.arange(len(x))
     seen = (j <= i) & (j > i - window)
     scores = np.where(seen, scale * np.einsum("ihd,jhd->hij", q, k), -np.inf)

@@ -221,7 +221,7 @@ def architecture(p):
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             yield "A3", "rotary.dimensions", rotary["dimensions"] <= attention["headSize"]
-        yield "A3", "rotary.theta", rotary["yarn"] is None or rotary["theta"] != 1
+        yield "A3", "rotary.theta", "scaling" not in rotary or rotary["theta"] != 1
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
             yield "A4", "expertsPerToken", k <= ff["experts"]

@@ -81,7 +81,7 @@ class DeepSeekDefectsTest {
             cases("dropped groups: ", routing(r -> r.withGroups(null)), TINY, V3, V2, BLOCKS),
             cases(
                 "a YaRN softmax factor of",
-                rotary(r -> scaled(r, r.yarn().softmaxFactor() * r.yarn().softmaxFactor())),
+                rotary(r -> scaled(r, yarn(r).softmaxFactor() * yarn(r).softmaxFactor())),
                 YARN,
                 BLOCKS),
             cases(
@@ -180,7 +180,7 @@ class DeepSeekDefectsTest {
   }
 
   private static Rotary scaled(Rotary r, double softmaxFactor) {
-    return r.withYarn(r.yarn().withFactors(r.yarn().magnitude(), softmaxFactor));
+    return r.withScaling(yarn(r).withFactors(yarn(r).magnitude(), softmaxFactor));
   }
 
   private static Routing.Groups groups(Routing r, int count, int kept) {
@@ -199,5 +199,9 @@ class DeepSeekDefectsTest {
   private static float toBf16(float value) {
     int bits = Float.floatToIntBits(value);
     return Float.intBitsToFloat((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000);
+  }
+
+  private static Rotary.Yarn yarn(Rotary rotary) {
+    return (Rotary.Yarn) rotary.scaling();
   }
 }

@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.BiFunction;
 
 /**
@@ -166,6 +167,10 @@ final class NumericVectors {
                                   .withNormalisation(new Routing.Normalisation(0.125)))),
               EnumSet.of(Execution.SCHEDULED)));
 
+  /** In one order, so that the files are the same every time. */
+  private static final Map<String, String> METADATA =
+      new TreeMap<>(Map.of("compute_dtype", "F32", "producer", "Moxie's oracle, in float64"));
+
   private NumericVectors() {}
 
   private static Attention withEpsilon(Attention.MultiHeadLatent a, double epsilon) {
@@ -244,8 +249,7 @@ final class NumericVectors {
     Estimate logits = oracle.head(hidden);
     tensors.add(floats("logits", logits));
     tensors.add(bounds("logits.bound", logits));
-    SafetensorsWriter.write(
-        file, Map.of("compute_dtype", "F32", "producer", "Moxie's oracle, in float64"), tensors);
+    SafetensorsWriter.write(file, METADATA, tensors);
   }
 
   /** A choice that rounding may change would make a right reader fail. */

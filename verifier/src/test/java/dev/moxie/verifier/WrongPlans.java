@@ -144,7 +144,7 @@ final class WrongPlans {
   }
 
   static Rotary theta(Rotary r, double factor) {
-    return new Rotary(r.theta() * factor, r.dimensions(), r.pairing(), r.yarn());
+    return new Rotary(r.theta() * factor, r.dimensions(), r.pairing(), r.scaling());
   }
 
   static Routing oneFewer(Routing r) {

@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.DoublePredicate;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -78,6 +79,37 @@ public final class Config {
 
   private boolean isIgnored(String key) {
     return ignored.contains(path + key);
+  }
+
+  /** Notes keys that change nothing, whatever their values. */
+  public void neutral(String... keys) {
+    read.addAll(List.of(keys));
+  }
+
+  /**
+   * Which of several spellings of one key there is.
+   *
+   * @return the first of them if there is none
+   * @throws dev.moxie.format.error.InvalidInputException if there are some that differ
+   */
+  public String either(String... keys) {
+    List<String> there = Stream.of(keys).filter(this::has).toList();
+    for (String key : there) {
+      if (!json.get(key).equals(json.get(there.getFirst()))) {
+        throw wrong(
+            key,
+            "the same as " + there.getFirst() + ", " + json.get(there.getFirst()),
+            json.get(key).toString());
+      }
+    }
+    return there.isEmpty() ? keys[0] : there.getFirst();
+  }
+
+  /** Refuses one of true and false where the key has a value. */
+  public void requireFlagIfAny(String key, boolean only) {
+    if (flag(key, only) != only) {
+      throw unsupported(key, String.valueOf(only), String.valueOf(!only));
+    }
   }
 
   /** A whole number from 1 to {@code most}. */

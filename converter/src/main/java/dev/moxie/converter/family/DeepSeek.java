@@ -5,11 +5,9 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
-import dev.moxie.format.safetensors.Dtype;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -31,7 +29,7 @@ final class DeepSeek {
   /** Keeps a sum of scores from being zero. */
   private static final double NORMALISATION_EPSILON = 1e-20;
 
-  private static final String PREDICTION_KEY = "num_nextn_predict_layers";
+  static final String PREDICTION_KEY = "num_nextn_predict_layers";
 
   static final Family V2 =
       new Family(
@@ -39,7 +37,7 @@ final class DeepSeek {
           Set.of("deepseek_v2"),
           "DeepseekV2ForCausalLM",
           config -> architecture(config, DeepSeek::routingV2, Rotary.Pairing.INTERLEAVED, 0),
-          List.of(Layout.of("released", names())),
+          names(),
           null);
 
   static final Family V3 =
@@ -55,95 +53,51 @@ final class DeepSeek {
                       ? Rotary.Pairing.INTERLEAVED
                       : Rotary.Pairing.HALVES,
                   predictionLayers(config)),
-          List.of(Layout.of("released", names())),
+          names(),
           PREDICTION_KEY);
 
   private DeepSeek() {}
 
   private static Map<String, String> names() {
-    Map<String, String> names = new HashMap<>();
-    names.put("embedding.weight", "model.embed_tokens.weight");
-    names.put("final_norm.weight", "model.norm.weight");
-    names.put("head.weight", "lm_head.weight");
-    names.put(
-        "layers.{layer}.router.bias", "model.layers.{layer}.mlp.gate.e_score_correction_bias");
-    Map<String, String> inLayer =
-        Map.ofEntries(
-            Map.entry("attention_norm", "input_layernorm"),
-            Map.entry("attention.query", "self_attn.q_proj"),
-            Map.entry("attention.query_down", "self_attn.q_a_proj"),
-            Map.entry("attention.query_norm", "self_attn.q_a_layernorm"),
-            Map.entry("attention.query_up", "self_attn.q_b_proj"),
-            Map.entry("attention.latent_down", "self_attn.kv_a_proj_with_mqa"),
-            Map.entry("attention.latent_norm", "self_attn.kv_a_layernorm"),
-            Map.entry("attention.latent_up", "self_attn.kv_b_proj"),
-            Map.entry("attention.output", "self_attn.o_proj"),
-            Map.entry("feed_forward_norm", "post_attention_layernorm"),
-            Map.entry("dense.gate", "mlp.gate_proj"),
-            Map.entry("dense.up", "mlp.up_proj"),
-            Map.entry("dense.down", "mlp.down_proj"),
-            Map.entry("router", "mlp.gate"),
-            Map.entry("shared.gate", "mlp.shared_experts.gate_proj"),
-            Map.entry("shared.up", "mlp.shared_experts.up_proj"),
-            Map.entry("shared.down", "mlp.shared_experts.down_proj"),
-            Map.entry("experts.{expert}.gate", "mlp.experts.{expert}.gate_proj"),
-            Map.entry("experts.{expert}.up", "mlp.experts.{expert}.up_proj"),
-            Map.entry("experts.{expert}.down", "mlp.experts.{expert}.down_proj"),
-            Map.entry("prediction.embedding", "embed_tokens"),
-            Map.entry("prediction.embedding_norm", "enorm"),
-            Map.entry("prediction.hidden_norm", "hnorm"),
-            Map.entry("prediction.combine", "eh_proj"),
-            Map.entry("prediction.final_norm", "shared_head.norm"),
-            Map.entry("prediction.head", "shared_head.head"));
-    inLayer.forEach(
-        (canonical, source) ->
-            names.put(
-                "layers.{layer}." + canonical + ".weight",
-                "model.layers.{layer}." + source + ".weight"));
-    return names;
+    return Names.join(
+        Names.LLAMA,
+        Names.weights(
+            "attention.query_down", "self_attn.q_a_proj",
+            "attention.query_norm", "self_attn.q_a_layernorm",
+            "attention.query_up", "self_attn.q_b_proj",
+            "attention.latent_down", "self_attn.kv_a_proj_with_mqa",
+            "attention.latent_norm", "self_attn.kv_a_layernorm",
+            "attention.latent_up", "self_attn.kv_b_proj"),
+        Names.DENSE,
+        Names.EXPERTS,
+        Names.SHARED,
+        Names.PREDICTION,
+        Names.inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
   }
 
   private static Architecture architecture(
       Config config, Function<Config, Routing> routing, Rotary.Pairing pairing, int prediction) {
-    requirePlain(config);
+    config.requireFlagIfAny("attention_bias", false);
     Attention attention = attention(config, pairing);
-    int layers = config.count("num_hidden_layers", Limits.MAX_LAYERS);
-    int dense = config.whole("first_k_dense_replace", 0, layers);
-    List<Architecture.Blocks> blocks = new ArrayList<>();
-    if (dense > 0) {
-      int width = config.count("intermediate_size", Limits.MAX_WIDTH);
-      blocks.add(
-          new Architecture.Blocks(
-              dense, attention, new FeedForward.Dense(width, FeedForward.Activation.SILU)));
-    } else {
-      config.has("intermediate_size");
-    }
     FeedForward experts = experts(config, routing.apply(config));
-    if (dense < layers) {
-      blocks.add(new Architecture.Blocks(layers - dense, attention, experts));
-    }
-    return new Architecture(
-        config.count("vocab_size", Limits.MAX_VOCABULARY),
-        config.count("hidden_size", Limits.MAX_WIDTH),
-        config.count("max_position_embeddings", Integer.MAX_VALUE),
-        config.positive("rms_norm_eps"),
-        config.flag("tie_word_embeddings", false),
-        blocks,
-        prediction == 0 ? null : new Architecture.Prediction(prediction, attention, experts));
+    Architecture model = Llama.model(config, blocks(config, attention, experts));
+    return prediction == 0
+        ? model
+        : Parts.with(
+            model, "prediction", new Architecture.Prediction(prediction, attention, experts));
   }
 
-  /** Refuses values that no release has and that would change the forward pass. */
-  private static void requirePlain(Config config) {
-    config.requireText("hidden_act", "silu");
-    for (String key : List.of("attention_bias", "mlp_bias")) {
-      if (config.flag(key, false)) {
-        throw config.unsupported(key, "false", "true");
-      }
+  /** Dense layers first, then those with experts. */
+  static List<Architecture.Blocks> blocks(Config config, Attention attention, FeedForward experts) {
+    config.requireFlagIfAny("mlp_bias", false);
+    if (config.has("moe_layer_freq") && config.whole("moe_layer_freq", 1, 1000) != 1) {
+      throw config.unsupported("moe_layer_freq", "1", "" + config.whole("moe_layer_freq", 1, 1000));
     }
-    int every = config.has("moe_layer_freq") ? config.whole("moe_layer_freq", 1, 1000) : 1;
-    if (every != 1) {
-      throw config.unsupported("moe_layer_freq", "1", String.valueOf(every));
-    }
+    int layers = Llama.layers(config);
+    int dense = config.whole("first_k_dense_replace", 0, layers);
+    config.has("intermediate_size");
+    FeedForward first = dense == 0 ? experts : Llama.dense(config, "intermediate_size");
+    return Layers.of(layers, i -> attention, i -> i < dense ? first : experts);
   }
 
   private static Attention attention(Config config, Rotary.Pairing pairing) {
@@ -174,18 +128,15 @@ final class DeepSeek {
         RotarySettings.latent(config, turned, pairing));
   }
 
-  private static FeedForward experts(Config config, Routing routing) {
+  /** Routed experts of their own width, and shared ones beside them. */
+  static FeedForward experts(Config config, Routing routing) {
     int width = config.count("moe_intermediate_size", Limits.MAX_WIDTH);
-    int shared =
-        config.has("n_shared_experts")
-            ? config.whole("n_shared_experts", 0, Limits.MAX_EXPERTS)
-            : 0;
-    return new FeedForward.MixtureOfExperts(
+    return Llama.experts(
+        config,
         expertCount(config),
-        width,
-        FeedForward.Activation.SILU,
+        "moe_intermediate_size",
         routing,
-        shared == 0 ? null : new FeedForward.SharedExperts(Math.multiplyExact(width, shared)));
+        Llama.shared(config, "n_shared_experts", width));
   }
 
   private static int expertCount(Config config) {
@@ -217,7 +168,7 @@ final class DeepSeek {
   }
 
   /** V3: sigmoid; a bias steers the choice; groups by the sum of their two best experts. */
-  private static Routing routingV3(Config config) {
+  static Routing routingV3(Config config) {
     config.requireTextIfAny("scoring_func", "sigmoid");
     config.requireTextIfAny("topk_method", "noaux_tc");
     return routing(
@@ -247,20 +198,14 @@ final class DeepSeek {
       Routing.@Nullable Bias bias,
       Routing.@Nullable Groups groups,
       Routing.@Nullable Normalisation normalisation) {
-    return new Routing(
-        config.count("num_experts_per_tok", expertCount(config)),
-        score,
-        bias,
-        groups,
-        normalisation,
-        config.positive("routed_scaling_factor"),
-        Routing.WeightsApplyTo.EXPERT_OUTPUT,
-        Routing.Capacity.UNLIMITED,
-        Routing.Ties.LOWER_EXPERT_ID,
-        Dtype.F32);
+    return Routing.of(config.count("num_experts_per_tok", expertCount(config)), score)
+        .withBias(bias)
+        .withGroups(groups)
+        .withNormalisation(normalisation)
+        .withScale(config.positive("routed_scaling_factor"));
   }
 
-  private static int predictionLayers(Config config) {
+  static int predictionLayers(Config config) {
     return config.has(PREDICTION_KEY) ? config.whole(PREDICTION_KEY, 0, Limits.MAX_LAYERS) : 0;
   }
 }

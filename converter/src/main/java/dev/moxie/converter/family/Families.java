@@ -6,7 +6,21 @@ import java.util.Optional;
 
 /** The families that this build converts. A checkpoint's is declared by its config.json. */
 public final class Families {
-  public static final List<Family> ALL = List.of(Mixtral.FAMILY, DeepSeek.V2, DeepSeek.V3);
+  public static final List<Family> ALL =
+      List.of(
+          Mixtral.FAMILY,
+          DeepSeek.V2,
+          DeepSeek.V3,
+          Qwen.QWEN2_MOE,
+          Qwen.QWEN3_MOE,
+          Olmoe.FAMILY,
+          GptOss.FAMILY,
+          Glm.GLM4_MOE,
+          MiniMax.M2,
+          Granite.MOE,
+          Dbrx.FAMILY,
+          Llama4.TEXT,
+          Ernie.FAMILY);
 
   private Families() {}
 

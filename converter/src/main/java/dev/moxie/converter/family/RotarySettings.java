@@ -11,24 +11,52 @@ import org.jspecify.annotations.Nullable;
  * transformers 5, {@code rope_parameters} since.
  */
 final class RotarySettings {
+  private static final String PARTIAL = "partial_rotary_factor";
+  private static final String ORIGINAL = "original_max_position_embeddings";
+
   private RotarySettings() {}
 
-  /** Rotary embedding without any scaling of positions, which is refused. */
-  static Rotary unscaled(Config config, int dimensions, Rotary.Pairing pairing) {
-    Optional<Config> scaling = scaling(config);
-    if (scaling.isPresent()) {
-      throw scaling.get().unsupported("rope_type", "no scaling of positions", type(scaling.get()));
+  /** Rotary embedding of whole heads. */
+  static Rotary of(Config config, int headSize, Rotary.Pairing pairing) {
+    double part = part(config, 1);
+    if (part != 1) {
+      throw config.unsupported(PARTIAL, "1, since the family turns whole heads", "" + part);
     }
-    return new Rotary(theta(config), dimensions, pairing, null);
+    return stretched(config, headSize, pairing, false);
   }
 
-  /** Rotary embedding of latent attention, stretched by YaRN where config.json says so. */
+  /**
+   * Rotary embedding of a part of each head.
+   *
+   * @param otherwise the part where config.json does not state any
+   */
+  static Rotary partial(Config config, int headSize, double otherwise) {
+    int dimensions = (int) (headSize * part(config, otherwise));
+    return stretched(config, dimensions, Rotary.Pairing.HALVES, false);
+  }
+
+  /** Rotary embedding of the turned part of latent attention's heads. */
   static Rotary latent(Config config, int dimensions, Rotary.Pairing pairing) {
-    Rotary.@Nullable Yarn yarn = scaling(config).map(RotarySettings::yarn).orElse(null);
-    return new Rotary(theta(config), dimensions, pairing, yarn);
+    return stretched(config, dimensions, pairing, true);
   }
 
-  private static double theta(Config config) {
+  private static Rotary stretched(
+      Config config, int dimensions, Rotary.Pairing pairing, boolean latent) {
+    Rotary.@Nullable Scaling scaling =
+        scaling(config).map(declared -> stretch(declared, latent)).orElse(null);
+    return new Rotary(theta(config), dimensions, pairing, scaling);
+  }
+
+  private static double part(Config config, double otherwise) {
+    if (config.has(PARTIAL)) {
+      return config.positive(PARTIAL);
+    }
+    boolean nested = config.has("rope_parameters") && config.object("rope_parameters").has(PARTIAL);
+    return nested ? config.object("rope_parameters").positive(PARTIAL) : otherwise;
+  }
+
+  /** The base of the angles. */
+  static double theta(Config config) {
     if (!config.has("rope_parameters")) {
       return config.positive("rope_theta");
     }
@@ -67,6 +95,7 @@ final class RotarySettings {
             || (type(scaling).equals("linear") && scaling.positive("factor") == 1);
     if (unscaled) {
       scaling.has("rope_theta");
+      scaling.has(PARTIAL);
       scaling.requireAllUnderstood(Set.of());
       return Optional.empty();
     }
@@ -84,19 +113,34 @@ final class RotarySettings {
     return scaling.has("type") ? scaling.text("type") : "default";
   }
 
-  /**
-   * YaRN as DeepSeek uses it: m(s) = 0.1 s ln(factor) + 1 for factor above 1 multiplies cosines and
-   * sines as m(mscale) / m(mscale_all_dim), and the softmax scale as m(mscale_all_dim)²
-   * (transformers {@code modeling_rope_utils.py} and {@code modular_deepseek_v2.py}).
-   */
-  private static Rotary.Yarn yarn(Config scaling) {
-    if (!type(scaling).equals("yarn")) {
-      throw scaling.unsupported("rope_type", "\"yarn\" or \"default\"", type(scaling));
-    }
+  private static Rotary.Scaling stretch(Config scaling, boolean latent) {
     scaling.has("rope_theta");
-    if (!scaling.flag("truncate", true)) {
-      throw scaling.unsupported("truncate", "true", "false");
-    }
+    scaling.has(PARTIAL);
+    Rotary.Scaling stretch =
+        switch (type(scaling)) {
+          case "yarn" -> yarn(scaling, latent);
+          case "linear" -> new Rotary.Linear(scaling.positive("factor"));
+          case "llama3" ->
+              new Rotary.Llama3(
+                  scaling.positive("factor"),
+                  scaling.positive("low_freq_factor"),
+                  scaling.positive("high_freq_factor"),
+                  scaling.count(ORIGINAL, Integer.MAX_VALUE));
+          default ->
+              throw scaling.unsupported(
+                  "rope_type", "\"default\", \"linear\", \"llama3\" or \"yarn\"", type(scaling));
+        };
+    scaling.requireAllUnderstood(Set.of());
+    return stretch;
+  }
+
+  /**
+   * YaRN: m(s) = 0.1 s ln(factor) + 1 for factor above 1 multiplies cosines and sines as m(mscale)
+   * / m(mscale_all_dim), or m(1) without these, and in DeepSeek's latent attention the softmax
+   * scale as m(mscale_all_dim)² (transformers {@code modeling_rope_utils.py} and {@code
+   * modular_deepseek_v2.py}).
+   */
+  private static Rotary.Yarn yarn(Config scaling, boolean latent) {
     double factor = scaling.positive("factor");
     double mscale = scaling.has("mscale") ? scaling.positive("mscale") : 1;
     double allDimensions =
@@ -112,16 +156,14 @@ final class RotarySettings {
         scaling.has("attention_factor")
             ? scaling.positive("attention_factor")
             : magnitude(factor, mscale) / softmax;
-    var yarn =
-        new Rotary.Yarn(
-            factor,
-            scaling.count("original_max_position_embeddings", Integer.MAX_VALUE),
-            scaling.has("beta_fast") ? scaling.positive("beta_fast") : 32,
-            scaling.has("beta_slow") ? scaling.positive("beta_slow") : 1,
-            magnitude,
-            softmax * softmax);
-    scaling.requireAllUnderstood(Set.of());
-    return yarn;
+    return new Rotary.Yarn(
+        factor,
+        scaling.count(ORIGINAL, Integer.MAX_VALUE),
+        scaling.has("beta_fast") ? scaling.positive("beta_fast") : 32,
+        scaling.has("beta_slow") ? scaling.positive("beta_slow") : 1,
+        magnitude,
+        latent ? softmax * softmax : 1,
+        !scaling.flag("truncate", true));
   }
 
   private static double magnitude(double factor, double mscale) {

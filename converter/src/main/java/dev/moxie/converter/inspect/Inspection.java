@@ -347,21 +347,27 @@ public record Inspection(
     };
   }
 
-  private static String words(Rotary rotary) {
+  private static String words(@Nullable Rotary rotary) {
+    if (rotary == null) {
+      return "none";
+    }
     String pairs =
         switch (rotary.pairing()) {
           case HALVES -> "in halves";
           case INTERLEAVED -> "interleaved";
         };
-    Rotary.Yarn yarn = rotary.yarn();
-    return "theta %s, %s%s"
-        .formatted(
-            rotary.theta(),
-            pairs,
-            yarn == null
-                ? ""
-                : ", YaRN %s times %d positions, softmax scale times %.4f"
-                    .formatted(yarn.factor(), yarn.originalPositions(), yarn.softmaxFactor()));
+    String scaling =
+        switch (rotary.scaling()) {
+          case null -> "";
+          case Rotary.Linear linear -> ", slowed %s times".formatted(linear.factor());
+          case Rotary.Llama3 llama ->
+              ", slow pairs slowed %s times from %d positions"
+                  .formatted(llama.factor(), llama.originalPositions());
+          case Rotary.Yarn yarn ->
+              ", YaRN %s times %d positions, softmax scale times %.4f"
+                  .formatted(yarn.factor(), yarn.originalPositions(), yarn.softmaxFactor());
+        };
+    return "theta %s, %s%s".formatted(rotary.theta(), pairs, scaling);
   }
 
   private static String words(FeedForward feedForward) {

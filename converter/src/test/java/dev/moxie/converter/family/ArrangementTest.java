@@ -92,7 +92,7 @@ class ArrangementTest {
       Layout layout) {
     List<Projection> all =
         projections == 2 ? List.of(Projection.GATE, Projection.UP) : List.of(Projection.DOWN);
-    var stack = new TensorSpec.Stack(0, experts, all, rows, columns);
+    var stack = new TensorSpec.Stack(0, experts, all, Shape.of(rows, columns));
     var spec =
         new TensorSpec("layers.0.experts.x.weight", Role.EXPERT_DOWN, 0, stack.shape(), stack);
     int elements = Math.toIntExact(shape.elements());

@@ -98,12 +98,7 @@ public sealed interface BlockScaled extends Encoding permits Fp8Block, Mxfp4 {
       return new TensorSpec(
           tensor.name(), tensor.role(), tensor.layer(), stored(tensor.shape()), null);
     }
-    return stack(
-        tensor,
-        stack,
-        tensor.name(),
-        tensor.role(),
-        stored(Shape.of(stack.rows(), stack.columns())));
+    return stack(tensor, stack, tensor.name(), tensor.role(), stored(stack.each()));
   }
 
   /**
@@ -117,18 +112,13 @@ public sealed interface BlockScaled extends Encoding permits Fp8Block, Mxfp4 {
     TensorSpec.@Nullable Stack stack = tensor.stack();
     return stack == null
         ? new TensorSpec(name, Role.SCALE, tensor.layer(), grid(tensor.shape()), null)
-        : stack(tensor, stack, name, Role.SCALE, grid(Shape.of(stack.rows(), stack.columns())));
+        : stack(tensor, stack, name, Role.SCALE, grid(stack.each()));
   }
 
   private static TensorSpec stack(
       TensorSpec like, TensorSpec.Stack stack, String name, Role role, Shape projection) {
     var other =
-        new TensorSpec.Stack(
-            stack.firstExpert(),
-            stack.experts(),
-            stack.projections(),
-            projection.dim(0),
-            projection.dim(1));
+        new TensorSpec.Stack(stack.firstExpert(), stack.experts(), stack.projections(), projection);
     return new TensorSpec(name, role, like.layer(), other.shape(), other);
   }
 

@@ -1,6 +1,7 @@
 package dev.moxie.format.model;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -13,19 +14,22 @@ import org.jspecify.annotations.Nullable;
  * <pre>
  * h     = embedding[x]                                    [T, H]
  * for each layer:
- *   a   = h + attention(rmsnorm(h))                       [T, H]
- *   h   = a + feedForward(rmsnorm(a))                     [T, H]
- * logits = rmsnorm(h) · headᵀ                             [T, V]
+ *   a   = h + attention(norm(h))                          [T, H]
+ *   h   = a + feedForward(norm(a))                        [T, H]
+ * logits = norm(h) · headᵀ                                [T, V]
  * </pre>
  *
- * where rmsnorm(x) = weight · x / sqrt(mean(x²) + epsilon) (Zhang and Sennrich, "Root Mean Square
- * Layer Normalization", 2019).
+ * where norm(x) = weight · x / sqrt(mean(x²) + epsilon) (Zhang and Sennrich, "Root Mean Square
+ * Layer Normalization", 2019), of x less its mean where norms are centred (Ba et al., "Layer
+ * Normalization", 2016, without the bias).
  *
  * @param vocabSize V
  * @param hiddenSize H
  * @param maxPositions longest sequence the model was made for, in tokens
  * @param normEpsilon epsilon of every norm
+ * @param centredNorms whether these take the mean from what they are given
  * @param tiedEmbeddings whether the head is the embedding
+ * @param multipliers of embedding, halves of layers and logits; null where there are none
  * @param blocks runs of equal layers, first layer first
  * @param prediction layers for multi-token prediction, where the package holds any; the forward
  *     pass above does not use them
@@ -35,9 +39,38 @@ public record Architecture(
     int hiddenSize,
     long maxPositions,
     double normEpsilon,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean centredNorms,
     boolean tiedEmbeddings,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
+
+  /**
+   * Numbers that keep activations of one size whatever the width (Yang et al., "Tensor Programs V",
+   * 2022; IBM, Granite 3, 2024).
+   *
+   * @param embedding multiplies what the first layer reads
+   * @param residual multiplies what either half of a layer adds to the residual stream
+   * @param logits multiplies the logits
+   */
+  public record Multipliers(double embedding, double residual, double logits) {
+    public Multipliers {
+      Limits.requirePositive("multipliers.embedding", embedding);
+      Limits.requirePositive("multipliers.residual", residual);
+      Limits.requirePositive("multipliers.logits", logits);
+      if (embedding == 1 && residual == 1 && logits == 1) {
+        throw new IllegalArgumentException(
+            "multipliers: expected none where all of them are 1, found some");
+      }
+    }
+
+    /** Multipliers, or null where each is 1. */
+    public static @Nullable Multipliers of(double embedding, double residual, double logits) {
+      return embedding == 1 && residual == 1 && logits == 1
+          ? null
+          : new Multipliers(embedding, residual, logits);
+    }
+  }
 
   /**
    * A run of equal decoder layers.
@@ -86,6 +119,27 @@ public record Architecture(
     }
   }
 
+  /** Without anything that an architecture may lack. */
+  public Architecture(
+      int vocabSize,
+      int hiddenSize,
+      long maxPositions,
+      double normEpsilon,
+      boolean tiedEmbeddings,
+      List<Blocks> blocks,
+      @Nullable Prediction prediction) {
+    this(
+        vocabSize,
+        hiddenSize,
+        maxPositions,
+        normEpsilon,
+        false,
+        tiedEmbeddings,
+        null,
+        blocks,
+        prediction);
+  }
+
   public Architecture {
     Limits.require("vocabSize", vocabSize, 1, Limits.MAX_VOCABULARY);
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
@@ -111,20 +165,12 @@ public record Architecture(
 
   /** The same model with runs of layers changed. */
   public Architecture withBlocks(UnaryOperator<Blocks> change) {
-    return new Architecture(
-        vocabSize,
-        hiddenSize,
-        maxPositions,
-        normEpsilon,
-        tiedEmbeddings,
-        blocks.stream().map(change).toList(),
-        prediction);
+    return Parts.with(this, "blocks", blocks.stream().map(change).toList());
   }
 
   /** The same model with another epsilon in every norm. */
   public Architecture withNormEpsilon(double other) {
-    return new Architecture(
-        vocabSize, hiddenSize, maxPositions, other, tiedEmbeddings, blocks, prediction);
+    return Parts.with(this, "normEpsilon", other);
   }
 
   /**
@@ -137,13 +183,6 @@ public record Architecture(
         prediction == null
             ? new Prediction(Math.max(count, 1), last.attention(), last.feedForward())
             : new Prediction(Math.max(count, 1), prediction.attention(), prediction.feedForward());
-    return new Architecture(
-        vocabSize,
-        hiddenSize,
-        maxPositions,
-        normEpsilon,
-        tiedEmbeddings,
-        blocks,
-        count == 0 ? null : layers);
+    return Parts.with(this, "prediction", count == 0 ? null : layers);
   }
 }

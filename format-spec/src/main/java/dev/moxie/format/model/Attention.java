@@ -1,8 +1,11 @@
 package dev.moxie.format.model;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** How tokens see each other. Causal: position i sees positions j ≤ i. */
@@ -18,8 +21,8 @@ public sealed interface Attention {
   /** Factor of q·k before the softmax, without the rotary embedding's. */
   double scale();
 
-  /** How positions turn queries and keys. */
-  Rotary rotary();
+  /** How positions turn queries and keys; null where they do not. */
+  @Nullable Rotary rotary();
 
   /** The same attention with another rotary embedding. */
   Attention withRotary(Rotary other);
@@ -29,7 +32,8 @@ public sealed interface Attention {
 
   /** What q·k is multiplied by before the softmax, all factors together. */
   default double softmaxScale() {
-    return scale() * rotary().softmaxFactor();
+    Rotary rotary = rotary();
+    return rotary == null ? scale() : scale() * rotary.softmaxFactor();
   }
 
   /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
@@ -40,10 +44,47 @@ public sealed interface Attention {
   @JsonIgnore
   long expandedPerToken();
 
+  /** Over which columns of queries and keys a norm goes. */
+  enum NormSpan {
+    /** Those of one head; all heads share the weights. */
+    @JsonProperty("head")
+    HEAD,
+    /** Those of all heads side by side. */
+    @JsonProperty("all_heads")
+    ALL_HEADS
+  }
+
+  /**
+   * Norms of queries and keys (Henry et al., "Query-Key Normalization for Transformers", 2020):
+   * RMS, before positions turn them or after.
+   *
+   * @param weighted whether each has stored weights, as wide as its span
+   */
+  record QueryKeyNorm(NormSpan span, double epsilon, boolean weighted, boolean afterRotation) {
+    public QueryKeyNorm {
+      Objects.requireNonNull(span, "attention.queryKeyNorm.span is missing");
+      Limits.requirePositive("attention.queryKeyNorm.epsilon", epsilon);
+    }
+  }
+
+  /**
+   * Queries grow with their position p, so that attention stays sharp over long sequences (Llama 4;
+   * Nakanishi, "Scalable-Softmax", 2025): q times 1 + scale · ln(1 + ⌊(p + 1) / floor⌋).
+   *
+   * @param floor positions up to which queries are left
+   */
+  record Temperature(double scale, double floor) {
+    public Temperature {
+      Limits.requirePositive("attention.temperature.scale", scale);
+      Limits.requirePositive("attention.temperature.floor", floor);
+    }
+  }
+
   /**
    * Grouped-query attention (Ainslie et al., "GQA", 2023): query head i reads key/value head i ·
    * keyValueHeads / heads; output = softmax(scale · q·kᵀ + mask) · v, heads side by side, times the
-   * output projection.
+   * output projection. Queries, keys and values are first given their biases, then normed, clipped,
+   * turned, normed, tempered, as far as the attention has each.
    *
    * @param heads query heads
    * @param keyValueHeads divides heads
@@ -51,7 +92,15 @@ public sealed interface Attention {
    * @param scale factor of q·k before the softmax, usually 1/sqrt(D); the rotary embedding's
    *     softmax factor multiplies it
    * @param window position i sees only j > i − window; null sees all j ≤ i
-   * @param rotary applied to queries and keys
+   * @param chunk position i sees only those j with ⌊j / chunk⌋ = ⌊i / chunk⌋; null sees all
+   * @param biases whether queries, keys and values have stored biases
+   * @param outputBias whether the output projection has one
+   * @param queryKeyNorm null where there is none
+   * @param clip queries, keys and values are held within ±clip; null leaves them
+   * @param sinks whether every head has a stored score that takes part in the softmax and has no
+   *     value (Xiao et al., "Efficient Streaming Language Models with Attention Sinks", 2023)
+   * @param temperature null leaves queries as they are
+   * @param rotary applied to queries and keys; null where no position turns them
    */
   record GroupedQuery(
       int heads,
@@ -59,8 +108,39 @@ public sealed interface Attention {
       int headSize,
       double scale,
       @Nullable Integer window,
-      Rotary rotary)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer chunk,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputBias,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable QueryKeyNorm queryKeyNorm,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double clip,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean sinks,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary)
       implements Attention {
+    /** Without anything that an attention may lack. */
+    public GroupedQuery(
+        int heads,
+        int keyValueHeads,
+        int headSize,
+        double scale,
+        @Nullable Integer window,
+        @Nullable Rotary rotary) {
+      this(
+          heads,
+          keyValueHeads,
+          headSize,
+          scale,
+          window,
+          null,
+          false,
+          false,
+          null,
+          null,
+          false,
+          null,
+          rotary);
+    }
+
     public GroupedQuery {
       Limits.require("attention.heads", heads, 1, Limits.MAX_HEADS);
       Limits.require("attention.keyValueHeads", keyValueHeads, 1, heads);
@@ -76,8 +156,13 @@ public sealed interface Attention {
       if (window != null) {
         Limits.require("attention.window", window, 1, Integer.MAX_VALUE);
       }
-      java.util.Objects.requireNonNull(rotary, "attention.rotary is missing");
-      if (rotary.dimensions() > headSize) {
+      if (chunk != null) {
+        Limits.require("attention.chunk", chunk, 1, Integer.MAX_VALUE);
+      }
+      if (clip != null) {
+        Limits.requirePositive("attention.clip", clip);
+      }
+      if (rotary != null && rotary.dimensions() > headSize) {
         throw new IllegalArgumentException(
             "attention.rotary.dimensions: expected at most headSize "
                 + headSize
@@ -86,19 +171,25 @@ public sealed interface Attention {
       }
     }
 
+    /** The first position that position i sees. */
+    public long firstSeen(long i) {
+      long first = window == null ? 0 : Math.max(0, i - window + 1);
+      return chunk == null ? first : Math.max(first, i - i % chunk);
+    }
+
     @Override
-    public GroupedQuery withRotary(Rotary other) {
-      return new GroupedQuery(heads, keyValueHeads, headSize, scale, window, other);
+    public GroupedQuery withRotary(@Nullable Rotary other) {
+      return Parts.with(this, "rotary", other);
     }
 
     @Override
     public GroupedQuery withScale(double other) {
-      return new GroupedQuery(heads, keyValueHeads, headSize, other, window, rotary);
+      return Parts.with(this, "scale", other);
     }
 
     /** The same attention with another window, or none. */
     public GroupedQuery withWindow(@Nullable Integer other) {
-      return new GroupedQuery(heads, keyValueHeads, headSize, scale, other, rotary);
+      return Parts.with(this, "window", other);
     }
 
     @Override
@@ -153,7 +244,7 @@ public sealed interface Attention {
       Limits.require("attention.valueSize", valueSize, 1, Limits.MAX_WIDTH);
       Limits.requirePositive("attention.scale", scale);
       Limits.requirePositive("attention.latentNormEpsilon", latentNormEpsilon);
-      java.util.Objects.requireNonNull(rotary, "attention.rotary is missing");
+      Objects.requireNonNull(rotary, "attention.rotary is missing");
     }
 
     /** Width of a query or key head. */
@@ -164,14 +255,12 @@ public sealed interface Attention {
 
     @Override
     public MultiHeadLatent withRotary(Rotary other) {
-      return new MultiHeadLatent(
-          heads, queryRank, latentSize, plainSize, valueSize, scale, latentNormEpsilon, other);
+      return Parts.with(this, "rotary", other);
     }
 
     @Override
     public MultiHeadLatent withScale(double other) {
-      return new MultiHeadLatent(
-          heads, queryRank, latentSize, plainSize, valueSize, other, latentNormEpsilon, rotary);
+      return Parts.with(this, "scale", other);
     }
 
     @Override

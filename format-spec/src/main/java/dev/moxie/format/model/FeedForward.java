@@ -1,8 +1,10 @@
 package dev.moxie.format.model;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The second half of a decoder layer. */
@@ -30,7 +32,7 @@ public sealed interface FeedForward {
   record Dense(int intermediateSize, Activation activation) implements FeedForward {
     public Dense {
       Limits.require("feedForward.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
-      java.util.Objects.requireNonNull(activation, "feedForward.activation is missing");
+      Objects.requireNonNull(activation, "feedForward.activation is missing");
     }
   }
 
@@ -40,10 +42,34 @@ public sealed interface FeedForward {
    * ones.
    *
    * @param intermediateSize width inside
+   * @param switched whether the network's output is multiplied by σ(switch x), one number per token
+   *     (Qwen Team, "Qwen1.5-MoE", 2024)
    */
-  record SharedExperts(int intermediateSize) {
+  record SharedExperts(
+      int intermediateSize, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean switched) {
+    /** Added as they are. */
+    public SharedExperts(int intermediateSize) {
+      this(intermediateSize, false);
+    }
+
     public SharedExperts {
       Limits.require("feedForward.shared.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
+    }
+  }
+
+  /**
+   * Bounds of what is multiplied inside a routed expert, and its smoother gate (OpenAI, gpt-oss,
+   * 2025; transformers {@code models/gpt_oss/modeling_gpt_oss.py}): with g = min(gate x, limit) and
+   * u = clamp(up x, −limit, limit), f(gate x) ∘ up x becomes g σ(sharpness · g) ∘ (u + offset).
+   */
+  record Clamp(double limit, double sharpness, double offset) {
+    public Clamp {
+      Limits.requirePositive("feedForward.clamp.limit", limit);
+      Limits.requirePositive("feedForward.clamp.sharpness", sharpness);
+      if (!Double.isFinite(offset)) {
+        throw new IllegalArgumentException(
+            "feedForward.clamp.offset: expected a finite number, found " + offset);
+      }
     }
   }
 
@@ -55,20 +81,34 @@ public sealed interface FeedForward {
    * @param experts E
    * @param intermediateSize I, width inside one expert
    * @param activation f
+   * @param clamp null leaves what f and the product are given
+   * @param biases whether every product with a matrix of an expert has a stored bias added to it
    * @param shared null where there are none
    */
   record MixtureOfExperts(
       int experts,
       int intermediateSize,
       Activation activation,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Clamp clamp,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
       Routing routing,
       @Nullable SharedExperts shared)
       implements FeedForward {
+    /** Plain experts. */
+    public MixtureOfExperts(
+        int experts,
+        int intermediateSize,
+        Activation activation,
+        Routing routing,
+        @Nullable SharedExperts shared) {
+      this(experts, intermediateSize, activation, null, false, routing, shared);
+    }
+
     public MixtureOfExperts {
       Limits.require("feedForward.experts", experts, 1, Limits.MAX_EXPERTS);
       Limits.require("feedForward.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
-      java.util.Objects.requireNonNull(activation, "feedForward.activation is missing");
-      java.util.Objects.requireNonNull(routing, "feedForward.routing is missing");
+      Objects.requireNonNull(activation, "feedForward.activation is missing");
+      Objects.requireNonNull(routing, "feedForward.routing is missing");
       Limits.require("routing.expertsPerToken", routing.expertsPerToken(), 1, experts);
       Routing.Groups groups = routing.groups();
       if (groups != null) {
@@ -78,12 +118,14 @@ public sealed interface FeedForward {
 
     /** The same experts, routed otherwise. */
     public MixtureOfExperts withRouting(Routing other) {
-      return new MixtureOfExperts(experts, intermediateSize, activation, other, shared);
+      return new MixtureOfExperts(
+          experts, intermediateSize, activation, clamp, biases, other, shared);
     }
 
     /** The same routed experts, without shared ones. */
     public MixtureOfExperts withoutShared() {
-      return new MixtureOfExperts(experts, intermediateSize, activation, routing, null);
+      return new MixtureOfExperts(
+          experts, intermediateSize, activation, clamp, biases, routing, null);
     }
   }
 }

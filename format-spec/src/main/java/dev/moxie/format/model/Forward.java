@@ -34,15 +34,19 @@ public final class Forward<V> {
 
   /** What the first layer reads, [T, H]. */
   public V embedding() {
-    return ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
+    V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
+    Architecture.Multipliers m = model.multipliers();
+    return m == null ? h : scaled(h, m.embedding());
   }
 
   /** Logits from what the last layer leaves, [T, V]. */
   public V head(V h) {
     var scope = new Scope(null);
-    V x = ops.norm(h, scope.vector(Role.FINAL_NORM, model.hiddenSize()), model.normEpsilon());
+    V x = norm(scope, Role.FINAL_NORM, h);
     Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
-    return ops.linear(x, scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    V logits = ops.linear(x, scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    Architecture.Multipliers m = model.multipliers();
+    return m == null ? logits : scaled(logits, m.logits());
   }
 
   /**
@@ -82,14 +86,24 @@ public final class Forward<V> {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
         };
-    return ops.note(Step.OUTPUT, ops.add(a, y));
+    return ops.note(Step.OUTPUT, added(a, y));
+  }
+
+  /** The residual stream and what half a layer adds to it. */
+  private V added(V h, V y) {
+    Architecture.Multipliers m = model.multipliers();
+    return ops.add(h, m == null ? y : scaled(y, m.residual()));
+  }
+
+  private V scaled(V x, double factor) {
+    return factor == 1 ? x : ops.scale(x, factor);
   }
 
   /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
   public V attended(int layer, Attention attention, V h) {
     var scope = new Scope(layer);
     V x = norm(scope, Role.ATTENTION_NORM, h);
-    return ops.add(
+    return added(
         h,
         switch (attention) {
           case Attention.GroupedQuery g -> attention(scope, layer, g, x);
@@ -103,16 +117,53 @@ public final class Forward<V> {
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
-    int d = a.headSize();
-    long queries = (long) a.heads() * d;
-    long keys = (long) a.keyValueHeads() * d;
-    V q = ops.linear(x, scope.matrix(Role.ATTENTION_QUERY, queries, model.hiddenSize()));
-    q = ops.rotate(q, a.rotary(), d, 0);
-    V k = ops.linear(x, scope.matrix(Role.ATTENTION_KEY, keys, model.hiddenSize()));
-    k = ops.rotate(k, a.rotary(), d, 0);
-    V v = ops.linear(x, scope.matrix(Role.ATTENTION_VALUE, keys, model.hiddenSize()));
-    V o = ops.attend(layer, a, q, k, v);
-    return ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), queries));
+    long queries = (long) a.heads() * a.headSize();
+    long keys = (long) a.keyValueHeads() * a.headSize();
+    V q = projected(scope, a, Role.ATTENTION_QUERY, Role.ATTENTION_QUERY_BIAS, queries, x);
+    q = turned(scope, a, Role.ATTENTION_QUERY_NORM, queries, q);
+    if (a.temperature() != null) {
+      q = ops.temper(q, a.temperature());
+    }
+    V k = projected(scope, a, Role.ATTENTION_KEY, Role.ATTENTION_KEY_BIAS, keys, x);
+    k = turned(scope, a, Role.ATTENTION_KEY_NORM, keys, k);
+    V v = projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, keys, x);
+    v = a.clip() == null ? v : ops.clip(v, a.clip());
+    Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
+    V o = ops.attend(layer, a, q, k, v, sinks);
+    V y = ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), queries));
+    return a.outputBias()
+        ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
+        : y;
+  }
+
+  private V projected(
+      Scope scope, Attention.GroupedQuery a, Role weight, Role bias, long width, V x) {
+    V y = ops.linear(x, scope.matrix(weight, width, model.hiddenSize()));
+    return a.biases() ? ops.shift(y, scope.vector(bias, width)) : y;
+  }
+
+  /** Queries or keys as they meet each other. */
+  private V turned(Scope scope, Attention.GroupedQuery a, Role weight, long width, V x) {
+    Attention.QueryKeyNorm norm = a.queryKeyNorm();
+    V y = norm == null || norm.afterRotation() ? x : normed(scope, a, norm, weight, width, x);
+    y = a.clip() == null ? y : ops.clip(y, a.clip());
+    y = a.rotary() == null ? y : ops.rotate(y, a.rotary(), a.headSize(), 0);
+    return norm != null && norm.afterRotation() ? normed(scope, a, norm, weight, width, y) : y;
+  }
+
+  private V normed(
+      Scope scope,
+      Attention.GroupedQuery a,
+      Attention.QueryKeyNorm norm,
+      Role weight,
+      long width,
+      V x) {
+    int size =
+        switch (norm.span()) {
+          case HEAD -> a.headSize();
+          case ALL_HEADS -> Math.toIntExact(width);
+        };
+    return ops.norms(x, norm.weighted() ? scope.vector(weight, size) : null, norm.epsilon(), size);
   }
 
   private V attention(Scope scope, int layer, Attention.MultiHeadLatent a, V x) {
@@ -158,9 +209,10 @@ public final class Forward<V> {
     return ops.note(Step.MOE_OUTPUT, output);
   }
 
-  /** W x of the router, [T, E]. */
+  /** W x of the router, [T, E], and its bias where that is one of logits. */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
-    return ops.linear(x, new Scope(layer).matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+    V l = ops.linear(x, new Scope(layer).matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+    return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }
 
   /**
@@ -188,7 +240,7 @@ public final class Forward<V> {
    */
   public static <V> Routed<V> route(Ops<V> ops, Routing routing, V l, Leaf b) {
     V s = ops.score(routing.score(), l);
-    V c = routing.bias() == null ? s : ops.bias(s, b);
+    V c = routing.hasBiasOfScores() ? ops.favour(s, b) : s;
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
     V chosen = ops.note(Step.ROUTER_EXPERTS, ops.top(limited, routing.expertsPerToken()));
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
@@ -221,14 +273,19 @@ public final class Forward<V> {
   /** The shared experts of a layer, [T, H]. */
   public V shared(
       int layer, FeedForward.MixtureOfExperts m, FeedForward.SharedExperts shared, V x) {
-    return network(
-        new Scope(layer),
-        Role.SHARED_GATE,
-        Role.SHARED_UP,
-        Role.SHARED_DOWN,
-        shared.intermediateSize(),
-        m.activation(),
-        x);
+    var scope = new Scope(layer);
+    V y =
+        network(
+            scope,
+            Role.SHARED_GATE,
+            Role.SHARED_UP,
+            Role.SHARED_DOWN,
+            shared.intermediateSize(),
+            m.activation(),
+            x);
+    return shared.switched()
+        ? ops.switched(y, ops.linear(x, scope.matrix(Role.SHARED_SWITCH, 1, model.hiddenSize())))
+        : y;
   }
 
   private V network(
@@ -247,14 +304,22 @@ public final class Forward<V> {
             scope.matrix(gate, width, hidden),
             scope.matrix(up, width, hidden),
             scope.matrix(down, hidden, width),
-            activation));
+            null,
+            activation,
+            null));
   }
 
   /** One gated network, be it dense, shared or an expert: down(f(gate x) ∘ up x). */
   public static <V> V network(Ops<V> ops, V x, Ops.Network network) {
-    V gate = ops.linear(x, network.gate());
-    V up = ops.linear(x, network.up());
-    return ops.linear(ops.gate(network.activation(), gate, up), network.down());
+    Ops.Biases biases = network.biases();
+    V gate = shifted(ops, ops.linear(x, network.gate()), biases == null ? null : biases.gate());
+    V up = shifted(ops, ops.linear(x, network.up()), biases == null ? null : biases.up());
+    V inside = ops.gate(network.activation(), network.clamp(), gate, up);
+    return shifted(ops, ops.linear(inside, network.down()), biases == null ? null : biases.down());
+  }
+
+  private static <V> V shifted(Ops<V> ops, V x, @Nullable Leaf bias) {
+    return bias == null ? x : ops.shift(x, bias);
   }
 
   private Ops.Experts experts(int layer, FeedForward.MixtureOfExperts m) {
@@ -264,13 +329,23 @@ public final class Forward<V> {
     List<Projection> gateUp = List.of(Projection.GATE, Projection.UP);
     List<Projection> down = List.of(Projection.DOWN);
     return new Ops.Experts(
-        scope.stack(Role.EXPERT_GATE_UP, new TensorSpec.Stack(0, m.experts(), gateUp, i, hidden)),
-        scope.stack(Role.EXPERT_DOWN, new TensorSpec.Stack(0, m.experts(), down, hidden, i)),
-        m.activation());
+        scope.stack(Role.EXPERT_GATE_UP, m.experts(), gateUp, Shape.of(i, hidden)),
+        scope.stack(Role.EXPERT_DOWN, m.experts(), down, Shape.of(hidden, i)),
+        m.biases()
+            ? new Ops.ExpertBiases(
+                scope.stack(Role.EXPERT_GATE_UP_BIAS, m.experts(), gateUp, Shape.of(i)),
+                scope.stack(Role.EXPERT_DOWN_BIAS, m.experts(), down, Shape.of(hidden)))
+            : null,
+        m.activation(),
+        m.clamp(),
+        m.routing().weightsApplyTo());
   }
 
   private V norm(Scope scope, Role role, V x) {
-    return ops.norm(x, scope.vector(role, model.hiddenSize()), model.normEpsilon());
+    Leaf weight = scope.vector(role, model.hiddenSize());
+    return model.centredNorms()
+        ? ops.centredNorm(x, weight, model.normEpsilon())
+        : ops.norm(x, weight, model.normEpsilon());
   }
 
   /**
@@ -287,7 +362,8 @@ public final class Forward<V> {
       return spec(role, Shape.of(size), null).whole();
     }
 
-    TensorSpec stack(Role role, TensorSpec.Stack stack) {
+    TensorSpec stack(Role role, int experts, List<Projection> projections, Shape each) {
+      var stack = new TensorSpec.Stack(0, experts, projections, each);
       return spec(role, stack.shape(), stack);
     }
 

@@ -20,14 +20,43 @@ public interface Ops<V> {
   /** x · matrixᵀ. */
   V linear(V x, Leaf matrix);
 
+  /** x + vector, row by row. */
+  V shift(V x, Leaf vector);
+
+  /** x times a number. */
+  V scale(V x, double factor);
+
   /** weight ∘ x / sqrt(mean(x²) + epsilon), row by row. */
   V norm(V x, Leaf weight, double epsilon);
+
+  /** weight ∘ y / sqrt(mean(y²) + epsilon), y = x − mean(x), row by row. */
+  V centredNorm(V x, Leaf weight, double epsilon);
+
+  /**
+   * As {@link #norm}, but every {@code size} columns on their own.
+   *
+   * @param weight [size]; null for ones
+   */
+  V norms(V x, @Nullable Leaf weight, double epsilon, int size);
+
+  /** Every value held within ±limit. */
+  V clip(V x, double limit);
+
+  /** Times a factor that grows with the position ({@link Attention.Temperature}). */
+  V temper(V x, Attention.Temperature temperature);
 
   /** a + b. */
   V add(V a, V b);
 
-  /** f(gate) ∘ up. */
-  V gate(FeedForward.Activation f, V gate, V up);
+  /** f(gate) ∘ up, or what {@link FeedForward.Clamp} makes of them. */
+  V gate(FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, V gate, V up);
+
+  /**
+   * σ(by) · x, row by row.
+   *
+   * @param by [T, 1]
+   */
+  V switched(V x, V by);
 
   /** Columns {@code first} to {@code first + count − 1}. */
   V columns(V x, int first, int count);
@@ -52,8 +81,9 @@ public interface Ops<V> {
    * @param q [T, heads · headSize]
    * @param k [T, keyValueHeads · headSize]
    * @param v [T, keyValueHeads · headSize]
+   * @param sinks [heads]; null where the attention has none
    */
-  V attend(int layer, Attention.GroupedQuery attention, V q, V k, V v);
+  V attend(int layer, Attention.GroupedQuery attention, V q, V k, V v, @Nullable Leaf sinks);
 
   /**
    * The same where keys and values come from a latent ({@link Attention.MultiHeadLatent}): head i
@@ -80,7 +110,7 @@ public interface Ops<V> {
    *
    * @param bias [E]
    */
-  V bias(V scores, Leaf bias);
+  V favour(V scores, Leaf bias);
 
   /** The same, masked outside the kept groups ({@link Routing.Groups}). */
   V limit(V choice, Routing.Groups groups);
@@ -105,8 +135,9 @@ public interface Ops<V> {
   V weigh(V values, V chosen, Routing.@Nullable Normalisation normalisation, double scale);
 
   /**
-   * Σ over a token's chosen experts e of w_e · expert_e(x), expert_e being {@link Forward#network}
-   * of {@link Experts#network}.
+   * Σ over a token's chosen experts e of w_e · expert_e(x), or of expert_e(w_e · x) as {@link
+   * Experts#weightsApplyTo} says, expert_e being {@link Forward#network} of {@link
+   * Experts#network}.
    *
    * @param chosen [T, k]
    * @param weights [T, k]
@@ -125,17 +156,50 @@ public interface Ops<V> {
    *
    * @param gateUp [E, 2I, H]
    * @param down [E, H, I]
+   * @param biases null where there are none
    */
-  record Experts(TensorSpec gateUp, TensorSpec down, FeedForward.Activation activation) {
+  record Experts(
+      TensorSpec gateUp,
+      TensorSpec down,
+      @Nullable ExpertBiases biases,
+      FeedForward.Activation activation,
+      FeedForward.@Nullable Clamp clamp,
+      Routing.WeightsApplyTo weightsApplyTo) {
     /** The matrices of one of them. */
     public Network network(int expert) {
       return new Network(
           gateUp.leaf(expert, Projection.GATE),
           gateUp.leaf(expert, Projection.UP),
           down.leaf(expert, Projection.DOWN),
-          activation);
+          biases == null ? null : biases.of(expert),
+          activation,
+          clamp);
     }
   }
+
+  /**
+   * The biases of all experts of a layer.
+   *
+   * @param gateUp [E, 2I]
+   * @param down [E, H]
+   */
+  record ExpertBiases(TensorSpec gateUp, TensorSpec down) {
+    private Biases of(int expert) {
+      return new Biases(
+          gateUp.leaf(expert, Projection.GATE),
+          gateUp.leaf(expert, Projection.UP),
+          down.leaf(expert, Projection.DOWN));
+    }
+  }
+
+  /**
+   * What is added to the products of a network.
+   *
+   * @param gate [I]
+   * @param up [I]
+   * @param down [H]
+   */
+  record Biases(Leaf gate, Leaf up, Leaf down) {}
 
   /**
    * A gated network.
@@ -143,6 +207,13 @@ public interface Ops<V> {
    * @param gate [I, H]
    * @param up [I, H]
    * @param down [H, I]
+   * @param biases null where there are none
    */
-  record Network(Leaf gate, Leaf up, Leaf down, FeedForward.Activation activation) {}
+  record Network(
+      Leaf gate,
+      Leaf up,
+      Leaf down,
+      @Nullable Biases biases,
+      FeedForward.Activation activation,
+      FeedForward.@Nullable Clamp clamp) {}
 }

@@ -29,6 +29,8 @@ public record ParameterCount(
           Role.EMBEDDING,
           Role.ATTENTION_NORM,
           Role.ATTENTION_QUERY_NORM,
+          Role.ATTENTION_KEY_NORM,
+          Role.ATTENTION_SINKS,
           Role.ATTENTION_LATENT_NORM,
           Role.FEED_FORWARD_NORM,
           Role.FINAL_NORM,

@@ -1,7 +1,11 @@
 package dev.moxie.format.model;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonSubTypes;
+import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,9 +15,76 @@ import org.jspecify.annotations.Nullable;
  * @param theta base of the frequencies
  * @param dimensions leading dimensions of a head that are turned; even
  * @param pairing which two dimensions make pair i
- * @param yarn stretches the frequencies to longer sequences; null leaves them
+ * @param scaling stretches the frequencies f_i = theta^(−2i/dimensions) to longer sequences; null
+ *     leaves them
  */
-public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Yarn yarn) {
+public record Rotary(
+    double theta,
+    int dimensions,
+    Pairing pairing,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Scaling scaling) {
+
+  /** What makes frequencies serve longer sequences. */
+  @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
+  @JsonSubTypes({
+    @JsonSubTypes.Type(value = Linear.class, name = "linear"),
+    @JsonSubTypes.Type(value = Llama3.class, name = "llama3"),
+    @JsonSubTypes.Type(value = Yarn.class, name = "yarn")
+  })
+  public sealed interface Scaling {
+    /** What the attention's scale is multiplied by. */
+    @JsonIgnore
+    default double attention() {
+      return 1;
+    }
+  }
+
+  /**
+   * f_i / factor: every position counts for less (Chen et al., "Extending Context Window of Large
+   * Language Models via Positional Interpolation", 2023).
+   *
+   * @param factor how many times longer
+   */
+  public record Linear(double factor) implements Scaling {
+    public Linear {
+      Limits.requirePositive("rotary.scaling.factor", factor);
+    }
+  }
+
+  /**
+   * Slows the slow pairs alone (Llama 3.1; transformers {@code modeling_rope_utils.py}, {@code
+   * _compute_llama3_parameters}): with n_i = originalPositions · f_i / 2π turns over the old
+   * length,
+   *
+   * <pre>
+   * f_i                                      n_i &gt; highFrequency
+   * f_i / factor                             n_i &lt; lowFrequency
+   * f_i · (γ + (1 − γ) / factor)             between, γ = (n_i − low) / (high − low)
+   * </pre>
+   *
+   * @param factor how many times longer
+   * @param lowFrequency turns below which a pair is slowed by the whole factor
+   * @param highFrequency turns above which a pair is left, more than lowFrequency
+   * @param originalPositions longest sequence before, in tokens
+   */
+  public record Llama3(
+      double factor, double lowFrequency, double highFrequency, long originalPositions)
+      implements Scaling {
+    public Llama3 {
+      Limits.requirePositive("rotary.scaling.factor", factor);
+      Limits.requirePositive("rotary.scaling.lowFrequency", lowFrequency);
+      Limits.requirePositive("rotary.scaling.highFrequency", highFrequency);
+      Limits.require(
+          "rotary.scaling.originalPositions", originalPositions, 1, Limits.MAX_POSITIONS);
+      if (highFrequency <= lowFrequency) {
+        throw new IllegalArgumentException(
+            "rotary.scaling.highFrequency: expected more than lowFrequency "
+                + lowFrequency
+                + ", found "
+                + highFrequency);
+      }
+    }
+  }
 
   /**
    * YaRN (Peng et al., "YaRN", 2023, section 3.2 to 3.4). The frequency of pair i becomes
@@ -24,8 +95,9 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
    * pair(n) = d ln(originalPositions / (2π n)) / (2 ln theta)
    * </pre>
    *
-   * with d = dimensions, clamp to [0, 1], and high = low + 0.001 where they are equal. Cosines and
-   * sines are multiplied by {@code magnitude}, and the attention's scale by {@code softmaxFactor}.
+   * with d = dimensions, clamp to [0, 1], and high = low + 0.001 where they are equal; with
+   * exactBounds, floor and ceil are left out. Cosines and sines are multiplied by {@code
+   * magnitude}, and the attention's scale by {@code softmaxFactor}.
    *
    * @param factor how many times longer
    * @param originalPositions longest sequence before, in tokens
@@ -33,6 +105,7 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
    * @param betaSlow turns over that length up to which a pair is slowed by the whole factor
    * @param magnitude 1 leaves cosines and sines
    * @param softmaxFactor 1 leaves the scale
+   * @param exactBounds whether low and high stay between pairs
    */
   public record Yarn(
       double factor,
@@ -40,20 +113,45 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
       double betaFast,
       double betaSlow,
       double magnitude,
-      double softmaxFactor) {
+      double softmaxFactor,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean exactBounds)
+      implements Scaling {
+    /** With bounds that are whole pairs. */
+    public Yarn(
+        double factor,
+        long originalPositions,
+        double betaFast,
+        double betaSlow,
+        double magnitude,
+        double softmaxFactor) {
+      this(factor, originalPositions, betaFast, betaSlow, magnitude, softmaxFactor, false);
+    }
+
     public Yarn {
-      Limits.requirePositive("rotary.yarn.factor", factor);
-      Limits.require("rotary.yarn.originalPositions", originalPositions, 1, Limits.MAX_POSITIONS);
-      Limits.requirePositive("rotary.yarn.betaFast", betaFast);
-      Limits.requirePositive("rotary.yarn.betaSlow", betaSlow);
-      Limits.requirePositive("rotary.yarn.magnitude", magnitude);
-      Limits.requirePositive("rotary.yarn.softmaxFactor", softmaxFactor);
+      Limits.requirePositive("rotary.scaling.factor", factor);
+      Limits.require(
+          "rotary.scaling.originalPositions", originalPositions, 1, Limits.MAX_POSITIONS);
+      Limits.requirePositive("rotary.scaling.betaFast", betaFast);
+      Limits.requirePositive("rotary.scaling.betaSlow", betaSlow);
+      Limits.requirePositive("rotary.scaling.magnitude", magnitude);
+      Limits.requirePositive("rotary.scaling.softmaxFactor", softmaxFactor);
     }
 
     /** The same stretch with other factors. */
     public Yarn withFactors(double otherMagnitude, double otherSoftmaxFactor) {
       return new Yarn(
-          factor, originalPositions, betaFast, betaSlow, otherMagnitude, otherSoftmaxFactor);
+          factor,
+          originalPositions,
+          betaFast,
+          betaSlow,
+          otherMagnitude,
+          otherSoftmaxFactor,
+          exactBounds);
+    }
+
+    @Override
+    public double attention() {
+      return softmaxFactor;
     }
   }
 
@@ -74,26 +172,26 @@ public record Rotary(double theta, int dimensions, Pairing pairing, @Nullable Ya
       throw new IllegalArgumentException(
           "rotary.dimensions: expected an even number, found " + dimensions);
     }
-    if (yarn != null && theta == 1) {
+    if (scaling instanceof Yarn && theta == 1) {
       throw new IllegalArgumentException(
           "rotary.theta: expected another than 1 with yarn, found 1");
     }
-    java.util.Objects.requireNonNull(pairing, "rotary.pairing is missing");
+    Objects.requireNonNull(pairing, "rotary.pairing is missing");
   }
 
   /** The same embedding with other pairs. */
   public Rotary withPairing(Pairing other) {
-    return new Rotary(theta, dimensions, other, yarn);
+    return new Rotary(theta, dimensions, other, scaling);
   }
 
   /** The same embedding stretched otherwise. */
-  public Rotary withYarn(@Nullable Yarn other) {
+  public Rotary withScaling(@Nullable Scaling other) {
     return new Rotary(theta, dimensions, pairing, other);
   }
 
   /** What the attention's scale is multiplied by. */
   @JsonIgnore
   public double softmaxFactor() {
-    return yarn == null ? 1 : yarn.softmaxFactor();
+    return scaling == null ? 1 : scaling.attention();
   }
 }

@@ -1,5 +1,6 @@
 package dev.moxie.format.model;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.Objects;
@@ -10,13 +11,14 @@ import org.jspecify.annotations.Nullable;
  * experts and their weights.
  *
  * <pre>
+ * l = router x, plus the stored bias b where it is one of logits
  * s = score(l)                                   [E]
- * c = s + b, where there is a bias b             [E]
+ * c = s + b, where b is one of scores            [E]
  * c = masked outside the kept groups, where there are groups
  * S = the expertsPerToken experts of largest c; of equal ones, the lower id
- * w = s[S], or c[S] if the bias touches the weights
- * w = w / (Σ w + epsilon), if normalised; then times scale
- * y = Σ over e in S of w_e · expert_e(x)
+ * w = s[S], or c[S] if b touches the weights
+ * w = w / (max(Σ w, least) + epsilon), if normalised; then times scale
+ * y = Σ over e in S of w_e · expert_e(x), or of expert_e(w_e · x)
  * </pre>
  *
  * Members with a single legal value stand in the manifest because a reader must not guess them; a
@@ -62,7 +64,15 @@ public record Routing(
     SELECTION,
     /** Choice and weights. */
     @JsonProperty("selection_and_weights")
-    SELECTION_AND_WEIGHTS
+    SELECTION_AND_WEIGHTS,
+    /** The logits themselves, hence choice and weights. */
+    @JsonProperty("logits")
+    LOGITS;
+
+    /** Whether it is added to scores, not to logits. */
+    public boolean isOfScores() {
+      return this != LOGITS;
+    }
   }
 
   /**
@@ -125,23 +135,41 @@ public record Routing(
   }
 
   /**
-   * w = w / (Σ w + epsilon).
+   * w = w / (max(Σ w, least) + epsilon).
    *
    * @param epsilon at least 0
+   * @param least above 0; null leaves the sum as it is
    */
-  public record Normalisation(double epsilon) {
+  public record Normalisation(
+      double epsilon, @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double least) {
+    /** By the sum and epsilon alone. */
+    public Normalisation(double epsilon) {
+      this(epsilon, null);
+    }
+
     public Normalisation {
+      if (least != null) {
+        Limits.requirePositive("routing.normalisation.least", least);
+      }
       if (!(epsilon >= 0) || Double.isInfinite(epsilon)) {
         throw new IllegalArgumentException(
             "routing.normalisation.epsilon: expected a finite number from 0, found " + epsilon);
       }
+    }
+
+    /** What weights of this sum are divided by. */
+    public double divisor(double sum) {
+      return (least == null ? sum : Math.max(sum, least)) + epsilon;
     }
   }
 
   /** Where a weight multiplies. */
   public enum WeightsApplyTo {
     @JsonProperty("expert_output")
-    EXPERT_OUTPUT
+    EXPERT_OUTPUT,
+    /** Not the same, since what an expert computes is not linear. */
+    @JsonProperty("expert_input")
+    EXPERT_INPUT
   }
 
   /** How many tokens an expert takes. */
@@ -164,7 +192,10 @@ public record Routing(
     Objects.requireNonNull(weightsApplyTo, "routing.weightsApplyTo is missing");
     Objects.requireNonNull(capacity, "routing.capacity is missing");
     Objects.requireNonNull(ties, "routing.ties is missing");
-    if (bias != null && groups != null && groups.maskValue() == Groups.MaskValue.ZERO) {
+    if (bias != null
+        && bias.isOfScores()
+        && groups != null
+        && groups.maskValue() == Groups.MaskValue.ZERO) {
       throw new IllegalArgumentException(
           "routing.groups.maskValue: expected negative_infinity beside a bias, which may make"
               + " values negative, found zero");
@@ -172,6 +203,26 @@ public record Routing(
     if (computeDtype != Dtype.F32) {
       throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);
     }
+  }
+
+  /** The best by score, with their scores for weights. */
+  public static Routing of(int expertsPerToken, Score score) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        null,
+        null,
+        null,
+        1,
+        WeightsApplyTo.EXPERT_OUTPUT,
+        Capacity.UNLIMITED,
+        Ties.LOWER_EXPERT_ID,
+        Dtype.F32);
+  }
+
+  /** Whether experts are chosen by scores with a stored bias added to them. */
+  public boolean hasBiasOfScores() {
+    return bias != null && bias.isOfScores();
   }
 
   /** The same equation with another score. */

@@ -20,6 +20,7 @@ public final class RoutingWords {
     switch (routing.bias()) {
       case SELECTION -> parts.add("a bias is added for the choice, not for the weights");
       case SELECTION_AND_WEIGHTS -> parts.add("a bias is added, for choice and weights");
+      case LOGITS -> parts.add("a bias is added to the router's logits");
       case null -> {}
     }
     Routing.Groups groups = routing.groups();
@@ -37,6 +38,7 @@ public final class RoutingWords {
     String applied =
         switch (routing.weightsApplyTo()) {
           case EXPERT_OUTPUT -> "multiply the experts' outputs";
+          case EXPERT_INPUT -> "multiply what the experts read";
         };
     parts.add(
         "their scores, %s%s, %s"

@@ -93,6 +93,36 @@ public final class Symbols implements Ops<Symbols.Term> {
     return term("rmsnorm(%s)", x.text);
   }
 
+  @Override
+  public Term centredNorm(Term x, Leaf weight, double epsilon) {
+    return term("layernorm(%s)", x.text);
+  }
+
+  @Override
+  public Term norms(Term x, @Nullable Leaf weight, double epsilon, int size) {
+    return term("rmsnorm(%s, per %d)", x.text, size);
+  }
+
+  @Override
+  public Term shift(Term x, Leaf vector) {
+    return term("%s + %s", x.text, matrix(vector).replaceFirst("^W_", "b_"));
+  }
+
+  @Override
+  public Term scale(Term x, double factor) {
+    return term("%s · %s", factor, x.text.contains(" + ") ? "(" + x.text + ")" : x.text);
+  }
+
+  @Override
+  public Term clip(Term x, double limit) {
+    return term("clip(%s, ±%s)", x.text, limit);
+  }
+
+  @Override
+  public Term temper(Term x, Attention.Temperature t) {
+    return term("(1 + %s ln(1 + ⌊(i + 1) / %s⌋)) %s", t.scale(), t.floor(), name(x, "q"));
+  }
+
   /** What is added to keeps its name. */
   @Override
   public Term add(Term a, Term b) {
@@ -102,8 +132,25 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term gate(FeedForward.Activation f, Term gate, Term up) {
-    return term("%s(%s) ∘ %s", f.name().toLowerCase(Locale.ROOT), gate.text, up.text);
+  public Term gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Term gate, Term up) {
+    if (clamp == null) {
+      return term("%s(%s) ∘ %s", f.name().toLowerCase(Locale.ROOT), gate.text, factor(up));
+    }
+    Term g = term("min(%s, %s)", gate.text, clamp.limit());
+    Term u = term("clip(%s, ±%s)", up.text, clamp.limit());
+    return term(
+        "%s σ(%s %s) ∘ (%s + %s)",
+        name(g, "g"), clamp.sharpness(), name(g, "g"), u.text, clamp.offset());
+  }
+
+  private static String factor(Term x) {
+    return x.text.contains(" + ") ? "(" + x.text + ")" : x.text;
+  }
+
+  @Override
+  public Term switched(Term x, Term by) {
+    return term("σ(%s) · %s", by.text, x.text);
   }
 
   @Override
@@ -122,10 +169,18 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term attend(int layer, Attention.GroupedQuery a, Term q, Term k, Term v) {
+  public Term attend(
+      int layer, Attention.GroupedQuery a, Term q, Term k, Term v, @Nullable Leaf sinks) {
     String queries = name(q, "q");
     String keys = name(k, "k");
-    return attended(a, queries + " " + keys + "ᵀ", a.window(), name(v, "v"));
+    String seen = a.window() == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(a.window());
+    if (a.chunk() != null) {
+      seen += ", ⌊j / %d⌋ = ⌊i / %d⌋".formatted(a.chunk(), a.chunk());
+    }
+    if (sinks != null) {
+      seen += " and a sink";
+    }
+    return attended(a, queries + " " + keys + "ᵀ", seen, name(v, "v"));
   }
 
   @Override
@@ -134,11 +189,10 @@ public final class Symbols implements Ops<Symbols.Term> {
     String latent = name(c, "c");
     String turned = name(r, "r");
     lines.add("[k_i; v_i] = %s %s, per head i".formatted(matrix(up), latent));
-    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), null, "v_i");
+    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), "j ≤ i", "v_i");
   }
 
-  private Term attended(Attention a, String product, @Nullable Integer window, String values) {
-    String seen = window == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(window);
+  private Term attended(Attention a, String product, String seen, String values) {
     Term heads = term("softmax(%.4g · %s, over %s) %s", a.softmaxScale(), product, seen, values);
     name(heads, "o");
     return heads;
@@ -157,7 +211,7 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term bias(Term scores, Leaf bias) {
+  public Term favour(Term scores, Leaf bias) {
     Term choice = term("%s + b,  b stored per expert", scores.text);
     name(choice, "c");
     return choice;
@@ -196,6 +250,9 @@ public final class Symbols implements Ops<Symbols.Term> {
     String weights = values.text + "_e";
     if (normalisation != null) {
       String sum = "Σ_{j∈%s} %s_j".formatted(chosen.text, values.text);
+      if (normalisation.least() != null) {
+        sum = "max(%s, %s)".formatted(sum, normalisation.least());
+      }
       weights +=
           normalisation.epsilon() == 0
               ? " / " + sum
@@ -210,7 +267,10 @@ public final class Symbols implements Ops<Symbols.Term> {
   public Term experts(Experts experts, Term x, Term chosen, Term weights) {
     Term expert = Forward.network(this, x, experts.network(0));
     lines.add("expert_e(%s) = %s".formatted(x.text, expert.text));
-    return term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);
+    return switch (experts.weightsApplyTo()) {
+      case EXPERT_OUTPUT -> term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);
+      case EXPERT_INPUT -> term("Σ_{e∈%s} expert_e(%s · %s)", chosen.text, weights.text, x.text);
+    };
   }
 
   @Override

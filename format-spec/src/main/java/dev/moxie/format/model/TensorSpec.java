@@ -18,16 +18,17 @@ public record TensorSpec(
 
   /**
    * How an expert stack is made up: experts one after the other, within an expert the projections
-   * one after the other, each a matrix of {@code rows} × {@code columns}, row-major.
+   * one after the other, row-major.
    *
    * @param firstExpert 0 unless the stack is a part of a larger one
    * @param experts how many, from the first on
+   * @param each the shape of one projection: a matrix [rows, columns], or a vector of biases [rows]
    */
-  public record Stack(
-      int firstExpert, int experts, List<Projection> projections, long rows, long columns) {
+  public record Stack(int firstExpert, int experts, List<Projection> projections, Shape each) {
     /** All experts one below the other, [experts, projections · rows, columns]. */
     public Shape shape() {
-      return Shape.of(experts, projections.size() * rows, columns);
+      long rows = projections.size() * each.dim(0);
+      return each.rank() == 1 ? Shape.of(experts, rows) : Shape.of(experts, rows, each.dim(1));
     }
   }
 
@@ -65,7 +66,7 @@ public record TensorSpec(
   /** The part of a stack that holds some of its experts, under the same name. */
   public TensorSpec part(int firstExpert, int experts) {
     Stack whole = Objects.requireNonNull(stack, "only a stack has parts");
-    var part = new Stack(firstExpert, experts, whole.projections(), whole.rows(), whole.columns());
+    var part = new Stack(firstExpert, experts, whole.projections(), whole.each());
     return new TensorSpec(name, role, layer, part.shape(), part);
   }
 
@@ -83,7 +84,7 @@ public record TensorSpec(
     List<Projection> projections = whole.projections();
     int position =
         (expert - whole.firstExpert()) * projections.size() + projections.indexOf(projection);
-    return new Leaf(this, position, expert, projection, Shape.of(whole.rows(), whole.columns()));
+    return new Leaf(this, position, expert, projection, whole.each());
   }
 
   /** The leaves, in the order of their bytes. */

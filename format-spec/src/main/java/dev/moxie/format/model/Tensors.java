@@ -84,15 +84,56 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long centredNorm(Long x, Leaf weight, double epsilon) {
+    return sized(weight, x);
+  }
+
+  @Override
+  public Long norms(Long x, @Nullable Leaf weight, double epsilon, int size) {
+    require("normed columns", 0, x % size);
+    if (weight != null) {
+      sized(weight, size);
+    }
+    return x;
+  }
+
+  @Override
+  public Long shift(Long x, Leaf vector) {
+    return sized(vector, x);
+  }
+
+  @Override
+  public Long scale(Long x, double factor) {
+    return x;
+  }
+
+  @Override
+  public Long clip(Long x, double limit) {
+    return x;
+  }
+
+  @Override
+  public Long temper(Long x, Attention.Temperature temperature) {
+    return x;
+  }
+
+  @Override
   public Long add(Long a, Long b) {
     require("a sum", a, b);
     return a;
   }
 
   @Override
-  public Long gate(FeedForward.Activation f, Long gate, Long up) {
+  public Long gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Long gate, Long up) {
     require("gate and up", gate, up);
     return gate;
+  }
+
+  @Override
+  public Long switched(Long x, Long by) {
+    require("a switch", 1, by);
+    return x;
   }
 
   @Override
@@ -114,10 +155,14 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long attend(int layer, Attention.GroupedQuery a, Long q, Long k, Long v) {
+  public Long attend(
+      int layer, Attention.GroupedQuery a, Long q, Long k, Long v, @Nullable Leaf sinks) {
     require("queries", (long) a.heads() * a.headSize(), q);
     require("keys", (long) a.keyValueHeads() * a.headSize(), k);
     require("values", k, v);
+    if (sinks != null) {
+      sized(sinks, a.heads());
+    }
     return q;
   }
 
@@ -135,7 +180,7 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long bias(Long scores, Leaf bias) {
+  public Long favour(Long scores, Leaf bias) {
     return sized(bias, scores);
   }
 

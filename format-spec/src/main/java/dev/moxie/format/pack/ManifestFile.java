@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.util.DefaultIndenter;
 import tools.jackson.core.util.DefaultPrettyPrinter;
+import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.exc.InvalidTypeIdException;
 import tools.jackson.databind.exc.MismatchedInputException;
@@ -80,14 +81,23 @@ final class ManifestFile {
     return manifest;
   }
 
+  /** Some parts may lack members, which the mapper cannot tell from others; the echo does. */
+  private static JsonMapper mapper(boolean lenient) {
+    return StrictJson.mapper(lenient)
+        .rebuild()
+        .disable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+        .disable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+        .build();
+  }
+
   private static Manifest parse(String where, JsonNode tree, Manifest.Version version) {
-    JsonMapper strict = StrictJson.mapper(false);
+    JsonMapper strict = mapper(false);
     try {
       // A member of the architecture that we do not know could change the maths: never lenient.
       if (tree.get("architecture") != null) {
         strict.treeToValue(tree.get("architecture"), Architecture.class);
       }
-      JsonMapper mapper = version.isLater() ? StrictJson.mapper(true) : strict;
+      JsonMapper mapper = version.isLater() ? mapper(true) : strict;
       Manifest manifest = mapper.treeToValue(tree, Manifest.class);
       JsonEcho.require(where, tree, strict.valueToTree(manifest), version.isLater());
       return manifest;

@@ -117,7 +117,7 @@ final class ConformanceVectors {
               var attention = (Attention.GroupedQuery) run.attention();
               var yarn = new Rotary.Yarn(4, 8, 32, 1, 1.1386294361119891, 1);
               return run.withAttention(
-                  attention.withWindow(3).withRotary(attention.rotary().withYarn(yarn)));
+                  attention.withWindow(3).withRotary(attention.rotary().withScaling(yarn)));
             });
     return new Architecture(
         base.vocabSize(),

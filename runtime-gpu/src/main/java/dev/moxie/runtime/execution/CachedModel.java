@@ -3,6 +3,7 @@ package dev.moxie.runtime.execution;
 import ai.onnx.proto.OnnxMl;
 import ai.onnxruntime.OrtSession;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -21,7 +22,7 @@ abstract class CachedModel implements Model {
     this.pack = pack;
     this.device = device;
     this.target = target;
-    this.angles = new RotaryAngles(pack.architecture().layers().getFirst().attention().rotary());
+    this.angles = new RotaryAngles(new Lowering(pack, target).rotary());
   }
 
   @Override

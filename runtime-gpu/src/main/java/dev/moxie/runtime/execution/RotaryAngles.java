@@ -12,21 +12,42 @@ final class RotaryAngles {
   private final float magnitude;
 
   RotaryAngles(Rotary rotary) {
-    Rotary.Yarn yarn = rotary.yarn();
-    magnitude = yarn == null ? 1 : (float) yarn.magnitude();
+    magnitude = rotary.scaling() instanceof Rotary.Yarn yarn ? (float) yarn.magnitude() : 1;
     frequencies = new float[rotary.dimensions() / 2];
     for (int i = 0; i < frequencies.length; i++) {
       float exponent = 2f * i / rotary.dimensions();
       float power = (float) Math.pow((float) rotary.theta(), exponent);
-      frequencies[i] = yarn == null ? 1f / power : stretched(rotary, yarn, i, power);
+      frequencies[i] =
+          switch (rotary.scaling()) {
+            case null -> 1f / power;
+            case Rotary.Linear linear -> 1f / power / (float) linear.factor();
+            case Rotary.Llama3 llama -> slowed(llama, 1f / power);
+            case Rotary.Yarn yarn -> stretched(rotary, yarn, i, power);
+          };
     }
+  }
+
+  private static float slowed(Rotary.Llama3 llama, float frequency) {
+    float wavelength = 2 * (float) Math.PI / frequency;
+    float length = llama.originalPositions();
+    if (wavelength > length / (float) llama.lowFrequency()) {
+      return frequency / (float) llama.factor();
+    }
+    if (wavelength < length / (float) llama.highFrequency()) {
+      return frequency;
+    }
+    float kept =
+        (length / wavelength - (float) llama.lowFrequency())
+            / (float) (llama.highFrequency() - llama.lowFrequency());
+    return (1 - kept) * frequency / (float) llama.factor() + kept * frequency;
   }
 
   /** Between the frequency as it was and the one slowed by the factor, as YaRN ramps. */
   private static float stretched(Rotary rotary, Rotary.Yarn yarn, int pair, float power) {
-    double low = Math.max(0, Math.floor(pairOf(rotary, yarn, yarn.betaFast())));
-    double high =
-        Math.min(rotary.dimensions() - 1, Math.ceil(pairOf(rotary, yarn, yarn.betaSlow())));
+    double fast = pairOf(rotary, yarn, yarn.betaFast());
+    double slow = pairOf(rotary, yarn, yarn.betaSlow());
+    double low = Math.max(0, yarn.exactBounds() ? fast : Math.floor(fast));
+    double high = Math.min(rotary.dimensions() - 1, yarn.exactBounds() ? slow : Math.ceil(slow));
     if (low == high) {
       high += 0.001;
     }

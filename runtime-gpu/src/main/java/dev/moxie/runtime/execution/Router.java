@@ -98,7 +98,7 @@ public final class Router {
   }
 
   private static float[] choice(Routing routing, float[] bias, float[] scores) {
-    if (routing.bias() == null) {
+    if (!routing.hasBiasOfScores()) {
       return scores;
     }
     float[] choice = new float[scores.length];

@@ -12,7 +12,7 @@ final class RouterBias {
 
   /** One per expert, checked against their checksum; empty where routing has no bias. */
   static float[] read(MoxiePackage pack, int layer, FeedForward.MixtureOfExperts moe) {
-    if (moe.routing().bias() == null) {
+    if (!moe.routing().hasBiasOfScores()) {
       return new float[0];
     }
     IndexRow row = pack.tensor("layers." + layer + ".router.bias");

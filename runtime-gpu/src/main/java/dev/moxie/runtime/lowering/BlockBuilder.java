@@ -10,6 +10,7 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -94,8 +95,8 @@ final class BlockBuilder {
             layer,
             a,
             a.window(),
-            rotate(query, a.rotary(), positions),
-            rotate(key, a.rotary(), positions),
+            rotate(query, Objects.requireNonNull(a.rotary()), positions),
+            rotate(key, Objects.requireNonNull(a.rotary()), positions),
             value,
             positions,
             cache);
@@ -367,7 +368,7 @@ final class BlockBuilder {
                 pack.folder() + ", layer " + layer,
                 moe,
                 graph.cast(routerLogits, target.compute(), Dtype.F32),
-                moe.routing().bias() == null ? "" : weights.inF32(prefix + "router.bias"));
+                moe.routing().hasBiasOfScores() ? weights.inF32(prefix + "router.bias") : "");
     String gateUp = weights.stack(prefix + "experts.gate_up.weight", Projection.GATE, 2);
     String output = "moe_" + layer;
     graph.contrib(

@@ -3,6 +3,7 @@ package dev.moxie.runtime.lowering;
 import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 
@@ -21,28 +22,23 @@ import dev.moxie.format.safetensors.Dtype;
 public final class Lowering {
   private final MoxiePackage pack;
   private final Target target;
+  private final Rotary rotary;
 
   /**
    * Prepares the graphs of a package.
    *
-   * @throws UnsupportedException if layers turn positions in different ways: the graphs take one
-   *     set of angles
+   * @throws UnsupportedException if the architecture has parts that the graphs would leave out, or
+   *     layers turn positions in different ways: the graphs take one set of angles
    */
   public Lowering(MoxiePackage pack, Target target) {
     this.pack = pack;
     this.target = target;
-    long rotations =
-        pack.architecture().blocks().stream()
-            .map(run -> run.attention().rotary())
-            .distinct()
-            .count();
-    if (rotations > 1) {
-      throw new UnsupportedException(
-          pack.folder().toString(),
-          "one rotary embedding for all layers",
-          rotations + " of them",
-          "this build does not execute such a model");
-    }
+    this.rotary = Lowerable.require(pack.folder().toString(), pack.architecture());
+  }
+
+  /** How positions turn queries and keys, in every layer. */
+  public Rotary rotary() {
+    return rotary;
   }
 
   /** {@code ids} int64 [S] to {@code hidden} [S, H]. */
@@ -154,7 +150,7 @@ public final class Lowering {
   }
 
   private BlockBuilder.Positions positions(Graph graph, BlockBuilder blocks) {
-    int pairs = pack.architecture().layers().getFirst().attention().rotary().dimensions() / 2;
+    int pairs = rotary.dimensions() / 2;
     return new BlockBuilder.Positions(
         blocks.fromF32(graph.input("cos", Dtype.F32, 1, "S", pairs)),
         blocks.fromF32(graph.input("sin", Dtype.F32, 1, "S", pairs)),

@@ -50,7 +50,7 @@ final class RoutingBuilder {
           case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
           case SIGMOID -> graph.node("Sigmoid", List.of(logits));
         };
-    String choice = routing.bias() == null ? scores : graph.node("Add", List.of(scores, bias));
+    String choice = routing.hasBiasOfScores() ? graph.node("Add", List.of(scores, bias)) : scores;
     Routing.Groups groups = routing.groups();
     if (groups != null) {
       choice = masked(moe.experts(), groups, choice);

@@ -2,12 +2,12 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
@@ -50,7 +50,7 @@ final class AttentionSuspects {
         Stream.<Supplier<Stream<Suspect>>>of(
                 attention.suspects::stream,
                 () -> attention.scaledOutput(step, inside),
-                () -> Stream.of(attention.fittedBase(step, inside)),
+                () -> attention.fittedBase(step, inside),
                 () -> Stream.of(attention.fittedScale(step, inside)))
             .map(Supplier::get);
     return all.flatMap(Function.identity());
@@ -58,6 +58,9 @@ final class AttentionSuspects {
 
   private void supposeRotary() {
     Rotary rotary = attention.rotary();
+    if (rotary == null) {
+      return;
+    }
     for (Rotary.Pairing other : Rotary.Pairing.values()) {
       String cause =
           switch (other) {
@@ -66,17 +69,17 @@ final class AttentionSuspects {
           };
       rotary(cause, r -> r.withPairing(other));
     }
-    if (rotary.yarn() != null) {
-      supposeYarn(rotary.yarn());
+    if (rotary.scaling() instanceof Rotary.Yarn yarn) {
+      supposeYarn(yarn);
     }
     for (double base : BASES) {
-      rotary(base(base), r -> new Rotary(base, r.dimensions(), r.pairing(), r.yarn()));
+      rotary(base(rotary, base), r -> Parts.with(r, "theta", base));
     }
   }
 
-  private String base(double other) {
+  private static String base(Rotary rotary, double other) {
     return "rotary base %s instead of %s"
-        .formatted(Figures.number(attention.rotary().theta()), Figures.number(other));
+        .formatted(Figures.number(rotary.theta()), Figures.number(other));
   }
 
   private void supposeYarn(Rotary.Yarn yarn) {
@@ -98,7 +101,7 @@ final class AttentionSuspects {
             y -> y.withFactors(above / below, y.softmaxFactor()));
       }
     }
-    rotary("YaRN that the reference does not use", r -> r.withYarn(null));
+    rotary("YaRN that the reference does not use", r -> r.withScaling(null));
   }
 
   private static String factor(String what, double ours, double theirs) {
@@ -107,11 +110,12 @@ final class AttentionSuspects {
   }
 
   private void yarn(String cause, UnaryOperator<Rotary.Yarn> change) {
-    rotary(cause, r -> r.withYarn(change.apply(Objects.requireNonNull(r.yarn()))));
+    rotary(
+        cause, r -> r.scaling() instanceof Rotary.Yarn own ? r.withScaling(change.apply(own)) : r);
   }
 
   private void rotary(String cause, UnaryOperator<Rotary> change) {
-    suppose(cause, a -> a.withRotary(change.apply(a.rotary())));
+    suppose(cause, a -> a.rotary() == null ? a : a.withRotary(change.apply(a.rotary())));
   }
 
   private void supposeWindow() {
@@ -197,12 +201,16 @@ final class AttentionSuspects {
     }
   }
 
-  private Suspect fittedBase(String step, LayerInside inside) {
-    double own = attention.rotary().theta();
+  private Stream<Suspect> fittedBase(String step, LayerInside inside) {
+    Rotary rotary = attention.rotary();
+    if (rotary == null) {
+      return Stream.empty();
+    }
+    double own = rotary.theta();
     double factor =
         Fit.factor(
             0.5, 2, 41, r -> Difference.of(inside, evidence.oracle(rotaryBase("", own * r)), step));
-    return rotaryBase(base(own * factor), own * factor);
+    return Stream.of(rotaryBase(base(rotary, own * factor), own * factor));
   }
 
   private Suspect rotaryBase(String cause, double theta) {
@@ -211,8 +219,9 @@ final class AttentionSuspects {
         evidence,
         b -> {
           Rotary r = b.attention().rotary();
-          return b.withAttention(
-              b.attention().withRotary(new Rotary(theta, r.dimensions(), r.pairing(), r.yarn())));
+          return r == null
+              ? b
+              : b.withAttention(b.attention().withRotary(Parts.with(r, "theta", theta)));
         });
   }
 

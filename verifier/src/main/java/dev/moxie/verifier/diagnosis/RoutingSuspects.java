@@ -106,7 +106,7 @@ final class RoutingSuspects {
     for (Routing.Score other : Routing.Score.values()) {
       suspects.put(scores(stated, other), stated.withScore(other));
     }
-    if (stated.bias() != null) {
+    if (stated.hasBiasOfScores()) {
       suspects.put("a selection bias that the reference does not have", stated.withBias(null));
     }
     return suspects.entrySet().stream()
@@ -173,10 +173,10 @@ final class RoutingSuspects {
       // With a bias, zero would be a value like any other: there is no such equation.
       return Optional.empty();
     }
-    Routing biased = stated.bias() == null ? stated.withBias(Routing.Bias.SELECTION) : stated;
+    Routing biased = stated.hasBiasOfScores() ? stated : stated.withBias(Routing.Bias.SELECTION);
     boolean rounded =
         layers.stream().allMatch(layer -> BiasFit.isBf16(layer.bias()))
-            && stated.bias() != null
+            && stated.hasBiasOfScores()
             && biasesFit(biased, true);
     if (rounded) {
       return Optional.of("a selection bias rounded to bf16");
@@ -185,7 +185,7 @@ final class RoutingSuspects {
       return Optional.empty();
     }
     boolean dropped =
-        stated.bias() == null
+        !stated.hasBiasOfScores()
             || layers.stream()
                 .anyMatch(l -> java.util.Arrays.stream(l.bias()).allMatch(b -> b == 0));
     return Optional.of(dropped ? "a dropped selection bias" : "a wrong selection bias");
@@ -205,7 +205,7 @@ final class RoutingSuspects {
       suspects.put(
           "a bias added to the weights instead of to the selection only",
           stated.withBias(Routing.Bias.SELECTION));
-    } else if (stated.bias() != null) {
+    } else if (stated.hasBiasOfScores()) {
       suspects.put(
           "a bias added to the selection only instead of to the weights as well",
           stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS));

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.oracle;
 
+import dev.moxie.format.model.FeedForward;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +29,9 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
   /** Roundings inside exp, sigmoid, division and the like; each is a few half units. */
   static final double FUNCTION_ROUNDINGS = 4;
 
+  /** Standard deviations that no error has. */
+  private static final double FAR = 10;
+
   static Arithmetic of(Precision precision) {
     return new Arithmetic(precision.roundoff(), precision.accumulation(), null);
   }
@@ -52,6 +56,72 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
       for (int c = 0; c < a.columns(); c++) {
         double y = a.value(r, c) + b.value(r, c);
         result.set(r, c, y, norm2(a.error(r, c), b.error(r, c), u * y));
+      }
+    }
+    return settle(result);
+  }
+
+  /** y = x + w, row by row. */
+  Estimate shift(Estimate x, WeightMatrix vector) {
+    double[] w = new double[x.columns()];
+    vector.read(0, w);
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      for (int c = 0; c < w.length; c++) {
+        double y = x.value(r, c) + w[c];
+        result.set(r, c, y, norm2(x.error(r, c), vector.roundingOf(w[c]), u * y));
+      }
+    }
+    return settle(result);
+  }
+
+  /** y = f x. */
+  Estimate scale(Estimate x, double factor) {
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      for (int c = 0; c < x.columns(); c++) {
+        double y = factor * x.value(r, c);
+        // An implementation rounds the factor, too.
+        result.set(r, c, y, norm2(factor * x.error(r, c), u * y, u * y));
+      }
+    }
+    return settle(result);
+  }
+
+  /** y = x within ±limit; what lies so far outside that no error brings it back carries none. */
+  Estimate clip(Estimate x, double limit) {
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      for (int c = 0; c < x.columns(); c++) {
+        result.set(r, c, Math.clamp(x.value(r, c), -limit, limit), within(x, r, c, limit));
+      }
+    }
+    return settle(result);
+  }
+
+  private static double within(Estimate x, int row, int column, double limit) {
+    double error = x.error(row, column);
+    return Math.abs(x.value(row, column)) - limit > FAR * error ? 0 : error;
+  }
+
+  /** x less the mean of its row. */
+  Estimate centred(Estimate x) {
+    int n = x.columns();
+    var result = new Estimate(x.rows(), n);
+    for (int r = 0; r < x.rows(); r++) {
+      double sum = 0;
+      double squares = 0;
+      double carried = 0;
+      for (int i = 0; i < n; i++) {
+        sum += x.value(r, i);
+        squares += x.value(r, i) * x.value(r, i);
+        carried += x.error(r, i) * x.error(r, i);
+      }
+      double mean = sum / n;
+      double meanError = Math.sqrt(carried + a * a * n * (squares + sum * sum)) / n;
+      for (int i = 0; i < n; i++) {
+        double y = x.value(r, i) - mean;
+        result.set(r, i, y, norm2(x.error(r, i), norm2(meanError, u * mean, 0), u * y));
       }
     }
     return settle(result);
@@ -185,6 +255,43 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
             c,
             y,
             norm2(slope * gate.error(r, c) * up.value(r, c), silu * up.error(r, c), rounding));
+      }
+    }
+    return settle(result);
+  }
+
+  /**
+   * g σ(s g) (v + o) with g = min(gate, limit), v = up within ±limit ({@link FeedForward.Clamp}).
+   */
+  Estimate gated(FeedForward.Clamp clamp, Estimate gate, Estimate up) {
+    var result = new Estimate(gate.rows(), gate.columns());
+    double s = clamp.sharpness();
+    for (int r = 0; r < gate.rows(); r++) {
+      for (int c = 0; c < gate.columns(); c++) {
+        double g = Math.min(gate.value(r, c), clamp.limit());
+        boolean cut = gate.value(r, c) - clamp.limit() > FAR * gate.error(r, c);
+        double v = Math.clamp(up.value(r, c), -clamp.limit(), clamp.limit()) + clamp.offset();
+        double sigmoid = 1 / (1 + Math.exp(-s * g));
+        double slope = cut ? 0 : sigmoid * (1 + s * g * (1 - sigmoid));
+        double smooth = g * sigmoid;
+        double y = smooth * v;
+        double rounding = (FUNCTION_ROUNDINGS * u + 2 * Math.abs(s * g) * a) * y;
+        double upError = norm2(within(up, r, c, clamp.limit()), u * v, 0);
+        result.set(r, c, y, norm2(slope * gate.error(r, c) * v, smooth * upError, rounding));
+      }
+    }
+    return settle(result);
+  }
+
+  /** y = σ(b) x, b one number per row. */
+  Estimate switched(Estimate x, Estimate by) {
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      Estimate s = sigmoid(by, r);
+      for (int c = 0; c < x.columns(); c++) {
+        double y = s.value(0, 0) * x.value(r, c);
+        double carried = norm2(s.value(0, 0) * x.error(r, c), s.error(0, 0) * x.value(r, c), 0);
+        result.set(r, c, y, norm2(carried, u * y, 0));
       }
     }
     return settle(result);

@@ -4,6 +4,7 @@ import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
+import java.util.function.LongUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** The operations of attention, heads and positions included; {@link Exact} says what for. */
@@ -39,7 +40,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       key.copy(shared, 0, shared.columns(), head * a.headSize() + a.plainSize());
       value.copy(both, head * stride + a.plainSize(), a.valueSize(), head * a.valueSize());
     }
-    return attend(a, null, query, key, value, a.heads());
+    return attend(a, t -> 0, query, key, value, a.heads(), null);
   }
 
   private Estimate absorbed(
@@ -75,7 +76,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     var key = new Estimate(latent.rows(), width);
     key.copy(latent, 0, rank, 0);
     key.copy(shared, 0, turned, rank);
-    Estimate context = attend(a, null, arithmetic.settle(inLatent), key, latent, 1);
+    Estimate context = attend(a, t -> 0, arithmetic.settle(inLatent), key, latent, 1, null);
     var joined = new Estimate(query.rows(), a.heads() * a.valueSize());
     double[] row = new double[rank];
     double[] rowRounding = new double[rank];
@@ -94,21 +95,27 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     return arithmetic.settle(joined);
   }
 
-  /** Every head's query against the keys it may see; values side by side, [T, heads · width]. */
+  /**
+   * Every head's query against the keys it may see; values side by side, [T, heads · width].
+   *
+   * @param firstSeen the first position that one sees
+   * @param sinks a score per head beside those of keys; null where there are none
+   */
   Estimate attend(
       Attention attention,
-      @Nullable Integer window,
+      LongUnaryOperator firstSeen,
       Estimate query,
       Estimate key,
       Estimate value,
-      int keyValueHeads) {
+      int keyValueHeads,
+      @Nullable WeightMatrix sinks) {
     int heads = attention.heads();
     int valueSize = value.columns() / keyValueHeads;
     var joined = new Estimate(query.rows(), heads * valueSize);
     for (int head = 0; head < heads; head++) {
       int shared = head * keyValueHeads / heads;
       for (int t = 0; t < query.rows(); t++) {
-        int first = window == null ? 0 : Math.max(0, t - window + 1);
+        int first = (int) firstSeen.applyAsLong(t);
         Estimate scores =
             scores(
                 attention.softmaxScale(),
@@ -119,7 +126,8 @@ record AttentionArithmetic(Arithmetic arithmetic) {
                 query.columns() / heads,
                 shared,
                 first);
-        mix(scores, value, valueSize, t, head, shared, first, joined);
+        Estimate all = sinks == null ? scores : withSink(scores, sinks, head);
+        mix(all, value, valueSize, t, head, shared, first, joined);
       }
     }
     return arithmetic.settle(joined);
@@ -149,9 +157,18 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     return arithmetic.settle(scores);
   }
 
+  private static Estimate withSink(Estimate scores, WeightMatrix sinks, int head) {
+    double[] sink = new double[sinks.columns()];
+    sinks.read(0, sink);
+    var all = new Estimate(1, scores.columns() + 1);
+    all.copy(scores, 0, scores.columns(), 0);
+    all.set(0, scores.columns(), sink[head], sinks.roundingOf(sink[head]));
+    return all;
+  }
+
   /**
    * y = Σ p_j v_j of one query, p = softmax(scores). Since Σ p_j stays 1, an error of score j moves
-   * y by p_j (v_j − y) of it.
+   * y by p_j (v_j − y) of it. A score without a key has the value 0.
    */
   private void mix(
       Estimate scores,
@@ -175,14 +192,15 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       double carried = 0;
       for (int j = 0; j < n; j++) {
         double p = probabilities.value(0, j);
-        double v = value.value(first + j, shared * d + i);
-        double error = p * value.error(first + j, shared * d + i);
+        boolean sink = first + j > t;
+        double v = sink ? 0 : value.value(first + j, shared * d + i);
+        double error = sink ? 0 : p * value.error(first + j, shared * d + i);
         y += p * v;
         squares += p * v * p * v;
         carried += error * error;
       }
       for (int j = 0; j < n; j++) {
-        double away = value.value(first + j, shared * d + i) - y;
+        double away = (first + j > t ? 0 : value.value(first + j, shared * d + i)) - y;
         double score =
             norm2(
                 scores.error(0, j),
@@ -199,6 +217,21 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     }
   }
 
+  /** Queries times a factor that grows with their position. */
+  Estimate temper(Attention.Temperature temperature, Estimate x) {
+    var result = new Estimate(x.rows(), x.columns());
+    for (int t = 0; t < x.rows(); t++) {
+      double floors = Math.floor((t + 1) / temperature.floor());
+      double factor = 1 + temperature.scale() * Math.log1p(floors);
+      for (int c = 0; c < x.columns(); c++) {
+        double y = factor * x.value(t, c);
+        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * y;
+        result.set(t, c, y, norm2(factor * x.error(t, c), rounding, 0));
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
   /**
    * Turns each pair of a head's rotated dimensions by position × frequency.
    *
@@ -207,7 +240,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
    */
   Estimate rotate(Rotary rotary, Estimate x, int offset, int stride) {
     int pairs = rotary.dimensions() / 2;
-    double magnitude = rotary.yarn() == null ? 1 : rotary.yarn().magnitude();
+    double magnitude = Frequencies.magnitude(rotary);
     var result = new Estimate(x.rows(), x.columns());
     result.copy(x, 0, x.columns(), 0);
     for (int t = 0; t < x.rows(); t++) {

@@ -184,6 +184,14 @@ public final class Estimate {
     return result;
   }
 
+  /** The same numbers in rows of another length. */
+  Estimate folded(int otherColumns) {
+    var result = new Estimate(values.length / otherColumns, otherColumns);
+    System.arraycopy(values, 0, result.values, 0, values.length);
+    System.arraycopy(errors, 0, result.errors, 0, errors.length);
+    return result;
+  }
+
   /** Takes over a row of another matrix of as many columns. */
   void copyRow(Estimate from, int row, int to) {
     for (int c = 0; c < columns; c++) {

@@ -104,15 +104,52 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate centredNorm(Estimate x, Leaf weight, double epsilon) {
+    return arithmetic.norm(arithmetic.centred(x), weights.apply(weight), epsilon);
+  }
+
+  @Override
+  public Estimate norms(Estimate x, @Nullable Leaf weight, double epsilon, int size) {
+    WeightMatrix matrix = weight == null ? WeightMatrix.ones(size) : weights.apply(weight);
+    return arithmetic.norm(x.folded(size), matrix, epsilon).folded(x.columns());
+  }
+
+  @Override
+  public Estimate shift(Estimate x, Leaf vector) {
+    return arithmetic.shift(x, weights.apply(vector));
+  }
+
+  @Override
+  public Estimate scale(Estimate x, double factor) {
+    return arithmetic.scale(x, factor);
+  }
+
+  @Override
+  public Estimate clip(Estimate x, double limit) {
+    return arithmetic.clip(x, limit);
+  }
+
+  @Override
+  public Estimate temper(Estimate x, Attention.Temperature temperature) {
+    return attention.temper(temperature, x);
+  }
+
+  @Override
   public Estimate add(Estimate a, Estimate b) {
     return arithmetic.sum(a, b);
   }
 
   @Override
-  public Estimate gate(FeedForward.Activation f, Estimate gate, Estimate up) {
+  public Estimate gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Estimate gate, Estimate up) {
     return switch (f) {
-      case SILU -> arithmetic.gated(gate, up);
+      case SILU -> clamp == null ? arithmetic.gated(gate, up) : arithmetic.gated(clamp, gate, up);
     };
+  }
+
+  @Override
+  public Estimate switched(Estimate x, Estimate by) {
+    return arithmetic.switched(x, by);
   }
 
   @Override
@@ -136,8 +173,15 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate attend(int layer, Attention.GroupedQuery a, Estimate q, Estimate k, Estimate v) {
-    return attention.attend(a, a.window(), q, k, v, a.keyValueHeads());
+  public Estimate attend(
+      int layer,
+      Attention.GroupedQuery a,
+      Estimate q,
+      Estimate k,
+      Estimate v,
+      @Nullable Leaf sinks) {
+    return attention.attend(
+        a, a::firstSeen, q, k, v, a.keyValueHeads(), sinks == null ? null : weights.apply(sinks));
   }
 
   @Override
@@ -164,7 +208,7 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate bias(Estimate scores, Leaf bias) {
+  public Estimate favour(Estimate scores, Leaf bias) {
     double[] b = new double[scores.columns()];
     weights.apply(bias).read(0, b);
     var biased = new Estimate(scores.rows(), scores.columns());
@@ -268,11 +312,12 @@ final class Exact implements Ops<Estimate> {
         double w = values.value(t, (int) chosen.value(t, i));
         double e = values.error(t, (int) chosen.value(t, i));
         if (normalisation != null) {
-          double divisor = total + normalisation.epsilon();
+          double divisor = normalisation.divisor(total);
+          boolean replaced = divisor > total + normalisation.epsilon();
           double others = Math.sqrt(Math.max(0, squares - e * e));
           w = w / divisor;
           // dw_i = ((1 − w_i) ds_i − w_i Σ ds_j) / divisor, j other than i.
-          e = norm2((1 - w) * e, w * others, 0) / divisor;
+          e = replaced ? e / divisor : norm2((1 - w) * e, w * others, 0) / divisor;
         }
         w *= scale;
         e *= scale;
@@ -288,13 +333,14 @@ final class Exact implements Ops<Estimate> {
     int count = Objects.requireNonNull(all.gateUp().stack()).experts();
     var mixed = new Estimate(x.rows(), x.columns());
     for (int expert = 0; expert < count; expert++) {
-      addExpert(all.network(expert), expert, x, chosen, weighed, mixed);
+      addExpert(all, expert, x, chosen, weighed, mixed);
     }
     return arithmetic.settle(mixed);
   }
 
   private void addExpert(
-      Network network, int expert, Estimate x, Estimate chosen, Estimate weighed, Estimate mixed) {
+      Experts all, int expert, Estimate x, Estimate chosen, Estimate weighed, Estimate mixed) {
+    boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
     List<int[]> places = new ArrayList<>();
     for (int t = 0; t < chosen.rows(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
@@ -310,16 +356,28 @@ final class Exact implements Ops<Estimate> {
     for (int p = 0; p < places.size(); p++) {
       rows.copyRow(x, places.get(p)[0], p);
     }
-    Estimate y = Forward.network(this, rows, network);
+    Estimate y =
+        Forward.network(this, before ? weighed(rows, places, weighed) : rows, all.network(expert));
+    Estimate summands = before ? y : weighed(y, places, weighed);
     for (int p = 0; p < places.size(); p++) {
-      int t = places.get(p)[0];
-      double w = weighed.value(t, places.get(p)[1]);
-      double we = weighed.error(t, places.get(p)[1]);
       for (int c = 0; c < y.columns(); c++) {
-        double v = w * y.value(p, c);
-        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * v;
-        mixed.add(t, c, v, norm2(w * y.error(p, c), we * y.value(p, c), rounding));
+        mixed.add(places.get(p)[0], c, summands.value(p, c), summands.error(p, c));
       }
     }
+  }
+
+  /** Each row times the weight at its place. */
+  private Estimate weighed(Estimate rows, List<int[]> places, Estimate weights) {
+    var result = new Estimate(rows.rows(), rows.columns());
+    for (int p = 0; p < places.size(); p++) {
+      double w = weights.value(places.get(p)[0], places.get(p)[1]);
+      double we = weights.error(places.get(p)[0], places.get(p)[1]);
+      for (int c = 0; c < rows.columns(); c++) {
+        double v = w * rows.value(p, c);
+        double rounding = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * v;
+        result.set(p, c, v, norm2(w * rows.error(p, c), we * rows.value(p, c), rounding));
+      }
+    }
+    return result;
   }
 }

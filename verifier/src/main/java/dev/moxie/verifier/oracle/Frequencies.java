@@ -9,22 +9,41 @@ final class Frequencies {
   /** The angle per position of a pair. */
   static double of(Rotary rotary, int pair) {
     double frequency = Math.pow(rotary.theta(), -2.0 * pair / rotary.dimensions());
-    Rotary.Yarn yarn = rotary.yarn();
-    if (yarn == null) {
-      return frequency;
-    }
-    double low = Math.max(0, Math.floor(pairTurning(rotary, yarn.betaFast())));
-    double high =
-        Math.min(rotary.dimensions() - 1, Math.ceil(pairTurning(rotary, yarn.betaSlow())));
-    double width = high == low ? 0.001 : high - low;
-    double ramp = Math.clamp((pair - low) / width, 0.0, 1.0);
-    return frequency * (1 - ramp + ramp / yarn.factor());
+    return switch (rotary.scaling()) {
+      case Rotary.Linear linear -> frequency / linear.factor();
+      case Rotary.Llama3 llama -> frequency * slowed(llama, frequency);
+      case Rotary.Yarn yarn -> {
+        double ramp = ramp(rotary, yarn, pair);
+        yield frequency * (1 - ramp + ramp / yarn.factor());
+      }
+      case null -> frequency;
+    };
   }
 
-  private static double pairTurning(Rotary rotary, double turns) {
-    Rotary.Yarn yarn = java.util.Objects.requireNonNull(rotary.yarn());
+  private static double slowed(Rotary.Llama3 llama, double frequency) {
+    double turns = llama.originalPositions() * frequency / (2 * Math.PI);
+    double kept = (turns - llama.lowFrequency()) / (llama.highFrequency() - llama.lowFrequency());
+    double ramp = Math.clamp(kept, 0.0, 1.0);
+    return ramp + (1 - ramp) / llama.factor();
+  }
+
+  private static double ramp(Rotary rotary, Rotary.Yarn yarn, int pair) {
+    double fast = pairTurning(rotary, yarn, yarn.betaFast());
+    double slow = pairTurning(rotary, yarn, yarn.betaSlow());
+    double low = Math.max(0, yarn.exactBounds() ? fast : Math.floor(fast));
+    double high = Math.min(rotary.dimensions() - 1, yarn.exactBounds() ? slow : Math.ceil(slow));
+    double width = high == low ? 0.001 : high - low;
+    return Math.clamp((pair - low) / width, 0.0, 1.0);
+  }
+
+  private static double pairTurning(Rotary rotary, Rotary.Yarn yarn, double turns) {
     double length = yarn.originalPositions() / (2 * Math.PI * turns);
     return rotary.dimensions() * Math.log(length) / (2 * Math.log(rotary.theta()));
+  }
+
+  /** What cosines and sines are multiplied by. */
+  static double magnitude(Rotary rotary) {
+    return rotary.scaling() instanceof Rotary.Yarn yarn ? yarn.magnitude() : 1;
   }
 
   /**
@@ -35,6 +54,6 @@ final class Frequencies {
    */
   static double roundings(Rotary rotary, int pair) {
     double exponent = 2.0 * pair / rotary.dimensions();
-    return 3 + exponent * Math.abs(Math.log(rotary.theta())) + (rotary.yarn() == null ? 0 : 4);
+    return 3 + exponent * Math.abs(Math.log(rotary.theta())) + (rotary.scaling() == null ? 0 : 4);
   }
 }

@@ -162,7 +162,7 @@ public final class Oracle {
   /** The stored bias of each expert of a layer's router; zeros where there is none. */
   public double[] routerBias(int layer, FeedForward.MixtureOfExperts moe) {
     double[] bias = new double[moe.experts()];
-    if (moe.routing().bias() != null) {
+    if (moe.routing().hasBiasOfScores()) {
       weights.of(Forward.routerBias(layer, moe)).read(0, bias);
     }
     return bias;

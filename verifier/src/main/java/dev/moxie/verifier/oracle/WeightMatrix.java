@@ -1,5 +1,6 @@
 package dev.moxie.verifier.oracle;
 
+import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.IntUnaryOperator;
 
@@ -41,6 +42,13 @@ public interface WeightMatrix {
         return 0;
       }
     };
+  }
+
+  /** A row of ones. */
+  static WeightMatrix ones(int columns) {
+    double[] ones = new double[columns];
+    Arrays.fill(ones, 1);
+    return vector(ones);
   }
 
   /** Every element times a factor. */
