@@ -71,7 +71,7 @@ public enum Device {
     String remedy =
         cpuBuild
             ? "build with MOXIE_MAVEN_ARGS=-Pcuda on a machine with CUDA 12.8 or later 12, or use"
-                  + " --device cpu"
+                + " --device cpu"
             : "install CUDA 12.8, or later 12, and its driver, or use --device cpu";
     return new EnvironmentException("--device cuda", "a CUDA provider that loads", found, remedy);
   }
