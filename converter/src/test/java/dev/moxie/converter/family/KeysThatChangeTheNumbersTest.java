@@ -10,6 +10,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.function.Consumer;
@@ -87,6 +88,12 @@ class KeysThatChangeTheNumbersTest {
         "llama4_text",
         "layer_types",
         json -> set(json, "layer_types", MIXED.formatted("full_attention")));
+  }
+
+  @Test
+  void anIntervalLongerThanTheModelLeavesAllLayersDense() {
+    Architecture dense = describe("ernie4_5_moe", json -> set(json, "moe_layer_interval", "9"));
+    assertTrue(dense.layers().stream().allMatch(l -> l.feedForward() instanceof FeedForward.Dense));
   }
 
   @ParameterizedTest
