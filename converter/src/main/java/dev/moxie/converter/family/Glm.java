@@ -20,13 +20,16 @@ final class Glm {
           Set.of("glm4_moe"),
           "Glm4MoeForCausalLM",
           Glm::fourth,
-          Names.join(
-              Names.LLAMA,
-              Names.DENSE,
-              Names.EXPERTS,
-              Names.SHARED,
-              Names.PREDICTION,
-              Names.inLayer("router.bias", "mlp.gate.e_score_correction_bias")),
+          List.of(
+              Layout.of(
+                  "released",
+                  Names.join(
+                      Names.LLAMA,
+                      Names.DENSE,
+                      Names.EXPERTS,
+                      Names.SHARED,
+                      Names.PREDICTION,
+                      Names.inLayer("router.bias", "mlp.gate.e_score_correction_bias")))),
           DeepSeek.PREDICTION_KEY);
 
   private Glm() {}

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Routing;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -19,10 +20,13 @@ final class MiniMax {
           Set.of("minimax_m2"),
           "MiniMaxM2ForCausalLM",
           MiniMax::second,
-          Names.join(
-              Names.LLAMA,
-              Names.BLOCK_SPARSE,
-              Names.inLayer("router.bias", "block_sparse_moe.e_score_correction_bias")),
+          List.of(
+              Layout.of(
+                  "released",
+                  Names.join(
+                      Names.LLAMA,
+                      Names.BLOCK_SPARSE,
+                      Names.inLayer("router.bias", "block_sparse_moe.e_score_correction_bias")))),
           null);
 
   private MiniMax() {}

@@ -14,26 +14,13 @@ final class Mixtral {
   private static final Layout RELEASED =
       Layout.of("released", Names.join(Names.LLAMA, Names.BLOCK_SPARSE));
 
-  private static final Layout FUSED =
-      RELEASED
-          .as("transformers 5")
-          .and("router.weight", "model.layers.{layer}.mlp.gate.weight", Arrangement.ITSELF)
-          .and(
-              "experts.gate_up.weight",
-              "model.layers.{layer}.mlp.experts.gate_up_proj",
-              Arrangement.HALVES)
-          .and(
-              "experts.down.weight",
-              "model.layers.{layer}.mlp.experts.down_proj",
-              Arrangement.STACKED);
-
   static final Family FAMILY =
       new Family(
           "mixtral",
           Set.of("mixtral"),
           "MixtralForCausalLM",
           Mixtral::architecture,
-          List.of(RELEASED, FUSED),
+          List.of(RELEASED, Names.fused(RELEASED)),
           null);
 
   private Mixtral() {}

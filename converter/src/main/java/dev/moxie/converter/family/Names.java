@@ -90,6 +90,19 @@ final class Names {
     return names;
   }
 
+  /**
+   * The same weights as transformers 5 writes them: experts fused, of each the gate rows first
+   * ({@code save_pretrained} with {@code save_original_format=False}).
+   */
+  static Layout fused(Layout released) {
+    String network = "model.layers.{layer}.mlp.";
+    return released
+        .as("transformers 5")
+        .and("router.weight", network + "gate.weight", Arrangement.ITSELF)
+        .and("experts.gate_up.weight", network + "experts.gate_up_proj", Arrangement.HALVES)
+        .and("experts.down.weight", network + "experts.down_proj", Arrangement.STACKED);
+  }
+
   /** All of them; later ones replace earlier ones. */
   @SafeVarargs
   static Map<String, String> join(Map<String, String>... sets) {

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -18,7 +19,7 @@ final class Olmoe {
           Set.of("olmoe"),
           "OlmoeForCausalLM",
           Olmoe::architecture,
-          Names.join(Names.LLAMA, Names.EXPERTS),
+          List.of(Layout.of("released", Names.join(Names.LLAMA, Names.EXPERTS))),
           null);
 
   private Olmoe() {}

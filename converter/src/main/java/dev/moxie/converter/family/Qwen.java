@@ -6,6 +6,7 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
@@ -23,10 +24,7 @@ final class Qwen {
           Set.of("qwen2_moe"),
           "Qwen2MoeForCausalLM",
           Qwen::second,
-          Names.join(
-              Names.LLAMA,
-              Names.DENSE,
-              Names.EXPERTS,
+          layouts(
               Names.weights(
                   "shared.gate", "mlp.shared_expert.gate_proj",
                   "shared.up", "mlp.shared_expert.up_proj",
@@ -40,10 +38,16 @@ final class Qwen {
           Set.of("qwen3_moe"),
           "Qwen3MoeForCausalLM",
           Qwen::third,
-          Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS),
+          layouts(Map.of()),
           null);
 
   private Qwen() {}
+
+  private static List<Layout> layouts(Map<String, String> more) {
+    Layout released =
+        Layout.of("released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, more));
+    return List.of(released, Names.fused(released));
+  }
 
   private static Architecture second(Config config) {
     var attention = Llama.biased(Llama.attention(config), config.flag("qkv_bias", true), false);
