@@ -30,7 +30,12 @@ public interface StoredMatrix {
       case dev.moxie.format.encoding.Plain plain -> plain(row, intact(pack, row));
       case BlockScaled blocks -> {
         IndexRow scales = pack.scales(row).orElseThrow();
-        yield new Scaled(row, intact(pack, row), blocks, intact(pack, scales), scales.dtype());
+        yield new Scaled(
+            MoxiePackage.matrix(row),
+            intact(pack, row),
+            blocks,
+            intact(pack, scales),
+            scales.dtype());
       }
     };
   }
@@ -42,9 +47,9 @@ public interface StoredMatrix {
 
   private static StoredMatrix plain(IndexRow row, MemorySegment bytes) {
     return switch (row.dtype()) {
-      case F32 -> new F32(row, bytes);
-      case BF16 -> new BF16(row, bytes);
-      case F16 -> new F16(row, bytes);
+      case F32 -> new F32(row.shape(), bytes);
+      case BF16 -> new BF16(row.shape(), bytes);
+      case F16 -> new F16(row.shape(), bytes);
       default ->
           throw new UnsupportedException(
               row.describe(),
@@ -65,9 +70,8 @@ public interface StoredMatrix {
     private final int rows;
     private final int columns;
 
-    Elements(IndexRow row, MemorySegment bytes) {
+    Elements(Shape shape, MemorySegment bytes) {
       this.bytes = bytes;
-      Shape shape = MoxiePackage.matrix(row);
       this.columns = Math.toIntExact(shape.dim(shape.rank() - 1));
       this.rows = Math.toIntExact(shape.elements() / columns);
     }
@@ -89,8 +93,8 @@ public interface StoredMatrix {
 
   /** IEEE 754 binary32. */
   final class F32 extends Elements {
-    F32(IndexRow row, MemorySegment bytes) {
-      super(row, bytes);
+    F32(Shape shape, MemorySegment bytes) {
+      super(shape, bytes);
     }
 
     @Override
@@ -101,8 +105,8 @@ public interface StoredMatrix {
 
   /** The upper half of a binary32. */
   final class BF16 extends Elements {
-    BF16(IndexRow row, MemorySegment bytes) {
-      super(row, bytes);
+    BF16(Shape shape, MemorySegment bytes) {
+      super(shape, bytes);
     }
 
     @Override
@@ -116,8 +120,8 @@ public interface StoredMatrix {
 
   /** IEEE 754 binary16. */
   final class F16 extends Elements {
-    F16(IndexRow row, MemorySegment bytes) {
-      super(row, bytes);
+    F16(Shape shape, MemorySegment bytes) {
+      super(shape, bytes);
     }
 
     @Override
@@ -136,12 +140,12 @@ public interface StoredMatrix {
     private final Dtype dtype;
 
     Scaled(
-        IndexRow row,
+        Shape matrix,
         MemorySegment numbers,
         BlockScaled blocks,
         MemorySegment scales,
         Dtype dtype) {
-      super(row, numbers);
+      super(matrix, numbers);
       this.blocks = blocks;
       this.scales = scales;
       this.dtype = dtype;
