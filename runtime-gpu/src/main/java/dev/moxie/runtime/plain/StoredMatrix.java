@@ -27,7 +27,8 @@ public interface StoredMatrix {
   /** What a row of the index says is stored, its bytes checked against their checksums. */
   static StoredMatrix of(MoxiePackage pack, IndexRow row) {
     return switch (row.encoding()) {
-      case dev.moxie.format.encoding.Plain plain -> plain(row, intact(pack, row));
+      case dev.moxie.format.encoding.Plain plain ->
+          plain(row.describe(), row.dtype(), row.shape(), intact(pack, row));
       case BlockScaled blocks -> {
         IndexRow scales = pack.scales(row).orElseThrow();
         yield new Scaled(
@@ -45,16 +46,22 @@ public interface StoredMatrix {
     return pack.bytes(row);
   }
 
-  private static StoredMatrix plain(IndexRow row, MemorySegment bytes) {
-    return switch (row.dtype()) {
-      case F32 -> new F32(row.shape(), bytes);
-      case BF16 -> new BF16(row.shape(), bytes);
-      case F16 -> new F16(row.shape(), bytes);
+  /**
+   * Elements as their dtype says.
+   *
+   * @param where whose they are, for messages
+   * @throws UnsupportedException unless they are F32, BF16 or F16
+   */
+  static StoredMatrix plain(String where, Dtype dtype, Shape shape, MemorySegment bytes) {
+    return switch (dtype) {
+      case F32 -> new F32(shape, bytes);
+      case BF16 -> new BF16(shape, bytes);
+      case F16 -> new F16(shape, bytes);
       default ->
           throw new UnsupportedException(
-              row.describe(),
+              where,
               "weights of F32, BF16 or F16",
-              row.dtype().toString(),
+              dtype.toString(),
               "this build does not compute with those");
     };
   }

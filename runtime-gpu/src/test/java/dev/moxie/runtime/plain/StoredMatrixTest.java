@@ -1,48 +1,50 @@
 package dev.moxie.runtime.plain;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.encoding.Fp8Block;
 import dev.moxie.format.encoding.Mxfp4;
-import dev.moxie.format.model.Role;
-import dev.moxie.format.pack.IndexRow;
-import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.runtime.Packages;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
-import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.api.Test;
 
 /** Rows in bulk, against the elements one by one as the format defines them. */
 class StoredMatrixTest {
-  @TempDir Path folder;
-
-  static Stream<Path> checkpoints() {
-    return Fixtures.all().stream();
+  @Property(tries = 60)
+  void plainElementsAreWidenedAsTheFormatDefines(
+      @ForAll @IntRange(min = 1, max = 20) int rows,
+      @ForAll @IntRange(min = 1, max = 70) int columns,
+      @ForAll Random random) {
+    Shape shape = Shape.of(rows, columns);
+    for (Dtype dtype : List.of(Dtype.F32, Dtype.BF16, Dtype.F16)) {
+      MemorySegment bytes = bytes(shape, dtype, random);
+      requireSame(
+          dtype.toString(),
+          StoredMatrix.plain("a matrix", dtype, shape, bytes),
+          Elements.plain("a matrix", bytes, dtype));
+    }
   }
 
-  @ParameterizedTest
-  @MethodSource("checkpoints")
-  void everyLeafOfAPackageIsWidenedAsTheFormatDefines(Path checkpoint) {
-    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"))) {
-      for (IndexRow row : pack.rows()) {
-        if (row.isLeaf() && row.role() != Role.SCALE && row.role() != Role.PADDING) {
-          requireSame(row.describe(), StoredMatrix.of(pack, row), pack.elements(row));
-        }
-      }
-    }
+  @Test
+  void otherElementsAreRefused() {
+    MemorySegment bytes = MemorySegment.ofArray(new byte[8]);
+    String message =
+        assertThrows(
+                UnsupportedException.class,
+                () -> StoredMatrix.plain("a matrix", Dtype.I64, Shape.of(1), bytes))
+            .getMessage();
+    assertTrue(message.contains("a matrix") && message.contains("I64"), message);
   }
 
   @Property(tries = 100)
