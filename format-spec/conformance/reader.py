@@ -212,16 +212,21 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A8, as far as the schema does not say them."""
+    """A1 to A9, as far as the schema does not say them."""
     a = p.manifest["architecture"]
+    yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
-        rotary, routing = attention["rotary"], ff.get("routing")
+        rotary, routing = attention.get("rotary"), ff.get("routing")
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
-            yield "A3", "rotary.dimensions", rotary["dimensions"] <= attention["headSize"]
-        yield "A3", "rotary.theta", "scaling" not in rotary or rotary["theta"] != 1
+            turned = rotary["dimensions"] if rotary else 0
+            yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+        if scaling := rotary and rotary.get("scaling"):
+            low, high = (scaling.get(end, 0) for end in ("lowFrequency", "highFrequency"))
+            yield "A3", "rotary.theta", scaling["type"] != "yarn" or rotary["theta"] != 1
+            yield "A3", "highFrequency", scaling["type"] != "llama3" or low <= high
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
             yield "A4", "expertsPerToken", k <= ff["experts"]
@@ -231,7 +236,7 @@ def architecture(p):
             yield "A5", "groups", divided
             yield "A6", "kept", not divided or groups["kept"] * size >= min(k, ff["experts"])
             yield "A7", "aggregate", not divided or not one or groups["aggregate"] == "maximum"
-            yield "A8", "maskValue", groups["maskValue"] != "zero" or routing["bias"] is None
+            yield "A8", "maskValue", groups["maskValue"] != "zero" or routing["bias"] in (None, "logits")
 
 
 def manifest(p):
