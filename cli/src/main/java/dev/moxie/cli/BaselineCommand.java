@@ -64,9 +64,9 @@ final class BaselineCommand {
 
     @Option(
         names = "--execution",
-        paramLabel = "scheduled|fused",
-        description = "How to run; default: scheduled, the one that shows layers and routing.")
-    private Execution execution = Execution.SCHEDULED;
+        paramLabel = "plain|fused",
+        description = "How to run; default: plain, the one that shows layers and routing.")
+    private Execution execution = Execution.PLAIN;
 
     @Option(names = "--force", description = "Replace the baseline that is there.")
     private boolean force;
@@ -116,7 +116,7 @@ final class BaselineCommand {
 
     @Option(
         names = "--execution",
-        paramLabel = "scheduled|fused",
+        paramLabel = "plain|fused",
         description = "How to run; default: as it was recorded.")
     private @Nullable Execution execution;
 

@@ -4,7 +4,7 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.LoweringCheck;
 import dev.moxie.verifier.routing.Corpus;
 import dev.moxie.verifier.routing.DecisionFiles;
@@ -92,8 +92,8 @@ final class RoutingCommand implements Callable<Integer> {
     Device.CPU.require();
     try (MoxiePackage pack = MoxiePackage.open(folder);
         DecisionSink decisions = files.open(pack);
-        var model = new ScheduledModel(pack, Device.CPU)) {
-      LoweringCheck.require(pack, Device.CPU, Execution.SCHEDULED, model);
+        var model = new PlainModel(pack)) {
+      LoweringCheck.require(pack, Device.CPU, Execution.PLAIN, model);
       long positions = pack.architecture().maxPositions();
       int most =
           maxTokens == null ? (int) Math.min(RoutingRun.DEFAULT_TOKENS, positions) : maxTokens;

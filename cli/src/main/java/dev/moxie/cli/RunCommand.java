@@ -1,9 +1,11 @@
 package dev.moxie.cli;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.text.Line;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
@@ -17,6 +19,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.LongConsumer;
@@ -93,8 +96,8 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(
       names = "--execution",
-      paramLabel = "scheduled|fused",
-      description = "How to run; default: scheduled on the CPU, fused on CUDA.")
+      paramLabel = "plain|fused",
+      description = "How to run; default: plain on the CPU, fused on CUDA.")
   private @Nullable Execution execution;
 
   @Override
@@ -112,17 +115,28 @@ final class RunCommand implements Callable<Integer> {
         try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
           long[] ids = tokenizer.encode(prompt.text);
           var stream = new TextStream(tokenizer, ids, System.out::print);
-          generate(pack, device, ids, sampler, prompt.text, stream::accept);
+          generate(pack, fitting(pack, device), ids, sampler, prompt.text, stream::accept);
           stream.finish();
         }
       } else {
         long[] ids =
             Objects.requireNonNull(prompt.ids).stream().flatMapToLong(Arrays::stream).toArray();
-        generate(pack, device, ids, sampler, "", id -> System.out.print(id + " "));
+        generate(pack, fitting(pack, device), ids, sampler, "", id -> System.out.print(id + " "));
       }
       System.out.println();
     }
     return 0;
+  }
+
+  /** Where CUDA was not asked for and does not run such a model, the CPU. */
+  private Device fitting(MoxiePackage pack, Device device) {
+    Execution wanted = execution == null ? Execution.best(device) : execution;
+    Optional<UnsupportedException> refusal = wanted.refusal(pack, device);
+    if (deviceChoice != DeviceChoice.AUTO || device == Device.CPU || refusal.isEmpty()) {
+      return device;
+    }
+    System.err.println(Line.of("not on CUDA: " + refusal.get().getMessage()));
+    return Device.CPU;
   }
 
   private void generate(

@@ -57,8 +57,8 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Option(
       names = "--execution",
-      paramLabel = "scheduled|fused",
-      description = "Run only this one end to end; default: both.")
+      paramLabel = "plain|fused",
+      description = "Run only this one end to end; default: both, where both run such a model.")
   private @Nullable Execution execution;
 
   @Option(

@@ -426,8 +426,8 @@ class CommandLineTest {
     assertEquals(0, first.status(), first.err());
     assertTrue(first.out().startsWith("3 + 4 ="), first.out());
     assertTrue(first.err().contains("device CPU, execution FUSED"), first.err());
-    Outcome scheduled = moxie("run", pack, "--prompt", "3 + 4 =", "--max-tokens", "5");
-    assertEquals(first.out(), scheduled.out());
+    Outcome plain = moxie("run", pack, "--prompt", "3 + 4 =", "--max-tokens", "5");
+    assertEquals(first.out(), plain.out());
     Outcome sampled =
         moxie("run", pack, "--prompt", "Once", "--temperature", "1", "--seed", "5", "--top-k", "9");
     Outcome again =
@@ -486,7 +486,7 @@ class CommandLineTest {
     String pack = folder.resolve("p").toString();
     Path checkpoint = Fixtures.tinyDeepSeek();
     assertEquals(0, moxie("convert", checkpoint.toString(), pack, "--mtp", "keep").status());
-    for (String execution : List.of("scheduled", "fused")) {
+    for (String execution : List.of("plain", "fused")) {
       Outcome run =
           moxie(
               "run",

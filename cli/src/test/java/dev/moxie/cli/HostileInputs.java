@@ -189,7 +189,7 @@ final class HostileInputs {
     Path folder = folder("trace");
     Path pack = converted(checkpoint, folder.resolve("p"));
     Path trace = folder.resolve("trace.safetensors");
-    var check = new ReferenceCheck(MoxiePackage.open(pack), EnumSet.of(Execution.SCHEDULED));
+    var check = new ReferenceCheck(MoxiePackage.open(pack), EnumSet.of(Execution.PLAIN));
     add(
         folder,
         trace,

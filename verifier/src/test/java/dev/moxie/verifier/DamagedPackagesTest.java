@@ -188,8 +188,7 @@ class DamagedPackagesTest {
     for (String step : List.of("moe.input", "router.logits", "router.weights", "moe.output")) {
       Path changed = folder.resolve("trace.safetensors");
       scaled(original, "layers.1." + step, changed);
-      Report report =
-          Verifier.verify(pack, null, List.of(changed), EnumSet.of(Execution.SCHEDULED));
+      Report report = Verifier.verify(pack, null, List.of(changed), EnumSet.of(Execution.PLAIN));
       assertEquals(Verdict.FAIL, report.verdict(), step);
       String text = TextReport.of(report);
       assertTrue(text.contains("layers.1." + step + "  FAIL  at ["), text);
@@ -220,7 +219,7 @@ class DamagedPackagesTest {
             Packages.convert(checkpoint, folder.resolve("t")),
             null,
             List.of(Fixtures.traces(Fixtures.tinyMixtral()).getFirst()),
-            EnumSet.of(Execution.SCHEDULED));
+            EnumSet.of(Execution.PLAIN));
     assertTrue(
         report.notChecked().stream().anyMatch(item -> item.contains("layer 1 expert 4")),
         report.notChecked().toString());

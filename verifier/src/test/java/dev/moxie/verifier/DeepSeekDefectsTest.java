@@ -151,7 +151,7 @@ class DeepSeekDefectsTest {
             pack,
             null,
             Fixtures.traces(checkpoint).stream().limit(2).toList(),
-            EnumSet.of(Execution.SCHEDULED));
+            EnumSet.of(Execution.PLAIN));
     assertEquals(Verdict.FAIL, report.verdict());
     List<String> sentences =
         report.references().stream().flatMap(r -> r.diagnosis().stream()).toList();

@@ -10,6 +10,7 @@ import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.FusedModel;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.lowering.Target;
 import dev.moxie.verifier.oracle.Precision;
@@ -44,7 +45,7 @@ class LoweringCheckTest {
   @MethodSource("rightGraphs")
   void aRightGraphPasses(Path checkpoint, Target target) {
     try (MoxiePackage pack = right(checkpoint);
-        Model model = Execution.FUSED.open(pack, Device.CPU, target)) {
+        Model model = new FusedModel(pack, Device.CPU, target)) {
       check(pack, target, model);
     }
   }
@@ -63,8 +64,8 @@ class LoweringCheckTest {
     try (MoxiePackage pack = right(checkpoint);
         MoxiePackage other = MoxiePackage.open(swapped)) {
       for (Target target : List.of(Target.CPU, Target.CUDA)) {
-        try (Model right = Execution.FUSED.open(pack, Device.CPU, target);
-            Model wrong = Execution.FUSED.open(other, Device.CPU, target)) {
+        try (Model right = new FusedModel(pack, Device.CPU, target);
+            Model wrong = new FusedModel(other, Device.CPU, target)) {
           String message = refusal(pack, target, new Either(right, wrong, length));
           // What the oracle knows is tried first, three tokens and one.
           String found = length < 4 ? "of the oracle's" : "chunks of " + length;
@@ -136,7 +137,7 @@ class LoweringCheckTest {
             folder.resolve("c"),
             DamagedCheckpoint.values(name -> name.contains("embed"), (i, values) -> weight));
     try (MoxiePackage pack = right(damaged);
-        Model model = Execution.SCHEDULED.open(pack, Device.CPU)) {
+        Model model = Execution.PLAIN.open(pack, Device.CPU)) {
       String message =
           assertThrows(UnsupportedException.class, () -> check(pack, Target.CPU, model))
               .getMessage();

@@ -392,7 +392,7 @@ class MutationTableTest {
     Report report;
     try {
       List<Path> traces = Fixtures.traces(defect.checkpoint()).stream().limit(2).toList();
-      report = Verifier.verify(pack, null, traces, EnumSet.of(Execution.SCHEDULED));
+      report = Verifier.verify(pack, null, traces, EnumSet.of(Execution.PLAIN));
     } catch (MoxieException e) {
       String refusal = e.getMessage().replaceAll("\\S*/", "");
       boolean named = !defect.sentence().isEmpty() && refusal.contains(defect.sentence());

@@ -165,7 +165,7 @@ final class NumericVectors {
                           r ->
                               r.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)
                                   .withNormalisation(new Routing.Normalisation(0.125)))),
-              EnumSet.of(Execution.SCHEDULED)));
+              EnumSet.of(Execution.PLAIN)));
 
   /** In one order, so that the files are the same every time. */
   private static final Map<String, String> METADATA =

@@ -57,7 +57,7 @@ class PlantedDefectsTest {
   @MethodSource("defects")
   void isFound(String name, Path checkpoint, UnaryOperator<ConversionPlan> defect) {
     Path pack = Packages.convert(checkpoint, folder.resolve("p"), defect);
-    Report bySource = Verifier.verify(pack, checkpoint, List.of(), EnumSet.of(Execution.SCHEDULED));
+    Report bySource = Verifier.verify(pack, checkpoint, List.of(), EnumSet.of(Execution.PLAIN));
     assertEquals(Verdict.PASS, bySource.integrity().verdict());
     assertEquals(Verdict.FAIL, bySource.verdict());
     assertFalse(bySource.equivalence().findings().isEmpty());
@@ -71,7 +71,7 @@ class PlantedDefectsTest {
 
   /** What a reference alone brings to light, in sentences. */
   private static List<String> complaints(Path pack, Path trace) {
-    Report report = Verifier.verify(pack, null, List.of(trace), EnumSet.of(Execution.SCHEDULED));
+    Report report = Verifier.verify(pack, null, List.of(trace), EnumSet.of(Execution.PLAIN));
     assertEquals(Verdict.FAIL, report.verdict());
     // Another k gives the trace another shape, and there is nothing to compare.
     return report.unlike().isEmpty()

@@ -27,7 +27,7 @@ public final class Tensors implements Ops<Long> {
   }
 
   /** The tensors that the forward pass uses. */
-  static List<TensorSpec> ofForwardPass(Architecture architecture) {
+  public static List<TensorSpec> ofForwardPass(Architecture architecture) {
     var tensors = new Tensors();
     new Forward<>(architecture, tensors).logits();
     return List.copyOf(tensors.found.values());

@@ -1,108 +1,58 @@
 package dev.moxie.runtime.execution;
 
-import ai.onnx.proto.OnnxMl;
-import ai.onnxruntime.OrtSession;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.runtime.lowering.Lowering;
-import dev.moxie.runtime.lowering.Target;
-import java.util.Map;
-import java.util.stream.Collectors;
-import org.jspecify.annotations.Nullable;
 
-/** What both executions share: the sequence, its cache and the positions of its tokens. */
+/** What both executions share: a sequence of tokens, and room for those to come. */
 abstract class CachedModel implements Model {
   final MoxiePackage pack;
-  private final Device device;
-  private final Target target;
-  private final RotaryAngles angles;
-  private @Nullable KeyValueCache cache;
+  private int capacity;
   private int length;
 
-  CachedModel(MoxiePackage pack, Device device, Target target) {
+  CachedModel(MoxiePackage pack) {
     this.pack = pack;
-    this.device = device;
-    this.target = target;
-    this.angles = new RotaryAngles(new Lowering(pack, target).rotary());
   }
 
   @Override
-  public final void begin(int capacity) {
-    if (cache == null || cache.capacity() != capacity) {
-      closeCache();
-      cache = new KeyValueCache(pack.architecture(), target, capacity);
-    }
+  public final void begin(int tokens) {
+    allocate(tokens);
+    capacity = tokens;
     length = 0;
   }
 
+  /** Makes an empty cache for so many tokens. */
+  abstract void allocate(int tokens);
+
   @Override
   public final float[] append(long[] ids) {
-    requireTokens(ids);
-    try (Step step = advance(ids.length)) {
-      return forward(ids, step);
-    }
+    return forward(ids, advance(ids));
   }
 
-  final void requireTokens(long[] ids) {
+  /**
+   * Logits after each new token.
+   *
+   * @param first position of the first
+   */
+  abstract float[] forward(long[] ids, int first);
+
+  /** Makes room for new tokens, and gives the position of the first. */
+  final int advance(long[] ids) {
     for (long id : ids) {
       if (id < 0 || id >= pack.architecture().vocabSize()) {
         throw new IllegalArgumentException(
             "token " + id + " is not among the " + pack.architecture().vocabSize());
       }
     }
-  }
-
-  /** Opens a session for a graph, whose weights must be as they were written. */
-  final OrtSession session(OnnxMl.ModelProto graph) {
-    for (OnnxMl.TensorProto tensor : graph.getGraph().getInitializerList()) {
-      if (tensor.getExternalDataCount() > 0) {
-        Map<String, String> place =
-            tensor.getExternalDataList().stream()
-                .collect(
-                    Collectors.toMap(
-                        OnnxMl.StringStringEntryProto::getKey,
-                        OnnxMl.StringStringEntryProto::getValue));
-        pack.requireIntact(
-            place.getOrDefault("location", ""),
-            Long.parseLong(place.getOrDefault("offset", "0")),
-            Long.parseLong(place.getOrDefault("length", "0")));
-      }
-    }
-    return Engine.session(graph, pack.folder(), device);
-  }
-
-  /** Makes room for so many new tokens. */
-  final Step advance(int tokens) {
-    if (tokens < 1 || length + tokens > cache().capacity()) {
+    if (ids.length < 1 || length + ids.length > capacity) {
       throw new IllegalArgumentException(
-          tokens + " more tokens do not fit a sequence of " + cache().capacity());
+          ids.length + " more tokens do not fit a sequence of " + capacity);
     }
-    var step = new Step(angles, length, tokens);
-    length += tokens;
-    return step;
-  }
-
-  abstract float[] forward(long[] ids, Step step);
-
-  final KeyValueCache cache() {
-    if (cache == null) {
-      throw new IllegalStateException("begin comes before append");
-    }
-    return cache;
+    int first = length;
+    length += ids.length;
+    return first;
   }
 
   @Override
   public final int length() {
     return length;
-  }
-
-  private void closeCache() {
-    if (cache != null) {
-      cache.close();
-    }
-  }
-
-  @Override
-  public void close() {
-    closeCache();
   }
 }

@@ -1,30 +1,58 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.runtime.lowering.Target;
+import dev.moxie.runtime.lowering.Lowering;
+import java.util.Locale;
+import java.util.Optional;
 
 /** How a model is run. */
 public enum Execution {
-  /** Small graphs per layer and expert, Java routes between them. */
-  SCHEDULED,
+  /** Java, operation by operation, on weights as they are stored; on the CPU alone. */
+  PLAIN,
   /** One graph for the whole model. */
   FUSED;
 
   /** What is best on a device. */
   public static Execution best(Device device) {
-    return device == Device.CUDA ? FUSED : SCHEDULED;
+    return device == Device.CUDA ? FUSED : PLAIN;
   }
 
-  /** Opens a package to be run this way. */
+  /** Why a package cannot be run this way on a device; nothing if it can. */
+  public Optional<UnsupportedException> refusal(MoxiePackage pack, Device device) {
+    try {
+      switch (this) {
+        case PLAIN -> requireCpu(pack, device);
+        case FUSED -> new Lowering(pack, device.target()).wholeModel();
+      }
+      return Optional.empty();
+    } catch (UnsupportedException e) {
+      return Optional.of(e);
+    }
+  }
+
+  /**
+   * Opens a package to be run this way.
+   *
+   * @throws UnsupportedException if it cannot be
+   */
   public Model open(MoxiePackage pack, Device device) {
-    return open(pack, device, device.target());
+    return switch (this) {
+      case PLAIN -> {
+        requireCpu(pack, device);
+        yield new PlainModel(pack);
+      }
+      case FUSED -> new FusedModel(pack, device, device.target());
+    };
   }
 
-  /** Opens a package as graphs built for a target, whichever device they run on. */
-  public Model open(MoxiePackage pack, Device device, Target target) {
-    return switch (this) {
-      case SCHEDULED -> new ScheduledModel(pack, device, target);
-      case FUSED -> new FusedModel(pack, device, target);
-    };
+  private static void requireCpu(MoxiePackage pack, Device device) {
+    if (device != Device.CPU) {
+      throw new UnsupportedException(
+          pack.folder().toString(),
+          "the CPU, on which the plain execution computes",
+          "--device " + device.name().toLowerCase(Locale.ROOT),
+          "use --device cpu or --execution fused");
+    }
   }
 }

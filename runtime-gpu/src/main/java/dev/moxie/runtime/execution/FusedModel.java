@@ -1,35 +1,82 @@
 package dev.moxie.runtime.execution;
 
+import ai.onnx.proto.OnnxMl;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtSession;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
+import dev.moxie.runtime.plain.RotaryAngles;
 import java.nio.FloatBuffer;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** One graph for the whole model; the provider routes inside its MoE operator. */
-final class FusedModel extends CachedModel {
+public final class FusedModel extends CachedModel {
+  private final Target target;
+  private final RotaryAngles angles;
   private final OrtSession session;
+  private @Nullable KeyValueCache cache;
 
-  FusedModel(MoxiePackage pack, Device device, Target target) {
-    super(pack, device, target);
-    session = session(new Lowering(pack, target).wholeModel());
+  /**
+   * Opens a package as a graph built for a target, whichever device it runs on.
+   *
+   * @throws UnsupportedException if no graph computes such a model
+   */
+  public FusedModel(MoxiePackage pack, Device device, Target target) {
+    super(pack);
+    this.target = target;
+    var lowering = new Lowering(pack, target);
+    angles = new RotaryAngles(lowering.rotary());
+    OnnxMl.ModelProto graph = lowering.wholeModel();
+    requireIntact(graph);
+    session = Engine.session(graph, pack.folder(), device);
+  }
+
+  /** Weights must be as they were written. */
+  private void requireIntact(OnnxMl.ModelProto graph) {
+    for (OnnxMl.TensorProto tensor : graph.getGraph().getInitializerList()) {
+      if (tensor.getExternalDataCount() > 0) {
+        Map<String, String> place =
+            tensor.getExternalDataList().stream()
+                .collect(
+                    Collectors.toMap(
+                        OnnxMl.StringStringEntryProto::getKey,
+                        OnnxMl.StringStringEntryProto::getValue));
+        pack.requireIntact(
+            place.getOrDefault("location", ""),
+            Long.parseLong(place.getOrDefault("offset", "0")),
+            Long.parseLong(place.getOrDefault("length", "0")));
+      }
+    }
   }
 
   @Override
-  float[] forward(long[] ids, Step step) {
+  void allocate(int tokens) {
+    if (cache == null || cache.capacity() != tokens) {
+      closeCache();
+      cache = new KeyValueCache(pack.architecture(), target, tokens);
+    }
+  }
+
+  @Override
+  float[] forward(long[] ids, int first) {
     int vocabulary = pack.architecture().vocabSize();
     FloatBuffer logits = FloatTensors.allocate(ids.length, vocabulary);
-    try (OnnxTensor tokens = Engine.longs(ids);
+    try (Step step = new Step(angles, first, ids.length);
+        OnnxTensor tokens = Engine.longs(ids);
         OnnxTensor result = Engine.wrap(logits, ids.length, vocabulary)) {
       Map<String, OnnxTensor> inputs = new HashMap<>(step.inputs());
       Map<String, OnnxTensor> outputs = new HashMap<>();
       inputs.put("ids", tokens);
       outputs.put("logits", result);
+      KeyValueCache kept = Objects.requireNonNull(cache);
       for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-        cache().bind(layer, inputs, outputs);
+        kept.bind(layer, inputs, outputs);
       }
       Engine.run(session, inputs, outputs);
     }
@@ -38,9 +85,15 @@ final class FusedModel extends CachedModel {
     return copy;
   }
 
+  private void closeCache() {
+    if (cache != null) {
+      cache.close();
+    }
+  }
+
   @Override
   public void close() {
-    super.close();
+    closeCache();
     Engine.close(session);
   }
 }

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnxruntime.OnnxTensor;
+import dev.moxie.runtime.plain.RotaryAngles;
 import java.nio.FloatBuffer;
 import java.util.HashMap;
 import java.util.Map;

@@ -1,4 +1,4 @@
-/** Running the graphs on ONNX Runtime: devices, the scheduled and the fused execution. */
+/** Running packages: the plain execution in Java, the fused one on ONNX Runtime, devices. */
 @NullMarked
 package dev.moxie.runtime.execution;
 

@@ -14,8 +14,8 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One method per part of an architecture; both executions are made of these. Activations are
- * matrices of one row per token, [S, width], in the target's compute dtype.
+ * One method per part of an architecture. Activations are matrices of one row per token, [S,
+ * width], in the target's compute dtype.
  */
 final class BlockBuilder {
   private final MoxiePackage pack;
@@ -341,22 +341,6 @@ final class BlockBuilder {
           case SILU -> graph.node("Mul", List.of(gate, graph.node("Sigmoid", List.of(gate))));
         };
     return graph.node("Mul", List.of(activated, up));
-  }
-
-  /** One expert on its tokens: [n, H] and routing weights [n, 1] to weighted outputs [n, H]. */
-  String expert(
-      int layer, FeedForward.MixtureOfExperts moe, int expert, String x, String routingWeights) {
-    String stack = "layers." + layer + ".experts.";
-    List<String> parts =
-        graph.nodes(
-            "Split",
-            List.of(times(x, weights.gateUp(stack + "gate_up.weight", expert))),
-            2,
-            attribute("axis", 1),
-            attribute("num_outputs", 2));
-    String inner = gated(moe.activation(), parts.get(0), parts.get(1));
-    String output = times(inner, weights.of(stack + "down.weight", expert, Projection.DOWN));
-    return graph.node("Mul", List.of(output, routingWeights));
   }
 
   /** All routed experts in one operator, weighted and summed, [S, H]. */

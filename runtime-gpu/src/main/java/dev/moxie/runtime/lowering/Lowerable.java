@@ -42,7 +42,7 @@ final class Lowerable {
           where,
           "parts that the fused graph has operators for",
           String.join(", ", lacking),
-          "this build does not execute such a model so");
+          "run it with --execution plain");
     }
     return rotations.getFirst();
   }

@@ -8,8 +8,8 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 
 /**
- * The graphs of both executions. All take and give float32, whatever they compute in; S is the
- * number of new tokens, C the capacity of the key/value cache.
+ * The graph of a whole model. It takes and gives float32, whatever it computes in; S is the number
+ * of new tokens, C the capacity of the key/value cache.
  *
  * <p>Rotary angles come in as cosines and sines [1, S, pairs] of the new tokens' positions; {@code
  * last_position} [1] and {@code total_length} [] are the index of the last new token and the number
@@ -25,10 +25,10 @@ public final class Lowering {
   private final Rotary rotary;
 
   /**
-   * Prepares the graphs of a package.
+   * Prepares the graph of a package.
    *
-   * @throws UnsupportedException if the architecture has parts that the graphs would leave out, or
-   *     layers turn positions in different ways: the graphs take one set of angles
+   * @throws UnsupportedException if the architecture has parts that the graph would leave out, or
+   *     layers turn positions in different ways: the graph takes one set of angles
    */
   public Lowering(MoxiePackage pack, Target target) {
     this.pack = pack;
@@ -41,60 +41,7 @@ public final class Lowering {
     return rotary;
   }
 
-  /** {@code ids} int64 [S] to {@code hidden} [S, H]. */
-  public OnnxMl.ModelProto embedding() {
-    Graph graph = new Graph("embedding");
-    var blocks = new BlockBuilder(pack, target, graph);
-    output(graph, blocks, blocks.embedding(graph.input("ids", Dtype.I64, "S")), "hidden", hidden());
-    return graph.model();
-  }
-
-  /** {@code hidden} [S, H] to {@code logits} [S, V]. */
-  public OnnxMl.ModelProto head() {
-    Graph graph = new Graph("head");
-    var blocks = new BlockBuilder(pack, target, graph);
-    String x = blocks.fromF32(graph.input("hidden", Dtype.F32, "S", hidden()));
-    output(graph, blocks, blocks.head(x), "logits", pack.architecture().vocabSize());
-    return graph.model();
-  }
-
-  /**
-   * A layer, up to its router where it has one: {@code hidden} [S, H] to {@code output} [S, H], or
-   * to {@code residual} [S, H] (after attention), {@code normed} [S, H] (what router and experts
-   * read), {@code router_logits} [S, E], and {@code shared} [S, H] where there are shared experts.
-   */
-  public OnnxMl.ModelProto layer(int layer) {
-    Graph graph = new Graph("layer-" + layer);
-    var blocks = new BlockBuilder(pack, target, graph);
-    String x = blocks.fromF32(graph.input("hidden", Dtype.F32, "S", hidden()));
-    Attended attended = attend(graph, blocks, layer, x, positions(graph, blocks));
-    switch (pack.architecture().layers().get(layer).feedForward()) {
-      case FeedForward.Dense dense ->
-          output(graph, blocks, dense(blocks, layer, dense, attended), "output", hidden());
-      case FeedForward.MixtureOfExperts moe -> {
-        output(graph, blocks, attended.residual(), "residual", hidden());
-        output(graph, blocks, attended.normed(), "normed", hidden());
-        String logits = blocks.router(layer, attended.normed());
-        output(graph, blocks, logits, "router_logits", moe.experts());
-        if (moe.shared() != null) {
-          output(graph, blocks, shared(blocks, layer, moe, attended), "shared", hidden());
-        }
-      }
-    }
-    return graph.model();
-  }
-
-  /** {@code x} [n, H] and {@code weights} [n, 1] to {@code y} [n, H]: weight times expert(x). */
-  public OnnxMl.ModelProto expert(int layer, FeedForward.MixtureOfExperts moe, int expert) {
-    Graph graph = new Graph("layer-" + layer + "-expert-" + expert);
-    var blocks = new BlockBuilder(pack, target, graph);
-    String x = blocks.fromF32(graph.input("x", Dtype.F32, "n", hidden()));
-    String weights = blocks.fromF32(graph.input("weights", Dtype.F32, "n", 1));
-    output(graph, blocks, blocks.expert(layer, moe, expert, x, weights), "y", hidden());
-    return graph.model();
-  }
-
-  /** The whole model: {@code ids} int64 [S] to {@code logits} [S, V], caches as in a layer. */
+  /** {@code ids} int64 [S] to {@code logits} [S, V]. */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
     var blocks = new BlockBuilder(pack, target, graph);
@@ -177,10 +124,6 @@ public final class Lowering {
       Graph graph, BlockBuilder blocks, String value, String name, int width) {
     blocks.widen(value, name);
     graph.output(name, Dtype.F32, "S", width);
-  }
-
-  private int hidden() {
-    return pack.architecture().hiddenSize();
   }
 
   /** Name of the input that takes a layer's cached keys. */

@@ -43,7 +43,7 @@ final class RoutingBuilder {
           where,
           "weights without a bias, which are never negative",
           "a bias that touches the weights",
-          "run it with --execution scheduled");
+          "run it with --execution plain");
     }
     String scores =
         switch (routing.score()) {

@@ -7,7 +7,6 @@ import dev.moxie.format.model.Projection;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -64,40 +63,6 @@ final class Weights {
     String grid = stored(scales.name() + suffix, scales, scales.shape().dims(), scales.bytes());
     return new Blocks(graph, encoding, matrices, MoxiePackage.matrix(matrix))
         .dequantised(values, grid, scales.dtype(), MoxiePackage.matrix(row), compute);
-  }
-
-  /** One projection of one expert. */
-  String of(String stack, int expert, Projection projection) {
-    return adjacent(stack, expert, projection, 1);
-  }
-
-  /** Gate and up of one expert, one below the other, [2I, H]: they lie next to each other. */
-  String gateUp(String stack, int expert) {
-    return adjacent(stack, expert, Projection.GATE, 2);
-  }
-
-  private String adjacent(String stack, int expert, Projection first, int count) {
-    IndexRow row = pack.slice(stack, expert, first);
-    List<Long> shape = below(row, count);
-    String values = stored(stack + first.id(), row, shape, count * row.bytes());
-    if (!(row.encoding() instanceof BlockScaled encoding)) {
-      return cast(values, row.dtype());
-    }
-    IndexRow scales = pack.slice(BlockScaled.scaleName(stack), expert, first);
-    String grid =
-        stored(
-            BlockScaled.scaleName(stack) + first.id(),
-            scales,
-            below(scales, count),
-            count * scales.bytes());
-    Shape matrix = MoxiePackage.matrix(row);
-    return new Blocks(graph, encoding, count, matrix)
-        .dequantised(
-            values, grid, scales.dtype(), Shape.of(count * matrix.dim(0), matrix.dim(1)), compute);
-  }
-
-  private static List<Long> below(IndexRow row, int count) {
-    return List.of(count * row.shape().dim(0), row.shape().dim(1));
   }
 
   private String cast(String x, Dtype from) {

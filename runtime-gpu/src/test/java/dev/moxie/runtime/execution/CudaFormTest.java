@@ -113,7 +113,7 @@ class CudaFormTest {
   }
 
   private static float[] run(MoxiePackage pack, Target target, long[] ids) {
-    try (Model model = Execution.FUSED.open(pack, Device.CPU, target)) {
+    try (Model model = new FusedModel(pack, Device.CPU, target)) {
       model.begin(ids.length);
       return model.append(ids);
     }

@@ -110,12 +110,12 @@ class ExecutionTest {
   @MethodSource("checkpoints")
   void watchingTheLayersShowsAllOfThemAndChangesNothing(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
-        var model = new ScheduledModel(pack, Device.CPU)) {
+        var model = new PlainModel(pack)) {
       long[] ids = {3, 14, 15, 92, 65};
       model.begin(ids.length);
       float[] logits = model.append(ids);
       model.begin(ids.length);
-      List<ScheduledModel.LayerResult> seen = new ArrayList<>();
+      List<PlainModel.LayerResult> seen = new ArrayList<>();
       for (long[] part : List.of(new long[] {3, 14, 15}, new long[] {92, 65})) {
         seen.clear();
         model.observe(

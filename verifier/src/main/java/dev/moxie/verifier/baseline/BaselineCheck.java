@@ -216,7 +216,7 @@ public final class BaselineCheck {
       }
     }
     int all = recorded.subject().experts().stream().mapToInt(Integer::intValue).sum();
-    return used.size() == all || recorded.execution() != Execution.SCHEDULED
+    return used.size() == all || recorded.execution() != Execution.PLAIN
         ? List.of()
         : List.of(
             "%d of %d experts, which no recorded token chooses".formatted(all - used.size(), all));

@@ -53,6 +53,7 @@ public final class BaselineFile {
   static Baseline decode(String where, byte[] bytes) {
     ObjectNode tree = StrictJson.parseObject(where, bytes);
     requireVersion(where, tree);
+    requireExecution(where, tree);
     try {
       Baseline baseline = StrictJson.mapper(false).treeToValue(tree, Baseline.class);
       BaselineRules.check(where, baseline);
@@ -85,6 +86,17 @@ public final class BaselineFile {
     }
     if (version.intValue() < Baseline.VERSION) {
       throw new TooOldException(where, expected, found, "record the baseline again");
+    }
+  }
+
+  /** Baselines of the execution before the plain one keep what another engine computed. */
+  private static void requireExecution(String where, JsonNode tree) {
+    if (tree.path("execution").asString("").equals("SCHEDULED")) {
+      throw new TooOldException(
+          where + ", execution",
+          "PLAIN or FUSED",
+          "SCHEDULED, which is no longer there",
+          "record it again with moxie baseline record --force");
     }
   }
 

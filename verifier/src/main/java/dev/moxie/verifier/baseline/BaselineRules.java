@@ -54,7 +54,7 @@ final class BaselineRules {
     count(at + ".greedy", sequence.greedy().size(), 0, MAX_TOKENS - tokens);
     sequence.ids().forEach(id -> below(at + ".ids", id, subject.vocabSize()));
     sequence.greedy().forEach(id -> below(at + ".greedy", id, subject.vocabSize()));
-    int layers = baseline.execution() == Execution.SCHEDULED ? subject.experts().size() : 0;
+    int layers = baseline.execution() == Execution.PLAIN ? subject.experts().size() : 0;
     count(at + ".layers", sequence.layers().size(), layers, layers);
     for (int layer = 0; layer < layers; layer++) {
       String place = at + ".layers[" + layer + "]";

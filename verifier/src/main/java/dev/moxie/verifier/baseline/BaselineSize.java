@@ -83,7 +83,7 @@ final class BaselineSize {
     Architecture architecture = pack.architecture();
     int word = architecture.vocabSize() - 1;
     List<Baseline.Layer> layers =
-        execution == Execution.SCHEDULED
+        execution == Execution.PLAIN
             ? architecture.layers().stream().map(blocks -> layer(blocks, tokens)).toList()
             : List.of();
     int shown = Math.min(Baseline.Logits.LARGEST, architecture.vocabSize());

@@ -2,7 +2,7 @@ package dev.moxie.verifier.baseline;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
@@ -112,7 +112,7 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
   private static @Nullable List<int[]> experts(SequenceRecorder.LayerRun run) {
     return run.result().mixture() == null
         ? null
-        : run.result().mixture().decisions().stream().map(Router.Decision::experts).toList();
+        : run.result().mixture().decisions().stream().map(PlainModel.Decision::experts).toList();
   }
 
   /** What rounding allows in a layer; null without experts or oracle. */

@@ -7,8 +7,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
-import dev.moxie.runtime.execution.Router;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
@@ -36,8 +35,7 @@ final class SequenceRecorder implements AutoCloseable {
    * @param choice what experts are chosen by, [T · E]; null for a layer without experts
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  record LayerRun(
-      ScheduledModel.LayerResult result, float @Nullable [] choice, Baseline.Layer kept) {}
+  record LayerRun(PlainModel.LayerResult result, float @Nullable [] choice, Baseline.Layer kept) {}
 
   /** Is shown each matrix as soon as it is there, with what is kept of it. */
   interface Watcher {
@@ -87,38 +85,38 @@ final class SequenceRecorder implements AutoCloseable {
   }
 
   private float[] forward(long[] ids, List<Baseline.Layer> layers, Watcher watcher) {
-    if (!(model instanceof ScheduledModel scheduled)) {
+    if (!(model instanceof PlainModel plain)) {
       model.begin(ids.length);
       return model.append(ids);
     }
-    float[] hidden = scheduled.embed(ids);
+    float[] hidden = plain.embed(ids);
     List<Architecture.Blocks> blocks = pack.architecture().layers();
     for (int layer = 0; layer < blocks.size(); layer++) {
-      ScheduledModel.LayerResult result = scheduled.layerAlone(layer, hidden, null);
+      PlainModel.LayerResult result = plain.layerAlone(layer, hidden, null);
       hidden = result.output();
       Baseline.Summary output = Summaries.of(hidden, pack.architecture().hiddenSize());
       LayerRun run =
           result.mixture() != null
                   && blocks.get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe
-              ? routed(moe, scheduled.routerBias(layer, moe), result, result.mixture(), output)
+              ? routed(moe, plain.routerBias(layer, moe), result, result.mixture(), output)
               : new LayerRun(result, null, new Baseline.Layer(null, output));
       layers.add(run.kept());
       watcher.layer(layer, run);
     }
-    return scheduled.head(hidden);
+    return plain.head(hidden);
   }
 
   private static LayerRun routed(
       FeedForward.MixtureOfExperts moe,
       float[] bias,
-      ScheduledModel.LayerResult result,
-      ScheduledModel.Mixture mixture,
+      PlainModel.LayerResult result,
+      PlainModel.Mixture mixture,
       Baseline.Summary output) {
     double[] widened = new double[bias.length];
     Arrays.setAll(widened, e -> bias[e]);
     RoutingOracle.Routed routed = route(moe, widened, mixture.routerLogits());
     float[] choice = routed.choice().toFloats();
-    List<int[]> experts = mixture.decisions().stream().map(Router.Decision::experts).toList();
+    List<int[]> experts = mixture.decisions().stream().map(PlainModel.Decision::experts).toList();
     return new LayerRun(
         result, choice, new Baseline.Layer(routing(moe, routed, choice, experts), output));
   }

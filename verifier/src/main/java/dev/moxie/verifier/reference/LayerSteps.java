@@ -1,7 +1,6 @@
 package dev.moxie.verifier.reference;
 
-import dev.moxie.runtime.execution.Router;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import java.util.LinkedHashMap;
@@ -28,9 +27,9 @@ final class LayerSteps {
   }
 
   /** As the runtime computed it. */
-  static Map<String, float[]> of(ScheduledModel.LayerResult layer) {
+  static Map<String, float[]> of(PlainModel.LayerResult layer) {
     Map<String, float[]> steps = new LinkedHashMap<>();
-    ScheduledModel.Mixture mixture = layer.mixture();
+    PlainModel.Mixture mixture = layer.mixture();
     if (mixture != null) {
       steps.put("moe.input", mixture.normed());
       steps.put("router.logits", mixture.routerLogits());
@@ -42,7 +41,7 @@ final class LayerSteps {
     return steps;
   }
 
-  private static float[] weights(List<Router.Decision> decisions) {
+  private static float[] weights(List<PlainModel.Decision> decisions) {
     int k = decisions.getFirst().weights().length;
     float[] weights = new float[decisions.size() * k];
     for (int t = 0; t < decisions.size(); t++) {

@@ -1,18 +1,21 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -25,21 +28,33 @@ import org.jspecify.annotations.Nullable;
 public final class ReferenceCheck implements AutoCloseable {
   private final MoxiePackage pack;
   private final Map<Execution, Model> models = new EnumMap<>(Execution.class);
-  private final ScheduledModel scheduled;
+  private final PlainModel plain;
   private final Coverage coverage;
+  private final List<String> notRun = new ArrayList<>();
   private final Set<String> untelling = new TreeSet<>();
   private final Set<String> parted = new TreeSet<>();
   private List<Decision> decisions = List.of();
 
-  /** Prepares a package for any number of references. */
+  /**
+   * Prepares a package for any number of references.
+   *
+   * @param executions one that must be run, or several of which those are that run such a model
+   */
   public ReferenceCheck(MoxiePackage pack, Set<Execution> executions) {
     this.pack = pack;
     this.coverage = new Coverage(pack.architecture());
-    this.scheduled = new ScheduledModel(pack, Device.CPU);
+    this.plain = new PlainModel(pack);
     for (Execution execution : executions) {
+      if (executions.size() > 1) {
+        Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
+        if (refusal.isPresent()) {
+          String name = execution.name().toLowerCase(Locale.ROOT);
+          notRun.add("the execution " + name + ": " + refusal.get().getMessage());
+          continue;
+        }
+      }
       models.put(
-          execution,
-          execution == Execution.SCHEDULED ? scheduled : execution.open(pack, Device.CPU));
+          execution, execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU));
     }
   }
 
@@ -55,7 +70,7 @@ public final class ReferenceCheck implements AutoCloseable {
    * @throws CorruptException if a trace is not one of this architecture
    */
   public Report.Reference run(Trace trace, @Nullable Trace other) {
-    var check = new TraceCheck(pack, trace, other, scheduled, models);
+    var check = new TraceCheck(pack, trace, other, plain, models);
     Report.Reference report = check.run();
     decisions = check.decisions();
     check.chosen().forEach(coverage::add);
@@ -76,6 +91,7 @@ public final class ReferenceCheck implements AutoCloseable {
   /** What the references so far leave untouched, in words. */
   public List<String> notCovered() {
     List<String> open = new ArrayList<>(coverage.notCovered());
+    open.addAll(notRun);
     if (!untelling.isEmpty()) {
       open.add(
           String.join(", ", untelling)
@@ -91,7 +107,7 @@ public final class ReferenceCheck implements AutoCloseable {
 
   @Override
   public void close() {
-    models.put(Execution.SCHEDULED, scheduled);
+    models.put(Execution.PLAIN, plain);
     models.values().forEach(Model::close);
   }
 }

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.reference;
 
-import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -70,7 +70,7 @@ final class RoutingTally {
   void add(
       int layer,
       int token,
-      Router.Decision actual,
+      PlainModel.Decision actual,
       int[] expected,
       int experts,
       Selection selection) {

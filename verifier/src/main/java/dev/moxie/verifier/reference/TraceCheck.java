@@ -8,8 +8,7 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
-import dev.moxie.runtime.execution.Router;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Selection;
@@ -44,7 +43,7 @@ final class TraceCheck {
   private final Trace trace;
   private final Precision precision;
   private final Oracle oracle;
-  private final ScheduledModel scheduled;
+  private final PlainModel plain;
   private final Map<Execution, Model> models;
   private final @Nullable Noise noise;
   private final RoutingTally tally = new RoutingTally();
@@ -63,11 +62,11 @@ final class TraceCheck {
       MoxiePackage pack,
       Trace trace,
       @Nullable Trace other,
-      ScheduledModel scheduled,
+      PlainModel plain,
       Map<Execution, Model> models) {
     this.pack = pack;
     this.trace = trace;
-    this.scheduled = scheduled;
+    this.plain = plain;
     this.models = models;
     this.precision = TraceShape.precision(trace);
     TraceShape.require(trace, pack.architecture());
@@ -105,7 +104,7 @@ final class TraceCheck {
   Report.Reference run() {
     long[] ids = trace.inputIds();
     Estimate hidden = oracle.embed(ids);
-    float[] own = scheduled.embed(ids);
+    float[] own = plain.embed(ids);
     Comparison embedding = Tolerance.compare(own, recorded("layers.0.input"), hidden);
     List<Report.Layer> layers = new ArrayList<>();
     List<Pass> passes = new ArrayList<>();
@@ -116,14 +115,14 @@ final class TraceCheck {
         case FeedForward.Dense dense -> {
           alone = checkDense(layer);
           hidden = oracle.layer(layer, hidden, null).output();
-          own = scheduled.layerAlone(layer, own, null).output();
+          own = plain.layerAlone(layer, own, null).output();
         }
         case FeedForward.MixtureOfExperts moe -> {
           List<int[]> experts = TraceRouting.experts(trace, layer, moe, ids.length);
           chosen.put(layer, experts);
           alone = checkMixture(layer, moe, experts);
           Oracle.Layer exact = oracle.layer(layer, hidden, experts);
-          ScheduledModel.LayerResult free = scheduled.layerAlone(layer, own, null);
+          PlainModel.LayerResult free = plain.layerAlone(layer, own, null);
           parted = Math.min(parted, firstParted(moe, exact, free, experts));
           hidden = exact.output();
           own = free.output();
@@ -259,10 +258,10 @@ final class TraceCheck {
   private static int firstParted(
       FeedForward.MixtureOfExperts moe,
       Oracle.Layer exact,
-      ScheduledModel.LayerResult own,
+      PlainModel.LayerResult own,
       List<int[]> experts) {
     var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
-    List<Router.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
+    List<PlainModel.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
     for (int t = 0; t < experts.size(); t++) {
       Set<Integer> ours = Selection.set(decisions.get(t).experts());
       Set<Integer> theirs = Selection.set(experts.get(t));
@@ -277,7 +276,7 @@ final class TraceCheck {
     float[] input = recorded("layers." + layer + ".input");
     return compareLayer(
         layer,
-        scheduled.layerAlone(layer, input, null),
+        plain.layerAlone(layer, input, null),
         oracle.layer(layer, Estimate.exact(input, width()), null));
   }
 
@@ -286,17 +285,15 @@ final class TraceCheck {
     float[] input = recorded("layers." + layer + ".input");
     Oracle.Layer exact = oracle.layer(layer, Estimate.exact(input, width()), experts);
     var selection = new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed());
-    ScheduledModel.Mixture own =
-        Objects.requireNonNull(scheduled.layerAlone(layer, input, null).mixture());
+    PlainModel.Mixture own = Objects.requireNonNull(plain.layerAlone(layer, input, null).mixture());
     for (int t = 0; t < experts.size(); t++) {
       tally.add(layer, t, own.decisions().get(t), experts.get(t), moe.experts(), selection);
     }
-    return compareLayer(layer, scheduled.layerAlone(layer, input, experts), exact);
+    return compareLayer(layer, plain.layerAlone(layer, input, experts), exact);
   }
 
   /** Compares every step of a layer that the trace has; where one differs, looks inside. */
-  private Report.Layer compareLayer(
-      int layer, ScheduledModel.LayerResult actual, Oracle.Layer exact) {
+  private Report.Layer compareLayer(int layer, PlainModel.LayerResult actual, Oracle.Layer exact) {
     Map<String, float[]> own = LayerSteps.of(actual);
     Map<String, Comparison> steps = new LinkedHashMap<>();
     LayerSteps.of(exact)
@@ -334,7 +331,7 @@ final class TraceCheck {
     int last = pack.architecture().layers().size() - 1;
     float[] hidden = recorded("layers." + last + ".output");
     Estimate exact = oracle.head(Estimate.exact(hidden, width()));
-    return tolerant("the head", compare("head", scheduled.head(hidden), "logits", exact, tokens()));
+    return tolerant("the head", compare("head", plain.head(hidden), "logits", exact, tokens()));
   }
 
   /** With whom the oracle agrees, to the bound. */

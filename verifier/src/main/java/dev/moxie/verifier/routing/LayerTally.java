@@ -1,7 +1,7 @@
 package dev.moxie.verifier.routing;
 
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.PlainModel;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -37,7 +37,7 @@ final class LayerTally {
    *
    * @param scored before any bias, [E]
    */
-  void add(float[] scored, Router.Decision decision, Router.@Nullable Margin margin) {
+  void add(float[] scored, PlainModel.Decision decision, @Nullable Margin margin) {
     tokens = Math.incrementExact(tokens);
     double total = 0;
     for (float score : scored) {
@@ -56,7 +56,7 @@ final class LayerTally {
     }
   }
 
-  private void add(Router.Margin margin) {
+  private void add(Margin margin) {
     smallest = Math.min(smallest, margin.gap());
     withinFloat32 += margin.isWithinFloat32() ? 1 : 0;
     long bits = Double.doubleToLongBits(margin.gap());

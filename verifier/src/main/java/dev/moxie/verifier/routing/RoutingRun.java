@@ -3,9 +3,9 @@ package dev.moxie.verifier.routing;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Routing;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.runtime.execution.Router;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,13 +24,13 @@ public final class RoutingRun {
   private static final int CHUNK = 512;
 
   private final MoxiePackage pack;
-  private final ScheduledModel model;
+  private final PlainModel model;
   private final DecisionSink sink;
   private final RoutedLayers routed;
   private final Map<Integer, LayerTally> tallies = new TreeMap<>();
   private int sequences;
 
-  private RoutingRun(MoxiePackage pack, ScheduledModel model, DecisionSink sink) {
+  private RoutingRun(MoxiePackage pack, PlainModel model, DecisionSink sink) {
     this.pack = pack;
     this.model = model;
     this.sink = sink;
@@ -44,7 +44,7 @@ public final class RoutingRun {
    * @param maxTokens tokens of a sequence at most, from 1 to the model's positions
    */
   public static RoutingReport run(
-      MoxiePackage pack, ScheduledModel model, Corpus corpus, int maxTokens, DecisionSink sink) {
+      MoxiePackage pack, PlainModel model, Corpus corpus, int maxTokens, DecisionSink sink) {
     long positions = pack.architecture().maxPositions();
     if (maxTokens < 1 || maxTokens > positions) {
       throw new UsageException(
@@ -104,18 +104,15 @@ public final class RoutingRun {
   private void layer(
       int layer,
       FeedForward.MixtureOfExperts moe,
-      ScheduledModel.Mixture mixture,
+      PlainModel.Mixture mixture,
       int from,
       List<List<Decision>> byToken) {
-    float[] bias = model.routerBias(layer, moe);
     LayerTally tally = Objects.requireNonNull(tallies.get(layer));
     for (int t = 0; t < byToken.size(); t++) {
-      float[] logits =
-          Arrays.copyOfRange(mixture.routerLogits(), t * moe.experts(), (t + 1) * moe.experts());
-      requireFinite(layer, from + t, logits);
-      Router.Decision decision = mixture.decisions().get(t);
-      Router.Margin margin = Router.margin(moe.routing(), bias, logits);
-      tally.add(Router.scores(moe.routing(), logits), decision, margin);
+      requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
+      PlainModel.Decision decision = mixture.decisions().get(t);
+      @Nullable Margin margin = margin(moe, mixture, t);
+      tally.add(row(mixture.scores(), t, moe.experts()), decision, margin);
       byToken
           .get(t)
           .add(
@@ -128,6 +125,23 @@ public final class RoutingRun {
                   null,
                   null));
     }
+  }
+
+  private static @Nullable Margin margin(
+      FeedForward.MixtureOfExperts moe, PlainModel.Mixture mixture, int t) {
+    Routing.Groups groups = moe.routing().groups();
+    float[] choice = row(mixture.choice(), t, moe.experts());
+    return groups == null || mixture.groups() == null
+        ? Margin.of(choice, moe.routing().expertsPerToken())
+        : Margin.of(
+            choice,
+            moe.routing().expertsPerToken(),
+            row(mixture.groups(), t, groups.count()),
+            groups.kept());
+  }
+
+  private static float[] row(float[] matrix, int row, int columns) {
+    return Arrays.copyOfRange(matrix, row * columns, (row + 1) * columns);
   }
 
   private void requireFinite(int layer, int token, float[] logits) {

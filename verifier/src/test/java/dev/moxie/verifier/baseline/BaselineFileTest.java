@@ -44,14 +44,14 @@ class BaselineFileTest {
   @TempDir Path folder;
 
   /** Some baseline; numbers are of any size, sign and precision. */
-  private static Baseline baseline(long seed, boolean scheduled) {
+  private static Baseline baseline(long seed, boolean plain) {
     var random = new Random(seed);
     List<Integer> experts = List.of(0, 2 + random.nextInt(5), 4);
     List<Baseline.Sequence> sequences = new ArrayList<>();
     for (int s = 0; s <= random.nextInt(3); s++) {
       int tokens = 1 + random.nextInt(4);
       List<Baseline.Layer> layers = new ArrayList<>();
-      for (int e : scheduled ? experts : List.<Integer>of()) {
+      for (int e : plain ? experts : List.<Integer>of()) {
         layers.add(
             new Baseline.Layer(
                 e == 0 ? null : routing(random, tokens, e), summary(random, tokens, WIDTH)));
@@ -66,7 +66,7 @@ class BaselineFileTest {
         new Manifest.Producer("täst \"1\"", "0"),
         random.nextBoolean() ? null : "b",
         new Baseline.Subject("ab".repeat(32), WORDS, WIDTH, experts),
-        scheduled ? Execution.SCHEDULED : Execution.FUSED,
+        plain ? Execution.PLAIN : Execution.FUSED,
         sequences);
   }
 
@@ -106,8 +106,8 @@ class BaselineFileTest {
   }
 
   @Property(tries = 300)
-  void whatIsWrittenIsReadAndWrittenAlike(@ForAll long seed, @ForAll boolean scheduled) {
-    Baseline baseline = baseline(seed, scheduled);
+  void whatIsWrittenIsReadAndWrittenAlike(@ForAll long seed, @ForAll boolean plain) {
+    Baseline baseline = baseline(seed, plain);
     byte[] bytes = BaselineFile.encode(baseline);
     Baseline read = BaselineFile.decode("b.json", bytes);
     assertEquals(baseline, read);
@@ -154,9 +154,9 @@ class BaselineFileTest {
         "\"hiddenSize\" : 3|\"hiddenSize\" : -3|hiddenSize",
         "\"experts\" : [ 0,|\"experts\" : [ 1,|routing",
         "\"experts\" : [ 0,|\"experts\" : [ 0, 0,|layers",
-        "\"SCHEDULED\"|\"FUSED\"|layers",
-        "\"SCHEDULED\"|\"MAGIC\"|execution",
-        "\"SCHEDULED\"|0|execution",
+        "\"PLAIN\"|\"FUSED\"|layers",
+        "\"PLAIN\"|\"MAGIC\"|execution",
+        "\"PLAIN\"|0|execution",
         "\"ids\" : [ |\"ids\" : [ -1, |ids",
         "\"ids\" : [ |\"ids\" : [ null, |ids",
         "\"ids\" : [ |\"ids\" : [ 0.5, |ids",
@@ -194,6 +194,16 @@ class BaselineFileTest {
             .getBytes(StandardCharsets.UTF_8);
     assertThrows(TooOldException.class, () -> BaselineFile.decode("b.json", old));
     assertThrows(TooNewException.class, () -> BaselineFile.decode("b.json", later));
+  }
+
+  @Test
+  void whatTheScheduledExecutionRecordedIsToBeRecordedAgain() {
+    String json = new String(BaselineFile.encode(baseline(0, true)), StandardCharsets.UTF_8);
+    byte[] scheduled = json.replace("\"PLAIN\"", "\"SCHEDULED\"").getBytes(StandardCharsets.UTF_8);
+    String message =
+        assertThrows(TooOldException.class, () -> BaselineFile.decode("b.json", scheduled))
+            .getMessage();
+    assertTrue(message.contains("record it again with moxie baseline record"), message);
   }
 
   @Test

@@ -62,7 +62,7 @@ class SameNumbersPassTest {
     try (MoxiePackage opened = MoxiePackage.open(pack)) {
       return BaselineSize.atMost(
           opened,
-          Execution.SCHEDULED,
+          Execution.PLAIN,
           BaselineRecorder.defaultSequences(opened.architecture()),
           8,
           PRODUCER);
@@ -78,7 +78,7 @@ class SameNumbersPassTest {
       String message =
           assertThrows(
                   UsageException.class,
-                  () -> BaselineRecorder.record(pack, Execution.SCHEDULED, sequences, 0, PRODUCER))
+                  () -> BaselineRecorder.record(pack, Execution.PLAIN, sequences, 0, PRODUCER))
               .getMessage();
       assertTrue(message.contains("for 6400 tokens in 4 layers"), message);
     }
@@ -89,11 +89,10 @@ class SameNumbersPassTest {
   void recordedTwiceTheBytesAreTheSameAndHoldInEveryWay(Path checkpoint) throws IOException {
     Path pack = Packages.convert(checkpoint, folder.resolve("p"));
     Path file = folder.resolve("b.json");
-    Baseline baseline = record(pack, Execution.SCHEDULED);
+    Baseline baseline = record(pack, Execution.PLAIN);
     BaselineFile.write(file, baseline);
     assertTrue(Files.size(file) <= largestSize(pack), "no larger than was foretold");
-    assertArrayEquals(
-        Files.readAllBytes(file), BaselineFile.encode(record(pack, Execution.SCHEDULED)));
+    assertArrayEquals(Files.readAllBytes(file), BaselineFile.encode(record(pack, Execution.PLAIN)));
     assertEquals(baseline, BaselineFile.read(file));
     for (boolean strict : List.of(true, false)) {
       BaselineReport report = check(pack, file, strict);
@@ -119,15 +118,15 @@ class SameNumbersPassTest {
   }
 
   @Test
-  void recordedFusedItHoldsScheduled() {
+  void recordedFusedItHoldsPlain() {
     Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
     Path file = folder.resolve("b.json");
     BaselineFile.write(file, record(pack, Execution.FUSED));
     assertEquals(4, check(pack, file, true).identical());
-    BaselineReport scheduled =
-        BaselineCheck.check(pack, file, Execution.SCHEDULED, false, PRODUCER).report();
-    assertEquals(List.of(), scheduled.drifts());
-    assertEquals(4, scheduled.matrices());
+    BaselineReport plain =
+        BaselineCheck.check(pack, file, Execution.PLAIN, false, PRODUCER).report();
+    assertEquals(List.of(), plain.drifts());
+    assertEquals(4, plain.matrices());
   }
 
   /**
@@ -147,7 +146,7 @@ class SameNumbersPassTest {
   @Test
   void theDefaultsOfTinyMixtralFitIn64KiB() {
     Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
-    assertTrue(BaselineFile.encode(record(pack, Execution.SCHEDULED)).length < 64 << 10);
+    assertTrue(BaselineFile.encode(record(pack, Execution.PLAIN)).length < 64 << 10);
   }
 
   @Test
@@ -155,7 +154,7 @@ class SameNumbersPassTest {
     Path checkpoint = Fixtures.tinyMixtral();
     Path file = folder.resolve("b.json");
     BaselineFile.write(
-        file, record(Packages.convert(checkpoint, folder.resolve("p")), Execution.SCHEDULED));
+        file, record(Packages.convert(checkpoint, folder.resolve("p")), Execution.PLAIN));
     Path spread =
         Packages.spread(checkpoint, folder.resolve("q"), new Manifest.Layout(3, 100_000L));
     BaselineReport report = check(spread, file, true);
@@ -169,7 +168,7 @@ class SameNumbersPassTest {
   void anotherImplementationsNumbersHold(Path checkpoint) {
     Path folderOfPackage = Packages.convert(checkpoint, folder.resolve("p"));
     try (MoxiePackage pack = MoxiePackage.open(folderOfPackage);
-        var recorder = new SequenceRecorder(pack, Execution.SCHEDULED)) {
+        var recorder = new SequenceRecorder(pack, Execution.PLAIN)) {
       var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
       for (Path file : Fixtures.traces(checkpoint)) {
         try (Trace trace = Trace.open(file)) {

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Selections;
 import dev.moxie.verifier.oracle.Estimate;
@@ -97,8 +97,8 @@ class RoutingTallyTest {
     return tally.report();
   }
 
-  private static Router.Decision chose(int... experts) {
-    return new Router.Decision(experts, new float[experts.length]);
+  private static PlainModel.Decision chose(int... experts) {
+    return new PlainModel.Decision(experts, new float[experts.length]);
   }
 
   private static Selection selection(Estimate choice) {

@@ -139,7 +139,7 @@ public final class Reports {
         compared,
         good,
         greedy,
-        Map.of("scheduled", new Report.EndToEnd(good, greedy)),
+        Map.of("plain", new Report.EndToEnd(good, greedy)),
         List.of());
   }
 

@@ -7,14 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.runtime.execution.Router;
+import dev.moxie.runtime.execution.PlainModel;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** Statistics of decisions that are written down by hand. */
 class LayerTallyTest {
-  private static final Router.Margin WIDE = new Router.Margin(0.5f, 0.25f);
+  private static final Margin WIDE = new Margin(0.5f, 0.25f);
 
   @Test
   void evenRoutingHasALossOfOneForEveryK() {
@@ -59,8 +59,8 @@ class LayerTallyTest {
   void theMeanWeightIsOverTheTokensThatChoseTheExpert() {
     LayerTally tally = tally(2);
     float[] scores = {0.25f, 0.25f, 0.25f, 0.25f};
-    tally.add(scores, new Router.Decision(new int[] {2, 0}, new float[] {0.75f, 0.25f}), WIDE);
-    tally.add(scores, new Router.Decision(new int[] {0, 1}, new float[] {0.5f, 0.5f}), WIDE);
+    tally.add(scores, new PlainModel.Decision(new int[] {2, 0}, new float[] {0.75f, 0.25f}), WIDE);
+    tally.add(scores, new PlainModel.Decision(new int[] {0, 1}, new float[] {0.5f, 0.5f}), WIDE);
     assertEquals(Arrays.asList(0.375, 0.5, 0.75, null), tally.statistics().meanWeights());
   }
 
@@ -69,7 +69,7 @@ class LayerTallyTest {
     LayerTally tally = tally(1);
     float[] scores = {1, 0, 0, 0};
     for (float rejected : new float[] {0.5f, 0.25f, 0, 0.125f, 0.5f}) {
-      tally.add(scores, chose(0), new Router.Margin(0.5f, rejected));
+      tally.add(scores, chose(0), new Margin(0.5f, rejected));
     }
     LayerStatistics statistics = tally.statistics();
     assertEquals(0.0, statistics.smallestMargin());
@@ -81,7 +81,7 @@ class LayerTallyTest {
   void theMedianIsRightToNineBits() {
     LayerTally tally = tally(1);
     for (int i = 1; i <= 1001; i++) {
-      tally.add(new float[] {1, 0, 0, 0}, chose(0), new Router.Margin(i / 1001f, 0));
+      tally.add(new float[] {1, 0, 0, 0}, chose(0), new Margin(i / 1001f, 0));
     }
     double median = tally.statistics().medianMargin();
     assertTrue(median <= 501 / 1001.0 && median > 501 / 1001.0 * (1 - 0x1p-8), () -> "" + median);
@@ -99,8 +99,8 @@ class LayerTallyTest {
     return values.stream().map(value -> Math.rint(value * 1e6) / 1e6).toList();
   }
 
-  private static Router.Decision chose(int... experts) {
-    return new Router.Decision(experts, new float[experts.length]);
+  private static PlainModel.Decision chose(int... experts) {
+    return new PlainModel.Decision(experts, new float[experts.length]);
   }
 
   private static LayerTally tally(int k) {

@@ -15,9 +15,8 @@ import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
-import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
-import dev.moxie.runtime.execution.ScheduledModel;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.Packages;
 import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.report.Report;
@@ -159,7 +158,7 @@ class RoutingRunTest {
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     List<Set<Object>> whole = new ArrayList<>();
     try (MoxiePackage open = MoxiePackage.open(pack);
-        var model = new ScheduledModel(open, Device.CPU)) {
+        var model = new PlainModel(open)) {
       model.begin(ids.length);
       model.observe(
           ids,
@@ -251,7 +250,7 @@ class RoutingRunTest {
 
   private static Report verify(Path pack, DecisionFiles files) {
     List<Path> traces = Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1);
-    return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.SCHEDULED), files);
+    return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files);
   }
 
   @Tag("exhaustive")
@@ -262,8 +261,7 @@ class RoutingRunTest {
     List<Path> traces = Fixtures.traces(checkpoint).subList(0, 2);
     var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
     var report =
-        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.SCHEDULED), files)
-            .references();
+        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files).references();
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     Replay replay = read(files.replay());
     int decisions = report.stream().mapToInt(r -> r.routing().decisions()).sum();
@@ -280,13 +278,13 @@ class RoutingRunTest {
         rows.stream().mapToDouble(row -> (Double) row.get("margin")).min().orElseThrow());
     assertThrows(
         UsageException.class,
-        () -> Verifier.verify(pack, null, List.of(), null, EnumSet.of(Execution.SCHEDULED), files));
+        () -> Verifier.verify(pack, null, List.of(), null, EnumSet.of(Execution.PLAIN), files));
   }
 
   private static RoutingReport run(Path folder, Corpus corpus, int maxTokens, DecisionFiles files) {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         DecisionSink sink = files.open(pack);
-        var model = new ScheduledModel(pack, Device.CPU)) {
+        var model = new PlainModel(pack)) {
       return RoutingRun.run(pack, model, corpus, maxTokens, sink);
     }
   }

@@ -1,4 +1,4 @@
-package dev.moxie.runtime.execution;
+package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Rotary;
 
@@ -7,16 +7,16 @@ import dev.moxie.format.model.Rotary;
  * (transformers {@code modeling_rope_utils.py}): frequency, angle and result are each rounded to
  * float32.
  */
-final class RotaryAngles {
+public final class RotaryAngles {
   private final float[] frequencies;
   private final float magnitude;
 
-  RotaryAngles(Rotary rotary) {
+  public RotaryAngles(Rotary rotary) {
     magnitude = rotary.scaling() instanceof Rotary.Yarn yarn ? (float) yarn.magnitude() : 1;
     frequencies = new float[rotary.dimensions() / 2];
     for (int i = 0; i < frequencies.length; i++) {
       float exponent = 2f * i / rotary.dimensions();
-      float power = (float) Math.pow((float) rotary.theta(), exponent);
+      float power = (float) StrictMath.pow((float) rotary.theta(), exponent);
       frequencies[i] =
           switch (rotary.scaling()) {
             case null -> 1f / power;
@@ -58,19 +58,19 @@ final class RotaryAngles {
   /** The pair that turns so many times over the original length. */
   private static double pairOf(Rotary rotary, Rotary.Yarn yarn, double turns) {
     return rotary.dimensions()
-        * Math.log(yarn.originalPositions() / (turns * 2 * Math.PI))
-        / (2 * Math.log(rotary.theta()));
+        * StrictMath.log(yarn.originalPositions() / (turns * 2 * Math.PI))
+        / (2 * StrictMath.log(rotary.theta()));
   }
 
-  int pairs() {
+  public int pairs() {
     return frequencies.length;
   }
 
-  float cos(long position, int pair) {
-    return (float) Math.cos((float) position * frequencies[pair]) * magnitude;
+  public float cos(long position, int pair) {
+    return (float) StrictMath.cos((float) position * frequencies[pair]) * magnitude;
   }
 
-  float sin(long position, int pair) {
-    return (float) Math.sin((float) position * frequencies[pair]) * magnitude;
+  public float sin(long position, int pair) {
+    return (float) StrictMath.sin((float) position * frequencies[pair]) * magnitude;
   }
 }

@@ -1,0 +1,18 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.TensorSpec.Leaf;
+
+/** Where the plain reader finds what a forward pass names. */
+@FunctionalInterface
+public interface Weights {
+  /** A matrix, or a vector as a matrix of one row. */
+  StoredMatrix matrix(Leaf leaf);
+
+  /** A vector, widened. */
+  default float[] vector(Leaf leaf) {
+    StoredMatrix matrix = matrix(leaf);
+    float[] vector = new float[matrix.columns()];
+    matrix.read(0, vector);
+    return vector;
+  }
+}

@@ -1,0 +1,73 @@
+package dev.moxie.verifier.routing;
+
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The closest call in choosing one token's experts: two values, one taken and one rejected.
+ *
+ * @param taken the smallest value that was taken
+ * @param rejected the largest that was rejected
+ */
+record Margin(float taken, float rejected) {
+  /** How far apart they are; 0 if the tie rule decided. */
+  double gap() {
+    return (double) taken - rejected;
+  }
+
+  /**
+   * Whether two real numbers this close may become these two or change places when they are stored
+   * in float32: gap ≤ 2⁻²⁴ (|taken| + |rejected|).
+   */
+  boolean isWithinFloat32() {
+    return gap() <= 0x1p-24 * ((double) Math.abs(taken) + Math.abs(rejected));
+  }
+
+  /**
+   * Between the last that was taken of some values and the first that was not; null where none is
+   * rejected.
+   */
+  static @Nullable Margin of(float[] values, int taken) {
+    if (taken >= values.length) {
+      return null;
+    }
+    float[] sorted = values.clone();
+    Arrays.sort(sorted);
+    return new Margin(sorted[values.length - taken], sorted[values.length - taken - 1]);
+  }
+
+  /**
+   * The same with groups of neighbours: among the values of the kept ones or, where that is closer,
+   * among the groups.
+   *
+   * @param groups what groups are kept by
+   * @param kept how many are
+   */
+  static @Nullable Margin of(float[] values, int taken, float[] groups, int kept) {
+    int size = values.length / groups.length;
+    float[] eligible = new float[kept * size];
+    int place = 0;
+    for (int g : largest(groups, kept)) {
+      System.arraycopy(values, g * size, eligible, place, size);
+      place += size;
+    }
+    Margin ofValues = of(eligible, taken);
+    Margin ofGroups = of(groups, kept);
+    if (ofValues == null || ofGroups == null) {
+      return ofValues == null ? ofGroups : ofValues;
+    }
+    return ofGroups.gap() < ofValues.gap() ? ofGroups : ofValues;
+  }
+
+  /** Of equal ones the lower. */
+  private static int[] largest(float[] values, int count) {
+    return IntStream.range(0, values.length)
+        .boxed()
+        .sorted(Comparator.comparingDouble((Integer i) -> -values[i]))
+        .mapToInt(Integer::intValue)
+        .limit(count)
+        .toArray();
+  }
+}

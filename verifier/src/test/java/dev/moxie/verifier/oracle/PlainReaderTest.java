@@ -1,0 +1,287 @@
+package dev.moxie.verifier.oracle;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.runtime.plain.Activation;
+import dev.moxie.runtime.plain.Past;
+import dev.moxie.runtime.plain.Plain;
+import dev.moxie.verifier.bounds.Selection;
+import dev.moxie.verifier.bounds.Tolerance;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * The plain reader against the oracle on weights and architectures at random: every named step lies
+ * within the bound of float32, and no part can be left out without leaving it.
+ */
+class PlainReaderTest {
+  private static final int HIDDEN = 24;
+  private static final int VOCABULARY = 40;
+  private static final int HEADS = 4;
+  private static final int HEAD_SIZE = 12;
+  private static final int EXPERTS = 8;
+  private static final long[] TOKENS = {3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3};
+
+  /** What an architecture may have besides what all have. */
+  enum Part {
+    WINDOW,
+    CHUNK,
+    BIASES,
+    OUTPUT_BIAS,
+    NORM_OF_HEADS,
+    NORM_OF_ALL_HEADS,
+    NORM_AFTER_ROTATION,
+    CLIP,
+    SINKS,
+    TEMPERATURE,
+    NO_POSITIONS,
+    INTERLEAVED,
+    PARTIAL_ROTATION,
+    LINEAR,
+    LLAMA3,
+    YARN,
+    YARN_EXACT_BOUNDS,
+    LATENT,
+    CENTRED_NORMS,
+    MULTIPLIERS,
+    TIED_HEAD,
+    DENSE,
+    CLAMP,
+    EXPERT_BIASES,
+    SHARED,
+    SWITCHED,
+    SIGMOID,
+    BIAS_OF_SELECTION,
+    BIAS_OF_LOGITS,
+    GROUPS,
+    NORMALISED,
+    NORMALISED_TO_LEAST,
+    SCALE,
+    WEIGHTS_OF_INPUT
+  }
+
+  @ParameterizedTest
+  @EnumSource(Part.class)
+  void aPartIsComputedAndCannotBeLeftOut(Part part) {
+    Architecture with = architecture(List.of(part));
+    Architecture without = architecture(List.of());
+    assertTrue(agree(with, with, new RandomWeights(1)));
+    assertFalse(agree(with, without, new RandomWeights(1)));
+  }
+
+  @Property(tries = 60)
+  void anyPartsTogetherLieWithinTheBoundOfFloat32(@ForAll Random random) {
+    List<Part> parts = Arrays.stream(Part.values()).filter(part -> random.nextInt(3) == 0).toList();
+    Architecture architecture = architecture(parts);
+    var weights = new RandomWeights(random.nextInt());
+    assertTrue(agree(architecture, architecture, weights), parts::toString);
+    assertPrefixesAgree(architecture, weights);
+  }
+
+  /** Whether what the plain reader computes is within the oracle's bounds, step by step. */
+  private static boolean agree(Architecture exact, Architecture own, RandomWeights weights) {
+    Activation hidden = forward(own, reader(weights)).embedding();
+    boolean agree = within(hidden, forward(exact, oracle(weights, null)).embedding());
+    for (int layer = 0; layer < exact.layers().size(); layer++) {
+      Plain plain = reader(weights);
+      Estimate input = Estimate.exact(hidden.values(), HIDDEN);
+      Activation output = forward(own, plain).layer(layer, hidden);
+      boolean mixture =
+          own.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts;
+      Exact oracle = oracle(weights, mixture ? experts(plain) : null);
+      agree &= within(output, forward(exact, oracle).layer(layer, input));
+      for (Step step : mixture ? Step.values() : new Step[] {Step.INPUT, Step.OUTPUT}) {
+        agree &= !agree || within(plain.step(step), oracle.step(step));
+      }
+      if (exact.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m) {
+        agree &= mayBeChosen(m.routing(), oracle.routed(), experts(plain));
+      }
+      hidden = output;
+    }
+    Activation logits = forward(own, reader(weights)).head(hidden);
+    Estimate last = Estimate.exact(hidden.values(), HIDDEN);
+    return agree & within(logits, forward(exact, oracle(weights, null)).head(last));
+  }
+
+  private static boolean mayBeChosen(
+      Routing routing, RoutingOracle.Routed exact, List<int[]> experts) {
+    var selection = new Selection(routing, exact);
+    return IntStream.range(0, experts.size())
+        .allMatch(t -> selection.mayChoose(t, Selection.set(experts.get(t))));
+  }
+
+  private static boolean within(Activation own, Estimate exact) {
+    return Tolerance.compare(own.values(), exact.toFloats(), exact).verdict().passed();
+  }
+
+  private static void assertPrefixesAgree(Architecture architecture, RandomWeights weights) {
+    float[] together = forward(architecture, reader(weights)).logits().values();
+    var past = new Past();
+    int first = 0;
+    for (int length : new int[] {1, 8, 3}) {
+      long[] tokens = Arrays.copyOfRange(TOKENS, first, first + length);
+      var reader = new Plain(weights::stored, past, tokens, first, null);
+      assertArrayEquals(
+          Arrays.copyOfRange(together, first * VOCABULARY, (first + length) * VOCABULARY),
+          forward(architecture, reader).logits().values());
+      first += length;
+    }
+  }
+
+  private static <V> Forward<V> forward(Architecture architecture, Ops<V> reader) {
+    return new Forward<>(architecture, reader);
+  }
+
+  private static Plain reader(RandomWeights weights) {
+    return new Plain(weights::stored, new Past(), TOKENS, 0, null);
+  }
+
+  private static Exact oracle(RandomWeights weights, List<int[]> experts) {
+    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts);
+  }
+
+  private static List<int[]> experts(Plain plain) {
+    Activation chosen = plain.step(Step.ROUTER_EXPERTS);
+    List<int[]> experts = new ArrayList<>();
+    for (int t = 0; t < chosen.rows(); t++) {
+      float[] row = chosen.row(t);
+      int[] ids = new int[row.length];
+      Arrays.setAll(ids, i -> (int) row[i]);
+      experts.add(ids);
+    }
+    return experts;
+  }
+
+  private static Architecture architecture(List<Part> parts) {
+    Attention attention =
+        parts.contains(Part.LATENT)
+            ? new Attention.MultiHeadLatent(HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts))
+            : grouped(parts);
+    FeedForward feedForward =
+        parts.contains(Part.DENSE)
+            ? new FeedForward.Dense(20, FeedForward.Activation.SILU)
+            : mixture(parts);
+    return new Architecture(
+        VOCABULARY,
+        HIDDEN,
+        512,
+        1e-5,
+        parts.contains(Part.CENTRED_NORMS),
+        parts.contains(Part.TIED_HEAD),
+        parts.contains(Part.MULTIPLIERS) ? new Architecture.Multipliers(3, 0.5, 0.25) : null,
+        List.of(new Architecture.Blocks(2, attention, feedForward)),
+        null);
+  }
+
+  private static Attention grouped(List<Part> parts) {
+    return new Attention.GroupedQuery(
+        HEADS,
+        2,
+        HEAD_SIZE,
+        0.4,
+        parts.contains(Part.WINDOW) ? 5 : null,
+        parts.contains(Part.CHUNK) ? 4 : null,
+        parts.contains(Part.BIASES),
+        parts.contains(Part.OUTPUT_BIAS),
+        queryKeyNorm(parts),
+        parts.contains(Part.CLIP) ? 0.75 : null,
+        parts.contains(Part.SINKS),
+        parts.contains(Part.TEMPERATURE) ? new Attention.Temperature(0.3, 3) : null,
+        parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
+  }
+
+  private static Attention.QueryKeyNorm queryKeyNorm(List<Part> parts) {
+    if (parts.contains(Part.NORM_OF_HEADS)) {
+      return new Attention.QueryKeyNorm(Attention.NormSpan.HEAD, 1e-6, true, false);
+    }
+    if (parts.contains(Part.NORM_OF_ALL_HEADS)) {
+      return new Attention.QueryKeyNorm(Attention.NormSpan.ALL_HEADS, 1e-6, true, false);
+    }
+    return parts.contains(Part.NORM_AFTER_ROTATION)
+        ? new Attention.QueryKeyNorm(Attention.NormSpan.HEAD, 1e-6, false, true)
+        : null;
+  }
+
+  private static Rotary rotary(List<Part> parts) {
+    Rotary.Scaling scaling = null;
+    if (parts.contains(Part.LINEAR)) {
+      scaling = new Rotary.Linear(4);
+    } else if (parts.contains(Part.LLAMA3)) {
+      scaling = new Rotary.Llama3(8, 1, 4, 64);
+    } else if (parts.contains(Part.YARN)) {
+      scaling = new Rotary.Yarn(4, 16, 32, 1, 1.1, 1.2);
+    } else if (parts.contains(Part.YARN_EXACT_BOUNDS)) {
+      scaling = new Rotary.Yarn(4, 16, 4, 1, 1, 1, true);
+    }
+    return new Rotary(
+        100,
+        parts.contains(Part.PARTIAL_ROTATION) ? HEAD_SIZE / 2 : HEAD_SIZE,
+        parts.contains(Part.INTERLEAVED) ? Rotary.Pairing.INTERLEAVED : Rotary.Pairing.HALVES,
+        scaling);
+  }
+
+  private static FeedForward mixture(List<Part> parts) {
+    return new FeedForward.MixtureOfExperts(
+        EXPERTS,
+        16,
+        FeedForward.Activation.SILU,
+        parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
+        parts.contains(Part.EXPERT_BIASES),
+        routing(parts),
+        parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED)
+            ? new FeedForward.SharedExperts(12, parts.contains(Part.SWITCHED))
+            : null);
+  }
+
+  private static Routing routing(List<Part> parts) {
+    Routing.Bias bias = null;
+    if (parts.contains(Part.BIAS_OF_SELECTION)) {
+      bias = Routing.Bias.SELECTION;
+    } else if (parts.contains(Part.BIAS_OF_LOGITS)) {
+      bias = Routing.Bias.LOGITS;
+    }
+    Routing.Normalisation normalisation = null;
+    if (parts.contains(Part.NORMALISED_TO_LEAST)) {
+      normalisation = new Routing.Normalisation(0, 0.9);
+    } else if (parts.contains(Part.NORMALISED)) {
+      normalisation = new Routing.Normalisation(1e-20);
+    }
+    return new Routing(
+        3,
+        parts.contains(Part.SIGMOID) ? Routing.Score.SIGMOID : Routing.Score.SOFTMAX,
+        bias,
+        parts.contains(Part.GROUPS)
+            ? new Routing.Groups(
+                4,
+                2,
+                Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
+                Routing.Groups.MaskValue.NEGATIVE_INFINITY)
+            : null,
+        normalisation,
+        parts.contains(Part.SCALE) ? 2.5 : 1,
+        parts.contains(Part.WEIGHTS_OF_INPUT)
+            ? Routing.WeightsApplyTo.EXPERT_INPUT
+            : Routing.WeightsApplyTo.EXPERT_OUTPUT,
+        Routing.Capacity.UNLIMITED,
+        Routing.Ties.LOWER_EXPERT_ID,
+        Dtype.F32);
+  }
+}
