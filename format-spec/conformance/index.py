@@ -370,7 +370,7 @@ def tensors(p):
 
 def one_tensor(p, parts, role, layer, stack, shape, rule):
     """I7, I10, I11, T2, L2: one tensor row, or one stack in one part or more."""
-    first, ranks = 0, p.manifest["layout"]["expertParallel"]
+    first, right, ranks = 0, True, p.manifest["layout"]["expertParallel"]
     yield "I7", f"{role} of layer {layer}: one row", stack or len(parts) < 2
     kinds = {of(row, "dtype", "encoding") for row, _ in parts}
     yield "T2", f"{role} of layer {layer}: one dtype and encoding", len(kinds) < 2
@@ -378,6 +378,7 @@ def one_tensor(p, parts, role, layer, stack, shape, rule):
         name, rank, own = row["name"], p.rank[row["shard"]], tuple(row["shape"])
         facts = of(row, "kind", "role", "layer") == ("stack" if stack else "tensor", role, layer)
         shaped = len(own) == len(shape) and own[stack:] == shape[stack:]
+        right = right and facts and shaped
         yield "I7", f"{name}: kind, role and layer", facts
         yield rule, f"{name}: shape", shaped or not facts
         if not facts or not shaped or not stack:
@@ -392,7 +393,8 @@ def one_tensor(p, parts, role, layer, stack, shape, rule):
         else:
             low, high = (r * shape[0] // ranks for r in (rank, rank + 1))
             yield "L2", name, rank < ranks and low <= begin and first <= high
-    yield "I11", f"{role} of layer {layer}: all experts", not (parts and stack) or first == shape[0]
+    if parts and stack and right:
+        yield "I11", f"{role} of layer {layer}: all experts", first == shape[0]
 
 
 def slices_of(stack, first):

@@ -198,6 +198,8 @@ def shape(p):
         inside, rule = path[:1] == ("architecture",), KEYWORDS.get(keyword, (0, 0, "M4"))[2]
         if path[:1] == ("encodings",) and keyword == "pattern":
             rule = "M5"
+        if inside and keyword == "const":  # true, of an optional member
+            rule = "A9"
         if rule == "A1" and not inside:
             rule = "M9" if path[0] == "shards" and path[-1] != "rank" else "M4"
         elif keyword == "pattern" and "sha256" in str(path[-1]).lower():

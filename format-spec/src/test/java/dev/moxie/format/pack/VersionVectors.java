@@ -65,6 +65,8 @@ final class VersionVectors {
                     text ->
                         Tampering.replaced(
                             text, "\"expertsPerToken\"", "\"jitter\" : 4, \"expertsPerToken\"")));
+    v.broken("later-minor-with-false", "A9", "version 1.1, biases are false", "biases")
+        .by(p -> later(p, PartsVectors::withoutBiases));
     v.broken("minor-below-zero", "V6", "version 1.-1", "-1")
         .byWords("\"minor\" : 0", "\"minor\" : -1");
   }
