@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 
@@ -24,7 +25,15 @@ public final class Trace implements AutoCloseable {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  /** The shape of what is passed over. */
+  private static final Shape NONE = Shape.of(0);
+
   private final SafetensorsFile file;
+
+  /** What follows from tensors of the file, and stands before these. */
+  private final Map<String, Derived> derived = new HashMap<>();
+
+  private record Derived(Dtype dtype, Shape shape, MemorySegment data) {}
 
   private Trace(SafetensorsFile file) {
     this.file = file;
@@ -71,7 +80,26 @@ public final class Trace implements AutoCloseable {
 
   /** Whether the trace holds a tensor of that name. */
   public boolean has(String name) {
-    return file.find(name).isPresent();
+    return derived.containsKey(name)
+        ? !derived.get(name).shape().equals(NONE)
+        : file.find(name).isPresent();
+  }
+
+  /** Adds a float32 matrix that follows from others, in the place of one of that name. */
+  public void derive(String name, int columns, float[] values) {
+    Shape shape = Shape.of(values.length / columns, columns);
+    derived.put(name, new Derived(Dtype.F32, shape, MemorySegment.ofArray(values)));
+  }
+
+  /** Likewise of int32. */
+  public void derive(String name, int columns, int[] values) {
+    Shape shape = Shape.of(values.length / columns, columns);
+    derived.put(name, new Derived(Dtype.I32, shape, MemorySegment.ofArray(values)));
+  }
+
+  /** Passes over a tensor from now on. */
+  public void leaveOut(String name) {
+    derived.put(name, new Derived(Dtype.U8, NONE, MemorySegment.NULL));
   }
 
   /**
@@ -80,19 +108,22 @@ public final class Trace implements AutoCloseable {
    * @throws CorruptException if there is none of that name, dtype and shape
    */
   public void require(String name, Dtype dtype, Shape shape) {
-    TensorInfo info = info(name);
-    if (info.dtype() != dtype || !info.shape().equals(shape)) {
+    Derived own = derived.get(name);
+    Dtype foundDtype = own == null ? info(name).dtype() : own.dtype();
+    Shape foundShape = own == null ? info(name).shape() : own.shape();
+    if (foundDtype != dtype || !foundShape.equals(shape)) {
       throw new CorruptException(
           path() + ", tensor \"" + name + "\"",
           dtype + " " + shape,
-          info.dtype() + " " + info.shape(),
+          foundDtype + " " + foundShape,
           "record it from this model, stored as float32, as TRACE.md says");
     }
   }
 
   /** The shape that the trace gives a tensor, whatever it should be. */
   public Shape shape(String name) {
-    return info(name).shape();
+    Derived own = derived.get(name);
+    return own == null ? info(name).shape() : own.shape();
   }
 
   /**
@@ -141,7 +172,8 @@ public final class Trace implements AutoCloseable {
 
   private MemorySegment data(String name, Dtype dtype, Shape shape) {
     require(name, dtype, shape);
-    return file.data(info(name));
+    Derived own = derived.get(name);
+    return own == null ? file.data(info(name)) : own.data();
   }
 
   @Override

@@ -60,6 +60,13 @@ public record Evidence(MoxiePackage pack, Trace trace, Precision precision) {
     return Estimate.exact(trace.floats(name(layer, step), tokens(), columns), columns);
   }
 
+  /** Logits of a layer's router; where none were recorded, those of the package. */
+  Estimate logits(int layer, FeedForward.MixtureOfExperts moe) {
+    return has(layer, "router.logits")
+        ? router(layer, "router.logits", moe.experts())
+        : oracle().routerLogits(layer, given(layer, "moe.input"));
+  }
+
   boolean has(int layer, String step) {
     return trace.has(name(layer, step));
   }

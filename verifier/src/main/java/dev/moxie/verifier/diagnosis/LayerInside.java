@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
@@ -55,7 +56,9 @@ final class LayerInside {
       case FeedForward.Dense dense -> steps.add(step(DENSE, compare(oracle, DENSE)));
       case FeedForward.MixtureOfExperts moe -> {
         for (String name : List.of(ATTENTION, NORM, ROUTER)) {
-          steps.add(step(name, compare(oracle, name)));
+          if (!name.equals(ROUTER) || evidence.has(layer, "router.logits")) {
+            steps.add(step(name, compare(oracle, name)));
+          }
         }
         steps.add(
             new Report.Step(SELECTION, Verdict.of(selectionHolds(oracle, moe)), null, List.of()));
@@ -106,7 +109,7 @@ final class LayerInside {
       case SHARED ->
           evidence
               .given(layer, "moe.output")
-              .minus(evidence.given(layer, "experts.output"), evidence.precision());
+              .minus(evidence.given(layer, "experts.output"), 1, evidence.precision());
       case DENSE -> evidence.given(layer, "output");
       default -> throw new IllegalArgumentException(step);
     };
@@ -140,13 +143,15 @@ final class LayerInside {
   }
 
   private Estimate logits() {
-    return evidence.router(layer, "router.logits", moe().experts());
+    return evidence.logits(layer, moe());
   }
 
   private Estimate residual() {
+    Architecture.Multipliers multipliers = evidence.architecture().multipliers();
+    double factor = multipliers == null ? 1 : multipliers.residual();
     return evidence
         .given(layer, "output")
-        .minus(evidence.given(layer, "moe.output"), evidence.precision());
+        .minus(evidence.given(layer, "moe.output"), factor, evidence.precision());
   }
 
   /** Choice and weights as the reference recorded them. */

@@ -52,7 +52,7 @@ final class RoutingSuspects {
             new Layer(
                 moe,
                 oracle.routerBias(i, moe),
-                evidence.router(i, "router.logits", moe.experts()),
+                evidence.logits(i, moe),
                 evidence.experts(i, moe),
                 evidence.router(i, "router.weights", moe.routing().expertsPerToken())));
       }

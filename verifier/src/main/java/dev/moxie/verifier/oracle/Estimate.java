@@ -57,11 +57,13 @@ public final class Estimate {
     return new Estimate(rows, columns);
   }
 
-  /** What was added to another matrix, where an implementation recorded only the sum. */
-  public Estimate minus(Estimate other, Precision precision) {
+  /**
+   * What a multiple of another matrix was added to, where an implementation recorded only the sum.
+   */
+  public Estimate minus(Estimate other, double factor, Precision precision) {
     var result = new Estimate(rows, columns);
     for (int i = 0; i < values.length; i++) {
-      result.values[i] = values[i] - other.values[i];
+      result.values[i] = values[i] - factor * other.values[i];
       result.errors[i] = precision.roundoff() * Math.abs(values[i]);
     }
     return result;

@@ -69,10 +69,12 @@ final class TraceCheck {
     this.plain = plain;
     this.models = models;
     this.precision = TraceShape.precision(trace);
+    ScoredInputs.complete(trace, pack.architecture());
     TraceShape.require(trace, pack.architecture());
     this.oracle =
         new Oracle(pack.architecture(), Weights.asConverted(pack).readAs(precision), precision);
     if (other != null) {
+      ScoredInputs.complete(other, pack.architecture());
       TraceShape.require(other, pack.architecture());
     }
     this.noise = other == null ? null : Noise.measure(pack.architecture(), oracle, trace, other);

@@ -131,10 +131,13 @@ final class TraceShape {
       if (architecture.layers().get(layer).feedForward()
           instanceof FeedForward.MixtureOfExperts moe) {
         Shape chosen = Shape.of(tokens, moe.routing().expertsPerToken());
-        trace.require(prefix + "experts.output", Dtype.F32, hidden);
-        trace.require(prefix + "router.logits", Dtype.F32, Shape.of(tokens, moe.experts()));
-        trace.require(prefix + "router.weights", Dtype.F32, chosen);
         trace.require(prefix + "router.experts", Dtype.I32, chosen);
+        trace.require(prefix + "router.weights", Dtype.F32, chosen);
+        trace.require(prefix + "experts.output", Dtype.F32, hidden);
+        String logits = prefix + "router.logits";
+        if (trace.has(logits)) {
+          trace.require(logits, Dtype.F32, Shape.of(tokens, moe.experts()));
+        }
       }
     }
     trace.require("logits", Dtype.F32, Shape.of(tokens, architecture.vocabSize()));
