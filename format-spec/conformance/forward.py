@@ -139,7 +139,6 @@ def rotate(x, rotary):
 def grouped_query(x, w, name, a):
     """Queries, keys and values of each query head, [T, heads, ·]."""
     heads, size, clip, rotary = a["heads"], a["headSize"], a.get("clip", math.inf), a.get("rotary")
-    turns = np.arange(len(x))[:, None, None]
 
     def normed(y, part, after):
         qk_norm = a.get("queryKeyNorm")
@@ -159,8 +158,8 @@ def grouped_query(x, w, name, a):
 
     q, k, v = (projected(part) for part in ("query", "key", "value"))
     if temperature := a.get("temperature"):
-        steps = np.floor((turns + 1) / temperature["floor"])
-        q = q * (1 + temperature["scale"] * np.log(1 + steps))
+        floors = np.floor((np.arange(len(x)) + 1) / temperature["floor"])
+        q = q * (1 + temperature["scale"] * np.log(1 + floors))[:, None, None]
     serves = np.arange(heads) * a["keyValueHeads"] // heads
     return q, k[:, serves], v[:, serves]
 

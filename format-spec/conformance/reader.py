@@ -238,7 +238,8 @@ def architecture(p):
             yield "A5", "groups", divided
             yield "A6", "kept", not divided or groups["kept"] * size >= min(k, ff["experts"])
             yield "A7", "aggregate", not divided or not one or groups["aggregate"] == "maximum"
-            yield "A8", "maskValue", groups["maskValue"] != "zero" or routing["bias"] in (None, "logits")
+            of_scores = routing["bias"] not in (None, "logits")
+            yield "A8", "maskValue", groups["maskValue"] != "zero" or not of_scores
 
 
 def manifest(p):
