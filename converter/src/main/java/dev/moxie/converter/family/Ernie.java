@@ -14,21 +14,20 @@ import java.util.Set;
  * rotary dimensions.
  */
 final class Ernie {
+  private static final Layout LAYOUT =
+      Layout.of("released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED))
+          .and(
+              "router.bias",
+              "model.layers.{layer}.mlp.moe_statics.e_score_correction_bias",
+              Arrangement.ROW);
+
   static final Family FAMILY =
       new Family(
           "ernie4_5_moe",
           Set.of("ernie4_5_moe"),
           "Ernie4_5_MoeForCausalLM",
           Ernie::architecture,
-          List.of(
-              Layout.of(
-                      "released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED))
-                  .with(
-                      "released",
-                      Names.places(
-                          "router.bias",
-                          "mlp.moe_statics.e_score_correction_bias",
-                          Arrangement.ROW))),
+          List.of(LAYOUT),
           null);
 
   private Ernie() {}

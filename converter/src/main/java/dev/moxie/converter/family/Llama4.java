@@ -21,34 +21,31 @@ import org.jspecify.annotations.Nullable;
 final class Llama4 {
   private static final String CHUNKED = "chunked_attention";
 
+  private static final String EXPERTS = "model.layers.{layer}.feed_forward.experts.";
+
+  private static final Layout LAYOUT =
+      Layout.of(
+              "released",
+              Names.join(
+                  Names.LLAMA,
+                  Names.weights(
+                      "dense.gate", "feed_forward.gate_proj",
+                      "dense.up", "feed_forward.up_proj",
+                      "dense.down", "feed_forward.down_proj",
+                      "router", "feed_forward.router",
+                      "shared.gate", "feed_forward.shared_expert.gate_proj",
+                      "shared.up", "feed_forward.shared_expert.up_proj",
+                      "shared.down", "feed_forward.shared_expert.down_proj")))
+          .and("experts.gate_up.weight", EXPERTS + "gate_up_proj", Arrangement.HALVES_TRANSPOSED)
+          .and("experts.down.weight", EXPERTS + "down_proj", Arrangement.STACKED_TRANSPOSED);
+
   static final Family TEXT =
       new Family(
           "llama4_text",
           Set.of("llama4_text"),
           "Llama4ForCausalLM",
           Llama4::architecture,
-          List.of(
-              Layout.of(
-                      "released",
-                      Names.join(
-                          Names.LLAMA,
-                          Names.weights(
-                              "dense.gate", "feed_forward.gate_proj",
-                              "dense.up", "feed_forward.up_proj",
-                              "dense.down", "feed_forward.down_proj",
-                              "router", "feed_forward.router",
-                              "shared.gate", "feed_forward.shared_expert.gate_proj",
-                              "shared.up", "feed_forward.shared_expert.up_proj",
-                              "shared.down", "feed_forward.shared_expert.down_proj")))
-                  .with(
-                      "released",
-                      Names.places(
-                          "experts.gate_up.weight",
-                          "feed_forward.experts.gate_up_proj",
-                          Arrangement.HALVES_TRANSPOSED,
-                          "experts.down.weight",
-                          "feed_forward.experts.down_proj",
-                          Arrangement.STACKED_TRANSPOSED))),
+          List.of(LAYOUT),
           null);
 
   private Llama4() {}

@@ -46,7 +46,7 @@ final class Qwen {
   private static List<Layout> layouts(Map<String, String> more) {
     Layout released =
         Layout.of("released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, more));
-    return List.of(released, released.with("transformers 5", Names.FUSED));
+    return List.of(released, Names.fused(released));
   }
 
   private static Architecture second(Config config) {
