@@ -22,8 +22,10 @@ final class Frequencies {
 
   private static double slowed(Rotary.Llama3 llama, double frequency) {
     double turns = llama.originalPositions() * frequency / (2 * Math.PI);
-    double kept = (turns - llama.lowFrequency()) / (llama.highFrequency() - llama.lowFrequency());
-    double ramp = Math.clamp(kept, 0.0, 1.0);
+    double above = turns - llama.lowFrequency();
+    // The ramp has no width where both are equal.
+    double kept = above <= 0 ? 0 : above / (llama.highFrequency() - llama.lowFrequency());
+    double ramp = Math.min(kept, 1);
     return ramp + (1 - ramp) / llama.factor();
   }
 
