@@ -180,15 +180,20 @@ class StructureTest(CaptureTest):
         self.assertEqual([1, 2, 3], [block.layer for block in find_blocks(skeleton)])
         self.assertEqual({16}, {block.experts for block in find_blocks(skeleton)})
 
-    def test_experts_that_all_run_are_left_out_not_guessed(self) -> None:
+    def test_of_experts_that_all_run_those_are_chosen_whose_inputs_are_not_zero(self) -> None:
         config = transformers.Llama4TextConfig(
             vocab_size=32, hidden_size=16, intermediate_size=8, intermediate_size_mlp=8, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_local_experts=4, pad_token_id=0,
-            max_position_embeddings=64, interleave_moe_layer_step=1, attn_implementation="eager")
-        trace = record(transformers.Llama4ForCausalLM(config).eval(), torch.arange(1, 6), 0, [])
-        names = {name.removeprefix("layers.0.") for name in trace if name.startswith("layers.0.")}
-        self.assertEqual({"input", "output", "moe.input", "moe.output", "router.logits"}, names)
-        self.assertTrue(bool((trace["layers.0.router.logits"] != 0).all()))
+            num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_local_experts=4, num_experts_per_tok=2,
+            pad_token_id=0, max_position_embeddings=64, interleave_moe_layer_step=1, attn_implementation="eager")
+        model = transformers.Llama4ForCausalLM(config).eval()
+        trace = record(model, torch.arange(1, 6), 0, [])
+        block = model.model.layers[1].feed_forward
+        logits, x = trace["layers.1.router.logits"], trace["layers.1.moe.input"]
+        self.assertTrue(torch.equal(logits.topk(2).indices.int(), trace["layers.1.router.experts"]))
+        self.assertTrue(torch.equal(logits.topk(2).values.sigmoid(), trace["layers.1.router.weights"]))
+        with torch.no_grad():
+            routed = trace["layers.1.moe.output"] - block.shared_expert(x)
+        self.assertTrue(torch.allclose(routed, trace["layers.1.experts.output"], atol=1e-6))
 
     def test_a_pass_leaves_the_model_as_it_was(self) -> None:
         model, _ = Checkpoint(SMALL).load(torch.float32, "cpu")

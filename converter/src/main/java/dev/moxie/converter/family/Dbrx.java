@@ -96,8 +96,10 @@ final class Dbrx {
     if (ffn.has("ffn_act_fn")) {
       ffn.object("ffn_act_fn").requireText("name", "silu");
     }
-    boolean normalised = ffn.has("moe_normalize_expert_weights");
-    if (normalised && ffn.positive("moe_normalize_expert_weights") != 1) {
+    boolean stated = ffn.has("moe_normalize_expert_weights");
+    // Off only where it is null.
+    boolean normalised = stated || !ffn.occurs("moe_normalize_expert_weights");
+    if (stated && ffn.positive("moe_normalize_expert_weights") != 1) {
       throw ffn.unsupported(
           "moe_normalize_expert_weights",
           "1 or null",

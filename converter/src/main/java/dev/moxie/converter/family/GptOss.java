@@ -62,6 +62,9 @@ final class GptOss {
 
   private static Architecture architecture(Config config) {
     config.neutral("initial_context_length");
+    if (!config.has("rope_parameters") && !config.has("rope_scaling")) {
+      throw config.wrong("rope_scaling", "a value, since the class has YaRN without one", "none");
+    }
     if (config.has("swiglu_limit") && config.positive("swiglu_limit") != CLAMP.limit()) {
       throw config.unsupported(
           "swiglu_limit", "" + CLAMP.limit(), "" + config.positive("swiglu_limit"));

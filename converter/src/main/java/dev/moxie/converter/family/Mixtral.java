@@ -33,7 +33,7 @@ final class Mixtral {
     var routing = Llama.softmax(config.count("num_experts_per_tok", experts), true);
     var mixture = Llama.experts(config, experts, "intermediate_size", routing, null);
     Integer window = config.countOrNull("sliding_window", Integer.MAX_VALUE);
-    var attention = Llama.windowed(config, Llama.attention(config), i -> window != null, window);
-    return Llama.model(config, Layers.of(Llama.layers(config), attention, i -> mixture));
+    var attention = Llama.alike(config, Llama.attention(config), window);
+    return Llama.model(config, Layers.of(Llama.layers(config), i -> attention, i -> mixture));
   }
 }

@@ -58,14 +58,15 @@ public record Rotary(
    *
    * <pre>
    * f_i                                      n_i &gt; highFrequency
-   * f_i / factor                             n_i ≤ lowFrequency
+   * f_i / factor                             n_i &lt; lowFrequency
    * f_i · (γ + (1 − γ) / factor)             between, γ = (n_i − low) / (high − low)
    * </pre>
    *
+   * <p>Where the two are equal, nothing is between, and a pair that turns just as often is slowed.
+   *
    * @param factor how many times longer
    * @param lowFrequency turns below which a pair is slowed by the whole factor
-   * @param highFrequency turns above which a pair is left, at least lowFrequency; Llama 4 Scout has
-   *     one number for both
+   * @param highFrequency turns above which a pair is left, at least lowFrequency
    * @param originalPositions longest sequence before, in tokens
    */
   public record Llama3(

@@ -33,7 +33,8 @@ public final class RotaryAngles {
     if (wavelength >= length / (float) llama.lowFrequency()) {
       return frequency / (float) llama.factor();
     }
-    if (wavelength < length / (float) llama.highFrequency()) {
+    if (wavelength < length / (float) llama.highFrequency()
+        || llama.highFrequency() == llama.lowFrequency()) {
       return frequency;
     }
     float kept =
