@@ -1,0 +1,148 @@
+package dev.moxie.verifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.converter.inspect.Inspection;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.trace.Trace;
+import java.io.IOException;
+import java.lang.reflect.RecordComponent;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Every value that an architecture may have, be it a part, a constant, a yes or no, or nothing at
+ * all, is one that another implementation has computed with. A value is written as it is found:
+ * {@code Routing.bias = null}, {@code Routing.bias = SELECTION}.
+ */
+class ModelEvidenceTest {
+  /**
+   * Computed by the NumPy form of the published equations alone ({@code conformance/forward.py}).
+   */
+  private static final Set<String> NUMPY_ALONE = Set.of("Routing.bias = SELECTION_AND_WEIGHTS");
+
+  @Test
+  void everyValueIsOneThatAnotherImplementationHasComputedWith() throws IOException {
+    Set<String> without = new TreeSet<>(values());
+    without.removeAll(ofFixtures());
+    assertEquals(new TreeSet<>(NUMPY_ALONE), without);
+  }
+
+  @Test
+  void whatNoImplementationHasComputedWithTheNumpyFormHas() throws IOException {
+    Set<String> found = new TreeSet<>();
+    try (Stream<Path> packages =
+        Files.list(Fixtures.root().resolve("../format-spec/conformance/numbers"))) {
+      for (Path numbers : packages.toList()) {
+        try (MoxiePackage pack = MoxiePackage.open(numbers.resolve("package"))) {
+          note("", pack.architecture(), found);
+        }
+      }
+    }
+    assertTrue(found.containsAll(NUMPY_ALONE), found::toString);
+  }
+
+  /** What the architectures of checkpoints have that lie beside a trace of transformers. */
+  private static Set<String> ofFixtures() throws IOException {
+    Set<String> found = new TreeSet<>();
+    try (Stream<Path> files = Files.walk(Fixtures.root(), 3)) {
+      for (Path config : files.filter(file -> file.endsWith("config.json")).sorted().toList()) {
+        Path checkpoint = config.getParent();
+        if (isReference(checkpoint)) {
+          note("", Inspection.of(config, Set.of()).architecture(), found);
+        }
+      }
+    }
+    return found;
+  }
+
+  private static boolean isReference(Path checkpoint) {
+    Path file = Fixtures.traces(checkpoint).getFirst();
+    if (!Files.exists(file)) {
+      return false;
+    }
+    try (Trace trace = Trace.open(file)) {
+      return trace.metadata().getOrDefault("producer", "").startsWith("transformers ");
+    }
+  }
+
+  /** Every value of an architecture that is one of few. */
+  private static void note(String member, @Nullable Object value, Set<String> found) {
+    switch (value) {
+      case null -> found.add(member + " = null");
+      case Boolean yes -> found.add(member + " = " + yes);
+      case Enum<?> constant -> found.add(member + " = " + constant.name());
+      case Collection<?> many -> many.forEach(one -> note(member, one, found));
+      case Record part -> {
+        found.add(member + " = " + part.getClass().getSimpleName());
+        for (RecordComponent component : part.getClass().getRecordComponents()) {
+          try {
+            note(name(component), component.getAccessor().invoke(part), found);
+          } catch (ReflectiveOperationException e) {
+            throw new AssertionError(e);
+          }
+        }
+      }
+      default -> found.add(member + " = some");
+    }
+  }
+
+  /** Every such value that there is. */
+  private static Set<String> values() {
+    Set<String> values = new TreeSet<>();
+    for (RecordComponent component : Architecture.class.getRecordComponents()) {
+      values(component, values);
+    }
+    return values;
+  }
+
+  private static void values(RecordComponent component, Set<String> values) {
+    String member = name(component);
+    Class<?> type = component.getType();
+    boolean optional = component.getAnnotatedType().isAnnotationPresent(Nullable.class);
+    if (optional) {
+      values.add(member + " = null");
+    }
+    if (type == boolean.class) {
+      values.addAll(List.of(member + " = true", member + " = false"));
+    } else if (type.isEnum() && type.getName().startsWith(MODEL)) {
+      for (Object constant : type.getEnumConstants()) {
+        values.add(member + " = " + ((Enum<?>) constant).name());
+      }
+    } else if (type == List.class) {
+      parts(member, Architecture.Blocks.class, values);
+    } else if (type.getName().startsWith(MODEL)) {
+      parts(member, type, values);
+    } else if (optional) {
+      values.add(member + " = some");
+    }
+  }
+
+  private static void parts(String member, Class<?> type, Set<String> values) {
+    if (type.isSealed()) {
+      for (Class<?> part : type.getPermittedSubclasses()) {
+        parts(member, part, values);
+      }
+    } else if (values.add(member + " = " + type.getSimpleName())) {
+      for (RecordComponent component : type.getRecordComponents()) {
+        values(component, values);
+      }
+    }
+  }
+
+  private static final String MODEL = Architecture.class.getPackageName();
+
+  private static String name(RecordComponent component) {
+    return component.getDeclaringRecord().getSimpleName() + "." + component.getName();
+  }
+}
