@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,7 +36,7 @@ class InvarianceTest {
   @TempDir Path folder;
 
   static List<Path> checkpoints() {
-    return Fixtures.all();
+    return Stream.concat(Fixtures.all().stream(), Stream.of(Fixtures.shortChunks())).toList();
   }
 
   @ParameterizedTest
@@ -106,6 +107,15 @@ class InvarianceTest {
     String text = TextReport.of(report);
     assertTrue(text.contains("invariant  " + Words.of(verdict)), text);
     assertEquals(verdict == Verdict.FAIL, text.contains("runs other experts than it chooses"));
+  }
+
+  @Test
+  void transformersPermutedIsStillItself() {
+    Path pack = Packages.convert(Fixtures.shortChunks(), folder.resolve("p"));
+    List<Path> traces = Fixtures.traces(Fixtures.shortChunks());
+    Report report = Verifier.verify(pack, null, traces, EnumSet.of(Execution.PLAIN));
+    assertEquals(Verdict.PASS, report.verdict(), () -> TextReport.of(report));
+    assertTrue(TextReport.of(report).contains("invariant  pass  the reference's experts"));
   }
 
   private static void permuted(Path trace, float factor, Path target) {
