@@ -38,7 +38,13 @@ class LowerPrecisionTest {
 
   private static Report verify(Path pack, Path reference, @Nullable Path noise) {
     return Verifier.verify(
-        pack, null, List.of(reference), noise, EnumSet.of(Execution.PLAIN), DecisionFiles.NONE);
+        pack,
+        null,
+        List.of(reference),
+        noise,
+        EnumSet.of(Execution.PLAIN),
+        DecisionFiles.NONE,
+        false);
   }
 
   static Stream<Arguments> references() {

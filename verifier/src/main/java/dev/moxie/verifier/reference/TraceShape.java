@@ -140,7 +140,11 @@ final class TraceShape {
         }
       }
     }
-    trace.require("logits", Dtype.F32, Shape.of(tokens, architecture.vocabSize()));
+    Shape logits = Shape.of(tokens, architecture.vocabSize());
+    trace.require("logits", Dtype.F32, logits);
+    if (trace.has("permuted.logits")) {
+      trace.require("permuted.logits", Dtype.F32, logits);
+    }
   }
 
   private static void requireTokens(
