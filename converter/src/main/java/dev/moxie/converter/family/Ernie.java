@@ -52,7 +52,8 @@ final class Ernie {
     int end =
         config.has("moe_layer_end_index") ? config.whole("moe_layer_end_index", -1, layers) : -1;
     int last = end == -1 ? layers - 1 : end;
-    int step = config.has("moe_layer_interval") ? config.whole("moe_layer_interval", 1, 1 << 20) : 1;
+    int step =
+        config.has("moe_layer_interval") ? config.whole("moe_layer_interval", 1, 1 << 20) : 1;
     var dense = Llama.dense(config, "intermediate_size");
     return Llama.model(
         config,
