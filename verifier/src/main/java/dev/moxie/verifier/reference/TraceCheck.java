@@ -39,8 +39,6 @@ import org.jspecify.annotations.Nullable;
 
 /** One reference held against one package. */
 final class TraceCheck {
-  private static final String PERMUTED = "permuted.logits";
-
   private final MoxiePackage pack;
   private final Trace trace;
   private final Precision precision;
@@ -165,7 +163,7 @@ final class TraceCheck {
 
   /** Tokens before the first whose choice of experts rounding may change in a layer. */
   private int clear(FeedForward.MixtureOfExperts moe, Oracle.Layer exact) {
-    return trace.has(PERMUTED)
+    return trace.has(TraceShape.PERMUTED)
         ? new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed())
             .firstUnclear()
         : tokens();
@@ -173,10 +171,10 @@ final class TraceCheck {
 
   /** The reference against itself, its experts in another order. */
   private @Nullable Comparison permuted(Estimate exact, int clear) {
-    if (!trace.has(PERMUTED)) {
+    if (!trace.has(TraceShape.PERMUTED)) {
       return null;
     }
-    float[] logits = trace.floats(PERMUTED, tokens(), exact.columns());
+    float[] logits = trace.floats(TraceShape.PERMUTED, tokens(), exact.columns());
     return fromTheTokensOn("logits", logits, "logits", exact, clear);
   }
 

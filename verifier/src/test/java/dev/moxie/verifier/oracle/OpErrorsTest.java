@@ -32,7 +32,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * so much more that what it carries along is seen alone.
  */
 class OpErrorsTest {
-  private static final int DRAWS = 12;
+  private static final int DRAWS = 6;
   private static final double LEAST = 0.02;
   private static final double CARRIED = 0x1p-14;
 
