@@ -24,6 +24,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from transformers import PretrainedConfig, PreTrainedModel
 
+from permutation import permuted
 from problem import Problem
 
 Tensors = dict[str, torch.Tensor]
@@ -35,10 +36,14 @@ STEPS = ("logits", *LAYER_STEPS, *MOE_STEPS)
 
 @dataclass(frozen=True)
 class Selection:
-    """What a trace shall hold beside its ids; None is everything."""
+    """What a trace shall hold beside its ids; None is everything.
+
+    permuted: also the logits of the model with its experts in another order
+    """
 
     steps: frozenset[str] | None = None
     layers: frozenset[int] | None = None
+    permuted: bool = False
 
     def has(self, step: str, layer: int | None = None) -> bool:
         return ((self.steps is None or step in self.steps)
@@ -112,6 +117,8 @@ def sizes(model: PreTrainedModel, tokens: int, new_tokens: int, selection: Selec
         values["generated_ids"] = 2 * new_tokens
     if selection.has("logits"):
         values["logits"] = tokens * vocabulary
+    if selection.permuted:
+        values["permuted.logits"] = tokens * vocabulary
     blocks = {block.layer: block for block in find_blocks(model)}
     for layer in range(len(decoder_layers(model))):
         steps = dict.fromkeys(LAYER_STEPS, hidden)
@@ -272,16 +279,26 @@ def record(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int, end_token
     """One forward pass over the ids [T] and a greedy continuation, dense layers included."""
     recorder = Recorder(model, selection)
     try:
-        with torch.no_grad(), recorder:
-            logits = model(ids[None].to(model.device), use_cache=False).logits[0]
+        with recorder:
+            logits = forward(model, ids)
     finally:
         recorder.close()
     trace = {"input_ids": ids.clone(), **recorder.trace}
     if selection.has("logits"):
-        trace["logits"] = logits.detach().to("cpu", torch.float32, copy=True).contiguous()
+        trace["logits"] = logits
+    if selection.permuted:
+        with permuted(model, find_blocks(model)):
+            trace["permuted.logits"] = forward(model, ids)
     if new_tokens:
         trace["generated_ids"] = continuation(model, ids, new_tokens, end_tokens)
     return trace
+
+
+def forward(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """Logits, as float32 on the CPU."""
+    with torch.no_grad():
+        logits = model(ids[None].to(model.device), use_cache=False).logits[0]
+    return logits.to("cpu", torch.float32, copy=True).contiguous()
 
 
 def continuation(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int,

@@ -4,6 +4,7 @@ import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Place;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
@@ -21,29 +22,20 @@ final class WrongPlans {
 
   /** The layers for multi-token prediction change with the others. */
   static UnaryOperator<ConversionPlan> blocks(UnaryOperator<Architecture.Blocks> change) {
-    return plan -> {
-      Architecture a = plan.architecture().withBlocks(change);
-      Architecture.Prediction p = a.prediction();
-      if (p != null) {
-        Architecture.Blocks b =
-            change.apply(new Architecture.Blocks(p.count(), p.attention(), p.feedForward()));
-        p = new Architecture.Prediction(b.count(), b.attention(), b.feedForward());
-      }
-      return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          new Architecture(
-              a.vocabSize(),
-              a.hiddenSize(),
-              a.maxPositions(),
-              a.normEpsilon(),
-              a.tiedEmbeddings(),
-              a.blocks(),
-              p),
-          plan.conversion(),
-          plan.prediction(),
-          plan.shards());
-    };
+    return rebuilt(
+        a -> {
+          Architecture changed = a.withBlocks(change);
+          Architecture.Prediction p = a.prediction();
+          if (p == null) {
+            return changed;
+          }
+          Architecture.Blocks b =
+              change.apply(new Architecture.Blocks(p.count(), p.attention(), p.feedForward()));
+          return Parts.with(
+              changed,
+              "prediction",
+              new Architecture.Prediction(b.count(), b.attention(), b.feedForward()));
+        });
   }
 
   static UnaryOperator<ConversionPlan> experts(UnaryOperator<FeedForward.MixtureOfExperts> change) {

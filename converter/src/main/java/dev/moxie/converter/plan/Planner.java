@@ -392,7 +392,7 @@ public final class Planner {
         || encoding.scalesInCheckpoints(source.name()).isEmpty()) {
       return null;
     }
-    Shape matrix = spec.leaves().getFirst().shape();
+    Shape matrix = spec.each();
     if (!encoding.holds(matrix)) {
       throw new UnsupportedException(
           where(source),

@@ -62,7 +62,7 @@ public record Rotary(
    * f_i · (γ + (1 − γ) / factor)             between, γ = (n_i − low) / (high − low)
    * </pre>
    *
-   * <p>Where the two are equal, nothing is between, and a pair that turns just as often is left.
+   * <p>Where the two are equal, nothing is between, and a pair that turns just as often is slowed.
    *
    * @param factor how many times longer
    * @param lowFrequency turns below which a pair is slowed by the whole factor

@@ -30,7 +30,7 @@ public final class RotaryAngles {
   private static float slowed(Rotary.Llama3 llama, float frequency) {
     float wavelength = 2 * (float) Math.PI / frequency;
     float length = llama.originalPositions();
-    if (wavelength > length / (float) llama.lowFrequency()) {
+    if (wavelength >= length / (float) llama.lowFrequency()) {
       return frequency / (float) llama.factor();
     }
     if (wavelength < length / (float) llama.highFrequency()

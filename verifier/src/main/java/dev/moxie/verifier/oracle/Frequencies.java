@@ -24,9 +24,9 @@ final class Frequencies {
     double turns = turns(llama, frequency);
     double width = llama.highFrequency() - llama.lowFrequency();
     double kept =
-        turns >= llama.highFrequency()
-            ? 1
-            : turns <= llama.lowFrequency() ? 0 : (turns - llama.lowFrequency()) / width;
+        turns <= llama.lowFrequency()
+            ? 0
+            : turns >= llama.highFrequency() ? 1 : (turns - llama.lowFrequency()) / width;
     return kept + (1 - kept) / llama.factor();
   }
 
