@@ -50,8 +50,6 @@ import org.junit.jupiter.api.io.TempDir;
 class MutationTableTest {
   private static final Path MIXTRAL = Fixtures.tinyMixtral();
   private static final Path DEEPSEEK = Fixtures.tinyDeepSeek();
-  private static final String BEGIN = "<!-- mutation table, written by MutationTableTest -->\n";
-  private static final String END = "<!-- end of the mutation table -->\n";
 
   /** Defects that must be found, and those of them that must be named, in each checkpoint. */
   private static final int LEAST_FOUND = 25;
@@ -371,7 +369,7 @@ class MutationTableTest {
     plantTheRest();
     List<Outcome> outcomes =
         IntStream.range(0, defects.size()).parallel().mapToObj(this::outcome).toList();
-    assertTable(outcomes);
+    WrittenTable.require("mutation table", table(outcomes));
     for (Path checkpoint : List.of(MIXTRAL, DEEPSEEK)) {
       List<Outcome> own =
           outcomes.stream().filter(o -> o.defect().checkpoint().equals(checkpoint)).toList();
@@ -429,19 +427,6 @@ class MutationTableTest {
         .flatMap(reference -> reference.diagnosis().stream())
         .findFirst()
         .orElse("");
-  }
-
-  private static void assertTable(List<Outcome> outcomes) throws IOException {
-    Path readme = Fixtures.root().getParent().resolve("verifier/README.md");
-    String text = Files.readString(readme);
-    String table = table(outcomes);
-    int from = text.indexOf(BEGIN) + BEGIN.length();
-    int to = text.indexOf(END);
-    if (Boolean.getBoolean("moxie.regenerate")) {
-      Files.writeString(readme, text.substring(0, from) + table + text.substring(to));
-    } else {
-      assertEquals(text.substring(from, to), table);
-    }
   }
 
   /** One row per defect, with what is said of it in each checkpoint. */

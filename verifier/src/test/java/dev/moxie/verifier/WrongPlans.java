@@ -3,16 +3,24 @@ package dev.moxie.verifier;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Place;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.ShardLayout;
+import dev.moxie.format.view.View;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 
@@ -55,6 +63,91 @@ final class WrongPlans {
         b -> b.withAttention(b.attention().withRotary(change.apply(b.attention().rotary()))));
   }
 
+  static UnaryOperator<ConversionPlan> grouped(UnaryOperator<Attention.GroupedQuery> change) {
+    return blocks(
+        b ->
+            b.attention() instanceof Attention.GroupedQuery a
+                ? b.withAttention(change.apply(a))
+                : b);
+  }
+
+  /** Leaves out what the plan's architecture does not call for, and its scales. */
+  static ConversionPlan without(ConversionPlan plan) {
+    Set<String> wanted = new HashSet<>();
+    for (TensorSpec tensor : Tensors.of(plan.architecture())) {
+      wanted.add(tensor.name());
+      wanted.add(tensor.name().replaceFirst("\\.weight$", ".scale"));
+    }
+    return without(plan, name -> !wanted.contains(name) && !name.startsWith("opaque."));
+  }
+
+  /** Each leaf takes the bytes of another one of its shape, by their canonical names. */
+  static UnaryOperator<ConversionPlan> leaves(UnaryOperator<String> rename) {
+    return plan -> {
+      Map<String, ConversionPlan.Piece> pieces = pieces(plan);
+      return moved(
+          plan, move -> pieces.getOrDefault(rename.apply(move.leaf().source()), move.piece()));
+    };
+  }
+
+  /** Rows of gate and up that alternate are taken for halves, and halves for rows that do. */
+  static ConversionPlan dealt(ConversionPlan plan) {
+    Map<String, ConversionPlan.Piece> pieces = pieces(plan);
+    return moved(
+        plan,
+        move -> {
+          Projection projection = move.leaf().projection();
+          if (projection == null || projection == Projection.DOWN) {
+            return move.piece();
+          }
+          String name = move.leaf().source();
+          long gate = offset(pieces.get(name.replace(".up.", ".gate.")));
+          long between = offset(pieces.get(name.replace(".gate.", ".up."))) - gate;
+          List<Long> shape = move.leaf().shape().dims();
+          List<Long> strides = new ArrayList<>(move.piece().place().view().strides());
+          boolean alternate = strides.size() == shape.size() && strides.getFirst() == 2 * between;
+          long apart = alternate ? between * shape.getFirst() : between / shape.getFirst();
+          if (strides.size() < shape.size()) {
+            strides.addFirst(0L);
+          }
+          strides.set(0, alternate ? between : 2 * apart);
+          long from = projection == Projection.UP ? gate + apart : gate;
+          return ConversionPlan.Piece.of(
+              new Place(move.piece().source(), View.of(from, shape, strides)),
+              move.piece().transform());
+        });
+  }
+
+  private static Map<String, ConversionPlan.Piece> pieces(ConversionPlan plan) {
+    Map<String, ConversionPlan.Piece> pieces = new HashMap<>();
+    plan.shards().stream()
+        .flatMap(shard -> shard.moves().stream())
+        .forEach(move -> pieces.put(move.leaf().source(), move.piece()));
+    return pieces;
+  }
+
+  private static long offset(ConversionPlan.Piece piece) {
+    return piece.place().view().offset();
+  }
+
+  private static ConversionPlan moved(
+      ConversionPlan plan, Function<ConversionPlan.Move, ConversionPlan.Piece> piece) {
+    List<ConversionPlan.Shard> shards =
+        plan.shards().stream()
+            .map(
+                shard ->
+                    new ConversionPlan.Shard(
+                        shard.layout(), shard.moves().stream().map(piece).toList()))
+            .toList();
+    return new ConversionPlan(
+        plan.checkpoint(),
+        plan.family(),
+        plan.architecture(),
+        plan.conversion(),
+        plan.prediction(),
+        shards);
+  }
+
   /** Leaves tensors out, and lays the others out anew. */
   static ConversionPlan without(ConversionPlan plan, Predicate<String> gone) {
     List<ConversionPlan.Shard> shards = new ArrayList<>();
@@ -92,25 +185,7 @@ final class WrongPlans {
 
   /** Each tensor takes the bytes of another one of its shape. */
   static UnaryOperator<ConversionPlan> renamed(UnaryOperator<String> rename) {
-    return plan -> {
-      List<ConversionPlan.Shard> shards =
-          plan.shards().stream()
-              .map(
-                  shard ->
-                      new ConversionPlan.Shard(
-                          shard.layout(),
-                          shard.pieces().stream()
-                              .map(piece -> other(plan, piece, rename))
-                              .toList()))
-              .toList();
-      return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          plan.architecture(),
-          plan.conversion(),
-          plan.prediction(),
-          shards);
-    };
+    return plan -> moved(plan, move -> other(plan, move.piece(), rename));
   }
 
   private static ConversionPlan.Piece other(
@@ -136,20 +211,10 @@ final class WrongPlans {
   }
 
   static Rotary theta(Rotary r, double factor) {
-    return new Rotary(r.theta() * factor, r.dimensions(), r.pairing(), r.scaling());
+    return Parts.with(r, "theta", r.theta() * factor);
   }
 
   static Routing oneFewer(Routing r) {
-    return new Routing(
-        r.expertsPerToken() - 1,
-        r.score(),
-        r.bias(),
-        r.groups(),
-        r.normalisation(),
-        r.scale(),
-        r.weightsApplyTo(),
-        r.capacity(),
-        r.ties(),
-        r.computeDtype());
+    return Parts.with(r, "expertsPerToken", r.expertsPerToken() - 1);
   }
 }

@@ -42,7 +42,7 @@ class Mxfp4ConversionTest {
        "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 512,
        "num_attention_heads": 4, "num_experts_per_tok": 2, "num_hidden_layers": 2,
        "num_key_value_heads": 2, "num_local_experts": 4, "rms_norm_eps": 1e-05,
-       "rope_theta": 150000.0, "sliding_window": 8, "swiglu_limit": 7.0,
+       "rope_parameters": {"rope_theta": 150000.0, "rope_type": "default"}, "sliding_window": 8, "swiglu_limit": 7.0,
        "tie_word_embeddings": false, "torch_dtype": "bfloat16", "vocab_size": 128,
        "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}}
       """;

@@ -10,18 +10,26 @@ final class Difference {
 
   /** Sum of squares of a step's differences. */
   static double of(LayerInside inside, Oracle oracle, String step) {
-    return of(inside.compute(oracle, step), inside.expected(step));
+    return of(inside.compute(oracle, step), inside.expected(oracle, step));
   }
 
   static double of(Estimate actual, Estimate expected) {
     double sum = 0;
-    for (int r = 0; r < actual.rows(); r++) {
-      for (int c = 0; c < actual.columns(); c++) {
-        double difference = actual.value(r, c) - expected.value(r, c);
-        sum += difference * difference;
-      }
+    for (double difference : values(actual, expected)) {
+      sum += difference * difference;
     }
     return sum;
+  }
+
+  /** Every difference, row by row. */
+  static double[] values(Estimate actual, Estimate expected) {
+    double[] values = new double[actual.rows() * actual.columns()];
+    for (int i = 0; i < values.length; i++) {
+      int row = i / actual.columns();
+      int column = i % actual.columns();
+      values[i] = actual.value(row, column) - expected.value(row, column);
+    }
+    return values;
   }
 
   /**

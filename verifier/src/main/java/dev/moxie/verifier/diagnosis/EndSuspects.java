@@ -91,6 +91,10 @@ final class EndSuspects {
   private Stream<Suspect> head() {
     int vocabulary = evidence.architecture().vocabSize();
     List<Suspect> suspects = new ArrayList<>(swapped());
+    new Mistakes(evidence.architecture(), last(), evidence.tokens())
+        .ofModel().stream()
+            .map(mistake -> Suspect.of(mistake.cause(), evidence, mistake.right()))
+            .forEach(suspects::add);
     Estimate actual = headOf(evidence.oracle());
     Suspect.factor("head", HEAD, Difference.quotient(actual, logits()), evidence)
         .forEach(suspects::add);

@@ -2,14 +2,19 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Tensors;
+import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.routing.TraceRouting;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What a package says and what a reference recorded.
@@ -20,6 +25,24 @@ public record Evidence(MoxiePackage pack, Trace trace, Precision precision) {
 
   Architecture architecture() {
     return pack.architecture();
+  }
+
+  /** Whether the package holds every tensor that a model calls for, in its shape. */
+  boolean has(Architecture model) {
+    Map<String, Shape> shapes = new HashMap<>();
+    for (IndexRow row : pack.rows()) {
+      if (row.kind() == IndexRow.Kind.TENSOR) {
+        shapes.put(row.name(), MoxiePackage.matrix(row));
+      } else if (row.kind() == IndexRow.Kind.STACK) {
+        shapes.put(row.name(), row.shape());
+      }
+    }
+    return Tensors.ofForwardPass(model).stream()
+        .allMatch(
+            tensor -> {
+              Shape shape = shapes.get(tensor.name());
+              return shape != null && (tensor.stack() != null || shape.equals(tensor.shape()));
+            });
   }
 
   int tokens() {
@@ -60,11 +83,11 @@ public record Evidence(MoxiePackage pack, Trace trace, Precision precision) {
     return Estimate.exact(trace.floats(name(layer, step), tokens(), columns), columns);
   }
 
-  /** Logits of a layer's router; where none were recorded, those of the package. */
-  Estimate logits(int layer, FeedForward.MixtureOfExperts moe) {
+  /** Logits of a layer's router; where none were recorded, those that an oracle computes. */
+  Estimate logits(Oracle oracle, int layer, FeedForward.MixtureOfExperts moe) {
     return has(layer, "router.logits")
         ? router(layer, "router.logits", moe.experts())
-        : oracle().routerLogits(layer, given(layer, "moe.input"));
+        : oracle.routerLogits(layer, given(layer, "moe.input"));
   }
 
   boolean has(int layer, String step) {

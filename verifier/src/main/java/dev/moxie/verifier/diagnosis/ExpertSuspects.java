@@ -1,6 +1,7 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Routing;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
@@ -111,7 +112,7 @@ final class ExpertSuspects {
     Estimate weights = evidence.router(layer, "router.weights", k);
     List<int[]> chosen = evidence.experts(layer, moe);
     int width = candidates.size();
-    var outputs = new Outputs(x);
+    var outputs = new Outputs(x, weights, chosen);
     var problem = new LeastSquares(wrong.size() * width);
     for (int t = 0; t < chosen.size(); t++) {
       double[] rest = new double[x.columns()];
@@ -137,9 +138,10 @@ final class ExpertSuspects {
         }
       }
       for (int a = 0; a < columns.size(); a++) {
-        problem.addTarget(unknowns.get(a), dot(columns.get(a), rest));
+        problem.addTarget(unknowns.get(a), LeastSquares.dot(columns.get(a), rest));
         for (int b = 0; b < columns.size(); b++) {
-          problem.add(unknowns.get(a), unknowns.get(b), dot(columns.get(a), columns.get(b)));
+          problem.add(
+              unknowns.get(a), unknowns.get(b), LeastSquares.dot(columns.get(a), columns.get(b)));
         }
       }
     }
@@ -165,18 +167,14 @@ final class ExpertSuspects {
     return Optional.of(answers);
   }
 
-  private static double dot(double[] a, double[] b) {
-    double sum = 0;
-    for (int i = 0; i < a.length; i++) {
-      sum += a[i] * b[i];
-    }
-    return sum;
-  }
-
   /** Outputs of candidates for all tokens, each computed once. */
   private final class Outputs {
     private final Map<String, Estimate> known = new HashMap<>();
     private final Estimate x;
+    private final Estimate weights;
+    private final List<int[]> chosen;
+    private final boolean onInput =
+        moe.routing().weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
     private final Oracle plain = evidence.oracle();
     private final Oracle swapped =
         evidence.oracle(
@@ -185,28 +183,45 @@ final class ExpertSuspects {
                 evidence,
                 (row, stored) -> stored.get(Siblings.gateForUp(evidence.pack(), row))));
 
-    Outputs(Estimate x) {
+    Outputs(Estimate x, Estimate weights, List<int[]> chosen) {
       this.x = x;
+      this.weights = weights;
+      this.chosen = chosen;
     }
 
     /** A candidate for an expert, for a token, times a weight. */
     double[] of(Candidate candidate, int expert, int token, double weight) {
       Estimate y =
           switch (candidate) {
-            case Candidate.Expert e -> get("e" + e.expert(), plain, layer, e.expert());
-            case Candidate.Swapped s -> get("s" + expert, swapped, layer, expert);
-            case Candidate.OfLayer l ->
-                get("l" + l.layer() + "," + expert, plain, l.layer(), expert);
+            case Candidate.Expert e -> get("e" + e.expert(), plain, layer, e.expert(), expert);
+            case Candidate.Swapped s -> get("s", swapped, layer, expert, expert);
+            case Candidate.OfLayer l -> get("l" + l.layer(), plain, l.layer(), expert, expert);
           };
       double[] row = new double[y.columns()];
       for (int c = 0; c < row.length; c++) {
-        row[c] = weight * y.value(token, c);
+        row[c] = onInput ? y.value(token, c) : weight * y.value(token, c);
       }
       return row;
     }
 
-    private Estimate get(String key, Oracle oracle, int fromLayer, int expert) {
-      return known.computeIfAbsent(key, name -> oracle.expert(fromLayer, expert, x));
+    /** What is meant for one expert's place goes by that one's weights, where inputs have them. */
+    private Estimate get(String key, Oracle oracle, int fromLayer, int expert, int place) {
+      return known.computeIfAbsent(
+          onInput || !key.startsWith("e") ? key + "," + place : key,
+          name -> oracle.expert(fromLayer, expert, onInput ? weighed(place) : x));
+    }
+
+    /** The input of every token that has an expert, times its weight. */
+    private Estimate weighed(int expert) {
+      float[] inputs = new float[x.rows() * x.columns()];
+      for (int t = 0; t < x.rows(); t++) {
+        for (int i = 0; i < weights.columns(); i++) {
+          for (int c = 0; chosen.get(t)[i] == expert && c < x.columns(); c++) {
+            inputs[t * x.columns() + c] = (float) (weights.value(t, i) * x.value(t, c));
+          }
+        }
+      }
+      return Estimate.exact(inputs, x.columns());
     }
   }
 

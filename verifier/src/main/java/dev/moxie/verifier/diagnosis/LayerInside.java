@@ -92,16 +92,24 @@ final class LayerInside {
 
   /** One step, computed by an oracle. */
   Comparison compare(Oracle oracle, String step) {
-    Estimate expected = expected(step);
+    Estimate expected = expected(oracle, step);
     Estimate actual = compute(oracle, step);
     return Tolerance.compare(
         actual.toFloats(), expected.toFloats(), actual.withErrorsBeside(expected));
   }
 
-  /** What the reference has for a step; with an error where that is a difference of two records. */
+  /** What the reference has for a step, if the package is right. */
   Estimate expected(String step) {
+    return expected(evidence.oracle(), step);
+  }
+
+  /**
+   * What the reference has for a step; with an error where that is a difference of two records,
+   * which a model's multipliers have a part in.
+   */
+  Estimate expected(Oracle oracle, String step) {
     return switch (step) {
-      case ATTENTION -> residual();
+      case ATTENTION -> residual(oracle);
       case NORM -> evidence.given(layer, "moe.input");
       case ROUTER -> evidence.router(layer, "router.logits", moe().experts());
       case WEIGHTS -> evidence.router(layer, "router.weights", moe().routing().expertsPerToken());
@@ -119,13 +127,15 @@ final class LayerInside {
   Estimate compute(Oracle oracle, String step) {
     return switch (step) {
       case ATTENTION -> oracle.attended(layer, evidence.given(layer, "input"));
-      case NORM -> oracle.normed(layer, residual());
+      case NORM -> oracle.normed(layer, residual(oracle));
       case ROUTER -> oracle.routerLogits(layer, evidence.given(layer, "moe.input"));
       case WEIGHTS ->
           oracle
-              .route(layer, oracle.mixtureOf(layer), logits(), evidence.experts(layer, moe()))
+              .route(layer, oracle.mixtureOf(layer), logits(oracle), evidence.experts(layer, moe()))
               .weights();
-      case EXPERTS -> oracle.experts(layer, moe(), evidence.given(layer, "moe.input"), recorded());
+      case EXPERTS ->
+          oracle.experts(
+              layer, oracle.mixtureOf(layer), evidence.given(layer, "moe.input"), recorded());
       case SHARED -> {
         Estimate normed = evidence.given(layer, "moe.input");
         FeedForward.SharedExperts shared = oracle.mixtureOf(layer).shared();
@@ -142,12 +152,12 @@ final class LayerInside {
     return (FeedForward.MixtureOfExperts) evidence.feedForward(layer);
   }
 
-  private Estimate logits() {
-    return evidence.logits(layer, moe());
+  private Estimate logits(Oracle oracle) {
+    return evidence.logits(oracle, layer, moe());
   }
 
-  private Estimate residual() {
-    Architecture.Multipliers multipliers = evidence.architecture().multipliers();
+  private Estimate residual(Oracle oracle) {
+    Architecture.Multipliers multipliers = oracle.architecture().multipliers();
     double factor = multipliers == null ? 1 : multipliers.residual();
     return evidence
         .given(layer, "output")
@@ -157,11 +167,12 @@ final class LayerInside {
   /** Choice and weights as the reference recorded them. */
   RoutingOracle.Routed recorded() {
     Estimate weights = evidence.router(layer, "router.weights", moe().routing().expertsPerToken());
-    return new RoutingOracle.Routed(logits(), null, evidence.experts(layer, moe()), weights);
+    return new RoutingOracle.Routed(
+        logits(evidence.oracle()), null, evidence.experts(layer, moe()), weights);
   }
 
   private boolean selectionHolds(Oracle oracle, FeedForward.MixtureOfExperts moe) {
-    var selection = new Selection(moe.routing(), oracle.route(layer, moe, logits(), null));
+    var selection = new Selection(moe.routing(), oracle.route(layer, moe, logits(oracle), null));
     List<int[]> experts = evidence.experts(layer, moe);
     for (int t = 0; t < experts.size(); t++) {
       Set<Integer> chosen = Selection.set(experts.get(t));

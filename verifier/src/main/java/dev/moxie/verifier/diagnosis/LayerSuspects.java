@@ -12,14 +12,12 @@ import static dev.moxie.verifier.diagnosis.LayerInside.WEIGHTS;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Oracle;
-import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -52,7 +50,8 @@ final class LayerSuspects {
   /** The one thing that explains all that fails, routing included, where several steps do. */
   Optional<String> explainWhole() {
     List<String> failing = LayerInside.failing(steps);
-    return failing.size() > 1 || failing.contains(DENSE)
+    boolean routing = failing.contains(SELECTION) || failing.contains(WEIGHTS);
+    return failing.size() > 1 || failing.contains(DENSE) || (routing && !hasLogits())
         ? wholeLayer().filter(suspect -> explains(suspect, failing)).findFirst().map(this::sentence)
         : Optional.empty();
   }
@@ -115,35 +114,126 @@ final class LayerSuspects {
         : Optional.empty();
   }
 
+  /** Of a step, the cheapest first: numbers and vectors are searched for when it comes to them. */
   private Stream<Suspect> suspects(String step) {
+    var mistakes = new Mistakes(evidence.architecture(), layer, evidence.tokens());
     return switch (step) {
       case ATTENTION ->
-          Stream.of(
-                  norms(),
-                  ScaleSuspects.of(evidence, layer, ".attention."),
-                  AttentionSuspects.of(evidence, layer, step, inside),
-                  epsilon(step))
-              .flatMap(Function.identity());
-      case NORM -> Stream.concat(norms(), epsilon(step));
-      case ROUTER -> RouterSuspects.of(evidence, layer, inside);
+          lazily(
+              this::norms,
+              () -> ScaleSuspects.of(evidence, layer, ".attention."),
+              () -> attention(step, mistakes),
+              () -> weights("attention").scaled(inside, step));
+      case NORM ->
+          lazily(
+              this::norms,
+              () -> supposed(mistakes.ofModel()),
+              () -> fitted(List.of(mistakes.epsilon()), step));
+      case ROUTER ->
+          lazily(
+              () -> RouterSuspects.of(evidence, layer, inside),
+              () -> supposed(mistakes.ofExperts()),
+              () -> weights("router").misplaced(),
+              () -> missing(mistakes.missingInExperts(), step));
       case EXPERTS ->
-          Stream.concat(
-              new ExpertSuspects(evidence, layer).explain(wrongExperts()),
-              ScaleSuspects.of(evidence, layer, ".experts."));
+          lazily(
+              () -> new ExpertSuspects(evidence, layer).explain(wrongExperts()),
+              () -> ScaleSuspects.of(evidence, layer, ".experts."),
+              () -> StackSuspects.of(evidence, layer),
+              () -> supposed(mistakes.ofExperts()),
+              () -> fitted(mistakes.numbersOfExperts(), step));
       case SHARED ->
-          Stream.concat(
-              SharedSuspects.of(evidence, layer, inside),
-              ScaleSuspects.of(evidence, layer, ".shared."));
+          lazily(
+              () -> supposed(mistakes.ofExperts()),
+              () -> weights("shared").misplaced(),
+              this::scaledShared,
+              () -> ScaleSuspects.of(evidence, layer, ".shared."),
+              () -> missing(mistakes.missingInExperts(), step),
+              () -> weights("shared").scaled(inside, step));
       case DENSE ->
-          Stream.of(
-                  norms(),
-                  dense(),
-                  ScaleSuspects.of(evidence, layer, "."),
-                  AttentionSuspects.of(evidence, layer, step, inside),
-                  epsilon(step))
-              .flatMap(Function.identity());
+          lazily(
+              this::norms,
+              () -> weights("dense").misplaced(),
+              () -> ScaleSuspects.of(evidence, layer, "."),
+              () -> attention(step, mistakes),
+              () -> weights("dense").scaled(inside, step));
       default -> Stream.of();
     };
+  }
+
+  private Stream<Suspect> attention(String step, Mistakes mistakes) {
+    return lazily(
+        () -> supposed(mistakes.ofAttention()),
+        () -> supposed(mistakes.ofModel()),
+        () -> weights("attention").misplaced(),
+        () -> scaledAttention(step),
+        () -> fitted(mistakes.numbersOfAttention(), step),
+        () -> fitted(List.of(mistakes.epsilon()), step),
+        () -> missing(mistakes.missingInAttention(), step));
+  }
+
+  @SafeVarargs
+  private static Stream<Suspect> lazily(Supplier<Stream<Suspect>>... suspects) {
+    Stream<Suspect> all = Stream.empty();
+    for (Supplier<Stream<Suspect>> some : suspects) {
+      all = Stream.concat(all, Stream.of(some).flatMap(Supplier::get));
+    }
+    return all;
+  }
+
+  private WeightSuspects weights(String part) {
+    return new WeightSuspects(evidence, layer, part);
+  }
+
+  /** Mistakes without which the package would have every tensor that the model calls for. */
+  private Stream<Suspect> supposed(List<Mistakes.Mistake> mistakes) {
+    return mistakes.stream()
+        .filter(mistake -> evidence.has(mistake.right()))
+        .map(mistake -> Suspect.of(mistake.cause(), evidence, mistake.right()));
+  }
+
+  private Stream<Suspect> fitted(List<Mistakes.Scalar> numbers, String step) {
+    return numbers.stream()
+        .flatMap(
+            number -> {
+              double factor =
+                  Fit.factor(
+                      number.least(),
+                      number.most(),
+                      number.points(),
+                      f -> Difference.of(inside, evidence.oracle(with(number, f)), step));
+              return Difference.tells(factor, evidence.precision())
+                  ? Stream.of(with(number, factor))
+                  : Stream.of();
+            });
+  }
+
+  private Suspect with(Mistakes.Scalar number, double factor) {
+    double value = number.own() * factor;
+    return Suspect.of(number.cause().apply(value), evidence, number.with().apply(value));
+  }
+
+  private Stream<Suspect> missing(List<Mistakes.Missing> missing, String step) {
+    return missing.stream()
+        .map(vectors -> new MissingVectors(evidence, inside, step, vectors).fit())
+        .flatMap(Optional::stream);
+  }
+
+  private Stream<Suspect> scaledAttention(String step) {
+    double quotient =
+        Difference.quotient(
+            inside.compute(evidence.oracle(), step),
+            inside.expected(step),
+            evidence.given(layer, "input"));
+    String name = "layers." + layer + ".attention.output.weight";
+    return Suspect.factor("attention output", name, quotient, evidence);
+  }
+
+  private Stream<Suspect> scaledShared() {
+    double factor =
+        Difference.quotient(inside.compute(evidence.oracle(), SHARED), inside.expected(SHARED));
+    String name = "layers." + layer + ".shared.down.weight";
+    return Suspect.factor("shared experts", name, factor, evidence);
   }
 
   private List<Integer> wrongExperts() {
@@ -182,17 +272,27 @@ final class LayerSuspects {
                                 row.layer() != null && row.layer() == layer
                                     ? Siblings.ofLayer(evidence.pack(), row, other)
                                     : row)));
-    return Stream.of(
-            others, norms(), ScaleSuspects.of(evidence, layer, "."), epsilonBehindSeveral())
-        .flatMap(Function.identity());
+    var mistakes = new Mistakes(evidence.architecture(), layer, evidence.tokens());
+    return lazily(
+        () -> others,
+        () -> weights("router").misplaced(),
+        this::norms,
+        () -> ScaleSuspects.of(evidence, layer, "."),
+        () -> supposed(mistakes.ofModel()),
+        () -> supposed(mistakes.ofExperts()),
+        () -> numbersBehindSeveral(mistakes));
+  }
+
+  private boolean hasLogits() {
+    return evidence.has(layer, "router.logits");
   }
 
   /** Both norms are read before attention and router, so one of these steps fails with them. */
-  private Stream<Suspect> epsilonBehindSeveral() {
+  private Stream<Suspect> numbersBehindSeveral(Mistakes mistakes) {
     return LayerInside.failing(steps).stream()
         .filter(Set.of(ATTENTION, NORM, DENSE)::contains)
         .limit(1)
-        .flatMap(this::epsilon);
+        .flatMap(step -> fitted(List.of(mistakes.epsilon(), mistakes.residual()), step));
   }
 
   /** Norms in each other's place, or one less or more than they are. */
@@ -217,44 +317,12 @@ final class LayerSuspects {
         shifted("one added to norm weights", ANY_NORM, -1));
   }
 
-  /** Another epsilon, which is searched for when it comes to it. */
-  private Stream<Suspect> epsilon(String step) {
-    return Stream.<Supplier<Suspect>>of(() -> fittedEpsilon(step)).map(Supplier::get);
-  }
-
   private Suspect shifted(String cause, Pattern norms, double summand) {
     return Suspect.of(
         cause,
         evidence,
         (row, stored) ->
             norms.matcher(row.name()).matches() ? stored.get(row).plus(summand) : stored.get(row));
-  }
-
-  private Suspect fittedEpsilon(String step) {
-    double own = evidence.architecture().normEpsilon();
-    double factor =
-        Fit.factor(
-            1e-6, 1e6, 25, r -> Difference.of(inside, evidence.oracle(epsilon("", own * r)), step));
-    return epsilon(
-        "norm epsilon %s instead of about %.2g".formatted(Figures.number(own), own * factor),
-        own * factor);
-  }
-
-  private Suspect epsilon(String cause, double epsilon) {
-    return new Suspect(cause, evidence.architecture().withNormEpsilon(epsilon), evidence.weights());
-  }
-
-  private Stream<Suspect> dense() {
-    String prefix = "layers." + layer + ".dense.";
-    return Stream.of(
-        Suspect.of(
-            "gate and up swapped in the dense network",
-            evidence,
-            (row, stored) ->
-                stored.get(
-                    row.name().startsWith(prefix)
-                        ? Siblings.gateForUp(evidence.pack(), row)
-                        : row)));
   }
 
   /** Steps of the layer, for whoever looks inside first. */

@@ -25,8 +25,17 @@ final class LeastSquares {
     right[i] += product;
   }
 
-  /** The solution, by Cholesky factorisation. */
+  /** The solution. */
   double[] solve() {
+    return solve(RIDGE);
+  }
+
+  /**
+   * The solution, by Cholesky factorisation.
+   *
+   * @param ridge added to the diagonal, in parts of its mean
+   */
+  double[] solve(double ridge) {
     int n = right.length;
     double trace = 0;
     for (int i = 0; i < n; i++) {
@@ -35,7 +44,7 @@ final class LeastSquares {
     double[][] l = new double[n][n];
     for (int i = 0; i < n; i++) {
       for (int j = 0; j <= i; j++) {
-        double sum = gram[i][j] + (i == j ? RIDGE * trace / n : 0);
+        double sum = gram[i][j] + (i == j ? ridge * trace / n : 0);
         for (int k = 0; k < j; k++) {
           sum -= l[i][k] * l[j][k];
         }
@@ -56,5 +65,13 @@ final class LeastSquares {
       x[i] /= l[i][i];
     }
     return x;
+  }
+
+  static double dot(double[] a, double[] b) {
+    double sum = 0;
+    for (int i = 0; i < a.length; i++) {
+      sum += a[i] * b[i];
+    }
+    return sum;
   }
 }

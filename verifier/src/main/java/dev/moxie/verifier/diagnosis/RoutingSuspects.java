@@ -52,7 +52,7 @@ final class RoutingSuspects {
             new Layer(
                 moe,
                 oracle.routerBias(i, moe),
-                evidence.logits(i, moe),
+                evidence.logits(oracle, i, moe),
                 evidence.experts(i, moe),
                 evidence.router(i, "router.weights", moe.routing().expertsPerToken())));
       }

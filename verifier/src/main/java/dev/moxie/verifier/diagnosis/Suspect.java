@@ -18,6 +18,11 @@ record Suspect(String cause, Architecture architecture, Weights weights) {
     return new Suspect(cause, evidence.architecture(), evidence.weights().supposing(supposition));
   }
 
+  /** An architecture that is another. */
+  static Suspect of(String cause, Evidence evidence, Architecture other) {
+    return new Suspect(cause, other, evidence.weights());
+  }
+
   /** A part of the architecture that is another. */
   static Suspect of(String cause, Evidence evidence, UnaryOperator<Architecture.Blocks> change) {
     return new Suspect(cause, evidence.architecture().withBlocks(change), evidence.weights());

@@ -65,6 +65,11 @@ public final class Oracle {
       Estimate expertsOutput,
       Estimate output) {}
 
+  /** Of the model that it computes. */
+  public Architecture architecture() {
+    return architecture;
+  }
+
   private Exact reader(@Nullable List<int[]> replayed) {
     return new Exact(weights::of, arithmetic, replayed);
   }

@@ -2,6 +2,7 @@ package dev.moxie.verifier.oracle;
 
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.function.IntBinaryOperator;
 import java.util.function.IntUnaryOperator;
 
 /** A matrix of weights, read row by row in double precision. */
@@ -83,6 +84,36 @@ public interface WeightMatrix {
       @Override
       public void read(int row, double[] into) {
         of.read(source.applyAsInt(row), into);
+      }
+    };
+  }
+
+  /** The same columns in another order: column c is the given one of this matrix. */
+  default WeightMatrix withColumns(IntUnaryOperator source) {
+    return new Changed(this, rows(), columns()) {
+      @Override
+      public void read(int row, double[] into) {
+        of.read(row, into);
+        double[] old = into.clone();
+        for (int c = 0; c < into.length; c++) {
+          into[c] = old[source.applyAsInt(c)];
+        }
+      }
+    };
+  }
+
+  /**
+   * As many rows of two matrices, one below the other, as the upper one has.
+   *
+   * @param source of a row, and how many the upper matrix has, to a row of both
+   */
+  static WeightMatrix dealt(WeightMatrix upper, WeightMatrix lower, IntBinaryOperator source) {
+    int rows = upper.rows();
+    return new Changed(upper, rows, upper.columns()) {
+      @Override
+      public void read(int row, double[] into) {
+        int from = source.applyAsInt(row, rows);
+        (from < rows ? upper : lower).read(from % rows, into);
       }
     };
   }

@@ -1,0 +1,617 @@
+package dev.moxie.verifier.diagnosis;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Architecture.Multipliers;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.NormSpan;
+import dev.moxie.format.model.Attention.QueryKeyNorm;
+import dev.moxie.format.model.Attention.Temperature;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.FeedForward.Clamp;
+import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Rotary.Pairing;
+import dev.moxie.format.model.Rotary.Yarn;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Routing.WeightsApplyTo;
+import dev.moxie.verifier.report.Figures;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.DoubleFunction;
+import java.util.function.Function;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What an architecture may say instead of what it should, part by part: each member may be there or
+ * not, or have another value.
+ */
+final class Mistakes {
+  /** The values of mscale_all_dim in released checkpoints (DeepSeek-V3; V2 and V2-Lite). */
+  private static final List<Double> MSCALES = List.of(1.0, 0.707);
+
+  /** Bases of rotary angles in released checkpoints. */
+  private static final List<Double> BASES =
+      List.of(10_000.0, 50_000.0, 100_000.0, 150_000.0, 500_000.0, 1e6, 5e6, 1e7);
+
+  /** Stretches of released checkpoints: gpt-oss, Qwen, DeepSeek and Kimi; Llama 3.1 to 4. */
+  private static final List<Rotary.Scaling> STRETCHES =
+      List.of(
+          yarn(32, 4096, true),
+          yarn(4, 32_768, false),
+          yarn(40, 4096, false),
+          yarn(32, 4096, false),
+          new Rotary.Llama3(8, 1, 4, 8192),
+          new Rotary.Llama3(16, 1, 4, 8192),
+          new Rotary.Llama3(32, 1, 4, 8192));
+
+  /** Clamp and temperature of the one released family that has each: gpt-oss; Llama 4. */
+  private static final Clamp CLAMP = new Clamp(7, 1.702, 1);
+
+  private static final double TEMPERATURE_SCALE = 0.1;
+
+  /** Wider windows of a reference are not looked for: each is a pass of its own. */
+  private static final int WIDEST_WINDOW = 64;
+
+  private final Architecture model;
+  private final Architecture.Blocks blocks;
+  private final String prefix;
+  private final int tokens;
+
+  /** Mistakes in what an architecture says of one layer, as far as so many tokens show them. */
+  Mistakes(Architecture model, int layer, int tokens) {
+    this.model = model;
+    this.blocks = model.layers().get(layer);
+    this.prefix = "layers." + layer + ".";
+    this.tokens = tokens;
+  }
+
+  /**
+   * A mistake.
+   *
+   * @param cause what the package then has, for the sentence "Looks like …"
+   * @param right the architecture without it
+   */
+  record Mistake(String cause, Architecture right) {}
+
+  /**
+   * A number that may be any other.
+   *
+   * @param own the package's, or where to start from if it has none
+   */
+  record Scalar(
+      DoubleFunction<String> cause,
+      double own,
+      double least,
+      double most,
+      int points,
+      DoubleFunction<Architecture> with) {}
+
+  /**
+   * Vectors that the reference has and the package lacks.
+   *
+   * @param start by name, values that leave the model as it is or nearly so
+   */
+  record Missing(String cause, Architecture right, Map<String, double[]> start) {}
+
+  /**
+   * A member of a part.
+   *
+   * @param absent its value in a part that lacks it
+   */
+  private record Member<P>(
+      String name, @Nullable Object absent, String noun, Function<P, @Nullable Object> of) {}
+
+  private static final Member<GroupedQuery> WINDOW =
+      new Member<>("window", null, "sliding window", GroupedQuery::window);
+  private static final Member<GroupedQuery> CHUNK =
+      new Member<>("chunk", null, "chunk of attention", GroupedQuery::chunk);
+  private static final Member<GroupedQuery> SINKS =
+      new Member<>("sinks", false, "sink in attention", GroupedQuery::sinks);
+  private static final Member<GroupedQuery> OUTPUT_BIAS =
+      new Member<>("outputBias", false, "bias of attention output", GroupedQuery::outputBias);
+  private static final Member<GroupedQuery> BIASES =
+      new Member<>("biases", false, "bias of queries, keys and values", GroupedQuery::biases);
+  private static final Member<GroupedQuery> CLIP =
+      new Member<>("clip", null, "clip of queries, keys and values", GroupedQuery::clip);
+  private static final Member<GroupedQuery> TEMPERATURE =
+      new Member<>("temperature", null, "temperature", GroupedQuery::temperature);
+  private static final Member<GroupedQuery> QUERY_KEY_NORM =
+      new Member<>("queryKeyNorm", null, "query/key norm", GroupedQuery::queryKeyNorm);
+  private static final Member<GroupedQuery> ROTARY =
+      new Member<>("rotary", null, "rotary embedding", GroupedQuery::rotary);
+  private static final List<Member<GroupedQuery>> OF_ATTENTION =
+      List.of(WINDOW, CHUNK, SINKS, OUTPUT_BIAS, BIASES, CLIP, TEMPERATURE, QUERY_KEY_NORM, ROTARY);
+
+  private static Yarn yarn(double factor, long positions, boolean exactBounds) {
+    double magnitude = 0.1 * Math.log(factor) + 1;
+    return new Yarn(factor, positions, 32, 1, magnitude, 1, exactBounds);
+  }
+
+  /** What may be wrong with the attention, the likeliest first. */
+  List<Mistake> ofAttention() {
+    List<Mistake> mistakes = new ArrayList<>();
+    Rotary own = blocks.attention().rotary();
+    if (own != null) {
+      rotaries(own).forEach((cause, r) -> attention(mistakes, cause, a -> a.withRotary(r)));
+    }
+    if (blocks.attention() instanceof GroupedQuery a) {
+      ofGroupedQuery(a, mistakes);
+    }
+    return mistakes;
+  }
+
+  private void ofGroupedQuery(GroupedQuery a, List<Mistake> mistakes) {
+    for (Member<GroupedQuery> member : OF_ATTENTION) {
+      attention(mistakes, a, member, member.absent());
+      for (Architecture.Blocks other : model.blocks()) {
+        if (other.attention() instanceof GroupedQuery o) {
+          attention(mistakes, a, member, member.of().apply(o));
+        }
+      }
+    }
+    for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
+      attention(mistakes, a, WINDOW, width);
+      attention(mistakes, a, CHUNK, width);
+      attention(mistakes, a, TEMPERATURE, new Temperature(TEMPERATURE_SCALE, width));
+    }
+    if (a.rotary() == null) {
+      for (double base : BASES) {
+        for (Pairing pairing : Pairing.values()) {
+          var plain = new Rotary(base, a.headSize(), pairing, null);
+          attention(mistakes, a, ROTARY, plain);
+          if (a.headSize() % 4 == 0) {
+            Rotary half = Parts.with(plain, "dimensions", a.headSize() / 2);
+            attention(mistakes, a, ROTARY, half);
+          }
+          for (Rotary.Scaling stretch : STRETCHES) {
+            attention(mistakes, a, ROTARY, plain.withScaling(stretch));
+          }
+        }
+      }
+    }
+    for (boolean after : new boolean[] {false, true}) {
+      QueryKeyNorm own = a.queryKeyNorm();
+      if (own == null) {
+        var norm = new QueryKeyNorm(NormSpan.HEAD, model.normEpsilon(), false, after);
+        attention(mistakes, a, QUERY_KEY_NORM, norm);
+      } else {
+        QueryKeyNorm other = Parts.with(own, "afterRotation", after);
+        String cause = "query/key norm %s instead of %s rotation";
+        attention(
+            mistakes,
+            after ? cause.formatted("before", "after") : cause.formatted("after", "before"),
+            x -> with(x, "queryKeyNorm", other));
+      }
+    }
+  }
+
+  private static Attention with(Attention attention, String member, @Nullable Object value) {
+    return Parts.with((GroupedQuery) attention, member, value);
+  }
+
+  private void attention(
+      List<Mistake> mistakes, GroupedQuery a, Member<GroupedQuery> member, @Nullable Object other) {
+    Object own = member.of().apply(a);
+    attention(mistakes, words(member, own, other), x -> with(x, member.name(), other));
+  }
+
+  private static String words(Member<?> member, @Nullable Object own, @Nullable Object other) {
+    if (Objects.equals(other, member.absent())) {
+      return "a " + member.noun() + " that the reference does not have";
+    }
+    return Objects.equals(own, member.absent())
+        ? "a dropped " + member.noun() + value(" of ", other)
+        : "a " + member.noun() + value(" of ", own) + " instead of " + value("", other).strip();
+  }
+
+  private static String value(String before, @Nullable Object value) {
+    return value instanceof Number n
+        ? before + Figures.number(n.doubleValue())
+        : before.isEmpty() ? "another layer's" : "";
+  }
+
+  private void attention(List<Mistake> mistakes, String cause, UnaryOperator<Attention> change) {
+    try {
+      add(mistakes, cause, with(change.apply(blocks.attention())));
+    } catch (IllegalArgumentException e) {
+      // No attention is like that.
+    }
+  }
+
+  private void add(List<Mistake> mistakes, String cause, Architecture right) {
+    if (!right.equals(model)) {
+      mistakes.add(new Mistake(cause, right));
+    }
+  }
+
+  private Architecture with(Attention other) {
+    return model.withBlocks(b -> b.equals(blocks) ? b.withAttention(other) : b);
+  }
+
+  private Architecture with(FeedForward other) {
+    return model.withBlocks(b -> b.equals(blocks) ? b.withFeedForward(other) : b);
+  }
+
+  /** Other rotary embeddings by what the package's is then. */
+  private Map<String, Rotary> rotaries(Rotary own) {
+    Map<String, Rotary> others = new LinkedHashMap<>();
+    others.put(
+        switch (own.pairing()) {
+          case HALVES -> "interleaved rotary dimensions read as halves";
+          case INTERLEAVED -> "rotary halves read as interleaved dimensions";
+        },
+        own.withPairing(own.pairing() == Pairing.HALVES ? Pairing.INTERLEAVED : Pairing.HALVES));
+    if (own.scaling() instanceof Yarn yarn) {
+      stretches(yarn).forEach((cause, other) -> others.put(cause, own.withScaling(other)));
+    }
+    if (own.scaling() != null) {
+      String what = own.scaling() instanceof Yarn ? "YaRN" : "rotary scaling";
+      others.put(what + " that the reference does not use", own.withScaling(null));
+    } else {
+      for (Rotary.Scaling stretch : STRETCHES) {
+        others.put("dropped rotary scaling " + stretch, own.withScaling(stretch));
+      }
+    }
+    for (double base : BASES) {
+      others.put(base(own, base), Parts.with(own, "theta", base));
+    }
+    if (blocks.attention() instanceof GroupedQuery a) {
+      for (int size = 2; size <= a.headSize(); size += 2) {
+        others.put(
+            "%d rotary dimensions instead of %d".formatted(own.dimensions(), size),
+            Parts.with(own, "dimensions", size));
+      }
+    }
+    return others;
+  }
+
+  private static String base(Rotary rotary, double other) {
+    return instead("rotary base", rotary.theta(), other);
+  }
+
+  private static String instead(String what, double own, double other) {
+    return "%s %s instead of %s".formatted(what, Figures.number(own), Figures.number(other));
+  }
+
+  private static Map<String, Yarn> stretches(Yarn yarn) {
+    Map<String, Yarn> others = new LinkedHashMap<>();
+    List<Double> roots = new ArrayList<>(List.of(1.0));
+    for (double mscale : MSCALES) {
+      roots.add(0.1 * mscale * Math.log(Math.max(1, yarn.factor())) + 1);
+    }
+    for (double root : roots) {
+      others.putIfAbsent(
+          yarn.softmaxFactor() == 1
+              ? "the YaRN softmax factor ignored, which is " + Figures.number(root * root)
+              : factor("softmax factor", yarn.softmaxFactor(), root * root),
+          yarn.withFactors(yarn.magnitude(), root * root));
+    }
+    for (double above : roots) {
+      for (double below : roots) {
+        others.putIfAbsent(
+            factor("magnitude of cosines and sines", yarn.magnitude(), above / below),
+            yarn.withFactors(above / below, yarn.softmaxFactor()));
+      }
+    }
+    others.put(
+        yarn.exactBounds()
+            ? "YaRN between exact bounds"
+            : "YaRN between bounds that are whole pairs",
+        Parts.with(yarn, "exactBounds", !yarn.exactBounds()));
+    return others;
+  }
+
+  private static String factor(String what, double ours, double theirs) {
+    return "a YaRN %s of %s instead of %s"
+        .formatted(what, Figures.number(ours), Figures.number(theirs));
+  }
+
+  /** What may be wrong with experts, shared ones among them, and with the router's own bias. */
+  List<Mistake> ofExperts() {
+    List<Mistake> mistakes = new ArrayList<>();
+    if (!(blocks.feedForward() instanceof MixtureOfExperts m)) {
+      return mistakes;
+    }
+    Routing routing = m.routing();
+    for (WeightsApplyTo other : WeightsApplyTo.values()) {
+      add(
+          mistakes,
+          other == WeightsApplyTo.EXPERT_OUTPUT
+              ? "weights on the input of experts instead of their output"
+              : "weights on the output of experts instead of their input",
+          with(m.withRouting(Parts.with(routing, "weightsApplyTo", other))));
+    }
+    Clamp clamp = m.clamp();
+    if (clamp != null) {
+      add(mistakes, "a clamp inside experts that the reference does not have", clamped(m, null));
+      for (String member : List.of("sharpness", "offset")) {
+        double own = member.equals("offset") ? clamp.offset() : clamp.sharpness();
+        for (double other : new double[] {0, 1, CLAMP.sharpness()}) {
+          if (other != 0 || member.equals("offset")) {
+            add(
+                mistakes,
+                instead(member + " of the clamp inside experts", own, other),
+                clamped(m, Parts.with(clamp, member, other)));
+          }
+        }
+      }
+    } else {
+      add(mistakes, "a dropped clamp inside experts", clamped(m, CLAMP));
+    }
+    add(
+        mistakes,
+        "biases of experts that the reference does not have",
+        with(Parts.with(m, "biases", false)));
+    for (Routing.@Nullable Bias bias :
+        new Routing.@Nullable Bias[] {Routing.Bias.LOGITS, Routing.Bias.SELECTION, null}) {
+      if (routing.bias() != null
+          && (routing.groups() == null
+              || routing.groups().maskValue() != Routing.Groups.MaskValue.ZERO)) {
+        add(
+            mistakes,
+            "a router bias of %s instead of %s".formatted(words(routing.bias()), words(bias)),
+            with(m.withRouting(routing.withBias(bias))));
+      }
+    }
+    if (m.shared() != null) {
+      add(mistakes, "shared experts that the reference does not have", with(m.withoutShared()));
+      add(
+          mistakes,
+          "a switch of shared experts that the reference does not have",
+          with(Parts.with(m, "shared", Parts.with(m.shared(), "switched", false))));
+    }
+    return mistakes;
+  }
+
+  private static String words(Routing.@Nullable Bias bias) {
+    return bias == null ? "nothing" : bias.name().toLowerCase(Locale.ROOT).replace('_', ' ');
+  }
+
+  private Architecture clamped(MixtureOfExperts m, @Nullable Clamp clamp) {
+    return with(Parts.with(m, "clamp", clamp));
+  }
+
+  /** What may be wrong with the model as a whole. */
+  List<Mistake> ofModel() {
+    List<Mistake> mistakes = new ArrayList<>();
+    add(
+        mistakes,
+        model.centredNorms()
+            ? "norms about the mean instead of about zero"
+            : "norms about zero instead of about the mean",
+        Parts.with(model, "centredNorms", !model.centredNorms()));
+    Multipliers own = model.multipliers();
+    if (own != null) {
+      for (boolean inverse : new boolean[] {false, true}) {
+        multiplied(mistakes, "embedding", own.embedding(), inverse);
+        multiplied(mistakes, "residual", own.residual(), inverse);
+        multiplied(mistakes, "logits", own.logits(), inverse);
+      }
+    }
+    return mistakes;
+  }
+
+  private void multiplied(List<Mistake> mistakes, String member, double own, boolean inverse) {
+    double other = inverse ? 1 / own : 1;
+    if (other != own) {
+      add(mistakes, instead(member + " multiplier", own, other), multiplied(member, other));
+    }
+  }
+
+  private Architecture multiplied(String member, double value) {
+    Multipliers m = model.multipliers();
+    double residual = m == null ? 1 : m.residual();
+    double embedding = m == null ? 1 : m.embedding();
+    double logits = m == null ? 1 : m.logits();
+    return Parts.with(
+        model,
+        "multipliers",
+        switch (member) {
+          case "embedding" -> Multipliers.of(value, residual, logits);
+          case "residual" -> Multipliers.of(embedding, value, logits);
+          default -> Multipliers.of(embedding, residual, value);
+        });
+  }
+
+  /** Numbers that the attention may have wrong. */
+  List<Scalar> numbersOfAttention() {
+    Attention a = blocks.attention();
+    List<Scalar> numbers = new ArrayList<>();
+    Rotary rotary = a.rotary();
+    if (rotary != null) {
+      numbers.add(
+          number(
+              "rotary base",
+              rotary.theta(),
+              2,
+              41,
+              theta -> with(a.withRotary(Parts.with(rotary, "theta", theta)))));
+    }
+    numbers.add(number("attention scale", a.scale(), 100, 33, s -> with(a.withScale(s))));
+    if (a instanceof GroupedQuery g) {
+      numbers.add(
+          number(
+              g.clip() == null ? "dropped clip" : "clip of queries, keys and values",
+              g.clip() == null ? 1 : g.clip(),
+              100,
+              33,
+              c -> with(with(a, "clip", c))));
+      if (g.temperature() != null) {
+        numbers.add(scale(g, g.temperature()));
+      }
+      if (g.queryKeyNorm() != null) {
+        numbers.add(epsilon(g, g.queryKeyNorm()));
+      }
+    }
+    return numbers;
+  }
+
+  private Scalar scale(GroupedQuery a, Temperature own) {
+    return number(
+        "scale of the temperature",
+        own.scale(),
+        100,
+        33,
+        s -> with(with(a, "temperature", Parts.with(own, "scale", s))));
+  }
+
+  private Scalar epsilon(GroupedQuery a, QueryKeyNorm own) {
+    return number(
+        "epsilon of the query/key norm",
+        own.epsilon(),
+        1e6,
+        25,
+        e -> with(with(a, "queryKeyNorm", Parts.with(own, "epsilon", e))));
+  }
+
+  /** Numbers that experts may have wrong. */
+  List<Scalar> numbersOfExperts() {
+    if (!(blocks.feedForward() instanceof MixtureOfExperts m)) {
+      return List.of();
+    }
+    Clamp clamp = m.clamp() == null ? CLAMP : m.clamp();
+    String dropped = m.clamp() == null ? "a dropped clamp: " : "";
+    return List.of(
+        number(
+            dropped + "limit inside experts",
+            clamp.limit(),
+            100,
+            33,
+            x -> clamped(m, Parts.with(clamp, "limit", x))),
+        number(
+            dropped + "sharpness of the gate inside experts",
+            clamp.sharpness(),
+            10,
+            33,
+            x -> clamped(m, Parts.with(clamp, "sharpness", x))));
+  }
+
+  /** The epsilon of every norm. */
+  Scalar epsilon() {
+    double own = model.normEpsilon();
+    return new Scalar(
+        e -> "norm epsilon %s instead of about %.2g".formatted(Figures.number(own), e),
+        own,
+        1e-6,
+        1e6,
+        25,
+        model::withNormEpsilon);
+  }
+
+  /** What either half of a layer is multiplied by. */
+  Scalar residual() {
+    double own = model.multipliers() == null ? 1 : model.multipliers().residual();
+    return number("residual multiplier", own, 100, 33, r -> multiplied("residual", r));
+  }
+
+  private static Scalar number(
+      String what, double own, double range, int points, DoubleFunction<Architecture> with) {
+    return new Scalar(x -> instead(what, own, x), own, 1 / range, range, points, with);
+  }
+
+  /** Vectors that the attention may lack. */
+  List<Missing> missingInAttention() {
+    List<Missing> missing = new ArrayList<>();
+    if (!(blocks.attention() instanceof GroupedQuery a)) {
+      return missing;
+    }
+    int queries = a.heads() * a.headSize();
+    int keys = a.keyValueHeads() * a.headSize();
+    if (!a.outputBias()) {
+      missing(missing, a, OUTPUT_BIAS, true, 0, Map.of("output.bias", model.hiddenSize()));
+    }
+    if (!a.sinks()) {
+      missing(missing, a, SINKS, true, 0, Map.of("sinks", a.heads()));
+    }
+    if (!a.biases()) {
+      missing(
+          missing,
+          a,
+          BIASES,
+          true,
+          0,
+          Map.of("query.bias", queries, "key.bias", keys, "value.bias", keys));
+    }
+    for (NormSpan span : NormSpan.values()) {
+      boolean head = span == NormSpan.HEAD;
+      if (a.queryKeyNorm() == null) {
+        missing(
+            missing,
+            a,
+            QUERY_KEY_NORM,
+            new QueryKeyNorm(span, model.normEpsilon(), true, false),
+            1,
+            Map.of(
+                "query_norm.weight",
+                head ? a.headSize() : queries,
+                "key_norm.weight",
+                head ? a.headSize() : keys));
+      }
+    }
+    return missing;
+  }
+
+  private void missing(
+      List<Missing> missing,
+      GroupedQuery a,
+      Member<GroupedQuery> member,
+      Object value,
+      double start,
+      Map<String, Integer> sizes) {
+    missing.add(
+        missing(
+            words(member, member.of().apply(a), value),
+            with(with(a, member.name(), value)),
+            "attention.",
+            start,
+            sizes));
+  }
+
+  /** Vectors that the router or the shared experts may lack. */
+  List<Missing> missingInExperts() {
+    List<Missing> missing = new ArrayList<>();
+    if (blocks.feedForward() instanceof MixtureOfExperts m) {
+      if (m.routing().bias() == null) {
+        missing.add(
+            missing(
+                "a dropped bias of the router's logits",
+                with(m.withRouting(m.routing().withBias(Routing.Bias.LOGITS))),
+                "router.",
+                0,
+                Map.of("bias", m.experts())));
+      }
+      if (m.shared() != null && !m.shared().switched()) {
+        missing.add(
+            missing(
+                "a dropped switch of the shared experts",
+                with(Parts.with(m, "shared", Parts.with(m.shared(), "switched", true))),
+                "shared.",
+                0,
+                Map.of("switch.weight", model.hiddenSize())));
+      }
+    }
+    return missing;
+  }
+
+  private Missing missing(
+      String cause, Architecture right, String part, double start, Map<String, Integer> sizes) {
+    Map<String, double[]> vectors = new LinkedHashMap<>();
+    new TreeMap<>(sizes)
+        .forEach(
+            (name, size) -> {
+              double[] values = new double[size];
+              Arrays.fill(values, start);
+              vectors.put(prefix + part + name, values);
+            });
+    return new Missing(cause, right, vectors);
+  }
+}

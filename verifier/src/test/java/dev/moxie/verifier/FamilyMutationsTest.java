@@ -1,0 +1,520 @@
+package dev.moxie.verifier;
+
+import static dev.moxie.verifier.WrongPlans.experts;
+import static dev.moxie.verifier.WrongPlans.grouped;
+import static dev.moxie.verifier.WrongPlans.leaves;
+import static dev.moxie.verifier.WrongPlans.rebuilt;
+import static dev.moxie.verifier.WrongPlans.routing;
+import static dev.moxie.verifier.WrongPlans.swap;
+import static dev.moxie.verifier.WrongPlans.without;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.plan.Conversion;
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.converter.plan.Planner;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Plants in a checkpoint of each family the defects that its parts make possible: its reference
+ * alone finds every one and names most.
+ */
+@Tag("exhaustive")
+class FamilyMutationsTest {
+  /** Defects of a family that must be found. */
+  private static final int LEAST_FOUND = 12;
+
+  /** Those of a hundred that must be named. */
+  private static final int LEAST_NAMED = 90;
+
+  private static final List<String> FAMILIES =
+      List.of(
+          "qwen3_moe",
+          "qwen2_moe",
+          "olmoe",
+          "gpt_oss",
+          "glm4_moe",
+          "minimax_m2",
+          "granitemoe",
+          "dbrx",
+          "llama4_text",
+          "ernie4_5_moe");
+
+  /** Checkpoints in another encoding, whose weights alone are damaged, and their families. */
+  private static final Map<String, String> LAYOUTS =
+      Map.of(
+          "gpt_oss_mxfp4", "gpt_oss", "minimax_m2_fp8", "minimax_m2", "qwen3_moe_fp8", "qwen3_moe");
+
+  @TempDir Path folder;
+
+  /** Makes a wrong package of a checkpoint. */
+  @FunctionalInterface
+  private interface Plant {
+    void grow(Path checkpoint, Path work, Path pack) throws IOException;
+  }
+
+  /**
+   * A defect.
+   *
+   * @param words a part of what the diagnosis must say it looks like
+   */
+  private record Defect(String family, Path checkpoint, String name, String words, Plant plant) {}
+
+  /** What became of a defect. */
+  private record Outcome(String family, String name, boolean found, boolean named, String said) {}
+
+  private final List<Defect> defects = new ArrayList<>();
+  private String family;
+  private Path checkpoint;
+  private ConversionPlan plan;
+  private Architecture model;
+
+  @Test
+  void everyDefectIsFoundByTheReferenceAloneAndMostAreNamed() throws IOException {
+    FAMILIES.forEach(this::plantAll);
+    LAYOUTS.forEach(
+        (layout, family) -> {
+          begin(layout, family);
+          plantStacks();
+        });
+    List<Outcome> outcomes = defects.parallelStream().map(this::outcome).toList();
+    var table =
+        new StringBuilder(
+            "| family | defects | found | named | not named |\n|---|---|---|---|---|\n");
+    for (String name : FAMILIES) {
+      List<Outcome> own = outcomes.stream().filter(o -> o.family().equals(name)).toList();
+      List<String> unnamed =
+          own.stream().filter(o -> !o.named()).map(o -> o.name() + " (" + o.said() + ")").toList();
+      long found = own.stream().filter(Outcome::found).count();
+      table.append(
+          "| %s | %d | %d | %d | %s |\n"
+              .formatted(
+                  name,
+                  own.size(),
+                  found,
+                  own.size() - unnamed.size(),
+                  String.join("; ", unnamed)));
+      assertTrue(own.size() >= LEAST_FOUND, own.size() + " defects of " + name);
+      assertEquals(own.size(), found, own::toString);
+      assertTrue(
+          100 * (own.size() - unnamed.size()) >= LEAST_NAMED * own.size(), unnamed.toString());
+    }
+    WrittenTable.require("table of families", table.toString());
+  }
+
+  private void plantAll(String name) {
+    begin(name, name);
+    plantWeights();
+    plantStacks();
+    plantAttention();
+    plantExperts();
+    plantModel();
+  }
+
+  /** What is planted from here on is planted in one checkpoint. */
+  private void begin(String fixture, String of) {
+    family = of;
+    checkpoint = Fixtures.root().resolve("random").resolve(fixture);
+    plan =
+        Planner.plan(
+            Checkpoint.open(checkpoint),
+            new Conversion(Set.of(), Conversion.Prediction.KEEP, null));
+    model = plan.architecture();
+  }
+
+  private void plan(String name, String words, UnaryOperator<ConversionPlan> tamper) {
+    plant(name, words, (source, work, pack) -> Packages.convert(source, pack, tamper));
+  }
+
+  private void bytes(String name, String words, DamagedCheckpoint.Damage damage) {
+    plant(
+        name,
+        words,
+        (source, work, pack) ->
+            Packages.convert(DamagedCheckpoint.copy(source, work, damage), pack));
+  }
+
+  private void plant(String name, String words, Plant plant) {
+    defects.add(new Defect(family, checkpoint, name, words, plant));
+  }
+
+  private void plantWeights() {
+    plan(
+        "two experts of a layer swapped",
+        "experts 2 and 3 swapped",
+        leaves(n -> n.startsWith("layers.1.") ? swap(n, ".experts.2.", ".experts.3.") : n));
+    plan(
+        "an expert of another layer",
+        "expert 1 taken from layer 2",
+        leaves(n -> n.contains(".experts.1.") ? swap(n, "layers.1.", "layers.2.") : n));
+    plan(
+        "gate and up of a layer's experts swapped",
+        "gate and up swapped in",
+        leaves(n -> n.contains("layers.1.experts.") ? swap(n, ".gate.", ".up.") : n));
+    plan(
+        "key and value swapped",
+        "key and value swapped",
+        leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
+    plan(
+        "norms of a layer swapped",
+        "attention norm and feed-forward norm swapped",
+        leaves(
+            n ->
+                n.startsWith("layers.1.")
+                    ? swap(n, ".attention_norm.", ".feed_forward_norm.")
+                    : n));
+    plan(
+        "the router of another layer",
+        "layer 1 with the router of layer 2",
+        leaves(n -> n.contains(".router.") ? swap(n, "layers.1.", "layers.2.") : n));
+    plan(
+        "values of another layer",
+        "layers.1.attention.value.weight taken from layer 2",
+        leaves(n -> n.endsWith("attention.value.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    if (model.layers().get(1).attention() instanceof GroupedQuery a && a.biases()) {
+      plan(
+          "biases of key and value swapped",
+          "bias of key and value swapped",
+          leaves(n -> n.endsWith(".bias") ? swap(n, ".attention.key.", ".attention.value.") : n));
+    }
+    Set<String> output = sources(n -> n.equals("layers.1.attention.output.weight"));
+    bytes(
+        "attention output twice as large",
+        "off by a factor of 2",
+        DamagedCheckpoint.values(output::contains, (i, v) -> 2 * v[i]));
+  }
+
+  /** The checkpoint's tensors that canonical ones come from. */
+  private Set<String> sources(Predicate<String> canonical) {
+    return plan.shards().stream()
+        .flatMap(shard -> shard.moves().stream())
+        .filter(move -> canonical.test(move.leaf().source()))
+        .map(move -> move.piece().source().name())
+        .collect(Collectors.toSet());
+  }
+
+  private void plantStacks() {
+    Set<String> scales = sources(n -> n.contains(".experts.") && n.endsWith(".scale"));
+    String expert = "layers.1.experts.0.";
+    if (sources(n -> n.equals(expert + "gate.weight"))
+        .equals(sources(n -> n.equals(expert + "up.weight")))) {
+      plan("rows of gate and up dealt out wrongly", "of gate and up read as", WrongPlans::dealt);
+    }
+    if (scales.stream().anyMatch(n -> n.endsWith("_scales"))) {
+      bytes(
+          "the numbers of each byte swapped",
+          "the two numbers of each byte swapped",
+          (info, data) -> {
+            for (int i = 0; i < data.limit() && info.name().endsWith("_blocks"); i++) {
+              int both = data.get(i) & 0xff;
+              data.put(i, (byte) (both >> 4 | both << 4));
+            }
+          });
+      bytes(
+          "exponents of scales off by one",
+          "scales of all experts off by a factor of 2",
+          (info, data) -> {
+            for (int i = 0; i < data.limit() && scales.contains(info.name()); i++) {
+              data.put(i, (byte) (data.get(i) + 1));
+            }
+          });
+    }
+    if (!scales.isEmpty()) {
+      bytes(
+          "scales of the next block",
+          "the block scales of all its",
+          (info, data) -> {
+            if (scales.contains(info.name())) {
+              byte[] old = new byte[data.limit()];
+              data.get(0, old);
+              int row =
+                  Math.toIntExact(
+                      info.bytes()
+                          / info.shape().elements()
+                          * info.shape().dim(info.shape().rank() - 1));
+              int one = Math.toIntExact(info.bytes() / info.shape().elements());
+              for (int i = 0; i < old.length; i++) {
+                data.put(i, old[i / row * row + (i + one) % row]);
+              }
+            }
+          });
+    }
+  }
+
+  private void plantAttention() {
+    GroupedQuery a = (GroupedQuery) model.layers().getFirst().attention();
+    attention("attention scale doubled", "attention scale", x -> x.withScale(2 * x.scale()));
+    plan("rotary base off by 1 %", "rotary base", turned(r -> WrongPlans.theta(r, 1.01)));
+    plan(
+        "another rotary pairing",
+        "rotary",
+        turned(
+            r ->
+                r.withPairing(
+                    r.pairing() == Rotary.Pairing.HALVES
+                        ? Rotary.Pairing.INTERLEAVED
+                        : Rotary.Pairing.HALVES)));
+    attention("rotary dropped", "a dropped rotary embedding", x -> with(x, "rotary", null));
+    if (a.rotary().dimensions() < a.headSize()) {
+      plan(
+          "partial rotary as whole",
+          "rotary dimensions instead of",
+          turned(r -> Parts.with(r, "dimensions", a.headSize())));
+    }
+    if (a.rotary().scaling() != null) {
+      plan("rotary scaling dropped", "dropped rotary scaling", turned(r -> r.withScaling(null)));
+      plan(
+          "bounds of rotary scaling rounded",
+          "YaRN between bounds that are whole pairs",
+          turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "exactBounds", false))));
+    }
+    if (model.layers().stream().anyMatch(b -> b.attention().rotary() == null)) {
+      attention(
+          "rotary where there is none",
+          "a rotary embedding that the reference does not have",
+          x -> x.withRotary(a.rotary()));
+    }
+    if (a.window() != null) {
+      attention(
+          "window off by one",
+          "a sliding window",
+          x -> widened(x, x.window() == null ? null : x.window() - 1));
+      attention("window dropped", "a dropped sliding window", x -> widened(x, null));
+      attention("window in every layer", "a sliding window", x -> widened(x, a.window()));
+    }
+    if (a.chunk() != null) {
+      attention(
+          "chunk of 5", "a chunk of attention", x -> x.chunk() == null ? x : with(x, "chunk", 5));
+    }
+    if (model.layers().stream()
+        .anyMatch(b -> ((GroupedQuery) b.attention()).temperature() != null)) {
+      attention(
+          "temperature from the first positions on",
+          "a temperature that the reference does not have",
+          x ->
+              x.temperature() == null
+                  ? x
+                  : with(x, "temperature", new Attention.Temperature(0.1, 4)));
+    }
+    if (a.clip() != null) {
+      attention("a clip that bites", "a clip of queries", x -> with(x, "clip", 0.5));
+    }
+    lacking("sinks", a.sinks(), "sinks", false, "a dropped sink");
+    lacking(
+        "biases of queries, keys and values",
+        a.biases(),
+        "biases",
+        false,
+        "a dropped bias of queries");
+    lacking(
+        "bias of attention output",
+        a.outputBias(),
+        "outputBias",
+        false,
+        "a dropped bias of attention output");
+    Attention.QueryKeyNorm norm = a.queryKeyNorm();
+    if (norm != null) {
+      lacking("query/key norm", true, "queryKeyNorm", null, "a dropped query/key norm");
+    }
+    // Without weights it is the same on either side.
+    if (norm != null && norm.weighted()) {
+      attention(
+          "query/key norm on the other side of rotation",
+          "query/key norm",
+          x ->
+              x.queryKeyNorm() == null
+                  ? x
+                  : with(
+                      x,
+                      "queryKeyNorm",
+                      Parts.with(x.queryKeyNorm(), "afterRotation", !norm.afterRotation())));
+    }
+  }
+
+  private static UnaryOperator<ConversionPlan> turned(UnaryOperator<Rotary> change) {
+    return grouped(a -> a.rotary() == null ? a : a.withRotary(change.apply(a.rotary())));
+  }
+
+  private static GroupedQuery with(GroupedQuery a, String member, Object value) {
+    return Parts.with(a, member, value);
+  }
+
+  private static GroupedQuery widened(GroupedQuery a, Integer window) {
+    return a.withWindow(window);
+  }
+
+  private void attention(String name, String words, UnaryOperator<GroupedQuery> change) {
+    plan(name, words, grouped(change));
+  }
+
+  /** A member that the package lacks, its tensors with it. */
+  private void lacking(String noun, boolean has, String member, Object absent, String words) {
+    if (has) {
+      plan(
+          noun + " dropped",
+          words,
+          plan -> without(grouped(a -> with(a, member, absent)).apply(plan)));
+    }
+  }
+
+  private void plantExperts() {
+    MixtureOfExperts m = (MixtureOfExperts) model.layers().getLast().feedForward();
+    Routing r = m.routing();
+    if (r.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
+      plan(
+          "weights on the input of experts",
+          "weights on the input of experts",
+          routing(x -> Parts.with(x, "weightsApplyTo", Routing.WeightsApplyTo.EXPERT_INPUT)));
+      plan(
+          r.normalisation() == null ? "weights normalised" : "normalisation of weights dropped",
+          "normalisation",
+          routing(
+              x ->
+                  x.withNormalisation(
+                      x.normalisation() == null ? new Routing.Normalisation(0) : null)));
+    }
+    plan("routing scale off by 1 %", "routing scale", routing(x -> x.withScale(1.01 * x.scale())));
+    if (r.bias() == Routing.Bias.LOGITS) {
+      plan(
+          "the router's bias dropped",
+          "a dropped bias of the router",
+          plan -> without(routing(x -> x.withBias(null)).apply(plan)));
+      plan(
+          "the router's bias for selection alone",
+          "a router bias of selection instead of logits",
+          routing(x -> x.withBias(Routing.Bias.SELECTION)));
+    }
+    if (r.bias() == Routing.Bias.SELECTION) {
+      plan(
+          "selection bias dropped",
+          "a dropped selection bias",
+          plan -> without(routing(x -> x.withBias(null)).apply(plan)));
+      plan(
+          "selection bias added to the weights",
+          "a bias added to the weights",
+          routing(x -> x.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
+    }
+    if (m.clamp() != null) {
+      plan("clamp dropped", "a dropped clamp", experts(x -> Parts.with(x, "clamp", null)));
+      for (String member : List.of("offset", "sharpness")) {
+        double other = member.equals("offset") ? 0 : 1;
+        plan(
+            member + " of the clamp " + other,
+            member + " of the clamp",
+            experts(x -> Parts.with(x, "clamp", Parts.with(x.clamp(), member, other))));
+      }
+    }
+    if (m.biases()) {
+      plan(
+          "biases of gate and up swapped",
+          "biases of gate and up swapped",
+          leaves(
+              n -> n.contains(".experts.") && n.endsWith(".bias") ? swap(n, ".gate.", ".up.") : n));
+    }
+    if (m.shared() != null) {
+      plan(
+          "shared experts skipped",
+          "shared experts skipped",
+          plan -> without(experts(MixtureOfExperts::withoutShared).apply(plan)));
+      plan(
+          "gate and up of the shared experts swapped",
+          "gate and up swapped in the shared experts",
+          leaves(n -> n.contains(".shared.") ? swap(n, ".gate.", ".up.") : n));
+      if (m.shared().switched()) {
+        plan(
+            "switch of the shared experts dropped",
+            "a dropped switch of the shared experts",
+            plan ->
+                without(
+                    experts(x -> Parts.with(x, "shared", Parts.with(x.shared(), "switched", false)))
+                        .apply(plan)));
+      }
+    }
+  }
+
+  private void plantModel() {
+    plan(
+        "norms about another centre",
+        "norms about",
+        rebuilt(x -> Parts.with(x, "centredNorms", !x.centredNorms())));
+    plan(
+        "norm epsilon a hundred times as large",
+        "norm epsilon",
+        rebuilt(x -> x.withNormEpsilon(100 * x.normEpsilon())));
+    Architecture.Multipliers m = model.multipliers();
+    if (m != null) {
+      multiplied("embedding multiplier dropped", "embedding", m, "embedding", 1);
+      multiplied("residual multiplier dropped", "residual multiplier", m, "residual", 1);
+      multiplied("logits multiplier dropped", "head off by", m, "logits", 1);
+      multiplied("logits multiplier inverted", "logits multiplier", m, "logits", 1 / m.logits());
+      multiplied(
+          "residual multiplier inverted", "residual multiplier", m, "residual", 1 / m.residual());
+    }
+    if (!model.tiedEmbeddings()) {
+      plan(
+          "embedding and head confused",
+          "embedding and head confused",
+          leaves(
+              n ->
+                  n.equals("head.weight") || n.equals("embedding.weight")
+                      ? swap(n, "head", "embedding")
+                      : n));
+    }
+  }
+
+  private void multiplied(
+      String name, String words, Architecture.Multipliers own, String member, double value) {
+    plan(name, words, rebuilt(x -> Parts.with(x, "multipliers", Parts.with(own, member, value))));
+  }
+
+  private Outcome outcome(Defect defect) {
+    String place = String.valueOf(defects.indexOf(defect));
+    Path pack = folder.resolve("p" + place);
+    try {
+      defect.plant().grow(defect.checkpoint(), folder.resolve("c" + place), pack);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    Report report =
+        Verifier.verify(
+            pack, null, Fixtures.traces(defect.checkpoint()), EnumSet.of(Execution.PLAIN));
+    List<String> sentences =
+        report.references().stream().flatMap(r -> r.diagnosis().stream()).toList();
+    List<String> likely = sentences.stream().filter(s -> s.startsWith("Looks like ")).toList();
+    return new Outcome(
+        defect.family(),
+        defect.name(),
+        report.verdict() == Verdict.FAIL,
+        !likely.isEmpty() && likely.stream().allMatch(s -> s.contains(defect.words())),
+        Stream.concat(likely.stream(), sentences.stream())
+            .findFirst()
+            .map(said -> said.replaceFirst("[:;,].*", ""))
+            .orElse(""));
+  }
+}
