@@ -49,6 +49,8 @@ class LostOutputTest {
             List.of(
                 "--version",
                 "--help",
+                "families --markdown",
+                "families --json",
                 "inspect P",
                 "inspect P --json",
                 "inspect C",

@@ -13,6 +13,11 @@ final class Verbs {
     boolean has(String option) {
       return line.getCommandSpec().findOption(option) != null;
     }
+
+    /** Whether there is something that it does not go without. */
+    boolean wantsMore() {
+      return !line.getCommandSpec().positionalParameters().isEmpty();
+    }
   }
 
   static List<Verb> all() {
