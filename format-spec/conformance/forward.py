@@ -56,6 +56,13 @@ def rms_norm(x, weight, epsilon):
     return weight * x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + epsilon)
 
 
+def norm(x, weight, architecture):
+    """Of the residual stream."""
+    if "centredNorms" in architecture:
+        x = x - np.mean(x, axis=-1, keepdims=True)
+    return rms_norm(x, weight, architecture["normEpsilon"])
+
+
 def softmax(x):
     e = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return e / np.sum(e, axis=-1, keepdims=True)
@@ -65,33 +72,61 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, w, name, *expert):
-    """A dense network, or one expert."""
-    if expert:
-        gate, up = (w(f"{name}.gate_up", *expert, projection) for projection in ("gate", "up"))
-        down = w(f"{name}.down", *expert, "down")
-    else:
-        gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
+def network(x, w, name):
+    """A dense network."""
+    gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
     g = x @ gate.T
     return (g * sigmoid(g) * (x @ up.T)) @ down.T
 
 
+def expert_network(x, w, name, ff, expert):
+    def product(x, stack, projection):
+        bias = w(f"{stack}.bias", expert, projection) if "biases" in ff else 0
+        return x @ w(stack, expert, projection).T + bias
+
+    g, u = (product(x, f"{name}.gate_up", projection) for projection in ("gate", "up"))
+    sharpness = 1
+    if clamp := ff.get("clamp"):
+        limit, sharpness = clamp["limit"], clamp["sharpness"]
+        g, u = np.minimum(g, limit), np.clip(u, -limit, limit) + clamp["offset"]
+    return product(g * sigmoid(sharpness * g) * u, f"{name}.down", "down")
+
+
+def frequencies(rotary):
+    """Angle per position of each pair, and what cosines and sines are multiplied by."""
+    d, theta, scaling = rotary["dimensions"], rotary["theta"], rotary.get("scaling")
+    n = np.arange(d // 2)
+    f = theta ** (-2 * n / d)
+    if scaling is None:
+        return f, 1
+    factor = scaling["factor"]
+    if scaling["type"] == "linear":
+        return f / factor, 1
+    if scaling["type"] == "llama3":
+        low, high = scaling["lowFrequency"], scaling["highFrequency"]
+        turns = scaling["originalPositions"] * f / (2 * math.pi)
+        gamma = np.interp(turns, [low, high], [0, 1])
+        return f * (gamma + (1 - gamma) / factor), 1
+
+    def r(turns):
+        period = scaling["originalPositions"] / (2 * math.pi * turns)
+        return d * math.log(period) / (2 * math.log(theta))
+
+    low, high = r(scaling["betaFast"]), r(scaling["betaSlow"])
+    if "exactBounds" not in scaling:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(0, low), min(d - 1, high)
+    high += 0.001 if high == low else 0
+    gamma = np.clip((n - low) / (high - low), 0, 1)
+    return f * (1 - gamma + gamma / factor), scaling["magnitude"]
+
+
 def rotate(x, rotary):
     """Turns the first `dimensions` of the last axis of x [T, heads, ·] by its position."""
-    d, theta, yarn = rotary["dimensions"], rotary["theta"], rotary.get("scaling")
-    n, magnitude = np.arange(d // 2), 1
-    f = theta ** (-2 * n / d)
-    if yarn:
-
-        def r(turns):
-            period = yarn["originalPositions"] / (2 * math.pi * turns)
-            return d * math.log(period) / (2 * math.log(theta))
-
-        low = max(0, math.floor(r(yarn["betaFast"])))
-        high = min(d - 1, math.ceil(r(yarn["betaSlow"])))
-        high += 0.001 if high == low else 0
-        gamma = np.clip((n - low) / (high - low), 0, 1)
-        f, magnitude = f * (1 - gamma + gamma / yarn["factor"]), yarn["magnitude"]
+    if rotary is None:
+        return x
+    d, (f, magnitude) = rotary["dimensions"], frequencies(rotary)
+    n = np.arange(d // 2)
     phi = np.arange(len(x))[:, None, None] * f
     cos, sin = magnitude * np.cos(phi), magnitude * np.sin(phi)
     a, b = (n, n + d // 2) if rotary["pairing"] == "halves" else (2 * n, 2 * n + 1)
@@ -101,31 +136,66 @@ def rotate(x, rotary):
     return y
 
 
-def attention(x, w, name, a):
-    rotary, heads, window = a["rotary"], a["heads"], a.get("window") or len(x)
-    if a["type"] == "grouped_query":
-        q, k, v = ((x @ w(f"{name}.{part}").T).reshape(len(x), -1, a["headSize"])
-                   for part in ("query", "key", "value"))
-        serves = np.arange(heads) * a["keyValueHeads"] // heads
-        q, k, v = rotate(q, rotary), rotate(k, rotary)[:, serves], v[:, serves]
+def grouped_query(x, w, name, a):
+    """Queries, keys and values of each query head, [T, heads, ·]."""
+    heads, size, clip, rotary = a["heads"], a["headSize"], a.get("clip", math.inf), a.get("rotary")
+
+    def normed(y, part, after):
+        qk_norm = a.get("queryKeyNorm")
+        if qk_norm is None or qk_norm["afterRotation"] != after:
+            return y
+        flat = y if qk_norm["span"] == "head" else y.reshape(len(x), 1, -1)
+        weight = w(f"{name}.{part}_norm") if qk_norm["weighted"] else 1
+        return rms_norm(flat, weight, qk_norm["epsilon"]).reshape(y.shape)
+
+    def projected(part):
+        y = x @ w(f"{name}.{part}").T + (w(f"{name}.{part}.bias") if "biases" in a else 0)
+        y = y.reshape(len(x), -1, size)
+        if part == "value":
+            return np.clip(y, -clip, clip)
+        y = np.clip(normed(y, part, False), -clip, clip)
+        return normed(rotate(y, rotary), part, True)
+
+    q, k, v = (projected(part) for part in ("query", "key", "value"))
+    if temperature := a.get("temperature"):
+        floors = np.floor((np.arange(len(x)) + 1) / temperature["floor"])
+        q = q * (1 + temperature["scale"] * np.log(1 + floors))[:, None, None]
+    serves = np.arange(heads) * a["keyValueHeads"] // heads
+    return q, k[:, serves], v[:, serves]
+
+
+def multi_head_latent(x, w, name, a):
+    """Likewise."""
+    rotary, heads, plain = a["rotary"], a["heads"], a["plainSize"]
+    epsilon = a["latentNormEpsilon"]
+    c, r = np.split(x @ w(f"{name}.latent_down").T, [a["latentSize"]], axis=-1)
+    c = rms_norm(c, w(f"{name}.latent_norm"), epsilon)
+    k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
+    k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
+    if a["queryRank"] is None:
+        q = x @ w(f"{name}.query").T
     else:
-        latent, plain, epsilon = a["latentSize"], a["plainSize"], a["latentNormEpsilon"]
-        c, r = np.split(x @ w(f"{name}.latent_down").T, [latent], axis=-1)
-        c = rms_norm(c, w(f"{name}.latent_norm"), epsilon)
-        k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
-        k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
-        if a["queryRank"] is None:
-            q = x @ w(f"{name}.query").T
-        else:
-            down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
-            q = down @ w(f"{name}.query_up").T
-        q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
-        q = np.concatenate([q, rotate(turned, rotary)], axis=-1)
-    scale = a["scale"] * (rotary["scaling"]["softmaxFactor"] if "scaling" in rotary else 1)
+        down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
+        q = down @ w(f"{name}.query_up").T
+    q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
+    return np.concatenate([q, rotate(turned, rotary)], axis=-1), k, v
+
+
+def attention(x, w, name, a):
+    q, k, v = (grouped_query if a["type"] == "grouped_query" else multi_head_latent)(x, w, name, a)
+    scaling = (a.get("rotary") or {}).get("scaling", {})
     i, j = np.arange(len(x))[:, None], np.arange(len(x))
-    seen = (j <= i) & (j > i - window)
-    scores = np.where(seen, scale * np.einsum("ihd,jhd->hij", q, k), -np.inf)
-    return np.einsum("hij,jhd->ihd", softmax(scores), v).reshape(len(x), -1) @ w(f"{name}.output").T
+    seen = (j <= i) & (j > i - (a.get("window") or len(x)))
+    if chunk := a.get("chunk"):
+        seen &= j // chunk == i // chunk
+    scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
+    scores = np.where(seen, scores, -np.inf)
+    if "sinks" in a:  # one more column, whose value is zero
+        sinks = np.broadcast_to(w(f"{name}.sinks")[:, None, None], (*scores.shape[:2], 1))
+        scores = np.concatenate([scores, sinks], axis=-1)
+    p = softmax(scores)[..., : len(x)]
+    out = np.einsum("hij,jhd->ihd", p, v).reshape(len(x), -1) @ w(f"{name}.output").T
+    return out + (w(f"{name}.output.bias") if "outputBias" in a else 0)
 
 
 def largest(values, count):
@@ -136,7 +206,8 @@ def largest(values, count):
 def route(logits, routing, bias):
     """Chosen experts [T, k] and their weights, best first."""
     s = softmax(logits) if routing["score"] == "softmax" else sigmoid(logits)
-    c, tokens, allowed = s + bias, np.arange(len(s))[:, None], np.ones(s.shape, bool)
+    c = s if routing["bias"] in (None, "logits") else s + bias
+    tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
     if groups := routing["groups"]:
         grouped = c.reshape(len(c), groups["count"], -1)
         top = -np.sort(-grouped, axis=-1)[..., : 1 if groups["aggregate"] == "maximum" else 2]
@@ -145,40 +216,49 @@ def route(logits, routing, bias):
         allowed = kept.reshape(c.shape)
     chosen = largest(np.where(allowed, c, -np.inf), routing["expertsPerToken"])
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
-    if norm := routing["normalisation"]:
-        weights = weights / (weights.sum(axis=-1, keepdims=True) + norm["epsilon"])
+    if normalisation := routing["normalisation"]:
+        total = np.maximum(weights.sum(axis=-1, keepdims=True), normalisation.get("least", 0))
+        weights = weights / (total + normalisation["epsilon"])
     return chosen, weights * routing["scale"]
 
 
 def mixture(x, w, name, ff, trace):
-    logits = x @ w(f"{name}.router").T
-    bias = w(f"{name}.router.bias") if ff["routing"]["bias"] else 0
-    chosen, weights = route(logits, ff["routing"], bias)
+    routing, shared = ff["routing"], ff["shared"]
+    bias = w(f"{name}.router.bias") if routing["bias"] else 0
+    logits = x @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    chosen, weights = route(logits, routing, bias)
     y = np.zeros_like(x)
     for expert in np.unique(chosen):
         token, place = np.nonzero(chosen == expert)
-        y[token] += weights[token, place, None] * network(x[token], w, f"{name}.experts", expert)
+        weight, given = weights[token, place, None], x[token]
+        if routing["weightsApplyTo"] == "expert_input":
+            weight, given = 1, weight * given
+        y[token] += weight * expert_network(given, w, f"{name}.experts", ff, expert)
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
-    return y + network(x, w, f"{name}.shared") if ff["shared"] else y
+    if shared is None:
+        return y
+    switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
+    return y + switch * network(x, w, f"{name}.shared")
 
 
 def forward(package, ids):
     """TRACE.md: {tensor name: array} of the forward pass over token ids."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
-    epsilon, embedding = a["normEpsilon"], w("embedding")
-    h = embedding[ids]
+    times, embedding = a.get("multipliers", {}), w("embedding")
+    h, residual = times.get("embedding", 1) * embedding[ids], times.get("residual", 1)
     for layer, block, prediction in layers(a):
         if prediction:
             break
         name, ff = f"layers.{layer}", block["feedForward"]
         trace[f"{name}.input"] = h
-        x = rms_norm(h, w(f"{name}.attention_norm"), epsilon)
-        h = h + attention(x, w, f"{name}.attention", block["attention"])
-        x = rms_norm(h, w(f"{name}.feed_forward_norm"), epsilon)
+        x = norm(h, w(f"{name}.attention_norm"), a)
+        h = h + residual * attention(x, w, f"{name}.attention", block["attention"])
+        x = norm(h, w(f"{name}.feed_forward_norm"), a)
         dense = ff["type"] == "dense"
-        h = h + (network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace))
+        y = network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace)
+        h = h + residual * y
         trace[f"{name}.output"] = h
     head = embedding if a["tiedEmbeddings"] else w("head")
-    trace["logits"] = rms_norm(h, w("final_norm"), epsilon) @ head.T
+    trace["logits"] = times.get("logits", 1) * (norm(h, w("final_norm"), a) @ head.T)
     return trace

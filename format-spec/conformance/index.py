@@ -108,7 +108,7 @@ def file_claims(data, schema, later):
 
 
 # Section 5: the tensors of each part that an architecture may have, with shapes in letters that
-# `canonical` explains. What ends with ? may be absent.
+# `canonical` explains. What ends with ? may be absent. Names are without `.weight`.
 
 MODEL = {"always": "embedding V H; final_norm H", "head": "head V H"}
 LAYER = {
@@ -118,10 +118,17 @@ LAYER = {
                          "attention.latent_up U C",
     "query": "attention.query Q H",
     "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
+    "biases": "attention.query.bias Q; attention.key.bias K; attention.value.bias K",
+    "outputBias": "attention.output.bias H",
+    "head_norms": "attention.query_norm D; attention.key_norm D",
+    "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
+    "sinks": "attention.sinks A",
     "dense": "dense.gate I H; dense.up I H; dense.down H I",
     "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
     "bias": "router.bias E",
+    "expert_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
     "shared": "shared.gate S H; shared.up S H; shared.down H S",
+    "switched": "shared.switch 1 H",
     "prediction": "prediction.embedding? V H; prediction.embedding_norm H;"
                   "prediction.hidden_norm H; prediction.combine H 2H;"
                   "prediction.final_norm H; prediction.head? V H",
@@ -147,12 +154,13 @@ def layers(architecture):
 
 def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
-    found, size = {}, {"V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    found = {}
+    size = {"1": 1, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
 
     def add(parts, table, layer=None):
         for name, role, letters in named(parts, table):
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            full += "" if role == "router_bias" else ".weight"
+            full += "" if role.endswith(("_bias", "_sinks")) else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
     add(["always"] if architecture["tiedEmbeddings"] else MODEL, MODEL)
@@ -161,7 +169,10 @@ def canonical(architecture):
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = value = a["headSize"]
-            size["K"] = a["keyValueHeads"] * head
+            size |= {"K": a["keyValueHeads"] * head, "D": head, "A": a["heads"]}
+            parts += [part for part in ("biases", "outputBias", "sinks") if part in a]
+            norm = a.get("queryKeyNorm", {"weighted": False})
+            parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
         else:
             turned, value = a["rotary"]["dimensions"], a["valueSize"]
             head = a["plainSize"] + turned
@@ -172,8 +183,10 @@ def canonical(architecture):
         size |= {"Q": a["heads"] * head, "O": a["heads"] * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
         if ff["type"] == "mixture_of_experts":
+            shared = ff["shared"] or {"intermediateSize": width}
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
-            size["S"] = (ff["shared"] or ff)["intermediateSize"]
+            parts += ["expert_biases"] * ("biases" in ff) + ["switched"] * ("switched" in shared)
+            size["S"] = shared["intermediateSize"]
         add(parts, LAYER, layer)
     return found
 
@@ -250,6 +263,8 @@ def nested(view):
             return False
         inside += (extent - 1) * stride
     return True
+
+
 SAME = ("name", "role", "layer", "dtype", "encoding", "shard")  # of a stack and its slices
 PLACE = ("expert", "projection", "shape", "offset")
 
@@ -337,14 +352,15 @@ def tensors(p):
     for name, (role, layer, shape, optional) in canonical(p.manifest["architecture"]).items():
         there = parts.pop(name, [])
         yield "I7", f"{name} is there", bool(there) or optional
+        stack = role.startswith("expert_")
         encoding = blocks_of(there[0][0]["encoding"]) if there else None
-        yield from one_tensor(p, there, role, layer, stored(shape, encoding), "I7")
-        if encoding and len(shape) > 1:
+        yield from one_tensor(p, there, role, layer, stack, stored(shape, encoding), "I7")
+        if encoding and len(shape) - stack > 1:  # of what is no matrix, each row says E2
             yield "E2", name, holds(shape, encoding)
             grid = block_grid(shape, encoding, role == "expert_gate_up")
             name = name.removesuffix(".weight") + ".scale"
             scales = parts.pop(name, [])
-            yield from one_tensor(p, scales, "scale", layer, grid, "E3")
+            yield from one_tensor(p, scales, "scale", layer, stack, grid, "E3")
             spread = [[(row["shard"], len(slices)) for row, slices in x] for x in (there, scales)]
             yield "E3", name, spread[0] == spread[1]
             yield "E3", name, all(r["dtype"] in encoding[4] for r, _ in scales)
@@ -352,9 +368,9 @@ def tensors(p):
     yield "I8", f"nothing calls for {[*parts]}", not parts
 
 
-def one_tensor(p, parts, role, layer, shape, rule):
+def one_tensor(p, parts, role, layer, stack, shape, rule):
     """I7, I10, I11, T2, L2: one tensor row, or one stack in one part or more."""
-    stack, first, ranks = len(shape) == 3, 0, p.manifest["layout"]["expertParallel"]
+    first, right, ranks = 0, True, p.manifest["layout"]["expertParallel"]
     yield "I7", f"{role} of layer {layer}: one row", stack or len(parts) < 2
     kinds = {of(row, "dtype", "encoding") for row, _ in parts}
     yield "T2", f"{role} of layer {layer}: one dtype and encoding", len(kinds) < 2
@@ -362,6 +378,7 @@ def one_tensor(p, parts, role, layer, shape, rule):
         name, rank, own = row["name"], p.rank[row["shard"]], tuple(row["shape"])
         facts = of(row, "kind", "role", "layer") == ("stack" if stack else "tensor", role, layer)
         shaped = len(own) == len(shape) and own[stack:] == shape[stack:]
+        right = right and facts and shaped
         yield "I7", f"{name}: kind, role and layer", facts
         yield rule, f"{name}: shape", shaped or not facts
         if not facts or not shaped or not stack:
@@ -376,14 +393,15 @@ def one_tensor(p, parts, role, layer, shape, rule):
         else:
             low, high = (r * shape[0] // ranks for r in (rank, rank + 1))
             yield "L2", name, rank < ranks and low <= begin and first <= high
-    yield "I11", f"{role} of layer {layer}: all experts", not (parts and stack) or first == shape[0]
+    if parts and stack and right:
+        yield "I11", f"{role} of layer {layer}: all experts", first == shape[0]
 
 
 def slices_of(stack, first):
     """I10: what the slices of a stack row say."""
-    experts, rows, columns = stack["shape"]
+    experts, rows, *columns = stack["shape"]  # of a bias no columns
     projections = ("gate", "up") if ".gate_up." in stack["name"] else ("down",)
-    shape = [rows // len(projections), columns]
+    shape = [rows // len(projections), *columns]
     size = math.prod(shape) * BITS[stack["dtype"]] // 8
     each = ((first + e, projection) for e in range(experts) for projection in projections)
     same, begin = of(stack, *SAME), stack["offset"]

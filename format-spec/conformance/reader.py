@@ -198,6 +198,8 @@ def shape(p):
         inside, rule = path[:1] == ("architecture",), KEYWORDS.get(keyword, (0, 0, "M4"))[2]
         if path[:1] == ("encodings",) and keyword == "pattern":
             rule = "M5"
+        if inside and keyword == "const":  # true, of an optional member
+            rule = "A9"
         if rule == "A1" and not inside:
             rule = "M9" if path[0] == "shards" and path[-1] != "rank" else "M4"
         elif keyword == "pattern" and "sha256" in str(path[-1]).lower():
@@ -212,16 +214,21 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A8, as far as the schema does not say them."""
+    """A1 to A9, as far as the schema does not say them."""
     a = p.manifest["architecture"]
+    yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
-        rotary, routing = attention["rotary"], ff.get("routing")
+        rotary, routing = attention.get("rotary"), ff.get("routing")
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
-            yield "A3", "rotary.dimensions", rotary["dimensions"] <= attention["headSize"]
-        yield "A3", "rotary.theta", "scaling" not in rotary or rotary["theta"] != 1
+            turned = rotary["dimensions"] if rotary else 0
+            yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+        if scaling := rotary and rotary.get("scaling"):
+            low, high = (scaling.get(end, 0) for end in ("lowFrequency", "highFrequency"))
+            yield "A3", "rotary.theta", scaling["type"] != "yarn" or rotary["theta"] != 1
+            yield "A3", "highFrequency", scaling["type"] != "llama3" or low <= high
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
             yield "A4", "expertsPerToken", k <= ff["experts"]
@@ -231,7 +238,8 @@ def architecture(p):
             yield "A5", "groups", divided
             yield "A6", "kept", not divided or groups["kept"] * size >= min(k, ff["experts"])
             yield "A7", "aggregate", not divided or not one or groups["aggregate"] == "maximum"
-            yield "A8", "maskValue", groups["maskValue"] != "zero" or routing["bias"] is None
+            of_scores = routing["bias"] not in (None, "logits")
+            yield "A8", "maskValue", groups["maskValue"] != "zero" or not of_scores
 
 
 def manifest(p):

@@ -122,6 +122,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--tensors", type=steps,
         help=f"what to record beside ids: {', '.join(STEPS)}, or router, experts, moe; default: all. "
              "The verifier wants all that TRACE.md requires.")
+    add("--permute-experts", action="store_true",
+        help="also record the logits of the model whose experts, rows of routers and biases are permuted "
+             "alike: the verifier holds the model to itself")
     add("--max-bytes", type=positive, default=1 << 30,
         help="refuse, before anything is computed, to record more; default: 1 GiB")
     return parser.parse_args(words)
@@ -170,12 +173,13 @@ def texts(options: argparse.Namespace) -> Iterator[Input]:
 
 def selection(options: argparse.Namespace, model: PreTrainedModel) -> Selection:
     if options.layers is None:
-        return Selection(options.tensors)
+        return Selection(options.tensors, permuted=options.permute_experts)
     count = len(decoder_layers(model))
     last = max(part[-1] for part in options.layers)
     if last >= count:
         raise Problem(f"--layers: expected layers from 0 to {count - 1}, found {last}.")
-    return Selection(options.tensors, frozenset(layer for part in options.layers for layer in part))
+    layers = frozenset(layer for part in options.layers for layer in part)
+    return Selection(options.tensors, layers, options.permute_experts)
 
 
 def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: Selection) -> list[Input]:

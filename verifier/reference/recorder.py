@@ -8,9 +8,11 @@ Nothing here knows a family. Decoder layers, routers and experts are found by st
 - chosen experts and weights are what the experts are called with, as a module (transformers 5) or as
   the block's method `moe` (4.57). Where the block itself loops over its experts (4.57), they are the
   last whole numbers [tokens, k] and the last fractions of that shape made before the first expert
-  runs, and the experts' output is what the block adds their outputs up in.
+  runs, and the experts' output is what the block adds their outputs up in;
+- where every expert runs on every token, its inputs scaled (llama4), the chosen are those whose scores,
+  the first value [tokens, experts] that the router returns, are not zero.
 
-What cannot be had so is left out. llama4 is: it runs every expert on every token, its inputs scaled.
+What cannot be had so is left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from transformers import PretrainedConfig, PreTrainedModel
 
+from permutation import permuted
 from problem import Problem
 
 Tensors = dict[str, torch.Tensor]
@@ -33,10 +36,14 @@ STEPS = ("logits", *LAYER_STEPS, *MOE_STEPS)
 
 @dataclass(frozen=True)
 class Selection:
-    """What a trace shall hold beside its ids; None is everything."""
+    """What a trace shall hold beside its ids; None is everything.
+
+    permuted: also the logits of the model with its experts in another order
+    """
 
     steps: frozenset[str] | None = None
     layers: frozenset[int] | None = None
+    permuted: bool = False
 
     def has(self, step: str, layer: int | None = None) -> bool:
         return ((self.steps is None or step in self.steps)
@@ -60,6 +67,7 @@ class Block:
     last_experts: torch.Tensor | None = None
     last_weights: dict[torch.Size, torch.Tensor] = field(default_factory=dict)
     last_sum: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
 
     def loop(self) -> Iterator[nn.Module]:
         """What runs once the experts are chosen, if the block itself loops over them."""
@@ -109,6 +117,8 @@ def sizes(model: PreTrainedModel, tokens: int, new_tokens: int, selection: Selec
         values["generated_ids"] = 2 * new_tokens
     if selection.has("logits"):
         values["logits"] = tokens * vocabulary
+    if selection.permuted:
+        values["permuted.logits"] = tokens * vocabulary
     blocks = {block.layer: block for block in find_blocks(model)}
     for layer in range(len(decoder_layers(model))):
         steps = dict.fromkeys(LAYER_STEPS, hidden)
@@ -201,17 +211,24 @@ class Recorder(TorchFunctionMode):
             if block.loops() and block.last_experts is not None:
                 self._chosen(block, (block.last_experts, *block.last_weights.values()), block.last_sum)
 
-        def router(inside: bool) -> None:
-            block.inside_router = inside
+        def enter_router(inputs: tuple) -> None:
+            block.inside_router = True
+
+        def leave_router(inputs: tuple, output: Any) -> None:
+            block.inside_router = False
+            block.scores = first(output)
 
         def no_more_choosing(inputs: tuple) -> None:
             block.choosing = False
 
         def experts(inputs: tuple, output: Any) -> None:
-            self._chosen(block, inputs[1:], first(output))
+            if len(inputs) == 1:
+                self._scaled(block, first(output))
+            else:
+                self._chosen(block, inputs[1:], first(output))
 
         self._on_call(block.module, leave, enter)
-        self._on_call(block.router, lambda inputs, output: router(False), lambda inputs: router(True))
+        self._on_call(block.router, leave_router, enter_router)
         method = getattr(block.module, "moe", None)
         if method is not None:
             def moe(*inputs: torch.Tensor) -> torch.Tensor:
@@ -241,6 +258,17 @@ class Recorder(TorchFunctionMode):
         self._keep(block.layer, "router.weights", weights)
         self._keep(block.layer, "experts.output", output)
 
+    def _scaled(self, block: Block, output: torch.Tensor) -> None:
+        """Keeps the same where the output has a row for each expert and token."""
+        scores = block.scores
+        if scores is None or scores.shape != (block.tokens, block.experts):
+            return
+        chosen = (scores != 0).sum(1)
+        if len(output) == scores.numel() and bool((chosen == chosen[0]).all()):
+            weights, ids = scores.topk(int(chosen[0]))
+            outputs = output.reshape(block.experts, block.tokens, -1)
+            self._chosen(block, (ids, weights), outputs.sum(0))
+
 
 def first(output: Any) -> torch.Tensor:
     return output[0] if isinstance(output, tuple) else output
@@ -251,16 +279,26 @@ def record(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int, end_token
     """One forward pass over the ids [T] and a greedy continuation, dense layers included."""
     recorder = Recorder(model, selection)
     try:
-        with torch.no_grad(), recorder:
-            logits = model(ids[None].to(model.device), use_cache=False).logits[0]
+        with recorder:
+            logits = forward(model, ids)
     finally:
         recorder.close()
     trace = {"input_ids": ids.clone(), **recorder.trace}
     if selection.has("logits"):
-        trace["logits"] = logits.detach().to("cpu", torch.float32, copy=True).contiguous()
+        trace["logits"] = logits
+    if selection.permuted:
+        with permuted(model, find_blocks(model)):
+            trace["permuted.logits"] = forward(model, ids)
     if new_tokens:
         trace["generated_ids"] = continuation(model, ids, new_tokens, end_tokens)
     return trace
+
+
+def forward(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """Logits, as float32 on the CPU."""
+    with torch.no_grad():
+        logits = model(ids[None].to(model.device), use_cache=False).logits[0]
+    return logits.to("cpu", torch.float32, copy=True).contiguous()
 
 
 def continuation(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int,

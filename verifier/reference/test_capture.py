@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -18,10 +19,12 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
 import alarms
 import capture
 import checkpoint
+import permutation
 from checkpoint import BEFORE_5, Checkpoint
 from problem import Problem
 from recorder import Selection, Tensors, decoder_layers, find_blocks, record, sizes, text_config
@@ -180,21 +183,68 @@ class StructureTest(CaptureTest):
         self.assertEqual([1, 2, 3], [block.layer for block in find_blocks(skeleton)])
         self.assertEqual({16}, {block.experts for block in find_blocks(skeleton)})
 
-    def test_experts_that_all_run_are_left_out_not_guessed(self) -> None:
+    def test_of_experts_that_all_run_those_are_chosen_whose_inputs_are_not_zero(self) -> None:
         config = transformers.Llama4TextConfig(
             vocab_size=32, hidden_size=16, intermediate_size=8, intermediate_size_mlp=8, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_local_experts=4, pad_token_id=0,
-            max_position_embeddings=64, interleave_moe_layer_step=1, attn_implementation="eager")
-        trace = record(transformers.Llama4ForCausalLM(config).eval(), torch.arange(1, 6), 0, [])
-        names = {name.removeprefix("layers.0.") for name in trace if name.startswith("layers.0.")}
-        self.assertEqual({"input", "output", "moe.input", "moe.output", "router.logits"}, names)
-        self.assertTrue(bool((trace["layers.0.router.logits"] != 0).all()))
+            num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_local_experts=4, num_experts_per_tok=2,
+            pad_token_id=0, max_position_embeddings=64, interleave_moe_layer_step=1, attn_implementation="eager")
+        model = transformers.Llama4ForCausalLM(config).eval()
+        trace = record(model, torch.arange(1, 6), 0, [])
+        block = model.model.layers[1].feed_forward
+        logits, x = trace["layers.1.router.logits"], trace["layers.1.moe.input"]
+        self.assertTrue(torch.equal(logits.topk(2).indices.int(), trace["layers.1.router.experts"]))
+        self.assertTrue(torch.equal(logits.topk(2).values.sigmoid(), trace["layers.1.router.weights"]))
+        with torch.no_grad():
+            routed = trace["layers.1.moe.output"] - block.shared_expert(x)
+        self.assertTrue(torch.allclose(routed, trace["layers.1.experts.output"], atol=1e-6))
 
     def test_a_pass_leaves_the_model_as_it_was(self) -> None:
         model, _ = Checkpoint(SMALL).load(torch.float32, "cpu")
         record(model, torch.arange(4), 0, [])
         hooks = [module for module in model.modules() if module._forward_hooks or module._forward_pre_hooks]
         self.assertEqual([], hooks)
+
+
+class PermutationTest(CaptureTest):
+
+    def permuted(self, folder: Path, change: Callable[[PreTrainedModel], None] = lambda model: None) -> list[str]:
+        """What differs between a model's logits and those with its experts in another order."""
+        model, _ = Checkpoint(folder).load(torch.float32, "cpu")
+        change(model)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        trace = record(model, torch.arange(1, 13), 0, [], Selection(permuted=True))
+        self.assertTrue(all(torch.equal(value, before[name]) for name, value in model.state_dict().items()))
+        layers = {name: value for name, value in trace.items() if name != "permuted.logits"}
+        terms = max(p.shape[-1] for p in model.parameters() if p.ndim > 1)
+        return differences(layers | {"logits": trace["permuted.logits"]}, layers, terms)
+
+    def test_experts_that_change_places_with_their_router_rows_change_nothing(self) -> None:
+        for folder in (SMALL, FIXTURES / "random/deepseek_v3"):
+            with self.subTest(folder.name):
+                self.assertEqual([], self.permuted(folder))
+
+    @unittest.skipIf(BEFORE_5, "experts are called otherwise")
+    def test_a_model_that_runs_other_experts_than_it_chooses_is_found(self) -> None:
+        def other_experts(model: PreTrainedModel) -> None:
+            for block in find_blocks(model):
+                # Whoever was chosen, as transformers 5.18 does in NLLB-MoE.
+                block.module.experts.register_forward_pre_hook(
+                    lambda _, inputs: (inputs[0], inputs[1] * 0 + torch.arange(inputs[1].shape[1]), inputs[2]))
+
+        self.assertEqual(["logits"], self.permuted(SMALL, other_experts))
+
+    def test_orders_move_something_and_keep_groups_together(self) -> None:
+        for layer in range(20):
+            for experts, groups in ((2, 1), (3, 1), (16, 4), (8, 8)):
+                places = permutation.order(layer, experts, groups)
+                self.assertEqual(list(range(experts)), sorted(places.tolist()))
+                self.assertNotEqual(list(range(experts)), places.tolist())
+                within = places.view(groups, -1) // (experts // groups)
+                self.assertTrue(bool((within == within[:, :1]).all()))
+
+    def test_the_logits_after_it_are_written_beside_the_others(self) -> None:
+        trace = self.small("--permute-experts")
+        self.assertEqual(trace["logits"].shape, trace["permuted.logits"].shape)
 
 
 class DtypeTest(CaptureTest):
@@ -328,11 +378,11 @@ class SelectionTest(CaptureTest):
         self.refused("expected layers from 0 to", SMALL, "--ids", "1", "--layers", "0-99", "--output", "x")
 
     def test_the_size_is_known_before_anything_is_computed(self) -> None:
-        planned = sizes(Checkpoint(SMALL).skeleton(), 3, 2, Selection())
-        trace = self.small("--new-tokens", 2, "--max-bytes", sum(planned.values()))
+        planned = sizes(Checkpoint(SMALL).skeleton(), 3, 2, Selection(permuted=True))
+        trace = self.small("--permute-experts", "--new-tokens", 2, "--max-bytes", sum(planned.values()))
         self.assertEqual(planned, {name: value.nbytes for name, value in trace.items()})
         with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
-            self.refused("expected traces of at most", SMALL, "--ids", "5,6,7", "--new-tokens", 2,
+            self.refused("expected traces of at most", SMALL, "--ids", "5,6,7", "--permute-experts", "--new-tokens", 2,
                          "--max-bytes", sum(planned.values()) - 1, "--output", self.folder / "u.safetensors")
 
 

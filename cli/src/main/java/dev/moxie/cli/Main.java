@@ -23,6 +23,7 @@ import picocli.CommandLine.ScopeType;
     versionProvider = Version.class,
     subcommands = {
       InspectCommand.class,
+      FamiliesCommand.class,
       ConvertCommand.class,
       ExportCommand.class,
       ReshardCommand.class,
@@ -38,6 +39,7 @@ import picocli.CommandLine.ScopeType;
     footer = {
       "",
       "A first round:",
+      "  moxie families                      which models, and how far each is verified",
       "  moxie inspect CHECKPOINT            what is this model, what does it cost",
       "  moxie convert CHECKPOINT PACKAGE    turn it into a package",
       "  moxie verify PACKAGE --source CHECKPOINT --reference TRACE",

@@ -56,6 +56,14 @@ final class VerifyCommand implements Callable<Integer> {
   private @Nullable Path noise;
 
   @Option(
+      names = "--invariance",
+      description =
+          "Also permute experts together with their router rows, cut a sequence in several ways"
+              + " and end it earlier: in each execution, logits must stay as they are. Needs no"
+              + " reference.")
+  private boolean invariance;
+
+  @Option(
       names = "--execution",
       paramLabel = "plain|fused",
       description = "Run only this one end to end; default: both, where both run such a model.")
@@ -94,7 +102,7 @@ final class VerifyCommand implements Callable<Integer> {
     ReportOptions.Outputs outputs = forms.open(files.paths());
     Report report;
     try {
-      report = Verifier.verify(folder, source, references, noise, executions, files);
+      report = Verifier.verify(folder, source, references, noise, executions, files, invariance);
     } catch (RuntimeException e) {
       outputs.write(Failures.of(e).sentence());
       throw e;

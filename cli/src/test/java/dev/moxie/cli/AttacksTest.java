@@ -35,7 +35,7 @@ class AttacksTest {
   @BeforeAll
   static void place() throws IOException {
     kinds =
-        HostileInputs.in(folder).stream()
+        HostileInputs.in(folder.resolve("inputs")).stream()
             .collect(Collectors.toMap(HostileInput::name, Function.identity()));
   }
 
@@ -68,7 +68,7 @@ class AttacksTest {
   /** What shows that the lie, not something about the other files, is what is refused. */
   @Test
   void withoutALieEveryKindIsAccepted(@TempDir Path other) throws IOException {
-    for (HostileInput input : HostileInputs.in(other)) {
+    for (HostileInput input : HostileInputs.in(other.resolve("inputs"))) {
       input.place(input.originals().getFirst());
       CommandLineTest.Outcome outcome =
           CommandLineTest.moxie(input.command().toArray(String[]::new));

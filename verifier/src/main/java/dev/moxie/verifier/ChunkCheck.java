@@ -77,7 +77,7 @@ final class ChunkCheck {
   }
 
   /** The tokens that the oracle knows, then others all over the vocabulary. */
-  private static long[] ids(Architecture architecture, int count) {
+  static long[] ids(Architecture architecture, int count) {
     long[] known = LoweringCheck.tokens(architecture);
     long[] ids = Arrays.copyOf(known, count);
     for (int i = known.length; i < count; i++) {

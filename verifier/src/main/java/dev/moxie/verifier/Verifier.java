@@ -1,10 +1,12 @@
 package dev.moxie.verifier;
 
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
+import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.equivalence.EquivalenceCheck;
 import dev.moxie.verifier.integrity.IntegrityCheck;
@@ -15,7 +17,10 @@ import dev.moxie.verifier.routing.DecisionFiles;
 import dev.moxie.verifier.routing.DecisionSink;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -32,7 +37,7 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
-    return verify(folder, source, references, null, executions, DecisionFiles.NONE);
+    return verify(folder, source, references, null, executions, DecisionFiles.NONE, false);
   }
 
   /**
@@ -40,7 +45,9 @@ public final class Verifier {
    *
    * @param noise one more trace of the same model, from another backend or in another precision, or
    *     null
+   * @param executions one that must be run, or several of which those are that run such a model
    * @param files begun before anything is checked; not written if the package is damaged
+   * @param invariance whether executions are also held to themselves
    * @throws UsageException if files are wanted without a reference, or may not be written
    */
   public static Report verify(
@@ -49,7 +56,8 @@ public final class Verifier {
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions,
-      DecisionFiles files) {
+      DecisionFiles files,
+      boolean invariance) {
     if (files.any() && references.isEmpty()) {
       throw new UsageException(
           "--routing-arrow and --replay",
@@ -58,7 +66,7 @@ public final class Verifier {
           "pass one, or use moxie routing");
     }
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
-      return verify(pack, folder, source, references, noise, executions, files);
+      return verify(pack, folder, source, references, noise, executions, files, invariance);
     }
   }
 
@@ -75,25 +83,35 @@ public final class Verifier {
       List<Path> references,
       @Nullable Path noise,
       Set<Execution> executions,
-      DecisionFiles files) {
+      DecisionFiles files,
+      boolean invariance) {
     try (DecisionSink decisions = files.open(pack)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
       Report.@Nullable Equivalence equivalence = null;
       List<Report.Reference> checked = new ArrayList<>();
       List<Report.Unlike> unlike = new ArrayList<>();
+      Report.@Nullable Invariance invariant = null;
       if (integrity.verdict().passed()) {
         // What run would refuse is no package that verifies, whatever it is compared with.
         EndTokens.of(pack);
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
-        if (!references.isEmpty()) {
-          check(pack, references, noise, executions, decisions, checked, unlike, notChecked);
+        if (invariance || !references.isEmpty()) {
+          Set<Execution> run = runnable(pack, executions, notChecked);
+          if (!references.isEmpty()) {
+            check(pack, references, noise, run, decisions, checked, unlike, notChecked);
+          }
+          invariant = invariance ? InvarianceCheck.run(pack, run, notChecked) : null;
         }
-      } else if (source != null || !references.isEmpty()) {
+      } else if (source != null || invariance || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
       }
       if (!integrity.verdict().passed() && files.any()) {
         notChecked.add("routing decisions, which were not written, since the package is damaged");
+      }
+      if (!invariance) {
+        notChecked.add(
+            "that logits stay where experts change places or a sequence is cut (--invariance)");
       }
       List<String> ignoredKeys = pack.manifest().provenance().ignoredConfigKeys();
       if (!ignoredKeys.isEmpty()) {
@@ -111,7 +129,8 @@ public final class Verifier {
           integrity.verdict().passed()
               && (equivalence == null || equivalence.verdict().passed())
               && checked.stream().allMatch(reference -> reference.verdict().passed())
-              && unlike.isEmpty();
+              && unlike.isEmpty()
+              && (invariant == null || invariant.verdict().passed());
       return new Report(
           Verdict.of(holds),
           folder.toString(),
@@ -119,10 +138,30 @@ public final class Verifier {
           equivalence,
           List.copyOf(checked),
           List.copyOf(unlike),
+          invariant,
           notChecked);
     } finally {
       pack.requireUnchanged();
     }
+  }
+
+  /** Of several executions those that run such a model; one alone must. */
+  private static Set<Execution> runnable(
+      MoxiePackage pack, Set<Execution> executions, List<String> notChecked) {
+    if (executions.size() == 1) {
+      return executions;
+    }
+    Set<Execution> runnable = EnumSet.noneOf(Execution.class);
+    for (Execution execution : executions) {
+      Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
+      if (refusal.isEmpty()) {
+        runnable.add(execution);
+      } else {
+        String name = execution.name().toLowerCase(Locale.ROOT);
+        notChecked.add("the execution " + name + ": " + refusal.get().getMessage());
+      }
+    }
+    return runnable;
   }
 
   private static void check(

@@ -142,6 +142,9 @@ class AnyDeepSeekTest {
   private static ByteBuffer values(TensorDeclaration tensor, Random random) {
     Shape shape = tensor.shape();
     int elements = Math.toIntExact(shape.elements());
+    boolean vector = shape.rank() == 1;
+    boolean norm = vector && tensor.name().contains("norm");
+    boolean scales = tensor.name().endsWith("_scale_inv");
     double width = shape.dim(shape.rank() - 1);
     ByteBuffer bytes =
         ByteBuffer.allocate(Math.toIntExact(tensor.bytes())).order(ByteOrder.LITTLE_ENDIAN);
@@ -149,11 +152,11 @@ class AnyDeepSeekTest {
       double normal = random.nextGaussian();
       switch (tensor.dtype()) {
         case F32 ->
-            // Block scales are a matrix, the bias that steers the router is not.
-            bytes.putFloat(
-                (float) (shape.rank() == 2 ? 0.01 * (0.5 + random.nextDouble()) : 0.2 * normal));
+            // Block scales, or the bias that steers the router.
+            bytes.putFloat((float) (scales ? 0.01 * (0.5 + random.nextDouble()) : 0.2 * normal));
         case BF16 -> {
-          double value = shape.rank() == 1 ? 1 + 0.1 * normal : normal / Math.sqrt(width);
+          double other = vector ? 0.5 * normal : normal / Math.sqrt(width);
+          double value = norm ? 1 + 0.1 * normal : other;
           bytes.putShort((short) (Float.floatToIntBits((float) value) >> 16));
         }
         // Any code but those of no number, between -18 and 18.

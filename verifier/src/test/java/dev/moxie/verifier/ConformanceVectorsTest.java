@@ -2,6 +2,7 @@ package dev.moxie.verifier;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.export.Exporter;
@@ -9,6 +10,7 @@ import dev.moxie.converter.plan.Progress;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
@@ -45,6 +47,13 @@ class ConformanceVectorsTest {
   void aValidPackageVerifiesAndItsCheckpointComesBack(Path valid) throws IOException {
     assertEquals(Verdict.PASS, verify(valid).verdict());
     try (MoxiePackage pack = MoxiePackage.open(valid)) {
+      if (pack.rows().stream().anyMatch(row -> "dequantise_mxfp4".equals(row.transform()))) {
+        // Two numbers to an element of the source: it cannot hold them.
+        assertThrows(
+            UnsupportedException.class,
+            () -> Exporter.export(pack, folder.resolve("e"), 1, Progress.NONE));
+        return;
+      }
       Exporter.Result result = Exporter.export(pack, folder.resolve("e"), 1, Progress.NONE);
       Manifest.SourceShard shard = pack.manifest().provenance().shards().getFirst();
       boolean lossless = pack.manifest().provenance().cast() == null;

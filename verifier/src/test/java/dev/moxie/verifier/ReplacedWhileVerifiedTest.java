@@ -43,7 +43,8 @@ class ReplacedWhileVerifiedTest {
                                 List.of(),
                                 null,
                                 EnumSet.allOf(Execution.class),
-                                DecisionFiles.NONE))
+                                DecisionFiles.NONE,
+                                false))
                     .getMessage());
         assertTrue(message.contains("changed while it was read"), message);
       }

@@ -30,22 +30,20 @@ final class WrongPlans {
 
   /** The layers for multi-token prediction change with the others. */
   static UnaryOperator<ConversionPlan> blocks(UnaryOperator<Architecture.Blocks> change) {
-    return plan -> {
-      Architecture a = plan.architecture().withBlocks(change);
-      Architecture.Prediction p = a.prediction();
-      if (p != null) {
-        Architecture.Blocks b =
-            change.apply(new Architecture.Blocks(p.count(), p.attention(), p.feedForward()));
-        p = new Architecture.Prediction(b.count(), b.attention(), b.feedForward());
-      }
-      return new ConversionPlan(
-          plan.checkpoint(),
-          plan.family(),
-          Parts.with(a, "prediction", p),
-          plan.conversion(),
-          plan.prediction(),
-          plan.shards());
-    };
+    return rebuilt(
+        a -> {
+          Architecture changed = a.withBlocks(change);
+          Architecture.Prediction p = a.prediction();
+          if (p == null) {
+            return changed;
+          }
+          Architecture.Blocks b =
+              change.apply(new Architecture.Blocks(p.count(), p.attention(), p.feedForward()));
+          return Parts.with(
+              changed,
+              "prediction",
+              new Architecture.Prediction(b.count(), b.attention(), b.feedForward()));
+        });
   }
 
   static UnaryOperator<ConversionPlan> experts(UnaryOperator<FeedForward.MixtureOfExperts> change) {

@@ -19,46 +19,39 @@ final class Dbrx {
   /** The default of its class; no key of config.json changes it. */
   private static final double NORM_EPSILON = 1e-5;
 
+  private static final String EXPERTS = "transformer.blocks.{layer}.ffn.experts.mlp.";
+  private static final String JOINED = "transformer.blocks.{layer}.norm_attn_norm.attn.Wqkv.weight";
+  private static final Arrangement ROWS =
+      Arrangement.joined(
+          "attention.query.weight", "attention.key.weight", "attention.value.weight");
+
+  private static final Layout LAYOUT =
+      Layout.of(
+              "released",
+              Map.of(
+                  "embedding.weight", "transformer.wte.weight",
+                  "final_norm.weight", "transformer.norm_f.weight",
+                  "head.weight", "lm_head.weight",
+                  "layers.{layer}.attention_norm.weight",
+                      "transformer.blocks.{layer}.norm_attn_norm.norm_1.weight",
+                  "layers.{layer}.attention.output.weight",
+                      "transformer.blocks.{layer}.norm_attn_norm.attn.out_proj.weight",
+                  "layers.{layer}.feed_forward_norm.weight",
+                      "transformer.blocks.{layer}.norm_attn_norm.norm_2.weight",
+                  "layers.{layer}.router.weight",
+                      "transformer.blocks.{layer}.ffn.router.layer.weight"))
+          .and("attention.query.weight", JOINED, ROWS)
+          .and("attention.key.weight", JOINED, ROWS)
+          .and("attention.value.weight", JOINED, ROWS)
+          .and("experts.gate.weight", EXPERTS + "w1", Arrangement.FLAT)
+          .and("experts.up.weight", EXPERTS + "v1", Arrangement.FLAT)
+          .and("experts.down.weight", EXPERTS + "w2", Arrangement.FLAT_TRANSPOSED);
+
   static final Family FAMILY =
       new Family(
-          "dbrx",
-          Set.of("dbrx"),
-          "DbrxForCausalLM",
-          Dbrx::architecture,
-          List.of(new Layout("released", places())),
-          null);
+          "dbrx", Set.of("dbrx"), "DbrxForCausalLM", Dbrx::architecture, List.of(LAYOUT), null);
 
   private Dbrx() {}
-
-  private static Map<String, Layout.Place> places() {
-    String block = "transformer.blocks.{layer}.";
-    String experts = block + "ffn.experts.mlp.";
-    String attention = block + "norm_attn_norm.";
-    var queriesKeysValues =
-        new Layout.Place(
-            attention + "attn.Wqkv.weight",
-            Arrangement.joined(
-                "attention.query.weight", "attention.key.weight", "attention.value.weight"));
-    String layer = "layers.{layer}.";
-    return Map.ofEntries(
-        Map.entry("embedding.weight", Layout.Place.of("transformer.wte.weight")),
-        Map.entry("final_norm.weight", Layout.Place.of("transformer.norm_f.weight")),
-        Map.entry("head.weight", Layout.Place.of("lm_head.weight")),
-        Map.entry(layer + "attention_norm.weight", Layout.Place.of(attention + "norm_1.weight")),
-        Map.entry(layer + "attention.query.weight", queriesKeysValues),
-        Map.entry(layer + "attention.key.weight", queriesKeysValues),
-        Map.entry(layer + "attention.value.weight", queriesKeysValues),
-        Map.entry(
-            layer + "attention.output.weight", Layout.Place.of(attention + "attn.out_proj.weight")),
-        Map.entry(layer + "feed_forward_norm.weight", Layout.Place.of(attention + "norm_2.weight")),
-        Map.entry(layer + "router.weight", Layout.Place.of(block + "ffn.router.layer.weight")),
-        Map.entry(
-            layer + "experts.gate.weight", new Layout.Place(experts + "w1", Arrangement.FLAT)),
-        Map.entry(layer + "experts.up.weight", new Layout.Place(experts + "v1", Arrangement.FLAT)),
-        Map.entry(
-            layer + "experts.down.weight",
-            new Layout.Place(experts + "w2", Arrangement.FLAT_TRANSPOSED)));
-  }
 
   private static Architecture architecture(Config config) {
     config.neutral("emb_pdrop", "resid_pdrop");
@@ -103,8 +96,10 @@ final class Dbrx {
     if (ffn.has("ffn_act_fn")) {
       ffn.object("ffn_act_fn").requireText("name", "silu");
     }
-    boolean normalised = ffn.has("moe_normalize_expert_weights");
-    if (normalised && ffn.positive("moe_normalize_expert_weights") != 1) {
+    boolean stated = ffn.has("moe_normalize_expert_weights");
+    // Off only where it is null.
+    boolean normalised = stated || !ffn.occurs("moe_normalize_expert_weights");
+    if (stated && ffn.positive("moe_normalize_expert_weights") != 1) {
       throw ffn.unsupported(
           "moe_normalize_expert_weights",
           "1 or null",

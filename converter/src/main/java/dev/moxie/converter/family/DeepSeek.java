@@ -37,7 +37,7 @@ final class DeepSeek {
           Set.of("deepseek_v2"),
           "DeepseekV2ForCausalLM",
           config -> architecture(config, DeepSeek::routingV2, Rotary.Pairing.INTERLEAVED, 0),
-          List.of(Layout.of("released", names())),
+          names(),
           null);
 
   static final Family V3 =
@@ -53,7 +53,7 @@ final class DeepSeek {
                       ? Rotary.Pairing.INTERLEAVED
                       : Rotary.Pairing.HALVES,
                   predictionLayers(config)),
-          List.of(Layout.of("released", names())),
+          names(),
           PREDICTION_KEY);
 
   private DeepSeek() {}

@@ -14,21 +14,20 @@ import java.util.Set;
  * rotary dimensions.
  */
 final class Ernie {
+  private static final Layout LAYOUT =
+      Layout.of("released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED))
+          .and(
+              "router.bias",
+              "model.layers.{layer}.mlp.moe_statics.e_score_correction_bias",
+              Arrangement.ROW);
+
   static final Family FAMILY =
       new Family(
           "ernie4_5_moe",
           Set.of("ernie4_5_moe"),
           "Ernie4_5_MoeForCausalLM",
           Ernie::architecture,
-          List.of(
-              Layout.of(
-                      "released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED))
-                  .with(
-                      "released",
-                      Names.places(
-                          "router.bias",
-                          "mlp.moe_statics.e_score_correction_bias",
-                          Arrangement.ROW))),
+          List.of(LAYOUT),
           null);
 
   private Ernie() {}
@@ -53,7 +52,8 @@ final class Ernie {
     int end =
         config.has("moe_layer_end_index") ? config.whole("moe_layer_end_index", -1, layers) : -1;
     int last = end == -1 ? layers - 1 : end;
-    int step = config.has("moe_layer_interval") ? config.whole("moe_layer_interval", 1, layers) : 1;
+    int step =
+        config.has("moe_layer_interval") ? config.whole("moe_layer_interval", 1, 1 << 20) : 1;
     var dense = Llama.dense(config, "intermediate_size");
     return Llama.model(
         config,

@@ -7,6 +7,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -30,6 +31,23 @@ public record Family(
     Function<Config, Architecture> architecture,
     List<Layout> layouts,
     @Nullable String predictionKey) {
+  /** A family with a tensor for each leaf, under these names. */
+  Family(
+      String name,
+      Set<String> modelTypes,
+      String modelClass,
+      Function<Config, Architecture> architecture,
+      Map<String, String> names,
+      @Nullable String predictionKey) {
+    this(
+        name,
+        modelTypes,
+        modelClass,
+        architecture,
+        List.of(Layout.of("released", names)),
+        predictionKey);
+  }
+
   /**
    * What a config.json says of the model and of how its weights are stored.
    *

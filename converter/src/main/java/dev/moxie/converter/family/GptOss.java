@@ -7,7 +7,6 @@ import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 
 /**
@@ -19,58 +18,53 @@ final class GptOss {
   /** Fixed in the class; the release states the limit as well. */
   private static final FeedForward.Clamp CLAMP = new FeedForward.Clamp(7, 1.702, 1);
 
+  private static final String EXPERTS = "model.layers.{layer}.mlp.experts.";
+
+  private static final Layout WITHOUT_EXPERTS =
+      Layout.of(
+              "without experts",
+              Names.join(
+                  Names.LLAMA,
+                  Names.inLayer(
+                      "attention.sinks", "self_attn.sinks",
+                      "router.weight", "mlp.router.weight",
+                      "router.bias", "mlp.router.bias")))
+          .and(
+              "experts.gate_up.bias", EXPERTS + "gate_up_proj_bias", Arrangement.BIASES_ALTERNATING)
+          .and("experts.down.bias", EXPERTS + "down_proj_bias", Arrangement.BIASES);
+
+  private static final Layout BF16 =
+      WITHOUT_EXPERTS
+          .as("bf16")
+          .and(
+              "experts.gate_up.weight",
+              EXPERTS + "gate_up_proj",
+              Arrangement.ALTERNATING_TRANSPOSED)
+          .and("experts.down.weight", EXPERTS + "down_proj", Arrangement.STACKED_TRANSPOSED);
+
+  /** As released: rows of blocks, which are not transposed. */
+  private static final Layout MXFP4 =
+      WITHOUT_EXPERTS
+          .as("mxfp4")
+          .and("experts.gate_up.weight", EXPERTS + "gate_up_proj_blocks", Arrangement.ALTERNATING)
+          .and("experts.down.weight", EXPERTS + "down_proj_blocks", Arrangement.STACKED);
+
   static final Family FAMILY =
       new Family(
           "gpt_oss",
           Set.of("gpt_oss"),
           "GptOssForCausalLM",
           GptOss::architecture,
-          List.of(
-              layout(
-                  "bf16",
-                  "gate_up_proj",
-                  Arrangement.ALTERNATING_TRANSPOSED,
-                  "down_proj",
-                  Arrangement.STACKED_TRANSPOSED),
-              layout(
-                  "mxfp4",
-                  "gate_up_proj_blocks",
-                  Arrangement.ALTERNATING,
-                  "down_proj_blocks",
-                  Arrangement.STACKED)),
+          List.of(BF16, MXFP4),
           null);
 
   private GptOss() {}
 
-  private static Layout layout(
-      String name, String gateUp, Arrangement rows, String down, Arrangement stacked) {
-    Map<String, String> names =
-        Names.join(
-            Names.LLAMA,
-            Names.inLayer(
-                "attention.sinks", "self_attn.sinks",
-                "router.weight", "mlp.router.weight",
-                "router.bias", "mlp.router.bias"));
-    return Layout.of(name, names)
-        .with(
-            name,
-            Names.places(
-                "experts.gate_up.weight",
-                "mlp.experts." + gateUp,
-                rows,
-                "experts.down.weight",
-                "mlp.experts." + down,
-                stacked,
-                "experts.gate_up.bias",
-                "mlp.experts.gate_up_proj_bias",
-                Arrangement.BIASES_ALTERNATING,
-                "experts.down.bias",
-                "mlp.experts.down_proj_bias",
-                Arrangement.BIASES));
-  }
-
   private static Architecture architecture(Config config) {
     config.neutral("initial_context_length");
+    if (!config.has("rope_parameters") && !config.has("rope_scaling")) {
+      throw config.wrong("rope_scaling", "a value, since the class has YaRN without one", "none");
+    }
     if (config.has("swiglu_limit") && config.positive("swiglu_limit") != CLAMP.limit()) {
       throw config.unsupported(
           "swiglu_limit", "" + CLAMP.limit(), "" + config.positive("swiglu_limit"));

@@ -13,26 +13,22 @@ import java.util.Set;
  * experts alone, which is the one over all of them divided by the sum of the chosen.
  */
 final class Granite {
+  private static final String EXPERTS = "model.layers.{layer}.block_sparse_moe.";
+
+  private static final Layout LAYOUT =
+      Layout.of(
+              "released",
+              Names.join(Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer")))
+          .and("experts.gate_up.weight", EXPERTS + "input_linear.weight", Arrangement.HALVES)
+          .and("experts.down.weight", EXPERTS + "output_linear.weight", Arrangement.STACKED);
+
   static final Family MOE =
       new Family(
           "granitemoe",
           Set.of("granitemoe"),
           "GraniteMoeForCausalLM",
           Granite::architecture,
-          List.of(
-              Layout.of(
-                      "released",
-                      Names.join(
-                          Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer")))
-                  .with(
-                      "released",
-                      Names.places(
-                          "experts.gate_up.weight",
-                          "block_sparse_moe.input_linear.weight",
-                          Arrangement.HALVES,
-                          "experts.down.weight",
-                          "block_sparse_moe.output_linear.weight",
-                          Arrangement.STACKED))),
+          List.of(LAYOUT),
           null);
 
   private Granite() {}

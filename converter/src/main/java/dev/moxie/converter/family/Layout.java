@@ -21,7 +21,8 @@ import org.jspecify.annotations.Nullable;
 public record Layout(String name, Map<String, Place> places) {
   private static final String LAYER = "{layer}";
   private static final String EXPERT = "{expert}";
-  private static final String EXPERTS = "layers.{layer}.experts.";
+  private static final String IN_LAYER = "layers.{layer}.";
+  private static final String EXPERTS = "experts.";
   private static final int MOST_DIGITS = 8;
 
   /**
@@ -29,12 +30,7 @@ public record Layout(String name, Map<String, Place> places) {
    *
    * @param tensor its name, with the same placeholders; of encoded elements that of the numbers
    */
-  public record Place(String tensor, Arrangement arrangement) {
-    /** A tensor that is the leaf. */
-    public static Place of(String tensor) {
-      return new Place(tensor, Arrangement.ITSELF);
-    }
-  }
+  public record Place(String tensor, Arrangement arrangement) {}
 
   public Layout {
     places = Map.copyOf(places);
@@ -45,17 +41,31 @@ public record Layout(String name, Map<String, Place> places) {
     return new Layout(
         name,
         tensors.entrySet().stream()
-            .collect(Collectors.toMap(Map.Entry::getKey, entry -> Place.of(entry.getValue()))));
+            .collect(
+                Collectors.toMap(
+                    Map.Entry::getKey, entry -> new Place(entry.getValue(), Arrangement.ITSELF))));
   }
 
-  /** The same layout but for some places; those of experts are given all or none. */
-  Layout with(String other, Map<String, Place> changed) {
+  /** The same places under another name. */
+  Layout as(String other) {
+    return new Layout(other, places);
+  }
+
+  /**
+   * With one place more. That of all experts takes the places of those that each had.
+   *
+   * @param canonical within its layer
+   */
+  Layout and(String canonical, String tensor, Arrangement arrangement) {
     Map<String, Place> all = new HashMap<>(places);
-    if (changed.keySet().stream().anyMatch(name -> name.startsWith(EXPERTS))) {
-      all.keySet().removeIf(name -> name.startsWith(EXPERTS));
+    if (canonical.startsWith(EXPERTS)) {
+      int dot = canonical.lastIndexOf('.');
+      for (String projection : canonical.substring(EXPERTS.length(), dot).split("_", -1)) {
+        all.remove(IN_LAYER + EXPERTS + EXPERT + "." + projection + canonical.substring(dot));
+      }
     }
-    all.putAll(changed);
-    return new Layout(other, all);
+    all.put(IN_LAYER + canonical, new Place(tensor, arrangement));
+    return new Layout(name, all);
   }
 
   /** Where a leaf lies, its numbers inserted. */
@@ -107,7 +117,7 @@ public record Layout(String name, Map<String, Place> places) {
   /** The layer that a tensor of a checkpoint belongs to, if it is named like one of a layer. */
   public OptionalInt layerOf(String source) {
     String template =
-        Objects.requireNonNull(places.get("layers.{layer}.attention_norm.weight")).tensor();
+        Objects.requireNonNull(places.get(IN_LAYER + "attention_norm.weight")).tensor();
     String prefix = template.substring(0, template.indexOf(LAYER));
     int end = source.indexOf('.', prefix.length());
     if (!source.startsWith(prefix) || end < 0) {

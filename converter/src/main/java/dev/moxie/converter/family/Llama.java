@@ -9,8 +9,10 @@ import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.List;
+import java.util.Set;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,6 +20,9 @@ import org.jspecify.annotations.Nullable;
  * models/llama/configuration_llama.py}).
  */
 final class Llama {
+  /** The key that lists the kinds of attention of a model's layers. */
+  static final String TYPES = "layer_types";
+
   private static final String WINDOWED = "sliding_attention";
   private static final String FULL = "full_attention";
 
@@ -93,34 +98,46 @@ final class Llama {
     return Parts.with(attention, "queryKeyNorm", norm);
   }
 
+  /** The attention of all layers alike; the class reads no list, which can but say the same. */
+  static Attention.GroupedQuery alike(
+      Config config, Attention.GroupedQuery attention, @Nullable Integer window) {
+    String type = window == null ? FULL : WINDOWED;
+    if (config.has(TYPES) && !Set.copyOf(config.texts(TYPES)).equals(Set.of(type))) {
+      throw config.unsupported(
+          TYPES, type + " for every layer, as sliding_window says", config.texts(TYPES).toString());
+    }
+    return attention.withWindow(window);
+  }
+
   /**
    * The attention of each layer, with a window in those that {@code layer_types} says so of.
    *
    * @param types the kinds of attention where config.json has no list of them; true is one with a
    *     window
-   * @param window null where the family's layers have none
+   * @param window null where config.json states none, which no layer may then need
    */
   static IntFunction<Attention.GroupedQuery> windowed(
       Config config,
       Attention.GroupedQuery attention,
       IntPredicate types,
       @Nullable Integer window) {
-    Attention.GroupedQuery within = attention.withWindow(window);
-    if (!config.has("layer_types")) {
-      return i -> types.test(i) ? within : attention;
+    IntPredicate windowed = config.has(TYPES) ? stated(config, WINDOWED) : types;
+    if (window == null && IntStream.range(0, layers(config)).anyMatch(windowed)) {
+      throw config.wrong("sliding_window", "a value, since some layers have a window", "none");
     }
-    List<String> stated = config.texts("layer_types");
-    boolean known = stated.stream().allMatch(List.of(WINDOWED, FULL)::contains);
+    Attention.GroupedQuery within = attention.withWindow(window);
+    return i -> windowed.test(i) ? within : attention;
+  }
+
+  /** Which layers {@code layer_types} says to be of a kind, all others attending to everything. */
+  static IntPredicate stated(Config config, String kind) {
+    List<String> stated = config.texts(TYPES);
+    boolean known = stated.stream().allMatch(List.of(kind, FULL)::contains);
     if (!known || stated.size() != layers(config)) {
       throw config.unsupported(
-          "layer_types",
-          "%d times %s or %s".formatted(layers(config), WINDOWED, FULL),
-          stated.toString());
+          TYPES, "%d times %s or %s".formatted(layers(config), kind, FULL), stated.toString());
     }
-    if (window == null && stated.contains(WINDOWED)) {
-      throw config.unsupported("layer_types", FULL + ", since there is no window", WINDOWED);
-    }
-    return i -> stated.get(i).equals(WINDOWED) ? within : attention;
+    return i -> stated.get(i).equals(kind);
   }
 
   /** A gated network with the activation that config.json names. */

@@ -10,6 +10,7 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.List;
 import java.util.Set;
+import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -21,34 +22,34 @@ import org.jspecify.annotations.Nullable;
 final class Llama4 {
   private static final String CHUNKED = "chunked_attention";
 
+  /** Where config.json does not say. */
+  private static final int CHUNK = 8192;
+
+  private static final String EXPERTS = "model.layers.{layer}.feed_forward.experts.";
+
+  private static final Layout LAYOUT =
+      Layout.of(
+              "released",
+              Names.join(
+                  Names.LLAMA,
+                  Names.weights(
+                      "dense.gate", "feed_forward.gate_proj",
+                      "dense.up", "feed_forward.up_proj",
+                      "dense.down", "feed_forward.down_proj",
+                      "router", "feed_forward.router",
+                      "shared.gate", "feed_forward.shared_expert.gate_proj",
+                      "shared.up", "feed_forward.shared_expert.up_proj",
+                      "shared.down", "feed_forward.shared_expert.down_proj")))
+          .and("experts.gate_up.weight", EXPERTS + "gate_up_proj", Arrangement.HALVES_TRANSPOSED)
+          .and("experts.down.weight", EXPERTS + "down_proj", Arrangement.STACKED_TRANSPOSED);
+
   static final Family TEXT =
       new Family(
           "llama4_text",
           Set.of("llama4_text"),
           "Llama4ForCausalLM",
           Llama4::architecture,
-          List.of(
-              Layout.of(
-                      "released",
-                      Names.join(
-                          Names.LLAMA,
-                          Names.weights(
-                              "dense.gate", "feed_forward.gate_proj",
-                              "dense.up", "feed_forward.up_proj",
-                              "dense.down", "feed_forward.down_proj",
-                              "router", "feed_forward.router",
-                              "shared.gate", "feed_forward.shared_expert.gate_proj",
-                              "shared.up", "feed_forward.shared_expert.up_proj",
-                              "shared.down", "feed_forward.shared_expert.down_proj")))
-                  .with(
-                      "released",
-                      Names.places(
-                          "experts.gate_up.weight",
-                          "feed_forward.experts.gate_up_proj",
-                          Arrangement.HALVES_TRANSPOSED,
-                          "experts.down.weight",
-                          "feed_forward.experts.down_proj",
-                          Arrangement.STACKED_TRANSPOSED))),
+          List.of(LAYOUT),
           null);
 
   private Llama4() {}
@@ -62,14 +63,12 @@ final class Llama4 {
         stated.isEmpty()
             ? IntStream.range(0, layers).mapToObj(i -> (i + 1) % interval == 0 ? 0 : 1).toList()
             : stated;
-    List<String> types =
-        config.has("layer_types")
-            ? config.texts("layer_types")
-            : turned.stream().map(t -> t == 0 ? "full_attention" : CHUNKED).toList();
-    if (turned.size() != layers || types.size() != layers) {
+    if (turned.size() != layers) {
       throw config.wrong(
-          "layer_types", "as many entries as layers, " + layers, turned + " and " + types);
+          "no_rope_layers", "as many entries as layers, " + layers, turned.toString());
     }
+    IntPredicate chunked =
+        config.has(Llama.TYPES) ? Llama.stated(config, CHUNKED) : i -> turned.get(i) != 0;
     int step =
         config.has("interleave_moe_layer_step")
             ? config.count("interleave_moe_layer_step", 1 << 20)
@@ -81,7 +80,12 @@ final class Llama4 {
                 IntStream.range(0, layers).filter(i -> (i + 1) % step == 0).boxed().toList());
     int size = Llama.headSize(config);
     var rotary = RotarySettings.of(config, size, Rotary.Pairing.INTERLEAVED);
-    Integer chunk = config.countOrNull("attention_chunk_size", Integer.MAX_VALUE);
+    boolean usual = !config.occurs("attention_chunk_size");
+    Integer chunk =
+        usual ? Integer.valueOf(CHUNK) : config.countOrNull("attention_chunk_size", 1 << 30);
+    if (chunk == null && IntStream.range(0, layers).anyMatch(chunked)) {
+      throw config.wrong("attention_chunk_size", "a value, since some layers have chunks", "none");
+    }
     var near = attention(config, rotary);
     var far = attention(config, null);
     var mixture = experts(config);
@@ -92,9 +96,7 @@ final class Llama4 {
             layers,
             i ->
                 Parts.with(
-                    turned.get(i) == 0 ? far : near,
-                    "chunk",
-                    types.get(i).equals(CHUNKED) ? chunk : null),
+                    turned.get(i) == 0 ? far : near, "chunk", chunked.test(i) ? chunk : null),
             i -> sparse.contains(i) ? mixture : dense));
   }
 

@@ -35,12 +35,13 @@ final class MiniMax {
     requirePlain(config);
     int size = Llama.headSize(config);
     Integer turned = config.countOrNull("rotary_dim", size);
-    double part = turned == null ? 1 : (double) turned / size;
+    var rotary = RotarySettings.partial(config, size, turned == null ? 1 : (double) turned / size);
+    if (turned != null && turned != rotary.dimensions()) {
+      throw config.wrong(
+          "rotary_dim", "partial_rotary_factor of a head, " + rotary.dimensions(), "" + turned);
+    }
     var attention =
-        Llama.normed(
-            Llama.attention(config, RotarySettings.partial(config, size, part)),
-            Attention.NormSpan.ALL_HEADS,
-            config);
+        Llama.normed(Llama.attention(config, rotary), Attention.NormSpan.ALL_HEADS, config);
     int experts = config.count("num_local_experts", Limits.MAX_EXPERTS);
     var routing =
         Routing.of(config.count("num_experts_per_tok", experts), Routing.Score.SIGMOID)
@@ -62,6 +63,8 @@ final class MiniMax {
           "attn_type_list", "1 for every layer", config.numbers("attn_type_list").toString());
     }
     config.neutral("mtp_transformer_layers", "num_mtp_modules", "use_mtp");
+    // Widths and modes of what no layer has.
+    config.neutral("mlp_intermediate_size", "shared_moe_mode");
     if (config.has("shared_intermediate_size")) {
       config.whole("shared_intermediate_size", 0, 0);
     }

@@ -11,21 +11,19 @@ import java.util.Set;
  * transformers {@code models/mixtral/modeling_mixtral.py}).
  */
 final class Mixtral {
+  private static final Layout RELEASED =
+      Layout.of("released", Names.join(Names.LLAMA, Names.BLOCK_SPARSE));
+
   static final Family FAMILY =
       new Family(
           "mixtral",
           Set.of("mixtral"),
           "MixtralForCausalLM",
           Mixtral::architecture,
-          layouts(),
+          List.of(RELEASED, Names.fused(RELEASED)),
           null);
 
   private Mixtral() {}
-
-  private static List<Layout> layouts() {
-    Layout released = Layout.of("released", Names.join(Names.LLAMA, Names.BLOCK_SPARSE));
-    return List.of(released, released.with("transformers 5", Names.FUSED));
-  }
 
   private static Architecture architecture(Config config) {
     if (!config.flag("norm_topk_prob", true)) {
@@ -35,7 +33,7 @@ final class Mixtral {
     var routing = Llama.softmax(config.count("num_experts_per_tok", experts), true);
     var mixture = Llama.experts(config, experts, "intermediate_size", routing, null);
     Integer window = config.countOrNull("sliding_window", Integer.MAX_VALUE);
-    var attention = Llama.windowed(config, Llama.attention(config), i -> window != null, window);
-    return Llama.model(config, Layers.of(Llama.layers(config), attention, i -> mixture));
+    var attention = Llama.alike(config, Llama.attention(config), window);
+    return Llama.model(config, Layers.of(Llama.layers(config), i -> attention, i -> mixture));
   }
 }

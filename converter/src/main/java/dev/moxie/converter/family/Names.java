@@ -60,16 +60,6 @@ final class Names {
           "experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3",
           "experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2");
 
-  /** Router and experts as transformers 5 holds them: fused, of each expert gate rows first. */
-  static final Map<String, Layout.Place> FUSED =
-      Map.of(
-          "layers.{layer}.router.weight",
-          Layout.Place.of("model.layers.{layer}.mlp.gate.weight"),
-          "layers.{layer}.experts.gate_up.weight",
-          new Layout.Place("model.layers.{layer}.mlp.experts.gate_up_proj", Arrangement.HALVES),
-          "layers.{layer}.experts.down.weight",
-          new Layout.Place("model.layers.{layer}.mlp.experts.down_proj", Arrangement.STACKED));
-
   /** Layers for multi-token prediction as DeepSeek names them. */
   static final Map<String, String> PREDICTION =
       weights(
@@ -100,15 +90,17 @@ final class Names {
     return names;
   }
 
-  /** Tensors of a layer that are more than one leaf, or arranged otherwise. */
-  static Map<String, Layout.Place> places(Object... triples) {
-    Map<String, Layout.Place> places = new HashMap<>();
-    for (int i = 0; i < triples.length; i += 3) {
-      places.put(
-          "layers.{layer}." + triples[i],
-          new Layout.Place("model.layers.{layer}." + triples[i + 1], (Arrangement) triples[i + 2]));
-    }
-    return places;
+  /**
+   * The same weights as transformers 5 writes them: experts fused, of each the gate rows first
+   * ({@code save_pretrained} with {@code save_original_format=False}).
+   */
+  static Layout fused(Layout released) {
+    String network = "model.layers.{layer}.mlp.";
+    return released
+        .as("transformers 5")
+        .and("router.weight", network + "gate.weight", Arrangement.ITSELF)
+        .and("experts.gate_up.weight", network + "experts.gate_up_proj", Arrangement.HALVES)
+        .and("experts.down.weight", network + "experts.down_proj", Arrangement.STACKED);
   }
 
   /** All of them; later ones replace earlier ones. */

@@ -46,7 +46,7 @@ final class Qwen {
   private static List<Layout> layouts(Map<String, String> more) {
     Layout released =
         Layout.of("released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, more));
-    return List.of(released, released.with("transformers 5", Names.FUSED));
+    return List.of(released, Names.fused(released));
   }
 
   private static Architecture second(Config config) {
@@ -67,15 +67,15 @@ final class Qwen {
             config);
     // In every layer, whatever this says.
     config.has("max_window_layers");
-    Integer window = window(config);
-    return model(config, Llama.windowed(config, attention, i -> window != null, window), null);
+    var alike = Llama.alike(config, attention, window(config));
+    return model(config, i -> alike, null);
   }
 
   /** Only where it is switched on. */
   private static @Nullable Integer window(Config config) {
     boolean used = config.flag("use_sliding_window", false);
     config.has("sliding_window");
-    return used ? config.countOrNull("sliding_window", Integer.MAX_VALUE) : null;
+    return used ? config.count("sliding_window", Integer.MAX_VALUE) : null;
   }
 
   /** Experts in every so many layers, but in some by name. */

@@ -2,6 +2,7 @@ package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Rotary;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -12,6 +13,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class RotarySettings {
   private static final String PARTIAL = "partial_rotary_factor";
+  private static final String THETA = "rope_theta";
+  private static final String CURRENT = "rope_parameters";
+  private static final String FORMER = "rope_scaling";
   private static final String ORIGINAL = "original_max_position_embeddings";
 
   private RotarySettings() {}
@@ -48,36 +52,38 @@ final class RotarySettings {
   }
 
   private static double part(Config config, double otherwise) {
-    if (config.has(PARTIAL)) {
-      return config.positive(PARTIAL);
-    }
-    boolean nested = config.has("rope_parameters") && config.object("rope_parameters").has(PARTIAL);
-    return nested ? config.object("rope_parameters").positive(PARTIAL) : otherwise;
+    Double part = beside(config, PARTIAL);
+    return part == null ? otherwise : part;
   }
 
   /** The base of the angles. */
   static double theta(Config config) {
-    if (!config.has("rope_parameters")) {
-      return config.positive("rope_theta");
+    Double theta = beside(config, THETA);
+    return theta == null ? config.positive(THETA) : theta;
+  }
+
+  /** A number beside the objects that declare the embedding, or within one of them. */
+  private static @Nullable Double beside(Config config, String key) {
+    Double value = config.has(key) ? config.positive(key) : null;
+    for (String object : List.of(CURRENT, FORMER)) {
+      if (config.has(object) && config.object(object).has(key)) {
+        double within = config.object(object).positive(key);
+        if (value != null && value != within) {
+          throw config.wrong(key, "the same as in " + object + ", " + within, value.toString());
+        }
+        value = within;
+      }
     }
-    Config parameters = config.object("rope_parameters");
-    double theta = parameters.positive("rope_theta");
-    if (config.has("rope_theta") && config.positive("rope_theta") != theta) {
-      throw config.wrong(
-          "rope_theta",
-          "the same as in rope_parameters, " + theta,
-          String.valueOf(config.positive("rope_theta")));
-    }
-    return theta;
+    return value;
   }
 
   /** The object that declares a scaling of positions, if one does. */
   private static Optional<Config> scaling(Config config) {
-    Optional<Config> current = scaling(config, "rope_parameters");
-    Optional<Config> former = scaling(config, "rope_scaling");
-    boolean both = config.has("rope_parameters") && config.has("rope_scaling");
+    Optional<Config> current = scaling(config, CURRENT);
+    Optional<Config> former = scaling(config, FORMER);
+    boolean both = config.has(CURRENT) && config.has(FORMER);
     if (both && (current.isPresent() || former.isPresent())) {
-      throw config.wrong("rope_scaling", "nothing beside rope_parameters", "a second declaration");
+      throw config.wrong(FORMER, "nothing beside " + CURRENT, "a second declaration");
     }
     return current.or(() -> former);
   }
@@ -87,14 +93,14 @@ final class RotarySettings {
       return Optional.empty();
     }
     Config scaling = config.object(key);
-    if (key.equals("rope_scaling") && !scaling.has("rope_type") && !scaling.has("type")) {
+    if (key.equals(FORMER) && !scaling.has("rope_type") && !scaling.has("type")) {
       throw config.wrong(key, "an object with a type", "one without");
     }
     boolean unscaled =
         type(scaling).equals("default")
             || (type(scaling).equals("linear") && scaling.positive("factor") == 1);
     if (unscaled) {
-      scaling.has("rope_theta");
+      scaling.has(THETA);
       scaling.has(PARTIAL);
       scaling.requireAllUnderstood(Set.of());
       return Optional.empty();
@@ -114,7 +120,7 @@ final class RotarySettings {
   }
 
   private static Rotary.Scaling stretch(Config scaling, boolean latent) {
-    scaling.has("rope_theta");
+    scaling.has(THETA);
     scaling.has(PARTIAL);
     Rotary.Scaling stretch =
         switch (type(scaling)) {

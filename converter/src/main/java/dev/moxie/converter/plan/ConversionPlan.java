@@ -17,7 +17,10 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.IdentityHashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -25,6 +28,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * What a conversion will do, known in full before the first write.
@@ -114,11 +118,16 @@ public record ConversionPlan(
       return place.tensor();
     }
 
-    /** Source tensors that it is made of: the weight, and its scales where they are consumed. */
-    public List<SourceTensor> sourceTensors() {
+    /** Where it is from: the weight, and its scales where they are consumed. */
+    List<Place> places() {
       return transform instanceof Transform.Dequantise d
-          ? List.of(source(), d.scales().tensor())
-          : List.of(source());
+          ? List.of(place, d.scales())
+          : List.of(place);
+    }
+
+    /** Source tensors that it is made of. */
+    public List<SourceTensor> sourceTensors() {
+      return places().stream().map(Place::tensor).toList();
     }
 
     /** Bytes that are read for it. */
@@ -222,12 +231,27 @@ public record ConversionPlan(
 
   /** Tensors of the checkpoint that the package is made of. */
   public int sourceTensors() {
-    return shards.stream()
-        .flatMap(shard -> shard.pieces().stream())
-        .flatMap(piece -> piece.sourceTensors().stream())
-        .distinct()
-        .mapToInt(source -> 1)
-        .sum();
+    return (int)
+        tensors(
+            shards.stream()
+                .flatMap(shard -> shard.pieces().stream())
+                .flatMap(piece -> piece.places().stream()));
+  }
+
+  /** Tensors that places are in, each counted once; all of one checkpoint. */
+  static long tensors(Stream<Place> places) {
+    // Only what is seen through views is seen by several.
+    Set<SourceTensor> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    long whole = 0;
+    for (Iterator<Place> all = places.iterator(); all.hasNext(); ) {
+      Place place = all.next();
+      if (place.view() == null) {
+        whole++;
+      } else {
+        seen.add(place.tensor());
+      }
+    }
+    return whole + seen.size();
   }
 
   /** Bytes that will be read from the checkpoint's weight files. */

@@ -105,7 +105,7 @@ public final class PlanReport {
           shard.layout().file(),
           shard.bytes(),
           shard.layout().tensors().size(),
-          shard.pieces().stream().map(ConversionPlan.Piece::source).distinct().count());
+          ConversionPlan.tensors(shard.pieces().stream().map(ConversionPlan.Piece::place)));
     }
     lines.add(
         "transforms          %s",
@@ -137,7 +137,12 @@ public final class PlanReport {
         .flatMap(shard -> shard.pieces().stream())
         .collect(
             Collectors.groupingBy(
-                piece -> piece.transform().id(), TreeMap::new, Collectors.counting()));
+                piece -> piece.transform().id(),
+                TreeMap::new,
+                Collectors.collectingAndThen(
+                    Collectors.toList(),
+                    pieces ->
+                        ConversionPlan.tensors(pieces.stream().map(ConversionPlan.Piece::place)))));
   }
 
   private static String time(double seconds) {

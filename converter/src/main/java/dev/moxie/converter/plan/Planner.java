@@ -310,9 +310,8 @@ public final class Planner {
     SourceTensor there = checkpoint.tensors().get(first.tensor());
     BlockScaled encoding = there == null ? null : encoding(there, spec);
     TensorSpec stored = encoding == null ? spec : encoding.stored(spec);
-    TensorSpec grid = encoding == null ? spec : encoding.scales(spec);
-    List<TensorSpec.Leaf> values = stored.leaves();
-    List<TensorSpec.Leaf> grids = grid.leaves();
+    List<TensorSpec.Leaf> values = stored.equals(spec) ? leaves : stored.leaves();
+    List<TensorSpec.Leaf> grids = encoding == null ? List.of() : encoding.scales(spec).leaves();
     List<Place> places = new ArrayList<>();
     List<Place> scales = new ArrayList<>();
     for (int i = 0; i < leaves.size(); i++) {
@@ -393,7 +392,7 @@ public final class Planner {
         || encoding.scalesInCheckpoints(source.name()).isEmpty()) {
       return null;
     }
-    Shape matrix = spec.leaves().getFirst().shape();
+    Shape matrix = spec.each();
     if (!encoding.holds(matrix)) {
       throw new UnsupportedException(
           where(source),

@@ -85,7 +85,7 @@ class HostileCheckpointTest {
         config("an fp8 dtype", "\"bfloat16\"", "\"float8\"", "torch_dtype"),
         config("two dtypes", "\"vocab", "\"dtype\": \"float16\", \"vocab", "dtype"),
         config("two thetas", "\"vocab", two("1.0"), "rope_theta"),
-        config("scaled positions", "\"vocab", scaled(), "rope_type"),
+        config("positions that are scaled by nothing", "\"vocab", scaled(), "factor"),
         config("old scaled positions", "\"vocab", "\"rope_scaling\": {}, \"vocab", "rope_scaling"),
         config("quantised", "\"vocab", "\"quantization_config\": {}, \"vocab", "quantization"),
         config("an unknown key", "\"vocab", "\"use_mirrors\": true, \"vocab", "use_mirrors"),

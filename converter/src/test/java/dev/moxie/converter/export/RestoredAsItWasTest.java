@@ -99,18 +99,22 @@ class RestoredAsItWasTest {
   }
 
   @Test
-  void aWholeFileBesideAStaleIndexIsReadAndThatIsSaid() throws IOException {
+  void aWholeFileBesideAStaleIndexIsReadAndWhatIsLeftOfAnotherIsNamed() throws IOException {
     EditedCheckpoint edited = EditedCheckpoint.of(MIXTRAL, folder.resolve("c"));
     edited.text(
         "model.safetensors.index.json",
         "{\"weight_map\": {\"lm_head.weight\": \"model-00001-of-00002.safetensors\","
             + " \"model.norm.weight\": \"model-00002-of-00002.safetensors\"}}");
-    Files.copy(
-        edited.folder().resolve("model.safetensors"),
-        edited.folder().resolve("model-00001-of-00002.safetensors"));
+    Path left = edited.folder().resolve("model-00001-of-00002.safetensors");
+    Files.copy(edited.folder().resolve("model.safetensors"), left);
     List<String> notes = Checkpoint.open(edited.folder()).notes();
     assertTrue(notes.getFirst().contains("read from model.safetensors"), notes.toString());
-    assertRestored(edited, null).close();
+    try (MoxiePackage pack = convert(edited, null)) {
+      Exporter.Result result = Exporter.export(pack, folder.resolve("x"), 1, Progress.NONE);
+      assertEquals(List.of(left.getFileName().toString()), result.missing());
+    }
+    Files.delete(left);
+    assertEquals(FolderDigests.of(edited.folder()), FolderDigests.of(folder.resolve("x")));
   }
 
   @ParameterizedTest

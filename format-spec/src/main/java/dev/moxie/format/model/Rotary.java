@@ -62,9 +62,11 @@ public record Rotary(
    * f_i · (γ + (1 − γ) / factor)             between, γ = (n_i − low) / (high − low)
    * </pre>
    *
+   * <p>Where the two are equal, nothing is between, and a pair that turns just as often is slowed.
+   *
    * @param factor how many times longer
    * @param lowFrequency turns below which a pair is slowed by the whole factor
-   * @param highFrequency turns above which a pair is left, more than lowFrequency
+   * @param highFrequency turns above which a pair is left, at least lowFrequency
    * @param originalPositions longest sequence before, in tokens
    */
   public record Llama3(
@@ -76,9 +78,9 @@ public record Rotary(
       Limits.requirePositive("rotary.scaling.highFrequency", highFrequency);
       Limits.require(
           "rotary.scaling.originalPositions", originalPositions, 1, Limits.MAX_POSITIONS);
-      if (highFrequency <= lowFrequency) {
+      if (highFrequency < lowFrequency) {
         throw new IllegalArgumentException(
-            "rotary.scaling.highFrequency: expected more than lowFrequency "
+            "rotary.scaling.highFrequency: expected at least lowFrequency "
                 + lowFrequency
                 + ", found "
                 + highFrequency);

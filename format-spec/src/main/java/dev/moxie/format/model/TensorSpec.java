@@ -70,6 +70,11 @@ public record TensorSpec(
     return new TensorSpec(name, role, layer, part.shape(), part);
   }
 
+  /** The shape of a leaf. */
+  public Shape each() {
+    return stack == null ? shape : stack.each();
+  }
+
   /** The tensor as one leaf; not for stacks. */
   public Leaf whole() {
     if (stack != null) {

@@ -275,10 +275,14 @@ final class ArrowFileReader {
     return digest;
   }
 
+  /** What most lists are, where they may be null. */
+  private static final long[] NONE = {};
+
   private @Nullable Object[] lists(int[] offsets, ByteBuffer data) {
     @Nullable Object[] values = new Object[rows];
     for (int i = 0; i < rows; i++) {
-      long[] items = new long[offsets[i + 1] - offsets[i]];
+      int count = offsets[i + 1] - offsets[i];
+      long[] items = count == 0 ? NONE : new long[count];
       for (int j = 0; j < items.length; j++) {
         items[j] = data.getLong(8 * (offsets[i] + j));
       }

@@ -366,7 +366,7 @@ final class IndexRules {
   }
 
   private void requireHolds(BlockScaled encoding, TensorSpec spec, IndexRow row) {
-    Shape matrix = spec.leaves().getFirst().shape();
+    Shape matrix = spec.each();
     require(
         encoding.holds(matrix),
         row,

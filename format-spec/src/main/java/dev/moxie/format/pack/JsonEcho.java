@@ -22,8 +22,8 @@ final class JsonEcho {
    * Compares.
    *
    * @param understood what the mapper would write of it
-   * @param lenient whether objects may have members that were not understood, and words that are
-   *     not to the letter ours are those of a later version
+   * @param lenient whether objects may have members that were not understood, those of the
+   *     architecture aside, and words that are not to the letter ours are those of a later version
    */
   static void require(String where, JsonNode given, JsonNode understood, boolean lenient) {
     new JsonEcho(where, lenient).require("", given, understood);
@@ -35,15 +35,21 @@ final class JsonEcho {
           .properties()
           .forEach(
               member -> {
-                String at = path.isEmpty() ? member.getKey() : path + "." + member.getKey();
+                String at = at(path, member.getKey());
                 JsonNode value = given.get(member.getKey());
                 if (value == null) {
-                  throw differs(at, member.getValue(), "none");
+                  throw differs(at, member.getValue().toString(), "none");
                 }
                 require(at, value, member.getValue());
               });
-      if (!lenient && given.size() != understood.size()) {
-        throw differs(path, understood, given.toString());
+      if (!lenient || path.startsWith("architecture")) {
+        given.properties().stream()
+            .filter(member -> !understood.has(member.getKey()))
+            .forEach(
+                member -> {
+                  String found = member.getValue().toString();
+                  throw differs(at(path, member.getKey()), "none", found);
+                });
       }
     } else if (understood.isArray() && given.isArray() && given.size() == understood.size()) {
       for (int i = 0; i < given.size(); i++) {
@@ -59,8 +65,12 @@ final class JsonEcho {
       throw new TooNewException(
           where + " at " + path, understood.toString(), given.toString(), "update Moxie");
     } else if (!isSame(given, understood)) {
-      throw differs(path, understood, given.toString());
+      throw differs(path, understood.toString(), given.toString());
     }
+  }
+
+  private static String at(String path, String member) {
+    return path.isEmpty() ? member : path + "." + member;
   }
 
   private static boolean isBroken(String text) {
@@ -78,10 +88,10 @@ final class JsonEcho {
         : given.equals(understood);
   }
 
-  private CorruptException differs(String path, JsonNode understood, String found) {
+  private CorruptException differs(String path, String understood, String found) {
     return new CorruptException(
         where + " at " + path,
-        understood.toString(),
+        understood,
         found,
         "the manifest is damaged or hand-edited, restore it or convert again");
   }

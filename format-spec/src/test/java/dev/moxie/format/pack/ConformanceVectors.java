@@ -52,6 +52,7 @@ final class ConformanceVectors {
     ManifestVectors.write(vectors);
     VersionVectors.write(vectors);
     ArchitectureVectors.write(vectors);
+    PartsVectors.write(vectors);
     IndexVectors.write(vectors);
     TensorVectors.write(vectors);
     ShardVectors.write(vectors);

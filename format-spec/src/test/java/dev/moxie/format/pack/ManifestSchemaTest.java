@@ -36,7 +36,7 @@ class ManifestSchemaTest {
               + "|headerBytes ≤|a path of its own|what lies in source|an entry for tensors.arrow"
               + "|among the files|a header that model|the experts of the smallest layer"
               + "|kept where the architecture|layers: expected|groups of two|beside a bias"
-              + "|finite number");
+              + "|finite number|at least lowFrequency|none where all of them are 1");
 
   @TempDir Path folder;
   private final List<String> disagreements = new ArrayList<>();
@@ -50,8 +50,9 @@ class ManifestSchemaTest {
     TinyPackage.writeLatent(folder.resolve("q"));
     ConformanceVectors.stored(
         folder.resolve("r"), TinyPackage.ARCHITECTURE, TinyPackage.Stored.CAST);
+    PartsVectors.write(folder.resolve("s"));
     int compared = 0;
-    for (String name : List.of("q", "r")) {
+    for (String name : List.of("q", "r", "s")) {
       ObjectNode manifest =
           StrictJson.readObject(folder.resolve(name).resolve(PackagePaths.MANIFEST));
       List<Consumer<ObjectNode>> changes = new ArrayList<>();

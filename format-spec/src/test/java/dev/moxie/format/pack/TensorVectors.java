@@ -143,7 +143,7 @@ final class TensorVectors {
     edited(folder, TinyPackage.LATENT, TinyPackage.Stored.SCALED, edit);
   }
 
-  private static void edited(
+  static void edited(
       Path folder,
       Architecture architecture,
       TinyPackage.Stored stored,
@@ -158,14 +158,13 @@ final class TensorVectors {
         false);
   }
 
-  private static List<ShardLayout.Item> with(
-      List<ShardLayout.Item> items, TensorSpec spec, Dtype dtype) {
+  static List<ShardLayout.Item> with(List<ShardLayout.Item> items, TensorSpec spec, Dtype dtype) {
     List<ShardLayout.Item> more = new ArrayList<>(items);
     more.add(new ShardLayout.Item(spec, dtype));
     return more;
   }
 
-  private static List<ShardLayout.Item> without(List<ShardLayout.Item> items, String name) {
+  static List<ShardLayout.Item> without(List<ShardLayout.Item> items, String name) {
     return items.stream().filter(item -> !item.spec().name().equals(name)).toList();
   }
 

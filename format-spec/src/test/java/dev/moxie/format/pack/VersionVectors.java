@@ -65,6 +65,16 @@ final class VersionVectors {
                     text ->
                         Tampering.replaced(
                             text, "\"expertsPerToken\"", "\"jitter\" : 4, \"expertsPerToken\"")));
+    v.broken("later-minor-with-false", "A9", "version 1.1, biases are false", "biases")
+        .by(p -> later(p, PartsVectors::withoutBiases));
+    v.broken("later-minor-with-null", "M4", "version 1.1, clip is null", "clip")
+        .by(
+            p ->
+                later(
+                    p,
+                    text ->
+                        Tampering.replaced(
+                            text, "\"headSize\" : 2,", "\"headSize\" : 2, \"clip\" : null,")));
     v.broken("minor-below-zero", "V6", "version 1.-1", "-1")
         .byWords("\"minor\" : 0", "\"minor\" : -1");
   }

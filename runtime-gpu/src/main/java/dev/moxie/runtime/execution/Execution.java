@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import java.util.Locale;
@@ -43,6 +44,22 @@ public enum Execution {
         yield new PlainModel(pack);
       }
       case FUSED -> new FusedModel(pack, device, device.target());
+    };
+  }
+
+  /**
+   * Opens the same model with its experts, and what belongs to each, in another order ({@link
+   * ExpertOrder}): its logits are the same but for rounding.
+   *
+   * @throws UnsupportedException if the package cannot be run this way
+   */
+  public Model openPermuted(MoxiePackage pack, Device device) {
+    return switch (this) {
+      case PLAIN -> {
+        requireCpu(pack, device);
+        yield PlainModel.permuted(pack);
+      }
+      case FUSED -> FusedModel.permuted(pack, device, device.target());
     };
   }
 

@@ -4,6 +4,7 @@ import ai.onnx.proto.OnnxMl;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtSession;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
@@ -28,13 +29,21 @@ public final class FusedModel extends CachedModel {
    * @throws UnsupportedException if no graph computes such a model
    */
   public FusedModel(MoxiePackage pack, Device device, Target target) {
+    this(pack, device, new Lowering(pack, target), target);
+  }
+
+  private FusedModel(MoxiePackage pack, Device device, Lowering lowering, Target target) {
     super(pack);
     this.target = target;
-    var lowering = new Lowering(pack, target);
     angles = new RotaryAngles(lowering.rotary());
     OnnxMl.ModelProto graph = lowering.wholeModel();
     requireIntact(graph);
     session = Engine.session(graph, pack.folder(), device);
+  }
+
+  /** The same with the experts in another order ({@link ExpertOrder}). */
+  static FusedModel permuted(MoxiePackage pack, Device device, Target target) {
+    return new FusedModel(pack, device, Lowering.permuted(pack, target), target);
   }
 
   /** Weights must be as they were written. */

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
@@ -8,6 +9,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.plain.Activation;
 import dev.moxie.runtime.plain.PackageWeights;
 import dev.moxie.runtime.plain.Past;
+import dev.moxie.runtime.plain.PermutedWeights;
 import dev.moxie.runtime.plain.Plain;
 import dev.moxie.runtime.plain.Weights;
 import java.util.ArrayList;
@@ -24,8 +26,17 @@ public final class PlainModel extends CachedModel {
 
   /** Opens a package: its weights are mapped and checked, experts when a token first needs them. */
   public PlainModel(MoxiePackage pack) {
+    this(pack, new PackageWeights(pack));
+  }
+
+  private PlainModel(MoxiePackage pack, Weights weights) {
     super(pack);
-    this.weights = new PackageWeights(pack);
+    this.weights = weights;
+  }
+
+  /** The same with the experts in another order ({@link ExpertOrder}). */
+  static PlainModel permuted(MoxiePackage pack) {
+    return new PlainModel(pack, new PermutedWeights(pack.architecture(), new PackageWeights(pack)));
   }
 
   /**

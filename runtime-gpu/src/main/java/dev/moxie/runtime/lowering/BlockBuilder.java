@@ -4,11 +4,13 @@ import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -20,12 +22,19 @@ import org.jspecify.annotations.Nullable;
 final class BlockBuilder {
   private final MoxiePackage pack;
   private final Target target;
+  private final boolean permuted;
   private final Graph graph;
   private final Weights weights;
 
-  BlockBuilder(MoxiePackage pack, Target target, Graph graph) {
+  /**
+   * A builder.
+   *
+   * @param permuted whether experts are put in another order
+   */
+  BlockBuilder(MoxiePackage pack, Target target, boolean permuted, Graph graph) {
     this.pack = pack;
     this.target = target;
+    this.permuted = permuted;
     this.graph = graph;
     this.weights = new Weights(pack, target.compute(), graph);
   }
@@ -320,12 +329,21 @@ final class BlockBuilder {
 
   private String transpose(String x, long... axes) {
     return graph.node(
-        "Transpose", List.of(x), attribute("perm", java.util.Arrays.stream(axes).boxed().toList()));
+        "Transpose", List.of(x), attribute("perm", Arrays.stream(axes).boxed().toList()));
   }
 
   /** Router logits [S, E], before the score function. */
-  String router(int layer, String x) {
-    return linear(x, "layers." + layer + ".router.weight");
+  String router(int layer, FeedForward.MixtureOfExperts moe, String x) {
+    return times(x, ordered(layer, moe, weights.of("layers." + layer + ".router.weight")));
+  }
+
+  /** What has an entry per expert along its first axis, in the order that experts take here. */
+  private String ordered(int layer, FeedForward.MixtureOfExperts moe, String x) {
+    if (!permuted) {
+      return x;
+    }
+    long[] order = Arrays.stream(ExpertOrder.of(layer, moe)).asLongStream().toArray();
+    return graph.node("Gather", List.of(x, graph.longs(order)));
   }
 
   /** One network for every token, [S, H] to [S, H]: a dense layer's, or the shared experts. */
@@ -352,7 +370,9 @@ final class BlockBuilder {
                 pack.folder() + ", layer " + layer,
                 moe,
                 graph.cast(routerLogits, target.compute(), Dtype.F32),
-                moe.routing().hasBiasOfScores() ? weights.inF32(prefix + "router.bias") : "");
+                moe.routing().hasBiasOfScores()
+                    ? ordered(layer, moe, weights.inF32(prefix + "router.bias"))
+                    : "");
     String gateUp = weights.stack(prefix + "experts.gate_up.weight", Projection.GATE, 2);
     String output = "moe_" + layer;
     graph.contrib(
@@ -360,9 +380,9 @@ final class BlockBuilder {
         List.of(
             x,
             fromF32(routed.logits()),
-            interleave(gateUp, moe),
+            interleave(ordered(layer, moe, gateUp), moe),
             "",
-            weights.stack(prefix + "experts.down.weight", Projection.DOWN, 1)),
+            ordered(layer, moe, weights.stack(prefix + "experts.down.weight", Projection.DOWN, 1))),
         List.of(output),
         attribute("k", moe.routing().expertsPerToken()),
         attribute("activation_type", "swiglu"),

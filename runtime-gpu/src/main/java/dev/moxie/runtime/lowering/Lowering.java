@@ -2,6 +2,7 @@ package dev.moxie.runtime.lowering;
 
 import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.MoxiePackage;
@@ -22,6 +23,7 @@ import dev.moxie.format.safetensors.Dtype;
 public final class Lowering {
   private final MoxiePackage pack;
   private final Target target;
+  private final boolean permuted;
   private final Rotary rotary;
 
   /**
@@ -31,9 +33,19 @@ public final class Lowering {
    *     layers turn positions in different ways: the graph takes one set of angles
    */
   public Lowering(MoxiePackage pack, Target target) {
+    this(pack, target, false);
+  }
+
+  private Lowering(MoxiePackage pack, Target target, boolean permuted) {
     this.pack = pack;
     this.target = target;
+    this.permuted = permuted;
     this.rotary = Lowerable.require(pack.folder().toString(), pack.architecture());
+  }
+
+  /** The same with the experts in another order ({@link ExpertOrder}). */
+  public static Lowering permuted(MoxiePackage pack, Target target) {
+    return new Lowering(pack, target, true);
   }
 
   /** How positions turn queries and keys, in every layer. */
@@ -44,7 +56,7 @@ public final class Lowering {
   /** {@code ids} int64 [S] to {@code logits} [S, V]. */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
-    var blocks = new BlockBuilder(pack, target, graph);
+    var blocks = new BlockBuilder(pack, target, permuted, graph);
     String x = blocks.embedding(graph.input("ids", Dtype.I64, "S"));
     BlockBuilder.Positions positions = positions(graph, blocks);
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
@@ -73,7 +85,7 @@ public final class Lowering {
 
   private static String mixture(
       BlockBuilder blocks, int layer, FeedForward.MixtureOfExperts moe, Attended attended) {
-    String logits = blocks.router(layer, attended.normed());
+    String logits = blocks.router(layer, moe, attended.normed());
     String experts = blocks.fusedExperts(layer, moe, attended.normed(), logits);
     String block =
         moe.shared() == null ? experts : blocks.add(experts, shared(blocks, layer, moe, attended));

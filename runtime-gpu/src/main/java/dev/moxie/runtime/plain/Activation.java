@@ -55,6 +55,10 @@ public final class Activation {
     values[row * columns + column] = (float) value;
   }
 
+  Activation copy() {
+    return new Activation(rows, columns, values.clone());
+  }
+
   /** A copy, columns for rows. */
   float[] transposed() {
     float[] copy = new float[values.length];

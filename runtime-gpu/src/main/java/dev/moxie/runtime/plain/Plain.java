@@ -14,7 +14,6 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.IntToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -121,12 +120,12 @@ public final class Plain implements Ops<Activation> {
   @Override
   public Activation shift(Activation x, Leaf vector) {
     float[] v = weights.vector(vector);
-    return each(x, i -> (double) x.values()[i] + v[i % v.length]);
+    return Functions.each(x, i -> (double) x.values()[i] + v[i % v.length]);
   }
 
   @Override
   public Activation scale(Activation x, double factor) {
-    return each(x, i -> factor * x.values()[i]);
+    return Functions.each(x, i -> factor * x.values()[i]);
   }
 
   @Override
@@ -137,68 +136,34 @@ public final class Plain implements Ops<Activation> {
   @Override
   public Activation norms(Activation x, @Nullable Leaf weight, double epsilon, int size) {
     float[] w = weight == null ? null : weights.vector(weight);
-    return norms(x, from -> 0, w, epsilon, size);
+    return Functions.norms(x, from -> 0, w, epsilon, size);
   }
 
   @Override
   public Activation centredNorm(Activation x, Leaf weight, double epsilon) {
     int n = x.columns();
-    return norms(x, from -> mean(x.values(), from, n), weights.vector(weight), epsilon, n);
-  }
-
-  private static double mean(float[] x, int from, int count) {
-    double sum = 0;
-    for (int i = from; i < from + count; i++) {
-      sum += x[i];
-    }
-    return sum / count;
-  }
-
-  /**
-   * @param centre what is subtracted of the {@code size} numbers from one on
-   */
-  private static Activation norms(
-      Activation x,
-      IntToDoubleFunction centre,
-      float @Nullable [] weight,
-      double epsilon,
-      int size) {
-    var y = new Activation(x.rows(), x.columns());
-    for (int from = 0; from < y.values().length; from += size) {
-      double middle = centre.applyAsDouble(from);
-      double squares = 0;
-      for (int i = 0; i < size; i++) {
-        double away = x.values()[from + i] - middle;
-        squares += away * away;
-      }
-      double root = Math.sqrt(squares / size + epsilon);
-      for (int i = 0; i < size; i++) {
-        double normed = (x.values()[from + i] - middle) / root;
-        y.values()[from + i] = (float) (weight == null ? normed : weight[i] * normed);
-      }
-    }
-    return y;
+    return Functions.norms(
+        x, from -> Functions.mean(x.values(), from, n), weights.vector(weight), epsilon, n);
   }
 
   @Override
   public Activation clip(Activation x, double limit) {
-    return each(x, i -> Math.clamp(x.values()[i], -limit, limit));
+    return Functions.each(x, i -> Math.clamp(x.values()[i], -limit, limit));
   }
 
   @Override
   public Activation temper(Activation x, Attention.Temperature temperature) {
-    return each(
+    return Functions.scaled(
         x,
-        i -> {
-          int position = first + i / x.columns();
-          double floors = Math.floor((position + 1) / temperature.floor());
-          return (1 + temperature.scale() * StrictMath.log1p(floors)) * x.values()[i];
+        t -> {
+          double floors = Math.floor((first + t + 1) / temperature.floor());
+          return 1 + temperature.scale() * StrictMath.log1p(floors);
         });
   }
 
   @Override
   public Activation add(Activation a, Activation b) {
-    return each(a, i -> a.values()[i] + b.values()[i]);
+    return Functions.each(a, i -> a.values()[i] + b.values()[i]);
   }
 
   @Override
@@ -207,37 +172,15 @@ public final class Plain implements Ops<Activation> {
     return switch (f) {
       case SILU ->
           clamp == null
-              ? each(gate, i -> silu(gate.values()[i]) * up.values()[i])
-              : each(gate, i -> clamped(clamp, gate.values()[i], up.values()[i]));
+              ? Functions.each(gate, i -> Functions.silu(gate.values()[i]) * up.values()[i])
+              : Functions.each(
+                  gate, i -> Functions.clamped(clamp, gate.values()[i], up.values()[i]));
     };
-  }
-
-  private static double silu(double x) {
-    return x * sigmoid(x);
-  }
-
-  private static double clamped(FeedForward.Clamp clamp, double gate, double up) {
-    double g = Math.min(gate, clamp.limit());
-    double u = Math.clamp(up, -clamp.limit(), clamp.limit());
-    return g * sigmoid(clamp.sharpness() * g) * (u + clamp.offset());
   }
 
   @Override
   public Activation switched(Activation x, Activation by) {
-    return each(x, i -> sigmoid(by.values()[i / x.columns()]) * x.values()[i]);
-  }
-
-  private static double sigmoid(double x) {
-    return 1 / (1 + StrictMath.exp(-x));
-  }
-
-  /** An activation of the same shape. */
-  private static Activation each(Activation like, IntToDoubleFunction value) {
-    var y = new Activation(like.rows(), like.columns());
-    for (int i = 0; i < y.values().length; i++) {
-      y.values()[i] = (float) value.applyAsDouble(i);
-    }
-    return y;
+    return Functions.scaled(x, t -> Functions.sigmoid(by.at(t, 0)));
   }
 
   @Override
@@ -266,7 +209,7 @@ public final class Plain implements Ops<Activation> {
   public Activation rotate(Activation x, Rotary rotary, int headSize, int offset) {
     var angles = new RotaryAngles(rotary);
     boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
-    Activation y = columns(x, 0, x.columns());
+    Activation y = x.copy();
     for (int t = 0; t < x.rows(); t++) {
       for (int i = 0; i < angles.pairs(); i++) {
         double cos = angles.cos(first + t, i);
@@ -306,32 +249,12 @@ public final class Plain implements Ops<Activation> {
   public Activation score(Routing.Score score, Activation logits) {
     scores =
         switch (score) {
-          case SOFTMAX -> softmax(logits);
-          case SIGMOID -> each(logits, i -> sigmoid(logits.values()[i]));
+          case SOFTMAX -> Functions.softmax(logits);
+          case SIGMOID -> Functions.each(logits, i -> Functions.sigmoid(logits.values()[i]));
         };
     choice = null;
     groups = null;
     return scores;
-  }
-
-  private static Activation softmax(Activation x) {
-    var y = new Activation(x.rows(), x.columns());
-    double[] shares = new double[x.columns()];
-    for (int t = 0; t < x.rows(); t++) {
-      double max = Double.NEGATIVE_INFINITY;
-      for (int c = 0; c < shares.length; c++) {
-        max = Math.max(max, x.at(t, c));
-      }
-      double total = 0;
-      for (int c = 0; c < shares.length; c++) {
-        shares[c] = StrictMath.exp(x.at(t, c) - max);
-        total += shares[c];
-      }
-      for (int c = 0; c < shares.length; c++) {
-        y.set(t, c, shares[c] / total);
-      }
-    }
-    return y;
   }
 
   @Override
@@ -342,72 +265,14 @@ public final class Plain implements Ops<Activation> {
   @Override
   public Activation limit(Activation unlimited, Routing.Groups limits) {
     choice = unlimited;
-    int size = unlimited.columns() / limits.count();
-    Activation aggregates = aggregates(limits, unlimited);
-    groups = aggregates;
-    Activation limited = columns(unlimited, 0, unlimited.columns());
-    float mask =
-        switch (limits.maskValue()) {
-          case ZERO -> 0;
-          case NEGATIVE_INFINITY -> Float.NEGATIVE_INFINITY;
-        };
-    for (int t = 0; t < unlimited.rows(); t++) {
-      int[] order = largest(aggregates.row(t), limits.count());
-      for (int i = limits.kept(); i < order.length; i++) {
-        for (int e = order[i] * size; e < (order[i] + 1) * size; e++) {
-          limited.set(t, e, mask);
-        }
-      }
-    }
-    return limited;
-  }
-
-  private static Activation aggregates(Routing.Groups limits, Activation values) {
-    int size = values.columns() / limits.count();
-    var aggregates = new Activation(values.rows(), limits.count());
-    for (int t = 0; t < values.rows(); t++) {
-      for (int g = 0; g < limits.count(); g++) {
-        float[] group = Arrays.copyOfRange(values.row(t), g * size, (g + 1) * size);
-        Arrays.sort(group);
-        double aggregate =
-            switch (limits.aggregate()) {
-              case MAXIMUM -> group[size - 1];
-              case SUM_OF_TOP_TWO -> (double) group[size - 1] + group[size - 2];
-            };
-        aggregates.set(t, g, aggregate);
-      }
-    }
-    return aggregates;
+    groups = Choosing.aggregates(limits, unlimited);
+    return Choosing.limited(limits, unlimited, groups);
   }
 
   @Override
   public Activation top(Activation values, int count) {
     choice = Objects.requireNonNullElse(choice, values);
-    var chosen = new Activation(values.rows(), count);
-    for (int t = 0; t < values.rows(); t++) {
-      int[] experts = replayed == null ? largest(values.row(t), count) : replayed.get(t);
-      for (int i = 0; i < count; i++) {
-        chosen.set(t, i, experts[i]);
-      }
-    }
-    return chosen;
-  }
-
-  /** The indices of the largest, largest first; of equal ones the lower. */
-  private static int[] largest(float[] values, int count) {
-    boolean[] taken = new boolean[values.length];
-    int[] best = new int[count];
-    for (int i = 0; i < count; i++) {
-      int next = -1;
-      for (int e = 0; e < values.length; e++) {
-        if (!taken[e] && (next < 0 || values[e] > values[next])) {
-          next = e;
-        }
-      }
-      taken[next] = true;
-      best[i] = next;
-    }
-    return best;
+    return Choosing.top(values, count, replayed);
   }
 
   @Override
@@ -416,18 +281,7 @@ public final class Plain implements Ops<Activation> {
       Activation chosen,
       Routing.@Nullable Normalisation normalisation,
       double scale) {
-    var w = new Activation(chosen.rows(), chosen.columns());
-    for (int t = 0; t < chosen.rows(); t++) {
-      double sum = 0;
-      for (int i = 0; i < chosen.columns(); i++) {
-        sum += values.at(t, (int) chosen.at(t, i));
-      }
-      double divisor = normalisation == null ? 1 : normalisation.divisor(sum);
-      for (int i = 0; i < chosen.columns(); i++) {
-        w.set(t, i, values.at(t, (int) chosen.at(t, i)) / divisor * scale);
-      }
-    }
-    return w;
+    return Choosing.weights(values, chosen, normalisation, scale);
   }
 
   @Override

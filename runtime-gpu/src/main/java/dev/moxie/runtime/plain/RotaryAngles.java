@@ -30,10 +30,11 @@ public final class RotaryAngles {
   private static float slowed(Rotary.Llama3 llama, float frequency) {
     float wavelength = 2 * (float) Math.PI / frequency;
     float length = llama.originalPositions();
-    if (wavelength > length / (float) llama.lowFrequency()) {
+    if (wavelength >= length / (float) llama.lowFrequency()) {
       return frequency / (float) llama.factor();
     }
-    if (wavelength < length / (float) llama.highFrequency()) {
+    if (wavelength < length / (float) llama.highFrequency()
+        || llama.highFrequency() == llama.lowFrequency()) {
       return frequency;
     }
     float kept =

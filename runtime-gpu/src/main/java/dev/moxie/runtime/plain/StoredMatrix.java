@@ -27,10 +27,16 @@ public interface StoredMatrix {
   /** What a row of the index says is stored, its bytes checked against their checksums. */
   static StoredMatrix of(MoxiePackage pack, IndexRow row) {
     return switch (row.encoding()) {
-      case dev.moxie.format.encoding.Plain plain -> plain(row, intact(pack, row));
+      case dev.moxie.format.encoding.Plain plain ->
+          plain(row.describe(), row.dtype(), row.shape(), intact(pack, row));
       case BlockScaled blocks -> {
         IndexRow scales = pack.scales(row).orElseThrow();
-        yield new Scaled(row, intact(pack, row), blocks, intact(pack, scales), scales.dtype());
+        yield new Scaled(
+            MoxiePackage.matrix(row),
+            intact(pack, row),
+            blocks,
+            intact(pack, scales),
+            scales.dtype());
       }
     };
   }
@@ -40,16 +46,22 @@ public interface StoredMatrix {
     return pack.bytes(row);
   }
 
-  private static StoredMatrix plain(IndexRow row, MemorySegment bytes) {
-    return switch (row.dtype()) {
-      case F32 -> new F32(row, bytes);
-      case BF16 -> new BF16(row, bytes);
-      case F16 -> new F16(row, bytes);
+  /**
+   * Elements as their dtype says.
+   *
+   * @param where whose they are, for messages
+   * @throws UnsupportedException unless they are F32, BF16 or F16
+   */
+  static StoredMatrix plain(String where, Dtype dtype, Shape shape, MemorySegment bytes) {
+    return switch (dtype) {
+      case F32 -> new F32(shape, bytes);
+      case BF16 -> new BF16(shape, bytes);
+      case F16 -> new F16(shape, bytes);
       default ->
           throw new UnsupportedException(
-              row.describe(),
+              where,
               "weights of F32, BF16 or F16",
-              row.dtype().toString(),
+              dtype.toString(),
               "this build does not compute with those");
     };
   }
@@ -65,9 +77,8 @@ public interface StoredMatrix {
     private final int rows;
     private final int columns;
 
-    Elements(IndexRow row, MemorySegment bytes) {
+    Elements(Shape shape, MemorySegment bytes) {
       this.bytes = bytes;
-      Shape shape = MoxiePackage.matrix(row);
       this.columns = Math.toIntExact(shape.dim(shape.rank() - 1));
       this.rows = Math.toIntExact(shape.elements() / columns);
     }
@@ -89,8 +100,8 @@ public interface StoredMatrix {
 
   /** IEEE 754 binary32. */
   final class F32 extends Elements {
-    F32(IndexRow row, MemorySegment bytes) {
-      super(row, bytes);
+    F32(Shape shape, MemorySegment bytes) {
+      super(shape, bytes);
     }
 
     @Override
@@ -101,8 +112,8 @@ public interface StoredMatrix {
 
   /** The upper half of a binary32. */
   final class BF16 extends Elements {
-    BF16(IndexRow row, MemorySegment bytes) {
-      super(row, bytes);
+    BF16(Shape shape, MemorySegment bytes) {
+      super(shape, bytes);
     }
 
     @Override
@@ -116,8 +127,8 @@ public interface StoredMatrix {
 
   /** IEEE 754 binary16. */
   final class F16 extends Elements {
-    F16(IndexRow row, MemorySegment bytes) {
-      super(row, bytes);
+    F16(Shape shape, MemorySegment bytes) {
+      super(shape, bytes);
     }
 
     @Override
@@ -136,12 +147,12 @@ public interface StoredMatrix {
     private final Dtype dtype;
 
     Scaled(
-        IndexRow row,
+        Shape matrix,
         MemorySegment numbers,
         BlockScaled blocks,
         MemorySegment scales,
         Dtype dtype) {
-      super(row, numbers);
+      super(matrix, numbers);
       this.blocks = blocks;
       this.scales = scales;
       this.dtype = dtype;

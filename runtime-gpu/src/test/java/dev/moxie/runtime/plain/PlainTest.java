@@ -4,9 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.format.encoding.Elements;
-import dev.moxie.format.model.Role;
-import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.execution.PlainModel;
@@ -24,36 +21,7 @@ class PlainTest {
   @TempDir Path folder;
 
   static Stream<Path> checkpoints() {
-    return Fixtures.all().stream();
-  }
-
-  @ParameterizedTest
-  @MethodSource("checkpoints")
-  void aRowIsWidenedToTheNumbersThatTheFormatDefines(Path checkpoint) {
-    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"))) {
-      for (IndexRow row : pack.rows()) {
-        if (row.isLeaf()
-            && row.role() != Role.SCALE
-            && row.role() != Role.PADDING
-            && row.role() != Role.OPAQUE) {
-          requireSame(pack, row);
-        }
-      }
-    }
-  }
-
-  private static void requireSame(MoxiePackage pack, IndexRow row) {
-    StoredMatrix matrix = StoredMatrix.of(pack, row);
-    Elements elements = pack.elements(row);
-    float[] expected = new float[matrix.columns()];
-    float[] widened = new float[matrix.columns()];
-    for (int r = 0; r < matrix.rows(); r++) {
-      matrix.read(r, widened);
-      for (int c = 0; c < widened.length; c++) {
-        expected[c] = (float) elements.get((long) r * widened.length + c);
-      }
-      assertArrayEquals(expected, widened, row.describe());
-    }
+    return Stream.of(Fixtures.tinyMixtral(), Fixtures.tinyDeepSeek());
   }
 
   /** No sum knows how many tokens are computed at once. */

@@ -21,10 +21,30 @@ final class Frequencies {
   }
 
   private static double slowed(Rotary.Llama3 llama, double frequency) {
-    double turns = llama.originalPositions() * frequency / (2 * Math.PI);
-    double kept = (turns - llama.lowFrequency()) / (llama.highFrequency() - llama.lowFrequency());
-    double ramp = Math.clamp(kept, 0.0, 1.0);
-    return ramp + (1 - ramp) / llama.factor();
+    double turns = turns(llama, frequency);
+    double width = llama.highFrequency() - llama.lowFrequency();
+    double kept =
+        turns <= llama.lowFrequency()
+            ? 0
+            : turns >= llama.highFrequency() ? 1 : (turns - llama.lowFrequency()) / width;
+    return kept + (1 - kept) / llama.factor();
+  }
+
+  private static double turns(Rotary.Llama3 llama, double frequency) {
+    return llama.originalPositions() * frequency / (2 * Math.PI);
+  }
+
+  /**
+   * By how many times its own relative error that of a frequency f grows on the ramp: with s what f
+   * is multiplied by and t its turns, t · s'(t) / s(t), where s' = (1 − 1/factor) / (high − low).
+   */
+  private static double steepness(Rotary.Llama3 llama, double frequency) {
+    double turns = turns(llama, frequency);
+    if (turns <= llama.lowFrequency() || turns >= llama.highFrequency()) {
+      return 0;
+    }
+    double slope = (1 - 1 / llama.factor()) / (llama.highFrequency() - llama.lowFrequency());
+    return turns * Math.abs(slope) / slowed(llama, frequency);
   }
 
   private static double ramp(Rotary rotary, Rotary.Yarn yarn, int pair) {
@@ -50,10 +70,17 @@ final class Frequencies {
    * How many unit roundoffs an angle may be off, relative to itself: exponent x = 2i/dimensions,
    * power, reciprocal and angle are each rounded before cosine and sine are taken, which gives 3 +
    * x ln theta; a ramp between two frequencies rounds its weight, both products and their sum
-   * besides.
+   * besides. Where the weight follows from the frequency, it takes along the error of that, and
+   * those of the wavelength, of the turns and of 2π.
    */
   static double roundings(Rotary rotary, int pair) {
     double exponent = 2.0 * pair / rotary.dimensions();
-    return 3 + exponent * Math.abs(Math.log(rotary.theta())) + (rotary.scaling() == null ? 0 : 4);
+    double power = exponent * Math.abs(Math.log(rotary.theta()));
+    double ramp = rotary.scaling() == null ? 0 : 4;
+    if (rotary.scaling() instanceof Rotary.Llama3 llama) {
+      double frequency = Math.pow(rotary.theta(), -exponent);
+      ramp += steepness(llama, frequency) * (2 + power + 3);
+    }
+    return 3 + power + ramp;
   }
 }

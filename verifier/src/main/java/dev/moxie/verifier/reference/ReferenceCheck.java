@@ -1,7 +1,6 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
@@ -13,9 +12,7 @@ import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -30,7 +27,6 @@ public final class ReferenceCheck implements AutoCloseable {
   private final Map<Execution, Model> models = new EnumMap<>(Execution.class);
   private final PlainModel plain;
   private final Coverage coverage;
-  private final List<String> notRun = new ArrayList<>();
   private final Set<String> untelling = new TreeSet<>();
   private final Set<String> parted = new TreeSet<>();
   private List<Decision> decisions = List.of();
@@ -38,21 +34,13 @@ public final class ReferenceCheck implements AutoCloseable {
   /**
    * Prepares a package for any number of references.
    *
-   * @param executions one that must be run, or several of which those are that run such a model
+   * @param executions to run end to end
    */
   public ReferenceCheck(MoxiePackage pack, Set<Execution> executions) {
     this.pack = pack;
     this.coverage = new Coverage(pack.architecture());
     this.plain = new PlainModel(pack);
     for (Execution execution : executions) {
-      if (executions.size() > 1) {
-        Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
-        if (refusal.isPresent()) {
-          String name = execution.name().toLowerCase(Locale.ROOT);
-          notRun.add("the execution " + name + ": " + refusal.get().getMessage());
-          continue;
-        }
-      }
       models.put(
           execution, execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU));
     }
@@ -91,7 +79,6 @@ public final class ReferenceCheck implements AutoCloseable {
   /** What the references so far leave untouched, in words. */
   public List<String> notCovered() {
     List<String> open = new ArrayList<>(coverage.notCovered());
-    open.addAll(notRun);
     if (!untelling.isEmpty()) {
       open.add(
           String.join(", ", untelling)

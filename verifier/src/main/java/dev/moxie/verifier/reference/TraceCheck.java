@@ -111,6 +111,7 @@ final class TraceCheck {
     List<Report.Layer> layers = new ArrayList<>();
     List<Pass> passes = new ArrayList<>();
     int parted = ids.length;
+    int clear = ids.length;
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
       Report.Layer alone;
       switch (pack.architecture().layers().get(layer).feedForward()) {
@@ -126,6 +127,7 @@ final class TraceCheck {
           Oracle.Layer exact = oracle.layer(layer, hidden, experts);
           PlainModel.LayerResult free = plain.layerAlone(layer, own, null);
           parted = Math.min(parted, firstParted(moe, exact, free, experts));
+          clear = Math.min(clear, clear(moe, exact));
           hidden = exact.output();
           own = free.output();
         }
@@ -138,11 +140,12 @@ final class TraceCheck {
     Estimate logits = oracle.head(hidden);
     List<Report.Layer> both = accumulated(layers, passes);
     Map<String, Report.EndToEnd> executions = endToEnd(logits);
+    Comparison permuted = permuted(logits, clear);
     boolean alone =
         ends.hold()
             && tally.report().verdict().passed()
             && layers.stream().allMatch(layer -> layer.verdict().passed());
-    if (alone && !(hold(both) && holdLogits(executions))) {
+    if (alone && !(hold(both) && holdLogits(executions) && holds(permuted))) {
       List<Estimate> widened =
           SampledErrors.widen(
               oracle, ids, passes.stream().map(Pass::exact).toList(), logits, chosen);
@@ -152,9 +155,27 @@ final class TraceCheck {
       }
       both = accumulated(layers, again);
       executions = endToEnd(widened.getLast());
+      permuted = permuted(widened.getLast(), clear);
       sampled = true;
     }
-    return summarise(parted, ends, both, executions);
+    return summarise(parted, ends, both, executions, permuted);
+  }
+
+  /** Tokens before the first whose choice of experts rounding may change in a layer. */
+  private int clear(FeedForward.MixtureOfExperts moe, Oracle.Layer exact) {
+    return trace.has(TraceShape.PERMUTED)
+        ? new Selection(moe.routing(), Objects.requireNonNull(exact.mixture()).routed())
+            .firstUnclear()
+        : tokens();
+  }
+
+  /** The reference against itself, its experts in another order. */
+  private @Nullable Comparison permuted(Estimate exact, int clear) {
+    if (!trace.has(TraceShape.PERMUTED)) {
+      return null;
+    }
+    float[] logits = trace.floats(TraceShape.PERMUTED, tokens(), exact.columns());
+    return fromTheTokensOn("logits", logits, "logits", exact, clear);
   }
 
   /**
@@ -188,6 +209,10 @@ final class TraceCheck {
           endToEnd(model.getValue(), logits, judged));
     }
     return executions;
+  }
+
+  private static boolean holds(@Nullable Comparison permuted) {
+    return permuted == null || permuted.verdict().passed();
   }
 
   private static boolean hold(List<Report.Layer> layers) {
@@ -413,7 +438,8 @@ final class TraceCheck {
       int parted,
       Report.Ends ends,
       List<Report.Layer> layers,
-      Map<String, Report.EndToEnd> executions) {
+      Map<String, Report.EndToEnd> executions,
+      @Nullable Comparison permuted) {
     Report.Routing routing = tally.report();
     Comparison logits =
         executions.values().stream()
@@ -433,6 +459,7 @@ final class TraceCheck {
             && layers.stream().allMatch(layer -> layer.verdict().passed())
             && hold(layers)
             && holdLogits(executions)
+            && holds(permuted)
             && greedy.verdict().passed();
     List<String> sentences =
         new ArrayList<>(Diagnosis.of(routing, ends, layers, executions, tally.firstTiedToken()));
@@ -441,6 +468,11 @@ final class TraceCheck {
           "From the tokens on, rounding led to other experts at token %d: logits were compared"
                   .formatted(parted)
               + " before it, greedy tokens not judged.");
+    }
+    if (!holds(permuted)) {
+      sentences.add(
+          "The reference is at odds with itself: its logits change when its experts, router rows"
+              + " and biases are permuted alike, so it runs other experts than it chooses.");
     }
     if (sampled) {
       sentences.add(
@@ -466,6 +498,7 @@ final class TraceCheck {
         logits,
         greedy,
         executions,
+        permuted,
         sentences);
   }
 }

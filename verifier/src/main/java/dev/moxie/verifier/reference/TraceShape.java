@@ -16,6 +16,9 @@ import org.jspecify.annotations.Nullable;
 
 /** What a trace must be to be compared with an architecture. */
 final class TraceShape {
+  /** Logits of the model with its experts in another order. */
+  static final String PERMUTED = "permuted.logits";
+
   private TraceShape() {}
 
   /**
@@ -140,7 +143,11 @@ final class TraceShape {
         }
       }
     }
-    trace.require("logits", Dtype.F32, Shape.of(tokens, architecture.vocabSize()));
+    Shape logits = Shape.of(tokens, architecture.vocabSize());
+    trace.require("logits", Dtype.F32, logits);
+    if (trace.has(PERMUTED)) {
+      trace.require(PERMUTED, Dtype.F32, logits);
+    }
   }
 
   private static void requireTokens(

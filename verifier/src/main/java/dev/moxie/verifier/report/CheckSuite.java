@@ -41,6 +41,9 @@ record CheckSuite(String name, String file, List<Check> checks) {
     }
     report.references().forEach(reference -> suites.add(of(reference)));
     report.unlike().forEach(unlike -> suites.add(of(unlike)));
+    if (report.invariance() != null) {
+      suites.add(of(report.packageFolder(), report.invariance()));
+    }
     if (!report.notChecked().isEmpty()) {
       suites.add(
           new CheckSuite(
@@ -87,8 +90,23 @@ record CheckSuite(String name, String file, List<Check> checks) {
               checks.add(comparison(name + ": logits", run.logits()));
               checks.add(greedy(name + ": greedy tokens", run.greedy()));
             });
+    if (reference.permuted() != null) {
+      checks.add(comparison(Words.permuted(), reference.permuted()));
+    }
     return new CheckSuite(
         "reference " + Line.of(fileName(reference.file())), reference.file(), checks);
+  }
+
+  /** What must leave logits as they are. */
+  static CheckSuite of(String folder, Report.Invariance invariance) {
+    List<Check> checks = new ArrayList<>();
+    invariance
+        .executions()
+        .forEach(
+            (execution, ways) ->
+                ways.forEach(
+                    (way, compared) -> checks.add(comparison(execution + ": " + way, compared))));
+    return new CheckSuite("invariance", folder, checks);
   }
 
   private static CheckSuite of(Report.Unlike unlike) {

@@ -33,6 +33,10 @@ public final class MarkdownReport {
     report
         .unlike()
         .forEach(one -> text.list("Another model's shape: " + one.file(), one.differences()));
+    if (report.invariance() != null) {
+      CheckSuite invariance = CheckSuite.of(report.packageFolder(), report.invariance());
+      text.list("Failed checks of invariance", failed(invariance.checks()));
+    }
     text.list("Not checked", report.notChecked());
     return text.lines.toString();
   }
@@ -105,13 +109,15 @@ public final class MarkdownReport {
     if (!reference.diagnosis().isEmpty()) {
       list("Diagnosis of " + reference.file(), reference.diagnosis());
     }
-    List<String> failed =
-        CheckSuite.of(reference).checks().stream()
-            .skip(1)
-            .filter(Check::failed)
-            .map(check -> check.name() + ": " + String.join("; ", check.detail()))
-            .toList();
-    list("Failed checks of " + reference.file(), failed);
+    List<Check> checks = CheckSuite.of(reference).checks();
+    list("Failed checks of " + reference.file(), failed(checks.subList(1, checks.size())));
+  }
+
+  private static List<String> failed(List<Check> checks) {
+    return checks.stream()
+        .filter(Check::failed)
+        .map(check -> check.name() + ": " + String.join("; ", check.detail()))
+        .toList();
   }
 
   private void list(String title, List<?> items) {

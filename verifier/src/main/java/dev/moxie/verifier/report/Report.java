@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * @param equivalence null if no source was given
  * @param references one per reference
  * @param unlike references of models of another shape, which is a difference
+ * @param invariance null if it was not asked for
  * @param notChecked what was left open, in words
  */
 public record Report(
@@ -22,6 +23,7 @@ public record Report(
     @Nullable Equivalence equivalence,
     List<Reference> references,
     List<Unlike> unlike,
+    @Nullable Invariance invariance,
     List<String> notChecked) {
 
   /**
@@ -76,6 +78,8 @@ public record Report(
    * @param logits the execution that is nearer to failing
    * @param greedy the execution that agrees less
    * @param executions each execution by itself
+   * @param permuted the reference's logits with its experts in another order against those that it
+   *     recorded; null where the trace has none
    */
   public record Reference(
       Verdict verdict,
@@ -92,6 +96,7 @@ public record Report(
       Comparison logits,
       Greedy greedy,
       Map<String, EndToEnd> executions,
+      @Nullable Comparison permuted,
       List<String> diagnosis) {}
 
   /**
@@ -202,6 +207,18 @@ public record Report(
    */
   public record Step(
       String name, Verdict verdict, @Nullable Comparison comparison, List<Integer> experts) {}
+
+  /**
+   * What must leave logits as they are, each execution held to itself.
+   *
+   * @param tokens T
+   * @param judged tokens before the first whose experts rounding may change; only those are held to
+   *     bounds
+   * @param executions by their names, and in each what was changed: logits after the change against
+   *     those before
+   */
+  public record Invariance(
+      Verdict verdict, int tokens, int judged, Map<String, Map<String, Comparison>> executions) {}
 
   /** One execution from token ids to logits and to a greedy continuation. */
   public record EndToEnd(Comparison logits, Greedy greedy) {}

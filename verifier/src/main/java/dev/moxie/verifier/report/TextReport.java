@@ -24,6 +24,9 @@ public final class TextReport {
     }
     report.references().forEach(text::reference);
     report.unlike().forEach(text::unlike);
+    if (report.invariance() != null) {
+      text.invariance(report.invariance());
+    }
     report.notChecked().forEach(item -> text.lines.add("not checked  %s", item));
     text.lines.add("verdict      %s  %s", Words.of(report.verdict()), report.packageFolder());
     return text.lines.toString();
@@ -83,6 +86,9 @@ public final class TextReport {
                     run.greedy().equal(),
                     run.greedy().tokens(),
                     run.greedy().open() ? ", parting where rounding may decide" : ""));
+    if (r.permuted() != null) {
+      invariant(Words.permuted(), r.permuted());
+    }
     lines.add("  tolerance  %s", r.tolerance());
     if (r.noise() != null) {
       lines.add("  noise      %s", noise(r.noise()));
@@ -95,6 +101,24 @@ public final class TextReport {
         "reference    %s  %s, of a model of another shape",
         Words.of(unlike.verdict()), unlike.file());
     unlike.differences().forEach(sentence -> lines.add("  difference %s", sentence));
+  }
+
+  private void invariance(Report.Invariance invariance) {
+    lines.add(
+        "invariance   %s  logits of the first %d of %d tokens",
+        Words.of(invariance.verdict()), invariance.judged(), invariance.tokens());
+    invariance
+        .executions()
+        .forEach(
+            (execution, ways) ->
+                ways.forEach((way, compared) -> invariant(execution + ", " + way, compared)));
+  }
+
+  private void invariant(String name, Comparison compared) {
+    lines.add(
+        "  invariant  %s  %s: max abs %.2e  max rel %.2e  bound %.2e",
+        Words.of(compared.verdict()), name, compared.maxAbs(), compared.maxRel(), compared.bound());
+    failedStep(name, compared);
   }
 
   private void layer(Report.Layer layer) {

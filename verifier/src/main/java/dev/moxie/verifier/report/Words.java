@@ -43,6 +43,11 @@ public final class Words {
     return numbers.size() > shown ? first + ", … (" + numbers.size() + ")" : first;
   }
 
+  /** What a trace's own permutation is called. */
+  public static String permuted() {
+    return "the reference's experts in another order";
+  }
+
   /** The whole report in one paragraph. */
   public static String summary(Report report) {
     List<String> sentences = new ArrayList<>();
@@ -57,6 +62,10 @@ public final class Words {
     }
     if (!report.references().isEmpty()) {
       sentences.add(references(report.references()));
+    }
+    Report.Invariance invariance = report.invariance();
+    if (invariance != null) {
+      sentences.add(invariance(invariance));
     }
     if (!report.unlike().isEmpty()) {
       sentences.add(
@@ -90,6 +99,15 @@ public final class Words {
             e.different(),
             e.missing(),
             e.extra());
+  }
+
+  private static String invariance(Report.Invariance i) {
+    List<Comparison> all =
+        i.executions().values().stream().flatMap(ways -> ways.values().stream()).toList();
+    long holding = all.stream().filter(one -> one.verdict().passed()).count();
+    return Figures.text(
+        "%,d of %s of what must not matter left logits as they were, of %,d of %s.",
+        holding, Figures.of(all.size(), "change"), i.judged(), Figures.of(i.tokens(), "token"));
   }
 
   private static String references(List<Report.Reference> references) {

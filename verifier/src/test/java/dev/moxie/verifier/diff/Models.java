@@ -57,7 +57,7 @@ final class Models {
     }
   }
 
-  private static List<Tensor> tensors(Path folder) {
+  static List<Tensor> tensors(Path folder) {
     List<Tensor> tensors = new ArrayList<>();
     for (String name : Checkpoint.open(folder).headers().keySet()) {
       try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(name))) {

@@ -61,7 +61,9 @@ class FormsTest {
             "head",
             "why: logits",
             "why: greedy tokens",
+            "the reference's experts in another order",
             "shape of the model",
+            "plain: experts in another order",
             "why"),
         names);
     Element layer = Xml.elements(document, "testcase").get(5);
@@ -92,6 +94,7 @@ class FormsTest {
             r.logits(),
             r.greedy(),
             r.executions(),
+            r.permuted(),
             List.of());
     Report report = Reports.report(Verdict.FAIL, List.of(), r, failed);
     Document document = Xml.parse(JUnitReport.of(report));
@@ -103,7 +106,7 @@ class FormsTest {
   void junitTakesHostileTextAsText() {
     String xml = JUnitReport.of(Reports.failing(Reports.HOSTILE));
     Document document = Xml.parse(xml);
-    assertEquals(12, Xml.elements(document, "testcase").size());
+    assertEquals(14, Xml.elements(document, "testcase").size());
     assertTrue(document.getDocumentElement().getTextContent().contains("<script>alert(1)"));
     assertTrue(Xml.elements(document, "script").isEmpty());
     assertTrue(xml.startsWith(JUnitReport.START));
@@ -179,7 +182,7 @@ class FormsTest {
     List<String> errors =
         AnnotationReport.of(three).lines().filter(line -> line.startsWith("::error ")).toList();
     assertEquals(10, errors.size());
-    assertTrue(errors.getLast().endsWith("%0A… and 16 more errors"), errors.getLast());
+    assertTrue(errors.getLast().endsWith("%0A… and 19 more errors"), errors.getLast());
   }
 
   private static long count(String lines, String start) {

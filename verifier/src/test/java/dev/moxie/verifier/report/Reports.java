@@ -34,6 +34,7 @@ public final class Reports {
         report.equivalence(),
         report.references(),
         List.of(new Report.Unlike(Verdict.FAIL, text, text, List.of(text))),
+        invariance(comparison(7)),
         report.notChecked());
   }
 
@@ -49,7 +50,13 @@ public final class Reports {
             verdict, text, 9 + findings.size(), 9, 0, findings.size(), 0, 0, 0, findings),
         List.of(references),
         List.of(),
+        invariance(comparison(0.5)),
         List.of(text));
+  }
+
+  private static Report.Invariance invariance(Comparison compared) {
+    return new Report.Invariance(
+        compared.verdict(), 3, 2, Map.of("plain", Map.of("experts in another order", compared)));
   }
 
   private static Report.Reference failingReference(String text) {
@@ -91,6 +98,7 @@ public final class Reports {
         bad,
         greedy,
         Map.of(text, new Report.EndToEnd(bad, greedy)),
+        bad,
         List.of(text));
   }
 
@@ -140,6 +148,7 @@ public final class Reports {
         good,
         greedy,
         Map.of("plain", new Report.EndToEnd(good, greedy)),
+        good,
         List.of());
   }
 
@@ -161,6 +170,7 @@ public final class Reports {
         r.logits(),
         r.greedy(),
         r.executions(),
+        r.permuted(),
         r.diagnosis());
   }
 

@@ -250,7 +250,7 @@ class RoutingRunTest {
 
   private static Report verify(Path pack, DecisionFiles files) {
     List<Path> traces = Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1);
-    return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files);
+    return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false);
   }
 
   @Tag("exhaustive")
@@ -261,7 +261,8 @@ class RoutingRunTest {
     List<Path> traces = Fixtures.traces(checkpoint).subList(0, 2);
     var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
     var report =
-        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files).references();
+        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false)
+            .references();
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     Replay replay = read(files.replay());
     int decisions = report.stream().mapToInt(r -> r.routing().decisions()).sum();
@@ -278,7 +279,9 @@ class RoutingRunTest {
         rows.stream().mapToDouble(row -> (Double) row.get("margin")).min().orElseThrow());
     assertThrows(
         UsageException.class,
-        () -> Verifier.verify(pack, null, List.of(), null, EnumSet.of(Execution.PLAIN), files));
+        () ->
+            Verifier.verify(
+                pack, null, List.of(), null, EnumSet.of(Execution.PLAIN), files, false));
   }
 
   private static RoutingReport run(Path folder, Corpus corpus, int maxTokens, DecisionFiles files) {

@@ -48,6 +48,10 @@ public final class HtmlReport {
           }
           html.references(report.references());
           report.unlike().forEach(html::unlike);
+          Report.Invariance invariance = report.invariance();
+          if (invariance != null) {
+            html.invariance(invariance);
+          }
         });
     return html.page.toString();
   }
@@ -115,6 +119,33 @@ public final class HtmlReport {
       Parts.heading(page, "Reference of another model's shape", unlike.verdict());
       page.element("p", Line.of(unlike.file()), "class", "path");
       Parts.list(page, unlike.differences(), FINDINGS_SHOWN);
+    }
+  }
+
+  private void invariance(Report.Invariance invariance) {
+    try (var _ = page.open("section")) {
+      Parts.heading(page, "Invariance", invariance.verdict());
+      page.element(
+          "p",
+          Figures.text(
+              "Logits of %s, the first %,d of which rounding gives no other experts, against"
+                  + " those of the same execution on the whole sequence at once.",
+              Figures.of(invariance.tokens(), "token"), invariance.judged()));
+      try (var table = Table.open(page, "Execution", "Change", "Max abs", "Bound", "Of bound")) {
+        invariance
+            .executions()
+            .forEach(
+                (execution, ways) ->
+                    ways.forEach(
+                        (way, compared) ->
+                            table.row(
+                                compared.verdict().passed(),
+                                execution,
+                                way,
+                                Figures.measured(compared.maxAbs()),
+                                Figures.measured(compared.bound()),
+                                Figures.percent(compared.worst().ratio()))));
+      }
     }
   }
 

@@ -290,6 +290,9 @@ final class ReferenceSection {
       comparison(table, "embedding alone", reference.ends().embedding());
       comparison(table, "head alone", reference.ends().head());
       reference.executions().forEach((name, run) -> comparison(table, name, run.logits()));
+      if (reference.permuted() != null) {
+        comparison(table, Words.permuted(), reference.permuted());
+      }
     }
     page.element("h3", "Greedy tokens");
     try (var table = Table.open(page, "Execution", "Verdict", "Equal", "Recorded", "Judged")) {

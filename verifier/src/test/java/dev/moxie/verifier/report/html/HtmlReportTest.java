@@ -191,10 +191,18 @@ class HtmlReportTest {
     Report full = Reports.passing();
     Report bare =
         new Report(
-            Verdict.PASS, "p", full.integrity(), null, List.of(), List.of(), full.notChecked());
+            Verdict.PASS,
+            "p",
+            full.integrity(),
+            null,
+            List.of(),
+            List.of(),
+            null,
+            full.notChecked());
     String text = Xml.parse(HtmlReport.of(bare)).getDocumentElement().getTextContent();
     assertFalse(text.contains("Reference"));
     assertFalse(text.contains("Equivalence"));
+    assertFalse(text.contains("Invariance"));
   }
 
   @Test

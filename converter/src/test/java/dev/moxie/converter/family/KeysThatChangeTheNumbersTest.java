@@ -1,0 +1,153 @@
+package dev.moxie.converter.family;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.node.ObjectNode;
+
+/** What config.json leaves out, says twice or cannot say must not change a model's numbers. */
+class KeysThatChangeTheNumbersTest {
+  private static final String MIXED = "[\"full_attention\", \"sliding_attention\", \"%s\"]";
+
+  @Test
+  void dbrxNormalisesUnlessItSaysNull() {
+    String key = "moe_normalize_expert_weights";
+    Architecture stated = describe("dbrx", json -> {});
+    assertEquals(stated, describe("dbrx", json -> ffn(json).remove(key)));
+    assertNotEquals(stated, describe("dbrx", json -> ffn(json).putNull(key)));
+  }
+
+  private static ObjectNode ffn(ObjectNode json) {
+    return (ObjectNode) json.get("ffn_config");
+  }
+
+  @Test
+  void gptOssIsRefusedWithoutAScalingBecauseItsClassHasOne() {
+    refuses("gpt_oss", "rope_scaling", json -> scaling(json, "rope_scaling", null));
+    String plain = "{\"rope_type\": \"default\"}";
+    Architecture unscaled = describe("gpt_oss", json -> scaling(json, "rope_parameters", plain));
+    assertNotEquals(describe("gpt_oss", json -> {}), unscaled);
+    assertEquals(unscaled, describe("gpt_oss", json -> scaling(json, "rope_scaling", plain)));
+  }
+
+  private static void scaling(ObjectNode json, String key, @Nullable String value) {
+    json.remove("rope_parameters");
+    set(json, "rope_theta", "150000.0");
+    set(json, key, String.valueOf(value));
+  }
+
+  @Test
+  void aWindowThatLayersNeedIsNotLeftOut() {
+    refuses("gpt_oss", "sliding_window", json -> json.remove("sliding_window"));
+    for (String qwen : new String[] {"qwen2_moe", "qwen3_moe"}) {
+      Consumer<ObjectNode> used = json -> set(json, "use_sliding_window", "true");
+      refuses(qwen, "sliding_window", used.andThen(json -> json.remove("sliding_window")));
+      describe(qwen, used.andThen(json -> set(json, "sliding_window", "8")));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"mixtral", "qwen3_moe"})
+  void aClassThatReadsNoListOfLayersHasNoLayersThatDiffer(String family) {
+    refuses(family, "layer_types", json -> set(json, "layer_types", MIXED.formatted("other")));
+    Consumer<ObjectNode> window =
+        json -> {
+          set(json, "use_sliding_window", family.equals("mixtral") ? "null" : "true");
+          set(json, "sliding_window", "8");
+        };
+    refuses(
+        family,
+        "layer_types",
+        window.andThen(json -> set(json, "layer_types", MIXED.formatted("full_attention"))));
+  }
+
+  @Test
+  void chunksHaveTheSizeOfTheClassUnlessItIsStated() {
+    String key = "attention_chunk_size";
+    Architecture stated = describe("llama4_text", json -> set(json, key, "8192"));
+    assertEquals(stated, describe("llama4_text", json -> json.remove(key)));
+    assertNotEquals(stated, describe("llama4_text", json -> set(json, key, "6")));
+    refuses("llama4_text", key, json -> json.putNull(key));
+    refuses(
+        "llama4_text",
+        "layer_types",
+        json -> set(json, "layer_types", MIXED.formatted("full_attention")));
+  }
+
+  @Test
+  void anIntervalLongerThanTheModelLeavesAllLayersDense() {
+    Architecture dense = describe("ernie4_5_moe", json -> set(json, "moe_layer_interval", "9"));
+    assertTrue(dense.layers().stream().allMatch(l -> l.feedForward() instanceof FeedForward.Dense));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "glm4_moe, partial_rotary_factor, 0.25",
+    "minimax_m2, partial_rotary_factor, 0.25",
+    "minimax_m2, rotary_dim, 4",
+    "qwen3_moe, rope_theta, 100.0",
+    "granitemoe, rope_theta, 100.0"
+  })
+  void whatIsSaidTwiceIsSaidAlike(String family, String key, String other) {
+    Architecture stated = describe(family, json -> {});
+    Consumer<ObjectNode> nested =
+        json -> {
+          ObjectNode parameters = json.putObject("rope_parameters");
+          parameters.put("rope_type", "default");
+          for (String moved : new String[] {"rope_theta", "partial_rotary_factor"}) {
+            if (json.has(moved)) {
+              parameters.set(moved, json.get(moved));
+            }
+          }
+        };
+    assertEquals(stated, describe(family, nested));
+    assertEquals(stated, describe(family, nested.andThen(json -> json.remove("rope_theta"))));
+    refuses(family, key, nested.andThen(json -> set(json, key, other)));
+  }
+
+  @Test
+  void aThetaWithinTheOlderSpellingCounts() {
+    Architecture stated = describe("qwen3_moe", json -> {});
+    String scaling = "{\"rope_type\": \"default\", \"rope_theta\": %s}";
+    assertEquals(
+        stated,
+        describe("qwen3_moe", json -> set(json, "rope_scaling", scaling.formatted("10000.0"))));
+    refuses(
+        "qwen3_moe", "rope_theta", json -> set(json, "rope_scaling", scaling.formatted("100.0")));
+  }
+
+  private static void refuses(String family, String culprit, Consumer<ObjectNode> change) {
+    String message =
+        assertThrows(InvalidInputException.class, () -> describe(family, change)).getMessage();
+    assertTrue(String.valueOf(message).contains("\"" + culprit + "\""), message);
+  }
+
+  private static Architecture describe(String family, Consumer<ObjectNode> change) {
+    Path file = Fixtures.root().resolve("random").resolve(family).resolve("config.json");
+    ObjectNode json = StrictJson.readObject(file);
+    change.accept(json);
+    byte[] bytes = json.toString().getBytes(StandardCharsets.UTF_8);
+    Config config = Config.parse(file.toString(), bytes);
+    return Families.of(config).describe(config).architecture();
+  }
+
+  private static void set(ObjectNode json, String key, String value) {
+    json.set(key, StrictJson.mapper(true).readTree(value));
+  }
+}

@@ -1,0 +1,183 @@
+package dev.moxie.format.pack;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.UnaryOperator;
+
+/** Packages of models with the parts that most models lack: SPEC.md, sections 4 and 5. */
+final class PartsVectors {
+  private static final Rotary PLAIN = new Rotary(1e4, 2, Rotary.Pairing.HALVES, null);
+
+  /** Every optional member at least once, in four layers. */
+  private static final Architecture ALL = all();
+
+  private PartsVectors() {}
+
+  private static Architecture all() {
+    var plain = new Attention.GroupedQuery(2, 1, 4, 0.5, null, null);
+    var normed = with(plain, "queryKeyNorm", norm(Attention.NormSpan.HEAD, true, false));
+    var tempered = with(normed, "temperature", new Attention.Temperature(0.1, 8));
+    var first = plain.withWindow(3);
+    first = with(first, "chunk", 4);
+    first = with(first, "biases", true);
+    first = with(first, "outputBias", true);
+    first = with(first, "queryKeyNorm", norm(Attention.NormSpan.ALL_HEADS, true, true));
+    first = with(first, "clip", 8.0);
+    first = with(first, "sinks", true);
+    first = first.withRotary(PLAIN.withScaling(new Rotary.Llama3(8, 1, 1, 64)));
+    var bare = with(plain, "queryKeyNorm", norm(Attention.NormSpan.HEAD, false, false));
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    var model =
+        new Architecture(
+            5,
+            4,
+            16,
+            1e-5,
+            false,
+            List.of(
+                new Architecture.Blocks(1, first, experts()),
+                new Architecture.Blocks(1, tempered, dense),
+                new Architecture.Blocks(
+                    1,
+                    bare.withRotary(PLAIN.withScaling(new Rotary.Yarn(4, 8, 32, 1, 1, 1, true))),
+                    dense),
+                new Architecture.Blocks(
+                    1, plain.withRotary(PLAIN.withScaling(new Rotary.Linear(2))), dense)),
+            null);
+    return Parts.with(
+        Parts.with(model, "centredNorms", true),
+        "multipliers",
+        new Architecture.Multipliers(1, 0.5, 1));
+  }
+
+  private static Attention.GroupedQuery with(
+      Attention.GroupedQuery attention, String member, Object value) {
+    return Parts.with(attention, member, value);
+  }
+
+  private static Attention.QueryKeyNorm norm(
+      Attention.NormSpan span, boolean weighted, boolean afterRotation) {
+    return new Attention.QueryKeyNorm(span, 1e-6, weighted, afterRotation);
+  }
+
+  /** A bias of logits leaves scores above zero, so that zero may be what groups are masked with. */
+  private static FeedForward experts() {
+    var groups =
+        new Routing.Groups(2, 1, Routing.Groups.Aggregate.MAXIMUM, Routing.Groups.MaskValue.ZERO);
+    var routing =
+        Routing.of(2, Routing.Score.SIGMOID)
+            .withBias(Routing.Bias.LOGITS)
+            .withGroups(groups)
+            .withNormalisation(new Routing.Normalisation(0, 0.25));
+    var mixture =
+        new FeedForward.MixtureOfExperts(
+            4,
+            2,
+            FeedForward.Activation.SILU,
+            Parts.with(routing, "weightsApplyTo", Routing.WeightsApplyTo.EXPERT_INPUT),
+            new FeedForward.SharedExperts(3, true));
+    return Parts.with(
+        Parts.with(mixture, "biases", true), "clamp", new FeedForward.Clamp(7, 1.702, -1));
+  }
+
+  static void write(ConformanceVectors v) throws IOException {
+    v.valid("every-optional-part", "every optional member of an architecture", PartsVectors::write);
+    v.valid(
+        "biases-over-ranks",
+        "biases of experts of two ranks",
+        p -> TinyPackage.write(p, ALL, new Manifest.Layout(2, null), false));
+    v.broken("false-where-nothing-is", "A9", "biases are false", "biases")
+        .byManifest(PartsVectors::withoutBiases);
+    v.broken("multipliers-of-one", "A9", "three multipliers are 1", "multipliers")
+        .in(PartsVectors::write)
+        .byWords("\"residual\" : 0.5", "\"residual\" : 1.0");
+    v.broken("scaling-of-no-known-type", "M5", "a scaling of type ntk", "ntk")
+        .in(PartsVectors::write)
+        .byWords("\"type\" : \"linear\"", "\"type\" : \"ntk\"");
+    v.broken("frequencies-crossed", "A3", "highFrequency is below lowFrequency", "highFrequency")
+        .in(PartsVectors::write)
+        .byWords("\"highFrequency\" : 1.0", "\"highFrequency\" : 0.5");
+    v.broken("bias-missing", "I7", "values have no bias", "layers.0.attention.value.bias")
+        .made(
+            p -> edited(p, items -> TensorVectors.without(items, "layers.0.attention.value.bias")));
+    v.broken(
+            "bias-stack-of-another-shape",
+            "I7",
+            "experts have biases for one of two rows of gate and of up",
+            "layers.0.experts.gate_up.bias")
+        .made(p -> edited(p, PartsVectors::shortened));
+    v.broken(
+            "norm-weights-that-nothing-calls-for",
+            "I8",
+            "there are weights of a norm that has none",
+            "layers.2.attention.key_norm.weight")
+        .made(
+            p ->
+                edited(
+                    p,
+                    items ->
+                        TensorVectors.with(
+                            items,
+                            new TensorSpec(
+                                "layers.2.attention.key_norm.weight",
+                                Role.ATTENTION_KEY_NORM,
+                                2,
+                                Shape.of(4),
+                                null),
+                            Dtype.BF16)));
+    v.broken("bias-stack-in-blocks", "E2", "a stack of biases is in fp8 blocks", "a matrix that")
+        .made(p -> edited(p, PartsVectors::inBlocks));
+  }
+
+  static void write(Path folder) {
+    TinyPackage.write(folder, ALL, false);
+  }
+
+  static String withoutBiases(String manifest) {
+    return Tampering.replaced(
+        manifest, "\"headSize\" : 2,", "\"headSize\" : 2, \"biases\" : false,");
+  }
+
+  private static void edited(Path folder, UnaryOperator<List<ShardLayout.Item>> edit) {
+    TensorVectors.edited(folder, ALL, TinyPackage.Stored.COPIED, edit);
+  }
+
+  private static List<ShardLayout.Item> changed(
+      List<ShardLayout.Item> items, Role role, UnaryOperator<ShardLayout.Item> change) {
+    return items.stream()
+        .map(item -> item.spec().role() == role ? change.apply(item) : item)
+        .toList();
+  }
+
+  private static List<ShardLayout.Item> shortened(List<ShardLayout.Item> items) {
+    return changed(
+        items,
+        Role.EXPERT_GATE_UP_BIAS,
+        item -> {
+          TensorSpec.Stack whole = Objects.requireNonNull(item.spec().stack());
+          var stack = new TensorSpec.Stack(0, whole.experts(), whole.projections(), Shape.of(1));
+          return new ShardLayout.Item(
+              new TensorSpec(item.spec().name(), item.spec().role(), 0, stack.shape(), stack),
+              item.dtype());
+        });
+  }
+
+  private static List<ShardLayout.Item> inBlocks(List<ShardLayout.Item> items) {
+    return changed(
+        items,
+        Role.EXPERT_DOWN_BIAS,
+        item -> new ShardLayout.Item(item.spec(), Dtype.F8_E4M3, TinyPackage.BLOCKS));
+  }
+}

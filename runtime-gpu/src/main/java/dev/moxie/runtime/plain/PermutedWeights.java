@@ -1,0 +1,74 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.ExpertOrder;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.Objects;
+
+/**
+ * The weights of the same model with its experts, and the rows of its routers, in another order
+ * ({@link ExpertOrder}).
+ */
+public record PermutedWeights(Architecture architecture, Weights of) implements Weights {
+  @Override
+  public StoredMatrix matrix(Leaf leaf) {
+    Integer layer = leaf.tensor().layer();
+    if (layer == null
+        || !(architecture.layers().get(layer).feedForward()
+            instanceof FeedForward.MixtureOfExperts m)) {
+      return of.matrix(leaf);
+    }
+    int[] order = ExpertOrder.of(layer, m);
+    if (leaf.expert() != null) {
+      int expert = order[leaf.expert()];
+      return of.matrix(leaf.tensor().leaf(expert, Objects.requireNonNull(leaf.projection())));
+    }
+    return switch (leaf.tensor().role()) {
+      case Role.ROUTER -> new Rows(of.matrix(leaf), order);
+      case Role.ROUTER_BIAS -> new Columns(of.matrix(leaf), order);
+      default -> of.matrix(leaf);
+    };
+  }
+
+  @SuppressWarnings("ArrayRecordComponent") // Never compared.
+  private record Rows(StoredMatrix of, int[] order) implements StoredMatrix {
+    @Override
+    public int rows() {
+      return of.rows();
+    }
+
+    @Override
+    public int columns() {
+      return of.columns();
+    }
+
+    @Override
+    public void read(int row, float[] into) {
+      of.read(order[row], into);
+    }
+  }
+
+  @SuppressWarnings("ArrayRecordComponent") // Never compared.
+  private record Columns(StoredMatrix of, int[] order) implements StoredMatrix {
+    @Override
+    public int rows() {
+      return of.rows();
+    }
+
+    @Override
+    public int columns() {
+      return of.columns();
+    }
+
+    @Override
+    public void read(int row, float[] into) {
+      float[] first = new float[into.length];
+      of.read(row, first);
+      for (int c = 0; c < into.length; c++) {
+        into[c] = first[order[c]];
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+package dev.moxie.runtime.plain;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Elements;
+import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Mxfp4;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Random;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Test;
+
+/** Rows in bulk, against the elements one by one as the format defines them. */
+class StoredMatrixTest {
+  @Property(tries = 60)
+  void plainElementsAreWidenedAsTheFormatDefines(
+      @ForAll @IntRange(min = 1, max = 20) int rows,
+      @ForAll @IntRange(min = 1, max = 70) int columns,
+      @ForAll Random random) {
+    Shape shape = Shape.of(rows, columns);
+    for (Dtype dtype : List.of(Dtype.F32, Dtype.BF16, Dtype.F16)) {
+      MemorySegment bytes = bytes(shape, dtype, random);
+      requireSame(
+          dtype.toString(),
+          StoredMatrix.plain("a matrix", dtype, shape, bytes),
+          Elements.plain("a matrix", bytes, dtype));
+    }
+  }
+
+  @Test
+  void otherElementsAreRefused() {
+    MemorySegment bytes = MemorySegment.ofArray(new byte[8]);
+    String message =
+        assertThrows(
+                UnsupportedException.class,
+                () -> StoredMatrix.plain("a matrix", Dtype.I64, Shape.of(1), bytes))
+            .getMessage();
+    assertTrue(message.contains("a matrix") && message.contains("I64"), message);
+  }
+
+  @Property(tries = 100)
+  void fp8OfAnyBlocksIsWidenedAsTheFormatDefines(
+      @ForAll @IntRange(min = 1, max = 20) int rows,
+      @ForAll @IntRange(min = 1, max = 70) int columns,
+      @ForAll @IntRange(min = 1, max = 9) int blockRows,
+      @ForAll @IntRange(min = 1, max = 40) int blockColumns,
+      @ForAll Random random) {
+    requireSame(new Fp8Block(blockRows, blockColumns), Shape.of(rows, columns), random);
+  }
+
+  @Property(tries = 50)
+  void mxfp4IsWidenedAsTheFormatDefines(
+      @ForAll @IntRange(min = 1, max = 5) int rows,
+      @ForAll @IntRange(min = 1, max = 5) int blocks,
+      @ForAll Random random) {
+    requireSame(new Mxfp4(), Shape.of(rows, 32L * blocks), random);
+  }
+
+  private static void requireSame(BlockScaled encoding, Shape matrix, Random random) {
+    MemorySegment numbers = bytes(encoding.stored(matrix), encoding.dtype(), random);
+    List<Dtype> dtypes = encoding.scaleDtypes().stream().sorted().toList();
+    Dtype dtype = dtypes.get(random.nextInt(dtypes.size()));
+    MemorySegment scales = bytes(encoding.grid(matrix), dtype, random);
+    requireSame(
+        encoding.id() + " with scales of " + dtype,
+        new StoredMatrix.Scaled(matrix, numbers, encoding, scales, dtype),
+        Elements.scaled(encoding, numbers, scales, dtype, matrix.dim(1)));
+  }
+
+  private static MemorySegment bytes(Shape shape, Dtype dtype, Random random) {
+    byte[] bytes = new byte[Math.toIntExact(shape.elements() * dtype.bits() / Byte.SIZE)];
+    random.nextBytes(bytes);
+    return MemorySegment.ofArray(bytes);
+  }
+
+  private static void requireSame(String what, StoredMatrix matrix, Elements elements) {
+    float[] expected = new float[matrix.columns()];
+    float[] widened = new float[matrix.columns()];
+    for (int r = 0; r < matrix.rows(); r++) {
+      matrix.read(r, widened);
+      for (int c = 0; c < widened.length; c++) {
+        expected[c] = (float) elements.get((long) r * widened.length + c);
+      }
+      assertArrayEquals(expected, widened, what);
+    }
+  }
+}

@@ -1,0 +1,171 @@
+package dev.moxie.verifier;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.converter.inspect.Inspection;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.trace.Trace;
+import java.io.IOException;
+import java.lang.reflect.RecordComponent;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Every value that an architecture may have, be it a part, a constant, a yes or no, or nothing at
+ * all, is one that another implementation has computed with. A value is written as it is found:
+ * {@code Routing.bias = null}, {@code Routing.bias = SELECTION}.
+ */
+class ModelEvidenceTest {
+  /**
+   * Computed by the NumPy form of the published equations alone ({@code conformance/forward.py}).
+   */
+  private static final Set<String> NUMPY_ALONE = Set.of("Routing.bias = SELECTION_AND_WEIGHTS");
+
+  /**
+   * Layers for multi-token prediction: the forward pass does not use them, no trace reaches them.
+   */
+  private static final Set<String> UNREACHED =
+      Set.of(
+          "Architecture.prediction = Prediction",
+          "Prediction.attention = GroupedQuery",
+          "Prediction.attention = MultiHeadLatent",
+          "Prediction.feedForward = Dense",
+          "Prediction.feedForward = MixtureOfExperts");
+
+  @Test
+  void everyValueIsOneThatAnotherImplementationHasComputedWith() throws IOException {
+    Set<String> without = new TreeSet<>(values());
+    without.removeAll(ofFixtures());
+    Set<String> expected = new TreeSet<>(NUMPY_ALONE);
+    expected.addAll(UNREACHED);
+    assertEquals(expected, without);
+  }
+
+  @Test
+  void whatNoImplementationHasComputedWithTheNumpyFormHas() throws IOException {
+    Set<String> found = new TreeSet<>();
+    try (Stream<Path> packages =
+        Files.list(Fixtures.root().resolve("../format-spec/conformance/numbers"))) {
+      for (Path numbers : packages.toList()) {
+        try (MoxiePackage pack = MoxiePackage.open(numbers.resolve("package"))) {
+          note("", pack.architecture(), Integer.MAX_VALUE, found);
+        }
+      }
+    }
+    assertTrue(found.containsAll(NUMPY_ALONE), found::toString);
+  }
+
+  /** What the architectures of checkpoints have that lie beside a trace of transformers. */
+  private static Set<String> ofFixtures() throws IOException {
+    Set<String> found = new TreeSet<>();
+    try (Stream<Path> files = Files.walk(Fixtures.root(), 3)) {
+      for (Path config : files.filter(file -> file.endsWith("config.json")).sorted().toList()) {
+        Path checkpoint = config.getParent();
+        int tokens = tokensOfReference(checkpoint);
+        if (tokens > 0) {
+          note("", Inspection.of(config, Set.of()).architecture(), tokens, found);
+        }
+      }
+    }
+    return found;
+  }
+
+  /** The length of a trace of another implementation's; 0 where there is none. */
+  private static int tokensOfReference(Path checkpoint) {
+    Path file = Fixtures.traces(checkpoint).getFirst();
+    if (!Files.exists(file)) {
+      return 0;
+    }
+    try (Trace trace = Trace.open(file)) {
+      String producer = trace.metadata().getOrDefault("producer", "");
+      return producer.startsWith("transformers ") ? trace.inputIds().length : 0;
+    }
+  }
+
+  /** Every value of an architecture that is one of few, and of which so many tokens show it. */
+  private static void note(String member, @Nullable Object value, int tokens, Set<String> found) {
+    switch (value) {
+      case null -> found.add(member + " = null");
+      case Boolean yes -> found.add(member + " = " + yes);
+      case Enum<?> constant -> found.add(member + " = " + constant.name());
+      case Collection<?> many -> many.forEach(one -> note(member, one, tokens, found));
+      case Architecture.Prediction unreached -> {}
+      case Attention.Temperature temperature when temperature.floor() >= tokens -> {}
+      case Integer first when REACHES.contains(member) && first >= tokens -> {}
+      case Record part -> {
+        found.add(member + " = " + part.getClass().getSimpleName());
+        for (RecordComponent component : part.getClass().getRecordComponents()) {
+          try {
+            note(name(component), component.getAccessor().invoke(part), tokens, found);
+          } catch (ReflectiveOperationException e) {
+            throw new AssertionError(e);
+          }
+        }
+      }
+      default -> found.add(member + " = some");
+    }
+  }
+
+  /** How far a token sees: what none comes to the end of is not shown. */
+  private static final Set<String> REACHES = Set.of("GroupedQuery.window", "GroupedQuery.chunk");
+
+  /** Every such value that there is. */
+  private static Set<String> values() {
+    Set<String> values = new TreeSet<>();
+    for (RecordComponent component : Architecture.class.getRecordComponents()) {
+      values(component, values);
+    }
+    return values;
+  }
+
+  private static void values(RecordComponent component, Set<String> values) {
+    String member = name(component);
+    Class<?> type = component.getType();
+    boolean optional = component.getAnnotatedType().isAnnotationPresent(Nullable.class);
+    if (optional) {
+      values.add(member + " = null");
+    }
+    if (type == boolean.class) {
+      values.addAll(List.of(member + " = true", member + " = false"));
+    } else if (type.isEnum() && type.getName().startsWith(MODEL)) {
+      for (Object constant : type.getEnumConstants()) {
+        values.add(member + " = " + ((Enum<?>) constant).name());
+      }
+    } else if (type == List.class) {
+      parts(member, Architecture.Blocks.class, values);
+    } else if (type.getName().startsWith(MODEL)) {
+      parts(member, type, values);
+    } else if (optional) {
+      values.add(member + " = some");
+    }
+  }
+
+  private static void parts(String member, Class<?> type, Set<String> values) {
+    if (type.isSealed()) {
+      for (Class<?> part : type.getPermittedSubclasses()) {
+        parts(member, part, values);
+      }
+    } else if (values.add(member + " = " + type.getSimpleName())) {
+      for (RecordComponent component : type.getRecordComponents()) {
+        values(component, values);
+      }
+    }
+  }
+
+  private static final String MODEL = Architecture.class.getPackageName();
+
+  private static String name(RecordComponent component) {
+    return component.getDeclaringRecord().getSimpleName() + "." + component.getName();
+  }
+}

@@ -1,0 +1,307 @@
+package dev.moxie.verifier;
+
+import static dev.moxie.verifier.WrongPlans.blocks;
+import static dev.moxie.verifier.WrongPlans.experts;
+import static dev.moxie.verifier.WrongPlans.routing;
+
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.runtime.execution.Execution;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.function.BiFunction;
+
+/** The models of {@link NumericVectors}: together they have every part of an architecture. */
+final class NumericModels {
+  /** A checkpoint's config, how it becomes a package, and which executions take it. */
+  record Model(
+      String name,
+      String config,
+      BiFunction<Path, Path, Path> conversion,
+      Set<Execution> executions) {
+    Model(String name, String config, BiFunction<Path, Path, Path> conversion) {
+      this(name, config, conversion, EnumSet.allOf(Execution.class));
+    }
+  }
+
+  private static final String QWEN3 =
+      """
+      {"model_type": "qwen3_moe", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+       "num_hidden_layers": 2, "moe_intermediate_size": 10, "intermediate_size": 9,
+       "num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": true,
+       "decoder_sparse_step": 1, "mlp_only_layers": [], "num_attention_heads": 4,
+       "num_key_value_heads": 2, "head_dim": 8, "attention_bias": true, "rms_norm_eps": 1e-6,
+       "rope_theta": 1000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+        "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64},
+       "max_position_embeddings": 64, "use_sliding_window": false,
+       "tie_word_embeddings": false}
+      """;
+
+  static final List<Model> ALL =
+      List.of(
+          new Model(
+              "grouped-query",
+              """
+              {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 2, "intermediate_size": 10, "num_local_experts": 5,
+               "num_experts_per_tok": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+               "head_dim": 6, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "sliding_window": 3,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "grouped-query-tied-head",
+              """
+              {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 8,
+               "num_hidden_layers": 1, "intermediate_size": 6, "num_local_experts": 4,
+               "num_experts_per_tok": 3, "num_attention_heads": 2, "num_key_value_heads": 1,
+               "head_dim": 4, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+               "sliding_window": null, "max_position_embeddings": 64,
+               "tie_word_embeddings": true}
+              """,
+              Packages::convert),
+          new Model(
+              "latent-fp8-yarn-grouped-sigmoid",
+              """
+              {"model_type": "deepseek_v3", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 14, "num_hidden_layers": 2, "first_k_dense_replace": 1,
+               "intermediate_size": 131, "moe_intermediate_size": 130, "n_routed_experts": 6,
+               "n_shared_experts": 1, "num_experts_per_tok": 3, "n_group": 3, "topk_group": 2,
+               "topk_method": "noaux_tc", "norm_topk_prob": true, "routed_scaling_factor": 2.5,
+               "num_attention_heads": 2, "q_lora_rank": 9, "kv_lora_rank": 7,
+               "qk_nope_head_dim": 5, "qk_rope_head_dim": 16, "v_head_dim": 4,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 2048,
+               "rope_scaling": {"type": "yarn", "factor": 4, "mscale": 1.0,
+                "mscale_all_dim": 0.5, "beta_fast": 4, "beta_slow": 1,
+                "original_max_position_embeddings": 512}, "tie_word_embeddings": false,
+               "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+              """,
+              Packages::convert),
+          new Model(
+              "latent-softmax-cast-to-bf16",
+              """
+              {"model_type": "deepseek_v2", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 14, "num_hidden_layers": 2, "first_k_dense_replace": 0,
+               "intermediate_size": 9, "moe_intermediate_size": 11, "n_routed_experts": 6,
+               "n_shared_experts": 2, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1,
+               "topk_method": "group_limited_greedy", "norm_topk_prob": false,
+               "routed_scaling_factor": 3.0, "num_attention_heads": 3, "q_lora_rank": null,
+               "kv_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 5,
+               "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "rope_scaling": null,
+               "max_position_embeddings": 64, "tie_word_embeddings": false,
+               "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+              """,
+              (checkpoint, target) -> Packages.cast(checkpoint, target, Dtype.BF16)),
+          new Model(
+              "latent-epsilon-and-yarn-beyond-its-dimensions",
+              """
+              {"model_type": "deepseek_v2", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 10, "num_hidden_layers": 1, "first_k_dense_replace": 0,
+               "intermediate_size": 9, "moe_intermediate_size": 7, "n_routed_experts": 4,
+               "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+               "topk_method": "greedy", "norm_topk_prob": false, "routed_scaling_factor": 1.5,
+               "num_attention_heads": 2, "q_lora_rank": 6, "kv_lora_rank": 5,
+               "qk_nope_head_dim": 3, "qk_rope_head_dim": 8, "v_head_dim": 4,
+               "rms_norm_eps": 1e-6, "rope_theta": 10.0, "max_position_embeddings": 64,
+               "rope_scaling": {"type": "yarn", "factor": 16, "mscale": 0.5,
+                "mscale_all_dim": 1.0, "beta_fast": 512, "beta_slow": 1,
+                "original_max_position_embeddings": 4096}, "tie_word_embeddings": false}
+              """,
+              (checkpoint, target) ->
+                  Packages.convert(
+                      checkpoint,
+                      target,
+                      blocks(
+                          b ->
+                              b.withAttention(
+                                  withEpsilon((Attention.MultiHeadLatent) b.attention(), 0.25))))),
+          new Model(
+              "latent-yarn-whose-ends-meet",
+              """
+              {"model_type": "deepseek_v2", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 10, "num_hidden_layers": 1, "first_k_dense_replace": 0,
+               "intermediate_size": 9, "moe_intermediate_size": 7, "n_routed_experts": 4,
+               "n_shared_experts": null, "num_experts_per_tok": 2, "n_group": 1,
+               "topk_group": 1, "topk_method": "greedy", "norm_topk_prob": false,
+               "routed_scaling_factor": 1.0, "num_attention_heads": 2, "q_lora_rank": null,
+               "kv_lora_rank": 5, "qk_nope_head_dim": 3, "qk_rope_head_dim": 8, "v_head_dim": 4,
+               "rms_norm_eps": 1e-6, "rope_theta": 10.0, "max_position_embeddings": 64,
+               "rope_scaling": {"type": "yarn", "factor": 16, "mscale": 1.0,
+                "mscale_all_dim": 1.0, "beta_fast": 32, "beta_slow": 1,
+                "original_max_position_embeddings": 4}, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "sigmoid-bias-in-the-weights",
+              """
+              {"model_type": "deepseek_v3", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 10, "num_hidden_layers": 1, "first_k_dense_replace": 0,
+               "intermediate_size": 9, "moe_intermediate_size": 7, "n_routed_experts": 6,
+               "n_shared_experts": 0, "num_experts_per_tok": 3, "n_group": 2, "topk_group": 1,
+               "topk_method": "noaux_tc", "norm_topk_prob": true, "routed_scaling_factor": 2.0,
+               "num_attention_heads": 2, "q_lora_rank": null, "kv_lora_rank": 5,
+               "qk_nope_head_dim": 3, "qk_rope_head_dim": 4, "v_head_dim": 4,
+               "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "rope_scaling": null,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              (checkpoint, target) ->
+                  Packages.convert(
+                      checkpoint,
+                      target,
+                      routing(
+                          r ->
+                              r.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)
+                                  .withNormalisation(new Routing.Normalisation(0.125)))),
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "sinks-clamp-biases-and-exact-yarn",
+              """
+              {"model_type": "gpt_oss", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 2, "intermediate_size": 10, "num_local_experts": 5,
+               "num_experts_per_tok": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+               "head_dim": 8, "attention_bias": true, "rms_norm_eps": 1e-5,
+               "rope_theta": 1000.0, "sliding_window": 3, "max_position_embeddings": 64,
+               "rope_scaling": {"rope_type": "yarn", "factor": 8.0, "beta_fast": 8.0,
+                "beta_slow": 1.0, "original_max_position_embeddings": 256, "truncate": false},
+               "tie_word_embeddings": false}
+              """,
+              (checkpoint, target) ->
+                  Packages.convert(
+                      checkpoint,
+                      target,
+                      experts(
+                          m -> Parts.with(m, "clamp", new FeedForward.Clamp(0.75, 1.702, 0.5)))),
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "centred-norms-and-clip",
+              """
+              {"model_type": "dbrx", "vocab_size": 19, "d_model": 16, "n_heads": 4, "n_layers": 2,
+               "max_seq_len": 64, "attn_config": {"clip_qkv": 0.75, "kv_n_heads": 2,
+                "rope_theta": 10000.0}, "ffn_config": {"ffn_hidden_size": 10,
+                "moe_num_experts": 5, "moe_top_k": 2, "moe_normalize_expert_weights": 1},
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "multipliers",
+              """
+              {"model_type": "granitemoe", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 10,
+               "num_local_experts": 5, "num_experts_per_tok": 2, "num_attention_heads": 2,
+               "num_key_value_heads": 1, "attention_multiplier": 0.25,
+               "embedding_multiplier": 3.0, "residual_multiplier": 0.5, "logits_scaling": 4.0,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null,
+               "max_position_embeddings": 64, "tie_word_embeddings": true}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "chunks-temperature-and-weights-of-what-experts-read",
+              """
+              {"model_type": "llama4_text", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 4, "intermediate_size": 10,
+               "intermediate_size_mlp": 9, "interleave_moe_layer_step": 2,
+               "num_local_experts": 5, "num_experts_per_tok": 2, "num_attention_heads": 4,
+               "num_key_value_heads": 2, "head_dim": 8, "attention_bias": false,
+               "attention_chunk_size": 3, "no_rope_layer_interval": 4,
+               "attn_temperature_tuning": true, "attn_scale": 0.5, "floor_scale": 2,
+               "use_qk_norm": true, "rms_norm_eps": 1e-5, "rope_theta": 1000.0,
+               "rope_scaling": {"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0,
+                "high_freq_factor": 1.0, "original_max_position_embeddings": 64},
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "switched-shared-biases-and-linear-scaling",
+              """
+              {"model_type": "qwen2_moe", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "moe_intermediate_size": 10,
+               "shared_expert_intermediate_size": 7, "num_experts": 5,
+               "num_experts_per_tok": 2, "norm_topk_prob": false, "decoder_sparse_step": 1,
+               "mlp_only_layers": [], "num_attention_heads": 2, "num_key_value_heads": 2,
+               "qkv_bias": true, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+               "rope_scaling": {"type": "linear", "factor": 4.0},
+               "max_position_embeddings": 64, "use_sliding_window": false,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "norms-over-all-heads-that-turn-in-part",
+              """
+              {"model_type": "minimax_m2", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 10,
+               "num_local_experts": 6, "num_experts_per_tok": 3, "num_attention_heads": 4,
+               "num_key_value_heads": 2, "head_dim": 6, "rotary_dim": 4, "use_qk_norm": true,
+               "qk_norm_type": "per_layer", "use_routing_bias": true,
+               "scoring_func": "sigmoid", "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "norms-over-all-heads-before-a-clip",
+              """
+              {"model_type": "olmoe", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 2, "intermediate_size": 10, "num_experts": 5,
+               "num_experts_per_tok": 2, "norm_topk_prob": false, "num_attention_heads": 2,
+               "num_key_value_heads": 2, "clip_qkv": 0.75, "attention_bias": false,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "least-sum-of-weights",
+              """
+              {"model_type": "ernie4_5_moe", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 9,
+               "moe_intermediate_size": 10, "moe_num_experts": 6, "moe_k": 2,
+               "moe_num_shared_experts": 1, "moe_layer_start_index": 1,
+               "moe_layer_interval": 1, "moe_norm_min": 0.5, "num_attention_heads": 4,
+               "num_key_value_heads": 2, "head_dim": 6, "use_bias": false,
+               "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "max_position_embeddings": 64,
+               "tie_word_embeddings": true}
+              """,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          new Model(
+              "normed-heads-and-llama3-scaling",
+              QWEN3,
+              Packages::convert,
+              EnumSet.of(Execution.PLAIN)),
+          // No family has these together: the order of what happens to queries shows.
+          new Model(
+              "clip-rotation-norm-temperature-in-this-order",
+              QWEN3,
+              (checkpoint, target) ->
+                  Packages.convert(
+                      checkpoint,
+                      target,
+                      blocks(
+                          b ->
+                              b.withAttention(
+                                  inAnotherOrder((Attention.GroupedQuery) b.attention())))),
+              EnumSet.of(Execution.PLAIN)));
+
+  private NumericModels() {}
+
+  private static Attention withEpsilon(Attention.MultiHeadLatent a, double epsilon) {
+    return Parts.with(a, "latentNormEpsilon", epsilon);
+  }
+
+  private static Attention inAnotherOrder(Attention.GroupedQuery a) {
+    var norm = new Attention.QueryKeyNorm(Attention.NormSpan.HEAD, 1e-6, true, true);
+    var normed = Parts.with(Parts.with(a, "queryKeyNorm", norm), "clip", 0.75);
+    var tempered = Parts.with(normed, "temperature", new Attention.Temperature(0.5, 2));
+    return Parts.with(tempered, "chunk", 4).withWindow(3);
+  }
+}

@@ -1,0 +1,375 @@
+package dev.moxie.verifier.oracle;
+
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import dev.moxie.runtime.plain.Activation;
+import dev.moxie.runtime.plain.RotaryAngles;
+import dev.moxie.runtime.plain.StoredMatrix;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass in float32 alone: every sum, product and function is rounded on its own, in
+ * the order in which the equations are written. The plain reader, which adds up in double
+ * precision, is too good to say how large errors get.
+ *
+ * @param experts of each token, which are not chosen here
+ */
+record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activation> {
+  /** One number of a result. */
+  @FunctionalInterface
+  private interface Number {
+    float at(int row, int column);
+  }
+
+  private static Activation each(int rows, int columns, Number number) {
+    float[] values = new float[rows * columns];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = number.at(i / columns, i % columns);
+    }
+    return Activation.of(values, columns);
+  }
+
+  private static Activation like(Activation x, Number number) {
+    return each(x.rows(), x.columns(), number);
+  }
+
+  private float[] vector(Leaf leaf) {
+    return row(weights.stored(leaf), 0);
+  }
+
+  private static float[] row(StoredMatrix matrix, int row) {
+    float[] values = new float[matrix.columns()];
+    matrix.read(row, values);
+    return values;
+  }
+
+  private static float dot(float[] a, int from, float[] b, int start, int count) {
+    float sum = 0;
+    for (int i = 0; i < count; i++) {
+      sum += a[from + i] * b[start + i];
+    }
+    return sum;
+  }
+
+  private static float exp(float x) {
+    return (float) StrictMath.exp(x);
+  }
+
+  private static float sigmoid(float x) {
+    return 1 / (1 + exp(-x));
+  }
+
+  /** Of which some may be −∞. */
+  private static float[] softmax(float[] scores) {
+    float max = Float.NEGATIVE_INFINITY;
+    for (float score : scores) {
+      max = Math.max(max, score);
+    }
+    float[] shares = new float[scores.length];
+    float total = 0;
+    for (int j = 0; j < shares.length; j++) {
+      shares[j] = exp(scores[j] - max);
+      total += shares[j];
+    }
+    for (int j = 0; j < shares.length; j++) {
+      shares[j] /= total;
+    }
+    return shares;
+  }
+
+  @Override
+  public Activation embed(Leaf table) {
+    throw new UnsupportedOperationException("rows are read as they are");
+  }
+
+  @Override
+  public Activation linear(Activation x, Leaf leaf) {
+    StoredMatrix matrix = weights.stored(leaf);
+    int n = x.columns();
+    return each(x.rows(), matrix.rows(), (t, o) -> dot(x.values(), t * n, row(matrix, o), 0, n));
+  }
+
+  @Override
+  public Activation shift(Activation x, Leaf leaf) {
+    float[] v = vector(leaf);
+    return like(x, (t, c) -> x.at(t, c) + v[c]);
+  }
+
+  @Override
+  public Activation scale(Activation x, double factor) {
+    return like(x, (t, c) -> (float) factor * x.at(t, c));
+  }
+
+  @Override
+  public Activation norm(Activation x, Leaf weight, double epsilon) {
+    return norms(x, weight, epsilon, x.columns());
+  }
+
+  @Override
+  public Activation centredNorm(Activation x, Leaf weight, double epsilon) {
+    float[] means = new float[x.rows()];
+    for (int t = 0; t < means.length; t++) {
+      for (float value : x.row(t)) {
+        means[t] += value;
+      }
+      means[t] /= x.columns();
+    }
+    return norm(like(x, (t, c) -> x.at(t, c) - means[t]), weight, epsilon);
+  }
+
+  @Override
+  public Activation norms(Activation x, @Nullable Leaf weight, double epsilon, int size) {
+    float[] w = weight == null ? null : vector(weight);
+    float[] roots = new float[x.values().length / size];
+    for (int i = 0; i < roots.length; i++) {
+      float squares = dot(x.values(), i * size, x.values(), i * size, size);
+      roots[i] = (float) Math.sqrt(squares / size + (float) epsilon);
+    }
+    return like(
+        x,
+        (t, c) -> {
+          float y = x.at(t, c) / roots[(t * x.columns() + c) / size];
+          return w == null ? y : w[c % size] * y;
+        });
+  }
+
+  @Override
+  public Activation clip(Activation x, double limit) {
+    return like(x, (t, c) -> Math.clamp(x.at(t, c), (float) -limit, (float) limit));
+  }
+
+  @Override
+  public Activation temper(Activation x, Attention.Temperature temperature) {
+    return like(
+        x,
+        (t, c) -> {
+          float floors = (float) Math.floor((t + 1) / (float) temperature.floor());
+          return x.at(t, c) * ((float) StrictMath.log1p(floors) * (float) temperature.scale() + 1);
+        });
+  }
+
+  @Override
+  public Activation add(Activation a, Activation b) {
+    return like(a, (t, c) -> a.at(t, c) + b.at(t, c));
+  }
+
+  @Override
+  public Activation gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Activation gate, Activation up) {
+    if (clamp == null) {
+      return like(gate, (t, c) -> gate.at(t, c) * sigmoid(gate.at(t, c)) * up.at(t, c));
+    }
+    float limit = (float) clamp.limit();
+    float sharpness = (float) clamp.sharpness();
+    float offset = (float) clamp.offset();
+    return like(
+        gate,
+        (t, c) -> {
+          float g = Math.min(gate.at(t, c), limit);
+          return g * sigmoid(sharpness * g) * (Math.clamp(up.at(t, c), -limit, limit) + offset);
+        });
+  }
+
+  @Override
+  public Activation switched(Activation x, Activation by) {
+    return like(x, (t, c) -> sigmoid(by.at(t, 0)) * x.at(t, c));
+  }
+
+  @Override
+  public Activation columns(Activation x, int first, int count) {
+    return each(x.rows(), count, (t, c) -> x.at(t, first + c));
+  }
+
+  @Override
+  public Activation join(Activation a, Activation b) {
+    return each(
+        a.rows(),
+        a.columns() + b.columns(),
+        (t, c) -> c < a.columns() ? a.at(t, c) : b.at(t, c - a.columns()));
+  }
+
+  @Override
+  public Activation rotate(Activation x, Rotary rotary, int headSize, int first) {
+    var angles = new RotaryAngles(rotary);
+    int pairs = angles.pairs();
+    boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
+    return like(
+        x,
+        (t, c) -> {
+          int dimension = c % headSize - first;
+          if (dimension < 0 || dimension >= 2 * pairs) {
+            return x.at(t, c);
+          }
+          int pair = halves ? dimension % pairs : dimension / 2;
+          boolean second = halves ? dimension >= pairs : dimension % 2 == 1;
+          int away = halves ? pairs : 1;
+          float other = second ? x.at(t, c - away) : -x.at(t, c + away);
+          return x.at(t, c) * angles.cos(t, pair) + other * angles.sin(t, pair);
+        });
+  }
+
+  @Override
+  public Activation attend(
+      int layer,
+      Attention.GroupedQuery a,
+      Activation q,
+      Activation k,
+      Activation v,
+      @Nullable Leaf sinks) {
+    float[] sink = sinks == null ? null : vector(sinks);
+    int d = a.headSize();
+    float[][] shares = new float[q.rows() * a.heads()][];
+    for (int i = 0; i < shares.length; i++) {
+      int t = i / a.heads();
+      int head = i % a.heads();
+      int key = head * a.keyValueHeads() / a.heads() * d;
+      int first = (int) a.firstSeen(t);
+      float[] scores = new float[t + 2 - first];
+      for (int j = first; j <= t; j++) {
+        float product =
+            dot(q.values(), t * q.columns() + head * d, k.values(), j * k.columns() + key, d);
+        scores[j - first] = product * (float) a.softmaxScale();
+      }
+      scores[t + 1 - first] = sink == null ? Float.NEGATIVE_INFINITY : sink[head];
+      shares[i] = softmax(scores);
+    }
+    return each(
+        q.rows(),
+        a.heads() * d,
+        (t, c) -> {
+          int head = c / d;
+          int first = (int) a.firstSeen(t);
+          float[] p = shares[t * a.heads() + head];
+          float sum = 0;
+          for (int j = first; j <= t; j++) {
+            sum += p[j - first] * v.at(j, head * a.keyValueHeads() / a.heads() * d + c % d);
+          }
+          return sum;
+        });
+  }
+
+  /** With keys and values of every head. */
+  @Override
+  public Activation latent(
+      int layer, Attention.MultiHeadLatent a, Activation q, Activation c, Activation r, Leaf up) {
+    Activation both = linear(c, up);
+    int stride = a.plainSize() + a.valueSize();
+    int wide = Math.max(a.headSize(), a.valueSize());
+    // Heads all as wide as the wider of keys and values, with zeros, which change no sum.
+    Activation queries =
+        heads(a, wide, q.rows(), (t, h, i) -> i < a.headSize() ? q.at(t, h * a.headSize() + i) : 0);
+    Activation keys =
+        heads(
+            a,
+            wide,
+            q.rows(),
+            (t, h, i) -> {
+              if (i < a.plainSize()) {
+                return both.at(t, h * stride + i);
+              }
+              return i < a.headSize() ? r.at(t, i - a.plainSize()) : 0;
+            });
+    Activation values =
+        heads(
+            a,
+            wide,
+            q.rows(),
+            (t, h, i) -> i < a.valueSize() ? both.at(t, h * stride + a.plainSize() + i) : 0);
+    var grouped =
+        new Attention.GroupedQuery(a.heads(), a.heads(), wide, a.softmaxScale(), null, null);
+    Activation all = attend(layer, grouped, queries, keys, values, null);
+    return each(
+        q.rows(),
+        a.heads() * a.valueSize(),
+        (t, i) -> all.at(t, i / a.valueSize() * wide + i % a.valueSize()));
+  }
+
+  /** One number of a head. */
+  @FunctionalInterface
+  private interface OfHead {
+    float at(int token, int head, int column);
+  }
+
+  private static Activation heads(
+      Attention.MultiHeadLatent a, int width, int tokens, OfHead number) {
+    return each(tokens, a.heads() * width, (t, c) -> number.at(t, c / width, c % width));
+  }
+
+  @Override
+  public Activation score(Routing.Score score, Activation logits) {
+    return switch (score) {
+      case SIGMOID -> like(logits, (t, e) -> sigmoid(logits.at(t, e)));
+      case SOFTMAX -> like(logits, (t, e) -> softmax(logits.row(t))[e]);
+    };
+  }
+
+  @Override
+  public Activation favour(Activation scores, Leaf bias) {
+    return shift(scores, bias);
+  }
+
+  @Override
+  public Activation limit(Activation choice, Routing.Groups groups) {
+    throw new UnsupportedOperationException("experts are given");
+  }
+
+  @Override
+  public Activation top(Activation choice, int count) {
+    return each(experts.size(), count, (t, i) -> experts.get(t)[i]);
+  }
+
+  @Override
+  public Activation weigh(
+      Activation values,
+      Activation chosen,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    float[] divisors = new float[chosen.rows()];
+    Arrays.fill(divisors, 1);
+    for (int t = 0; normalisation != null && t < divisors.length; t++) {
+      float sum = 0;
+      for (float expert : chosen.row(t)) {
+        sum += values.at(t, (int) expert);
+      }
+      float least = normalisation.least() == null ? sum : normalisation.least().floatValue();
+      divisors[t] = Math.max(sum, least) + (float) normalisation.epsilon();
+    }
+    return like(
+        chosen, (t, i) -> values.at(t, (int) chosen.at(t, i)) / divisors[t] * (float) scale);
+  }
+
+  @Override
+  public Activation experts(Experts all, Activation x, Activation chosen, Activation weighed) {
+    boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
+    float[] sum = new float[x.rows() * x.columns()];
+    int count = Objects.requireNonNull(all.gateUp().stack()).experts();
+    for (int expert = 0; expert < count; expert++) {
+      for (int p = 0; p < chosen.values().length; p++) {
+        if (chosen.values()[p] == expert) {
+          int t = p / chosen.columns();
+          float w = weighed.values()[p];
+          Activation row = each(1, x.columns(), (one, c) -> before ? w * x.at(t, c) : x.at(t, c));
+          Activation y = Forward.network(this, row, all.network(expert));
+          for (int c = 0; c < y.columns(); c++) {
+            sum[t * x.columns() + c] += before ? y.at(0, c) : w * y.at(0, c);
+          }
+        }
+      }
+    }
+    return Activation.of(sum, x.columns());
+  }
+
+  @Override
+  public Activation note(Step step, Activation x) {
+    return x;
+  }
+}
