@@ -140,13 +140,14 @@ final class WeightSuspects {
     if (there.isEmpty()) {
       return;
     }
+    String all = "layer %d with the %s of layer %d".formatted(layer, words(), other);
     if (there.size() == rows.size()) {
-      suspects.add(
-          ofLayer(
-              "layer %d with the %s of layer %d".formatted(layer, words(), other), there, other));
+      suspects.add(ofLayer(all, there, other));
     }
     for (IndexRow row : there) {
-      suspects.add(ofLayer(row.name() + " taken from layer " + other, List.of(row), other));
+      boolean named = row.name().equals(prefix + part + ".weight");
+      String cause = named ? all : row.name() + " taken from layer " + other;
+      suspects.add(ofLayer(cause, List.of(row), other));
     }
   }
 
