@@ -5,6 +5,7 @@ import dev.moxie.format.pack.ArrowFileWriter;
 import dev.moxie.format.pack.ArrowType;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.view.View;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -101,7 +102,7 @@ final class IndexEdit {
         cells.put("expert", row.expert());
         cells.put("projection", row.projection() == null ? null : row.projection().id());
         cells.put("dtype", row.dtype().name());
-        cells.put("encoding", row.encoding());
+        cells.put("encoding", row.encoding().id());
         cells.put("shape", row.shape().dims());
         cells.put("shard", row.shard());
         cells.put("offset", row.offset());
@@ -110,6 +111,7 @@ final class IndexEdit {
         cells.put("sha256", row.sha256() == null ? null : HexFormat.of().parseHex(row.sha256()));
         cells.put("source_file", row.sourceFile());
         cells.put("source_tensor", row.sourceTensor());
+        cells.put("view", numbers(row.view()));
         cells.put("transform", row.transform());
         rows.add(cells);
       }
@@ -135,7 +137,18 @@ final class IndexEdit {
         column("sha256", ArrowType.DIGEST, true),
         column("source_file", ArrowType.UTF8, true),
         column("source_tensor", ArrowType.UTF8, true),
+        column("view", ArrowType.INT64_LIST, true),
         column("transform", ArrowType.UTF8, true));
+  }
+
+  private static @Nullable List<Long> numbers(@Nullable View view) {
+    if (view == null) {
+      return null;
+    }
+    List<Long> numbers = new ArrayList<>(List.of(view.offset()));
+    numbers.addAll(view.shape().dims());
+    numbers.addAll(view.strides());
+    return numbers;
   }
 
   static ArrowColumn<Map<String, @Nullable Object>> column(

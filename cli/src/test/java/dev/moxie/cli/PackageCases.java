@@ -196,18 +196,18 @@ final class PackageCases {
     role("a filler with layer 99", "padding", row -> row.put("layer", 99));
     role("a filler with a source", "padding", row -> row.put("source_file", "model.safetensors"));
     index(
-        "an 18th column at minor 0",
+        "a column more at minor 0",
         pack ->
             IndexEdit.cells(
                 pack, rows -> {}, List.of(IndexEdit.column("layer2", ArrowType.INT32, true))));
     cell(
-        "dequantise_fp8_block of a plain tensor",
+        "dequantise_fp8_block_128x128 of a plain tensor",
         "tensor",
-        row -> row.put("transform", "dequantise_fp8_block"));
+        row -> row.put("transform", "dequantise_fp8_block_128x128"));
     cell(
-        "dequantise_fp8_block of a slice",
+        "dequantise_fp8_block_128x128 of a slice",
         "slice",
-        row -> row.put("transform", "dequantise_fp8_block"));
+        row -> row.put("transform", "dequantise_fp8_block_128x128"));
     cell("a cast that no manifest declares", "tensor", row -> row.put("transform", "cast"));
     cell("empty source_tensor", "tensor", row -> row.put("source_tensor", ""));
     cell("empty source_file", "tensor", row -> row.put("source_file", ""));
