@@ -125,7 +125,7 @@ done
 try "$moxie" verify "$work/damaged"
 is 1
 row "no JVM" "a difference, after all" 1 $?
-try env MOXIE_JAVA_OPTS=-XX:MaxDirectMemorySize=1k "$moxie" run "$pack" --prompt-ids 1,2 --max-tokens 2
+try env MOXIE_JAVA_OPTS=-XX:MaxDirectMemorySize=1k "$moxie" run "$pack" --prompt-ids 1,2 --max-tokens 2 --execution fused
 is 4 && says MaxDirectMemorySize && ! says Xmx
 row "no JVM" "MOXIE_JAVA_OPTS=-XX:MaxDirectMemorySize=1k" "4, names that option" $?
 
