@@ -27,12 +27,14 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The vectors of SPEC.md, section 9, as far as it takes more than the format to judge them. */
+@Tag("exhaustive")
 class ConformanceVectorsTest {
   private static final Path VECTORS = Fixtures.root().resolveSibling("format-spec/conformance");
 

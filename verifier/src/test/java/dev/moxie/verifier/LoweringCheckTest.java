@@ -30,6 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Graphs that are wrong for some lengths of chunk and right for others; those of CUDA run here. */
+@Tag("exhaustive")
 class LoweringCheckTest {
   @TempDir Path folder;
 
@@ -51,7 +52,6 @@ class LoweringCheckTest {
   }
 
   /** What CUDA does where the kernel for so many tokens takes gate rows for up rows. */
-  @Tag("exhaustive")
   @ParameterizedTest
   @ValueSource(ints = {1, 3, 16, 64, 256})
   void gateAndUpSwappedForOneLengthOfChunkAreFound(int length) {

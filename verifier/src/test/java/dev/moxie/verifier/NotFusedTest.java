@@ -19,10 +19,12 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A model that no graph computes: its layers turn positions in two ways. */
+@Tag("exhaustive")
 class NotFusedTest {
   private static final Path CHECKPOINT = Fixtures.randomDeepSeeks().getFirst();
 

@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,6 +41,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** What lies in a checkpoint besides what its config.json calls for comes back all the same. */
+@Tag("exhaustive")
 class RestoredAsItWasTest {
   private static final Path MIXTRAL = Fixtures.randomMixtrals().getFirst();
   private static final Path TIED = Fixtures.root().resolve("variants/f16-tied");

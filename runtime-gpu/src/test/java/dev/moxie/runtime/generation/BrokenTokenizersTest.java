@@ -7,9 +7,11 @@ import dev.moxie.fixtures.Fixtures;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+@Tag("exhaustive")
 class BrokenTokenizersTest {
   private static final int MUTANTS = 1000;
 

@@ -32,6 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
+@Tag("exhaustive")
 class ModelDiffTest {
   /** Three layers of eight experts, bf16. */
   private static final Path MIXTRAL = Fixtures.randomMixtrals().getFirst();
@@ -91,7 +92,6 @@ class ModelDiffTest {
     assertTrue(diff.layout().contains(new Diff.Change("maxShardBytes", null, "50000")));
   }
 
-  @Tag("exhaustive")
   @Test
   void aWiderDtypeHasTheSameValues() {
     Path wide = Models.cast(MIXTRAL, folder.resolve("p"), Dtype.F32);
@@ -455,7 +455,6 @@ class ModelDiffTest {
     assertTrue(refusal.getMessage().contains("experts.up (expert 1)"), refusal.getMessage());
   }
 
-  @Tag("exhaustive")
   @Test
   void blockScalesBelongToTheirWeightsUnderOwnNamesToo() throws IOException {
     Path other = Models.copy(Fixtures.tinyDeepSeek(), folder.resolve("c"), tensor -> tensor);

@@ -40,6 +40,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
+@Tag("exhaustive")
 class RoutingRunTest {
   @TempDir Path folder;
 
@@ -133,7 +134,6 @@ class RoutingRunTest {
     }
   }
 
-  @Tag("exhaustive")
   @Test
   void twoRunsGiveTheSameBytesAndReplaceTheirOwnFiles() throws IOException {
     Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
@@ -253,7 +253,6 @@ class RoutingRunTest {
     return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false);
   }
 
-  @Tag("exhaustive")
   @Test
   void verificationWritesVerdictsBesideBothChoices() throws Exception {
     Path checkpoint = Fixtures.tinyDeepSeek();
