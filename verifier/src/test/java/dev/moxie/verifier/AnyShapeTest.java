@@ -26,8 +26,10 @@ import net.jqwik.api.Combinators;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import org.junit.jupiter.api.Tag;
 
 /** Checkpoints of the family in sizes that nobody released, against the oracle. */
+@Tag("exhaustive")
 class AnyShapeTest {
   @Provide
   Arbitrary<MixtralConfig> shapes() {

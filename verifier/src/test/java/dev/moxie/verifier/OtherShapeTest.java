@@ -31,6 +31,7 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,6 +39,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** A reference of a model of another shape was read, and differs: that is a verdict. */
+@Tag("exhaustive")
 class OtherShapeTest {
   private static final Path CHECKPOINT = Fixtures.randomMixtrals().getFirst();
 
