@@ -74,7 +74,7 @@ public final class Symbols implements Ops<Symbols.Term> {
       name = leaf.projection().id();
     }
     return "W_"
-        + name.replaceFirst("\\.weight$", "").replaceFirst("^dense\\.", "").replace('.', '_')
+        + name.replaceFirst("\\.(weight|bias)$", "").replaceFirst("^dense\\.", "").replace('.', '_')
         + expert;
   }
 
