@@ -4,7 +4,6 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.format.safetensors.TensorInfo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -25,15 +24,12 @@ public final class Trace implements AutoCloseable {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  /** The shape of what is passed over. */
-  private static final Shape NONE = Shape.of(0);
-
   private final SafetensorsFile file;
 
-  /** What follows from tensors of the file, and stands before these. */
-  private final Map<String, Derived> derived = new HashMap<>();
+  /** What follows from tensors of the file, and stands before these; empty is passed over. */
+  private final Map<String, Optional<Tensor>> derived = new HashMap<>();
 
-  private record Derived(Dtype dtype, Shape shape, MemorySegment data) {}
+  private record Tensor(Dtype dtype, Shape shape, MemorySegment data) {}
 
   private Trace(SafetensorsFile file) {
     this.file = file;
@@ -80,26 +76,24 @@ public final class Trace implements AutoCloseable {
 
   /** Whether the trace holds a tensor of that name. */
   public boolean has(String name) {
-    return derived.containsKey(name)
-        ? !derived.get(name).shape().equals(NONE)
-        : file.find(name).isPresent();
+    return find(name).isPresent();
   }
 
   /** Adds a float32 matrix that follows from others, in the place of one of that name. */
   public void derive(String name, int columns, float[] values) {
     Shape shape = Shape.of(values.length / columns, columns);
-    derived.put(name, new Derived(Dtype.F32, shape, MemorySegment.ofArray(values)));
+    derived.put(name, Optional.of(new Tensor(Dtype.F32, shape, MemorySegment.ofArray(values))));
   }
 
   /** Likewise of int32. */
   public void derive(String name, int columns, int[] values) {
     Shape shape = Shape.of(values.length / columns, columns);
-    derived.put(name, new Derived(Dtype.I32, shape, MemorySegment.ofArray(values)));
+    derived.put(name, Optional.of(new Tensor(Dtype.I32, shape, MemorySegment.ofArray(values))));
   }
 
   /** Passes over a tensor from now on. */
   public void leaveOut(String name) {
-    derived.put(name, new Derived(Dtype.U8, NONE, MemorySegment.NULL));
+    derived.put(name, Optional.empty());
   }
 
   /**
@@ -108,22 +102,22 @@ public final class Trace implements AutoCloseable {
    * @throws CorruptException if there is none of that name, dtype and shape
    */
   public void require(String name, Dtype dtype, Shape shape) {
-    Derived own = derived.get(name);
-    Dtype foundDtype = own == null ? info(name).dtype() : own.dtype();
-    Shape foundShape = own == null ? info(name).shape() : own.shape();
-    if (foundDtype != dtype || !foundShape.equals(shape)) {
+    requireFit(name, get(name), dtype, shape);
+  }
+
+  private void requireFit(String name, Tensor tensor, Dtype dtype, Shape shape) {
+    if (tensor.dtype() != dtype || !tensor.shape().equals(shape)) {
       throw new CorruptException(
           path() + ", tensor \"" + name + "\"",
           dtype + " " + shape,
-          foundDtype + " " + foundShape,
+          tensor.dtype() + " " + tensor.shape(),
           "record it from this model, stored as float32, as TRACE.md says");
     }
   }
 
   /** The shape that the trace gives a tensor, whatever it should be. */
   public Shape shape(String name) {
-    Derived own = derived.get(name);
-    return own == null ? info(name).shape() : own.shape();
+    return get(name).shape();
   }
 
   /**
@@ -153,8 +147,14 @@ public final class Trace implements AutoCloseable {
     return data(name, Dtype.I32, Shape.of(rows, columns)).toArray(INT);
   }
 
-  private TensorInfo info(String name) {
-    return file.find(name)
+  private Optional<Tensor> find(String name) {
+    return derived.containsKey(name)
+        ? derived.get(name)
+        : file.find(name).map(info -> new Tensor(info.dtype(), info.shape(), file.data(info)));
+  }
+
+  private Tensor get(String name) {
+    return find(name)
         .orElseThrow(
             () ->
                 new CorruptException(
@@ -165,15 +165,15 @@ public final class Trace implements AutoCloseable {
   }
 
   private long[] longs(String name) {
-    TensorInfo info = info(name);
-    Shape shape = Shape.of(info.shape().rank() == 1 ? info.shape().dim(0) : 0);
+    Shape found = shape(name);
+    Shape shape = Shape.of(found.rank() == 1 ? found.dim(0) : 0);
     return data(name, Dtype.I64, shape).toArray(LONG);
   }
 
   private MemorySegment data(String name, Dtype dtype, Shape shape) {
-    require(name, dtype, shape);
-    Derived own = derived.get(name);
-    return own == null ? file.data(info(name)) : own.data();
+    Tensor tensor = get(name);
+    requireFit(name, tensor, dtype, shape);
+    return tensor.data();
   }
 
   @Override
