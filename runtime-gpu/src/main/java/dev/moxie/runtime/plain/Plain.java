@@ -11,6 +11,7 @@ import dev.moxie.format.model.TensorSpec.Leaf;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -31,6 +32,7 @@ public final class Plain implements Ops<Activation> {
   private final int first;
   private final @Nullable List<int[]> replayed;
   private final Map<Step, Activation> steps = new EnumMap<>(Step.class);
+  private final Map<Rotary, RotaryAngles> rotations = new HashMap<>();
   private @Nullable Activation scores;
   private @Nullable Activation choice;
   private @Nullable Activation groups;
@@ -207,7 +209,7 @@ public final class Plain implements Ops<Activation> {
 
   @Override
   public Activation rotate(Activation x, Rotary rotary, int headSize, int offset) {
-    var angles = new RotaryAngles(rotary);
+    RotaryAngles angles = rotations.computeIfAbsent(rotary, RotaryAngles::new);
     boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
     Activation y = x.copy();
     for (int t = 0; t < x.rows(); t++) {
