@@ -5,7 +5,6 @@ import dev.moxie.format.pack.ArrowFileWriter;
 import dev.moxie.format.pack.ArrowType;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.view.View;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -111,7 +110,7 @@ final class IndexEdit {
         cells.put("sha256", row.sha256() == null ? null : HexFormat.of().parseHex(row.sha256()));
         cells.put("source_file", row.sourceFile());
         cells.put("source_tensor", row.sourceTensor());
-        cells.put("view", numbers(row.view()));
+        cells.put("view", row.view() == null ? null : row.view().numbers());
         cells.put("transform", row.transform());
         rows.add(cells);
       }
@@ -139,16 +138,6 @@ final class IndexEdit {
         column("source_tensor", ArrowType.UTF8, true),
         column("view", ArrowType.INT64_LIST, true),
         column("transform", ArrowType.UTF8, true));
-  }
-
-  private static @Nullable List<Long> numbers(@Nullable View view) {
-    if (view == null) {
-      return null;
-    }
-    List<Long> numbers = new ArrayList<>(List.of(view.offset()));
-    numbers.addAll(view.shape().dims());
-    numbers.addAll(view.strides());
-    return numbers;
   }
 
   static ArrowColumn<Map<String, @Nullable Object>> column(

@@ -45,9 +45,6 @@ public sealed interface Arrangement {
   /** Gate and up biases of all experts, which alternate. */
   Arrangement BIASES_ALTERNATING = Axes.of("e (r p)");
 
-  /** Gate and up biases of all experts, of each expert those of gate first. */
-  Arrangement BIASES_HALVES = Axes.of("e (p r)");
-
   /** A vector as a matrix of one row. */
   Arrangement ROW = Axes.of("1 r");
 

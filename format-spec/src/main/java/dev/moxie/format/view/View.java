@@ -94,6 +94,15 @@ public record View(long offset, Shape shape, List<Long> strides) {
     return offset + reach(shape, strides) + 1;
   }
 
+  /** The offset, the extents, and as many strides. */
+  public List<Long> numbers() {
+    List<Long> numbers = new ArrayList<>();
+    numbers.add(offset);
+    numbers.addAll(shape.dims());
+    numbers.addAll(strides);
+    return numbers;
+  }
+
   /** Whether it is all of a tensor of so many elements, as it lies. */
   public boolean isAllOf(long elements) {
     return offset == 0 && isRun() && elements() == elements;
