@@ -27,9 +27,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+@Tag("exhaustive")
 class Mxfp4ConversionTest {
   private static final int HIDDEN = 64;
   private static final int INTERMEDIATE = 96;

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -23,6 +24,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * What can be said of the CUDA form without CUDA: its float16 graph computes the reference's logits
  * to float16 on the CPU provider.
  */
+@Tag("exhaustive")
 class CudaFormTest {
   @TempDir Path folder;
 

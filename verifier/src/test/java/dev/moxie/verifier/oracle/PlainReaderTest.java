@@ -25,6 +25,7 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -32,6 +33,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * The plain reader against the oracle on weights and architectures at random: every named step lies
  * within the bound of float32, and no part can be left out without leaving it.
  */
+@Tag("exhaustive")
 class PlainReaderTest {
   private static final int HIDDEN = 24;
   private static final int VOCABULARY = 40;
