@@ -19,7 +19,8 @@ public final class Scales {
     return scales;
   }
 
-  static float get(MemorySegment bytes, Dtype dtype, long index) {
+  /** One of them. */
+  public static float get(MemorySegment bytes, Dtype dtype, long index) {
     return switch (dtype) {
       case F32, BF16 -> (float) Elements.get(bytes, dtype, index);
       case F8_E8M0, U8 -> powerOfTwo(bytes.get(ValueLayout.JAVA_BYTE, index));

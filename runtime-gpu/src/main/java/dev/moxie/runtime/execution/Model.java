@@ -17,6 +17,13 @@ public interface Model extends AutoCloseable {
    */
   float[] append(long[] ids);
 
+  /**
+   * As {@link #append}, but only what is needed to go on.
+   *
+   * @return logits after the last new token, [V]; the caller's until the next call
+   */
+  float[] next(long[] ids);
+
   /** Tokens in the sequence. */
   int length();
 
