@@ -1,7 +1,6 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.pack.MoxiePackage;
-import java.util.Arrays;
 
 /** What both executions share: a sequence of tokens, and room for those to come. */
 abstract class CachedModel implements Model {
@@ -26,21 +25,6 @@ abstract class CachedModel implements Model {
   @Override
   public final float[] append(long[] ids) {
     return forward(ids, advance(ids));
-  }
-
-  @Override
-  public final float[] next(long[] ids) {
-    return next(ids, advance(ids));
-  }
-
-  /**
-   * Logits after the last new token.
-   *
-   * @param first position of the first
-   */
-  float[] next(long[] ids, int first) {
-    float[] logits = forward(ids, first);
-    return Arrays.copyOfRange(logits, logits.length - logits.length / ids.length, logits.length);
   }
 
   /**

@@ -1,5 +1,7 @@
 package dev.moxie.runtime.execution;
 
+import java.util.Arrays;
+
 /** A package, ready to run: one sequence at a time. */
 public interface Model extends AutoCloseable {
   /**
@@ -22,7 +24,10 @@ public interface Model extends AutoCloseable {
    *
    * @return logits after the last new token, [V]; the caller's until the next call
    */
-  float[] next(long[] ids);
+  default float[] next(long[] ids) {
+    float[] logits = append(ids);
+    return Arrays.copyOfRange(logits, logits.length - logits.length / ids.length, logits.length);
+  }
 
   /** Tokens in the sequence. */
   int length();

@@ -58,8 +58,7 @@ public final class PlainModel extends CachedModel {
   private Part part(BiFunction<Forward<Value>, Value, Value> reading) {
     var program = new Program(weights, pass);
     Value input = program.input(architecture().hiddenSize());
-    return new Part(
-        program, input, reading.apply(new Forward<>(architecture(), program), input));
+    return new Part(program, input, reading.apply(new Forward<>(architecture(), program), input));
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
@@ -126,8 +125,10 @@ public final class PlainModel extends CachedModel {
     return logits;
   }
 
+  /** Computes logits of the last token alone, and allocates nothing for one token. */
   @Override
-  float[] next(long[] ids, int first) {
+  public float[] next(long[] ids) {
+    int first = advance(ids);
     for (int from = 0; from < ids.length; from += TOGETHER) {
       int to = Math.min(from + TOGETHER, ids.length);
       boolean all = from == 0 && to == ids.length;

@@ -80,8 +80,7 @@ record LatentAttention(
     float scale = (float) attention.softmaxScale();
     for (int j = 0; j < count; j++) {
       float with =
-          Sums.dot(
-              queries, t * q.apart() + turned, kept.values(), j * size, size, scratch.lanes);
+          Sums.dot(queries, t * q.apart() + turned, kept.values(), j * size, size, scratch.lanes);
       scores[j] = scale * (scores[j] + with);
     }
     float total = Mixing.shares(scores, count, null);

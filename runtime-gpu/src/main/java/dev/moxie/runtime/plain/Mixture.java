@@ -170,8 +170,7 @@ final class Mixture implements Instruction {
     float[] gate = scratch.of(Scratch.Room.GATE, some * rows);
     float[] up = scratch.of(Scratch.Room.UP, some * rows);
     int from = at * x.apart();
-    Product.rows(
-        expert.gate(), row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
+    Product.rows(expert.gate(), row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
     Product.rows(expert.up(), row, count, read, from, x.apart(), some, up, 0, rows, scratch);
     Biases biases = expert.biases();
     if (biases != null) {

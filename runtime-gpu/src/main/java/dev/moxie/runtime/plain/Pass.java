@@ -38,8 +38,7 @@ public final class Pass {
    * @param first position of the first of them
    * @param replayed the experts of each where the caller decides them, else null
    */
-  public void begin(
-      int tokens, long[] ids, Past past, int first, @Nullable List<int[]> replayed) {
+  public void begin(int tokens, long[] ids, Past past, int first, @Nullable List<int[]> replayed) {
     this.ids = ids;
     this.tokens = tokens;
     this.replayed = replayed;

@@ -178,8 +178,7 @@ public final class Program implements Ops<Value> {
         x,
         x.columns(),
         (t, a, at, y, to) ->
-            Norms.norm(
-                a, at, Norms.mean(a, at, w.length), w, epsilon, w.length, y, to));
+            Norms.norm(a, at, Norms.mean(a, at, w.length), w, epsilon, w.length, y, to));
   }
 
   @Override
@@ -229,8 +228,7 @@ public final class Program implements Ops<Value> {
     return row(
         gate,
         gate.columns(),
-        (t, x, at, y, to) ->
-            Mixture.gate(f, clamp, x, pass.array(up), at, gate.columns(), y, to));
+        (t, x, at, y, to) -> Mixture.gate(f, clamp, x, pass.array(up), at, gate.columns(), y, to));
   }
 
   @Override
@@ -248,8 +246,7 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value columns(Value x, int first, int count) {
-    return row(
-        x, count, (t, a, at, y, to) -> System.arraycopy(a, at + first, y, to, count));
+    return row(x, count, (t, a, at, y, to) -> System.arraycopy(a, at + first, y, to, count));
   }
 
   @Override
@@ -287,8 +284,7 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value latent(
-      int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
+  public Value latent(int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
     Value y = make(a.heads() * a.valueSize());
     instructions.add(new LatentAttention(pass, layer, a, q, c, r, weights.matrix(up), y));
     return y;

@@ -102,7 +102,9 @@ final class Sums {
     d.intoArray(lanes, at + 3 * Lanes.COUNT);
   }
 
-  /** The sum of the partial sums that begin there; the upper half goes onto the lower, and so on. */
+  /**
+   * The sum of the partial sums that begin there; the upper half goes onto the lower, and so on.
+   */
   static float fold(float[] s, int at) {
     float a = (s[at] + s[at + 8]) + (s[at + 4] + s[at + 12]);
     float b = (s[at + 1] + s[at + 9]) + (s[at + 5] + s[at + 13]);

@@ -68,8 +68,12 @@ final class Team {
    * @param each multiplications of a turn, about
    */
   void each(int turns, long each, Task work) {
-    if (turns < 2 || turns * each < WORTH_SHARING || turns > MASK || helpers.length == 0
-        || caller.isHeldByCurrentThread() || !caller.tryLock()) {
+    if (turns < 2
+        || turns * each < WORTH_SHARING
+        || turns > MASK
+        || helpers.length == 0
+        || caller.isHeldByCurrentThread()
+        || !caller.tryLock()) {
       Scratch scratch = OWN.get();
       for (int i = 0; i < turns; i++) {
         work.turn(i, scratch);

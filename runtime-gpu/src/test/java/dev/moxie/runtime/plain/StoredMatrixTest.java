@@ -76,6 +76,34 @@ class StoredMatrixTest {
         Elements.scaled(encoding, numbers, scales, dtype, matrix.dim(1)));
   }
 
+  /** What is multiplied where it lies has the bits of rows that are widened first. */
+  @Property(tries = 60)
+  void productsAreTheSameWhereverRowsAreWidened(
+      @ForAll @IntRange(min = 1, max = 6) int fours,
+      @ForAll @IntRange(min = 1, max = 9) int lanes,
+      @ForAll Random random) {
+    int k = lanes * Lanes.COUNT;
+    Shape shape = Shape.of(4L * fours, k);
+    float[] x = new float[k];
+    for (int i = 0; i < k; i++) {
+      x[i] = random.nextFloat() - 0.5f;
+    }
+    for (Dtype dtype : List.of(Dtype.F32, Dtype.BF16)) {
+      StoredMatrix matrix = StoredMatrix.plain("a", dtype, shape, bytes(shape, dtype, random));
+      float[] own = new float[4 * Lanes.COUNT];
+      float[] widened = new float[4 * Lanes.COUNT];
+      float[] rows = new float[4 * k];
+      for (int first = 0; first < matrix.rows(); first += 4) {
+        for (int r = 0; r < 4; r++) {
+          matrix.read(first + r, rows, r * k);
+        }
+        matrix.dots(first, x, 0, own);
+        Sums.rows(rows, 0, k, k, x, 0, widened);
+        assertArrayEquals(widened, own, dtype.toString());
+      }
+    }
+  }
+
   private static MemorySegment bytes(Shape shape, Dtype dtype, Random random) {
     byte[] bytes = new byte[Math.toIntExact(shape.elements() * dtype.bits() / Byte.SIZE)];
     random.nextBytes(bytes);
@@ -86,7 +114,7 @@ class StoredMatrixTest {
     float[] expected = new float[matrix.columns()];
     float[] widened = new float[matrix.columns()];
     for (int r = 0; r < matrix.rows(); r++) {
-      matrix.read(r, widened);
+      matrix.read(r, widened, 0);
       for (int c = 0; c < widened.length; c++) {
         expected[c] = (float) elements.get((long) r * widened.length + c);
       }
