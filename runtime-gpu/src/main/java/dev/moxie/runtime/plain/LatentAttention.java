@@ -50,7 +50,7 @@ record LatentAttention(
     float[] queries = pass.array(q);
     int query = head * attention.headSize();
     for (int i = 0; i < attention.plainSize(); i++) {
-      up.read(firstRow + i, row, 0);
+      Pairs.read(up, firstRow + i, row, 0, scratch);
       for (int t = 0; t < tokens; t++) {
         Sums.add(queries[t * q.apart() + query + i], row, 0, latents, t * rank, rank);
       }
@@ -60,7 +60,7 @@ record LatentAttention(
     }
     float[] out = pass.array(y);
     for (int i = 0; i < attention.valueSize(); i++) {
-      up.read(firstRow + attention.plainSize() + i, row, 0);
+      Pairs.read(up, firstRow + attention.plainSize() + i, row, 0, scratch);
       for (int t = 0; t < tokens; t++) {
         out[t * y.apart() + head * attention.valueSize() + i] =
             Sums.dot(latents, t * rank, row, 0, rank, scratch.lanes);

@@ -83,7 +83,7 @@ final class Mixture implements Instruction {
         opened[active[a]] = open(active[a]);
       }
     }
-    gatherInputs();
+    gatherInputs(expert(active[0]).gate().paired());
     Arrays.fill(pass.array(y), 0, pass.tokens() * y.apart(), 0);
     long places = first[first.length - 1];
     int turns = Math.ceilDiv(width, Product.rowsOfTurn(x.columns()));
@@ -144,12 +144,16 @@ final class Mixture implements Instruction {
     }
   }
 
-  private void gatherInputs() {
+  private void gatherInputs(boolean paired) {
     float[] from = pass.array(x);
     int apart = x.apart();
     for (int place = 0; place < first[first.length - 1]; place++) {
       int at = place * apart;
-      System.arraycopy(from, tokens[place] * apart, read, at, apart);
+      if (paired) {
+        Pairs.arrange(from, tokens[place] * apart, read, at, apart);
+      } else {
+        System.arraycopy(from, tokens[place] * apart, read, at, apart);
+      }
       if (weightsBefore) {
         for (int c = 0; c < x.columns(); c++) {
           read[at + c] *= shares[place];
@@ -178,12 +182,16 @@ final class Mixture implements Instruction {
       add(biases.up(), row, count, up, some, rows, scratch);
     }
     for (int t = 0; t < some; t++) {
-      gate(gate, up, t * rows, count, inside, (at + t) * Lanes.padded(width) + row);
+      int to = (at + t) * Lanes.padded(width);
+      gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
+      if (expert.down().paired()) {
+        for (int i = 0; i < count; i++) {
+          inside[to + Pairs.place(row + i)] = gate[t * rows + i];
+        }
+      } else {
+        System.arraycopy(gate, t * rows, inside, to + row, count);
+      }
     }
-  }
-
-  private void gate(float[] gate, float[] up, int from, int count, float[] out, int at) {
-    gate(experts.activation(), experts.clamp(), gate, up, from, count, out, at);
   }
 
   /** What {@link Ops#gate} says, of so many numbers from one on. */

@@ -17,6 +17,8 @@ final class Product implements Instruction, Team.Task {
   private final Pass pass;
   private final Value x;
   private final List<Output> outputs = new ArrayList<>();
+  private boolean paired;
+  private float[] pairs = new float[0];
   private int turns;
 
   /**
@@ -37,6 +39,7 @@ final class Product implements Instruction, Team.Task {
     int rows = rowsOfTurn(matrix.columns());
     outputs.add(new Output(matrix, y, turns, rows));
     turns += Math.ceilDiv(matrix.rows(), rows);
+    paired |= matrix.paired();
   }
 
   /** Rows that a thread takes at a time, a multiple of {@link Sums#ROWS}. */
@@ -46,6 +49,11 @@ final class Product implements Instruction, Team.Task {
 
   @Override
   public void run() {
+    if (paired) {
+      int size = pass.tokens() * x.apart();
+      pairs = pairs.length < size ? new float[size] : pairs;
+      Pairs.arrange(pass.array(x), 0, pairs, 0, size);
+    }
     pass.team().each(turns, (long) TURN * pass.tokens(), this);
   }
 
@@ -61,7 +69,7 @@ final class Product implements Instruction, Team.Task {
         o.matrix(),
         row,
         Math.min(o.rows(), o.matrix().rows() - row),
-        pass.array(x),
+        o.matrix().paired() ? pairs : pass.array(x),
         0,
         x.apart(),
         pass.tokens(),
@@ -74,6 +82,7 @@ final class Product implements Instruction, Team.Task {
   /**
    * Some rows of a matrix times some tokens.
    *
+   * @param x in the order of the matrix ({@link StoredMatrix#paired})
    * @param at where the first token's x begins, the others' {@code apart}
    * @param out where the first token's first product goes, the others' {@code outApart}
    */

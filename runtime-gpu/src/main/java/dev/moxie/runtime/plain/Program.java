@@ -13,7 +13,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -86,8 +85,8 @@ public final class Program implements Ops<Value> {
 
   private Value row(Value x, int columns, Row row) {
     Value y = make(columns);
-    IntConsumer token =
-        t -> row.compute(t, pass.array(x), t * x.apart(), pass.array(y), t * y.apart());
+    TokenByToken.Token token =
+        (t, scratch) -> row.compute(t, pass.array(x), t * x.apart(), pass.array(y), t * y.apart());
     instructions.add(new TokenByToken(pass, 4L * Math.max(columns, x.columns()), token));
     return y;
   }
@@ -106,7 +105,9 @@ public final class Program implements Ops<Value> {
         new TokenByToken(
             pass,
             matrix.columns(),
-            t -> matrix.read(Math.toIntExact(pass.id(t)), pass.array(y), t * y.apart())));
+            (t, scratch) ->
+                Pairs.read(
+                    matrix, Math.toIntExact(pass.id(t)), pass.array(y), t * y.apart(), scratch)));
     return y;
   }
 

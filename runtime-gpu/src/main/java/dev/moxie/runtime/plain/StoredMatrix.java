@@ -1,7 +1,8 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.encoding.BlockScaled;
-import dev.moxie.format.encoding.Scales;
+import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
@@ -25,8 +26,17 @@ public interface StoredMatrix {
 
   int columns();
 
-  /** Widens one row to float32, [columns] from {@code at} on. */
+  /** Widens one row to float32, [columns] from {@code at} on, in the order of its columns. */
   void read(int row, float[] into, int at);
+
+  /**
+   * Whether columns are not in their order, but of each 32 first the even ones, then the odd ones,
+   * as they come out of bytes that hold two; its x is then in the same order. Columns are a
+   * multiple of 32.
+   */
+  default boolean paired() {
+    return false;
+  }
 
   /** Whether it has {@link #dots}. */
   default boolean multiplies() {
@@ -52,13 +62,25 @@ public interface StoredMatrix {
           plain(row.describe(), row.dtype(), row.shape(), intact(pack, row));
       case BlockScaled blocks -> {
         IndexRow scales = pack.scales(row).orElseThrow();
-        yield new Scaled(
+        yield scaled(
             MoxiePackage.matrix(row),
             intact(pack, row),
             blocks,
             intact(pack, scales),
             scales.dtype());
       }
+    };
+  }
+
+  /** Numbers times the scales of their blocks, each product rounded to float32. */
+  static StoredMatrix scaled(
+      Shape matrix, MemorySegment numbers, BlockScaled blocks, MemorySegment scales, Dtype dtype) {
+    var grid = new ScaleGrid(blocks, scales, dtype, Math.toIntExact(matrix.dim(1)));
+    boolean vectors = Lanes.BYTES_FIT && blocks.blockColumns() % Lanes.COUNT == 0;
+    return switch (blocks) {
+      case Fp8Block fp8 when vectors -> new E4m3(matrix, numbers, grid);
+      case Mxfp4 mxfp4 -> new E2m1(matrix, numbers, grid);
+      default -> new Scaled(matrix, numbers, blocks, grid);
     };
   }
 
@@ -234,34 +256,26 @@ public interface StoredMatrix {
     }
   }
 
-  /** {@link BlockScaled}: small numbers times their blocks' scales, rounded to float32. */
+  /** {@link BlockScaled} of any kind, number by number. */
   final class Scaled extends Elements {
     private final BlockScaled blocks;
-    private final MemorySegment scales;
-    private final Dtype dtype;
+    private final ScaleGrid grid;
 
-    Scaled(
-        Shape matrix,
-        MemorySegment numbers,
-        BlockScaled blocks,
-        MemorySegment scales,
-        Dtype dtype) {
+    Scaled(Shape matrix, MemorySegment numbers, BlockScaled blocks, ScaleGrid grid) {
       super(matrix, numbers);
       this.blocks = blocks;
-      this.scales = scales;
-      this.dtype = dtype;
+      this.grid = grid;
     }
 
     @Override
     public void read(int row, float[] into, int at) {
       int size = blocks.blockColumns();
-      int count = Math.ceilDiv(columns(), size);
-      long scale = (long) (row / blocks.blockRows()) * count;
-      for (int block = 0; block < count; block++) {
-        float factor = Scales.get(scales, dtype, scale + block);
-        int end = Math.min((block + 1) * size, columns());
-        for (int c = block * size; c < end; c++) {
-          into[at + c] = blocks.number(bytes, first(row) + c) * factor;
+      long place = grid.first(row);
+      for (int from = 0; from < columns(); from += size) {
+        float scale = grid.at(place++);
+        int end = Math.min(from + size, columns());
+        for (int c = from; c < end; c++) {
+          into[at + c] = blocks.number(bytes, first(row) + c) * scale;
         }
       }
     }

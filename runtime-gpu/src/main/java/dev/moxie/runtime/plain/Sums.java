@@ -106,11 +106,13 @@ final class Sums {
    * The sum of the partial sums that begin there; the upper half goes onto the lower, and so on.
    */
   static float fold(float[] s, int at) {
-    float a = (s[at] + s[at + 8]) + (s[at + 4] + s[at + 12]);
-    float b = (s[at + 1] + s[at + 9]) + (s[at + 5] + s[at + 13]);
-    float c = (s[at + 2] + s[at + 10]) + (s[at + 6] + s[at + 14]);
-    float d = (s[at + 3] + s[at + 11]) + (s[at + 7] + s[at + 15]);
-    return (a + c) + (b + d);
+    FloatVector lower = four(s, at).add(four(s, at + 8));
+    lower.add(four(s, at + 4).add(four(s, at + 12))).intoArray(s, at);
+    return (s[at] + s[at + 2]) + (s[at + 1] + s[at + 3]);
+  }
+
+  private static FloatVector four(float[] s, int at) {
+    return FloatVector.fromArray(FloatVector.SPECIES_128, s, at);
   }
 
   /**
