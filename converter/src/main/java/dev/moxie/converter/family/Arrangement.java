@@ -43,7 +43,7 @@ public sealed interface Arrangement {
   Arrangement BIASES = Axes.of("e r");
 
   /** Gate and up biases of all experts, which alternate. */
-  Arrangement BIASES_ALTERNATING = Axes.of("e (r p)");
+  Arrangement ALTERNATING_BIAS = Axes.of("e (r p)");
 
   /** A vector as a matrix of one row. */
   Arrangement ROW = Axes.of("1 r");

@@ -9,15 +9,15 @@ public final class Families {
   public static final List<Family> ALL =
       List.of(
           Mixtral.FAMILY,
-          DeepSeek.V2,
-          DeepSeek.V3,
-          Qwen.QWEN2_MOE,
-          Qwen.QWEN3_MOE,
+          DeepSeekV2.FAMILY,
+          DeepSeekV3.FAMILY,
+          Qwen2Moe.FAMILY,
+          Qwen3Moe.FAMILY,
           Olmoe.FAMILY,
           GptOss.FAMILY,
           Glm.GLM4_MOE,
           MiniMax.M2,
-          Granite.MOE,
+          Granite.FAMILY,
           Dbrx.FAMILY,
           Llama4.TEXT,
           Ernie.FAMILY);
