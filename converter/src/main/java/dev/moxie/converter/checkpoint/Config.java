@@ -251,9 +251,10 @@ public final class Config {
   /**
    * Refuses keys that were neither read nor declared harmless, in the objects that were read, too.
    *
-   * @param harmless keys without effect on the forward pass
+   * @param harmless keys without effect on the forward pass, by the object that they stand in; ""
+   *     for config.json itself
    */
-  public void requireAllUnderstood(Set<String> harmless) {
+  public void requireAllUnderstood(Map<String, Set<String>> harmless) {
     List<String> unknown = notUnderstood(harmless);
     if (!unknown.isEmpty()) {
       throw new UnsupportedException(
@@ -267,18 +268,21 @@ public final class Config {
   }
 
   /** Keys that were neither read nor are harmless, in the objects that were read, too. */
-  public List<String> notUnderstood(Set<String> harmless) {
+  public List<String> notUnderstood(Map<String, Set<String>> harmless) {
+    String object = path.isEmpty() ? path : path.substring(0, path.length() - 1);
+    Set<String> here = harmless.getOrDefault(object, Set.of());
+    String table = harmless.containsKey(object) ? "" : path;
     List<String> unknown = new ArrayList<>();
     for (String key : json.propertyNames()) {
       if (!read.contains(key)
-          && !harmless.contains(key)
+          && !here.contains(key)
           && !isIgnored(key)
           && !json.get(key).isNull()
-          && !Neutral.is(path, key, json)) {
+          && !Neutral.is(table, key, json)) {
         unknown.add(abridge(path + key));
       }
     }
-    objects.values().forEach(object -> unknown.addAll(object.notUnderstood(Set.of())));
+    objects.values().forEach(within -> unknown.addAll(within.notUnderstood(harmless)));
     return unknown;
   }
 

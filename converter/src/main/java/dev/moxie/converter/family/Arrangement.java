@@ -49,8 +49,8 @@ public sealed interface Arrangement {
   Arrangement ROW = Axes.of("1 r");
 
   /** Matrices one below the other, in this order, by what their names have after the layer. */
-  static Arrangement joined(String... canonical) {
-    return new Joined(List.of(canonical));
+  static Arrangement joined(List<String> canonical) {
+    return new Joined(List.copyOf(canonical));
   }
 
   /**

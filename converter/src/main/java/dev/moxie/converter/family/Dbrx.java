@@ -4,7 +4,6 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import java.util.List;
-import java.util.Map;
 
 /**
  * DBRX (Databricks, "Introducing DBRX", 2024; transformers {@code models/dbrx/modeling_dbrx.py}):
@@ -17,18 +16,15 @@ final class Dbrx {
           .only(1.0)
           .orNull();
 
+  private static final Key<Double> THETA =
+      RotarySettings.THETA.spelled("attn_config.rope_theta", "rope_parameters.rope_theta");
+
   private static final String LAYER = "transformer.blocks.{layer}.";
   private static final String EXPERTS = LAYER + "ffn.experts.mlp.";
-  private static final String JOINED = LAYER + "norm_attn_norm.attn.Wqkv.weight";
-  private static final Arrangement ROWS =
-      Arrangement.joined(
-          "attention.query.weight", "attention.key.weight", "attention.value.weight");
 
   private static final Layout RELEASED =
       Names.released(
-              Map.of("embedding.weight", "transformer.wte.weight"),
-              Map.of("final_norm.weight", "transformer.norm_f.weight"),
-              Map.of("head.weight", "lm_head.weight"),
+              Names.ends("transformer.wte", "transformer.norm_f", "lm_head"),
               Names.under(
                   LAYER,
                   Names.weights(
@@ -36,9 +32,7 @@ final class Dbrx {
                       "attention.output", "norm_attn_norm.attn.out_proj",
                       "feed_forward_norm", "norm_attn_norm.norm_2",
                       "router", "ffn.router.layer")))
-          .and("attention.query.weight", JOINED, ROWS)
-          .and("attention.key.weight", JOINED, ROWS)
-          .and("attention.value.weight", JOINED, ROWS)
+          .joined(LAYER + "norm_attn_norm.attn.Wqkv.weight", Names.QUERY_KEY_VALUE)
           .and("experts.gate.weight", EXPERTS + "w1", Arrangement.FLAT)
           .and("experts.up.weight", EXPERTS + "v1", Arrangement.FLAT)
           .and("experts.down.weight", EXPERTS + "w2", Arrangement.FLAT_TRANSPOSED);
@@ -49,30 +43,22 @@ final class Dbrx {
           "DbrxForCausalLM",
           Llama.KEYS
               .without(Llama.HEAD_SIZE)
-              .and(
-                  Llama.HIDDEN.spelled("d_model"),
-                  Llama.POSITIONS.spelled("max_seq_len"),
-                  Llama.EPSILON.constant(1e-5),
-                  Llama.LAYERS.spelled("n_layers"),
-                  Llama.HEADS.spelled("n_heads"),
-                  Llama.KEY_HEADS.spelled("attn_config.kv_n_heads").or(1),
-                  Llama.CLIP.spelled("attn_config.clip_qkv"),
-                  RotarySettings.THETA.spelled(
-                      "attn_config.rope_theta", "rope_parameters.rope_theta"),
-                  RotarySettings.SCALING.spelled("rope_parameters"))
+              .and(Llama.HIDDEN.spelled("d_model"), Llama.POSITIONS.spelled("max_seq_len"))
+              .and(Llama.LAYERS.spelled("n_layers"), Llama.HEADS.spelled("n_heads"))
+              .and(Llama.KEY_HEADS.spelled("attn_config.kv_n_heads").or(1))
+              .and(Llama.CLIP.spelled("attn_config.clip_qkv"), Llama.EPSILON.constant(1e-5))
+              .and(THETA, RotarySettings.SCALING.spelled("rope_parameters"))
               .and(Experts.KEYS.without(Experts.NORMALISED))
-              .and(
-                  Experts.ACTIVATION.spelled("ffn_config.ffn_act_fn.name").or("silu"),
-                  Experts.COUNT.spelled("ffn_config.moe_num_experts"),
-                  Experts.PER_TOKEN.spelled("ffn_config.moe_top_k"),
-                  Experts.WIDTH.spelled("ffn_config.ffn_hidden_size"),
-                  NORM)
-              .neutral("used in training", "emb_pdrop", "resid_pdrop", "attn_config.attn_pdrop")
+              .and(Experts.ACTIVATION.spelled("ffn_config.ffn_act_fn.name").or("silu"))
+              .and(Experts.COUNT.spelled("ffn_config.moe_num_experts"))
+              .and(Experts.PER_TOKEN.spelled("ffn_config.moe_top_k"))
+              .and(Experts.WIDTH.spelled("ffn_config.ffn_hidden_size"), NORM)
+              .and(Key.flag("ffn_config.uniform_expert_assignment", "no router").only(false))
+              .configs("attn_config", "ffn_config")
+              .neutral("in training alone", "emb_pdrop", "resid_pdrop", "attn_config.attn_pdrop")
               .neutral(
-                  "used in training", "ffn_config.moe_jitter_eps", "ffn_config.moe_loss_weight")
-              .neutral("repeats what is said elsewhere", "num_key_value_heads")
-              .neutral("repeats what is said elsewhere", "ffn_config.hidden_size")
-              .neutral("names a class", "attn_config.model_type", "ffn_config.model_type"),
+                  "in training alone", "ffn_config.moe_jitter_eps", "ffn_config.moe_loss_weight")
+              .neutral("said elsewhere", "num_key_value_heads", "ffn_config.hidden_size"),
           Dbrx::model,
           List.of(RELEASED));
 

@@ -20,22 +20,20 @@ final class Ernie {
   private static final Key<Integer> LAST =
       Key.whole("moe_layer_end_index", -1, Limits.MAX_LAYERS, "last one, -1 for that of the model")
           .or(-1);
-  private static final Key<Integer> STEP =
-      Key.count("moe_layer_interval", Experts.MAX_STEP, "layers of which the last has experts")
-          .or(1);
 
   static final Family FAMILY =
       new Family(
           "ernie4_5_moe",
           "Ernie4_5_MoeForCausalLM",
           Llama.KEYS
-              .and(Llama.TIED.or(true), BIASES, LEAST, FIRST, LAST, STEP)
+              .and(Llama.TIED.or(true), BIASES, LEAST, FIRST, LAST)
               .and(Experts.KEYS)
               .and(
                   Experts.COUNT.spelled("moe_num_experts", "num_experts"),
                   Experts.PER_TOKEN.spelled("moe_k", "num_experts_per_tok"),
                   Experts.SHARED.spelled("moe_num_shared_experts"),
                   Experts.NORMALISED.constant(true),
+                  Experts.STEP.spelled("moe_layer_interval"),
                   Experts.DENSE_WIDTH),
           Ernie::model,
           List.of(
@@ -58,10 +56,9 @@ final class Ernie {
     int first = c.atMost(FIRST, layers);
     int end = c.atMost(LAST, layers);
     int last = end == -1 ? layers - 1 : end;
-    int step = c.get(STEP);
     return Llama.model(
         c,
         i -> attention,
-        i -> (i + 1) % step == 0 && i >= first && i <= last ? experts : Experts.dense(c));
+        i -> Experts.isTurn(c, i) && i >= first && i <= last ? experts : Experts.dense(c));
   }
 }

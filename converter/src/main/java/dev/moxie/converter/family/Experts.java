@@ -51,10 +51,13 @@ final class Experts {
               "num_nextn_predict_layers", 0, Limits.MAX_LAYERS, "layers for multi-token prediction")
           .or(0);
 
-  static final Keys KEYS = Keys.of(ACTIVATION, COUNT, PER_TOKEN, WIDTH, NORMALISED);
-
   /** A step that is longer than any model. */
   static final int MAX_STEP = 1 << 20;
+
+  static final Key<Integer> STEP =
+      Key.count("decoder_sparse_step", MAX_STEP, "of so many layers the last has experts").or(1);
+
+  static final Keys KEYS = Keys.of(ACTIVATION, COUNT, PER_TOKEN, WIDTH, NORMALISED);
 
   private Experts() {}
 
@@ -83,6 +86,11 @@ final class Experts {
       Settings c, Routing routing, FeedForward.@Nullable SharedExperts shared) {
     return new FeedForward.MixtureOfExperts(
         c.get(COUNT), c.get(WIDTH), activation(c), routing, shared);
+  }
+
+  /** Whether it is a layer's turn to have experts, counted from 0. */
+  static boolean isTurn(Settings c, int layer) {
+    return (layer + 1) % c.get(STEP) == 0;
   }
 
   /** Softmax over all experts. */

@@ -69,7 +69,7 @@ public record Family(
     Architecture described = config.derive(() -> architecture.apply(new Settings(config, keys)));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
-    config.requireAllUnderstood(HarmlessKeys.ALL);
+    config.requireAllUnderstood(keys.harmless());
     return new Description(described, dtype, encoding);
   }
 

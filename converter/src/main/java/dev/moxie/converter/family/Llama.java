@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Set;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
-import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -162,17 +161,17 @@ final class Llama {
   static IntFunction<Attention.GroupedQuery> windowed(
       Settings c, Attention.GroupedQuery attention, IntPredicate types) {
     IntPredicate windowed = listed(c, WINDOWED, types);
-    Attention.GroupedQuery within = attention.withWindow(neededBy(c, windowed, WINDOW));
-    return i -> windowed.test(i) ? within : attention;
+    return i -> windowed.test(i) ? attention.withWindow(c.get(WINDOW)) : attention;
   }
 
-  /** A number that there must be where some layers need it. */
-  static @Nullable Integer neededBy(Settings c, IntPredicate layers, Key<Integer> key) {
-    Integer value = c.find(key);
-    if (value == null && IntStream.range(0, c.get(LAYERS)).anyMatch(layers)) {
-      throw c.wrong(key, "a value, since some layers need it", null);
+  /** A list with an entry for each layer, or an empty one. */
+  static <T> List<T> ofEachLayer(Settings c, Key<List<T>> key) {
+    List<T> list = c.get(key);
+    int layers = c.get(LAYERS);
+    if (!list.isEmpty() && list.size() != layers) {
+      throw c.wrong(key, "as many entries as layers, " + layers, list);
     }
-    return value;
+    return list;
   }
 
   /**

@@ -2,10 +2,12 @@ package dev.moxie.converter.family;
 
 import static dev.moxie.converter.family.Arrangement.HALVES_TRANSPOSED;
 import static dev.moxie.converter.family.Arrangement.STACKED_TRANSPOSED;
+import static dev.moxie.format.model.Routing.WeightsApplyTo.EXPERT_INPUT;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
-import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Attention.NormSpan;
+import dev.moxie.format.model.Attention.QueryKeyNorm;
+import dev.moxie.format.model.Attention.Temperature;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
@@ -22,16 +24,12 @@ final class Llama4 {
       Key.count("attention_chunk_size", 1 << 30, "tokens of a chunk").or(8192).orNull();
   private static final Key<List<Integer>> TURNED =
       Key.numbers("no_rope_layers", "0 for each layer without positions").or(List.of());
-  private static final Key<Integer> UNTURNED =
-      Key.count("no_rope_layer_interval", Experts.MAX_STEP, "one layer of these has no positions")
-          .or(4);
+  private static final Key<Integer> STEP =
+      Key.count("no_rope_layer_interval", 1 << 20, "of so many layers the last has none").or(4);
   private static final Key<List<Integer>> SPARSE =
       Key.numbers("moe_layers", "layers with experts, from 0").or(List.of());
-  private static final Key<Integer> STEP =
-      Key.count("interleave_moe_layer_step", Experts.MAX_STEP, "one layer of these has experts")
-          .or(1);
   private static final Key<Boolean> TEMPERED =
-      Key.flag("attn_temperature_tuning", "whether queries grow without positions").or(true);
+      Key.flag("attn_temperature_tuning", "whether queries grow in such layers").or(true);
   private static final Key<Double> GROWTH = Key.positive("attn_scale", "how fast").or(0.1);
   private static final Key<Double> FLOOR = Key.positive("floor_scale", "from where on").or(8192.0);
 
@@ -39,9 +37,9 @@ final class Llama4 {
   private static final Layout RELEASED =
       Names.released(
               Names.LLAMA,
-              Names.under(NETWORK, Names.weights("router", "router")),
-              Names.under(NETWORK, Names.gated("dense", "")),
-              Names.under(NETWORK, Names.gated("shared", "shared_expert.")))
+              Names.weights("router", "feed_forward.router"),
+              Names.gated("dense", "feed_forward."),
+              Names.gated("shared", "feed_forward.shared_expert."))
           .and("experts.gate_up.weight", NETWORK + "experts.gate_up_proj", HALVES_TRANSPOSED)
           .and("experts.down.weight", NETWORK + "experts.down_proj", STACKED_TRANSPOSED);
 
@@ -50,48 +48,33 @@ final class Llama4 {
           "llama4_text",
           "Llama4ForCausalLM",
           Llama.KEYS
-              .and(Llama.TYPES, Llama.BIASES, Llama.NORMED.or(true), CHUNK, TURNED, UNTURNED)
-              .and(TEMPERED, GROWTH, FLOOR, SPARSE, STEP)
-              .and(Experts.KEYS)
+              .and(Llama.TYPES, Llama.BIASES, Llama.NORMED.or(true), CHUNK, TURNED, STEP, SPARSE)
+              .and(Experts.KEYS.and(TEMPERED, GROWTH, FLOOR))
               .and(Experts.COUNT.spelled("num_local_experts"), Experts.NORMALISED.constant(false))
-              .and(Experts.WIDTH.spelled("intermediate_size"))
-              .and(Experts.DENSE_WIDTH.spelled("intermediate_size_mlp")),
+              .and(Experts.WIDTH.spelled("intermediate_size"), Experts.SHARED.constant(1))
+              .and(Experts.DENSE_WIDTH.spelled("intermediate_size_mlp"))
+              .and(Experts.STEP.spelled("interleave_moe_layer_step")),
           Llama4::model,
           List.of(RELEASED));
 
   private Llama4() {}
 
   private static Architecture model(Settings c) {
-    List<Integer> sparse = c.get(SPARSE);
-    List<Integer> stated = c.get(TURNED);
-    if (!stated.isEmpty() && stated.size() != c.get(Llama.LAYERS)) {
-      throw c.wrong(TURNED, "as many entries as layers, " + c.get(Llama.LAYERS), stated);
-    }
-    IntPredicate turned =
-        i -> stated.isEmpty() ? (i + 1) % c.get(UNTURNED) != 0 : stated.get(i) != 0;
-    IntPredicate chunked = Llama.listed(c, "chunked_attention", turned);
-    Integer chunk = Llama.neededBy(c, chunked, CHUNK);
-    var norm =
-        new Attention.QueryKeyNorm(Attention.NormSpan.HEAD, c.get(Llama.EPSILON), false, true);
-    var growth = new Attention.Temperature(c.get(GROWTH), c.get(FLOOR));
-    var near =
-        Parts.with(
-            Llama.attention(c, Llama.rotary(c, Rotary.Pairing.INTERLEAVED)),
-            "queryKeyNorm",
-            c.get(Llama.NORMED) ? norm : null);
+    List<Integer> list = Llama.ofEachLayer(c, TURNED);
+    IntPredicate turns = i -> list.isEmpty() ? (i + 1) % c.get(STEP) != 0 : list.get(i) != 0;
+    List<Integer> listed = c.get(SPARSE);
+    IntPredicate sparse = i -> listed.isEmpty() ? Experts.isTurn(c, i) : listed.contains(i);
+    IntPredicate chunked = Llama.listed(c, "chunked_attention", turns);
+    var interleaved = Llama.attention(c, Llama.rotary(c, Rotary.Pairing.INTERLEAVED));
+    var norm = new QueryKeyNorm(NormSpan.HEAD, c.get(Llama.EPSILON), false, true);
+    var near = Parts.with(interleaved, "queryKeyNorm", c.get(Llama.NORMED) ? norm : null);
+    var growth = new Temperature(c.get(GROWTH), c.get(FLOOR));
     var far = Parts.with(Llama.attention(c, null), "temperature", c.get(TEMPERED) ? growth : null);
-    var routing =
-        Parts.with(
-            Experts.route(c, Routing.Score.SIGMOID),
-            "weightsApplyTo",
-            Routing.WeightsApplyTo.EXPERT_INPUT);
-    var experts = Experts.of(c, routing, new FeedForward.SharedExperts(c.get(Experts.WIDTH)));
+    var route = Experts.route(c, Routing.Score.SIGMOID);
+    var experts = Experts.of(c, Parts.with(route, "weightsApplyTo", EXPERT_INPUT));
     return Llama.model(
         c,
-        i -> Parts.with(turned.test(i) ? near : far, "chunk", chunked.test(i) ? chunk : null),
-        i ->
-            (sparse.isEmpty() ? (i + 1) % c.get(STEP) == 0 : sparse.contains(i))
-                ? experts
-                : Experts.dense(c));
+        i -> Parts.with(turns.test(i) ? near : far, "chunk", chunked.test(i) ? c.get(CHUNK) : null),
+        i -> sparse.test(i) ? experts : Experts.dense(c));
   }
 }

@@ -25,29 +25,17 @@ final class MiniMax {
           "minimax_m2",
           "MiniMaxM2ForCausalLM",
           Llama.KEYS
-              .and(RotarySettings.PARTIAL.or(1.0), TURNED, KINDS)
-              .and(Llama.NORMED.only(true))
+              .and(RotarySettings.PARTIAL.or(1.0), TURNED, KINDS, Llama.NORMED.only(true))
               .and(Key.text("qk_norm_type", "what a norm goes over").only("per_layer"))
               .and(Experts.KEYS)
-              .and(
-                  Experts.COUNT.spelled("num_local_experts"),
-                  Experts.WIDTH.spelled("intermediate_size"),
-                  Experts.NORMALISED.constant(true))
-              .and(
-                  Key.text("scoring_func", "score of an expert").only("sigmoid"),
-                  Key.flag("use_routing_bias", "whether a bias steers the choice").only(true),
-                  Key.whole(
-                          "shared_intermediate_size",
-                          0,
-                          Limits.MAX_WIDTH,
-                          "width of shared experts")
-                      .only(0))
-              .neutral("no layer has what it is of", "mlp_intermediate_size", "shared_moe_mode")
-              .neutral(
-                  "modules that predict further are not in the files",
-                  "mtp_transformer_layers",
-                  "num_mtp_modules",
-                  "use_mtp"),
+              .and(Experts.COUNT.spelled("num_local_experts"))
+              .and(Experts.WIDTH.spelled("intermediate_size"), Experts.NORMALISED.constant(true))
+              .and(Key.text("scoring_func", "score of an expert").only("sigmoid"))
+              .and(Key.flag("use_routing_bias", "whether a bias steers the choice").only(true))
+              .and(Experts.SHARED.spelled("shared_intermediate_size").only(0))
+              .neutral("of what no layer has", "mlp_intermediate_size", "shared_moe_mode")
+              .neutral("of modules that are not in the files", "mtp_transformer_layers")
+              .neutral("of modules that are not in the files", "num_mtp_modules", "use_mtp"),
           MiniMax::second,
           List.of(
               Names.released(

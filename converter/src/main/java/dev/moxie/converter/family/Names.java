@@ -1,6 +1,7 @@
 package dev.moxie.converter.family;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -10,13 +11,14 @@ import java.util.Map;
 final class Names {
   private static final String LAYER = "model.layers.{layer}.";
 
+  /** Matrices that many families have in one. */
+  static final List<String> QUERY_KEY_VALUE =
+      List.of("attention.query.weight", "attention.key.weight", "attention.value.weight");
+
   /** Embedding, head, attention and norms of Llama. */
   static final Map<String, String> LLAMA =
       join(
-          Map.of(
-              "embedding.weight", "model.embed_tokens.weight",
-              "final_norm.weight", "model.norm.weight",
-              "head.weight", "lm_head.weight"),
+          ends("model.embed_tokens", "model.norm", "lm_head"),
           weights(
               "attention_norm", "input_layernorm",
               "attention.query", "self_attn.q_proj",
@@ -81,6 +83,14 @@ final class Names {
 
   private Names() {}
 
+  /** Embedding, last norm and head: what the checkpoint has before {@code .weight}. */
+  static Map<String, String> ends(String embedding, String norm, String head) {
+    return Map.of(
+        "embedding.weight", embedding + ".weight",
+        "final_norm.weight", norm + ".weight",
+        "head.weight", head + ".weight");
+  }
+
   /** Weights of a layer: canonical stem, then the checkpoint's. */
   static Map<String, String> weights(String... pairs) {
     String[] names = pairs.clone();
@@ -88,6 +98,13 @@ final class Names {
       names[i] += ".weight";
     }
     return inLayer(names);
+  }
+
+  /** The same names in layers that are called otherwise. */
+  static Map<String, String> under(String layer, Map<String, String> names) {
+    Map<String, String> moved = new HashMap<>(names);
+    moved.replaceAll((canonical, name) -> name.replace(LAYER, layer));
+    return moved;
   }
 
   /** The three matrices of a gated network, called as Llama does. */
@@ -111,13 +128,6 @@ final class Names {
   @SafeVarargs
   static Layout released(Map<String, String>... sets) {
     return Layout.of("released", join(sets));
-  }
-
-  /** The same names with layers elsewhere than in {@code model.layers.{layer}.}. */
-  static Map<String, String> under(String layer, Map<String, String> names) {
-    Map<String, String> moved = new HashMap<>(names);
-    moved.replaceAll((canonical, name) -> name.replace(LAYER, layer));
-    return moved;
   }
 
   /**

@@ -12,9 +12,6 @@ import org.jspecify.annotations.Nullable;
  * {@code models/qwen3_moe/modeling_qwen3_moe.py}): queries and keys are normed head by head.
  */
 final class Qwen3Moe {
-  private static final Key<Integer> STEP =
-      Key.count("decoder_sparse_step", Experts.MAX_STEP, "layers of which the last has experts")
-          .or(1);
   private static final Key<List<Integer>> DENSE =
       Key.numbers("mlp_only_layers", "layers without experts, from 0").or(List.of());
   private static final Key<Boolean> WINDOWED =
@@ -26,7 +23,7 @@ final class Qwen3Moe {
           .and(Llama.WINDOW, Llama.TYPES, WINDOWED)
           .and(Experts.KEYS)
           .and(Experts.COUNT.spelled("num_experts", "num_local_experts"))
-          .and(Experts.NORMALISED.or(false), Experts.DENSE_WIDTH, STEP, DENSE);
+          .and(Experts.NORMALISED.or(false), Experts.DENSE_WIDTH, Experts.STEP, DENSE);
 
   private static final Layout RELEASED = Names.released(Names.LLAMA, Names.DENSE, Names.EXPERTS);
 
@@ -55,9 +52,8 @@ final class Qwen3Moe {
   /** Experts in every so many layers, but in some by name. */
   static Architecture model(
       Settings c, IntFunction<Attention.GroupedQuery> attention, FeedForward experts) {
-    int step = c.get(STEP);
     List<Integer> dense = c.get(DENSE);
     return Llama.model(
-        c, attention, i -> (i + 1) % step == 0 && !dense.contains(i) ? experts : Experts.dense(c));
+        c, attention, i -> Experts.isTurn(c, i) && !dense.contains(i) ? experts : Experts.dense(c));
   }
 }
