@@ -69,6 +69,16 @@ public final class Config {
     return new Config(where, "", StrictJson.parseObject(where, json), Set.copyOf(ignored));
   }
 
+  /** The same file, of which nothing has been read. */
+  public Config unread() {
+    return new Config(where, path, json, ignored);
+  }
+
+  /** The file, for messages. */
+  public String where() {
+    return where;
+  }
+
   /** Whether the key has a value; asking counts as reading it. */
   public boolean has(String key) {
     int dot = key.indexOf('.');

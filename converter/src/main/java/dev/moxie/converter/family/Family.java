@@ -29,6 +29,10 @@ public record Family(
     Keys keys,
     Function<Settings, Architecture> architecture,
     List<Layout> layouts) {
+  /** Keys that are read alike whatever the family. */
+  static final List<String> COMMON =
+      List.of("architectures", "dtype", "model_type", "quantization_config", "torch_dtype");
+
   /** A family whose {@code model_type} is its name. */
   Family(
       String name,

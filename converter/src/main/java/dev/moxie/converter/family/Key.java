@@ -118,6 +118,19 @@ public record Key<T>(
     return new Key<>(id, meaning, values, read, List.of(), false, value, value, nullable);
   }
 
+  /** What it may hold and what holds without it, in words. */
+  public String rule() {
+    if (names.isEmpty()) {
+      return "always " + otherwise;
+    }
+    String held = only == null ? values : only + " alone";
+    if (required) {
+      return held + ", required";
+    }
+    String without = otherwise == null ? ", may be absent" : ", " + otherwise + " where absent";
+    return held + without + (nullable ? ", null for none" : "");
+  }
+
   /** How it is called in messages. */
   String name() {
     return names.isEmpty() ? id : names.getFirst();

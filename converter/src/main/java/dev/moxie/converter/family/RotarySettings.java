@@ -4,6 +4,7 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Rotary;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,6 +37,27 @@ final class RotarySettings {
           .orNone();
 
   static final Keys KEYS = Keys.of(THETA, PARTIAL, SCALING);
+
+  /** What those objects may hold. */
+  static final List<String> WITHIN =
+      Stream.of(CURRENT, FORMER)
+          .flatMap(
+              object ->
+                  Stream.of(
+                          "rope_type",
+                          "type",
+                          "factor",
+                          "attention_factor",
+                          "beta_fast",
+                          "beta_slow",
+                          "high_freq_factor",
+                          "low_freq_factor",
+                          "mscale",
+                          "mscale_all_dim",
+                          ORIGINAL,
+                          "truncate")
+                      .map(key -> object + "." + key))
+          .toList();
 
   private RotarySettings() {}
 
