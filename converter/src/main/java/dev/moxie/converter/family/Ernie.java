@@ -34,7 +34,13 @@ final class Ernie {
                   Experts.SHARED.spelled("moe_num_shared_experts"),
                   Experts.NORMALISED.constant(true),
                   Experts.STEP.spelled("moe_layer_interval"),
-                  Experts.DENSE_WIDTH),
+                  Experts.DENSE_WIDTH)
+              .and(Key.text("moe_gate", "how experts are chosen").only("topk"))
+              .and(Key.text("moe_gate_act", "score of an expert").only("softmax"))
+              .and(Key.flag("moe_use_aux_free", "whether a bias steers the choice").only(true))
+              .neutral("no token is dropped but in training", "moe_capacity")
+              .neutral(
+                  "of tensors that are refused where there are any", "num_nextn_predict_layers"),
           Ernie::model,
           List.of(
               Names.released(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED)

@@ -31,7 +31,7 @@ final class Qwen3Moe {
       new Family(
           "qwen3_moe",
           "Qwen3MoeForCausalLM",
-          KEYS.and(Llama.BIASES)
+          KEYS.and(Llama.BIASES, Llama.NORMED.only(true))
               .neutral("a window is in every layer or in none", "max_window_layers"),
           Qwen3Moe::model,
           List.of(RELEASED, Names.fused(RELEASED)));
