@@ -53,7 +53,7 @@ final class Dbrx {
               .and(Experts.COUNT.spelled("ffn_config.moe_num_experts"))
               .and(Experts.PER_TOKEN.spelled("ffn_config.moe_top_k"))
               .and(Experts.WIDTH.spelled("ffn_config.ffn_hidden_size"), NORM)
-              .and(Key.flag("ffn_config.uniform_expert_assignment", "no router").only(false))
+              .and(Key.flag("ffn_config.uniform_expert_assignment", "experts in turn").only(false))
               .configs("attn_config", "ffn_config")
               .neutral("in training alone", "emb_pdrop", "resid_pdrop", "attn_config.attn_pdrop")
               .neutral(

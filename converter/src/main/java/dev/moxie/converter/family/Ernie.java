@@ -18,7 +18,7 @@ final class Ernie {
   private static final Key<Integer> FIRST =
       Key.whole("moe_layer_start_index", 0, Limits.MAX_LAYERS, "first layer with experts");
   private static final Key<Integer> LAST =
-      Key.whole("moe_layer_end_index", -1, Limits.MAX_LAYERS, "last one, -1 for that of the model")
+      Key.whole("moe_layer_end_index", -1, Limits.MAX_LAYERS, "last such layer, -1 for the model's")
           .or(-1);
 
   static final Family FAMILY =
@@ -39,8 +39,7 @@ final class Ernie {
               .and(Key.text("moe_gate_act", "score of an expert").only("softmax"))
               .and(Key.flag("moe_use_aux_free", "whether a bias steers the choice").only(true))
               .neutral("no token is dropped but in training", "moe_capacity")
-              .neutral(
-                  "of tensors that are refused where there are any", "num_nextn_predict_layers"),
+              .neutral("layers for prediction, refused in the files", "num_nextn_predict_layers"),
           Ernie::model,
           List.of(
               Names.released(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED)

@@ -32,7 +32,7 @@ final class Latent {
           .without(Llama.HEAD_SIZE)
           .and(Llama.BIASES.only(false))
           .and(QUERY_RANK, RANK, PLAIN, TURNED, BOTH, VALUE, EPSILON)
-          .neutral("the parts above make up a head; transformers writes one of them", "head_dim");
+          .neutral("the two parts of a head say it; transformers writes one of them", "head_dim");
 
   private Latent() {}
 

@@ -23,14 +23,14 @@ final class Llama4 {
   private static final Key<Integer> CHUNK =
       Key.count("attention_chunk_size", 1 << 30, "tokens of a chunk").or(8192).orNull();
   private static final Key<List<Integer>> TURNED =
-      Key.numbers("no_rope_layers", "0 for each layer without positions").or(List.of());
+      Key.numbers("no_rope_layers", "0 for each layer that knows no positions").or(List.of());
   private static final Key<Integer> STEP =
       Key.count("no_rope_layer_interval", 1 << 20, "of so many layers the last has none").or(4);
   private static final Key<List<Integer>> SPARSE =
       Key.numbers("moe_layers", "layers with experts, from 0").or(List.of());
   private static final Key<Boolean> TEMPERED =
       Key.flag("attn_temperature_tuning", "whether queries grow in such layers").or(true);
-  private static final Key<Double> GROWTH = Key.positive("attn_scale", "how fast").or(0.1);
+  private static final Key<Double> GROWTH = Key.positive("attn_scale", "their growth").or(0.1);
   private static final Key<Double> FLOOR = Key.positive("floor_scale", "from where on").or(8192.0);
 
   private static final String NETWORK = "model.layers.{layer}.feed_forward.";

@@ -33,9 +33,10 @@ final class MiniMax {
               .and(Key.text("scoring_func", "score of an expert").only("sigmoid"))
               .and(Key.flag("use_routing_bias", "whether a bias steers the choice").only(true))
               .and(Experts.SHARED.spelled("shared_intermediate_size").only(0))
-              .neutral("of what no layer has", "mlp_intermediate_size", "shared_moe_mode")
-              .neutral("of modules that are not in the files", "mtp_transformer_layers")
-              .neutral("of modules that are not in the files", "num_mtp_modules", "use_mtp"),
+              .neutral(
+                  "width or kind of what no layer has", "mlp_intermediate_size", "shared_moe_mode")
+              .neutral("about modules that are not in the files", "mtp_transformer_layers")
+              .neutral("about modules that are not in the files", "num_mtp_modules", "use_mtp"),
           MiniMax::second,
           List.of(
               Names.released(
