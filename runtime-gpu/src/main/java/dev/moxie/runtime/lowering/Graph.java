@@ -4,6 +4,7 @@ import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -20,6 +21,7 @@ final class Graph {
   private static final String MICROSOFT = "com.microsoft";
 
   private final OnnxMl.GraphProto.Builder graph;
+  private final Set<String> inputs = new HashSet<>();
   private final Set<String> initializers = new HashSet<>();
   private int values;
 
@@ -46,9 +48,14 @@ final class Graph {
     };
   }
 
-  /** Declares an input; extents are numbers, or names for what varies. */
+  /**
+   * Declares an input; extents are numbers, or names for what varies. Declaring a name again
+   * returns the first declaration.
+   */
   String input(String name, Dtype dtype, Object... shape) {
-    graph.addInput(valueInfo(name, dtype, shape));
+    if (inputs.add(name)) {
+      graph.addInput(valueInfo(name, dtype, shape));
+    }
     return name;
   }
 
@@ -152,8 +159,19 @@ final class Graph {
     return name;
   }
 
+  /** An int64 scalar. */
+  String whole(long number) {
+    String name = "const_" + values++;
+    graph.addInitializer(
+        OnnxMl.TensorProto.newBuilder()
+            .setName(name)
+            .setDataType(type(Dtype.I64))
+            .addInt64Data(number));
+    return name;
+  }
+
   /** A float32 vector of one, as an attribute takes it. */
-  static OnnxMl.TensorProto tensor(float value) {
+  private static OnnxMl.TensorProto tensor(float value) {
     return OnnxMl.TensorProto.newBuilder()
         .setDataType(type(Dtype.F32))
         .addDims(1)
@@ -177,6 +195,36 @@ final class Graph {
     String output = op.toLowerCase(java.util.Locale.ROOT) + "_" + values++;
     node("", op, inputs, List.of(output), attributes);
     return output;
+  }
+
+  /** The same numbers in another shape; −1 stands for what is left. */
+  String reshape(String x, long... shape) {
+    return node("Reshape", List.of(x, longs(shape)));
+  }
+
+  /** The axes of a value in another order. */
+  String transpose(String x, long... axes) {
+    return node("Transpose", List.of(x), attribute("perm", Arrays.stream(axes).boxed().toList()));
+  }
+
+  /** Two values one after the other along an axis. */
+  String concat(String a, String b, int axis) {
+    return node("Concat", List.of(a, b), attribute("axis", axis));
+  }
+
+  /** The parts of a value along an axis. */
+  List<String> split(String x, int axis, long... sizes) {
+    return nodes("Split", List.of(x, longs(sizes)), sizes.length, attribute("axis", axis));
+  }
+
+  /** Entries {@code from} to below {@code to} along an axis. */
+  String slice(String x, int axis, long from, long to) {
+    return node("Slice", List.of(x, longs(from), longs(to), longs(axis)));
+  }
+
+  /** A float32 tensor of a shape that a value has, all of one number. */
+  String filled(String shape, float number) {
+    return node("ConstantOfShape", List.of(shape), attribute("value", tensor(number)));
   }
 
   /** The value in another dtype, where it has another. */
@@ -244,7 +292,7 @@ final class Graph {
         .build();
   }
 
-  static OnnxMl.AttributeProto attribute(String name, OnnxMl.TensorProto value) {
+  private static OnnxMl.AttributeProto attribute(String name, OnnxMl.TensorProto value) {
     return OnnxMl.AttributeProto.newBuilder()
         .setName(name)
         .setType(OnnxMl.AttributeProto.AttributeType.TENSOR)
