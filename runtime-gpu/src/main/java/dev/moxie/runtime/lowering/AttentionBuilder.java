@@ -76,28 +76,22 @@ final class AttentionBuilder {
   }
 
   /**
-   * What limits attention besides what came before.
+   * Causal attention with one operator, which appends keys and values to the cache.
    *
-   * @param window position i sees only j &gt; i − window
-   * @param chunk position i sees only those of its chunk
-   * @param sinks a score per head that takes part in the softmax, [heads]
-   */
-  record Limits(@Nullable Integer window, @Nullable Integer chunk, @Nullable String sinks) {
-    static final Limits NONE = new Limits(null, null, null);
-  }
-
-  /**
-   * Causal attention with one operator, which appends keys and values to the cache; of its result
-   * the first numbers of each head, [S, count · width].
+   * @param sinks a score per head that takes part in the softmax, [heads]; null where there are
+   *     none
+   * @param width of the result's heads, which are the first numbers of the values'
    */
   Onnx.Value attend(
       int layer,
       Attention attention,
-      Limits limits,
       Heads query,
       Heads key,
       Heads value,
+      @Nullable String sinks,
       int width) {
+    Integer window = attention instanceof Attention.GroupedQuery a ? a.window() : null;
+    Integer chunk = attention instanceof Attention.GroupedQuery a ? a.chunk() : null;
     CacheLayout layout = CacheLayout.of(attention, target);
     Object[] shape = {1, layout.heads(), "C", layout.headSize()};
     List<String> inputs =
@@ -110,11 +104,11 @@ final class AttentionBuilder {
                 graph.input(Lowering.pastValue(layer), target.compute(), shape),
                 positions.last(),
                 positions.total()));
-    if (limits.chunk() != null || limits.sinks() != null) {
+    if (chunk != null || sinks != null) {
       // Angles and positions, which the operator does not apply here.
       inputs.addAll(List.of("", "", ""));
-      inputs.add(limits.chunk() == null ? "" : positions.chunkMask(limits.chunk()));
-      inputs.add(limits.sinks() == null ? "" : limits.sinks());
+      inputs.add(chunk == null ? "" : positions.chunkMask(chunk));
+      inputs.add(sinks == null ? "" : sinks);
     }
     String output = "attention_" + layer;
     graph.output(Lowering.presentKey(layer), target.compute(), shape);
@@ -126,7 +120,7 @@ final class AttentionBuilder {
         attribute("num_heads", query.count()),
         attribute("kv_num_heads", layout.heads()),
         attribute("scale", (float) attention.softmaxScale()),
-        attribute("local_window_size", limits.window() == null ? -1L : limits.window()));
+        attribute("local_window_size", window == null ? -1L : window));
     return firstOf(new Heads(output, query.count(), layout.headSize()), width);
   }
 

@@ -8,6 +8,7 @@ import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -66,29 +67,24 @@ final class ExpertsBuilder {
   /** The operator: softmax of the logits, renormalised over the k largest, weighs the experts. */
   private String operator(Ops.Experts all, String x, String logits, int k) {
     Ops.ExpertBiases biases = all.biases();
-    String gateUp = alternating(all.gateUp(), weights.stack(all.gateUp()));
-    String gateUpBias =
-        biases == null ? "" : alternating(biases.gateUp(), weights.stack(biases.gateUp()));
-    List<String> inputs =
-        new ArrayList<>(List.of(x, fromF32(logits), gateUp, gateUpBias, weights.stack(all.down())));
+    List<String> inputs = new ArrayList<>();
+    inputs.addAll(List.of(x, fromF32(logits), alternating(all.gateUp())));
+    inputs.add(biases == null ? "" : alternating(biases.gateUp()));
+    inputs.add(weights.stack(all.down()));
     if (biases != null) {
       inputs.add(weights.stack(biases.down()));
     }
     FeedForward.Clamp clamp = all.clamp();
-    List<OnnxMl.AttributeProto> attributes =
-        new ArrayList<>(
-            List.of(
-                attribute("k", k),
-                attribute("activation_type", "swiglu"),
-                attribute("activation_alpha", clamp == null ? 1f : (float) clamp.sharpness()),
-                attribute("activation_beta", clamp == null ? 0f : (float) clamp.offset()),
-                // Rows alternating: 2, gate then up, is unknown to the CPU provider, and on CUDA
-                // wrong with
-                // some kernel tactics in float16.
-                attribute("swiglu_fusion", 1),
-                // Also keeps clear of the 1.29 CPU kernel that returns zeros when it may run in
-                // place.
-                attribute("normalize_routing_weights", 1)));
+    List<OnnxMl.AttributeProto> attributes = new ArrayList<>();
+    attributes.add(attribute("k", k));
+    attributes.add(attribute("activation_type", "swiglu"));
+    attributes.add(attribute("activation_alpha", clamp == null ? 1 : (float) clamp.sharpness()));
+    attributes.add(attribute("activation_beta", clamp == null ? 0 : (float) clamp.offset()));
+    // Rows alternating: 2, gate then up, is unknown to the CPU provider, and on CUDA wrong with
+    // some kernel tactics in float16.
+    attributes.add(attribute("swiglu_fusion", 1));
+    // Also keeps clear of the 1.29 CPU kernel that returns zeros when it may run in place.
+    attributes.add(attribute("normalize_routing_weights", 1));
     if (clamp != null) {
       attributes.add(attribute("swiglu_limit", (float) clamp.limit()));
     }
@@ -97,21 +93,14 @@ final class ExpertsBuilder {
     return output;
   }
 
-  /** Gate rows then up rows of every expert, [E, 2I, ..], to gate and up rows alternating. */
-  private String alternating(TensorSpec gateUp, String x) {
-    TensorSpec.Stack stack = stack(gateUp);
-    long experts = stack.experts();
-    long rows = stack.each().dim(0);
-    if (stack.each().rank() == 1) {
-      return graph.reshape(
-          graph.transpose(graph.reshape(x, experts, 2, rows), 0, 2, 1), experts, 2 * rows);
-    }
-    long columns = stack.each().dim(1);
-    return graph.reshape(
-        graph.transpose(graph.reshape(x, experts, 2, rows, columns), 0, 2, 1, 3),
-        experts,
-        2 * rows,
-        columns);
+  /** A stack [E, 2I, ..] of gate rows then up rows with these rows alternating. */
+  private String alternating(TensorSpec tensor) {
+    Shape each = stack(tensor).each();
+    long columns = each.rank() == 1 ? 1 : each.dim(1);
+    String apart =
+        graph.reshape(weights.stack(tensor), stack(tensor).experts(), 2, each.dim(0), columns);
+    long[] shape = tensor.shape().dims().stream().mapToLong(Long::longValue).toArray();
+    return graph.reshape(graph.transpose(apart, 0, 2, 1, 3), shape);
   }
 
   private static TensorSpec.Stack stack(TensorSpec tensor) {

@@ -1,12 +1,14 @@
 package dev.moxie.runtime.lowering;
 
 import ai.onnx.proto.OnnxMl;
+import com.google.protobuf.ByteString;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -109,74 +111,50 @@ final class Graph {
 
   /** A small int64 vector. */
   String longs(long... numbers) {
-    String name = "const_" + values++;
-    var tensor =
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.I64))
-            .addDims(numbers.length);
-    for (long number : numbers) {
-      tensor.addInt64Data(number);
-    }
-    graph.addInitializer(tensor);
-    return name;
-  }
-
-  /** A float32 vector. */
-  String floats(float... numbers) {
-    String name = "const_" + values++;
-    var tensor =
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.F32))
-            .addDims(numbers.length);
-    for (float number : numbers) {
-      tensor.addFloatData(number);
-    }
-    graph.addInitializer(tensor);
-    return name;
-  }
-
-  /** A uint8 scalar. */
-  String octet(int number) {
-    String name = "const_" + values++;
-    graph.addInitializer(
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.U8))
-            .addInt32Data(number));
-    return name;
-  }
-
-  /** A float32 scalar. */
-  String number(float value) {
-    String name = "const_" + values++;
-    graph.addInitializer(
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.F32))
-            .addFloatData(value));
-    return name;
+    return constant(Dtype.I64, vector(numbers.length).addAllInt64Data(list(numbers)));
   }
 
   /** An int64 scalar. */
   String whole(long number) {
+    return constant(Dtype.I64, vector().addInt64Data(number));
+  }
+
+  /** A small float32 vector. */
+  String floats(float... numbers) {
+    OnnxMl.TensorProto.Builder vector = vector(numbers.length);
+    for (float number : numbers) {
+      vector.addFloatData(number);
+    }
+    return constant(Dtype.F32, vector);
+  }
+
+  /** A float32 scalar. */
+  String number(float number) {
+    return constant(Dtype.F32, vector().addFloatData(number));
+  }
+
+  /** A uint8 scalar. */
+  String octet(int number) {
+    return constant(Dtype.U8, vector().addInt32Data(number));
+  }
+
+  private static OnnxMl.TensorProto.Builder vector(long... shape) {
+    return OnnxMl.TensorProto.newBuilder().addAllDims(list(shape));
+  }
+
+  private static List<Long> list(long... numbers) {
+    return Arrays.stream(numbers).boxed().toList();
+  }
+
+  private String constant(Dtype dtype, OnnxMl.TensorProto.Builder numbers) {
     String name = "const_" + values++;
-    graph.addInitializer(
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.I64))
-            .addInt64Data(number));
+    graph.addInitializer(numbers.setName(name).setDataType(type(dtype)));
     return name;
   }
 
   /** A float32 vector of one, as an attribute takes it. */
   private static OnnxMl.TensorProto tensor(float value) {
-    return OnnxMl.TensorProto.newBuilder()
-        .setDataType(type(Dtype.F32))
-        .addDims(1)
-        .addFloatData(value)
-        .build();
+    return vector(1).setDataType(type(Dtype.F32)).addFloatData(value).build();
   }
 
   /** Adds a standard operator with several outputs and returns those. */
@@ -184,7 +162,7 @@ final class Graph {
       String op, List<String> inputs, int count, OnnxMl.AttributeProto... attributes) {
     List<String> outputs = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      outputs.add(op.toLowerCase(java.util.Locale.ROOT) + "_" + values++);
+      outputs.add(op.toLowerCase(Locale.ROOT) + "_" + values++);
     }
     node("", op, inputs, outputs, attributes);
     return outputs;
@@ -192,9 +170,7 @@ final class Graph {
 
   /** Adds a standard operator with one output and returns that. */
   String node(String op, List<String> inputs, OnnxMl.AttributeProto... attributes) {
-    String output = op.toLowerCase(java.util.Locale.ROOT) + "_" + values++;
-    node("", op, inputs, List.of(output), attributes);
-    return output;
+    return nodes(op, inputs, 1, attributes).getFirst();
   }
 
   /** The same numbers in another shape; −1 stands for what is left. */
@@ -204,7 +180,7 @@ final class Graph {
 
   /** The axes of a value in another order. */
   String transpose(String x, long... axes) {
-    return node("Transpose", List.of(x), attribute("perm", Arrays.stream(axes).boxed().toList()));
+    return node("Transpose", List.of(x), attribute("perm", list(axes)));
   }
 
   /** Two values one after the other along an axis. */
@@ -261,43 +237,30 @@ final class Graph {
   }
 
   static OnnxMl.AttributeProto attribute(String name, long value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.INT)
-        .setI(value)
-        .build();
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.INT).setI(value).build();
   }
 
   static OnnxMl.AttributeProto attribute(String name, float value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.FLOAT)
-        .setF(value)
-        .build();
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.FLOAT).setF(value).build();
   }
 
   static OnnxMl.AttributeProto attribute(String name, String value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.STRING)
-        .setS(com.google.protobuf.ByteString.copyFromUtf8(value))
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.STRING)
+        .setS(ByteString.copyFromUtf8(value))
         .build();
   }
 
-  static OnnxMl.AttributeProto attribute(String name, List<Long> values) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.INTS)
-        .addAllInts(values)
-        .build();
+  private static OnnxMl.AttributeProto attribute(String name, List<Long> values) {
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.INTS).addAllInts(values).build();
   }
 
   private static OnnxMl.AttributeProto attribute(String name, OnnxMl.TensorProto value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.TENSOR)
-        .setT(value)
-        .build();
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.TENSOR).setT(value).build();
+  }
+
+  private static OnnxMl.AttributeProto.Builder attribute(
+      String name, OnnxMl.AttributeProto.AttributeType type) {
+    return OnnxMl.AttributeProto.newBuilder().setName(name).setType(type);
   }
 
   /** The first bytes of every model: fields are written in the order of their numbers. */

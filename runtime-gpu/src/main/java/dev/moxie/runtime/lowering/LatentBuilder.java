@@ -31,10 +31,10 @@ final class LatentBuilder {
         attention.attend(
             layer,
             a,
-            AttentionBuilder.Limits.NONE,
             new Heads(graph.concat(inLatent, query.get(1), 2), a.heads(), width),
             key,
             key,
+            null,
             c.width());
     String byHead = attention.split(AttentionBuilder.heads(context, c.width()));
     String values = graph.transpose(ofUp(a, up, a.plainSize(), rows(a)), 0, 2, 1);
@@ -51,10 +51,10 @@ final class LatentBuilder {
     return attention.attend(
         layer,
         a,
-        AttentionBuilder.Limits.NONE,
         AttentionBuilder.heads(q, a.headSize()),
         new Heads(graph.concat(expanded.get(0), turned, 2), heads, a.headSize()),
         new Heads(expanded.get(1), heads, a.valueSize()),
+        null,
         a.valueSize());
   }
 

@@ -94,29 +94,26 @@ final class Onnx implements Ops<Onnx.Value> {
 
   @Override
   public Value norms(Value x, @Nullable Leaf weight, double epsilon, int size) {
-    boolean whole = size == x.width();
     String scale =
         weight == null
             ? graph.cast(graph.filled(graph.longs(size), 1), Dtype.F32, target.compute())
             : weights.of(weight);
-    String y =
-        graph.node(
-            "RMSNormalization",
-            List.of(whole ? x.name() : attention.split(AttentionBuilder.heads(x, size)), scale),
-            attribute("epsilon", (float) epsilon),
-            attribute("axis", -1));
-    return whole ? like(x, y) : attention.joined(y, x.width() / size, size);
+    if (size == x.width()) {
+      return like(x, normed("RMSNormalization", x.name(), scale, epsilon));
+    }
+    String heads = attention.split(AttentionBuilder.heads(x, size));
+    String y = normed("RMSNormalization", heads, scale, epsilon);
+    return attention.joined(y, x.width() / size, size);
   }
 
   @Override
   public Value centredNorm(Value x, Leaf weight, double epsilon) {
-    String y =
-        graph.node(
-            "LayerNormalization",
-            List.of(x.name(), weights.of(weight)),
-            attribute("epsilon", (float) epsilon),
-            attribute("axis", -1));
-    return like(x, y);
+    return like(x, normed("LayerNormalization", x.name(), weights.of(weight), epsilon));
+  }
+
+  private String normed(String op, String x, String scale, double epsilon) {
+    return graph.node(
+        op, List.of(x, scale), attribute("epsilon", (float) epsilon), attribute("axis", -1));
   }
 
   @Override
@@ -180,11 +177,10 @@ final class Onnx implements Ops<Onnx.Value> {
     return attention.attend(
         layer,
         a,
-        new AttentionBuilder.Limits(
-            a.window(), a.chunk(), sinks == null ? null : weights.of(sinks)),
         AttentionBuilder.heads(q, width),
         AttentionBuilder.heads(k, width),
         AttentionBuilder.heads(v, width),
+        sinks == null ? null : weights.of(sinks),
         width);
   }
 
