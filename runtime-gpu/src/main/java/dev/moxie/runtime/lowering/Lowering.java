@@ -15,10 +15,10 @@ import java.util.Objects;
  * The graph of a whole model. It takes and gives float32, whatever it computes in; S is the number
  * of new tokens, C the capacity of the key/value cache.
  *
- * <p>Rotary angles come in as cosines and sines [1, S, pairs] of the new tokens' positions; {@code
- * last_position} [1] and {@code total_length} [] are the index of the last new token and the number
- * of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and come out, and may be
- * the same memory; keys and values of a compressed latent must be.
+ * <p>Angles of each rotary embedding come in as cosines and sines [1, S, pairs] of the new tokens'
+ * positions; {@code last_position} [1] and {@code total_length} [] are the index of the last new
+ * token and the number of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and
+ * come out, and may be the same memory; keys and values of a compressed latent must be.
  *
  * <p>Weights are external data: the session option {@code
  * session.model_external_initializers_file_folder_path} must name the package's folder.
@@ -70,12 +70,12 @@ public final class Lowering {
 
   /** Name of the input that takes the cosines of a rotary embedding. */
   public static String cos(int rotary) {
-    return rotary == 0 ? "cos" : "cos_" + rotary;
+    return "cos_" + rotary;
   }
 
   /** Name of the input that takes its sines. */
   public static String sin(int rotary) {
-    return rotary == 0 ? "sin" : "sin_" + rotary;
+    return "sin_" + rotary;
   }
 
   /** Name of the input that takes a layer's cached keys. */

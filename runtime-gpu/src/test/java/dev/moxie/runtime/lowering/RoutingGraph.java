@@ -3,8 +3,6 @@ package dev.moxie.runtime.lowering;
 import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
-import dev.moxie.format.model.TensorSpec;
-import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
 
@@ -20,7 +18,7 @@ public final class RoutingGraph {
     int k = moe.routing().expertsPerToken();
     String logits = graph.input("router_logits", Dtype.F32, "S", moe.experts());
     String bias = graph.input("bias", Dtype.F32, moe.experts());
-    var reader = new Onnx(graph, Target.CPU, new Bias(bias), List.of());
+    var reader = new Onnx(graph, Target.CPU, new NoWeights(bias), List.of());
     Forward.Routed<Onnx.Value> routed =
         Forward.route(
             reader,
@@ -33,27 +31,5 @@ public final class RoutingGraph {
     graph.output("chosen", Dtype.F32, "S", k);
     graph.output("weights", Dtype.F32, "S", k);
     return graph.model();
-  }
-
-  private record Bias(String name) implements Weights {
-    @Override
-    public String of(Leaf leaf) {
-      throw new UnsupportedOperationException();
-    }
-
-    @Override
-    public String stack(TensorSpec tensor) {
-      throw new UnsupportedOperationException();
-    }
-
-    @Override
-    public String inF32(Leaf leaf) {
-      return name;
-    }
-
-    @Override
-    public String gathered(Leaf table, String ids) {
-      throw new UnsupportedOperationException();
-    }
   }
 }
