@@ -136,7 +136,7 @@ final class SequenceRecorder implements AutoCloseable {
       List<int[]> experts) {
     return new Baseline.Routing(
         experts.stream().map(chosen -> Arrays.stream(chosen).sorted().boxed().toList()).toList(),
-        smallestMargin(new Selection(moe.routing(), routed), experts.size()),
+        smallestMargin(new Selection(routed), experts.size()),
         Summaries.of(choice, moe.experts()));
   }
 

@@ -114,7 +114,7 @@ class PlainReaderTest {
         agree &= !agree || within(plain.step(step), oracle.step(step));
       }
       if (exact.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m) {
-        agree &= mayBeChosen(m.routing(), oracle.routed(), experts(plain));
+        agree &= mayBeChosen(oracle.routed(m.routing()), experts(plain));
       }
       hidden = output;
     }
@@ -123,9 +123,8 @@ class PlainReaderTest {
     return agree & within(logits, forward(exact, oracle(weights, null)).head(last));
   }
 
-  private static boolean mayBeChosen(
-      Routing routing, RoutingOracle.Routed exact, List<int[]> experts) {
-    var selection = new Selection(routing, exact);
+  private static boolean mayBeChosen(RoutingOracle.Routed exact, List<int[]> experts) {
+    var selection = new Selection(exact);
     return IntStream.range(0, experts.size())
         .allMatch(t -> selection.mayChoose(t, Selection.set(experts.get(t))));
   }
@@ -157,7 +156,7 @@ class PlainReaderTest {
   }
 
   private static Exact oracle(RandomWeights weights, List<int[]> experts) {
-    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts);
+    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts, null);
   }
 
   private static List<int[]> experts(Plain plain) {
