@@ -1,7 +1,10 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Routing.Groups;
+import dev.moxie.verifier.diagnosis.Mistakes.Mistake;
 import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -12,29 +15,30 @@ import java.util.Locale;
 /**
  * What a routing equation may say instead of what it should.
  *
- * @param stated the package's, of every layer with experts
+ * @param stated that of every layer with experts
  * @param experts of a layer
  */
-record RoutingMistakes(Routing stated, int experts) {
-
-  /**
-   * A mistake.
-   *
-   * @param cause what the package then has, for the sentence "Looks like …"
-   * @param right the equation without it
-   */
-  record Mistake(String cause, Routing right) {}
+record RoutingMistakes(Architecture model, Routing stated, int experts) {
+  private Mistake mistake(String cause, Routing right) {
+    return new Mistake(
+        cause,
+        model.withBlocks(
+            b ->
+                b.feedForward() instanceof MixtureOfExperts m
+                    ? b.withFeedForward(m.withRouting(right))
+                    : b));
+  }
 
   /** What leads to other experts. */
   List<Mistake> ofDecisions() {
     List<Mistake> mistakes = new ArrayList<>();
     Groups groups = stated.groups();
     if (groups != null) {
-      mistakes.add(new Mistake("groups that the reference does not have", stated.withGroups(null)));
+      mistakes.add(mistake("groups that the reference does not have", stated.withGroups(null)));
       for (Groups.Aggregate other : Groups.Aggregate.values()) {
         if (groups.count() < experts || other == Groups.Aggregate.MAXIMUM) {
           mistakes.add(
-              new Mistake(
+              mistake(
                   "group aggregate by %s instead of %s"
                       .formatted(words(groups.aggregate()), words(other)),
                   grouped(groups.count(), groups.kept(), other, groups.maskValue())));
@@ -45,7 +49,7 @@ record RoutingMistakes(Routing stated, int experts) {
       for (Groups.Aggregate aggregate : Groups.Aggregate.values()) {
         for (Limit limit : limits()) {
           mistakes.add(
-              new Mistake(
+              mistake(
                   "dropped groups: %d of %d by %s kept"
                       .formatted(limit.kept(), limit.count(), words(aggregate)),
                   grouped(
@@ -56,7 +60,7 @@ record RoutingMistakes(Routing stated, int experts) {
     scores(mistakes);
     if (stated.hasBiasOfScores()) {
       mistakes.add(
-          new Mistake("a selection bias that the reference does not have", stated.withBias(null)));
+          mistake("a selection bias that the reference does not have", stated.withBias(null)));
     }
     return mistakes;
   }
@@ -90,7 +94,7 @@ record RoutingMistakes(Routing stated, int experts) {
             Comparator.comparing(limit -> limit.kept() * own.count() != own.kept() * limit.count()))
         .map(
             limit ->
-                new Mistake(
+                mistake(
                     "wrong group count: %d of %d groups kept instead of %d of %d"
                         .formatted(own.kept(), own.count(), limit.kept(), limit.count()),
                     grouped(limit.count(), limit.kept(), groups.aggregate(), groups.maskValue())))
@@ -106,30 +110,30 @@ record RoutingMistakes(Routing stated, int experts) {
     List<Mistake> mistakes = new ArrayList<>();
     if (stated.bias() == Routing.Bias.SELECTION_AND_WEIGHTS) {
       mistakes.add(
-          new Mistake(
+          mistake(
               "a bias added to the weights instead of to the selection only",
               stated.withBias(Routing.Bias.SELECTION)));
     } else if (stated.hasBiasOfScores()) {
       mistakes.add(
-          new Mistake(
+          mistake(
               "a bias added to the selection only instead of to the weights as well",
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     mistakes.add(
         stated.normalisation() == null
-            ? new Mistake(
+            ? mistake(
                 "dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)))
-            : new Mistake(
+            : mistake(
                 "normalisation that the reference does not do", stated.withNormalisation(null)));
     double root = Math.sqrt(stated.scale());
     mistakes.add(
-        new Mistake(
+        mistake(
             "routing scale %s applied twice".formatted(Figures.number(root)),
             stated.withScale(root)));
     double scale = stated.scale() * ratio;
     if (scale > 0 && Double.isFinite(scale)) {
       mistakes.add(
-          new Mistake(
+          mistake(
               "routing scale %s instead of %s"
                   .formatted(Figures.number(stated.scale()), Figures.number(scale)),
               stated.withScale(scale)));
@@ -142,7 +146,7 @@ record RoutingMistakes(Routing stated, int experts) {
     Arrays.stream(Routing.Score.values())
         .map(
             other ->
-                new Mistake(
+                mistake(
                     "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
                     stated.withScore(other)))
         .forEach(mistakes::add);

@@ -22,6 +22,10 @@ record Suspect(String cause, Architecture architecture, Weights weights) {
     return new Suspect(cause, other, evidence.weights());
   }
 
+  static Suspect of(Mistakes.Mistake mistake, Evidence evidence) {
+    return of(mistake.cause(), evidence, mistake.right());
+  }
+
   /** Weights that are not what they are called. */
   static Suspect of(String cause, Evidence evidence, Weights.Supposition supposition) {
     return new Suspect(cause, evidence.architecture(), evidence.weights().supposing(supposition));

@@ -90,7 +90,7 @@ final class Suspects {
       case HEAD ->
           lazily(
               exchanges::ends,
-              () -> mistakes.ofModel().stream().map(this::suspect),
+              () -> mistakes.ofModel().stream().map(m -> Suspect.of(m, evidence)),
               () -> factor("head", Exchanges.HEAD, quotient(stage)),
               () -> moved("rows of the head", Exchanges.HEAD, stage),
               exchanges::finalNorm);
@@ -137,13 +137,9 @@ final class Suspects {
     return all;
   }
 
-  private Suspect suspect(Mistakes.Mistake mistake) {
-    return Suspect.of(mistake.cause(), evidence, mistake.right());
-  }
-
   /** Mistakes without which the package would have every tensor that the model calls for. */
   private Stream<Suspect> supposed(List<Mistakes.Mistake> possible) {
-    return possible.stream().filter(m -> evidence.has(m.right())).map(this::suspect);
+    return possible.stream().filter(m -> evidence.has(m.right())).map(m -> Suspect.of(m, evidence));
   }
 
   private double quotient(Stage stage) {

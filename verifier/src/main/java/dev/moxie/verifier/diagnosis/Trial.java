@@ -1,6 +1,5 @@
 package dev.moxie.verifier.diagnosis;
 
-import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
 import dev.moxie.verifier.oracle.Estimate;
@@ -89,10 +88,6 @@ final class Trial {
         .map(suspect -> sentence(suspect.cause(), what));
   }
 
-  private static List<Stage> failing(Report.Layer layer) {
-    return stages(layer, false);
-  }
-
   private static List<Stage> stages(Report.Layer layer, boolean passed) {
     return layer.inside().stream()
         .filter(step -> step.verdict().passed() == passed)
@@ -113,7 +108,7 @@ final class Trial {
 
   /** The one thing that explains all that fails, routing included, where several stages do. */
   private Optional<String> whole(Report.Layer layer) {
-    List<Stage> failing = failing(layer);
+    List<Stage> failing = stages(layer, false);
     boolean routing = failing.contains(Stage.SELECTION) || failing.contains(Stage.WEIGHTS);
     boolean logits = evidence.layer(layer.layer()).has(Step.ROUTER_LOGITS);
     return failing.size() > 1 || failing.contains(Stage.DENSE) || (routing && !logits)
@@ -123,7 +118,7 @@ final class Trial {
 
   /** A sentence for each stage that something explains; routing is looked at over all layers. */
   private List<String> stages(Report.Layer layer) {
-    List<Stage> failing = new ArrayList<>(failing(layer));
+    List<Stage> failing = new ArrayList<>(stages(layer, false));
     failing.removeAll(List.of(Stage.SELECTION, Stage.WEIGHTS));
     List<String> sentences =
         failing.stream().map(stage -> stage(layer, stage)).flatMap(Optional::stream).toList();
@@ -182,7 +177,7 @@ final class Trial {
     if (routed.stream().anyMatch(layer -> !layer.moe().routing().equals(stated))) {
       return sentences;
     }
-    var mistakes = new RoutingMistakes(stated, first.moe().experts());
+    var mistakes = new RoutingMistakes(evidence.architecture(), stated, first.moe().experts());
     List<Place> decisions = places(routed, Stage.SELECTION);
     if (!hold(decisions)) {
       first(supposed(mistakes.ofDecisions()), decisions)
@@ -204,20 +199,8 @@ final class Trial {
     return layers.stream().map(layer -> new Place(layer.layer(), stage)).toList();
   }
 
-  private Stream<Suspect> supposed(List<RoutingMistakes.Mistake> mistakes) {
-    return mistakes.stream()
-        .map(
-            mistake ->
-                Suspect.of(
-                    mistake.cause(),
-                    evidence,
-                    evidence
-                        .architecture()
-                        .withBlocks(
-                            b ->
-                                b.feedForward() instanceof MixtureOfExperts m
-                                    ? b.withFeedForward(m.withRouting(mistake.right()))
-                                    : b)));
+  private Stream<Suspect> supposed(List<Mistakes.Mistake> mistakes) {
+    return mistakes.stream().map(mistake -> Suspect.of(mistake, evidence));
   }
 
   /** Whether other biases explain what was decided. */
