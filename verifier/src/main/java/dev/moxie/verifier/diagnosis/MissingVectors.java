@@ -29,7 +29,7 @@ final class MissingVectors {
   private static final double MOST_RIDGE = 1e3;
 
   /** By what a round must shrink the difference, so that another is worth its time. */
-  private static final double LEAST_GAIN = 0.8;
+  private static final double LEAST_GAIN = 0.99;
 
   private final Evidence evidence;
   private final int layer;
