@@ -164,7 +164,7 @@ class PlainReaderTest {
         agree &= !agree || within(executor.step(step), oracle.step(step));
       }
       if (exact.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m) {
-        agree &= mayBeChosen(m.routing(), oracle.routed(), executor.experts());
+        agree &= mayBeChosen(oracle.routed(m.routing()), executor.experts());
       }
       hidden = output;
     }
@@ -173,9 +173,8 @@ class PlainReaderTest {
     return agree & within(logits, forward(exact, oracle(weights, null)).head(last));
   }
 
-  private static boolean mayBeChosen(
-      Routing routing, RoutingOracle.Routed exact, List<int[]> experts) {
-    var selection = new Selection(routing, exact);
+  private static boolean mayBeChosen(RoutingOracle.Routed exact, List<int[]> experts) {
+    var selection = new Selection(exact);
     return IntStream.range(0, experts.size())
         .allMatch(t -> selection.mayChoose(t, Selection.set(experts.get(t))));
   }
@@ -204,7 +203,7 @@ class PlainReaderTest {
   }
 
   private static Exact oracle(RandomWeights weights, List<int[]> experts) {
-    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts);
+    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts, null);
   }
 
   private static Architecture architecture(List<Part> parts) {

@@ -1,7 +1,5 @@
-package dev.moxie.verifier.reference;
+package dev.moxie.verifier.oracle;
 
-import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -15,10 +13,10 @@ import java.util.Random;
  * "Monte Carlo Arithmetic: how to gamble with floating point and win", 2000), and the larger of
  * both deviations counts.
  */
-final class SampledErrors {
+public final class Sampled {
   private static final int SAMPLES = 16;
 
-  private SampledErrors() {}
+  private Sampled() {}
 
   /**
    * The results of a pass with errors at least as large as sampled ones.
@@ -28,7 +26,7 @@ final class SampledErrors {
    * @param experts that the reference chose, by layer with experts
    * @return the layers' and, last, the logits
    */
-  static List<Estimate> widen(
+  public static List<Estimate> widen(
       Oracle oracle,
       long[] ids,
       List<Estimate> layers,
@@ -43,9 +41,9 @@ final class SampledErrors {
       Estimate hidden = noisy.embed(ids);
       for (int layer = 0; layer < layers.size(); layer++) {
         hidden = noisy.layer(layer, hidden, experts.get(layer)).output();
-        add(squares.get(layer), exact.get(layer), hidden);
+        hidden.addSquares(exact.get(layer), squares.get(layer));
       }
-      add(squares.getLast(), logits, noisy.head(hidden));
+      noisy.head(hidden).addSquares(logits, squares.getLast());
     }
     List<Estimate> widened = new ArrayList<>();
     for (int i = 0; i < exact.size(); i++) {
@@ -56,14 +54,5 @@ final class SampledErrors {
       widened.add(exact.get(i).withErrorsAtLeast(errors));
     }
     return widened;
-  }
-
-  private static void add(double[] squares, Estimate exact, Estimate sample) {
-    for (int i = 0; i < squares.length; i++) {
-      int row = i / exact.columns();
-      int column = i % exact.columns();
-      double difference = sample.value(row, column) - exact.value(row, column);
-      squares[i] += difference * difference;
-    }
   }
 }
