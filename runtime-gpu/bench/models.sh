@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 moxie=$here/../../moxie
 mkdir -p "$1"
-for model in a b; do
+for model in A B; do
   "$moxie" synth "$1/$model" --config "$here/$model.json"
   "$moxie" convert --quiet "$1/$model" "$1/$model.moxie"
   for type in bf16 q8_0 q4_0; do

@@ -157,7 +157,8 @@ def main():
     writer = gguf.GGUFWriter(arguments.out, gguf.MODEL_ARCH_NAMES[architecture])
     add_config(writer, config)
     add_vocabulary(writer, config["vocab_size"])
-    writer.add_file_type(gguf.LlamaFileType[("ALL_" if arguments.type == "f32" else "MOSTLY_") + arguments.type.upper()])
+    mostly = "ALL" if arguments.type == "f32" else "MOSTLY"
+    writer.add_file_type(gguf.LlamaFileType[f"{mostly}_{arguments.type.upper()}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for name, parts in tensors.items():
         block, size = gguf.GGML_QUANT_SIZES[kinds[name]]
