@@ -164,8 +164,11 @@ public interface StoredMatrix {
 
     @Override
     public void dots(int row, float[] x, int at, float[] lanes) {
-      long k = columns();
+      int k = columns();
       long first = first(row);
+      long second = first + k;
+      long third = second + k;
+      long fourth = third + k;
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -174,9 +177,9 @@ public interface StoredMatrix {
         for (int i = p; i < k; i += Lanes.COUNT) {
           FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
           a = vector(first + i).fma(v, a);
-          b = vector(first + k + i).fma(v, b);
-          c = vector(first + 2 * k + i).fma(v, c);
-          d = vector(first + 3 * k + i).fma(v, d);
+          b = vector(second + i).fma(v, b);
+          c = vector(third + i).fma(v, c);
+          d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
       }
@@ -213,8 +216,11 @@ public interface StoredMatrix {
 
     @Override
     public void dots(int row, float[] x, int at, float[] lanes) {
-      long k = columns();
+      int k = columns();
       long first = first(row);
+      long second = first + k;
+      long third = second + k;
+      long fourth = third + k;
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -223,9 +229,9 @@ public interface StoredMatrix {
         for (int i = p; i < k; i += Lanes.COUNT) {
           FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
           a = vector(first + i).fma(v, a);
-          b = vector(first + k + i).fma(v, b);
-          c = vector(first + 2 * k + i).fma(v, c);
-          d = vector(first + 3 * k + i).fma(v, d);
+          b = vector(second + i).fma(v, b);
+          c = vector(third + i).fma(v, c);
+          d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
       }
