@@ -48,10 +48,11 @@ public interface StoredMatrix {
    * float32 as ever.
    *
    * @param row the first of them
+   * @param apart rows from one of them to the next
    * @param x [columns] from {@code at} on
    * @param lanes [4, {@link Lanes#COUNT}]
    */
-  default void dots(int row, float[] x, int at, float[] lanes) {
+  default void dots(int row, int apart, float[] x, int at, float[] lanes) {
     throw new UnsupportedOperationException();
   }
 
@@ -163,12 +164,12 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void dots(int row, float[] x, int at, float[] lanes) {
+    public void dots(int row, int apart, float[] x, int at, float[] lanes) {
       int k = columns();
       long first = first(row);
-      long second = first + k;
-      long third = second + k;
-      long fourth = third + k;
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -215,12 +216,12 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void dots(int row, float[] x, int at, float[] lanes) {
+    public void dots(int row, int apart, float[] x, int at, float[] lanes) {
       int k = columns();
       long first = first(row);
-      long second = first + k;
-      long third = second + k;
-      long fourth = third + k;
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
