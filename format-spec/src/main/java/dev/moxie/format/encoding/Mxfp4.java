@@ -99,7 +99,7 @@ public record Mxfp4() implements BlockScaled {
   }
 
   /** The number of an e2m1 code, which the lowest four bits are. */
-  static float number(int code) {
+  public static float number(int code) {
     return NUMBERS[code & 0xf];
   }
 }

@@ -7,9 +7,10 @@ import ai.onnxruntime.OrtSession;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
 import dev.moxie.runtime.lowering.OpGraph;
-import dev.moxie.runtime.plain.Activation;
+import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
-import dev.moxie.runtime.plain.Plain;
+import dev.moxie.runtime.plain.Program;
+import dev.moxie.runtime.plain.Value;
 import dev.moxie.runtime.plain.Vectors;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
@@ -55,23 +56,28 @@ class OpGraphTest {
       a[i] = (float) random.nextGaussian();
       b[i] = (float) random.nextGaussian();
     }
-    Activation expected =
-        op.of(
-            new Plain(Vectors.of(new float[0], 0), new Past(), new long[0], 0, null),
-            Activation.of(a, WIDTH),
-            Activation.of(b, WIDTH));
-    FloatBuffer y = FloatTensors.allocate(TOKENS, expected.columns());
+    var pass = new Pass();
+    var program = new Program(Vectors.of(new float[0], 1), pass);
+    Value left = program.input(WIDTH);
+    Value right = program.input(WIDTH);
+    Value result = op.of(program, left, right);
+    pass.begin(TOKENS, new long[0], new Past(TOKENS), 0, null);
+    pass.set(left, a);
+    pass.set(right, b);
+    program.run();
+    float[] expected = pass.copy(result);
+    FloatBuffer y = FloatTensors.allocate(TOKENS, result.columns());
     OrtSession session =
         Engine.session(OpGraph.of(op, WIDTH), Path.of("").toAbsolutePath(), Device.CPU);
-    try (OnnxTensor left = tensor(a);
-        OnnxTensor right = tensor(b);
-        OnnxTensor result = Engine.wrap(y, TOKENS, expected.columns())) {
-      Engine.run(session, Map.of("a", left, "b", right), Map.of("y", result));
+    try (OnnxTensor one = tensor(a);
+        OnnxTensor two = tensor(b);
+        OnnxTensor out = Engine.wrap(y, TOKENS, result.columns())) {
+      Engine.run(session, Map.of("a", one, "b", two), Map.of("y", out));
     } finally {
       Engine.close(session);
     }
-    for (int i = 0; i < expected.values().length; i++) {
-      assertEquals(expected.values()[i], y.get(i), 1e-6);
+    for (int i = 0; i < expected.length; i++) {
+      assertEquals(expected[i], y.get(i), 1e-6);
     }
   }
 
