@@ -5,7 +5,6 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
@@ -22,7 +21,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -41,15 +39,6 @@ final class NumericVectors {
 
   static List<String> names() {
     return NumericModels.ALL.stream().map(NumericModels.Model::name).toList();
-  }
-
-  /** The executions that compute it; the others refuse it. */
-  static Set<Execution> executions(String name) {
-    return NumericModels.ALL.stream()
-        .filter(m -> m.name().equals(name))
-        .map(NumericModels.Model::executions)
-        .findFirst()
-        .orElseThrow();
   }
 
   /** Writes all of them. */

@@ -11,10 +11,6 @@ import java.util.List;
 
 /** Matrices of scaled numbers, one after the other, decoded in a graph. */
 final class Blocks {
-  private static final float[] E2M1 = {
-    0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0f, -0.5f, -1, -1.5f, -2, -3, -4, -6
-  };
-
   private final Graph graph;
   private final BlockScaled encoding;
   private final long matrices;
@@ -85,7 +81,7 @@ final class Blocks {
         String codes = graph.node("Concat", List.of(low, high), attribute("axis", 3));
         String flat = graph.node("Reshape", List.of(codes, graph.longs(matrices, rows, columns)));
         String indices = graph.node("Cast", List.of(flat), attribute("to", Graph.type(Dtype.I64)));
-        yield graph.node("Gather", List.of(graph.floats(E2M1), indices));
+        yield graph.node("Gather", List.of(graph.floats(Mxfp4.numbers()), indices));
       }
     };
   }

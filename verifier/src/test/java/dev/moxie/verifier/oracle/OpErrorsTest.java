@@ -13,7 +13,6 @@ import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.runtime.plain.Activation;
 import dev.moxie.verifier.bounds.Tolerance;
 import java.util.ArrayList;
 import java.util.Collections;
