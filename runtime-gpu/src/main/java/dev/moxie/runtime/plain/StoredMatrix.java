@@ -48,10 +48,11 @@ public interface StoredMatrix {
    * float32 as ever.
    *
    * @param row the first of them
+   * @param apart rows from one of them to the next
    * @param x [columns] from {@code at} on
    * @param lanes [4, {@link Lanes#COUNT}]
    */
-  default void dots(int row, float[] x, int at, float[] lanes) {
+  default void dots(int row, int apart, float[] x, int at, float[] lanes) {
     throw new UnsupportedOperationException();
   }
 
@@ -163,9 +164,12 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void dots(int row, float[] x, int at, float[] lanes) {
-      long k = columns();
+    public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+      int k = columns();
       long first = first(row);
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -174,9 +178,9 @@ public interface StoredMatrix {
         for (int i = p; i < k; i += Lanes.COUNT) {
           FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
           a = vector(first + i).fma(v, a);
-          b = vector(first + k + i).fma(v, b);
-          c = vector(first + 2 * k + i).fma(v, c);
-          d = vector(first + 3 * k + i).fma(v, d);
+          b = vector(second + i).fma(v, b);
+          c = vector(third + i).fma(v, c);
+          d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
       }
@@ -212,9 +216,12 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void dots(int row, float[] x, int at, float[] lanes) {
-      long k = columns();
+    public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+      int k = columns();
       long first = first(row);
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -223,9 +230,9 @@ public interface StoredMatrix {
         for (int i = p; i < k; i += Lanes.COUNT) {
           FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
           a = vector(first + i).fma(v, a);
-          b = vector(first + k + i).fma(v, b);
-          c = vector(first + 2 * k + i).fma(v, c);
-          d = vector(first + 3 * k + i).fma(v, d);
+          b = vector(second + i).fma(v, b);
+          c = vector(third + i).fma(v, c);
+          d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
       }

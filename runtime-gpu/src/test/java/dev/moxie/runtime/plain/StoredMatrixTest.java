@@ -117,7 +117,7 @@ class StoredMatrixTest {
       for (int r = 0; r < 4; r++) {
         matrix.read(first + r, rows, r * k);
       }
-      matrix.dots(first, x, 0, own);
+      matrix.dots(first, 1, x, 0, own);
       Sums.rows(rows, 0, k, k, x, 0, widened);
       assertArrayEquals(widened, own, matrix.getClass().getSimpleName());
     }
