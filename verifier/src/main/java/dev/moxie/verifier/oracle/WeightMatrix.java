@@ -20,6 +20,11 @@ public interface WeightMatrix {
    */
   double roundingOf(double value);
 
+  /** Whether that is 0 for every element. */
+  default boolean isExact() {
+    return false;
+  }
+
   /** How a row is read. */
   @FunctionalInterface
   interface Reading {
@@ -32,7 +37,8 @@ public interface WeightMatrix {
         1,
         elements.length,
         (row, into) -> System.arraycopy(elements, 0, into, 0, elements.length),
-        value -> 0);
+        value -> 0,
+        true);
   }
 
   /** A row of ones. */
@@ -105,15 +111,16 @@ public interface WeightMatrix {
             into[c] = elements[c][row];
           }
         };
-    return new Changed(columns(), rows(), down, this::roundingOf);
+    return new Changed(columns(), rows(), down, this::roundingOf, isExact());
   }
 
   private WeightMatrix changed(Reading reading) {
-    return new Changed(rows(), columns(), reading, this::roundingOf);
+    return new Changed(rows(), columns(), reading, this::roundingOf, isExact());
   }
 
   /** What another matrix becomes. */
-  record Changed(int rows, int columns, Reading reading, DoubleUnaryOperator rounding)
+  record Changed(
+      int rows, int columns, Reading reading, DoubleUnaryOperator rounding, boolean isExact)
       implements WeightMatrix {
     @Override
     public void read(int row, double[] into) {
