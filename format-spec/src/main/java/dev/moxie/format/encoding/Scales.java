@@ -6,7 +6,7 @@ import java.lang.foreign.ValueLayout;
 
 /** Stored scales; as float32 each of them is exact. */
 public final class Scales {
-  private static final int BIAS = 127;
+  static final int BIAS = 127;
 
   private Scales() {}
 

@@ -4,6 +4,8 @@ import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
@@ -43,7 +45,7 @@ final class Blocks {
    */
   String dequantised(String values, String scales, Dtype scaleDtype, Shape shape, Dtype compute) {
     long blockRows = encoding.blockRows();
-    long blockColumns = encoding.blockColumns();
+    long blockColumns = Math.min(columns, encoding.blockColumns());
     long down = Math.ceilDiv(rows, blockRows);
     long across = Math.ceilDiv(columns, blockColumns);
     String wide = numbers(values);
@@ -71,23 +73,38 @@ final class Blocks {
   /** The numbers without their scales, [matrices, rows, columns]. */
   private String numbers(String values) {
     return switch (encoding) {
-      case Fp8Block blocks ->
-          graph.node(
-              "Cast",
-              List.of(graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns)))),
-              attribute("to", Graph.type(Dtype.F32)));
+      case Fp8Block blocks -> oneToAValue(values);
+      case Int8Channel channels -> oneToAValue(values);
       case Mxfp4 blocks -> {
-        String bytes =
-            graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns / 2, 1)));
-        String low = graph.node("BitwiseAnd", List.of(bytes, graph.octet(15)));
-        String high =
-            graph.node("BitShift", List.of(bytes, graph.octet(4)), attribute("direction", "RIGHT"));
-        String codes = graph.node("Concat", List.of(low, high), attribute("axis", 3));
-        String flat = graph.node("Reshape", List.of(codes, graph.longs(matrices, rows, columns)));
-        String indices = graph.node("Cast", List.of(flat), attribute("to", Graph.type(Dtype.I64)));
+        String indices =
+            graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.I64)));
         yield graph.node("Gather", List.of(graph.floats(E2M1), indices));
       }
+      case Int4Block blocks -> {
+        String codes =
+            graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.F32)));
+        yield graph.node("Sub", List.of(codes, graph.number(8)));
+      }
     };
+  }
+
+  /** One to a stored value. */
+  private String oneToAValue(String values) {
+    return graph.node(
+        "Cast",
+        List.of(graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns)))),
+        attribute("to", Graph.type(Dtype.F32)));
+  }
+
+  /** Codes of four bits, two to a byte, the first in the low bits. */
+  private String codes(String values) {
+    String bytes =
+        graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns / 2, 1)));
+    String low = graph.node("BitwiseAnd", List.of(bytes, graph.octet(15)));
+    String high =
+        graph.node("BitShift", List.of(bytes, graph.octet(4)), attribute("direction", "RIGHT"));
+    String codes = graph.node("Concat", List.of(low, high), attribute("axis", 3));
+    return graph.node("Reshape", List.of(codes, graph.longs(matrices, rows, columns)));
   }
 
   private String inF32(String scales, Dtype dtype) {

@@ -160,7 +160,7 @@ public interface StoredMatrix {
 
     @Override
     public void read(int row, float[] into) {
-      int size = blocks.blockColumns();
+      int size = Math.min(columns(), blocks.blockColumns());
       float[] ofRow = scales(row / blocks.blockRows(), Math.ceilDiv(columns(), size));
       for (int block = 0; block < ofRow.length; block++) {
         int end = Math.min((block + 1) * size, columns());
