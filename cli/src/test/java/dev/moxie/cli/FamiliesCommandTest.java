@@ -1,6 +1,7 @@
 package dev.moxie.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.family.Evidence;
@@ -8,11 +9,15 @@ import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -22,6 +27,7 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
 
 /** What is said of families is what the fixtures show. */
 class FamiliesCommandTest {
@@ -103,16 +109,56 @@ class FamiliesCommandTest {
   }
 
   @Test
-  void thePageHasTheTable() throws IOException {
+  void thePageHasTheTables() throws IOException {
     Path page = ROOT.resolveSibling("docs/families.md");
     String text = Files.readString(page);
-    String table = FamiliesCommand.table(Evidence.all());
-    int start = text.indexOf("| family");
-    int end = text.indexOf("\n\n", start);
+    String written =
+        with(
+            with(text, "| family", FamiliesCommand.table(Evidence.all())),
+            "| key",
+            KeyTable.markdown());
     if (Boolean.getBoolean("moxie.rewrite")) {
-      Files.writeString(page, text.substring(0, start) + table + text.substring(end));
+      Files.writeString(page, written);
       return;
     }
-    assertEquals(table, text.substring(start, end), "write it anew with -Dmoxie.rewrite=true");
+    assertEquals(written, text, "write it anew with -Dmoxie.rewrite=true");
+  }
+
+  /** The page with another table in the place of the one that begins so. */
+  private static String with(String page, String head, String table) {
+    int start = page.indexOf(head);
+    return page.substring(0, start) + table + page.substring(page.indexOf("\n\n", start));
+  }
+
+  @Test
+  void aFamilyThatIsNamedShowsItsKeys() {
+    var printed = new ByteArrayOutputStream();
+    PrintStream out = System.out;
+    System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
+    try {
+      assertEquals(0, Main.run("families", "kimi_k2", "--json"));
+      assertEquals(0, Main.run("families", "qwen3_moe"));
+    } finally {
+      System.setOut(out);
+    }
+    String text = printed.toString(StandardCharsets.UTF_8);
+    int end = text.indexOf("\nqwen3_moe");
+    var json =
+        StrictJson.parseObject("output", text.substring(0, end).getBytes(StandardCharsets.UTF_8));
+    assertEquals("deepseek_v3", json.get("family").stringValue());
+    assertEquals(
+        List.of("tie_word_embeddings"),
+        json.get("keys")
+            .valueStream()
+            .filter(key -> key.get("meaning").stringValue().contains("the head is the embedding"))
+            .flatMap(key -> key.get("names").valueStream())
+            .map(JsonNode::stringValue)
+            .toList());
+    String card = text.substring(end);
+    assertTrue(
+        card.contains("norm_topk_prob") && card.contains("true or false, false where absent"),
+        card);
+    assertTrue(card.contains("max_window_layers"), card);
+    assertEquals(2, Main.run("families", "nonsense"));
   }
 }

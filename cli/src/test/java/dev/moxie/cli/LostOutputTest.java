@@ -51,6 +51,8 @@ class LostOutputTest {
                 "--help",
                 "families --markdown",
                 "families --json",
+                "families mixtral",
+                "families mixtral --json",
                 "inspect P",
                 "inspect P --json",
                 "inspect C",

@@ -16,7 +16,8 @@ final class Verbs {
 
     /** Whether there is something that it does not go without. */
     boolean wantsMore() {
-      return !line.getCommandSpec().positionalParameters().isEmpty();
+      return line.getCommandSpec().positionalParameters().stream()
+          .anyMatch(parameter -> parameter.arity().min() > 0);
     }
   }
 

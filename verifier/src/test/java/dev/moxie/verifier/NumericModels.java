@@ -9,25 +9,14 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.runtime.execution.Execution;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.List;
-import java.util.Set;
 import java.util.function.BiFunction;
 
 /** The models of {@link NumericVectors}: together they have every part of an architecture. */
 final class NumericModels {
-  /** A checkpoint's config, how it becomes a package, and which executions take it. */
-  record Model(
-      String name,
-      String config,
-      BiFunction<Path, Path, Path> conversion,
-      Set<Execution> executions) {
-    Model(String name, String config, BiFunction<Path, Path, Path> conversion) {
-      this(name, config, conversion, EnumSet.allOf(Execution.class));
-    }
-  }
+  /** A checkpoint's config, and how it becomes a package. */
+  record Model(String name, String config, BiFunction<Path, Path, Path> conversion) {}
 
   private static final String QWEN3 =
       """
@@ -157,8 +146,7 @@ final class NumericModels {
                       routing(
                           r ->
                               r.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)
-                                  .withNormalisation(new Routing.Normalisation(0.125)))),
-              EnumSet.of(Execution.PLAIN)),
+                                  .withNormalisation(new Routing.Normalisation(0.125))))),
           new Model(
               "sinks-clamp-biases-and-exact-yarn",
               """
@@ -176,8 +164,7 @@ final class NumericModels {
                       checkpoint,
                       target,
                       experts(
-                          m -> Parts.with(m, "clamp", new FeedForward.Clamp(0.75, 1.702, 0.5)))),
-              EnumSet.of(Execution.PLAIN)),
+                          m -> Parts.with(m, "clamp", new FeedForward.Clamp(0.75, 1.702, 0.5))))),
           new Model(
               "centred-norms-and-clip",
               """
@@ -187,8 +174,7 @@ final class NumericModels {
                 "moe_num_experts": 5, "moe_top_k": 2, "moe_normalize_expert_weights": 1},
                "tie_word_embeddings": false}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
           new Model(
               "multipliers",
               """
@@ -200,8 +186,7 @@ final class NumericModels {
                "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null,
                "max_position_embeddings": 64, "tie_word_embeddings": true}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
           new Model(
               "chunks-temperature-and-weights-of-what-experts-read",
               """
@@ -217,8 +202,7 @@ final class NumericModels {
                 "high_freq_factor": 1.0, "original_max_position_embeddings": 64},
                "max_position_embeddings": 64, "tie_word_embeddings": false}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
           new Model(
               "switched-shared-biases-and-linear-scaling",
               """
@@ -232,8 +216,7 @@ final class NumericModels {
                "max_position_embeddings": 64, "use_sliding_window": false,
                "tie_word_embeddings": false}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
           new Model(
               "norms-over-all-heads-that-turn-in-part",
               """
@@ -245,8 +228,7 @@ final class NumericModels {
                "scoring_func": "sigmoid", "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
                "max_position_embeddings": 64, "tie_word_embeddings": false}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
           new Model(
               "norms-over-all-heads-before-a-clip",
               """
@@ -257,8 +239,7 @@ final class NumericModels {
                "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null,
                "max_position_embeddings": 64, "tie_word_embeddings": false}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
           new Model(
               "least-sum-of-weights",
               """
@@ -271,13 +252,8 @@ final class NumericModels {
                "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "max_position_embeddings": 64,
                "tie_word_embeddings": true}
               """,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
-          new Model(
-              "normed-heads-and-llama3-scaling",
-              QWEN3,
-              Packages::convert,
-              EnumSet.of(Execution.PLAIN)),
+              Packages::convert),
+          new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(
               "clip-rotation-norm-temperature-in-this-order",
@@ -289,8 +265,7 @@ final class NumericModels {
                       blocks(
                           b ->
                               b.withAttention(
-                                  inAnotherOrder((Attention.GroupedQuery) b.attention())))),
-              EnumSet.of(Execution.PLAIN)));
+                                  inAnotherOrder((Attention.GroupedQuery) b.attention()))))));
 
   private NumericModels() {}
 

@@ -1,17 +1,16 @@
 package dev.moxie.verifier;
 
-import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.RoutingOracle;
 import dev.moxie.verifier.oracle.Weights;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -22,7 +21,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -41,15 +39,6 @@ final class NumericVectors {
 
   static List<String> names() {
     return NumericModels.ALL.stream().map(NumericModels.Model::name).toList();
-  }
-
-  /** The executions that compute it; the others refuse it. */
-  static Set<Execution> executions(String name) {
-    return NumericModels.ALL.stream()
-        .filter(m -> m.name().equals(name))
-        .map(NumericModels.Model::executions)
-        .findFirst()
-        .orElseThrow();
   }
 
   /** Writes all of them. */
@@ -81,22 +70,20 @@ final class NumericVectors {
       Oracle.Layer result = oracle.layer(layer, hidden, null);
       tensors.add(floats(prefix + "input", hidden));
       tensors.add(floats(prefix + "output", result.output()));
-      Oracle.Mixture mixture = result.mixture();
-      if (mixture != null
-          && architecture.layers().get(layer).feedForward()
-              instanceof FeedForward.MixtureOfExperts moe) {
-        requireClear(moe.routing(), mixture, pack.folder() + ", layer " + layer);
-        int k = moe.routing().expertsPerToken();
-        tensors.add(floats(prefix + "router.logits", mixture.routerLogits()));
+      RoutingOracle.Routed routed = result.routed();
+      if (routed != null) {
+        requireClear(routed, pack.folder() + ", layer " + layer);
+        int k = routed.routing().expertsPerToken();
+        tensors.add(floats(prefix + "router.logits", result.step(Step.ROUTER_LOGITS)));
         tensors.add(
             tensor(
                 prefix + "router.experts",
                 Dtype.I32,
                 Shape.of(TOKENS, k),
-                into -> mixture.routed().experts().forEach(row -> put(into, row))));
-        tensors.add(floats(prefix + "router.weights", mixture.routed().weights()));
-        tensors.add(bounds(prefix + "router.weights.bound", mixture.routed().weights()));
-        tensors.add(floats(prefix + "experts.output", mixture.expertsOutput()));
+                into -> routed.experts().forEach(row -> put(into, row))));
+        tensors.add(floats(prefix + "router.weights", routed.weights()));
+        tensors.add(bounds(prefix + "router.weights.bound", routed.weights()));
+        tensors.add(floats(prefix + "experts.output", result.step(Step.EXPERTS_OUTPUT)));
       }
       hidden = result.output();
     }
@@ -107,8 +94,8 @@ final class NumericVectors {
   }
 
   /** A choice that rounding may change would make a right reader fail. */
-  private static void requireClear(Routing routing, Oracle.Mixture mixture, String where) {
-    int clear = new Selection(routing, mixture.routed()).firstUnclear();
+  private static void requireClear(RoutingOracle.Routed routed, String where) {
+    int clear = new Selection(routed).firstUnclear();
     if (clear < TOKENS) {
       throw new IllegalStateException(where + ": the choice of token " + clear + " is unclear");
     }

@@ -7,17 +7,19 @@ import dev.moxie.format.json.StrictJson;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.DoublePredicate;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
+import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
 
 /**
  * A config.json that knows which of its keys were read, so that a key nobody understands is an
- * error and not an accident. A key whose value is null counts as absent.
+ * error and not an accident. A key whose value is null counts as absent; one within an object is
+ * named after the object's key and a dot.
  */
 public final class Config {
   private static final String REMEDY = "correct config.json, or fetch it again";
@@ -27,6 +29,7 @@ public final class Config {
   private final JsonNode json;
   private final Set<String> ignored;
   private final Set<String> read = new TreeSet<>();
+  private final Map<String, Config> objects = new TreeMap<>();
 
   private Config(String where, String path, JsonNode json, Set<String> ignored) {
     this.where = where;
@@ -66,8 +69,23 @@ public final class Config {
     return new Config(where, "", StrictJson.parseObject(where, json), Set.copyOf(ignored));
   }
 
+  /** The same file, of which nothing has been read. */
+  public Config unread() {
+    return new Config(where, path, json, ignored);
+  }
+
+  /** The file, for messages. */
+  public String where() {
+    return where;
+  }
+
   /** Whether the key has a value; asking counts as reading it. */
   public boolean has(String key) {
+    int dot = key.indexOf('.');
+    if (dot >= 0) {
+      return has(key.substring(0, dot))
+          && object(key.substring(0, dot)).has(key.substring(dot + 1));
+    }
     read.add(key);
     return !json.path(key).isMissingNode() && !json.path(key).isNull() && !isIgnored(key);
   }
@@ -81,35 +99,9 @@ public final class Config {
     return ignored.contains(path + key);
   }
 
-  /** Notes keys that change nothing, whatever their values. */
-  public void neutral(String... keys) {
-    read.addAll(List.of(keys));
-  }
-
-  /**
-   * Which of several spellings of one key there is.
-   *
-   * @return the first of them if there is none
-   * @throws dev.moxie.format.error.InvalidInputException if there are some that differ
-   */
-  public String either(String... keys) {
-    List<String> there = Stream.of(keys).filter(this::has).toList();
-    for (String key : there) {
-      if (!json.get(key).equals(json.get(there.getFirst()))) {
-        throw wrong(
-            key,
-            "the same as " + there.getFirst() + ", " + json.get(there.getFirst()),
-            json.get(key).toString());
-      }
-    }
-    return there.isEmpty() ? keys[0] : there.getFirst();
-  }
-
-  /** Refuses one of true and false where the key has a value. */
-  public void requireFlagIfAny(String key, boolean only) {
-    if (flag(key, only) != only) {
-      throw unsupported(key, String.valueOf(only), String.valueOf(!only));
-    }
+  /** Notes that keys are understood, whatever is made of their values. */
+  public void understand(List<String> keys) {
+    keys.forEach(this::has);
   }
 
   /** A whole number from 1 to {@code most}. */
@@ -124,11 +116,6 @@ public final class Config {
       throw wrong(key, "a whole number from " + least + " to " + most, value.toString());
     }
     return value.intValue();
-  }
-
-  /** As {@link #count}, or null if the key is absent. */
-  public @Nullable Integer countOrNull(String key, int most) {
-    return has(key) ? count(key, most) : null;
   }
 
   /** A finite number above 0. */
@@ -160,11 +147,14 @@ public final class Config {
     return value.stringValue();
   }
 
-  /** Refuses any string but one. */
-  public void requireText(String key, String only) {
-    if (!text(key).equals(only)) {
-      throw unsupported(key, "\"" + only + "\"", text(key));
+  /** One of some strings; any other means something that this build does not implement. */
+  public String word(String key, List<String> words) {
+    if (!words.contains(text(key))) {
+      String expected =
+          words.stream().map(word -> "\"" + word + "\"").collect(Collectors.joining(" or "));
+      throw unsupported(key, expected, "\"" + text(key) + "\"");
     }
+    return text(key);
   }
 
   /** Refuses any word but one, in whatever case it is written. */
@@ -174,25 +164,8 @@ public final class Config {
     }
   }
 
-  /** Likewise, where the key has a value. */
-  public void requireWordIfAny(String key, String only) {
-    if (has(key)) {
-      requireWord(key, only);
-    }
-  }
-
-  /** Refuses any string but one where the key has a value. */
-  public void requireTextIfAny(String key, String only) {
-    if (has(key)) {
-      requireText(key, only);
-    }
-  }
-
-  /** True or false; a key that is absent has the given value. */
-  public boolean flag(String key, boolean whenAbsent) {
-    if (!has(key)) {
-      return whenAbsent;
-    }
+  /** True or false. */
+  public boolean flag(String key) {
     JsonNode value = require(key);
     if (!value.isBoolean()) {
       throw wrong(key, "true or false", value.toString());
@@ -206,7 +179,8 @@ public final class Config {
     if (!value.isObject()) {
       throw wrong(key, "an object", value.toString());
     }
-    return new Config(where + ", " + key, path + key + ".", value, ignored);
+    return objects.computeIfAbsent(
+        key, k -> new Config(where + ", " + k, path + k + ".", value, ignored));
   }
 
   /** The strings of an array. */
@@ -236,15 +210,12 @@ public final class Config {
   }
 
   private JsonNode require(String key) {
+    int dot = key.indexOf('.');
+    if (dot >= 0 && has(key.substring(0, dot))) {
+      return object(key.substring(0, dot)).require(key.substring(dot + 1));
+    }
     if (!has(key)) {
-      if (isIgnored(key)) {
-        throw new CorruptException(
-            where + ", " + key,
-            "a value that counts",
-            "one that is to be ignored",
-            "leave it out of --ignore-config-key: the model follows from it");
-      }
-      throw wrong(key, "a value", "none");
+      throw missing(key);
     }
     return json.get(key);
   }
@@ -262,6 +233,17 @@ public final class Config {
     }
   }
 
+  /** The error for a key that must have a value. */
+  public InvalidInputException missing(String key) {
+    return isIgnored(key)
+        ? new CorruptException(
+            where + ", " + key,
+            "a value that counts",
+            "one that is to be ignored",
+            "leave it out of --ignore-config-key: the model follows from it")
+        : wrong(key, "a value", "none");
+  }
+
   /** The error for a value that is not what it must be. */
   public InvalidInputException wrong(String key, String expected, String found) {
     return new CorruptException(where + ", key \"" + key + "\"", expected, abridge(found), REMEDY);
@@ -277,21 +259,13 @@ public final class Config {
   }
 
   /**
-   * Refuses keys that were neither read nor declared harmless.
+   * Refuses keys that were neither read nor declared harmless, in the objects that were read, too.
    *
-   * @param harmless keys without effect on the forward pass
+   * @param harmless keys without effect on the forward pass, by the object that they stand in; ""
+   *     for config.json itself
    */
-  public void requireAllUnderstood(Set<String> harmless) {
-    List<String> unknown = new ArrayList<>();
-    for (String key : json.propertyNames()) {
-      if (!read.contains(key)
-          && !harmless.contains(key)
-          && !isIgnored(key)
-          && !json.get(key).isNull()
-          && !Neutral.is(path, key, json)) {
-        unknown.add(abridge(path + key));
-      }
-    }
+  public void requireAllUnderstood(Map<String, Set<String>> harmless) {
+    List<String> unknown = notUnderstood(harmless);
     if (!unknown.isEmpty()) {
       throw new UnsupportedException(
           where,
@@ -301,6 +275,25 @@ public final class Config {
               + " --ignore-config-key "
               + unknown.getFirst());
     }
+  }
+
+  /** Keys that were neither read nor are harmless, in the objects that were read, too. */
+  public List<String> notUnderstood(Map<String, Set<String>> harmless) {
+    String object = path.isEmpty() ? path : path.substring(0, path.length() - 1);
+    Set<String> here = harmless.getOrDefault(object, Set.of());
+    String table = harmless.containsKey(object) ? "" : path;
+    List<String> unknown = new ArrayList<>();
+    for (String key : json.propertyNames()) {
+      if (!read.contains(key)
+          && !here.contains(key)
+          && !isIgnored(key)
+          && !json.get(key).isNull()
+          && !Neutral.is(table, key, json)) {
+        unknown.add(abridge(path + key));
+      }
+    }
+    objects.values().forEach(within -> unknown.addAll(within.notUnderstood(harmless)));
+    return unknown;
   }
 
   private static String abridge(String text) {

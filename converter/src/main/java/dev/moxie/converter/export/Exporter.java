@@ -337,7 +337,7 @@ public final class Exporter {
         config.put("torch_dtype", name);
       }
     }
-    String key = Families.named(provenance.family()).map(Family::predictionKey).orElse(null);
+    String key = Families.named(provenance.family()).flatMap(Family::predictionKey).orElse(null);
     if (key != null && provenance.prediction() == Manifest.PredictionLayers.DROPPED) {
       config.put(key, 0);
     }

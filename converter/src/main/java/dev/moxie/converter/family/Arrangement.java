@@ -43,14 +43,14 @@ public sealed interface Arrangement {
   Arrangement BIASES = Axes.of("e r");
 
   /** Gate and up biases of all experts, which alternate. */
-  Arrangement BIASES_ALTERNATING = Axes.of("e (r p)");
+  Arrangement ALTERNATING_BIAS = Axes.of("e (r p)");
 
   /** A vector as a matrix of one row. */
   Arrangement ROW = Axes.of("1 r");
 
   /** Matrices one below the other, in this order, by what their names have after the layer. */
-  static Arrangement joined(String... canonical) {
-    return new Joined(List.of(canonical));
+  static Arrangement joined(List<String> canonical) {
+    return new Joined(List.copyOf(canonical));
   }
 
   /**

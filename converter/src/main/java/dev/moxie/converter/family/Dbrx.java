@@ -1,119 +1,72 @@
 package dev.moxie.converter.family;
 
-import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
-import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
-import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 
 /**
  * DBRX (Databricks, "Introducing DBRX", 2024; transformers {@code models/dbrx/modeling_dbrx.py}):
  * centred norms, clipped queries, keys and values, and config.json in objects of its own.
  */
 final class Dbrx {
-  /** The default of its class; no key of config.json changes it. */
-  private static final double NORM_EPSILON = 1e-5;
+  /** {@code null} says that weights are left as they are. */
+  private static final Key<Double> NORM =
+      Key.positive("ffn_config.moe_normalize_expert_weights", "norm that weights are divided by")
+          .only(1.0)
+          .orNull();
 
-  private static final String EXPERTS = "transformer.blocks.{layer}.ffn.experts.mlp.";
-  private static final String JOINED = "transformer.blocks.{layer}.norm_attn_norm.attn.Wqkv.weight";
-  private static final Arrangement ROWS =
-      Arrangement.joined(
-          "attention.query.weight", "attention.key.weight", "attention.value.weight");
+  private static final Key<Double> THETA =
+      RotarySettings.THETA.spelled("attn_config.rope_theta", "rope_parameters.rope_theta");
 
-  private static final Layout LAYOUT =
-      Layout.of(
-              "released",
-              Map.of(
-                  "embedding.weight", "transformer.wte.weight",
-                  "final_norm.weight", "transformer.norm_f.weight",
-                  "head.weight", "lm_head.weight",
-                  "layers.{layer}.attention_norm.weight",
-                      "transformer.blocks.{layer}.norm_attn_norm.norm_1.weight",
-                  "layers.{layer}.attention.output.weight",
-                      "transformer.blocks.{layer}.norm_attn_norm.attn.out_proj.weight",
-                  "layers.{layer}.feed_forward_norm.weight",
-                      "transformer.blocks.{layer}.norm_attn_norm.norm_2.weight",
-                  "layers.{layer}.router.weight",
-                      "transformer.blocks.{layer}.ffn.router.layer.weight"))
-          .and("attention.query.weight", JOINED, ROWS)
-          .and("attention.key.weight", JOINED, ROWS)
-          .and("attention.value.weight", JOINED, ROWS)
+  private static final String LAYER = "transformer.blocks.{layer}.";
+  private static final String EXPERTS = LAYER + "ffn.experts.mlp.";
+
+  private static final Layout RELEASED =
+      Names.released(
+              Names.ends("transformer.wte", "transformer.norm_f", "lm_head"),
+              Names.under(
+                  LAYER,
+                  Names.weights(
+                      "attention_norm", "norm_attn_norm.norm_1",
+                      "attention.output", "norm_attn_norm.attn.out_proj",
+                      "feed_forward_norm", "norm_attn_norm.norm_2",
+                      "router", "ffn.router.layer")))
+          .joined(LAYER + "norm_attn_norm.attn.Wqkv.weight", Names.QUERY_KEY_VALUE)
           .and("experts.gate.weight", EXPERTS + "w1", Arrangement.FLAT)
           .and("experts.up.weight", EXPERTS + "v1", Arrangement.FLAT)
           .and("experts.down.weight", EXPERTS + "w2", Arrangement.FLAT_TRANSPOSED);
 
   static final Family FAMILY =
       new Family(
-          "dbrx", Set.of("dbrx"), "DbrxForCausalLM", Dbrx::architecture, List.of(LAYOUT), null);
+          "dbrx",
+          "DbrxForCausalLM",
+          Llama.KEYS
+              .without(Llama.HEAD_SIZE)
+              .and(Llama.HIDDEN.spelled("d_model"), Llama.POSITIONS.spelled("max_seq_len"))
+              .and(Llama.LAYERS.spelled("n_layers"), Llama.HEADS.spelled("n_heads"))
+              .and(Llama.KEY_HEADS.spelled("attn_config.kv_n_heads").or(1))
+              .and(Llama.CLIP.spelled("attn_config.clip_qkv"), Llama.EPSILON.constant(1e-5))
+              .and(THETA, RotarySettings.SCALING.spelled("rope_parameters"))
+              .and(Experts.KEYS.without(Experts.NORMALISED))
+              .and(Experts.ACTIVATION.spelled("ffn_config.ffn_act_fn.name").or("silu"))
+              .and(Experts.COUNT.spelled("ffn_config.moe_num_experts"))
+              .and(Experts.PER_TOKEN.spelled("ffn_config.moe_top_k"))
+              .and(Experts.WIDTH.spelled("ffn_config.ffn_hidden_size"), NORM)
+              .and(Key.flag("ffn_config.uniform_expert_assignment", "experts in turn").only(false))
+              .configs("attn_config", "ffn_config")
+              .neutral("in training alone", "emb_pdrop", "resid_pdrop", "attn_config.attn_pdrop")
+              .neutral(
+                  "in training alone", "ffn_config.moe_jitter_eps", "ffn_config.moe_loss_weight")
+              .neutral("said elsewhere", "num_key_value_heads", "ffn_config.hidden_size"),
+          Dbrx::model,
+          List.of(RELEASED));
 
   private Dbrx() {}
 
-  private static Architecture architecture(Config config) {
-    config.neutral("emb_pdrop", "resid_pdrop");
-    int hidden = config.count("d_model", Limits.MAX_WIDTH);
-    int heads = config.count("n_heads", Limits.MAX_HEADS);
-    Config attn = config.object("attn_config");
-    attn.neutral("attn_pdrop", "model_type");
-    int shared = attn.has("kv_n_heads") ? attn.count("kv_n_heads", heads) : 1;
-    config.neutral("num_key_value_heads");
-    int size = hidden / heads;
-    double theta = config.has("rope_parameters") ? RotarySettings.theta(config) : 0;
-    if (attn.has("rope_theta") && theta != 0 && attn.positive("rope_theta") != theta) {
-      throw attn.wrong("rope_theta", "as in rope_parameters, " + theta, "another");
-    }
-    double base = theta == 0 ? attn.positive("rope_theta") : theta;
-    var plain =
-        new Attention.GroupedQuery(
-            heads,
-            shared,
-            size,
-            1 / Math.sqrt(size),
-            null,
-            new Rotary(base, size, Rotary.Pairing.HALVES, null));
-    var attention =
-        Parts.with(plain, "clip", attn.has("clip_qkv") ? attn.positive("clip_qkv") : null);
-    attn.requireAllUnderstood(Set.of());
-    var mixture = experts(config.object("ffn_config"));
-    var model =
-        new Architecture(
-            config.count("vocab_size", Limits.MAX_VOCABULARY),
-            hidden,
-            config.count("max_seq_len", Integer.MAX_VALUE),
-            NORM_EPSILON,
-            config.flag("tie_word_embeddings", false),
-            Layers.of(config.count("n_layers", Limits.MAX_LAYERS), i -> attention, i -> mixture),
-            null);
-    return Parts.with(model, "centredNorms", true);
-  }
-
-  private static FeedForward experts(Config ffn) {
-    ffn.neutral("hidden_size", "model_type", "moe_jitter_eps", "moe_loss_weight");
-    if (ffn.has("ffn_act_fn")) {
-      ffn.object("ffn_act_fn").requireText("name", "silu");
-    }
-    boolean stated = ffn.has("moe_normalize_expert_weights");
-    // Off only where it is null.
-    boolean normalised = stated || !ffn.occurs("moe_normalize_expert_weights");
-    if (stated && ffn.positive("moe_normalize_expert_weights") != 1) {
-      throw ffn.unsupported(
-          "moe_normalize_expert_weights",
-          "1 or null",
-          "" + ffn.positive("moe_normalize_expert_weights"));
-    }
-    int count = ffn.count("moe_num_experts", Limits.MAX_EXPERTS);
-    var mixture =
-        new FeedForward.MixtureOfExperts(
-            count,
-            ffn.count("ffn_hidden_size", Limits.MAX_WIDTH),
-            FeedForward.Activation.SILU,
-            Llama.softmax(ffn.count("moe_top_k", count), normalised),
-            null);
-    ffn.requireAllUnderstood(Set.of());
-    return mixture;
+  private static Architecture model(Settings c) {
+    var norm = c.find(NORM) == null ? null : new Routing.Normalisation(0);
+    var experts = Experts.of(c, Experts.softmax(c).withNormalisation(norm));
+    return Parts.with(Llama.model(c, Llama.attention(c), experts), "centredNorms", true);
   }
 }

@@ -1,12 +1,10 @@
 package dev.moxie.converter.family;
 
-import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.List;
-import java.util.Set;
 
 /**
  * ERNIE 4.5, text (Baidu, "ERNIE 4.5 Technical Report", 2025; transformers {@code
@@ -14,53 +12,58 @@ import java.util.Set;
  * rotary dimensions.
  */
 final class Ernie {
-  private static final Layout LAYOUT =
-      Layout.of("released", Names.join(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED))
-          .and(
-              "router.bias",
-              "model.layers.{layer}.mlp.moe_statics.e_score_correction_bias",
-              Arrangement.ROW);
+  private static final Key<Boolean> BIASES = Key.flag("use_bias", "biases everywhere").only(false);
+  private static final Key<Double> LEAST =
+      Key.positive("moe_norm_min", "what a token's weights are divided by at least").or(1e-12);
+  private static final Key<Integer> FIRST =
+      Key.whole("moe_layer_start_index", 0, Limits.MAX_LAYERS, "first layer with experts");
+  private static final Key<Integer> LAST =
+      Key.whole("moe_layer_end_index", -1, Limits.MAX_LAYERS, "last such layer, -1 for the model's")
+          .or(-1);
 
   static final Family FAMILY =
       new Family(
           "ernie4_5_moe",
-          Set.of("ernie4_5_moe"),
           "Ernie4_5_MoeForCausalLM",
-          Ernie::architecture,
-          List.of(LAYOUT),
-          null);
+          Llama.KEYS
+              .and(Llama.TIED.or(true), BIASES, LEAST, FIRST, LAST)
+              .and(Experts.KEYS)
+              .and(
+                  Experts.COUNT.spelled("moe_num_experts", "num_experts"),
+                  Experts.PER_TOKEN.spelled("moe_k", "num_experts_per_tok"),
+                  Experts.SHARED.spelled("moe_num_shared_experts"),
+                  Experts.NORMALISED.constant(true),
+                  Experts.STEP.spelled("moe_layer_interval"),
+                  Experts.DENSE_WIDTH)
+              .and(Key.text("moe_gate", "how experts are chosen").only("topk"))
+              .and(Key.text("moe_gate_act", "score of an expert").only("softmax"))
+              .and(Key.flag("moe_use_aux_free", "whether a bias steers the choice").only(true))
+              .neutral("no token is dropped but in training", "moe_capacity")
+              .neutral("layers for prediction, refused in the files", "num_nextn_predict_layers"),
+          Ernie::model,
+          List.of(
+              Names.released(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED)
+                  .and(
+                      "router.bias",
+                      "model.layers.{layer}.mlp.moe_statics.e_score_correction_bias",
+                      Arrangement.ROW)));
 
   private Ernie() {}
 
-  private static Architecture architecture(Config config) {
-    config.requireFlagIfAny("use_bias", false);
-    int size = Llama.headSize(config);
-    var attention =
-        Llama.attention(config, RotarySettings.of(config, size, Rotary.Pairing.INTERLEAVED));
-    int experts = config.count(config.either("moe_num_experts", "num_experts"), Limits.MAX_EXPERTS);
-    int k = config.count(config.either("moe_k", "num_experts_per_tok"), experts);
-    double least = config.has("moe_norm_min") ? config.positive("moe_norm_min") : 1e-12;
+  private static Architecture model(Settings c) {
     var routing =
-        Routing.of(k, Routing.Score.SOFTMAX)
+        Experts.softmax(c)
             .withBias(Routing.Bias.SELECTION)
-            .withNormalisation(new Routing.Normalisation(0, least));
-    int width = config.count("moe_intermediate_size", Limits.MAX_WIDTH);
-    var shared = Llama.shared(config, "moe_num_shared_experts", width);
-    var mixture = Llama.experts(config, experts, "moe_intermediate_size", routing, shared);
-    int layers = Llama.layers(config);
-    int first = config.whole("moe_layer_start_index", 0, layers);
-    int end =
-        config.has("moe_layer_end_index") ? config.whole("moe_layer_end_index", -1, layers) : -1;
+            .withNormalisation(new Routing.Normalisation(0, c.get(LEAST)));
+    var experts = Experts.of(c, routing);
+    var attention = Llama.attention(c, Llama.rotary(c, Rotary.Pairing.INTERLEAVED));
+    int layers = c.get(Llama.LAYERS);
+    int first = c.atMost(FIRST, layers);
+    int end = c.atMost(LAST, layers);
     int last = end == -1 ? layers - 1 : end;
-    int step =
-        config.has("moe_layer_interval") ? config.whole("moe_layer_interval", 1, 1 << 20) : 1;
-    var dense = Llama.dense(config, "intermediate_size");
     return Llama.model(
-        config,
-        Layers.of(
-            layers,
-            i -> attention,
-            i -> (i + 1) % step == 0 && i >= first && i <= last ? mixture : dense),
-        true);
+        c,
+        i -> attention,
+        i -> Experts.isTurn(c, i) && i >= first && i <= last ? experts : Experts.dense(c));
   }
 }

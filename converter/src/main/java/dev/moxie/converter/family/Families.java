@@ -1,23 +1,26 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.error.UnsupportedException;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** The families that this build converts. A checkpoint's is declared by its config.json. */
 public final class Families {
   public static final List<Family> ALL =
       List.of(
           Mixtral.FAMILY,
-          DeepSeek.V2,
-          DeepSeek.V3,
-          Qwen.QWEN2_MOE,
-          Qwen.QWEN3_MOE,
+          DeepSeekV2.FAMILY,
+          DeepSeekV3.FAMILY,
+          Qwen2Moe.FAMILY,
+          Qwen3Moe.FAMILY,
           Olmoe.FAMILY,
           GptOss.FAMILY,
           Glm.GLM4_MOE,
           MiniMax.M2,
-          Granite.MOE,
+          Granite.FAMILY,
           Dbrx.FAMILY,
           Llama4.TEXT,
           Ernie.FAMILY);
@@ -36,18 +39,76 @@ public final class Families {
    */
   public static Family of(Config config) {
     String type = config.text("model_type");
+    return ofType(type).orElseThrow(() -> unknown(config, type));
+  }
+
+  private static Optional<Family> ofType(String modelType) {
+    return ALL.stream().filter(family -> family.modelTypes().contains(modelType)).findFirst();
+  }
+
+  private static UnsupportedException unknown(Config config, String type) {
+    return new UnsupportedException(
+        config.where() + ", key \"model_type\"",
+        "one of " + ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().toList(),
+        "\"" + type + "\"",
+        "this build does not implement it; " + hint(config));
+  }
+
+  private static String hint(Config config) {
+    String within = "text_config.model_type";
+    if (config.has(within) && ofType(config.text(within)).isPresent()) {
+      return "its text_config is a %s, which can be converted once it is saved by itself"
+          .formatted(config.text(within));
+    }
     return ALL.stream()
-        .filter(family -> family.modelTypes().contains(type))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                config.unsupported(
-                    "model_type",
-                    "one of "
-                        + ALL.stream()
-                            .flatMap(family -> family.modelTypes().stream())
-                            .sorted()
-                            .toList(),
-                    "\"" + type + "\""));
+        .map(family -> Distance.of(family, config))
+        .min(Comparator.comparingInt(Distance::keys))
+        .orElseThrow()
+        .toString();
+  }
+
+  /**
+   * In which keys a config.json differs from a family's.
+   *
+   * @param more those that the family does not understand
+   * @param fewer those that it needs and that are not there
+   */
+  private record Distance(String family, List<String> more, List<String> fewer) {
+    private static final int SHOWN = 5;
+
+    static Distance of(Family family, Config config) {
+      Config own = config.unread();
+      own.understand(Family.COMMON);
+      own.understand(RotarySettings.WITHIN);
+      own.understand(family.keys().names().toList());
+      return new Distance(
+          family.name(),
+          own.notUnderstood(family.keys().harmless()),
+          family.keys().read().values().stream()
+              .filter(key -> key.required() && key.names().stream().noneMatch(own::has))
+              .map(Key::name)
+              .toList());
+    }
+
+    int keys() {
+      return more.size() + fewer.size();
+    }
+
+    @Override
+    public String toString() {
+      String unknown = more.isEmpty() ? "" : ", which does not know " + some(more);
+      String missing = fewer.isEmpty() ? "" : (more.isEmpty() ? ", which" : " and") + " needs ";
+      return "the nearest that it does is "
+          + family
+          + unknown
+          + missing
+          + some(fewer)
+          + (keys() == 0 ? ", which knows the same keys; its forward pass may yet differ" : "");
+    }
+
+    private static String some(List<String> keys) {
+      String more = keys.size() > SHOWN ? " and %d more".formatted(keys.size() - SHOWN) : "";
+      return keys.stream().limit(SHOWN).collect(Collectors.joining(", ")) + more;
+    }
   }
 }

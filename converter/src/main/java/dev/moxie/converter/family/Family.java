@@ -7,11 +7,10 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A set of checkpoints with one naming and one forward pass.
@@ -19,33 +18,39 @@ import org.jspecify.annotations.Nullable;
  * @param name what a package calls it
  * @param modelTypes the values of {@code model_type} in config.json that mean it
  * @param modelClass the class that config.json names, where it names any
- * @param architecture reads config.json; a contradiction is an IllegalArgumentException
+ * @param keys of config.json that it understands
+ * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
- * @param predictionKey the key of config.json that counts layers for multi-token prediction; null
- *     where there is none
  */
 public record Family(
     String name,
     Set<String> modelTypes,
     String modelClass,
-    Function<Config, Architecture> architecture,
-    List<Layout> layouts,
-    @Nullable String predictionKey) {
-  /** A family with a tensor for each leaf, under these names. */
+    Keys keys,
+    Function<Settings, Architecture> architecture,
+    List<Layout> layouts) {
+  /** Keys that are read alike whatever the family. */
+  static final List<String> COMMON =
+      List.of("architectures", "dtype", "model_type", "quantization_config", "torch_dtype");
+
+  /** A family whose {@code model_type} is its name. */
   Family(
       String name,
-      Set<String> modelTypes,
       String modelClass,
-      Function<Config, Architecture> architecture,
-      Map<String, String> names,
-      @Nullable String predictionKey) {
-    this(
-        name,
-        modelTypes,
-        modelClass,
-        architecture,
-        List.of(Layout.of("released", names)),
-        predictionKey);
+      Keys keys,
+      Function<Settings, Architecture> architecture,
+      List<Layout> layouts) {
+    this(name, Set.of(name), modelClass, keys, architecture, layouts);
+  }
+
+  /** The same family, which goes by another {@code model_type} as well. */
+  Family alias(String modelType) {
+    return new Family(name, Set.of(name, modelType), modelClass, keys, architecture, layouts);
+  }
+
+  /** The key of config.json that counts layers for multi-token prediction, if there is one. */
+  public Optional<String> predictionKey() {
+    return keys.find(Experts.PREDICTION).map(Key::name);
   }
 
   /**
@@ -65,10 +70,10 @@ public record Family(
     }
     Dtype dtype = Dtypes.of(config);
     Encoding encoding = Quantisation.of(config);
-    Architecture described = config.derive(() -> architecture.apply(config));
+    Architecture described = config.derive(() -> architecture.apply(new Settings(config, keys)));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
-    config.requireAllUnderstood(HarmlessKeys.ALL);
+    config.requireAllUnderstood(keys.harmless());
     return new Description(described, dtype, encoding);
   }
 

@@ -92,13 +92,19 @@ public final class HarmlessKeys {
           Map.entry("top_p", "1.0"),
           Map.entry("typical_p", "1.0"));
 
-  static final Set<String> ALL = all();
+  static final Set<String> ALL = union(WITHOUT_EFFECT, USE.keySet());
+
+  /** Those of an object that transformers saves as a configuration of its own. */
+  static final Set<String> WITHIN =
+      union(
+          ALL,
+          Set.of("architectures", "dtype", "model_type", "tie_word_embeddings", "torch_dtype"));
 
   private HarmlessKeys() {}
 
-  private static Set<String> all() {
-    Set<String> all = new HashSet<>(WITHOUT_EFFECT);
-    all.addAll(USE.keySet());
+  private static Set<String> union(Set<String> some, Set<String> others) {
+    Set<String> all = new HashSet<>(some);
+    all.addAll(others);
     return Set.copyOf(all);
   }
 

@@ -18,7 +18,9 @@ final class Layers {
    * @param feedForward of each
    */
   static List<Architecture.Blocks> of(
-      int count, IntFunction<? extends Attention> attention, IntFunction<FeedForward> feedForward) {
+      int count,
+      IntFunction<? extends Attention> attention,
+      IntFunction<? extends FeedForward> feedForward) {
     List<Architecture.Blocks> runs = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       var layer = new Architecture.Blocks(1, attention.apply(i), feedForward.apply(i));

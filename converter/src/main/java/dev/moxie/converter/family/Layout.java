@@ -3,6 +3,7 @@ package dev.moxie.converter.family;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.model.TensorSpec;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalInt;
@@ -66,6 +67,19 @@ public record Layout(String name, Map<String, Place> places) {
     }
     all.put(IN_LAYER + canonical, new Place(tensor, arrangement));
     return new Layout(name, all);
+  }
+
+  /**
+   * With matrices in one tensor, one below the other.
+   *
+   * @param canonical within their layer, in this order
+   */
+  Layout joined(String tensor, List<String> canonical) {
+    Layout all = this;
+    for (String one : canonical) {
+      all = all.and(one, tensor, Arrangement.joined(canonical));
+    }
+    return all;
   }
 
   /** Where a leaf lies, its numbers inserted. */

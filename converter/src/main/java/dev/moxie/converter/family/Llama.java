@@ -1,110 +1,153 @@
 package dev.moxie.converter.family;
 
-import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
-import dev.moxie.format.model.Routing;
 import java.util.List;
 import java.util.Set;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
-import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What the config.json of families that descend from Llama says alike (transformers {@code
- * models/llama/configuration_llama.py}).
+ * models/llama/configuration_llama.py}): keys, and the parts that follow from them.
  */
 final class Llama {
-  /** The key that lists the kinds of attention of a model's layers. */
-  static final String TYPES = "layer_types";
+  static final Key<Integer> VOCABULARY =
+      Key.count("vocab_size", Limits.MAX_VOCABULARY, "tokens that there are");
+  static final Key<Integer> HIDDEN =
+      Key.count("hidden_size", Limits.MAX_WIDTH, "width of the residual stream");
+  static final Key<Integer> POSITIONS =
+      Key.count("max_position_embeddings", Integer.MAX_VALUE, "longest sequence it is made for");
+  static final Key<Double> EPSILON = Key.positive("rms_norm_eps", "epsilon of the norms");
+  static final Key<Boolean> TIED =
+      Key.flag("tie_word_embeddings", "whether the head is the embedding").or(false);
+  static final Key<Integer> LAYERS =
+      Key.count("num_hidden_layers", Limits.MAX_LAYERS, "decoder layers");
+  static final Key<Integer> HEADS =
+      Key.count("num_attention_heads", Limits.MAX_HEADS, "query heads");
+  static final Key<Integer> KEY_HEADS =
+      Key.count(
+              "num_key_value_heads",
+              Limits.MAX_HEADS,
+              "heads of keys and values, as many as of queries where there is no value")
+          .orNone();
+  static final Key<Integer> HEAD_SIZE =
+      Key.count(
+              "head_dim",
+              Limits.MAX_WIDTH,
+              "width of a head, its part of hidden_size where there is no value")
+          .orNone();
+
+  /** Of queries, keys, values and outputs. */
+  static final Key<Boolean> BIASES =
+      Key.flag("attention_bias", "biases of all four projections of attention").or(false);
+
+  /** Not of outputs; some families spell it like the one above. */
+  static final Key<Boolean> INPUT_BIASES =
+      Key.flag("qkv_bias", "biases of queries, keys and values");
+
+  static final Key<Boolean> NORMED =
+      Key.flag("use_qk_norm", "whether queries and keys are normed").or(false);
+  static final Key<Double> CLIP =
+      Key.positive("clip_qkv", "what queries, keys and values are held within").orNone();
+  static final Key<Integer> WINDOW =
+      Key.count("sliding_window", Integer.MAX_VALUE, "tokens that a layer with a window sees")
+          .orNone();
+  static final Key<List<String>> TYPES =
+      Key.texts("layer_types", "the kind of attention of each layer").orNone();
+
+  static final Keys KEYS =
+      Keys.of(VOCABULARY, HIDDEN, POSITIONS, EPSILON, TIED, LAYERS, HEADS, KEY_HEADS, HEAD_SIZE)
+          .and(RotarySettings.KEYS);
 
   private static final String WINDOWED = "sliding_attention";
   private static final String FULL = "full_attention";
 
   private Llama() {}
 
-  /** A model of such layers. */
-  static Architecture model(Config config, List<Architecture.Blocks> blocks) {
-    return model(config, blocks, false);
+  /** A model of layers that are alike. */
+  static Architecture model(Settings c, Attention attention, FeedForward feedForward) {
+    return model(c, i -> attention, i -> feedForward);
   }
 
-  /** A model of such layers, tied or not where config.json does not say. */
-  static Architecture model(Config config, List<Architecture.Blocks> blocks, boolean tied) {
+  /** A model of layers that differ, counted from 0. */
+  static Architecture model(
+      Settings c,
+      IntFunction<? extends Attention> attention,
+      IntFunction<? extends FeedForward> feedForward) {
     return new Architecture(
-        config.count("vocab_size", Limits.MAX_VOCABULARY),
-        config.count("hidden_size", Limits.MAX_WIDTH),
-        config.count("max_position_embeddings", Integer.MAX_VALUE),
-        config.positive("rms_norm_eps"),
-        config.flag("tie_word_embeddings", tied),
-        blocks,
+        c.get(VOCABULARY),
+        c.get(HIDDEN),
+        c.get(POSITIONS),
+        c.get(EPSILON),
+        c.get(TIED),
+        Layers.of(c.get(LAYERS), attention, feedForward),
         null);
   }
 
-  /** How many decoder layers there are. */
-  static int layers(Config config) {
-    return config.count("num_hidden_layers", Limits.MAX_LAYERS);
+  /** Attention in which dimensions are turned in pairs of a head's halves. */
+  static Attention.GroupedQuery attention(Settings c) {
+    return attention(c, rotary(c, Rotary.Pairing.HALVES));
   }
 
-  /** Attention in which positions turn whole heads, in halves. */
-  static Attention.GroupedQuery attention(Config config) {
-    int size = headSize(config);
-    return attention(config, RotarySettings.of(config, size, Rotary.Pairing.HALVES));
+  /** How positions turn heads, or the part of each that the family has a key for. */
+  static Rotary rotary(Settings c, Rotary.Pairing pairing) {
+    return RotarySettings.of(c, RotarySettings.turned(c, headSize(c)), pairing);
   }
 
-  /** Attention with a rotary embedding of the family's own. */
-  static Attention.GroupedQuery attention(Config config, @Nullable Rotary rotary) {
-    int heads = config.count("num_attention_heads", Limits.MAX_HEADS);
-    Integer shared = config.countOrNull("num_key_value_heads", heads);
-    if (shared != null && heads % shared != 0) {
-      throw config.wrong("num_key_value_heads", "a divisor of " + heads + " heads", "" + shared);
+  /** Attention with a rotary embedding of the family's own; with what the family has keys for. */
+  static Attention.GroupedQuery attention(Settings c, @Nullable Rotary rotary) {
+    int heads = c.get(HEADS);
+    Integer stated = c.find(KEY_HEADS);
+    int keyHeads = stated == null ? heads : c.atMost(KEY_HEADS, heads);
+    if (heads % keyHeads != 0) {
+      throw c.wrong(KEY_HEADS, "a divisor of " + heads + " heads", keyHeads);
     }
-    int size = headSize(config);
-    return new Attention.GroupedQuery(
-        heads, shared == null ? heads : shared, size, 1 / Math.sqrt(size), null, rotary);
+    int size = headSize(c);
+    var plain =
+        new Attention.GroupedQuery(heads, keyHeads, size, 1 / Math.sqrt(size), null, rotary);
+    var clipped = Parts.with(plain, "clip", c.find(CLIP));
+    var biased = Parts.with(clipped, "biases", c.on(BIASES) || c.on(INPUT_BIASES));
+    return Parts.with(biased, "outputBias", c.on(BIASES));
   }
 
   /** Width of a head, stated or following from the hidden size. */
-  static int headSize(Config config) {
-    Integer stated = config.countOrNull("head_dim", Limits.MAX_WIDTH);
+  static int headSize(Settings c) {
+    Integer stated = c.find(HEAD_SIZE);
     if (stated != null) {
       return stated;
     }
-    int heads = config.count("num_attention_heads", Limits.MAX_HEADS);
-    int hidden = config.count("hidden_size", Limits.MAX_WIDTH);
+    int heads = c.get(HEADS);
+    int hidden = c.get(HIDDEN);
     if (hidden % heads != 0) {
-      throw config.wrong(
-          "num_attention_heads",
-          "a divisor of hidden_size " + hidden + ", since head_dim is absent",
-          String.valueOf(heads));
+      throw c.wrong(
+          HEADS,
+          "a divisor of %s %d, since no width of a head is stated"
+              .formatted(c.name(HIDDEN), hidden),
+          heads);
     }
     return hidden / heads;
   }
 
-  /** The attention with biases where {@code attention_bias} says so, or a key of that meaning. */
-  static Attention.GroupedQuery biased(
-      Attention.GroupedQuery attention, boolean biases, boolean outputToo) {
-    return Parts.with(Parts.with(attention, "biases", biases), "outputBias", biases && outputToo);
-  }
-
   /** The attention with normed queries and keys. */
   static Attention.GroupedQuery normed(
-      Attention.GroupedQuery attention, Attention.NormSpan span, Config config) {
-    var norm = new Attention.QueryKeyNorm(span, config.positive("rms_norm_eps"), true, false);
+      Settings c, Attention.GroupedQuery attention, Attention.NormSpan span) {
+    var norm = new Attention.QueryKeyNorm(span, c.get(EPSILON), true, false);
     return Parts.with(attention, "queryKeyNorm", norm);
   }
 
   /** The attention of all layers alike; the class reads no list, which can but say the same. */
   static Attention.GroupedQuery alike(
-      Config config, Attention.GroupedQuery attention, @Nullable Integer window) {
+      Settings c, Attention.GroupedQuery attention, @Nullable Integer window) {
     String type = window == null ? FULL : WINDOWED;
-    if (config.has(TYPES) && !Set.copyOf(config.texts(TYPES)).equals(Set.of(type))) {
-      throw config.unsupported(
-          TYPES, type + " for every layer, as sliding_window says", config.texts(TYPES).toString());
+    List<String> types = c.find(TYPES);
+    if (types != null && !Set.copyOf(types).equals(Set.of(type))) {
+      throw c.unsupported(TYPES, type + " for every layer, as sliding_window says", types);
     }
     return attention.withWindow(window);
   }
@@ -114,60 +157,37 @@ final class Llama {
    *
    * @param types the kinds of attention where config.json has no list of them; true is one with a
    *     window
-   * @param window null where config.json states none, which no layer may then need
    */
   static IntFunction<Attention.GroupedQuery> windowed(
-      Config config,
-      Attention.GroupedQuery attention,
-      IntPredicate types,
-      @Nullable Integer window) {
-    IntPredicate windowed = config.has(TYPES) ? stated(config, WINDOWED) : types;
-    if (window == null && IntStream.range(0, layers(config)).anyMatch(windowed)) {
-      throw config.wrong("sliding_window", "a value, since some layers have a window", "none");
+      Settings c, Attention.GroupedQuery attention, IntPredicate types) {
+    IntPredicate windowed = listed(c, WINDOWED, types);
+    return i -> windowed.test(i) ? attention.withWindow(c.get(WINDOW)) : attention;
+  }
+
+  /** A list with an entry for each layer, or an empty one. */
+  static <T> List<T> ofEachLayer(Settings c, Key<List<T>> key) {
+    List<T> list = c.get(key);
+    int layers = c.get(LAYERS);
+    if (!list.isEmpty() && list.size() != layers) {
+      throw c.wrong(key, "as many entries as layers, " + layers, list);
     }
-    Attention.GroupedQuery within = attention.withWindow(window);
-    return i -> windowed.test(i) ? within : attention;
+    return list;
   }
 
-  /** Which layers {@code layer_types} says to be of a kind, all others attending to everything. */
-  static IntPredicate stated(Config config, String kind) {
-    List<String> stated = config.texts(TYPES);
-    boolean known = stated.stream().allMatch(List.of(kind, FULL)::contains);
-    if (!known || stated.size() != layers(config)) {
-      throw config.unsupported(
-          TYPES, "%d times %s or %s".formatted(layers(config), kind, FULL), stated.toString());
+  /**
+   * Which layers {@code layer_types} says to be of a kind, all others attending to everything.
+   *
+   * @param otherwise where there is no list
+   */
+  static IntPredicate listed(Settings c, String kind, IntPredicate otherwise) {
+    List<String> types = c.find(TYPES);
+    if (types == null) {
+      return otherwise;
     }
-    return i -> stated.get(i).equals(kind);
-  }
-
-  /** A gated network with the activation that config.json names. */
-  static FeedForward.Dense dense(Config config, String width) {
-    config.requireText("hidden_act", "silu");
-    return new FeedForward.Dense(
-        config.count(width, Limits.MAX_WIDTH), FeedForward.Activation.SILU);
-  }
-
-  /** Experts with the activation that config.json names. */
-  static FeedForward.MixtureOfExperts experts(
-      Config config,
-      int count,
-      String width,
-      Routing routing,
-      FeedForward.@Nullable SharedExperts shared) {
-    config.requireText("hidden_act", "silu");
-    return new FeedForward.MixtureOfExperts(
-        count, config.count(width, Limits.MAX_WIDTH), FeedForward.Activation.SILU, routing, shared);
-  }
-
-  /** Softmax over all experts; weights over their sum where {@code normalised}. */
-  static Routing softmax(int expertsPerToken, boolean normalised) {
-    return Routing.of(expertsPerToken, Routing.Score.SOFTMAX)
-        .withNormalisation(normalised ? new Routing.Normalisation(0) : null);
-  }
-
-  /** Shared experts as wide as the given number of routed ones; null where there are none. */
-  static FeedForward.@Nullable SharedExperts shared(Config config, String count, int width) {
-    int shared = config.has(count) ? config.whole(count, 0, Limits.MAX_EXPERTS) : 0;
-    return shared == 0 ? null : new FeedForward.SharedExperts(Math.multiplyExact(width, shared));
+    int layers = c.get(LAYERS);
+    if (types.size() != layers || !types.stream().allMatch(List.of(kind, FULL)::contains)) {
+      throw c.unsupported(TYPES, "%d times %s or %s".formatted(layers, kind, FULL), types);
+    }
+    return i -> types.get(i).equals(kind);
   }
 }

@@ -1,9 +1,9 @@
 package dev.moxie.converter.family;
 
-import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.List;
 import java.util.Set;
@@ -14,59 +14,51 @@ import java.util.Set;
  * over all heads, positions turn a part of each head.
  */
 final class MiniMax {
+  private static final Key<Integer> TURNED =
+      Key.count("rotary_dim", Limits.MAX_WIDTH, "dimensions of each head that positions turn")
+          .orNone();
+  private static final Key<List<Integer>> KINDS =
+      Key.numbers("attn_type_list", "1 for each layer").or(List.of(1));
+
   static final Family M2 =
       new Family(
           "minimax_m2",
-          Set.of("minimax_m2"),
           "MiniMaxM2ForCausalLM",
+          Llama.KEYS
+              .and(RotarySettings.PARTIAL.or(1.0), TURNED, KINDS, Llama.NORMED.only(true))
+              .and(Key.text("qk_norm_type", "what a norm goes over").only("per_layer"))
+              .and(Experts.KEYS)
+              .and(Experts.COUNT.spelled("num_local_experts"))
+              .and(Experts.WIDTH.spelled("intermediate_size"), Experts.NORMALISED.constant(true))
+              .and(Key.text("scoring_func", "score of an expert").only("sigmoid"))
+              .and(Key.flag("use_routing_bias", "whether a bias steers the choice").only(true))
+              .and(Experts.SHARED.spelled("shared_intermediate_size").only(0))
+              .neutral(
+                  "width or kind of what no layer has", "mlp_intermediate_size", "shared_moe_mode")
+              .neutral("about modules that are not in the files", "mtp_transformer_layers")
+              .neutral("about modules that are not in the files", "num_mtp_modules", "use_mtp"),
           MiniMax::second,
           List.of(
-              Layout.of(
-                  "released",
-                  Names.join(
-                      Names.LLAMA,
-                      Names.BLOCK_SPARSE,
-                      Names.inLayer("router.bias", "block_sparse_moe.e_score_correction_bias")))),
-          null);
+              Names.released(
+                  Names.LLAMA,
+                  Names.BLOCK_SPARSE,
+                  Names.inLayer("router.bias", "block_sparse_moe.e_score_correction_bias"))));
 
   private MiniMax() {}
 
-  private static Architecture second(Config config) {
-    requirePlain(config);
-    int size = Llama.headSize(config);
-    Integer turned = config.countOrNull("rotary_dim", size);
-    var rotary = RotarySettings.partial(config, size, turned == null ? 1 : (double) turned / size);
-    if (turned != null && turned != rotary.dimensions()) {
-      throw config.wrong(
-          "rotary_dim", "partial_rotary_factor of a head, " + rotary.dimensions(), "" + turned);
+  private static Architecture second(Settings c) {
+    Integer stated = c.find(TURNED);
+    boolean alone = c.stated(RotarySettings.PARTIAL).isEmpty();
+    int turned = RotarySettings.turned(c, Llama.headSize(c));
+    if (stated != null && stated != turned && !alone) {
+      throw c.wrong(TURNED, "partial_rotary_factor of a head, " + turned, stated);
     }
-    var attention =
-        Llama.normed(Llama.attention(config, rotary), Attention.NormSpan.ALL_HEADS, config);
-    int experts = config.count("num_local_experts", Limits.MAX_EXPERTS);
-    var routing =
-        Routing.of(config.count("num_experts_per_tok", experts), Routing.Score.SIGMOID)
-            .withBias(Routing.Bias.SELECTION)
-            .withNormalisation(new Routing.Normalisation(0));
-    var mixture = Llama.experts(config, experts, "intermediate_size", routing, null);
-    return Llama.model(config, Layers.of(Llama.layers(config), i -> attention, i -> mixture));
-  }
-
-  /** Refuses values that no release has; modules that predict further are not in the files. */
-  private static void requirePlain(Config config) {
-    config.requireTextIfAny("scoring_func", "sigmoid");
-    config.requireTextIfAny("qk_norm_type", "per_layer");
-    config.requireFlagIfAny("use_qk_norm", true);
-    config.requireFlagIfAny("use_routing_bias", true);
-    if (config.has("attn_type_list")
-        && !Set.copyOf(config.numbers("attn_type_list")).equals(Set.of(1))) {
-      throw config.unsupported(
-          "attn_type_list", "1 for every layer", config.numbers("attn_type_list").toString());
+    var rotary = RotarySettings.of(c, stated == null ? turned : stated, Rotary.Pairing.HALVES);
+    if (!Set.copyOf(c.get(KINDS)).equals(Set.of(1))) {
+      throw c.unsupported(KINDS, "1 for every layer", c.get(KINDS));
     }
-    config.neutral("mtp_transformer_layers", "num_mtp_modules", "use_mtp");
-    // Widths and modes of what no layer has.
-    config.neutral("mlp_intermediate_size", "shared_moe_mode");
-    if (config.has("shared_intermediate_size")) {
-      config.whole("shared_intermediate_size", 0, 0);
-    }
+    var attention = Llama.normed(c, Llama.attention(c, rotary), Attention.NormSpan.ALL_HEADS);
+    var routing = Experts.route(c, Routing.Score.SIGMOID).withBias(Routing.Bias.SELECTION);
+    return Llama.model(c, attention, Experts.of(c, routing));
   }
 }

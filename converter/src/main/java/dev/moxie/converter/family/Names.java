@@ -1,6 +1,7 @@
 package dev.moxie.converter.family;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -8,13 +9,16 @@ import java.util.Map;
  * {@code {layer}} and {@code {expert}} stand for numbers.
  */
 final class Names {
+  private static final String LAYER = "model.layers.{layer}.";
+
+  /** Matrices that many families have in one. */
+  static final List<String> QUERY_KEY_VALUE =
+      List.of("attention.query.weight", "attention.key.weight", "attention.value.weight");
+
   /** Embedding, head, attention and norms of Llama. */
   static final Map<String, String> LLAMA =
       join(
-          Map.of(
-              "embedding.weight", "model.embed_tokens.weight",
-              "final_norm.weight", "model.norm.weight",
-              "head.weight", "lm_head.weight"),
+          ends("model.embed_tokens", "model.norm", "lm_head"),
           weights(
               "attention_norm", "input_layernorm",
               "attention.query", "self_attn.q_proj",
@@ -31,26 +35,14 @@ final class Names {
               "attention.output.bias", "self_attn.o_proj.bias"));
 
   /** A dense network in the place of experts. */
-  static final Map<String, String> DENSE =
-      weights(
-          "dense.gate", "mlp.gate_proj",
-          "dense.up", "mlp.up_proj",
-          "dense.down", "mlp.down_proj");
+  static final Map<String, String> DENSE = gated("dense", "mlp.");
 
   /** Router and experts, each with matrices of its own, as Qwen and DeepSeek name them. */
   static final Map<String, String> EXPERTS =
-      weights(
-          "router", "mlp.gate",
-          "experts.{expert}.gate", "mlp.experts.{expert}.gate_proj",
-          "experts.{expert}.up", "mlp.experts.{expert}.up_proj",
-          "experts.{expert}.down", "mlp.experts.{expert}.down_proj");
+      join(weights("router", "mlp.gate"), gated("experts.{expert}", "mlp.experts.{expert}."));
 
   /** Shared experts as DeepSeek names them. */
-  static final Map<String, String> SHARED =
-      weights(
-          "shared.gate", "mlp.shared_experts.gate_proj",
-          "shared.up", "mlp.shared_experts.up_proj",
-          "shared.down", "mlp.shared_experts.down_proj");
+  static final Map<String, String> SHARED = gated("shared", "mlp.shared_experts.");
 
   /** Router and experts as Mixtral names them. */
   static final Map<String, String> BLOCK_SPARSE =
@@ -59,6 +51,16 @@ final class Names {
           "experts.{expert}.gate", "block_sparse_moe.experts.{expert}.w1",
           "experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3",
           "experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2");
+
+  /** Latent attention as DeepSeek names it. */
+  static final Map<String, String> LATENT =
+      weights(
+          "attention.query_down", "self_attn.q_a_proj",
+          "attention.query_norm", "self_attn.q_a_layernorm",
+          "attention.query_up", "self_attn.q_b_proj",
+          "attention.latent_down", "self_attn.kv_a_proj_with_mqa",
+          "attention.latent_norm", "self_attn.kv_a_layernorm",
+          "attention.latent_up", "self_attn.kv_b_proj");
 
   /** Layers for multi-token prediction as DeepSeek names them. */
   static final Map<String, String> PREDICTION =
@@ -70,7 +72,24 @@ final class Names {
           "prediction.final_norm", "shared_head.norm",
           "prediction.head", "shared_head.head");
 
+  /** Layers without experts, layers with them and layers for prediction as DeepSeek has them. */
+  static final Map<String, String> DEEPSEEK =
+      join(
+          DENSE,
+          EXPERTS,
+          SHARED,
+          PREDICTION,
+          inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
+
   private Names() {}
+
+  /** Embedding, last norm and head: what the checkpoint has before {@code .weight}. */
+  static Map<String, String> ends(String embedding, String norm, String head) {
+    return Map.of(
+        "embedding.weight", embedding + ".weight",
+        "final_norm.weight", norm + ".weight",
+        "head.weight", head + ".weight");
+  }
 
   /** Weights of a layer: canonical stem, then the checkpoint's. */
   static Map<String, String> weights(String... pairs) {
@@ -81,13 +100,34 @@ final class Names {
     return inLayer(names);
   }
 
+  /** The same names in layers that are called otherwise. */
+  static Map<String, String> under(String layer, Map<String, String> names) {
+    Map<String, String> moved = new HashMap<>(names);
+    moved.replaceAll((canonical, name) -> name.replace(LAYER, layer));
+    return moved;
+  }
+
+  /** The three matrices of a gated network, called as Llama does. */
+  static Map<String, String> gated(String canonical, String prefix) {
+    return weights(
+        canonical + ".gate", prefix + "gate_proj",
+        canonical + ".up", prefix + "up_proj",
+        canonical + ".down", prefix + "down_proj");
+  }
+
   /** Tensors of a layer: canonical name, then the checkpoint's. */
   static Map<String, String> inLayer(String... pairs) {
     Map<String, String> names = new HashMap<>();
     for (int i = 0; i < pairs.length; i += 2) {
-      names.put("layers.{layer}." + pairs[i], "model.layers.{layer}." + pairs[i + 1]);
+      names.put("layers.{layer}." + pairs[i], LAYER + pairs[i + 1]);
     }
     return names;
+  }
+
+  /** The layout with a tensor for each leaf. */
+  @SafeVarargs
+  static Layout released(Map<String, String>... sets) {
+    return Layout.of("released", join(sets));
   }
 
   /**
@@ -95,7 +135,7 @@ final class Names {
    * ({@code save_pretrained} with {@code save_original_format=False}).
    */
   static Layout fused(Layout released) {
-    String network = "model.layers.{layer}.mlp.";
+    String network = LAYER + "mlp.";
     return released
         .as("transformers 5")
         .and("router.weight", network + "gate.weight", Arrangement.ITSELF)

@@ -7,7 +7,6 @@ import dev.moxie.format.encoding.Fp8Block;
 import dev.moxie.format.encoding.Mxfp4;
 import java.util.List;
 import java.util.Locale;
-import java.util.Set;
 
 /** What the {@code quantization_config} of a checkpoint says of how numbers are stored. */
 final class Quantisation {
@@ -32,8 +31,7 @@ final class Quantisation {
         };
     // How a trainer rounded the scales does not matter to who multiplies by them; which modules
     // were left as they were shows in the weights' dtypes.
-    quantisation.requireAllUnderstood(
-        Set.of("scale_fmt", "modules_to_not_convert", "ignored_layers"));
+    quantisation.understand(List.of("scale_fmt", "modules_to_not_convert", "ignored_layers"));
     return encoding;
   }
 
@@ -45,7 +43,9 @@ final class Quantisation {
       }
     }
     // Scales of activations that are found at run time leave the weights' values alone.
-    quantisation.requireWordIfAny("activation_scheme", "dynamic");
+    if (quantisation.has("activation_scheme")) {
+      quantisation.requireWord("activation_scheme", "dynamic");
+    }
     List<Integer> block = quantisation.numbers("weight_block_size");
     try {
       if (block.size() == 2) {

@@ -4,7 +4,7 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Rotary;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,100 +12,97 @@ import org.jspecify.annotations.Nullable;
  * transformers 5, {@code rope_parameters} since.
  */
 final class RotarySettings {
-  private static final String PARTIAL = "partial_rotary_factor";
-  private static final String THETA = "rope_theta";
+  /** Base of the angles. */
+  static final Key<Double> THETA =
+      Key.positive("rope_theta", "base of the rotary angles")
+          .spelled("rope_theta", "rope_parameters.rope_theta", "rope_scaling.rope_theta");
+
+  /** The turned part of a head. */
+  static final Key<Double> PARTIAL =
+      Key.positive("partial_rotary_factor", "part of each head that positions turn")
+          .spelled(
+              "partial_rotary_factor",
+              "rope_parameters.partial_rotary_factor",
+              "rope_scaling.partial_rotary_factor")
+          .only(1.0);
+
   private static final String CURRENT = "rope_parameters";
   private static final String FORMER = "rope_scaling";
   private static final String ORIGINAL = "original_max_position_embeddings";
 
+  /** How positions are stretched. */
+  static final Key<Config> SCALING =
+      Key.object(CURRENT, "how angles are stretched to longer sequences")
+          .spelled(FORMER, CURRENT)
+          .orNone();
+
+  static final Keys KEYS = Keys.of(THETA, PARTIAL, SCALING);
+
+  /** What those objects may hold. */
+  static final List<String> WITHIN =
+      Stream.of(CURRENT, FORMER)
+          .flatMap(
+              object ->
+                  Stream.of(
+                          "rope_type",
+                          "type",
+                          "factor",
+                          "attention_factor",
+                          "beta_fast",
+                          "beta_slow",
+                          "high_freq_factor",
+                          "low_freq_factor",
+                          "mscale",
+                          "mscale_all_dim",
+                          ORIGINAL,
+                          "truncate")
+                      .map(key -> object + "." + key))
+          .toList();
+
   private RotarySettings() {}
 
-  /** Rotary embedding of whole heads. */
-  static Rotary of(Config config, int headSize, Rotary.Pairing pairing) {
-    double part = part(config, 1);
-    if (part != 1) {
-      throw config.unsupported(PARTIAL, "1, since the family turns whole heads", "" + part);
-    }
-    return stretched(config, headSize, pairing, false);
+  /** How many dimensions of a head positions turn. */
+  static int turned(Settings c, int headSize) {
+    return (int) (headSize * c.get(PARTIAL));
   }
 
-  /**
-   * Rotary embedding of a part of each head.
-   *
-   * @param otherwise the part where config.json does not state any
-   */
-  static Rotary partial(Config config, int headSize, double otherwise) {
-    int dimensions = (int) (headSize * part(config, otherwise));
-    return stretched(config, dimensions, Rotary.Pairing.HALVES, false);
+  /** Rotary embedding of heads, or of a part of each. */
+  static Rotary of(Settings c, int dimensions, Rotary.Pairing pairing) {
+    return stretched(c, dimensions, pairing, false);
   }
 
   /** Rotary embedding of the turned part of latent attention's heads. */
-  static Rotary latent(Config config, int dimensions, Rotary.Pairing pairing) {
-    return stretched(config, dimensions, pairing, true);
+  static Rotary latent(Settings c, int dimensions, Rotary.Pairing pairing) {
+    return stretched(c, dimensions, pairing, true);
   }
 
   private static Rotary stretched(
-      Config config, int dimensions, Rotary.Pairing pairing, boolean latent) {
+      Settings c, int dimensions, Rotary.Pairing pairing, boolean latent) {
     Rotary.@Nullable Scaling scaling =
-        scaling(config).map(declared -> stretch(declared, latent)).orElse(null);
-    return new Rotary(theta(config), dimensions, pairing, scaling);
-  }
-
-  private static double part(Config config, double otherwise) {
-    Double part = beside(config, PARTIAL);
-    return part == null ? otherwise : part;
-  }
-
-  /** The base of the angles. */
-  static double theta(Config config) {
-    Double theta = beside(config, THETA);
-    return theta == null ? config.positive(THETA) : theta;
-  }
-
-  /** A number beside the objects that declare the embedding, or within one of them. */
-  private static @Nullable Double beside(Config config, String key) {
-    Double value = config.has(key) ? config.positive(key) : null;
-    for (String object : List.of(CURRENT, FORMER)) {
-      if (config.has(object) && config.object(object).has(key)) {
-        double within = config.object(object).positive(key);
-        if (value != null && value != within) {
-          throw config.wrong(key, "the same as in " + object + ", " + within, value.toString());
-        }
-        value = within;
-      }
-    }
-    return value;
+        scaling(c).map(declared -> stretch(declared, latent)).orElse(null);
+    return new Rotary(c.get(THETA), dimensions, pairing, scaling);
   }
 
   /** The object that declares a scaling of positions, if one does. */
-  private static Optional<Config> scaling(Config config) {
-    Optional<Config> current = scaling(config, CURRENT);
-    Optional<Config> former = scaling(config, FORMER);
-    boolean both = config.has(CURRENT) && config.has(FORMER);
-    if (both && (current.isPresent() || former.isPresent())) {
-      throw config.wrong(FORMER, "nothing beside " + CURRENT, "a second declaration");
+  private static Optional<Config> scaling(Settings c) {
+    List<String> stated = c.stated(SCALING);
+    List<Config> scaled =
+        stated.stream().map(key -> declared(c, key)).flatMap(Optional::stream).toList();
+    if (stated.size() > 1 && !scaled.isEmpty()) {
+      throw c.config().wrong(FORMER, "nothing beside " + CURRENT, "a second declaration");
     }
-    return current.or(() -> former);
+    return scaled.stream().findFirst();
   }
 
-  private static Optional<Config> scaling(Config config, String key) {
-    if (!config.has(key)) {
-      return Optional.empty();
-    }
-    Config scaling = config.object(key);
+  private static Optional<Config> declared(Settings c, String key) {
+    Config scaling = c.config().object(key);
     if (key.equals(FORMER) && !scaling.has("rope_type") && !scaling.has("type")) {
-      throw config.wrong(key, "an object with a type", "one without");
+      throw c.config().wrong(key, "an object with a type", "one without");
     }
     boolean unscaled =
         type(scaling).equals("default")
             || (type(scaling).equals("linear") && scaling.positive("factor") == 1);
-    if (unscaled) {
-      scaling.has(THETA);
-      scaling.has(PARTIAL);
-      scaling.requireAllUnderstood(Set.of());
-      return Optional.empty();
-    }
-    return Optional.of(scaling);
+    return unscaled ? Optional.empty() : Optional.of(scaling);
   }
 
   private static String type(Config scaling) {
@@ -120,24 +117,19 @@ final class RotarySettings {
   }
 
   private static Rotary.Scaling stretch(Config scaling, boolean latent) {
-    scaling.has(THETA);
-    scaling.has(PARTIAL);
-    Rotary.Scaling stretch =
-        switch (type(scaling)) {
-          case "yarn" -> yarn(scaling, latent);
-          case "linear" -> new Rotary.Linear(scaling.positive("factor"));
-          case "llama3" ->
-              new Rotary.Llama3(
-                  scaling.positive("factor"),
-                  scaling.positive("low_freq_factor"),
-                  scaling.positive("high_freq_factor"),
-                  scaling.count(ORIGINAL, Integer.MAX_VALUE));
-          default ->
-              throw scaling.unsupported(
-                  "rope_type", "\"default\", \"linear\", \"llama3\" or \"yarn\"", type(scaling));
-        };
-    scaling.requireAllUnderstood(Set.of());
-    return stretch;
+    return switch (type(scaling)) {
+      case "yarn" -> yarn(scaling, latent);
+      case "linear" -> new Rotary.Linear(scaling.positive("factor"));
+      case "llama3" ->
+          new Rotary.Llama3(
+              scaling.positive("factor"),
+              scaling.positive("low_freq_factor"),
+              scaling.positive("high_freq_factor"),
+              scaling.count(ORIGINAL, Integer.MAX_VALUE));
+      default ->
+          throw scaling.unsupported(
+              "rope_type", "\"default\", \"linear\", \"llama3\" or \"yarn\"", type(scaling));
+    };
   }
 
   /**
@@ -169,7 +161,7 @@ final class RotarySettings {
         scaling.has("beta_slow") ? scaling.positive("beta_slow") : 1,
         magnitude,
         latent ? softmax * softmax : 1,
-        !scaling.flag("truncate", true));
+        scaling.has("truncate") && !scaling.flag("truncate"));
   }
 
   private static double magnitude(double factor, double mscale) {

@@ -131,9 +131,7 @@ class ArrangementTest {
     var key =
         new TensorSpec(
             "layers.2.attention.key.weight", Role.ATTENTION_KEY, 2, Shape.of(2, 3), null);
-    Arrangement joined =
-        Arrangement.joined(
-            "attention.query.weight", "attention.key.weight", "attention.value.weight");
+    Arrangement joined = Arrangement.joined(Names.QUERY_KEY_VALUE);
     Source source =
         joined.locate(
             "t", key.whole(), name -> name.contains("query") ? Shape.of(4, 3) : Shape.of(2, 3));

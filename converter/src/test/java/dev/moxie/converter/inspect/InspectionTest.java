@@ -3,33 +3,67 @@ package dev.moxie.converter.inspect;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.family.Evidence;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.ParameterCount;
-import java.util.Locale;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 class InspectionTest {
   /**
-   * Published figures: Mistral AI, "Mixtral of Experts" and "Cheaper, Better, Faster, Stronger",
-   * where active parameters include the embedding; DeepSeek-AI, "DeepSeek-V2" (with its appendix on
-   * V2-Lite) and "DeepSeek-V3 Technical Report", where they are those of {@code activeInside}.
+   * What a publisher counts, in billions and to the digits that are published.
+   *
+   * @param withEmbedding whether active parameters include the embedding, or are those of {@code
+   *     activeInside}
    */
+  record Published(String config, String total, String active, boolean withEmbedding) {}
+
+  /**
+   * With the embedding: Mistral AI, "Mixtral of Experts" and "Cheaper, Better, Faster, Stronger";
+   * Qwen Team, "Qwen2 Technical Report" and "Qwen3 Technical Report", and the cards of
+   * Qwen3-30B-A3B and Qwen3-Coder; Muennighoff et al., "OLMoE"; Databricks, "Introducing DBRX";
+   * Meta, "The Llama 4 herd". Without: DeepSeek-AI, "DeepSeek-V2" (with its appendix on V2-Lite)
+   * and "DeepSeek-V3 Technical Report"; Moonshot AI, "Kimi K2"; OpenAI, "gpt-oss-120b and
+   * gpt-oss-20b Model Card"; MiniMax, the card of M2.
+   */
+  static final List<Published> PUBLISHED =
+      List.of(
+          new Published("mixtral-8x7b", "46.7", "12.9", true),
+          new Published("mixtral-8x22b", "141", "39", true),
+          new Published("qwen2-57b-a14b", "57", "14", true),
+          new Published("qwen3-30b-a3b", "30.5", "3", true),
+          new Published("qwen3-235b-a22b", "235", "22", true),
+          new Published("qwen3-coder-480b-a35b", "480", "35", true),
+          new Published("olmoe-1b-7b", "6.9", "1.3", true),
+          new Published("dbrx", "132", "36", true),
+          new Published("llama-4-maverick", "40E1", "17", true),
+          new Published("deepseek-v2", "236", "21", false),
+          new Published("deepseek-v2-lite", "15.7", "2.4", false),
+          new Published("deepseek-v3", "671", "37", false),
+          new Published("kimi-k2", "1E3", "32", false),
+          new Published("gpt-oss-20b", "20.9", "3.6", false),
+          new Published("gpt-oss-120b", "116.8", "5.1", false),
+          new Published("minimax-m2.5", "23E1", "10", false));
+
   @ParameterizedTest
-  @CsvSource({
-    "mixtral-8x7b, 46.7, 12.9, true",
-    "mixtral-8x22b, 141, 39, true",
-    "deepseek-v2, 236, 21, false",
-    "deepseek-v2-lite, 15.7, 2.4, false",
-    "deepseek-v3, 671, 37, false"
-  })
-  void countsWhatThePublishersCount(
-      String config, String total, String active, boolean withEmbedding) {
-    ParameterCount count = config(config).parameters();
-    assertEquals(total, billions(count.total(), total));
-    assertEquals(active, billions(withEmbedding ? count.active() : count.activeInside(), active));
+  @FieldSource("PUBLISHED")
+  void countsWhatThePublishersCount(Published published) {
+    ParameterCount count = config(published.config()).parameters();
+    assertRounded(published.total(), count.total());
+    assertRounded(
+        published.active(), published.withEmbedding() ? count.active() : count.activeInside());
+  }
+
+  @Test
+  void everyTotalThatIsClaimedIsHeldToAPublishedOne() {
+    assertEquals(
+        PUBLISHED.stream().map(Published::config).sorted().toList(),
+        Evidence.all().stream().flatMap(evidence -> evidence.totals().stream()).sorted().toList());
   }
 
   /**
@@ -47,16 +81,17 @@ class InspectionTest {
   @Test
   void multiTokenPredictionIsCountedApart() {
     ParameterCount count = config("deepseek-v3").parameters();
-    assertEquals("11.5", billions(count.prediction() - 2L * 129280 * 7168 - 100_000_000, "0.0"));
+    assertRounded("11.5", count.prediction() - 2L * 129280 * 7168 - 100_000_000);
   }
 
   private static Inspection config(String name) {
     return Inspection.of(Fixtures.config(name), Set.of());
   }
 
-  private static String billions(long count, String like) {
-    int digits = like.contains(".") ? 1 : 0;
-    return String.format(Locale.ROOT, "%." + digits + "f", count / 1e9);
+  private static void assertRounded(String billions, long count) {
+    var published = new BigDecimal(billions);
+    assertEquals(
+        published, BigDecimal.valueOf(count, 9).setScale(published.scale(), RoundingMode.HALF_UP));
   }
 
   @Test

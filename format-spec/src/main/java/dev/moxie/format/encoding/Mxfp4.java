@@ -133,8 +133,13 @@ public record Mxfp4() implements Quantised {
     return Math.getExponent(scale) + Scales.BIAS;
   }
 
+  /** The numbers of the sixteen e2m1 codes. */
+  public static float[] numbers() {
+    return NUMBERS.clone();
+  }
+
   /** The number of an e2m1 code, which the lowest four bits are. */
-  static float number(int code) {
+  public static float number(int code) {
     return NUMBERS[code & 0xf];
   }
 }

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
+import ai.onnxruntime.OnnxJavaType;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
@@ -12,8 +13,9 @@ import dev.moxie.format.file.DiskFile;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.LongBuffer;
 import java.nio.channels.Channels;
 import java.nio.file.Path;
 import java.util.List;
@@ -105,6 +107,20 @@ final class Engine {
     }
   }
 
+  /** Makes a tensor. */
+  @FunctionalInterface
+  private interface Maker {
+    OnnxTensor make() throws OrtException;
+  }
+
+  private static OnnxTensor tensor(Maker maker) {
+    try {
+      return maker.make();
+    } catch (OrtException e) {
+      throw failed("making a tensor", e);
+    }
+  }
+
   /** A float32 tensor over fresh memory outside the heap. */
   static OnnxTensor floats(long... shape) {
     return wrap(FloatTensors.allocate(shape), shape);
@@ -112,53 +128,25 @@ final class Engine {
 
   /** A float32 tensor over a buffer that the caller keeps. */
   static OnnxTensor wrap(FloatBuffer buffer, long... shape) {
-    try {
-      return OnnxTensor.createTensor(ENVIRONMENT, buffer, shape);
-    } catch (OrtException e) {
-      throw failed("making a tensor", e);
-    }
+    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, buffer, shape));
   }
 
   /** A float16 tensor of zeros. */
   static OnnxTensor halves(long... shape) {
-    try {
-      return OnnxTensor.createTensor(
-          ENVIRONMENT,
-          FloatTensors.bytes(Short.BYTES, shape),
-          shape,
-          ai.onnxruntime.OnnxJavaType.FLOAT16);
-    } catch (OrtException e) {
-      throw failed("making a tensor", e);
-    }
+    ByteBuffer zeros = FloatTensors.bytes(Short.BYTES, shape);
+    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, zeros, shape, OnnxJavaType.FLOAT16));
   }
 
   static OnnxTensor longs(long[] values) {
-    try {
-      var buffer =
-          ByteBuffer.allocateDirect(values.length * Long.BYTES)
-              .order(ByteOrder.nativeOrder())
-              .asLongBuffer()
-              .put(values)
-              .flip();
-      return OnnxTensor.createTensor(ENVIRONMENT, buffer, new long[] {values.length});
-    } catch (OrtException e) {
-      throw failed("making a tensor", e);
-    }
+    long[] shape = {values.length};
+    LongBuffer buffer = FloatTensors.bytes(Long.BYTES, shape).asLongBuffer().put(values).flip();
+    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, buffer, shape));
   }
 
   /** An int32 scalar ({@code shape} empty) or vector of one. */
   static OnnxTensor integer(int value, long... shape) {
-    try {
-      var buffer =
-          ByteBuffer.allocateDirect(Integer.BYTES)
-              .order(ByteOrder.nativeOrder())
-              .asIntBuffer()
-              .put(value)
-              .flip();
-      return OnnxTensor.createTensor(ENVIRONMENT, buffer, shape);
-    } catch (OrtException e) {
-      throw failed("making a tensor", e);
-    }
+    IntBuffer buffer = FloatTensors.bytes(Integer.BYTES, 1).asIntBuffer().put(value).flip();
+    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, buffer, shape));
   }
 
   static void close(OrtSession session) {

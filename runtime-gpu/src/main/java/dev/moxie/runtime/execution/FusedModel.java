@@ -11,6 +11,7 @@ import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.plain.RotaryAngles;
 import java.nio.FloatBuffer;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Collectors;
@@ -19,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 /** One graph for the whole model; the provider routes inside its MoE operator. */
 public final class FusedModel extends CachedModel {
   private final Target target;
-  private final RotaryAngles angles;
+  private final List<RotaryAngles> angles;
   private final OrtSession session;
   private @Nullable KeyValueCache cache;
 
@@ -35,7 +36,7 @@ public final class FusedModel extends CachedModel {
   private FusedModel(MoxiePackage pack, Device device, Lowering lowering, Target target) {
     super(pack);
     this.target = target;
-    angles = new RotaryAngles(lowering.rotary());
+    angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
     requireIntact(graph);
     session = Engine.session(graph, pack.folder(), device);

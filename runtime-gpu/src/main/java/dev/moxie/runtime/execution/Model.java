@@ -1,5 +1,7 @@
 package dev.moxie.runtime.execution;
 
+import java.util.Arrays;
+
 /** A package, ready to run: one sequence at a time. */
 public interface Model extends AutoCloseable {
   /**
@@ -16,6 +18,16 @@ public interface Model extends AutoCloseable {
    * @return logits after each new token, [ids.length · V]
    */
   float[] append(long[] ids);
+
+  /**
+   * As {@link #append}, but only what is needed to go on.
+   *
+   * @return logits after the last new token, [V]; the caller's until the next call
+   */
+  default float[] next(long[] ids) {
+    float[] logits = append(ids);
+    return Arrays.copyOfRange(logits, logits.length - logits.length / ids.length, logits.length);
+  }
 
   /** Tokens in the sequence. */
   int length();

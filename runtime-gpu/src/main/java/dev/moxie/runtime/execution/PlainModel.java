@@ -6,14 +6,17 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.runtime.plain.Activation;
 import dev.moxie.runtime.plain.PackageWeights;
+import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
 import dev.moxie.runtime.plain.PermutedWeights;
-import dev.moxie.runtime.plain.Plain;
+import dev.moxie.runtime.plain.Program;
+import dev.moxie.runtime.plain.Value;
 import dev.moxie.runtime.plain.Weights;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,8 +24,19 @@ import org.jspecify.annotations.Nullable;
  * a layer alone.
  */
 public final class PlainModel extends CachedModel {
+  /** Tokens that pass through the layers together; more would only take more memory. */
+  private static final int TOGETHER = 128;
+
   private final Weights weights;
-  private Past past = new Past();
+  private final Pass pass = new Pass();
+  private final Part embedding;
+  private final Part head;
+  private final List<Part> layers = new ArrayList<>();
+  private final float[] last;
+  private Past past = new Past(0);
+
+  /** A part of the forward pass, read. */
+  private record Part(Program program, Value input, Value output) {}
 
   /** Opens a package: its weights are mapped and checked, experts when a token first needs them. */
   public PlainModel(MoxiePackage pack) {
@@ -32,6 +46,19 @@ public final class PlainModel extends CachedModel {
   private PlainModel(MoxiePackage pack, Weights weights) {
     super(pack);
     this.weights = weights;
+    last = new float[architecture().vocabSize()];
+    embedding = part((forward, nothing) -> forward.embedding());
+    head = part(Forward::head);
+    for (int i = 0; i < architecture().layers().size(); i++) {
+      int layer = i;
+      layers.add(part((forward, h) -> forward.layer(layer, h)));
+    }
+  }
+
+  private Part part(BiFunction<Forward<Value>, Value, Value> reading) {
+    var program = new Program(weights, pass);
+    Value input = program.input(architecture().hiddenSize());
+    return new Part(program, input, reading.apply(new Forward<>(architecture(), program), input));
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
@@ -82,12 +109,35 @@ public final class PlainModel extends CachedModel {
 
   @Override
   void allocate(int tokens) {
-    past = new Past();
+    past = new Past(tokens);
   }
 
   @Override
   float[] forward(long[] ids, int first) {
-    return head(throughLayers(ids, first, (layer, result) -> {}));
+    int vocabulary = architecture().vocabSize();
+    float[] logits = new float[Math.multiplyExact(ids.length, vocabulary)];
+    for (int from = 0; from < ids.length; from += TOGETHER) {
+      int to = Math.min(from + TOGETHER, ids.length);
+      throughLayers(Arrays.copyOfRange(ids, from, to), first + from);
+      float[] some = head();
+      System.arraycopy(some, 0, logits, from * vocabulary, some.length);
+    }
+    return logits;
+  }
+
+  /** Computes logits of the last token alone, and allocates nothing for one token. */
+  @Override
+  public float[] next(long[] ids) {
+    int first = advance(ids);
+    for (int from = 0; from < ids.length; from += TOGETHER) {
+      int to = Math.min(from + TOGETHER, ids.length);
+      boolean all = from == 0 && to == ids.length;
+      throughLayers(all ? ids : Arrays.copyOfRange(ids, from, to), first + from);
+    }
+    pass.keepLast(head.input());
+    head.program().run();
+    pass.copy(head.output(), last);
+    return last;
   }
 
   /** Is shown what each layer did, first layer first. */
@@ -98,28 +148,53 @@ public final class PlainModel extends CachedModel {
 
   /** As {@link #append}, but shows what the layers do instead of computing logits. */
   public void observe(long[] ids, LayerObserver observer) {
-    throughLayers(ids, advance(ids), observer);
+    begin(ids, past, advance(ids), null);
+    embedding.program().run();
+    Value hidden = embedding.output();
+    for (int i = 0; i < layers.size(); i++) {
+      run(layers.get(i), hidden);
+      observer.accept(i, result(i));
+      hidden = layers.get(i).output();
+    }
   }
 
-  private float[] throughLayers(long[] ids, int first, LayerObserver observer) {
-    float[] hidden = embed(ids);
-    for (int layer = 0; layer < architecture().layers().size(); layer++) {
-      var reader = new Plain(weights, past, ids, first, null);
-      LayerResult result = layer(layer, hidden, reader);
-      observer.accept(layer, result);
-      hidden = result.output();
+  /** Leaves what the last layer makes of tokens as the input of the head. */
+  private void throughLayers(long[] ids, int first) {
+    begin(ids, past, first, null);
+    embedding.program().run();
+    Value hidden = embedding.output();
+    for (int i = 0; i < layers.size(); i++) {
+      run(layers.get(i), hidden);
+      hidden = layers.get(i).output();
     }
-    return hidden;
+    pass.copy(hidden, head.input());
+  }
+
+  private void run(Part part, Value input) {
+    pass.copy(input, part.input());
+    part.program().run();
+  }
+
+  private void begin(long[] ids, Past of, int first, @Nullable List<int[]> experts) {
+    pass.begin(ids.length, ids, of, first, experts);
+  }
+
+  private float[] head() {
+    head.program().run();
+    return pass.copy(head.output());
   }
 
   /** Hidden states of tokens, [S · H]. */
   public float[] embed(long[] ids) {
-    return forward(new Plain(weights, past, ids, 0, null)).embedding().values();
+    begin(ids, past, 0, null);
+    embedding.program().run();
+    return pass.copy(embedding.output());
   }
 
   /** Logits [S · V] from hidden states [S · H]. */
   public float[] head(float[] hidden) {
-    return forward(alone(null)).head(activation(hidden)).values();
+    alone(head, hidden, null);
+    return pass.copy(head.output());
   }
 
   /**
@@ -129,37 +204,50 @@ public final class PlainModel extends CachedModel {
    * @param experts the experts of each token where the caller decides them, else null
    */
   public LayerResult layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts) {
-    return layer(layer, hidden, alone(experts));
+    alone(layers.get(layer), hidden, experts);
+    return result(layer);
   }
 
-  private LayerResult layer(int layer, float[] hidden, Plain reader) {
-    float[] output = forward(reader).layer(layer, activation(hidden)).values();
+  /** Runs a part for tokens before which there are none. */
+  private void alone(Part part, float[] hidden, @Nullable List<int[]> experts) {
+    int tokens = hidden.length / architecture().hiddenSize();
+    pass.begin(tokens, new long[0], new Past(tokens), 0, experts);
+    pass.set(part.input(), hidden);
+    part.program().run();
+  }
+
+  private LayerResult result(int layer) {
+    Program program = layers.get(layer).program();
+    float[] output = pass.copy(layers.get(layer).output());
     return switch (architecture().layers().get(layer).feedForward()) {
       case FeedForward.Dense dense -> new LayerResult(output, null);
       case FeedForward.MixtureOfExperts moe ->
           new LayerResult(
               output,
               new Mixture(
-                  reader.step(Step.MOE_INPUT).values(),
-                  reader.step(Step.ROUTER_LOGITS).values(),
-                  reader.scores().values(),
-                  reader.choice().values(),
-                  reader.groups() == null ? null : reader.groups().values(),
-                  decisions(reader),
-                  reader.step(Step.EXPERTS_OUTPUT).values(),
-                  reader.step(Step.MOE_OUTPUT).values()));
+                  pass.copy(program.step(Step.MOE_INPUT)),
+                  pass.copy(program.step(Step.ROUTER_LOGITS)),
+                  pass.copy(program.scores()),
+                  pass.copy(program.choice()),
+                  program.groups() == null ? null : pass.copy(program.groups()),
+                  decisions(program),
+                  pass.copy(program.step(Step.EXPERTS_OUTPUT)),
+                  pass.copy(program.step(Step.MOE_OUTPUT))));
     };
   }
 
-  private static List<Decision> decisions(Plain reader) {
-    Activation chosen = reader.step(Step.ROUTER_EXPERTS);
+  private List<Decision> decisions(Program program) {
+    Value chosen = program.step(Step.ROUTER_EXPERTS);
+    float[] ids = pass.copy(chosen);
+    float[] weights = pass.copy(program.step(Step.ROUTER_WEIGHTS));
+    int k = chosen.columns();
     List<Decision> decisions = new ArrayList<>();
-    for (int t = 0; t < chosen.rows(); t++) {
-      int[] experts = new int[chosen.columns()];
-      for (int i = 0; i < experts.length; i++) {
-        experts[i] = (int) chosen.at(t, i);
+    for (int from = 0; from < ids.length; from += k) {
+      int[] experts = new int[k];
+      for (int i = 0; i < k; i++) {
+        experts[i] = (int) ids[from + i];
       }
-      decisions.add(new Decision(experts, reader.step(Step.ROUTER_WEIGHTS).row(t)));
+      decisions.add(new Decision(experts, Arrays.copyOfRange(weights, from, from + k)));
     }
     return decisions;
   }
@@ -169,19 +257,6 @@ public final class PlainModel extends CachedModel {
     return moe.routing().hasBiasOfScores()
         ? weights.vector(Forward.routerBias(layer, moe))
         : new float[0];
-  }
-
-  /** A reader for tokens before which there are none. */
-  private Plain alone(@Nullable List<int[]> experts) {
-    return new Plain(weights, new Past(), new long[0], 0, experts);
-  }
-
-  private Forward<Activation> forward(Plain reader) {
-    return new Forward<>(architecture(), reader);
-  }
-
-  private Activation activation(float[] hidden) {
-    return Activation.of(hidden, architecture().hiddenSize());
   }
 
   private Architecture architecture() {

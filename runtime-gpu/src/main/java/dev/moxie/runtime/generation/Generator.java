@@ -3,7 +3,6 @@ package dev.moxie.runtime.generation;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.runtime.execution.Model;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -61,9 +60,7 @@ public final class Generator {
     model.begin(Math.addExact(prompt.length, limit));
     long[] next = prompt;
     while (generated.size() < limit) {
-      float[] logits = model.append(next);
-      float[] last =
-          Arrays.copyOfRange(logits, logits.length - logits.length / next.length, logits.length);
+      float[] last = model.next(next);
       onLogits.accept(last);
       long token = sampler.choose(last, random);
       if (end.contains(token)) {

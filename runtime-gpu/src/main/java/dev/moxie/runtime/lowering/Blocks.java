@@ -13,10 +13,6 @@ import java.util.List;
 
 /** Matrices of scaled numbers, one after the other, decoded in a graph. */
 final class Blocks {
-  private static final float[] E2M1 = {
-    0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0f, -0.5f, -1, -1.5f, -2, -3, -4, -6
-  };
-
   private final Graph graph;
   private final BlockScaled encoding;
   private final long matrices;
@@ -78,7 +74,7 @@ final class Blocks {
       case Mxfp4 blocks -> {
         String indices =
             graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.I64)));
-        yield graph.node("Gather", List.of(graph.floats(E2M1), indices));
+        yield graph.node("Gather", List.of(graph.floats(Mxfp4.numbers()), indices));
       }
       case Int4Block blocks -> {
         String codes =

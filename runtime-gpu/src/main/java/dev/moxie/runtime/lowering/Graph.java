@@ -1,11 +1,14 @@
 package dev.moxie.runtime.lowering;
 
 import ai.onnx.proto.OnnxMl;
+import com.google.protobuf.ByteString;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -20,6 +23,7 @@ final class Graph {
   private static final String MICROSOFT = "com.microsoft";
 
   private final OnnxMl.GraphProto.Builder graph;
+  private final Set<String> inputs = new HashSet<>();
   private final Set<String> initializers = new HashSet<>();
   private int values;
 
@@ -46,9 +50,14 @@ final class Graph {
     };
   }
 
-  /** Declares an input; extents are numbers, or names for what varies. */
+  /**
+   * Declares an input; extents are numbers, or names for what varies. Declaring a name again
+   * returns the first declaration.
+   */
   String input(String name, Dtype dtype, Object... shape) {
-    graph.addInput(valueInfo(name, dtype, shape));
+    if (inputs.add(name)) {
+      graph.addInput(valueInfo(name, dtype, shape));
+    }
     return name;
   }
 
@@ -102,63 +111,50 @@ final class Graph {
 
   /** A small int64 vector. */
   String longs(long... numbers) {
-    String name = "const_" + values++;
-    var tensor =
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.I64))
-            .addDims(numbers.length);
-    for (long number : numbers) {
-      tensor.addInt64Data(number);
-    }
-    graph.addInitializer(tensor);
-    return name;
+    return constant(Dtype.I64, vector(numbers.length).addAllInt64Data(list(numbers)));
   }
 
-  /** A float32 vector. */
+  /** An int64 scalar. */
+  String whole(long number) {
+    return constant(Dtype.I64, vector().addInt64Data(number));
+  }
+
+  /** A small float32 vector. */
   String floats(float... numbers) {
-    String name = "const_" + values++;
-    var tensor =
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.F32))
-            .addDims(numbers.length);
+    OnnxMl.TensorProto.Builder vector = vector(numbers.length);
     for (float number : numbers) {
-      tensor.addFloatData(number);
+      vector.addFloatData(number);
     }
-    graph.addInitializer(tensor);
-    return name;
+    return constant(Dtype.F32, vector);
+  }
+
+  /** A float32 scalar. */
+  String number(float number) {
+    return constant(Dtype.F32, vector().addFloatData(number));
   }
 
   /** A uint8 scalar. */
   String octet(int number) {
-    String name = "const_" + values++;
-    graph.addInitializer(
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.U8))
-            .addInt32Data(number));
-    return name;
+    return constant(Dtype.U8, vector().addInt32Data(number));
   }
 
-  /** A float32 scalar. */
-  String number(float value) {
+  private static OnnxMl.TensorProto.Builder vector(long... shape) {
+    return OnnxMl.TensorProto.newBuilder().addAllDims(list(shape));
+  }
+
+  private static List<Long> list(long... numbers) {
+    return Arrays.stream(numbers).boxed().toList();
+  }
+
+  private String constant(Dtype dtype, OnnxMl.TensorProto.Builder numbers) {
     String name = "const_" + values++;
-    graph.addInitializer(
-        OnnxMl.TensorProto.newBuilder()
-            .setName(name)
-            .setDataType(type(Dtype.F32))
-            .addFloatData(value));
+    graph.addInitializer(numbers.setName(name).setDataType(type(dtype)));
     return name;
   }
 
   /** A float32 vector of one, as an attribute takes it. */
-  static OnnxMl.TensorProto tensor(float value) {
-    return OnnxMl.TensorProto.newBuilder()
-        .setDataType(type(Dtype.F32))
-        .addDims(1)
-        .addFloatData(value)
-        .build();
+  private static OnnxMl.TensorProto tensor(float value) {
+    return vector(1).setDataType(type(Dtype.F32)).addFloatData(value).build();
   }
 
   /** Adds a standard operator with several outputs and returns those. */
@@ -166,7 +162,7 @@ final class Graph {
       String op, List<String> inputs, int count, OnnxMl.AttributeProto... attributes) {
     List<String> outputs = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      outputs.add(op.toLowerCase(java.util.Locale.ROOT) + "_" + values++);
+      outputs.add(op.toLowerCase(Locale.ROOT) + "_" + values++);
     }
     node("", op, inputs, outputs, attributes);
     return outputs;
@@ -174,9 +170,37 @@ final class Graph {
 
   /** Adds a standard operator with one output and returns that. */
   String node(String op, List<String> inputs, OnnxMl.AttributeProto... attributes) {
-    String output = op.toLowerCase(java.util.Locale.ROOT) + "_" + values++;
-    node("", op, inputs, List.of(output), attributes);
-    return output;
+    return nodes(op, inputs, 1, attributes).getFirst();
+  }
+
+  /** The same numbers in another shape; −1 stands for what is left. */
+  String reshape(String x, long... shape) {
+    return node("Reshape", List.of(x, longs(shape)));
+  }
+
+  /** The axes of a value in another order. */
+  String transpose(String x, long... axes) {
+    return node("Transpose", List.of(x), attribute("perm", list(axes)));
+  }
+
+  /** Two values one after the other along an axis. */
+  String concat(String a, String b, int axis) {
+    return node("Concat", List.of(a, b), attribute("axis", axis));
+  }
+
+  /** The parts of a value along an axis. */
+  List<String> split(String x, int axis, long... sizes) {
+    return nodes("Split", List.of(x, longs(sizes)), sizes.length, attribute("axis", axis));
+  }
+
+  /** Entries {@code from} to below {@code to} along an axis. */
+  String slice(String x, int axis, long from, long to) {
+    return node("Slice", List.of(x, longs(from), longs(to), longs(axis)));
+  }
+
+  /** A float32 tensor of a shape that a value has, all of one number. */
+  String filled(String shape, float number) {
+    return node("ConstantOfShape", List.of(shape), attribute("value", tensor(number)));
   }
 
   /** The value in another dtype, where it has another. */
@@ -213,43 +237,30 @@ final class Graph {
   }
 
   static OnnxMl.AttributeProto attribute(String name, long value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.INT)
-        .setI(value)
-        .build();
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.INT).setI(value).build();
   }
 
   static OnnxMl.AttributeProto attribute(String name, float value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.FLOAT)
-        .setF(value)
-        .build();
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.FLOAT).setF(value).build();
   }
 
   static OnnxMl.AttributeProto attribute(String name, String value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.STRING)
-        .setS(com.google.protobuf.ByteString.copyFromUtf8(value))
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.STRING)
+        .setS(ByteString.copyFromUtf8(value))
         .build();
   }
 
-  static OnnxMl.AttributeProto attribute(String name, List<Long> values) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.INTS)
-        .addAllInts(values)
-        .build();
+  private static OnnxMl.AttributeProto attribute(String name, List<Long> values) {
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.INTS).addAllInts(values).build();
   }
 
-  static OnnxMl.AttributeProto attribute(String name, OnnxMl.TensorProto value) {
-    return OnnxMl.AttributeProto.newBuilder()
-        .setName(name)
-        .setType(OnnxMl.AttributeProto.AttributeType.TENSOR)
-        .setT(value)
-        .build();
+  private static OnnxMl.AttributeProto attribute(String name, OnnxMl.TensorProto value) {
+    return attribute(name, OnnxMl.AttributeProto.AttributeType.TENSOR).setT(value).build();
+  }
+
+  private static OnnxMl.AttributeProto.Builder attribute(
+      String name, OnnxMl.AttributeProto.AttributeType type) {
+    return OnnxMl.AttributeProto.newBuilder().setName(name).setType(type);
   }
 
   /** The first bytes of every model: fields are written in the order of their numbers. */

@@ -1,21 +1,24 @@
 package dev.moxie.runtime.lowering;
 
+import static dev.moxie.runtime.lowering.Graph.attribute;
+
 import ai.onnx.proto.OnnxMl;
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
-import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.List;
+import java.util.Objects;
 
 /**
  * The graph of a whole model. It takes and gives float32, whatever it computes in; S is the number
  * of new tokens, C the capacity of the key/value cache.
  *
- * <p>Rotary angles come in as cosines and sines [1, S, pairs] of the new tokens' positions; {@code
- * last_position} [1] and {@code total_length} [] are the index of the last new token and the number
- * of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and come out, and may be
- * the same memory; keys and values of a compressed latent must be.
+ * <p>Angles of each rotary embedding come in as cosines and sines [1, S, pairs] of the new tokens'
+ * positions; {@code last_position} [1] and {@code total_length} [] are the index of the last new
+ * token and the number of tokens so far with it, both int32. Caches [1, kvHeads, C, head] go in and
+ * come out, and may be the same memory; keys and values of a compressed latent must be.
  *
  * <p>Weights are external data: the session option {@code
  * session.model_external_initializers_file_folder_path} must name the package's folder.
@@ -24,14 +27,8 @@ public final class Lowering {
   private final MoxiePackage pack;
   private final Target target;
   private final boolean permuted;
-  private final Rotary rotary;
 
-  /**
-   * Prepares the graph of a package.
-   *
-   * @throws UnsupportedException if the architecture has parts that the graph would leave out, or
-   *     layers turn positions in different ways: the graph takes one set of angles
-   */
+  /** Prepares the graph of a package. */
   public Lowering(MoxiePackage pack, Target target) {
     this(pack, target, false);
   }
@@ -40,7 +37,6 @@ public final class Lowering {
     this.pack = pack;
     this.target = target;
     this.permuted = permuted;
-    this.rotary = Lowerable.require(pack.folder().toString(), pack.architecture());
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
@@ -48,94 +44,38 @@ public final class Lowering {
     return new Lowering(pack, target, true);
   }
 
-  /** How positions turn queries and keys, in every layer. */
-  public Rotary rotary() {
-    return rotary;
+  /** How positions turn queries and keys: every way in which layers do it. */
+  public List<Rotary> rotaries() {
+    return pack.architecture().blocks().stream()
+        .map(run -> run.attention().rotary())
+        .filter(Objects::nonNull)
+        .distinct()
+        .toList();
   }
 
   /** {@code ids} int64 [S] to {@code logits} [S, V]. */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
-    var blocks = new BlockBuilder(pack, target, permuted, graph);
-    String x = blocks.embedding(graph.input("ids", Dtype.I64, "S"));
-    BlockBuilder.Positions positions = positions(graph, blocks);
-    for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-      Attended attended = attend(graph, blocks, layer, x, positions);
-      x =
-          switch (pack.architecture().layers().get(layer).feedForward()) {
-            case FeedForward.Dense dense -> dense(blocks, layer, dense, attended);
-            case FeedForward.MixtureOfExperts moe -> mixture(blocks, layer, moe, attended);
-          };
+    Weights weights = new PackageWeights(pack, target.compute(), graph);
+    if (permuted) {
+      weights = new PermutedWeights(pack.architecture(), weights, graph);
     }
-    output(graph, blocks, blocks.head(x), "logits", pack.architecture().vocabSize());
+    var reader = new Onnx(graph, target, weights, rotaries());
+    Onnx.Value logits = new Forward<>(pack.architecture(), reader).logits();
+    graph.standard(
+        "Cast", List.of(logits.name()), List.of("logits"), attribute("to", Graph.type(Dtype.F32)));
+    graph.output("logits", Dtype.F32, "S", logits.width());
     return graph.model();
   }
 
-  private static String dense(
-      BlockBuilder blocks, int layer, FeedForward.Dense dense, Attended attended) {
-    String stem = "layers." + layer + ".dense";
-    return blocks.add(
-        attended.residual(), blocks.network(stem, dense.activation(), attended.normed()));
+  /** Name of the input that takes the cosines of a rotary embedding. */
+  public static String cos(int rotary) {
+    return "cos_" + rotary;
   }
 
-  private static String shared(
-      BlockBuilder blocks, int layer, FeedForward.MixtureOfExperts moe, Attended attended) {
-    return blocks.network("layers." + layer + ".shared", moe.activation(), attended.normed());
-  }
-
-  private static String mixture(
-      BlockBuilder blocks, int layer, FeedForward.MixtureOfExperts moe, Attended attended) {
-    String logits = blocks.router(layer, moe, attended.normed());
-    String experts = blocks.fusedExperts(layer, moe, attended.normed(), logits);
-    String block =
-        moe.shared() == null ? experts : blocks.add(experts, shared(blocks, layer, moe, attended));
-    return blocks.add(attended.residual(), block);
-  }
-
-  /** Residual stream after attention, and its norm, which the feed-forward part reads. */
-  private record Attended(String residual, String normed) {}
-
-  private Attended attend(
-      Graph graph, BlockBuilder blocks, int layer, String x, BlockBuilder.Positions positions) {
-    String prefix = "layers." + layer + ".";
-    String attended =
-        blocks.attention(
-            layer,
-            blocks.norm(x, prefix + "attention_norm.weight"),
-            positions,
-            cache(graph, layer));
-    String residual = blocks.add(x, attended);
-    return new Attended(residual, blocks.norm(residual, prefix + "feed_forward_norm.weight"));
-  }
-
-  private BlockBuilder.Positions positions(Graph graph, BlockBuilder blocks) {
-    int pairs = rotary.dimensions() / 2;
-    return new BlockBuilder.Positions(
-        blocks.fromF32(graph.input("cos", Dtype.F32, 1, "S", pairs)),
-        blocks.fromF32(graph.input("sin", Dtype.F32, 1, "S", pairs)),
-        graph.input("last_position", Dtype.I32, 1),
-        graph.input("total_length", Dtype.I32));
-  }
-
-  private BlockBuilder.Cache cache(Graph graph, int layer) {
-    CacheLayout layout =
-        CacheLayout.of(pack.architecture().layers().get(layer).attention(), target);
-    Object[] shape = {1, layout.heads(), "C", layout.headSize()};
-    var cache =
-        new BlockBuilder.Cache(
-            graph.input(pastKey(layer), target.compute(), shape),
-            graph.input(pastValue(layer), target.compute(), shape),
-            presentKey(layer),
-            presentValue(layer));
-    graph.output(cache.presentKey(), target.compute(), shape);
-    graph.output(cache.presentValue(), target.compute(), shape);
-    return cache;
-  }
-
-  private static void output(
-      Graph graph, BlockBuilder blocks, String value, String name, int width) {
-    blocks.widen(value, name);
-    graph.output(name, Dtype.F32, "S", width);
+  /** Name of the input that takes its sines. */
+  public static String sin(int rotary) {
+    return "sin_" + rotary;
   }
 
   /** Name of the input that takes a layer's cached keys. */

@@ -2,14 +2,13 @@ package dev.moxie.runtime.lowering;
 
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
-import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A routing equation as nodes of a graph, in float32. The k best are found with TopK, which of
- * equal values takes the lower index first.
+ * The terms of routing equations as nodes of a graph, in float32. The k best are found with TopK,
+ * which of equal values takes the lower index first.
  */
 final class RoutingBuilder {
   private final Graph graph;
@@ -18,65 +17,18 @@ final class RoutingBuilder {
     this.graph = graph;
   }
 
-  /**
-   * What the MoE operator wants instead of weights, which it has no input for: it takes the softmax
-   * of its logits and renormalises over the k largest, so logits log(w) on the chosen experts and
-   * −∞ elsewhere give w / Σ w.
-   *
-   * @param logits [S, E], −∞ but for k of them
-   * @param total Σ w, [S, 1], by which the operator's output is multiplied
-   */
-  record Disguised(String logits, String total) {}
-
-  /**
-   * Routes S tokens.
-   *
-   * @param where the layer, for messages
-   * @param logits router logits [S, E], float32
-   * @param bias [E], float32; unused without a bias
-   * @throws UnsupportedException if weights may be negative, which have no logarithm
-   */
-  Disguised route(String where, FeedForward.MixtureOfExperts moe, String logits, String bias) {
-    Routing routing = moe.routing();
-    if (routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS) {
-      throw new UnsupportedException(
-          where,
-          "weights without a bias, which are never negative",
-          "a bias that touches the weights",
-          "run it with --execution plain");
-    }
-    String scores =
-        switch (routing.score()) {
-          case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
-          case SIGMOID -> graph.node("Sigmoid", List.of(logits));
-        };
-    String choice = routing.hasBiasOfScores() ? graph.node("Add", List.of(scores, bias)) : scores;
-    Routing.Groups groups = routing.groups();
-    if (groups != null) {
-      choice = masked(moe.experts(), groups, choice);
-    }
-    String chosen = topK(choice, routing.expertsPerToken()).indices();
-    String weights = graph.node("GatherElements", List.of(scores, chosen), attribute("axis", 1));
-    Routing.Normalisation normalisation = routing.normalisation();
-    if (normalisation != null) {
-      String sum =
-          graph.node("Add", List.of(sum(weights), graph.number((float) normalisation.epsilon())));
-      weights = graph.node("Div", List.of(weights, sum));
-    }
-    weights = graph.node("Mul", List.of(weights, graph.number((float) routing.scale())));
-    String nowhere = filled(scores, Float.NEGATIVE_INFINITY);
-    String disguised =
-        graph.node(
-            "ScatterElements",
-            List.of(nowhere, chosen, graph.node("Log", List.of(weights))),
-            attribute("axis", 1));
-    return new Disguised(disguised, sum(weights));
+  /** Scores of all experts, [S, E]. */
+  String score(Routing.Score score, String logits) {
+    return switch (score) {
+      case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
+      case SIGMOID -> graph.node("Sigmoid", List.of(logits));
+    };
   }
 
   /** Choice values [S, E] with those outside the kept groups masked. */
-  private String masked(int experts, Routing.Groups groups, String choice) {
+  String limit(int experts, Routing.Groups groups, String choice) {
     long size = experts / groups.count();
-    String grouped = graph.node("Reshape", List.of(choice, graph.longs(-1, groups.count(), size)));
+    String grouped = graph.reshape(choice, -1, groups.count(), size);
     String aggregate =
         switch (groups.aggregate()) {
           case MAXIMUM ->
@@ -84,10 +36,10 @@ final class RoutingBuilder {
           case SUM_OF_TOP_TWO ->
               graph.node(
                   "ReduceSum",
-                  List.of(topK(grouped, 2).values(), graph.longs(2)),
+                  List.of(best(grouped, 2).values(), graph.longs(2)),
                   attribute("keepdims", 0));
         };
-    String kept = topK(aggregate, groups.kept()).indices();
+    String kept = best(aggregate, groups.kept()).indices();
     String marks =
         graph.node(
             "ScatterElements",
@@ -103,25 +55,60 @@ final class RoutingBuilder {
           case NEGATIVE_INFINITY -> Float.NEGATIVE_INFINITY;
         };
     String masked = graph.node("Where", List.of(isKept, grouped, graph.number(mask)));
-    return graph.node("Reshape", List.of(masked, graph.longs(-1, experts)));
+    return graph.reshape(masked, -1, experts);
   }
 
-  private record TopK(String values, String indices) {}
+  /** The experts of largest choice value, int64 [S, k]. */
+  String top(String choice, int count) {
+    return best(choice, count).indices();
+  }
 
-  private TopK topK(String x, int k) {
+  private record Best(String values, String indices) {}
+
+  private Best best(String x, int k) {
     List<String> outputs = graph.nodes("TopK", List.of(x, graph.longs(k)), 2);
-    return new TopK(outputs.get(0), outputs.get(1));
+    return new Best(outputs.get(0), outputs.get(1));
   }
 
-  private String sum(String weights) {
+  /** The weights of the chosen, [S, k]. */
+  String weigh(
+      String values, String chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+    String weights = graph.node("GatherElements", List.of(values, chosen), attribute("axis", 1));
+    if (normalisation != null) {
+      String sum = total(weights);
+      if (normalisation.least() != null) {
+        float least = normalisation.least().floatValue();
+        sum = graph.node("Max", List.of(sum, graph.number(least)));
+      }
+      sum = graph.node("Add", List.of(sum, graph.number((float) normalisation.epsilon())));
+      weights = graph.node("Div", List.of(weights, sum));
+    }
+    return graph.node("Mul", List.of(weights, graph.number((float) scale)));
+  }
+
+  /**
+   * What the MoE operator wants instead of weights, which it has no input for: it takes the softmax
+   * of its logits and renormalises over the k largest, so logits log(w) on the chosen experts and
+   * −∞ elsewhere give w / Σ w, and its output is to be multiplied by {@link #total}.
+   *
+   * @param scores of all experts, for their shape
+   * @param weights of the chosen, none of them negative
+   */
+  String disguised(String scores, String chosen, String weights) {
+    return graph.node(
+        "ScatterElements",
+        List.of(
+            filled(scores, Float.NEGATIVE_INFINITY), chosen, graph.node("Log", List.of(weights))),
+        attribute("axis", 1));
+  }
+
+  /** Σ w of every token, [S, 1]. */
+  String total(String weights) {
     return graph.node("ReduceSum", List.of(weights, graph.longs(1)), attribute("keepdims", 1));
   }
 
   /** A float32 tensor of the shape of another, all of one value. */
   private String filled(String like, float value) {
-    return graph.node(
-        "ConstantOfShape",
-        List.of(graph.node("Shape", List.of(like))),
-        attribute("value", Graph.tensor(value)));
+    return graph.filled(graph.node("Shape", List.of(like)), value);
   }
 }

@@ -1,93 +1,19 @@
 package dev.moxie.runtime.lowering;
 
-import static dev.moxie.runtime.lowering.Graph.attribute;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.TensorSpec.Leaf;
 
-import dev.moxie.format.encoding.BlockScaled;
-import dev.moxie.format.model.Projection;
-import dev.moxie.format.pack.IndexRow;
-import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.format.safetensors.Dtype;
-import java.util.ArrayList;
-import java.util.List;
-import org.jspecify.annotations.Nullable;
+/** Where a graph finds what a forward pass names: values in the compute dtype. */
+interface Weights {
+  /** A matrix or vector. */
+  String of(Leaf leaf);
 
-/**
- * Stored tensors as values of a graph: external data, followed by whatever brings them to the
- * compute dtype. ONNX Runtime folds those nodes when it loads the graph.
- */
-final class Weights {
-  private final MoxiePackage pack;
-  private final Dtype compute;
-  private final Graph graph;
-
-  Weights(MoxiePackage pack, Dtype compute, Graph graph) {
-    this.pack = pack;
-    this.compute = compute;
-    this.graph = graph;
-  }
-
-  /** A tensor, in the compute dtype. */
-  String of(String name) {
-    IndexRow row = pack.tensor(name);
-    return whole("", row, pack.scales(row).orElse(null), row, 1);
-  }
-
-  /**
-   * A whole stack, in the compute dtype; where it is spread over files, its parts joined.
-   *
-   * @param first the first projection of an expert
-   * @param count projections of an expert
-   */
-  String stack(String name, Projection first, int count) {
-    IndexRow matrix = pack.slice(name, 0, first);
-    List<IndexRow> rows = pack.stack(name);
-    List<String> parts = new ArrayList<>();
-    for (int i = 0; i < rows.size(); i++) {
-      IndexRow row = rows.get(i);
-      IndexRow scales =
-          row.encoding() instanceof BlockScaled
-              ? pack.stack(BlockScaled.scaleName(name)).get(i)
-              : null;
-      String suffix = rows.size() == 1 ? "" : "." + i;
-      parts.add(whole(suffix, row, scales, matrix, row.shape().dim(0) * count));
-    }
-    return parts.size() == 1 ? parts.getFirst() : graph.node("Concat", parts, attribute("axis", 0));
-  }
-
-  private String whole(
-      String suffix, IndexRow row, @Nullable IndexRow scales, IndexRow matrix, long matrices) {
-    String values = stored(row.name() + suffix, row, row.shape().dims(), row.bytes());
-    if (scales == null || !(row.encoding() instanceof BlockScaled encoding)) {
-      return cast(values, row.dtype());
-    }
-    String grid = stored(scales.name() + suffix, scales, scales.shape().dims(), scales.bytes());
-    return new Blocks(graph, encoding, matrices, MoxiePackage.matrix(matrix))
-        .dequantised(values, grid, scales.dtype(), MoxiePackage.matrix(row), compute);
-  }
-
-  private String cast(String x, Dtype from) {
-    return graph.cast(x, from, compute);
-  }
+  /** A whole stack. */
+  String stack(TensorSpec tensor);
 
   /** A vector in float32, whatever the rest computes in. */
-  String inF32(String name) {
-    IndexRow row = pack.tensor(name);
-    return graph.cast(stored(name, row, row.shape().dims(), row.bytes()), row.dtype(), Dtype.F32);
-  }
+  String inF32(Leaf leaf);
 
-  /** Rows of a matrix by index, in the compute dtype. */
-  String gathered(String name, String ids) {
-    IndexRow row = pack.tensor(name);
-    if (row.encoding() instanceof BlockScaled) {
-      return graph.node("Gather", List.of(of(name), ids));
-    }
-    String stored = stored(name, row, row.shape().dims(), row.bytes());
-    return cast(graph.node("Gather", List.of(stored, ids)), row.dtype());
-  }
-
-  private String stored(String name, IndexRow row, List<Long> shape, long bytes) {
-    // ONNX Runtime has no powers of two as elements; their bytes are read as numbers.
-    Dtype dtype = row.dtype() == Dtype.F8_E8M0 ? Dtype.U8 : row.dtype();
-    return graph.external(name, dtype, shape, row.shard(), row.offset(), bytes);
-  }
+  /** Rows of a matrix by index. */
+  String gathered(Leaf table, String ids);
 }

@@ -46,7 +46,7 @@ public final class PackageWeights implements Weights {
   /** Experts are chosen by comparing, and nothing compares with what is no number. */
   private void requireFinite(IndexRow row, StoredMatrix bias) {
     float[] values = new float[bias.columns()];
-    bias.read(0, values);
+    bias.read(0, values, 0);
     for (int e = 0; e < values.length; e++) {
       if (!Float.isFinite(values[e])) {
         throw new CorruptException(

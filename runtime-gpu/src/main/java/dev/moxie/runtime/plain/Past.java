@@ -1,30 +1,73 @@
 package dev.moxie.runtime.plain;
 
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 
 /** What layers keep of the tokens of one sequence. */
 public final class Past {
+  private static final int LEAST = 64;
+
   /** Of every token two rows: its keys and values, or its latent and the key of all heads. */
-  private final Map<Integer, Kept> layers = new HashMap<>();
+  private final List<Kept> layers = new ArrayList<>();
+
+  private final int capacity;
 
   /**
-   * The rows of one layer, by position.
+   * An empty one.
    *
-   * @param keys of every key/value head, or latents
-   * @param values of those heads, or keys that all heads share
+   * @param capacity tokens that there will be at most
    */
-  record Kept(List<float[]> keys, List<float[]> values) {}
+  public Past(int capacity) {
+    this.capacity = capacity;
+  }
 
-  /** Appends the rows of new tokens and gives all so far. */
-  Kept append(int layer, Activation keys, Activation values) {
-    Kept kept = layers.computeIfAbsent(layer, l -> new Kept(new ArrayList<>(), new ArrayList<>()));
-    for (int t = 0; t < keys.rows(); t++) {
-      kept.keys().add(keys.row(t));
-      kept.values().add(values.row(t));
+  /** The rows of one layer, one after the other by position. */
+  static final class Kept {
+    private float[] keys = new float[0];
+    private float[] values = new float[0];
+
+    /** Of every key/value head, or latents. */
+    float[] keys() {
+      return keys;
     }
-    return kept;
+
+    /** Of those heads, or keys that all heads share. */
+    float[] values() {
+      return values;
+    }
+
+    private void reserve(int tokens, int keyWidth, int valueWidth) {
+      keys = Arrays.copyOf(keys, Math.multiplyExact(tokens, keyWidth));
+      values = Arrays.copyOf(values, Math.multiplyExact(tokens, valueWidth));
+    }
+  }
+
+  /** The rows of a layer. */
+  Kept layer(int layer) {
+    while (layers.size() <= layer) {
+      layers.add(new Kept());
+    }
+    return layers.get(layer);
+  }
+
+  /** Keeps the rows of a token. */
+  void put(
+      int layer,
+      int position,
+      float[] keys,
+      int keyAt,
+      int keyWidth,
+      float[] values,
+      int valueAt,
+      int valueWidth) {
+    Kept kept = layer(layer);
+    if ((long) kept.keys.length < (position + 1L) * keyWidth) {
+      // Twice as many as there are, so that few are copied often.
+      int tokens = Math.max(Math.min(capacity, Math.max(LEAST, 2 * position)), position + 1);
+      kept.reserve(tokens, keyWidth, valueWidth);
+    }
+    System.arraycopy(keys, keyAt, kept.keys, position * keyWidth, keyWidth);
+    System.arraycopy(values, valueAt, kept.values, position * valueWidth, valueWidth);
   }
 }

@@ -32,8 +32,16 @@ public record PermutedWeights(Architecture architecture, Weights of) implements 
     };
   }
 
-  @SuppressWarnings("ArrayRecordComponent") // Never compared.
-  private record Rows(StoredMatrix of, int[] order) implements StoredMatrix {
+  /** The same numbers in other rows or other columns. */
+  private abstract static class Moved implements StoredMatrix {
+    final StoredMatrix of;
+    final int[] order;
+
+    Moved(StoredMatrix of, int[] order) {
+      this.of = of;
+      this.order = order;
+    }
+
     @Override
     public int rows() {
       return of.rows();
@@ -42,32 +50,31 @@ public record PermutedWeights(Architecture architecture, Weights of) implements 
     @Override
     public int columns() {
       return of.columns();
-    }
-
-    @Override
-    public void read(int row, float[] into) {
-      of.read(order[row], into);
     }
   }
 
-  @SuppressWarnings("ArrayRecordComponent") // Never compared.
-  private record Columns(StoredMatrix of, int[] order) implements StoredMatrix {
-    @Override
-    public int rows() {
-      return of.rows();
+  private static final class Rows extends Moved {
+    Rows(StoredMatrix of, int[] order) {
+      super(of, order);
     }
 
     @Override
-    public int columns() {
-      return of.columns();
+    public void read(int row, float[] into, int at) {
+      of.read(order[row], into, at);
+    }
+  }
+
+  private static final class Columns extends Moved {
+    Columns(StoredMatrix of, int[] order) {
+      super(of, order);
     }
 
     @Override
-    public void read(int row, float[] into) {
-      float[] first = new float[into.length];
-      of.read(row, first);
-      for (int c = 0; c < into.length; c++) {
-        into[c] = first[order[c]];
+    public void read(int row, float[] into, int at) {
+      float[] first = new float[columns()];
+      of.read(row, first, 0);
+      for (int c = 0; c < first.length; c++) {
+        into[at + c] = first[order[c]];
       }
     }
   }

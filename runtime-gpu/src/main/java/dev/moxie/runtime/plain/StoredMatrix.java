@@ -1,7 +1,8 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.encoding.BlockScaled;
-import dev.moxie.format.encoding.Scales;
+import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
@@ -10,10 +11,14 @@ import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
 
 /**
- * A matrix or vector of a package, in its shard and as it is stored, of which one row at a time is
- * widened to float32. An encoding is one implementation and one case of {@link #of}.
+ * A matrix or vector of a package, in its shard and as it is stored. An encoding is one
+ * implementation and one case of {@link #of}.
  */
 public interface StoredMatrix {
   /** 1 of a vector. */
@@ -21,8 +26,34 @@ public interface StoredMatrix {
 
   int columns();
 
-  /** Widens one row, [columns]. */
-  void read(int row, float[] into);
+  /** Widens one row to float32, [columns] from {@code at} on, in the order of its columns. */
+  void read(int row, float[] into, int at);
+
+  /**
+   * Whether columns are not in their order, but of each 32 first the even ones, then the odd ones,
+   * as they come out of bytes that hold two; its x is then in the same order. Columns are a
+   * multiple of 32.
+   */
+  default boolean paired() {
+    return false;
+  }
+
+  /** Whether it has {@link #dots}. */
+  default boolean multiplies() {
+    return false;
+  }
+
+  /**
+   * Partial sums of four rows with x, read where they lie, each {@link #read element} rounded to
+   * float32 as ever.
+   *
+   * @param row the first of them
+   * @param x [columns] from {@code at} on
+   * @param lanes [4, {@link Lanes#COUNT}]
+   */
+  default void dots(int row, float[] x, int at, float[] lanes) {
+    throw new UnsupportedOperationException();
+  }
 
   /** What a row of the index says is stored, its bytes checked against their checksums. */
   static StoredMatrix of(MoxiePackage pack, IndexRow row) {
@@ -31,13 +62,25 @@ public interface StoredMatrix {
           plain(row.describe(), row.dtype(), row.shape(), intact(pack, row));
       case BlockScaled blocks -> {
         IndexRow scales = pack.scales(row).orElseThrow();
-        yield new Scaled(
+        yield scaled(
             MoxiePackage.matrix(row),
             intact(pack, row),
             blocks,
             intact(pack, scales),
             scales.dtype());
       }
+    };
+  }
+
+  /** Numbers times the scales of their blocks, each product rounded to float32. */
+  static StoredMatrix scaled(
+      Shape matrix, MemorySegment numbers, BlockScaled blocks, MemorySegment scales, Dtype dtype) {
+    var grid = new ScaleGrid(blocks, scales, dtype, Math.toIntExact(matrix.dim(1)));
+    boolean vectors = Lanes.BYTES_FIT && blocks.blockColumns() % Lanes.COUNT == 0;
+    return switch (blocks) {
+      case Fp8Block fp8 when vectors -> new E4m3(matrix, numbers, grid);
+      case Mxfp4 mxfp4 -> new E2m1(matrix, numbers, grid);
+      default -> new Scaled(matrix, numbers, blocks, grid);
     };
   }
 
@@ -96,6 +139,11 @@ public interface StoredMatrix {
     final long first(int row) {
       return (long) row * columns;
     }
+
+    /** Whether rows consist of whole {@link Lanes}. */
+    final boolean isWhole() {
+      return columns % Lanes.COUNT == 0;
+    }
   }
 
   /** IEEE 754 binary32. */
@@ -105,8 +153,38 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void read(int row, float[] into) {
-      MemorySegment.copy(bytes, FLOAT, first(row) * Float.BYTES, into, 0, columns());
+    public void read(int row, float[] into, int at) {
+      MemorySegment.copy(bytes, FLOAT, first(row) * Float.BYTES, into, at, columns());
+    }
+
+    @Override
+    public boolean multiplies() {
+      return isWhole();
+    }
+
+    @Override
+    public void dots(int row, float[] x, int at, float[] lanes) {
+      long k = columns();
+      long first = first(row);
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        FloatVector a = FloatVector.zero(Lanes.FLOATS);
+        FloatVector b = a;
+        FloatVector c = a;
+        FloatVector d = a;
+        for (int i = p; i < k; i += Lanes.COUNT) {
+          FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+          a = vector(first + i).fma(v, a);
+          b = vector(first + k + i).fma(v, b);
+          c = vector(first + 2 * k + i).fma(v, c);
+          d = vector(first + 3 * k + i).fma(v, d);
+        }
+        Sums.store(a, b, c, d, lanes, p);
+      }
+    }
+
+    private FloatVector vector(long element) {
+      return FloatVector.fromMemorySegment(
+          Lanes.FLOATS, bytes, element * Float.BYTES, Lanes.LITTLE);
     }
   }
 
@@ -117,11 +195,49 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void read(int row, float[] into) {
-      long first = first(row) * Short.BYTES;
-      for (int c = 0; c < columns(); c++) {
-        into[c] = Float.intBitsToFloat(bytes.get(SHORT, first + (long) c * Short.BYTES) << 16);
+    public void read(int row, float[] into, int at) {
+      long first = first(row);
+      int whole = columns() & -Lanes.WIDTH;
+      for (int c = 0; c < whole; c += Lanes.WIDTH) {
+        vector(first + c).intoArray(into, at + c);
       }
+      for (int c = whole; c < columns(); c++) {
+        into[at + c] = Float.intBitsToFloat(bytes.get(SHORT, (first + c) * Short.BYTES) << 16);
+      }
+    }
+
+    @Override
+    public boolean multiplies() {
+      return isWhole();
+    }
+
+    @Override
+    public void dots(int row, float[] x, int at, float[] lanes) {
+      long k = columns();
+      long first = first(row);
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        FloatVector a = FloatVector.zero(Lanes.FLOATS);
+        FloatVector b = a;
+        FloatVector c = a;
+        FloatVector d = a;
+        for (int i = p; i < k; i += Lanes.COUNT) {
+          FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+          a = vector(first + i).fma(v, a);
+          b = vector(first + k + i).fma(v, b);
+          c = vector(first + 2 * k + i).fma(v, c);
+          d = vector(first + 3 * k + i).fma(v, d);
+        }
+        Sums.store(a, b, c, d, lanes, p);
+      }
+    }
+
+    private FloatVector vector(long element) {
+      return ((IntVector)
+              ShortVector.fromMemorySegment(
+                      Lanes.SHORTS, bytes, element * Short.BYTES, Lanes.LITTLE)
+                  .convertShape(VectorOperators.ZERO_EXTEND_S2I, Lanes.INTS, 0))
+          .lanewise(VectorOperators.LSHL, 16)
+          .reinterpretAsFloats();
     }
   }
 
@@ -132,47 +248,36 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void read(int row, float[] into) {
+    public void read(int row, float[] into, int at) {
       long first = first(row) * Short.BYTES;
       for (int c = 0; c < columns(); c++) {
-        into[c] = Float.float16ToFloat(bytes.get(SHORT, first + (long) c * Short.BYTES));
+        into[at + c] = Float.float16ToFloat(bytes.get(SHORT, first + (long) c * Short.BYTES));
       }
     }
   }
 
-  /** {@link BlockScaled}: small numbers times their blocks' scales, rounded to float32. */
+  /** {@link BlockScaled} of any kind, number by number. */
   final class Scaled extends Elements {
     private final BlockScaled blocks;
-    private final MemorySegment scales;
-    private final Dtype dtype;
+    private final ScaleGrid grid;
 
-    Scaled(
-        Shape matrix,
-        MemorySegment numbers,
-        BlockScaled blocks,
-        MemorySegment scales,
-        Dtype dtype) {
+    Scaled(Shape matrix, MemorySegment numbers, BlockScaled blocks, ScaleGrid grid) {
       super(matrix, numbers);
       this.blocks = blocks;
-      this.scales = scales;
-      this.dtype = dtype;
+      this.grid = grid;
     }
 
     @Override
-    public void read(int row, float[] into) {
+    public void read(int row, float[] into, int at) {
       int size = Math.min(columns(), blocks.blockColumns());
-      float[] ofRow = scales(row / blocks.blockRows(), Math.ceilDiv(columns(), size));
-      for (int block = 0; block < ofRow.length; block++) {
-        int end = Math.min((block + 1) * size, columns());
-        for (int c = block * size; c < end; c++) {
-          into[c] = blocks.number(bytes, first(row) + c) * ofRow[block];
+      long place = grid.first(row);
+      for (int from = 0; from < columns(); from += size) {
+        float scale = grid.at(place++);
+        int end = Math.min(from + size, columns());
+        for (int c = from; c < end; c++) {
+          into[at + c] = blocks.number(bytes, first(row) + c) * scale;
         }
       }
-    }
-
-    private float[] scales(int row, int count) {
-      long size = (long) count * dtype.bits() / Byte.SIZE;
-      return Scales.all(scales.asSlice(row * size, size), dtype);
     }
   }
 }

@@ -1,61 +1,154 @@
 package dev.moxie.runtime.plain;
 
-import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
 
-/**
- * Sums of products, in double precision and rounded to float32 once, so that their errors do not
- * grow with the width of a model. Four products at a time are added up and to the sum: of one sum,
- * a processor does these at once; of many, the compiler does several sums at once. The order is the
- * same, and so are the bits.
- */
+/** Sums of products of rows, as {@link Lanes} says. */
 final class Sums {
+  /** Rows whose sums a kernel computes side by side, so that it loads a vector of x once. */
+  static final int ROWS = 4;
+
+  /** Tokens likewise. */
+  static final int TOKENS = 4;
+
   private Sums() {}
 
-  /** Σ a[aFrom + i] b[bFrom + i]. */
-  static double dot(float[] a, int aFrom, float[] b, int bFrom, int count) {
-    double sum = 0;
-    int i = 0;
-    for (; i <= count - 4; i += 4) {
-      int j = aFrom + i;
-      int k = bFrom + i;
-      sum +=
-          ((double) a[j] * b[k] + (double) a[j + 1] * b[k + 1])
-              + ((double) a[j + 2] * b[k + 2] + (double) a[j + 3] * b[k + 3]);
+  /**
+   * Partial sums of four rows with one token.
+   *
+   * @param from where the rows begin, {@code stride} apart
+   * @param k a multiple of {@link Lanes#COUNT}
+   * @param lanes [4, COUNT]
+   */
+  static void rows(float[] w, int from, int stride, int k, float[] x, int at, float[] lanes) {
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
+      FloatVector c = a;
+      FloatVector d = a;
+      for (int i = p; i < k; i += Lanes.COUNT) {
+        FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+        a = FloatVector.fromArray(Lanes.FLOATS, w, from + i).fma(v, a);
+        b = FloatVector.fromArray(Lanes.FLOATS, w, from + stride + i).fma(v, b);
+        c = FloatVector.fromArray(Lanes.FLOATS, w, from + 2 * stride + i).fma(v, c);
+        d = FloatVector.fromArray(Lanes.FLOATS, w, from + 3 * stride + i).fma(v, d);
+      }
+      store(a, b, c, d, lanes, p);
     }
-    for (; i < count; i++) {
-      sum += (double) a[aFrom + i] * b[bFrom + i];
+  }
+
+  /**
+   * Partial sums of four rows with four tokens.
+   *
+   * @param apart numbers from one token's x to the next one's
+   * @param lanes [4 tokens, 4 rows, COUNT]
+   */
+  static void tile(
+      float[] w, int from, int stride, int k, float[] x, int at, int apart, float[] lanes) {
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a0 = FloatVector.zero(Lanes.FLOATS);
+      FloatVector a1 = a0;
+      FloatVector a2 = a0;
+      FloatVector a3 = a0;
+      FloatVector b0 = a0;
+      FloatVector b1 = a0;
+      FloatVector b2 = a0;
+      FloatVector b3 = a0;
+      FloatVector c0 = a0;
+      FloatVector c1 = a0;
+      FloatVector c2 = a0;
+      FloatVector c3 = a0;
+      FloatVector d0 = a0;
+      FloatVector d1 = a0;
+      FloatVector d2 = a0;
+      FloatVector d3 = a0;
+      for (int i = p; i < k; i += Lanes.COUNT) {
+        FloatVector w0 = FloatVector.fromArray(Lanes.FLOATS, w, from + i);
+        FloatVector w1 = FloatVector.fromArray(Lanes.FLOATS, w, from + stride + i);
+        FloatVector w2 = FloatVector.fromArray(Lanes.FLOATS, w, from + 2 * stride + i);
+        FloatVector w3 = FloatVector.fromArray(Lanes.FLOATS, w, from + 3 * stride + i);
+        FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+        a0 = w0.fma(v, a0);
+        a1 = w1.fma(v, a1);
+        a2 = w2.fma(v, a2);
+        a3 = w3.fma(v, a3);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, at + apart + i);
+        b0 = w0.fma(v, b0);
+        b1 = w1.fma(v, b1);
+        b2 = w2.fma(v, b2);
+        b3 = w3.fma(v, b3);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, at + 2 * apart + i);
+        c0 = w0.fma(v, c0);
+        c1 = w1.fma(v, c1);
+        c2 = w2.fma(v, c2);
+        c3 = w3.fma(v, c3);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, at + 3 * apart + i);
+        d0 = w0.fma(v, d0);
+        d1 = w1.fma(v, d1);
+        d2 = w2.fma(v, d2);
+        d3 = w3.fma(v, d3);
+      }
+      store(a0, a1, a2, a3, lanes, p);
+      store(b0, b1, b2, b3, lanes, 4 * Lanes.COUNT + p);
+      store(c0, c1, c2, c3, lanes, 8 * Lanes.COUNT + p);
+      store(d0, d1, d2, d3, lanes, 12 * Lanes.COUNT + p);
+    }
+  }
+
+  static void store(
+      FloatVector a, FloatVector b, FloatVector c, FloatVector d, float[] lanes, int at) {
+    a.intoArray(lanes, at);
+    b.intoArray(lanes, at + Lanes.COUNT);
+    c.intoArray(lanes, at + 2 * Lanes.COUNT);
+    d.intoArray(lanes, at + 3 * Lanes.COUNT);
+  }
+
+  /**
+   * The sum of the partial sums that begin there; the upper half goes onto the lower, and so on.
+   */
+  static float fold(float[] s, int at) {
+    FloatVector lower = four(s, at).add(four(s, at + 8));
+    lower.add(four(s, at + 4).add(four(s, at + 12))).intoArray(s, at);
+    return (s[at] + s[at + 2]) + (s[at + 1] + s[at + 3]);
+  }
+
+  private static FloatVector four(float[] s, int at) {
+    return FloatVector.fromArray(FloatVector.SPECIES_128, s, at);
+  }
+
+  /**
+   * Σ a_i b_i of any count; what is left beyond the last whole {@link Lanes#COUNT} is added one by
+   * one.
+   */
+  static float dot(float[] a, int from, float[] b, int start, int count, float[] lanes) {
+    int whole = count & -Lanes.COUNT;
+    float sum = 0;
+    if (whole > 0) {
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        FloatVector s = FloatVector.zero(Lanes.FLOATS);
+        for (int i = p; i < whole; i += Lanes.COUNT) {
+          FloatVector v = FloatVector.fromArray(Lanes.FLOATS, b, start + i);
+          s = FloatVector.fromArray(Lanes.FLOATS, a, from + i).fma(v, s);
+        }
+        s.intoArray(lanes, p);
+      }
+      sum = fold(lanes, 0);
+    }
+    for (int i = whole; i < count; i++) {
+      sum = Math.fma(a[from + i], b[start + i], sum);
     }
     return sum;
   }
 
-  /** Every Σ a[i] columns[i · sums.length + s], which is sum s. */
-  static void dots(float[] a, float[] columns, double[] sums) {
-    int n = sums.length;
-    Arrays.fill(sums, 0);
-    int i = 0;
-    for (; i <= a.length - 4; i += 4) {
-      addFour(a[i], a[i + 1], a[i + 2], a[i + 3], columns, i * n, sums);
+  /** Adds factor · x_i to every sum. */
+  static void add(float factor, float[] x, int from, float[] sums, int at, int count) {
+    int whole = count & -Lanes.WIDTH;
+    FloatVector f = FloatVector.broadcast(Lanes.FLOATS, factor);
+    for (int i = 0; i < whole; i += Lanes.WIDTH) {
+      FloatVector s = FloatVector.fromArray(Lanes.FLOATS, sums, at + i);
+      FloatVector.fromArray(Lanes.FLOATS, x, from + i).fma(f, s).intoArray(sums, at + i);
     }
-    for (; i < a.length; i++) {
-      add(a[i], columns, i * n, sums);
-    }
-  }
-
-  // A method of its own, whose loop C2 turns into vector instructions.
-  private static void addFour(
-      double a, double b, double c, double d, float[] x, int from, double[] sums) {
-    int n = sums.length;
-    for (int s = 0; s < n; s++) {
-      sums[s] +=
-          (a * x[from + s] + b * x[from + n + s])
-              + (c * x[from + 2 * n + s] + d * x[from + 3 * n + s]);
-    }
-  }
-
-  /** Adds factor · x[from + s] to every sum s. */
-  static void add(double factor, float[] x, int from, double[] sums) {
-    for (int s = 0; s < sums.length; s++) {
-      sums[s] += factor * x[from + s];
+    for (int i = whole; i < count; i++) {
+      sums[at + i] = Math.fma(factor, x[from + i], sums[at + i]);
     }
   }
 }

@@ -2,7 +2,7 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.TensorSpec.Leaf;
 
-/** Where the plain reader finds what a forward pass names. */
+/** Where a program finds what a forward pass names. */
 @FunctionalInterface
 public interface Weights {
   /** A matrix, or a vector as a matrix of one row. */
@@ -12,7 +12,7 @@ public interface Weights {
   default float[] vector(Leaf leaf) {
     StoredMatrix matrix = matrix(leaf);
     float[] vector = new float[matrix.columns()];
-    matrix.read(0, vector);
+    matrix.read(0, vector, 0);
     return vector;
   }
 }

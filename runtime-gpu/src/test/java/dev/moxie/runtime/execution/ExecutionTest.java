@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
@@ -19,7 +18,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -45,14 +43,7 @@ class ExecutionTest {
   void everyExecutionGivesTheLogitsAndTheGreedyTokensOfTheReference(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
       for (Execution execution : Execution.values()) {
-        Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
-        if (refusal.isEmpty()) {
-          requireReference(pack, execution, Fixtures.traces(checkpoint));
-        } else {
-          assertEquals(Execution.FUSED, execution);
-          String message = refusal.get().getMessage();
-          assertTrue(message.endsWith("; run it with --execution plain."), message);
-        }
+        requireReference(pack, execution, Fixtures.traces(checkpoint));
       }
     }
   }

@@ -1,7 +1,10 @@
 package dev.moxie.runtime.plain;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.MoxiePackage;
@@ -9,9 +12,12 @@ import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.execution.PlainModel;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.Random;
-import java.util.concurrent.ForkJoinPool;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -47,25 +53,67 @@ class PlainTest {
   }
 
   @Test
-  void anyNumberOfThreadsGivesTheSameBits() throws Exception {
-    int wide = 703;
-    float[] matrix = random(wide * wide);
-    float[] x = random(9 * wide);
-    var plain = new Plain(Vectors.of(matrix, wide), new Past(), new long[0], 0, null);
-    float[] alone;
-    try (var one = new ForkJoinPool(1)) {
-      alone = one.submit(() -> product(plain, x, wide)).get();
-    }
-    try (var many = new ForkJoinPool(7)) {
-      assertArrayEquals(alone, many.submit(() -> product(plain, x, wide)).get());
-    }
-    float[] lastRow = Arrays.copyOfRange(matrix, matrix.length - wide, matrix.length);
-    float[] lastToken = Arrays.copyOfRange(x, 8 * wide, 9 * wide);
-    assertEquals((float) Sums.dot(lastRow, 0, lastToken, 0, wide), alone[alone.length - 1]);
+  void anyNumberOfThreadsGivesTheSameBits() {
+    assertArrayEquals(product(new Team(1)), product(new Team(7)));
   }
 
-  private static float[] product(Plain plain, float[] x, int wide) {
-    return plain.linear(Activation.of(x, wide), Vectors.leaf(wide)).values();
+  /** Threads that find a failure pass it on, and the team goes on. */
+  @Test
+  void aTurnThatFailsFailsTheLoop() {
+    var team = new Team(3);
+    Team.Task failing =
+        (turn, scratch) -> {
+          if (turn == 70) {
+            throw new IllegalStateException("turn 70");
+          }
+        };
+    assertEquals(
+        "turn 70",
+        assertThrows(IllegalStateException.class, () -> team.each(100, 1 << 20, failing))
+            .getMessage());
+    var count = new AtomicInteger();
+    team.each(1000, 1 << 20, (turn, scratch) -> count.incrementAndGet());
+    assertEquals(1000, count.get());
+  }
+
+  /** The digest of a product, as another JVM prints it. */
+  public static void main(String[] args) {
+    System.out.println(Lanes.WIDTH + " " + Arrays.hashCode(product(new Team(2))));
+  }
+
+  @Test
+  @Tag("exhaustive")
+  void vectorsOfAnyWidthGiveTheSameBits() throws Exception {
+    Set<String> widths = new HashSet<>();
+    for (int bytes : new int[] {16, 32, 64}) {
+      Process process =
+          new ProcessBuilder(
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "--add-modules=jdk.incubator.vector",
+                  "-XX:MaxVectorSize=" + bytes,
+                  "-cp",
+                  System.getProperty("java.class.path"),
+                  PlainTest.class.getName())
+              .redirectError(ProcessBuilder.Redirect.DISCARD)
+              .start();
+      String[] printed = new String(process.getInputStream().readAllBytes(), UTF_8).split("\\s+");
+      assertEquals(Arrays.hashCode(product(new Team(2))), Integer.parseInt(printed[1]), printed[0]);
+      widths.add(printed[0]);
+    }
+    assertTrue(widths.size() > 1, "this machine has vectors of one width only");
+  }
+
+  private static float[] product(Team team) {
+    int wide = 703;
+    float[] x = random(9 * wide);
+    var pass = new Pass(team);
+    var program = new Program(Vectors.of(random(wide * wide), wide), pass);
+    Value input = program.input(wide);
+    Value y = program.linear(input, Vectors.leaf(wide));
+    pass.begin(9, new long[0], new Past(9), 0, null);
+    pass.set(input, x);
+    program.run();
+    return pass.copy(y);
   }
 
   private static float[] random(int count) {

@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.Arrays;
+import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -20,23 +20,21 @@ import org.junit.jupiter.api.Test;
 class RoutingTest {
   @Test
   void ofEqualScoresTheLowerExpertIdWins() {
-    Forward.Routed<Activation> routed =
-        route(routing(2, new Routing.Normalisation(0), 1), 1, 3, 2, 3, 3);
-    assertArrayEquals(new float[] {1, 3}, routed.chosen().values());
-    assertArrayEquals(new float[] {0.5f, 0.5f}, routed.weights().values());
+    List<float[]> routed = route(routing(2, new Routing.Normalisation(0), 1), 1, 3, 2, 3, 3);
+    assertArrayEquals(new float[] {1, 3}, routed.get(0));
+    assertArrayEquals(new float[] {0.5f, 0.5f}, routed.get(1));
   }
 
   @Test
   void withoutNormalisationWeightsAreTheScoresOverAllExperts() {
     float[] logits = {(float) Math.log(1), (float) Math.log(3), (float) Math.log(4)};
-    assertArrayEquals(
-        new float[] {0.5f, 0.375f}, route(routing(2, null, 1), logits).weights().values(), 1e-7f);
+    assertArrayEquals(new float[] {0.5f, 0.375f}, route(routing(2, null, 1), logits).get(1), 1e-7f);
   }
 
   @Test
   void epsilonAndScaleStandWhereTheEquationPutsThem() {
-    Forward.Routed<Activation> routed = route(routing(1, new Routing.Normalisation(0.5), 3), 0, 0);
-    assertEquals(3 * 0.5f / (0.5f + 0.5f), routed.weights().at(0, 0), 1e-7f);
+    List<float[]> routed = route(routing(1, new Routing.Normalisation(0.5), 3), 0, 0);
+    assertEquals(3 * 0.5f / (0.5f + 0.5f), routed.get(1)[0], 1e-7f);
   }
 
   @Provide
@@ -46,29 +44,21 @@ class RoutingTest {
 
   @Property
   void choosesTheLargestAndNormalises(@ForAll("logits") float[] logits) {
-    Forward.Routed<Activation> routed = route(routing(3, new Routing.Normalisation(0), 1), logits);
+    List<float[]> routed = route(routing(3, new Routing.Normalisation(0), 1), logits);
     float[] sorted = logits.clone();
     Arrays.sort(sorted);
     float sum = 0;
     for (int i = 0; i < 3; i++) {
-      assertTrue(logits[(int) routed.chosen().at(0, i)] >= sorted[sorted.length - 3] - 1e-3);
-      sum += routed.weights().at(0, i);
+      assertTrue(logits[(int) routed.get(0)[i]] >= sorted[sorted.length - 3] - 1e-3);
+      sum += routed.get(1)[i];
     }
     assertEquals(1, sum, 1e-6);
-    float[] chosen = routed.chosen().values();
+    float[] chosen = routed.get(0);
     assertTrue(chosen[0] != chosen[1] && chosen[1] != chosen[2] && chosen[0] != chosen[2]);
   }
 
-  private static Forward.Routed<Activation> route(Routing routing, float... logits) {
-    Weights none =
-        leaf -> {
-          throw new IllegalStateException("no bias is asked for");
-        };
-    return Forward.route(
-        new Plain(none, new Past(), new long[0], 0, null),
-        routing,
-        Activation.of(logits, logits.length),
-        Vectors.leaf(logits.length));
+  private static List<float[]> route(Routing routing, float... logits) {
+    return Vectors.route(routing, logits, logits.length, new float[0]);
   }
 
   private static Routing routing(

@@ -72,8 +72,55 @@ class StoredMatrixTest {
     MemorySegment scales = bytes(encoding.grid(matrix), dtype, random);
     requireSame(
         encoding.id() + " with scales of " + dtype,
-        new StoredMatrix.Scaled(matrix, numbers, encoding, scales, dtype),
+        StoredMatrix.scaled(matrix, numbers, encoding, scales, dtype),
         Elements.scaled(encoding, numbers, scales, dtype, matrix.dim(1)));
+  }
+
+  /** What is multiplied where it lies has the bits of rows that are widened first. */
+  @Property(tries = 60)
+  void productsAreTheSameWhereverRowsAreWidened(
+      @ForAll @IntRange(min = 1, max = 6) int fours,
+      @ForAll @IntRange(min = 1, max = 9) int lanes,
+      @ForAll Random random) {
+    int k = lanes * Lanes.COUNT;
+    Shape shape = Shape.of(4L * fours, k);
+    float[] x = new float[k];
+    for (int i = 0; i < k; i++) {
+      x[i] = random.nextFloat() - 0.5f;
+    }
+    for (Dtype dtype : List.of(Dtype.F32, Dtype.BF16)) {
+      MemorySegment bytes = bytes(shape, dtype, random);
+      requireSameProducts(StoredMatrix.plain("a", dtype, shape, bytes), x);
+    }
+    for (BlockScaled encoding : List.of(new Fp8Block(3, 32), new Mxfp4())) {
+      if (encoding.holds(shape)) {
+        Dtype dtype = encoding.scaleDtypes().contains(Dtype.F32) ? Dtype.F32 : Dtype.U8;
+        requireSameProducts(
+            StoredMatrix.scaled(
+                shape,
+                bytes(encoding.stored(shape), encoding.dtype(), random),
+                encoding,
+                bytes(encoding.grid(shape), dtype, random),
+                dtype),
+            x);
+      }
+    }
+  }
+
+  private static void requireSameProducts(StoredMatrix matrix, float[] x) {
+    int k = matrix.columns();
+    float[] own = new float[4 * Lanes.COUNT];
+    float[] widened = new float[4 * Lanes.COUNT];
+    float[] rows = new float[4 * k];
+    assertTrue(matrix.multiplies());
+    for (int first = 0; first < matrix.rows(); first += 4) {
+      for (int r = 0; r < 4; r++) {
+        matrix.read(first + r, rows, r * k);
+      }
+      matrix.dots(first, x, 0, own);
+      Sums.rows(rows, 0, k, k, x, 0, widened);
+      assertArrayEquals(widened, own, matrix.getClass().getSimpleName());
+    }
   }
 
   private static MemorySegment bytes(Shape shape, Dtype dtype, Random random) {
@@ -85,8 +132,9 @@ class StoredMatrixTest {
   private static void requireSame(String what, StoredMatrix matrix, Elements elements) {
     float[] expected = new float[matrix.columns()];
     float[] widened = new float[matrix.columns()];
+    var scratch = new Scratch();
     for (int r = 0; r < matrix.rows(); r++) {
-      matrix.read(r, widened);
+      Pairs.read(matrix, r, widened, 0, scratch);
       for (int c = 0; c < widened.length; c++) {
         expected[c] = (float) elements.get((long) r * widened.length + c);
       }

@@ -1,8 +1,11 @@
 package dev.moxie.runtime.plain;
 
+import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Role;
+import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Shape;
+import java.util.List;
 
 /** Weights of tests: arrays instead of packages. */
 public final class Vectors {
@@ -28,9 +31,27 @@ public final class Vectors {
           }
 
           @Override
-          public void read(int row, float[] into) {
-            System.arraycopy(elements, row * columns, into, 0, columns);
+          public void read(int row, float[] into, int at) {
+            System.arraycopy(elements, row * columns, into, at, columns);
           }
         };
+  }
+
+  /**
+   * What an equation chooses of some tokens' logits, and the weights.
+   *
+   * @param bias empty for none
+   * @return the experts [T · k], then their weights
+   */
+  public static List<float[]> route(Routing routing, float[] logits, int experts, float[] bias) {
+    var pass = new Pass();
+    var program = new Program(of(bias, Math.max(1, bias.length)), pass);
+    Value l = program.input(experts);
+    Forward.Routed<Value> routed = Forward.route(program, routing, l, leaf(experts));
+    int tokens = logits.length / experts;
+    pass.begin(tokens, new long[0], new Past(tokens), 0, null);
+    pass.set(l, logits);
+    program.run();
+    return List.of(pass.copy(routed.chosen()), pass.copy(routed.weights()));
   }
 }

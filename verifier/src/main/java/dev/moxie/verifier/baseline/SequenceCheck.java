@@ -1,11 +1,9 @@
 package dev.moxie.verifier.baseline;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.FeedForward;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Selection;
-import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import java.util.ArrayList;
@@ -81,20 +79,20 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
       exact = oracle.layer(layer, Objects.requireNonNull(hidden), experts(run));
       hidden = exact.output();
     }
-    @Nullable Selection selection = selection(layer, exact);
+    @Nullable Selection selection =
+        exact == null || exact.routed() == null ? null : Selection.of(exact);
     if (recorded.layers().isEmpty()) {
       leaveUnclear(selection);
       return;
     }
     Baseline.Layer then = recorded.layers().get(layer);
     if (then.routing() != null && run.kept().routing() != null && run.choice() != null) {
-      Oracle.@Nullable Mixture mixture = exact == null ? null : exact.mixture();
       var choice =
           new Matrix(
               run.choice(),
               run.choice().length / recorded.ids().size(),
               run.kept().routing().choice(),
-              mixture == null ? null : mixture.routed().choice(),
+              exact == null ? null : Objects.requireNonNull(exact.routed()).choice(),
               comparable);
       compare(layer, "router", then.routing().choice(), choice, List.of());
       decisions(layer, then.routing(), run.kept().routing(), selection);
@@ -113,16 +111,6 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
     return run.result().mixture() == null
         ? null
         : run.result().mixture().decisions().stream().map(PlainModel.Decision::experts).toList();
-  }
-
-  /** What rounding allows in a layer; null without experts or oracle. */
-  private @Nullable Selection selection(int layer, Oracle.@Nullable Layer exact) {
-    return exact != null
-            && exact.mixture() != null
-            && architecture.layers().get(layer).feedForward()
-                instanceof FeedForward.MixtureOfExperts moe
-        ? new Selection(moe.routing(), exact.mixture().routed())
-        : null;
   }
 
   /** Where no experts were recorded, only tokens are compared whose experts are clear. */
@@ -300,21 +288,6 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
     List<Integer> ids = new ArrayList<>(recorded.ids());
     ids.addAll(recorded.greedy().subList(0, parting));
     long[] tokens = ids.stream().mapToLong(Integer::longValue).toArray();
-    FreePass pass = FreePass.of(architecture, exact, tokens);
-    return pass.firstUnclear() < tokens.length
-        || (mayBeLargest(pass.logits(), then) && mayBeLargest(pass.logits(), now));
-  }
-
-  private boolean mayBeLargest(Estimate logits, int word) {
-    int last = logits.rows() - 1;
-    for (int v = 0; v < logits.columns(); v++) {
-      double error = Math.hypot(logits.error(last, v), logits.error(last, word));
-      double gap = logits.value(last, v) - logits.value(last, word);
-      // What is no number is no rounding either.
-      if (!endTokens.contains((long) v) && !(gap <= Tolerance.bound(error, logits.columns()))) {
-        return false;
-      }
-    }
-    return true;
+    return FreePass.of(architecture, exact, tokens).mayDecide(endTokens, then, now);
   }
 }

@@ -40,25 +40,18 @@ final class SequenceRecorder implements AutoCloseable {
   /** Is shown each matrix as soon as it is there, with what is kept of it. */
   interface Watcher {
     /** One layer, if the execution shows layers. */
-    void layer(int layer, LayerRun run);
+    default void layer(int layer, LayerRun run) {}
 
     /**
      * The logits, [T · V].
      *
      * @param layersSeen whether all layers were shown before
      */
-    void logits(float[] logits, Baseline.Logits kept, boolean layersSeen);
+    default void logits(float[] logits, Baseline.Logits kept, boolean layersSeen) {}
   }
 
   /** Sees nothing. */
-  static final Watcher UNWATCHED =
-      new Watcher() {
-        @Override
-        public void layer(int layer, LayerRun run) {}
-
-        @Override
-        public void logits(float[] logits, Baseline.Logits kept, boolean layersSeen) {}
-      };
+  static final Watcher UNWATCHED = new Watcher() {};
 
   Model model() {
     return model;
@@ -136,7 +129,7 @@ final class SequenceRecorder implements AutoCloseable {
       List<int[]> experts) {
     return new Baseline.Routing(
         experts.stream().map(chosen -> Arrays.stream(chosen).sorted().boxed().toList()).toList(),
-        smallestMargin(new Selection(moe.routing(), routed), experts.size()),
+        smallestMargin(new Selection(routed), experts.size()),
         Summaries.of(choice, moe.experts()));
   }
 

@@ -1,10 +1,9 @@
 package dev.moxie.verifier.bounds;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.FeedForward;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
-import java.util.List;
+import java.util.Set;
 
 /**
  * The oracle's forward pass from tokens to logits, routing for itself.
@@ -21,17 +20,38 @@ public record FreePass(Estimate logits, int firstUnclear, double largest) {
     Estimate hidden = oracle.embed(ids);
     int clear = ids.length;
     double largest = hidden.largest();
-    List<Architecture.Blocks> layers = architecture.layers();
-    for (int layer = 0; layer < layers.size(); layer++) {
+    for (int layer = 0; layer < architecture.layers().size(); layer++) {
       Oracle.Layer result = oracle.layer(layer, hidden, null);
-      if (result.mixture() != null
-          && layers.get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe) {
-        var selection = new Selection(moe.routing(), result.mixture().routed());
-        clear = Math.min(clear, selection.firstUnclear());
+      if (result.routed() != null) {
+        clear = Math.min(clear, Selection.of(result).firstUnclear());
       }
       hidden = result.output();
       largest = Math.max(largest, hidden.largest());
     }
     return new FreePass(oracle.head(hidden), clear, largest);
+  }
+
+  /**
+   * Whether rounding may decide which of two tokens comes next: routing is unclear on the way
+   * there, or no other token's logit exceeds those of either one by more than the bound.
+   *
+   * @param endTokens which never come next
+   */
+  public boolean mayDecide(Set<Long> endTokens, long one, long other) {
+    return firstUnclear < logits.rows() || (mayLead(endTokens, one) && mayLead(endTokens, other));
+  }
+
+  private boolean mayLead(Set<Long> endTokens, long token) {
+    int last = logits.rows() - 1;
+    int word = Math.toIntExact(token);
+    for (int v = 0; v < logits.columns(); v++) {
+      double error = Math.hypot(logits.error(last, v), logits.error(last, word));
+      double gap = logits.value(last, v) - logits.value(last, word);
+      // What is no number is no rounding either.
+      if (!endTokens.contains((long) v) && !(gap <= Tolerance.bound(error, logits.columns()))) {
+        return false;
+      }
+    }
+    return true;
   }
 }

@@ -2,11 +2,13 @@ package dev.moxie.verifier.bounds;
 
 import dev.moxie.format.model.Routing;
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.RoutingOracle;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -18,10 +20,15 @@ public final class Selection {
   private final @Nullable Estimate groups;
 
   /** The choices of T tokens, as the oracle computed what they are chosen by. */
-  public Selection(Routing routing, RoutingOracle.Routed routed) {
-    this.routing = routing;
+  public Selection(RoutingOracle.Routed routed) {
+    this.routing = routed.routing();
     this.choice = routed.choice();
     this.groups = routed.groups();
+  }
+
+  /** Those of a layer that has experts. */
+  public static Selection of(Oracle.Layer layer) {
+    return new Selection(Objects.requireNonNull(layer.routed()));
   }
 
   /** Expert ids without their order, which means nothing. */

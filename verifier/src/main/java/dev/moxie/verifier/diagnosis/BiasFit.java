@@ -53,7 +53,7 @@ final class BiasFit {
     double[] bias = stored.clone();
     for (int round = 0; round < ROUNDS; round++) {
       RoutingOracle.Routed routed = new RoutingOracle(routing, bias, precision).route(logits, null);
-      var selection = new Selection(routing, routed);
+      var selection = new Selection(routed);
       double step = STEP / (1 + round / 50.0);
       boolean fits = true;
       for (int t = 0; t < recorded.size(); t++) {

@@ -15,13 +15,13 @@ public final class Diagnosis {
 
   /** The steps of a layer that differs, for {@link Report.Layer#inside}. */
   public static List<Report.Step> inside(Evidence evidence, int layer) {
-    return LayerSuspects.steps(evidence, layer);
+    return evidence.inside(layer);
   }
 
   /** What known defects explain, one sentence each. */
   public static List<String> looksLike(
       Evidence evidence, Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
-    return new Suspects(evidence).explain(routing, ends, layers);
+    return new Trial(evidence).explain(routing, ends, layers);
   }
 
   /**

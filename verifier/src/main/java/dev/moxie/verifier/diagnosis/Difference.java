@@ -1,28 +1,25 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Forced;
+import dev.moxie.verifier.oracle.Forced.Stage;
 import dev.moxie.verifier.oracle.Precision;
+import org.jspecify.annotations.Nullable;
 
 /** How far a supposition is from the reference, as a number to make small. */
 final class Difference {
   private Difference() {}
 
-  /** Sum of squares of a step's differences. */
-  static double of(LayerInside inside, Oracle oracle, String step) {
-    return of(inside.compute(oracle, step), inside.expected(oracle, step));
-  }
-
-  static double of(Estimate actual, Estimate expected) {
-    double sum = 0;
-    for (double difference : values(actual, expected)) {
-      sum += difference * difference;
-    }
-    return sum;
+  /** Sum of squares of a stage's differences. */
+  static double of(Forced layer, Stage stage) {
+    double[] differences = values(layer, stage);
+    return LeastSquares.dot(differences, differences);
   }
 
   /** Every difference, row by row. */
-  static double[] values(Estimate actual, Estimate expected) {
+  static double[] values(Forced layer, Stage stage) {
+    Estimate actual = layer.computed(stage);
+    Estimate expected = layer.recorded(stage);
     double[] values = new double[actual.rows() * actual.columns()];
     for (int i = 0; i < values.length; i++) {
       int row = i / actual.columns();
@@ -33,25 +30,25 @@ final class Difference {
   }
 
   /**
-   * By which factor what one side adds to a base is nearest to what the other adds: the quotient of
+   * By which factor what a stage adds to a base is nearest to what was recorded: the quotient of
    * least squares.
+   *
+   * @param base null for nothing
    */
-  static double quotient(Estimate actual, Estimate expected, Estimate base) {
+  static double quotient(Forced layer, Stage stage, @Nullable Estimate base) {
+    Estimate actual = layer.computed(stage);
+    Estimate expected = layer.recorded(stage);
     double product = 0;
     double square = 0;
     for (int r = 0; r < actual.rows(); r++) {
       for (int c = 0; c < actual.columns(); c++) {
-        double added = actual.value(r, c) - base.value(r, c);
-        product += added * (expected.value(r, c) - base.value(r, c));
+        double from = base == null ? 0 : base.value(r, c);
+        double added = actual.value(r, c) - from;
+        product += added * (expected.value(r, c) - from);
         square += added * added;
       }
     }
     return product / square;
-  }
-
-  /** The same without a base. */
-  static double quotient(Estimate actual, Estimate expected) {
-    return quotient(actual, expected, Estimate.zeros(actual.rows(), actual.columns()));
   }
 
   /** A fitted factor that says something: none that is no number, zero, or one to rounding. */

@@ -1,42 +1,78 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.format.trace.Trace;
+import dev.moxie.verifier.bounds.Selection;
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Forced;
+import dev.moxie.verifier.oracle.Forced.Stage;
 import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.oracle.Weights;
-import dev.moxie.verifier.routing.TraceRouting;
+import dev.moxie.verifier.report.Comparison;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/**
- * What a package says and what a reference recorded.
- *
- * @param precision of the reference
- */
-public record Evidence(MoxiePackage pack, Trace trace, Precision precision) {
+/** What a package says and what a reference recorded, stage by stage. */
+public final class Evidence {
+  private final MoxiePackage pack;
+  private final Recorded recorded;
+  private final Precision precision;
+  private final Weights weights;
+  private final Map<Integer, Forced> layers = new HashMap<>();
+  private final Map<String, Shape> shapes = new HashMap<>();
+
+  /**
+   * Of a package and a trace.
+   *
+   * @param precision of the reference
+   */
+  public Evidence(MoxiePackage pack, Recorded recorded, Precision precision) {
+    this.pack = pack;
+    this.recorded = recorded;
+    this.precision = precision;
+    this.weights = Weights.asConverted(pack, precision);
+    for (IndexRow row : pack.rows()) {
+      if (row.kind() != IndexRow.Kind.SLICE) {
+        shapes.put(
+            row.name(),
+            row.kind() == IndexRow.Kind.TENSOR ? MoxiePackage.matrix(row) : row.shape());
+      }
+    }
+  }
+
+  MoxiePackage pack() {
+    return pack;
+  }
 
   Architecture architecture() {
     return pack.architecture();
   }
 
+  Precision precision() {
+    return precision;
+  }
+
+  /** The package's weights, as the reference read them. */
+  Weights weights() {
+    return weights;
+  }
+
+  int tokens() {
+    return recorded.ids().length;
+  }
+
   /** Whether the package holds every tensor that a model calls for, in its shape. */
   boolean has(Architecture model) {
-    Map<String, Shape> shapes = new HashMap<>();
-    for (IndexRow row : pack.rows()) {
-      if (row.kind() == IndexRow.Kind.TENSOR) {
-        shapes.put(row.name(), MoxiePackage.matrix(row));
-      } else if (row.kind() == IndexRow.Kind.STACK) {
-        shapes.put(row.name(), row.shape());
-      }
-    }
     return Tensors.ofForwardPass(model).stream()
         .allMatch(
             tensor -> {
@@ -45,60 +81,83 @@ public record Evidence(MoxiePackage pack, Trace trace, Precision precision) {
             });
   }
 
-  int tokens() {
-    return trace.inputIds().length;
+  /** A layer as the package has it. */
+  Forced layer(int layer) {
+    return layers.computeIfAbsent(layer, this::read);
   }
 
-  /** The package's weights, as the reference read them. */
-  Weights weights() {
-    return Weights.asConverted(pack).readAs(precision);
+  private Forced read(int layer) {
+    return new Forced(architecture(), weights, precision, recorded, layer);
   }
 
-  /** The model as it would be under a supposition. */
-  Oracle oracle(Suspect suspect) {
-    return new Oracle(suspect.architecture(), suspect.weights(), precision);
+  /** A layer as it would be under a supposition. */
+  Forced layer(int layer, Suspect suspect) {
+    return layer(layer).supposing(suspect.architecture(), suspect.weights());
   }
 
-  /** The model as the package has it. */
-  Oracle oracle() {
-    return new Oracle(architecture(), weights(), precision);
+  /** A stage that was computed against what was recorded. */
+  static Comparison compare(Forced layer, Stage stage) {
+    Estimate actual = layer.computed(stage);
+    Estimate expected = layer.recorded(stage);
+    return Tolerance.compare(
+        actual.toFloats(), expected.toFloats(), actual.withErrorsBeside(expected));
   }
 
-  FeedForward feedForward(int layer) {
-    return architecture().layers().get(layer).feedForward();
+  /** Whether a stage comes out as it was recorded. */
+  static boolean holds(Forced layer, Stage stage) {
+    if (stage != Stage.SELECTION) {
+      return compare(layer, stage).verdict().passed();
+    }
+    var selection = new Selection(layer.routed());
+    List<int[]> experts = layer.experts();
+    for (int t = 0; t < experts.size(); t++) {
+      if (!selection.mayChoose(t, Selection.set(experts.get(t)))) {
+        return false;
+      }
+    }
+    return true;
   }
 
-  /** A recorded matrix of a layer as wide as the hidden state. */
-  float[] recorded(int layer, String step) {
-    return trace.floats(name(layer, step), tokens(), architecture().hiddenSize());
+  /** Every stage of a layer of the package, in the order of computation. */
+  List<Report.Step> inside(int layer) {
+    Forced own = read(layer);
+    List<Report.Step> steps = new ArrayList<>();
+    for (Stage stage : own.stages()) {
+      Comparison compared = stage == Stage.SELECTION ? null : compare(own, stage);
+      Verdict verdict = compared == null ? Verdict.of(holds(own, stage)) : compared.verdict();
+      boolean blame = stage == Stage.EXPERTS && !verdict.passed();
+      steps.add(
+          new Report.Step(stage.id(), verdict, compared, blame ? wrongExperts(own) : List.of()));
+    }
+    return steps;
   }
 
-  /** The same, as what a step is computed from. */
-  Estimate given(int layer, String step) {
-    return Estimate.exact(recorded(layer, step), architecture().hiddenSize());
+  /** Experts that some token chose, and whose every token's output is wrong. */
+  private static List<Integer> wrongExperts(Forced layer) {
+    Estimate actual = layer.computed(Stage.EXPERTS);
+    Estimate expected = layer.recorded(Stage.EXPERTS);
+    var used = new BitSet();
+    var cleared = new BitSet();
+    List<int[]> chosen = layer.experts();
+    for (int t = 0; t < chosen.size(); t++) {
+      boolean holds = rowHolds(actual, expected, t);
+      for (int expert : chosen.get(t)) {
+        used.set(expert);
+        cleared.set(expert, holds || cleared.get(expert));
+      }
+    }
+    used.andNot(cleared);
+    return used.stream().boxed().toList();
   }
 
-  /** A recorded matrix of a layer's router. */
-  Estimate router(int layer, String step, int columns) {
-    return Estimate.exact(trace.floats(name(layer, step), tokens(), columns), columns);
-  }
-
-  /** Logits of a layer's router; where none were recorded, those that an oracle computes. */
-  Estimate logits(Oracle oracle, int layer, FeedForward.MixtureOfExperts moe) {
-    return has(layer, "router.logits")
-        ? router(layer, "router.logits", moe.experts())
-        : oracle.routerLogits(layer, given(layer, "moe.input"));
-  }
-
-  boolean has(int layer, String step) {
-    return trace.has(name(layer, step));
-  }
-
-  List<int[]> experts(int layer, FeedForward.MixtureOfExperts moe) {
-    return TraceRouting.experts(trace, layer, moe, tokens());
-  }
-
-  private static String name(int layer, String step) {
-    return "layers." + layer + "." + step;
+  private static boolean rowHolds(Estimate actual, Estimate expected, int row) {
+    long elements = (long) actual.rows() * actual.columns();
+    for (int c = 0; c < actual.columns(); c++) {
+      double difference = Math.abs(actual.value(row, c) - expected.value(row, c));
+      if (!(difference <= Tolerance.bound(actual.error(row, c), elements))) {
+        return false;
+      }
+    }
+    return true;
   }
 }

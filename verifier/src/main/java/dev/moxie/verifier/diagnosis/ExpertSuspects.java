@@ -2,9 +2,11 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Forced;
+import dev.moxie.verifier.oracle.Forced.Stage;
 import dev.moxie.verifier.oracle.WeightMatrix;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Figures;
@@ -36,6 +38,7 @@ final class ExpertSuspects {
 
   private final Evidence evidence;
   private final int layer;
+  private final Forced own;
   private final FeedForward.MixtureOfExperts moe;
 
   /** What may stand in an expert's place. */
@@ -56,7 +59,8 @@ final class ExpertSuspects {
   ExpertSuspects(Evidence evidence, int layer) {
     this.evidence = evidence;
     this.layer = layer;
-    this.moe = (FeedForward.MixtureOfExperts) evidence.feedForward(layer);
+    this.own = evidence.layer(layer);
+    this.moe = own.moe();
   }
 
   /**
@@ -67,12 +71,7 @@ final class ExpertSuspects {
    */
   Stream<Suspect> explain(List<Integer> wrong) {
     List<Integer> used =
-        evidence.experts(layer, moe).stream()
-            .flatMapToInt(Arrays::stream)
-            .distinct()
-            .sorted()
-            .boxed()
-            .toList();
+        own.experts().stream().flatMapToInt(Arrays::stream).distinct().sorted().boxed().toList();
     return Stream.of(wrong, used).distinct().map(this::solution).flatMap(Optional::stream);
   }
 
@@ -96,7 +95,8 @@ final class ExpertSuspects {
     candidates.add(new Candidate.Swapped());
     for (int other = 0; other < evidence.architecture().layers().size(); other++) {
       if (other != layer
-          && evidence.feedForward(other) instanceof FeedForward.MixtureOfExperts m
+          && evidence.architecture().layers().get(other).feedForward()
+              instanceof FeedForward.MixtureOfExperts m
           && m.experts() == moe.experts()
           && m.intermediateSize() == moe.intermediateSize()) {
         candidates.add(new Candidate.OfLayer(other));
@@ -106,11 +106,10 @@ final class ExpertSuspects {
   }
 
   private Optional<Map<Integer, Answer>> solve(List<Integer> wrong, List<Candidate> candidates) {
-    Estimate x = evidence.given(layer, "moe.input");
-    Estimate target = evidence.given(layer, "experts.output");
-    int k = moe.routing().expertsPerToken();
-    Estimate weights = evidence.router(layer, "router.weights", k);
-    List<int[]> chosen = evidence.experts(layer, moe);
+    Estimate x = own.given(Step.MOE_INPUT);
+    Estimate target = own.recorded(Stage.EXPERTS);
+    Estimate weights = own.recorded(Stage.WEIGHTS);
+    List<int[]> chosen = own.experts();
     int width = candidates.size();
     var outputs = new Outputs(x, weights, chosen);
     var problem = new LeastSquares(wrong.size() * width);
@@ -121,7 +120,7 @@ final class ExpertSuspects {
       }
       List<double[]> columns = new ArrayList<>();
       List<Integer> unknowns = new ArrayList<>();
-      for (int i = 0; i < k; i++) {
+      for (int i = 0; i < weights.columns(); i++) {
         int expert = chosen.get(t)[i];
         int place = wrong.indexOf(expert);
         double w = weights.value(t, i);
@@ -175,13 +174,9 @@ final class ExpertSuspects {
     private final List<int[]> chosen;
     private final boolean onInput =
         moe.routing().weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
-    private final Oracle plain = evidence.oracle();
-    private final Oracle swapped =
-        evidence.oracle(
-            Suspect.of(
-                "",
-                evidence,
-                (row, stored) -> stored.get(Siblings.gateForUp(evidence.pack(), row))));
+    private final Forced swapped =
+        evidence.layer(
+            layer, Suspect.exchange("", evidence, row -> Siblings.gateForUp(evidence.pack(), row)));
 
     Outputs(Estimate x, Estimate weights, List<int[]> chosen) {
       this.x = x;
@@ -193,9 +188,9 @@ final class ExpertSuspects {
     double[] of(Candidate candidate, int expert, int token, double weight) {
       Estimate y =
           switch (candidate) {
-            case Candidate.Expert e -> get("e" + e.expert(), plain, layer, e.expert(), expert);
+            case Candidate.Expert e -> get("e" + e.expert(), own, layer, e.expert(), expert);
             case Candidate.Swapped s -> get("s", swapped, layer, expert, expert);
-            case Candidate.OfLayer l -> get("l" + l.layer(), plain, l.layer(), expert, expert);
+            case Candidate.OfLayer l -> get("l" + l.layer(), own, l.layer(), expert, expert);
           };
       double[] row = new double[y.columns()];
       for (int c = 0; c < row.length; c++) {
@@ -205,10 +200,10 @@ final class ExpertSuspects {
     }
 
     /** What is meant for one expert's place goes by that one's weights, where inputs have them. */
-    private Estimate get(String key, Oracle oracle, int fromLayer, int expert, int place) {
+    private Estimate get(String key, Forced model, int fromLayer, int expert, int place) {
       return known.computeIfAbsent(
           onInput || !key.startsWith("e") ? key + "," + place : key,
-          name -> oracle.expert(fromLayer, expert, onInput ? weighed(place) : x));
+          name -> model.expert(fromLayer, expert, onInput ? weighed(place) : x));
     }
 
     /** The input of every token that has an expert, times its weight. */

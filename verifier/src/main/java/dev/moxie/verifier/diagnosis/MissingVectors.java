@@ -1,7 +1,7 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Forced.Stage;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,14 +32,14 @@ final class MissingVectors {
   private static final double LEAST_GAIN = 0.99;
 
   private final Evidence evidence;
-  private final LayerInside inside;
-  private final String step;
+  private final int layer;
+  private final Stage stage;
   private final Mistakes.Missing missing;
 
-  MissingVectors(Evidence evidence, LayerInside inside, String step, Mistakes.Missing missing) {
+  MissingVectors(Evidence evidence, int layer, Stage stage, Mistakes.Missing missing) {
     this.evidence = evidence;
-    this.inside = inside;
-    this.step = step;
+    this.layer = layer;
+    this.stage = stage;
     this.missing = missing;
   }
 
@@ -52,7 +52,7 @@ final class MissingVectors {
       System.arraycopy(vector, 0, values, at, vector.length);
       at += vector.length;
     }
-    Estimate target = inside.expected(step);
+    Estimate target = evidence.layer(layer).recorded(stage);
     long numbers = (long) target.rows() * target.columns();
     if (numbers < (long) LEAST_EACH * unknowns || numbers * unknowns > MOST_DERIVATIVES) {
       return Optional.empty();
@@ -109,8 +109,7 @@ final class MissingVectors {
   }
 
   private double[] difference(double[] values) {
-    Oracle oracle = evidence.oracle(with(values));
-    return Difference.values(inside.compute(oracle, step), inside.expected(oracle, step));
+    return Difference.values(evidence.layer(layer, with(values)), stage);
   }
 
   private Suspect with(double[] values) {

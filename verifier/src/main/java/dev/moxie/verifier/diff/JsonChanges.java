@@ -1,17 +1,20 @@
 package dev.moxie.verifier.diff;
 
+import dev.moxie.format.json.StrictJson;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /**
  * The members in which two JSON values differ. One that is null is not one that is absent, and a
  * whole number is not one with a fraction of zero, which not every reader takes.
  */
-final class JsonChanges {
+public final class JsonChanges {
   private final List<Diff.Change> changes = new ArrayList<>();
 
   private JsonChanges() {}
@@ -25,6 +28,14 @@ final class JsonChanges {
     var json = new JsonChanges();
     json.compare(path, a, b);
     return json.changes;
+  }
+
+  /** The members in which a value differs from the one expected, in words. */
+  public static String describe(Object expected, Object found) {
+    JsonMapper mapper = StrictJson.mapper(false);
+    return of("", mapper.valueToTree(expected), mapper.valueToTree(found)).stream()
+        .map(change -> change.what() + " " + change.b() + " for " + change.a())
+        .collect(Collectors.joining(", "));
   }
 
   private void compare(String path, JsonNode a, JsonNode b) {

@@ -127,7 +127,7 @@ final class Likenesses {
   }
 
   private static boolean areEqual(Leaf a, Leaf b) {
-    return Values.areComparable(a, b) && Tally.of(a, b).differing() == 0;
+    return Values.areComparable(a, b) && Tally.of(a, b).differing == 0;
   }
 
   /** Reads a row of B and the column of A that it must be, some of them at a time. */

@@ -27,7 +27,7 @@ record Pair(Leaf a, Leaf b, Outcome outcome, @Nullable Tally tally) {
       return new Pair(a, b, Outcome.INCOMPARABLE, null);
     }
     Tally tally = Tally.of(a, b);
-    return tally.differing() == 0
+    return tally.differing == 0
         ? new Pair(a, b, Outcome.SAME_VALUES, null)
         : new Pair(a, b, Outcome.DIFFERENT, tally);
   }

@@ -12,16 +12,17 @@ final class Tally {
 
   private final Digest digestOfA = new Digest();
   private final Digest digestOfB = new Digest();
-  private long compared;
-  private long differing;
-  private long notFinite;
-  private double maxAbs;
-  private double sumOfSquares;
-  private double sumOfSquaresOfA;
-  private double largestOfA;
-  private long worstAt;
-  private double worstOfA;
-  private double worstOfB;
+  // What was summed up so far, for whoever adds up several.
+  long compared;
+  long differing;
+  long notFinite;
+  double maxAbs;
+  double sumOfSquares;
+  double sumOfSquaresOfA;
+  double largestOfA;
+  long worstAt;
+  double worstOfA;
+  double worstOfB;
 
   /**
    * What leaves of equal values have in common.
@@ -143,46 +144,6 @@ final class Tally {
     } else {
       notFinite++;
     }
-  }
-
-  long compared() {
-    return compared;
-  }
-
-  long differing() {
-    return differing;
-  }
-
-  long notFinite() {
-    return notFinite;
-  }
-
-  double maxAbs() {
-    return maxAbs;
-  }
-
-  double sumOfSquares() {
-    return sumOfSquares;
-  }
-
-  double sumOfSquaresOfA() {
-    return sumOfSquaresOfA;
-  }
-
-  double largestOfA() {
-    return largestOfA;
-  }
-
-  long worstAt() {
-    return worstAt;
-  }
-
-  double worstOfA() {
-    return worstOfA;
-  }
-
-  double worstOfB() {
-    return worstOfB;
   }
 
   Fingerprint fingerprintOfA() {

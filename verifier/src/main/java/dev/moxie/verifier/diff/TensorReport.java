@@ -137,13 +137,13 @@ final class TensorReport {
       if (isWorse(tally, tally(worst))) {
         worst = pair;
       }
-      compared += tally.compared();
-      differing += tally.differing();
-      notFinite += tally.notFinite();
-      maxAbs = Math.max(maxAbs, tally.maxAbs());
-      largestOfA = Math.max(largestOfA, tally.largestOfA());
-      squares += tally.sumOfSquares();
-      squaresOfA += tally.sumOfSquaresOfA();
+      compared += tally.compared;
+      differing += tally.differing;
+      notFinite += tally.notFinite;
+      maxAbs = Math.max(maxAbs, tally.maxAbs);
+      largestOfA = Math.max(largestOfA, tally.largestOfA);
+      squares += tally.sumOfSquares;
+      squaresOfA += tally.sumOfSquaresOfA;
     }
     return new Diff.Numbers(
         Values.areElements(worst.a()) ? "elements" : "bytes",
@@ -157,7 +157,7 @@ final class TensorReport {
   }
 
   private static boolean isWorse(Tally tally, Tally worst) {
-    return worst.notFinite() == 0 && (tally.notFinite() > 0 || tally.maxAbs() > worst.maxAbs());
+    return worst.notFinite == 0 && (tally.notFinite > 0 || tally.maxAbs > worst.maxAbs);
   }
 
   private static @Nullable Double ratio(double difference, double size) {
@@ -167,15 +167,14 @@ final class TensorReport {
   private static Diff.Place place(Pair pair) {
     Tally tally = tally(pair);
     List<Long> dims =
-        Values.areElements(pair.a()) ? pair.a().shape().dims() : List.of(tally.compared());
+        Values.areElements(pair.a()) ? pair.a().shape().dims() : List.of(tally.compared);
     Long[] index = new Long[dims.size()];
-    long rest = tally.worstAt();
+    long rest = tally.worstAt;
     for (int axis = dims.size() - 1; axis >= 0; axis--) {
       index[axis] = rest % dims.get(axis);
       rest /= dims.get(axis);
     }
-    return new Diff.Place(
-        pair.a().name(), Arrays.asList(index), tally.worstOfA(), tally.worstOfB());
+    return new Diff.Place(pair.a().name(), Arrays.asList(index), tally.worstOfA, tally.worstOfB);
   }
 
   private static Tally tally(Pair pair) {

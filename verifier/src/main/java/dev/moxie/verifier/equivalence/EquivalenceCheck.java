@@ -13,6 +13,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.view.View;
+import dev.moxie.verifier.diff.JsonChanges;
 import dev.moxie.verifier.report.Finding;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -72,7 +73,7 @@ public final class EquivalenceCheck {
               PackagePaths.MANIFEST,
               null,
               "expected the architecture of the source's config.json, found others: "
-                  + ArchitectureDifference.describe(plan.architecture(), pack.architecture())));
+                  + JsonChanges.describe(plan.architecture(), pack.architecture())));
     }
     Map<String, IndexRow> rows = new LinkedHashMap<>();
     for (IndexRow row : pack.rows()) {

@@ -186,6 +186,11 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     for (int j = 0; j < n; j++) {
       max = Math.max(max, scores.value(0, j));
     }
+    double[] score = new double[n];
+    for (int j = 0; j < n; j++) {
+      double argument = a * (max - scores.value(0, j));
+      score[j] = norm2(scores.error(0, j), argument, Arithmetic.FUNCTION_ROUNDINGS * a);
+    }
     for (int i = 0; i < d; i++) {
       double y = 0;
       double squares = 0;
@@ -201,12 +206,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       }
       for (int j = 0; j < n; j++) {
         double away = (first + j > t ? 0 : value.value(first + j, shared * d + i)) - y;
-        double score =
-            norm2(
-                scores.error(0, j),
-                a * (max - scores.value(0, j)),
-                Arithmetic.FUNCTION_ROUNDINGS * a);
-        double moved = probabilities.value(0, j) * away * score;
+        double moved = probabilities.value(0, j) * away * score[j];
         carried += moved * moved;
       }
       // The sum of exponentials and the sum of products are each rounded n times; probabilities
@@ -243,14 +243,19 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     double magnitude = Frequencies.magnitude(rotary);
     var result = new Estimate(x.rows(), x.columns());
     result.copy(x, 0, x.columns(), 0);
-    for (int t = 0; t < x.rows(); t++) {
-      for (int start = offset; start < x.columns(); start += stride) {
-        for (int i = 0; i < pairs; i++) {
-          boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
-          int one = start + (halves ? i : 2 * i);
-          int two = start + (halves ? i + pairs : 2 * i + 1);
-          double angle = t * Frequencies.of(rotary, i);
-          turn(x, result, t, one, two, angle, Frequencies.roundings(rotary, i) * angle, magnitude);
+    boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
+    for (int i = 0; i < pairs; i++) {
+      double frequency = Frequencies.of(rotary, i);
+      double roundings = Frequencies.roundings(rotary, i);
+      int one = halves ? i : 2 * i;
+      int two = halves ? i + pairs : 2 * i + 1;
+      for (int t = 0; t < x.rows(); t++) {
+        double angle = t * frequency;
+        double cos = magnitude * Math.cos(angle);
+        double sin = magnitude * Math.sin(angle);
+        double error = arithmetic.a() * (roundings * angle);
+        for (int start = offset; start < x.columns(); start += stride) {
+          turn(x, result, t, start + one, start + two, cos, sin, error, magnitude);
         }
       }
     }
@@ -263,20 +268,18 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       int t,
       int one,
       int two,
-      double angle,
-      double roundings,
+      double cos,
+      double sin,
+      double angleError,
       double magnitude) {
-    double u = arithmetic.u();
-    double cos = magnitude * Math.cos(angle);
-    double sin = magnitude * Math.sin(angle);
     double x1 = x.value(t, one);
     double x2 = x.value(t, two);
     double e1 = x.error(t, one);
     double e2 = x.error(t, two);
     double y1 = x1 * cos - x2 * sin;
     double y2 = x2 * cos + x1 * sin;
-    double rounding = Arithmetic.FUNCTION_ROUNDINGS * u * magnitude * Math.hypot(x1, x2);
-    double angleError = arithmetic.a() * roundings;
+    double rounding =
+        Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * magnitude * Math.hypot(x1, x2);
     result.set(t, one, y1, norm2(norm2(cos * e1, sin * e2, 0), angleError * y2, rounding));
     result.set(t, two, y2, norm2(norm2(cos * e2, sin * e1, 0), angleError * y1, rounding));
   }

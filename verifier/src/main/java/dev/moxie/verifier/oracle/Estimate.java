@@ -60,7 +60,7 @@ public final class Estimate {
   /**
    * What a multiple of another matrix was added to, where an implementation recorded only the sum.
    */
-  public Estimate minus(Estimate other, double factor, Precision precision) {
+  Estimate minus(Estimate other, double factor, Precision precision) {
     var result = new Estimate(rows, columns);
     for (int i = 0; i < values.length; i++) {
       result.values[i] = values[i] - factor * other.values[i];
@@ -138,6 +138,13 @@ public final class Estimate {
     errors[i] = Math.hypot(errors[i], error);
   }
 
+  /** Some columns, from the first on. */
+  Estimate part(int first, int count) {
+    var part = new Estimate(rows, count);
+    part.copy(this, first, count, 0);
+    return part;
+  }
+
   /** Takes over columns of another matrix of as many rows. */
   void copy(Estimate from, int first, int count, int to) {
     for (int r = 0; r < rows; r++) {
@@ -149,12 +156,7 @@ public final class Estimate {
 
   /** The same values, each with the larger of both errors. */
   Estimate withErrorsOf(Estimate other) {
-    var result = new Estimate(rows, columns);
-    for (int i = 0; i < values.length; i++) {
-      result.values[i] = values[i];
-      result.errors[i] = Math.max(errors[i], other.errors[i]);
-    }
-    return result;
+    return withErrorsAtLeast(other.errors);
   }
 
   /** Values moved by a normal sample of their errors, and taken for exact. */
@@ -166,8 +168,16 @@ public final class Estimate {
     return result;
   }
 
+  /** Adds the square of each value's difference from another's. */
+  void addSquares(Estimate other, double[] squares) {
+    for (int i = 0; i < squares.length; i++) {
+      double difference = values[i] - other.values[i];
+      squares[i] += difference * difference;
+    }
+  }
+
   /** The same values, with another matrix's errors where those are larger. */
-  public Estimate withErrorsAtLeast(double[] other) {
+  Estimate withErrorsAtLeast(double[] other) {
     var result = new Estimate(rows, columns);
     for (int i = 0; i < values.length; i++) {
       result.values[i] = values[i];

@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.IntToDoubleFunction;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -32,6 +33,7 @@ final class Exact implements Ops<Estimate> {
   private final AttentionArithmetic attention;
   private final long[] tokens;
   private final @Nullable List<int[]> replayed;
+  private final @Nullable Memory memory;
   private final Map<Step, Estimate> steps = new EnumMap<>(Step.class);
   private @Nullable Estimate choice;
   private @Nullable Estimate groups;
@@ -42,12 +44,14 @@ final class Exact implements Ops<Estimate> {
    *
    * @param tokens whose rows of an embedding are meant
    * @param replayed the experts of each token where the caller decides them, else null
+   * @param memory of what was computed before; null without
    */
   Exact(
       Function<Leaf, WeightMatrix> weights,
       Arithmetic arithmetic,
       long[] tokens,
-      @Nullable List<int[]> replayed) {
+      @Nullable List<int[]> replayed,
+      @Nullable Memory memory) {
     this.weights = weights;
     this.arithmetic = arithmetic;
     // The routing equation is computed in float32; only the weights are stored as all else is.
@@ -55,11 +59,12 @@ final class Exact implements Ops<Estimate> {
     this.attention = new AttentionArithmetic(arithmetic);
     this.tokens = tokens;
     this.replayed = replayed;
+    this.memory = memory;
   }
 
-  Exact(
-      Function<Leaf, WeightMatrix> weights, Arithmetic arithmetic, @Nullable List<int[]> replayed) {
-    this(weights, arithmetic, new long[0], replayed);
+  /** An operation, unless it was done before. */
+  private Estimate once(Supplier<Estimate> operation, @Nullable Object... inputs) {
+    return memory == null ? operation.get() : memory.get(operation, inputs);
   }
 
   /** A step of the layer read last. */
@@ -67,10 +72,15 @@ final class Exact implements Ops<Estimate> {
     return Objects.requireNonNull(steps.get(step), step.id());
   }
 
+  /** All of them, in the order of computation. */
+  Map<Step, Estimate> steps() {
+    return steps;
+  }
+
   /** How the tokens were routed last. */
-  RoutingOracle.Routed routed() {
+  RoutingOracle.Routed routed(Routing routing) {
     return new RoutingOracle.Routed(
-        Objects.requireNonNull(choice), groups, experts, step(Step.ROUTER_WEIGHTS));
+        routing, Objects.requireNonNull(choice), groups, experts, step(Step.ROUTER_WEIGHTS));
   }
 
   @Override
@@ -95,56 +105,75 @@ final class Exact implements Ops<Estimate> {
 
   @Override
   public Estimate linear(Estimate x, Leaf matrix) {
-    return arithmetic.linear(x, weights.apply(matrix));
+    WeightMatrix w = weights.apply(matrix);
+    return once(() -> arithmetic.linear(x, w), "linear", x, w);
   }
 
   @Override
   public Estimate norm(Estimate x, Leaf weight, double epsilon) {
-    return arithmetic.norm(x, weights.apply(weight), epsilon);
+    WeightMatrix w = weights.apply(weight);
+    return once(() -> arithmetic.norm(x, w, epsilon), "norm", x, w, epsilon);
   }
 
   @Override
   public Estimate centredNorm(Estimate x, Leaf weight, double epsilon) {
-    return arithmetic.norm(arithmetic.centred(x), weights.apply(weight), epsilon);
+    return norm(once(() -> arithmetic.centred(x), "centred", x), weight, epsilon);
   }
 
   @Override
   public Estimate norms(Estimate x, @Nullable Leaf weight, double epsilon, int size) {
-    WeightMatrix matrix = weight == null ? WeightMatrix.ones(size) : weights.apply(weight);
-    return arithmetic.norm(x.folded(size), matrix, epsilon).folded(x.columns());
+    WeightMatrix w = weight == null ? null : weights.apply(weight);
+    return once(
+        () ->
+            arithmetic
+                .norm(x.folded(size), w == null ? WeightMatrix.ones(size) : w, epsilon)
+                .folded(x.columns()),
+        "norms",
+        x,
+        w,
+        epsilon,
+        size);
   }
 
   @Override
   public Estimate shift(Estimate x, Leaf vector) {
-    return arithmetic.shift(x, weights.apply(vector));
+    WeightMatrix w = weights.apply(vector);
+    return once(() -> arithmetic.shift(x, w), "shift", x, w);
   }
 
   @Override
   public Estimate scale(Estimate x, double factor) {
-    return arithmetic.scale(x, factor);
+    return once(() -> arithmetic.scale(x, factor), "scale", x, factor);
   }
 
   @Override
   public Estimate clip(Estimate x, double limit) {
-    return arithmetic.clip(x, limit);
+    return once(() -> arithmetic.clip(x, limit), "clip", x, limit);
   }
 
   @Override
   public Estimate temper(Estimate x, Attention.Temperature temperature) {
-    return attention.temper(temperature, x);
+    return once(() -> attention.temper(temperature, x), "temper", x, temperature);
   }
 
   @Override
   public Estimate add(Estimate a, Estimate b) {
-    return arithmetic.sum(a, b);
+    return once(() -> arithmetic.sum(a, b), "add", a, b);
   }
 
   @Override
   public Estimate gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Estimate gate, Estimate up) {
-    return switch (f) {
-      case SILU -> clamp == null ? arithmetic.gated(gate, up) : arithmetic.gated(clamp, gate, up);
-    };
+    return once(
+        () ->
+            switch (f) {
+              case SILU ->
+                  clamp == null ? arithmetic.gated(gate, up) : arithmetic.gated(clamp, gate, up);
+            },
+        f,
+        clamp,
+        gate,
+        up);
   }
 
   @Override
@@ -154,9 +183,7 @@ final class Exact implements Ops<Estimate> {
 
   @Override
   public Estimate columns(Estimate x, int first, int count) {
-    var part = new Estimate(x.rows(), count);
-    part.copy(x, first, count, 0);
-    return part;
+    return once(() -> x.part(first, count), "columns", x, first, count);
   }
 
   @Override
@@ -169,7 +196,8 @@ final class Exact implements Ops<Estimate> {
 
   @Override
   public Estimate rotate(Estimate x, Rotary rotary, int headSize, int first) {
-    return attention.rotate(rotary, x, first, headSize);
+    return once(
+        () -> attention.rotate(rotary, x, first, headSize), "rotate", rotary, x, first, headSize);
   }
 
   @Override
@@ -180,14 +208,22 @@ final class Exact implements Ops<Estimate> {
       Estimate k,
       Estimate v,
       @Nullable Leaf sinks) {
-    return attention.attend(
-        a, a::firstSeen, q, k, v, a.keyValueHeads(), sinks == null ? null : weights.apply(sinks));
+    WeightMatrix s = sinks == null ? null : weights.apply(sinks);
+    return once(
+        () -> attention.attend(a, a::firstSeen, q, k, v, a.keyValueHeads(), s),
+        "attend",
+        a,
+        q,
+        k,
+        v,
+        s);
   }
 
   @Override
   public Estimate latent(
       int layer, Attention.MultiHeadLatent a, Estimate q, Estimate c, Estimate r, Leaf up) {
-    return attention.latent(a, q, c, r, weights.apply(up));
+    WeightMatrix w = weights.apply(up);
+    return once(() -> attention.latent(a, q, c, r, w), "latent", a, q, c, r, w);
   }
 
   @Override

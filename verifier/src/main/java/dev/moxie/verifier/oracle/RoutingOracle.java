@@ -29,13 +29,18 @@ public final class RoutingOracle {
   /**
    * How T tokens were routed.
    *
+   * @param routing the equation
    * @param choice what the experts are chosen by, before any mask, [T, E]
    * @param groups what the groups are chosen by, [T, count]; null without groups
    * @param experts chosen, best first, one array [k] per token
    * @param weights of those, [T, k]
    */
   public record Routed(
-      Estimate choice, @Nullable Estimate groups, List<int[]> experts, Estimate weights) {}
+      Routing routing,
+      Estimate choice,
+      @Nullable Estimate groups,
+      List<int[]> experts,
+      Estimate weights) {}
 
   /**
    * Routes tokens.
@@ -44,10 +49,16 @@ public final class RoutingOracle {
    * @param replayed the experts of each token where the caller decides them, else null
    */
   public Routed route(Estimate logits, @Nullable List<int[]> replayed) {
-    var exact = new Exact(leaf -> WeightMatrix.vector(bias), Arithmetic.of(precision), replayed);
+    var exact =
+        new Exact(
+            leaf -> WeightMatrix.vector(bias),
+            Arithmetic.of(precision),
+            new long[0],
+            replayed,
+            null);
     var stored =
         new TensorSpec("the bias", Role.ROUTER_BIAS, null, Shape.of(bias.length), null).whole();
     Forward.route(exact, routing, logits, stored);
-    return exact.routed();
+    return exact.routed(routing);
   }
 }

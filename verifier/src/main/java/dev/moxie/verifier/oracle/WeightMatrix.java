@@ -1,7 +1,7 @@
 package dev.moxie.verifier.oracle;
 
 import java.util.Arrays;
-import java.util.Objects;
+import java.util.function.DoubleUnaryOperator;
 import java.util.function.IntBinaryOperator;
 import java.util.function.IntUnaryOperator;
 
@@ -20,29 +20,19 @@ public interface WeightMatrix {
    */
   double roundingOf(double value);
 
+  /** How a row is read. */
+  @FunctionalInterface
+  interface Reading {
+    void read(int row, double[] into);
+  }
+
   /** One row of these elements, exactly. */
   static WeightMatrix vector(double[] elements) {
-    return new WeightMatrix() {
-      @Override
-      public int rows() {
-        return 1;
-      }
-
-      @Override
-      public int columns() {
-        return elements.length;
-      }
-
-      @Override
-      public void read(int row, double[] into) {
-        System.arraycopy(elements, 0, into, 0, elements.length);
-      }
-
-      @Override
-      public double roundingOf(double value) {
-        return 0;
-      }
-    };
+    return new Changed(
+        1,
+        elements.length,
+        (row, into) -> System.arraycopy(elements, 0, into, 0, elements.length),
+        value -> 0);
   }
 
   /** A row of ones. */
@@ -54,52 +44,39 @@ public interface WeightMatrix {
 
   /** Every element times a factor. */
   default WeightMatrix times(double factor) {
-    return new Changed(this, rows(), columns()) {
-      @Override
-      public void read(int row, double[] into) {
-        of.read(row, into);
-        for (int c = 0; c < into.length; c++) {
-          into[c] *= factor;
-        }
-      }
-    };
+    return each(element -> element * factor);
   }
 
   /** Every element plus a number. */
   default WeightMatrix plus(double summand) {
-    return new Changed(this, rows(), columns()) {
-      @Override
-      public void read(int row, double[] into) {
-        of.read(row, into);
-        for (int c = 0; c < into.length; c++) {
-          into[c] += summand;
-        }
-      }
-    };
+    return each(element -> element + summand);
+  }
+
+  private WeightMatrix each(DoubleUnaryOperator change) {
+    return changed(
+        (row, into) -> {
+          read(row, into);
+          for (int c = 0; c < into.length; c++) {
+            into[c] = change.applyAsDouble(into[c]);
+          }
+        });
   }
 
   /** The same rows in another order: row r is the given one of this matrix. */
   default WeightMatrix reordered(IntUnaryOperator source) {
-    return new Changed(this, rows(), columns()) {
-      @Override
-      public void read(int row, double[] into) {
-        of.read(source.applyAsInt(row), into);
-      }
-    };
+    return changed((row, into) -> read(source.applyAsInt(row), into));
   }
 
   /** The same columns in another order: column c is the given one of this matrix. */
   default WeightMatrix withColumns(IntUnaryOperator source) {
-    return new Changed(this, rows(), columns()) {
-      @Override
-      public void read(int row, double[] into) {
-        of.read(row, into);
-        double[] old = into.clone();
-        for (int c = 0; c < into.length; c++) {
-          into[c] = old[source.applyAsInt(c)];
-        }
-      }
-    };
+    return changed(
+        (row, into) -> {
+          read(row, into);
+          double[] old = into.clone();
+          for (int c = 0; c < into.length; c++) {
+            into[c] = old[source.applyAsInt(c)];
+          }
+        });
   }
 
   /**
@@ -109,13 +86,11 @@ public interface WeightMatrix {
    */
   static WeightMatrix dealt(WeightMatrix upper, WeightMatrix lower, IntBinaryOperator source) {
     int rows = upper.rows();
-    return new Changed(upper, rows, upper.columns()) {
-      @Override
-      public void read(int row, double[] into) {
-        int from = source.applyAsInt(row, rows);
-        (from < rows ? upper : lower).read(from % rows, into);
-      }
-    };
+    return upper.changed(
+        (row, into) -> {
+          int from = source.applyAsInt(row, rows);
+          (from < rows ? upper : lower).read(from % rows, into);
+        });
   }
 
   /** Columns for rows. */
@@ -124,41 +99,30 @@ public interface WeightMatrix {
     for (int r = 0; r < elements.length; r++) {
       read(r, elements[r]);
     }
-    return new Changed(this, columns(), rows()) {
-      @Override
-      public void read(int row, double[] into) {
-        for (int c = 0; c < into.length; c++) {
-          into[c] = elements[c][row];
-        }
-      }
-    };
+    Reading down =
+        (row, into) -> {
+          for (int c = 0; c < into.length; c++) {
+            into[c] = elements[c][row];
+          }
+        };
+    return new Changed(columns(), rows(), down, this::roundingOf);
+  }
+
+  private WeightMatrix changed(Reading reading) {
+    return new Changed(rows(), columns(), reading, this::roundingOf);
   }
 
   /** What another matrix becomes. */
-  abstract class Changed implements WeightMatrix {
-    final WeightMatrix of;
-    private final int rows;
-    private final int columns;
-
-    Changed(WeightMatrix of, int rows, int columns) {
-      this.of = Objects.requireNonNull(of);
-      this.rows = rows;
-      this.columns = columns;
+  record Changed(int rows, int columns, Reading reading, DoubleUnaryOperator rounding)
+      implements WeightMatrix {
+    @Override
+    public void read(int row, double[] into) {
+      reading.read(row, into);
     }
 
     @Override
-    public final int rows() {
-      return rows;
-    }
-
-    @Override
-    public final int columns() {
-      return columns;
-    }
-
-    @Override
-    public final double roundingOf(double value) {
-      return of.roundingOf(value);
+    public double roundingOf(double value) {
+      return rounding.applyAsDouble(value);
     }
   }
 }

@@ -1,9 +1,12 @@
 package dev.moxie.verifier.oracle;
 
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 
 /** A package's weights, as they are or under a supposition about them. */
@@ -13,6 +16,7 @@ public final class Weights {
   private final Precision readAs;
   private final Supposition supposition;
   private final Map<String, double[]> vectors;
+  private final Map<IndexRow, WeightMatrix> matrices;
 
   /** What a matrix is supposed to be instead of what is stored under its name. */
   @FunctionalInterface
@@ -41,47 +45,53 @@ public final class Weights {
       Predicate<IndexRow> rounded,
       Precision readAs,
       Supposition supposition,
-      Map<String, double[]> vectors) {
+      Map<String, double[]> vectors,
+      Map<IndexRow, WeightMatrix> matrices) {
     this.pack = pack;
     this.rounded = rounded;
     this.readAs = readAs;
     this.supposition = supposition;
     this.vectors = vectors;
+    this.matrices = matrices;
+  }
+
+  private static Weights of(MoxiePackage pack, Predicate<IndexRow> rounded, Precision readAs) {
+    return new Weights(
+        pack,
+        rounded,
+        readAs,
+        (row, stored) -> stored.get(row),
+        Map.of(),
+        new ConcurrentHashMap<>());
   }
 
   /** Exactly the weights that are stored: what a runtime computes with. */
   public static Weights asStored(MoxiePackage pack) {
-    return new Weights(pack, row -> false, Precision.F32, (row, s) -> s.get(row), Map.of());
+    return of(pack, row -> false, Precision.F32);
   }
 
-  /** The weights as estimates of the source's, off by what conversion rounded. */
-  public static Weights asConverted(MoxiePackage pack) {
-    return new Weights(
-        pack,
-        row -> !IndexRow.COPY.equals(row.transform()),
-        Precision.F32,
-        (row, stored) -> stored.get(row),
-        Map.of());
+  /**
+   * The weights as estimates of the source's, off by what conversion rounded.
+   *
+   * @param readAs what a reference rounds weights to before it computes
+   */
+  public static Weights asConverted(MoxiePackage pack, Precision readAs) {
+    return of(pack, row -> !IndexRow.COPY.equals(row.transform()), readAs);
   }
 
-  /** The same weights as estimates of ones that were rounded before they came here. */
+  /** Stored weights as estimates of ones that were rounded before they came here. */
   public Weights asRounded() {
-    return new Weights(pack, row -> true, readAs, supposition, vectors);
-  }
-
-  /** The same weights, which a reference of a lower precision rounds before it computes. */
-  public Weights readAs(Precision precision) {
-    return new Weights(pack, rounded, precision, supposition, vectors);
+    return of(pack, row -> true, readAs);
   }
 
   /** The same weights, some of them supposed to be others. */
   public Weights supposing(Supposition other) {
-    return new Weights(pack, rounded, readAs, other, vectors);
+    return new Weights(pack, rounded, readAs, other, vectors, matrices);
   }
 
   /** The same weights and vectors that the package lacks, by name. */
   public Weights with(Map<String, double[]> others) {
-    return new Weights(pack, rounded, readAs, supposition, others);
+    return new Weights(pack, rounded, readAs, supposition, others, matrices);
   }
 
   WeightMatrix of(TensorSpec.Leaf leaf) {
@@ -97,7 +107,22 @@ public final class Weights {
     return supposition.apply(row, this::stored);
   }
 
+  /** The stored bias of each expert of a layer's router; zeros where there is none. */
+  double[] routerBias(int layer, FeedForward.MixtureOfExperts moe) {
+    double[] bias = new double[moe.experts()];
+    if (moe.routing().hasBiasOfScores()) {
+      of(Forward.routerBias(layer, moe)).read(0, bias);
+    }
+    return bias;
+  }
+
   private WeightMatrix stored(IndexRow row, ScaleShift shift) {
+    return shift.equals(ScaleShift.NONE)
+        ? matrices.computeIfAbsent(row, r -> matrix(r, shift))
+        : matrix(row, shift);
+  }
+
+  private WeightMatrix matrix(IndexRow row, ScaleShift shift) {
     return new StoredMatrix(pack, row, shift, rounded.test(row), readAs);
   }
 }

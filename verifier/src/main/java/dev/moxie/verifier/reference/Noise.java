@@ -3,16 +3,15 @@ package dev.moxie.verifier.reference;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.trace.Trace;
+import dev.moxie.format.model.Step;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.report.Report;
-import dev.moxie.verifier.routing.TraceRouting;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -32,16 +31,16 @@ final class Noise {
   private final Map<String, double[]> sums = new TreeMap<>();
   private final Architecture architecture;
   private final Oracle oracle;
-  private final Trace trace;
-  private final Trace other;
+  private final Recorded trace;
+  private final Recorded other;
   private final int tokens;
 
-  private Noise(Architecture architecture, Oracle oracle, Trace trace, Trace other) {
+  private Noise(Architecture architecture, Oracle oracle, Recorded trace, Recorded other) {
     this.architecture = architecture;
     this.oracle = oracle;
     this.trace = trace;
     this.other = other;
-    this.tokens = trace.inputIds().length;
+    this.tokens = trace.ids().length;
   }
 
   /**
@@ -49,11 +48,11 @@ final class Noise {
    *
    * @throws CorruptException if they are not of the same tokens, or are the same numbers
    */
-  static Noise measure(Architecture architecture, Oracle oracle, Trace trace, Trace other) {
-    if (!Arrays.equals(trace.inputIds(), other.inputIds())) {
+  static Noise measure(Architecture architecture, Oracle oracle, Recorded trace, Recorded other) {
+    if (!Arrays.equals(trace.ids(), other.ids())) {
       throw new CorruptException(
-          other.path() + ", tensor \"input_ids\"",
-          "the tokens of " + trace.path(),
+          other.trace().path() + ", tensor \"input_ids\"",
+          "the tokens of " + trace.trace().path(),
           "others",
           "record the same tokens with another backend or in another precision");
     }
@@ -61,49 +60,47 @@ final class Noise {
     noise.measure();
     if (noise.sums.values().stream().allMatch(sum -> sum[0] == 0)) {
       throw new CorruptException(
-          other.path().toString(),
+          other.trace().path().toString(),
           "a second reference that differs by its rounding",
-          "the very numbers of " + trace.path(),
+          "the very numbers of " + trace.trace().path(),
           "record it with another backend or in another precision");
     }
     return noise;
   }
 
   private void measure() {
-    Estimate hidden = oracle.embed(trace.inputIds());
+    Estimate hidden = oracle.embed(trace.ids());
     Estimate otherHidden = hidden;
     int alike = tokens;
     for (int i = 0; i < architecture.layers().size(); i++) {
-      String prefix = "layers." + i + ".";
       @Nullable List<int[]> experts = experts(trace, i);
       @Nullable List<int[]> otherExperts = experts(other, i);
       alike = Math.min(alike, firstDifference(experts, otherExperts));
-      Map<String, Estimate> steps =
-          LayerSteps.of(oracle.layer(i, given(trace, prefix + "input"), experts));
-      Map<String, Estimate> otherSteps =
-          LayerSteps.of(oracle.layer(i, given(other, prefix + "input"), otherExperts));
-      for (var step : steps.entrySet()) {
-        Estimate theirs = Objects.requireNonNull(otherSteps.get(step.getKey()));
-        add(step.getKey(), prefix + step.getKey(), step.getValue(), theirs, alike);
+      Oracle.Layer ours = oracle.layer(i, trace.get(i, Step.INPUT), experts);
+      Oracle.Layer theirs = oracle.layer(i, other.get(i, Step.INPUT), otherExperts);
+      for (var step : ours.steps().entrySet()) {
+        // Weights stand in the order of the experts, which means nothing.
+        if (step.getKey() != Step.ROUTER_WEIGHTS) {
+          String name = Recorded.name(i, step.getKey());
+          add(step.getKey().id(), name, step.getValue(), theirs.step(step.getKey()), alike);
+        }
       }
       hidden = oracle.layer(i, hidden, experts).output();
       otherHidden = oracle.layer(i, otherHidden, otherExperts).output();
-      add(ACCUMULATED, prefix + "output", hidden, otherHidden, alike);
+      add(ACCUMULATED, Recorded.name(i, Step.OUTPUT), hidden, otherHidden, alike);
     }
     add(LOGITS, LOGITS, oracle.head(hidden), oracle.head(otherHidden), alike);
-    String last = "layers." + (architecture.layers().size() - 1) + ".output";
-    add(HEAD, LOGITS, oracle.head(given(trace, last)), oracle.head(given(other, last)), alike);
+    int last = architecture.layers().size() - 1;
+    add(HEAD, LOGITS, head(trace, last), head(other, last), alike);
   }
 
-  private Estimate given(Trace of, String name) {
-    return Estimate.exact(
-        of.floats(name, tokens, architecture.hiddenSize()), architecture.hiddenSize());
+  private Estimate head(Recorded of, int last) {
+    return oracle.head(of.get(last, Step.OUTPUT));
   }
 
-  private @Nullable List<int[]> experts(Trace of, int layer) {
-    return architecture.layers().get(layer).feedForward()
-            instanceof FeedForward.MixtureOfExperts moe
-        ? TraceRouting.experts(of, layer, moe, tokens)
+  private @Nullable List<int[]> experts(Recorded of, int layer) {
+    return architecture.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts
+        ? of.experts(layer)
         : null;
   }
 
@@ -125,13 +122,11 @@ final class Noise {
    * @param rows tokens to compare
    */
   private void add(String step, String name, Estimate ours, Estimate theirs, int rows) {
-    boolean ordered = !step.equals("router.weights");
-    if (!ordered || !trace.has(name) || !other.has(name)) {
-      // Weights stand in the order of the experts, which means nothing.
+    if (!trace.trace().has(name) || !other.trace().has(name)) {
       return;
     }
-    float[] a = trace.floats(name, tokens, ours.columns());
-    float[] b = other.floats(name, tokens, ours.columns());
+    float[] a = trace.trace().floats(name, tokens, ours.columns());
+    float[] b = other.trace().floats(name, tokens, ours.columns());
     double[] sum = sums.computeIfAbsent(step, key -> new double[2]);
     for (int i = 0; i < rows * ours.columns(); i++) {
       int row = i / ours.columns();
@@ -158,6 +153,6 @@ final class Noise {
   Report.Noise report() {
     Map<String, Double> factors = new TreeMap<>();
     sums.keySet().forEach(step -> factors.put(step, factor(step)));
-    return new Report.Noise(other.path().toString(), factors);
+    return new Report.Noise(other.trace().path().toString(), factors);
   }
 }

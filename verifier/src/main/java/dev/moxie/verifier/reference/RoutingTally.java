@@ -22,7 +22,6 @@ final class RoutingTally {
   private final Map<Integer, Layer> layers = new TreeMap<>();
   private final List<Decision> decisions = new ArrayList<>();
   private final Set<Integer> divergentTokens = new HashSet<>();
-  private int firstTiedToken = Integer.MAX_VALUE;
 
   /** The decisions of one layer so far. */
   private static final class Layer {
@@ -31,6 +30,7 @@ final class RoutingTally {
     final List<@Nullable Double> margins = new ArrayList<>();
     final StringBuilder verdicts = new StringBuilder();
     long common;
+    int firstTied = Integer.MAX_VALUE;
 
     Layer(int experts) {
       this.experts = experts;
@@ -93,7 +93,7 @@ final class RoutingTally {
       case TIE -> {
         tally.verdicts.append('T');
         divergentTokens.add(token);
-        firstTiedToken = Math.min(firstTiedToken, token);
+        tally.firstTied = Math.min(tally.firstTied, token);
       }
       case MISMATCH -> {
         tally.verdicts.append('X');
@@ -119,9 +119,13 @@ final class RoutingTally {
         .toList();
   }
 
-  /** The first token with a tie in any layer; beyond all tokens if there is none. */
-  int firstTiedToken() {
-    return firstTiedToken;
+  /** The first token with a tie up to a layer; beyond all tokens if there is none. */
+  int firstTiedToken(int last) {
+    return layers.entrySet().stream()
+        .filter(layer -> layer.getKey() <= last)
+        .mapToInt(layer -> layer.getValue().firstTied)
+        .min()
+        .orElse(Integer.MAX_VALUE);
   }
 
   /** One entry per layer that decided anything. */

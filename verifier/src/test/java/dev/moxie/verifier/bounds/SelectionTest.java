@@ -77,8 +77,7 @@ class SelectionTest {
       moved[e] = (float) (logits[e] + error * random.nextGaussian());
     }
     var router = new RoutingOracle(routing(), new double[8], Precision.F32);
-    Selection selection =
-        new Selection(routing(), router.route(Estimate.uniform(logits, 8, error), null));
+    Selection selection = new Selection(router.route(Estimate.uniform(logits, 8, error), null));
     int[] chosen = router.route(Estimate.exact(moved, 8), null).experts().getFirst();
     Set<Integer> set = new HashSet<>();
     List<Integer> list = new ArrayList<>();

@@ -25,6 +25,6 @@ public final class Selections {
             Routing.Capacity.UNLIMITED,
             Routing.Ties.LOWER_EXPERT_ID,
             Dtype.F32);
-    return new Selection(routing, new RoutingOracle.Routed(choice, groups, List.of(), choice));
+    return new Selection(new RoutingOracle.Routed(routing, choice, groups, List.of(), choice));
   }
 }

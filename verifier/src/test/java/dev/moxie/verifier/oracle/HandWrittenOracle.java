@@ -6,8 +6,10 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Projection;
+import dev.moxie.format.model.Step;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
@@ -77,7 +79,8 @@ final class HandWrittenOracle {
     Estimate normed = normed(layer, residual);
     return switch (architecture.layers().get(layer).feedForward()) {
       case FeedForward.Dense dense ->
-          new Oracle.Layer(arithmetic.sum(residual, dense(layer, normed)), null);
+          new Oracle.Layer(
+              Map.of(Step.OUTPUT, arithmetic.sum(residual, dense(layer, normed))), null);
       case FeedForward.MixtureOfExperts moe -> {
         Estimate logits = routerLogits(layer, normed);
         RoutingOracle.Routed routed = route(layer, moe, logits, replayed);
@@ -85,8 +88,20 @@ final class HandWrittenOracle {
         Estimate output =
             moe.shared() == null ? mixed : arithmetic.sum(mixed, shared(layer, normed));
         yield new Oracle.Layer(
-            arithmetic.sum(residual, output),
-            new Oracle.Mixture(normed, logits, routed, mixed, output));
+            Map.of(
+                Step.MOE_INPUT,
+                normed,
+                Step.ROUTER_LOGITS,
+                logits,
+                Step.ROUTER_WEIGHTS,
+                routed.weights(),
+                Step.EXPERTS_OUTPUT,
+                mixed,
+                Step.MOE_OUTPUT,
+                output,
+                Step.OUTPUT,
+                arithmetic.sum(residual, output)),
+            routed);
       }
     };
   }

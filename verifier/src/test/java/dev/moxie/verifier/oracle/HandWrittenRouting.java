@@ -62,7 +62,7 @@ final class HandWrittenRouting {
       boolean touchesWeights = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS;
       weigh(touchesWeights ? biased : scores, experts.get(t), t, weights);
     }
-    return new RoutingOracle.Routed(choice, groups, experts, storing.settle(weights));
+    return new RoutingOracle.Routed(routing, choice, groups, experts, storing.settle(weights));
   }
 
   private Estimate biased(Estimate scores) {

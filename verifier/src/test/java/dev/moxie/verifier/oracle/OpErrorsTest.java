@@ -13,7 +13,6 @@ import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.safetensors.Shape;
-import dev.moxie.runtime.plain.Activation;
 import dev.moxie.verifier.bounds.Tolerance;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -512,7 +511,8 @@ class OpErrorsTest {
     }
     List<int[]> experts = experts(sizes, random);
     var weights = new RandomWeights(random.nextInt());
-    var oracle = new Exact(weights::exact, Arithmetic.of(Precision.F32), new long[0], experts);
+    var oracle =
+        new Exact(weights::exact, Arithmetic.of(Precision.F32), new long[0], experts, null);
     Estimate expected = operation.of(oracle, sizes, exact);
     Activation actual = operation.of(new Single(weights, experts), sizes, single);
     double largest = 0;

@@ -13,15 +13,17 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.runtime.plain.Activation;
+import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
-import dev.moxie.runtime.plain.Plain;
+import dev.moxie.runtime.plain.Program;
+import dev.moxie.runtime.plain.Value;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -30,7 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * The plain reader against the oracle on weights and architectures at random: every named step lies
+ * The CPU executor against the oracle on weights and architectures at random: every named step lies
  * within the bound of float32, and no part can be left out without leaving it.
  */
 @Tag("exhaustive")
@@ -98,52 +100,100 @@ class PlainReaderTest {
     assertPrefixesAgree(architecture, weights);
   }
 
-  /** Whether what the plain reader computes is within the oracle's bounds, step by step. */
+  /** A part of a forward pass, read, and what it computes. */
+  private static final class Own {
+    private final Pass pass = new Pass();
+    private final Program program;
+    private final Value input;
+    private final Value output;
+
+    Own(
+        Architecture architecture,
+        RandomWeights weights,
+        BiFunction<Forward<Value>, Value, Value> part) {
+      program = new Program(weights::stored, pass);
+      input = program.input(HIDDEN);
+      output = part.apply(forward(architecture, program), input);
+    }
+
+    float[] of(float[] hidden) {
+      return of(hidden, TOKENS, new Past(TOKENS.length), 0);
+    }
+
+    float[] of(float[] hidden, long[] tokens, Past past, int first) {
+      pass.begin(tokens.length, tokens, past, first, null);
+      pass.set(input, hidden);
+      program.run();
+      return pass.copy(output);
+    }
+
+    float[] step(Step step) {
+      return pass.copy(program.step(step));
+    }
+
+    List<int[]> experts() {
+      float[] chosen = step(Step.ROUTER_EXPERTS);
+      int k = chosen.length / TOKENS.length;
+      List<int[]> experts = new ArrayList<>();
+      for (int t = 0; t < TOKENS.length; t++) {
+        int[] ids = new int[k];
+        for (int i = 0; i < k; i++) {
+          ids[i] = (int) chosen[t * k + i];
+        }
+        experts.add(ids);
+      }
+      return experts;
+    }
+  }
+
+  /** Whether what the executor computes is within the oracle's bounds, step by step. */
   private static boolean agree(Architecture exact, Architecture own, RandomWeights weights) {
-    Activation hidden = forward(own, reader(weights)).embedding();
+    float[] nothing = new float[TOKENS.length * HIDDEN];
+    float[] hidden = new Own(own, weights, (f, x) -> f.embedding()).of(nothing);
     boolean agree = within(hidden, forward(exact, oracle(weights, null)).embedding());
-    for (int layer = 0; layer < exact.layers().size(); layer++) {
-      Plain plain = reader(weights);
-      Estimate input = Estimate.exact(hidden.values(), HIDDEN);
-      Activation output = forward(own, plain).layer(layer, hidden);
+    for (int i = 0; i < exact.layers().size(); i++) {
+      int layer = i;
+      var executor = new Own(own, weights, (f, h) -> f.layer(layer, h));
+      Estimate input = Estimate.exact(hidden, HIDDEN);
+      float[] output = executor.of(hidden);
       boolean mixture =
           own.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts;
-      Exact oracle = oracle(weights, mixture ? experts(plain) : null);
+      Exact oracle = oracle(weights, mixture ? executor.experts() : null);
       agree &= within(output, forward(exact, oracle).layer(layer, input));
       for (Step step : mixture ? Step.values() : new Step[] {Step.INPUT, Step.OUTPUT}) {
-        agree &= !agree || within(plain.step(step), oracle.step(step));
+        agree &= !agree || within(executor.step(step), oracle.step(step));
       }
       if (exact.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m) {
-        agree &= mayBeChosen(m.routing(), oracle.routed(), experts(plain));
+        agree &= mayBeChosen(oracle.routed(m.routing()), executor.experts());
       }
       hidden = output;
     }
-    Activation logits = forward(own, reader(weights)).head(hidden);
-    Estimate last = Estimate.exact(hidden.values(), HIDDEN);
+    float[] logits = new Own(own, weights, Forward::head).of(hidden);
+    Estimate last = Estimate.exact(hidden, HIDDEN);
     return agree & within(logits, forward(exact, oracle(weights, null)).head(last));
   }
 
-  private static boolean mayBeChosen(
-      Routing routing, RoutingOracle.Routed exact, List<int[]> experts) {
-    var selection = new Selection(routing, exact);
+  private static boolean mayBeChosen(RoutingOracle.Routed exact, List<int[]> experts) {
+    var selection = new Selection(exact);
     return IntStream.range(0, experts.size())
         .allMatch(t -> selection.mayChoose(t, Selection.set(experts.get(t))));
   }
 
-  private static boolean within(Activation own, Estimate exact) {
-    return Tolerance.compare(own.values(), exact.toFloats(), exact).verdict().passed();
+  private static boolean within(float[] own, Estimate exact) {
+    return Tolerance.compare(own, exact.toFloats(), exact).verdict().passed();
   }
 
   private static void assertPrefixesAgree(Architecture architecture, RandomWeights weights) {
-    float[] together = forward(architecture, reader(weights)).logits().values();
-    var past = new Past();
+    var executor = new Own(architecture, weights, (f, x) -> f.logits());
+    float[] nothing = new float[TOKENS.length * HIDDEN];
+    float[] together = executor.of(nothing);
+    var past = new Past(TOKENS.length);
     int first = 0;
     for (int length : new int[] {1, 8, 3}) {
       long[] tokens = Arrays.copyOfRange(TOKENS, first, first + length);
-      var reader = new Plain(weights::stored, past, tokens, first, null);
       assertArrayEquals(
           Arrays.copyOfRange(together, first * VOCABULARY, (first + length) * VOCABULARY),
-          forward(architecture, reader).logits().values());
+          executor.of(nothing, tokens, past, first));
       first += length;
     }
   }
@@ -152,24 +202,8 @@ class PlainReaderTest {
     return new Forward<>(architecture, reader);
   }
 
-  private static Plain reader(RandomWeights weights) {
-    return new Plain(weights::stored, new Past(), TOKENS, 0, null);
-  }
-
   private static Exact oracle(RandomWeights weights, List<int[]> experts) {
-    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts);
-  }
-
-  private static List<int[]> experts(Plain plain) {
-    Activation chosen = plain.step(Step.ROUTER_EXPERTS);
-    List<int[]> experts = new ArrayList<>();
-    for (int t = 0; t < chosen.rows(); t++) {
-      float[] row = chosen.row(t);
-      int[] ids = new int[row.length];
-      Arrays.setAll(ids, i -> (int) row[i]);
-      experts.add(ids);
-    }
-    return experts;
+    return new Exact(weights::exact, Arithmetic.of(Precision.F32), TOKENS, experts, null);
   }
 
   private static Architecture architecture(List<Part> parts) {

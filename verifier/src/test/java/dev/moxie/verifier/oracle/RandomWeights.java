@@ -28,7 +28,7 @@ record RandomWeights(int seed) {
       @Override
       public void read(int row, double[] into) {
         float[] values = new float[into.length];
-        matrix.read(row, values);
+        matrix.read(row, values, 0);
         for (int c = 0; c < into.length; c++) {
           into[c] = values[c];
         }
@@ -56,12 +56,12 @@ record RandomWeights(int seed) {
      * Rows of matrices have a length of about 2, so that no activation fades; vectors are about 1.
      */
     @Override
-    public void read(int row, float[] into) {
+    public void read(int row, float[] into, int at) {
       var random = new Random(31L * (31L * leaf.source().hashCode() + row) + seed);
       boolean vector = leaf.shape().rank() == 1;
-      for (int c = 0; c < into.length; c++) {
+      for (int c = 0; c < columns(); c++) {
         double value = random.nextGaussian();
-        into[c] = (float) (vector ? 1 + 0.5 * value : 2 * value / Math.sqrt(into.length));
+        into[at + c] = (float) (vector ? 1 + 0.5 * value : 2 * value / Math.sqrt(columns()));
       }
     }
   }

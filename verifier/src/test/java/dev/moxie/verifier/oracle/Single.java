@@ -8,7 +8,6 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec.Leaf;
-import dev.moxie.runtime.plain.Activation;
 import dev.moxie.runtime.plain.RotaryAngles;
 import dev.moxie.runtime.plain.StoredMatrix;
 import java.util.Arrays;
@@ -18,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Reads a forward pass in float32 alone: every sum, product and function is rounded on its own, in
- * the order in which the equations are written. The plain reader, which adds up in double
- * precision, is too good to say how large errors get.
+ * the order in which the equations are written. The CPU executor, which adds up in sixteen partial
+ * sums, is too good to say how large errors get.
  *
  * @param experts of each token, which are not chosen here
  */
@@ -48,7 +47,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
 
   private static float[] row(StoredMatrix matrix, int row) {
     float[] values = new float[matrix.columns()];
-    matrix.read(row, values);
+    matrix.read(row, values, 0);
     return values;
   }
 

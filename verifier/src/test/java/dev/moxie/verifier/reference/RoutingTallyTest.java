@@ -55,14 +55,15 @@ class RoutingTallyTest {
   }
 
   @Test
-  void theFirstTiedTokenIsRemembered() {
+  void theFirstTiedTokenIsRememberedByLayer() {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
     tally.add(0, 0, chose(0, 1), new int[] {0, 1}, 4, selection(estimate));
-    assertEquals(Integer.MAX_VALUE, tally.firstTiedToken());
+    assertEquals(Integer.MAX_VALUE, tally.firstTiedToken(1));
     tally.add(1, 1, chose(0, 1), new int[] {0, 2}, 4, selection(estimate));
-    assertEquals(1, tally.firstTiedToken());
+    assertEquals(1, tally.firstTiedToken(1));
+    assertEquals(Integer.MAX_VALUE, tally.firstTiedToken(0), "of the first layer alone");
   }
 
   @Test

@@ -71,46 +71,34 @@ final class HeatMap {
     to = from;
     int height = Math.clamp(HEIGHT / Math.max(1, rows.size()), LOWEST_ROW, HIGHEST_ROW);
     int bottom = height * rows.size();
-    try (var _ = page.open("div", "class", "plot")) {
+    try (var _ = Svg.drawing(page, "plot", bottom + 34, label)) {
       try (var _ =
           page.open(
               "svg",
               "width",
               "100%",
               "height",
-              Integer.toString(bottom + 34),
-              "role",
-              "img",
-              "aria-label",
-              label)) {
-        try (var _ =
-            page.open(
-                "svg",
-                "width",
-                "100%",
-                "height",
-                Integer.toString(bottom),
-                "viewBox",
-                Figures.text("0 0 %d %d", columns.count(), rows.size()),
-                "preserveAspectRatio",
-                "none",
-                "class",
-                gaps ? "map gaps" : "map")) {
-          cells.forEach((kind, path) -> page.empty("path", "class", kind, "d", path.toString()));
-          marks.forEach((kind, path) -> page.empty("path", "class", kind, "d", path.toString()));
-        }
-        int every = Math.ceilDiv(LABEL_HEIGHT, height);
-        for (int r = 0; r < rows.size(); r += every) {
-          Svg.text(page, rows.get(r), "0", r * height + height / 2 + 4, "rowname");
-        }
-        int step = Columns.step(columns.items(), LABELS);
-        for (int item = 0; item < columns.items(); item += step) {
-          int column = item / columns.span();
-          double x = 100 * (column + 0.5) / columns.count();
-          Svg.text(page, Integer.toString(item), Svg.percent(x), bottom + 15, "tick");
-        }
-        Svg.text(page, columnName, "50%", bottom + 31, "axis");
+              Integer.toString(bottom),
+              "viewBox",
+              Figures.text("0 0 %d %d", columns.count(), rows.size()),
+              "preserveAspectRatio",
+              "none",
+              "class",
+              gaps ? "map gaps" : "map")) {
+        cells.forEach((kind, path) -> page.empty("path", "class", kind, "d", path.toString()));
+        marks.forEach((kind, path) -> page.empty("path", "class", kind, "d", path.toString()));
       }
+      int every = Math.ceilDiv(LABEL_HEIGHT, height);
+      for (int r = 0; r < rows.size(); r += every) {
+        Svg.text(page, rows.get(r), "0", r * height + height / 2 + 4, "rowname");
+      }
+      int step = Columns.step(columns.items(), LABELS);
+      for (int item = 0; item < columns.items(); item += step) {
+        int column = item / columns.span();
+        double x = 100 * (column + 0.5) / columns.count();
+        Svg.text(page, Integer.toString(item), Svg.percent(x), bottom + 15, "tick");
+      }
+      Svg.text(page, columnName, "50%", bottom + 31, "axis");
     }
   }
 }

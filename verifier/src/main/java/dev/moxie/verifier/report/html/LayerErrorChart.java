@@ -73,41 +73,29 @@ final class LayerErrorChart {
   }
 
   private void plot() {
-    try (var _ = page.open("div", "class", "plot wide")) {
-      try (var _ =
-          page.open(
-              "svg",
-              "width",
-              "100%",
-              "height",
-              Integer.toString(HEIGHT + 34),
-              "role",
-              "img",
-              "aria-label",
-              "Chart of errors by layer")) {
-        scale();
-        // Few layers have room for both side by side.
-        int shift = layers.size() <= SIDE_BY_SIDE ? 6 : 0;
-        trend(LayerErrorChart::alone, "trend alone", -shift);
-        trend(LayerErrorChart::accumulated, "trend accumulated", shift);
-        try (var _ = page.open("g", "transform", Figures.text("translate(%d 0)", shift))) {
-          for (int i = 0; i < layers.size(); i++) {
-            Comparison accumulated = layers.get(i).accumulated();
-            point(i, accumulated.worst(), accumulated.verdict().passed(), "accumulated");
-          }
+    try (var _ = Svg.drawing(page, "plot wide", HEIGHT + 34, "Chart of errors by layer")) {
+      scale();
+      // Few layers have room for both side by side.
+      int shift = layers.size() <= SIDE_BY_SIDE ? 6 : 0;
+      trend(LayerErrorChart::alone, "trend alone", -shift);
+      trend(LayerErrorChart::accumulated, "trend accumulated", shift);
+      try (var _ = page.open("g", "transform", Figures.text("translate(%d 0)", shift))) {
+        for (int i = 0; i < layers.size(); i++) {
+          Comparison accumulated = layers.get(i).accumulated();
+          point(i, accumulated.worst(), accumulated.verdict().passed(), "accumulated");
         }
-        try (var _ = page.open("g", "transform", Figures.text("translate(-%d 0)", shift))) {
-          for (int i = 0; i < layers.size(); i++) {
-            Report.Layer layer = layers.get(i);
-            point(i, LayerErrors.alone(layer), layer.verdict().passed(), "alone");
-          }
-        }
-        int step = Columns.step(layers.size(), LABELS);
-        for (int i = 0; i < layers.size(); i += step) {
-          Svg.text(page, "" + layers.get(i).layer(), Svg.percent(across(i)), HEIGHT + 15, "tick");
-        }
-        Svg.text(page, "layer", "50%", HEIGHT + 31, "axis");
       }
+      try (var _ = page.open("g", "transform", Figures.text("translate(-%d 0)", shift))) {
+        for (int i = 0; i < layers.size(); i++) {
+          Report.Layer layer = layers.get(i);
+          point(i, LayerErrors.alone(layer), layer.verdict().passed(), "alone");
+        }
+      }
+      int step = Columns.step(layers.size(), LABELS);
+      for (int i = 0; i < layers.size(); i += step) {
+        Svg.text(page, "" + layers.get(i).layer(), Svg.percent(across(i)), HEIGHT + 15, "tick");
+      }
+      Svg.text(page, "layer", "50%", HEIGHT + 31, "axis");
     }
   }
 

@@ -79,38 +79,26 @@ final class MarginChart {
     for (int[] bin : counts) {
       most = Math.max(most, bin[0] + bin[1] + bin[2]);
     }
-    try (var _ = page.open("div", "class", "plot wide")) {
-      try (var _ =
-          page.open(
-              "svg",
-              "width",
-              "100%",
-              "height",
-              Integer.toString(HEIGHT + 34),
-              "role",
-              "img",
-              "aria-label",
-              "Histogram of routing margins")) {
-        for (double part : new double[] {0, 0.5, 1}) {
-          double y = HEIGHT * (1 - part);
-          Svg.line(page, "0", y, "100%", y, "grid");
-          if (part * most == Math.rint(part * most)) {
-            Svg.text(page, Figures.count(Math.round(part * most)), "0", y + 4, "rowname");
-          }
+    try (var _ = Svg.drawing(page, "plot wide", HEIGHT + 34, "Histogram of routing margins")) {
+      for (double part : new double[] {0, 0.5, 1}) {
+        double y = HEIGHT * (1 - part);
+        Svg.line(page, "0", y, "100%", y, "grid");
+        if (part * most == Math.rint(part * most)) {
+          Svg.text(page, Figures.count(Math.round(part * most)), "0", y + 4, "rowname");
         }
-        for (int bin = 0; bin < counts.length; bin++) {
-          bar(page, counts, bin, most);
-        }
-        Svg.text(page, "0", Svg.percent(0), HEIGHT + 15, "tick");
-        int step = Columns.step(decades + 1, LABELS);
-        for (int d = step; d <= decades; d += step) {
-          double x = 100 * (1 + d / width) / counts.length;
-          if (x <= 100) {
-            Svg.text(page, "1e" + (first + d), Svg.percent(x), HEIGHT + 15, "tick");
-          }
-        }
-        Svg.text(page, "margin", "50%", HEIGHT + 31, "axis");
       }
+      for (int bin = 0; bin < counts.length; bin++) {
+        bar(page, counts, bin, most);
+      }
+      Svg.text(page, "0", Svg.percent(0), HEIGHT + 15, "tick");
+      int step = Columns.step(decades + 1, LABELS);
+      for (int d = step; d <= decades; d += step) {
+        double x = 100 * (1 + d / width) / counts.length;
+        if (x <= 100) {
+          Svg.text(page, "1e" + (first + d), Svg.percent(x), HEIGHT + 15, "tick");
+        }
+      }
+      Svg.text(page, "margin", "50%", HEIGHT + 31, "axis");
     }
   }
 

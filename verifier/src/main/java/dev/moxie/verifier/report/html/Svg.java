@@ -17,6 +17,22 @@ final class Svg {
     return number(share) + "%";
   }
 
+  /**
+   * A drawing as wide as the page has room for.
+   *
+   * @param plot its class in the style sheet
+   */
+  static Markup.Open drawing(Markup page, String plot, int height, String label) {
+    Markup.Open frame = page.open("div", "class", plot);
+    String pixels = Integer.toString(height);
+    Markup.Open svg =
+        page.open("svg", "width", "100%", "height", pixels, "role", "img", "aria-label", label);
+    return () -> {
+      svg.close();
+      frame.close();
+    };
+  }
+
   static void text(Markup page, String text, String x, double y, String kind) {
     page.element("text", text, "x", x, "y", number(y), "class", kind);
   }

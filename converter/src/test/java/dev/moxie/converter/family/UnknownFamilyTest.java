@@ -1,0 +1,84 @@
+package dev.moxie.converter.family;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.json.StrictJson;
+import java.nio.charset.StandardCharsets;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Whoever has a model of another family learns how far it is from those that there are. */
+class UnknownFamilyTest {
+  static final Iterable<String> FAMILIES = Families.ALL.stream().map(Family::name).toList();
+
+  @ParameterizedTest
+  @FieldSource("FAMILIES")
+  void aFamilyUnderAnotherNameIsNearestToItself(String family) {
+    String message = refusal(family, json -> {});
+    assertTrue(
+        message.contains("the nearest that it does is " + family + ", which knows"), message);
+  }
+
+  @Test
+  void theKeysThatDifferAreNamed() {
+    String message =
+        refusal(
+            "qwen3_moe",
+            json -> {
+              json.put("linear_conv_kernel_dim", 4);
+              json.put("linear_num_key_heads", 16);
+              json.remove("num_experts");
+              json.remove("num_local_experts");
+            });
+    assertTrue(
+        message.contains(
+            "qwen3_moe, which does not know linear_conv_kernel_dim, linear_num_key_heads and needs"
+                + " num_experts"),
+        message);
+    assertEquals(1, message.lines().count());
+  }
+
+  @Test
+  void aLongListIsCutShort() {
+    String message =
+        refusal(
+            "mixtral",
+            json -> {
+              for (int i = 0; i < 1000; i++) {
+                json.put("odd_" + i, 1);
+              }
+            });
+    assertTrue(message.contains("and 995 more"), message);
+  }
+
+  @Test
+  void aModelOfSeveralKindsOfInputIsKnownByItsText() {
+    byte[] json =
+        "{\"model_type\": \"llama4\", \"text_config\": {\"model_type\": \"llama4_text\"}}"
+            .getBytes(StandardCharsets.UTF_8);
+    String message = message(Config.parse("config.json", json));
+    assertTrue(message.contains("its text_config is a llama4_text"), message);
+  }
+
+  private static String refusal(String family, Consumer<ObjectNode> change) {
+    ObjectNode json =
+        StrictJson.readObject(
+            Fixtures.root().resolve("random").resolve(family).resolve("config.json"));
+    json.put("model_type", "newcomer");
+    change.accept(json);
+    return message(Config.parse("config.json", json.toString().getBytes(StandardCharsets.UTF_8)));
+  }
+
+  private static String message(Config config) {
+    return String.valueOf(
+        assertThrows(UnsupportedException.class, () -> Families.of(config)).getMessage());
+  }
+}

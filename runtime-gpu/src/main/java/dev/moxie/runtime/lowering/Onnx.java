@@ -1,0 +1,236 @@
+package dev.moxie.runtime.lowering;
+
+import static dev.moxie.runtime.lowering.Graph.attribute;
+
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import dev.moxie.format.safetensors.Dtype;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass as the nodes of a graph. Attention and routed experts are one operator of
+ * ONNX Runtime each.
+ */
+final class Onnx implements Ops<Onnx.Value> {
+  private final Graph graph;
+  private final Target target;
+  private final Weights weights;
+  private final Positions positions;
+  private final AttentionBuilder attention;
+  private final LatentBuilder latents;
+  private final RoutingBuilder routing;
+  private final ExpertsBuilder experts;
+
+  /**
+   * A value of the graph, [S, width], in the target's compute dtype; scores and weights of experts
+   * in float32, their indices in int64.
+   *
+   * @param scores the scores that weights of experts are some of; null of anything else, and of
+   *     weights that may be negative
+   */
+  record Value(String name, int width, @Nullable String scores) {
+    static Value of(String name, int width) {
+      return new Value(name, width, null);
+    }
+  }
+
+  /**
+   * A reader.
+   *
+   * @param graph to which inputs and nodes are added
+   * @param rotaries every way in which layers turn queries and keys
+   */
+  Onnx(Graph graph, Target target, Weights weights, List<Rotary> rotaries) {
+    this.graph = graph;
+    this.target = target;
+    this.weights = weights;
+    positions = new Positions(graph, target.compute(), rotaries);
+    attention = new AttentionBuilder(graph, target, positions);
+    latents = new LatentBuilder(graph, attention);
+    routing = new RoutingBuilder(graph);
+    experts = new ExpertsBuilder(graph, target.compute(), weights, routing);
+  }
+
+  private Value like(Value x, String name) {
+    return Value.of(name, x.width());
+  }
+
+  private String number(double value) {
+    return graph.cast(graph.number((float) value), Dtype.F32, target.compute());
+  }
+
+  @Override
+  public Value embed(Leaf table) {
+    return Value.of(
+        weights.gathered(table, positions.ids()), Math.toIntExact(table.shape().dim(1)));
+  }
+
+  @Override
+  public Value linear(Value x, Leaf matrix) {
+    String y = graph.node("Gemm", List.of(x.name(), weights.of(matrix)), attribute("transB", 1));
+    return Value.of(y, Math.toIntExact(matrix.shape().dim(0)));
+  }
+
+  @Override
+  public Value shift(Value x, Leaf vector) {
+    return like(x, graph.node("Add", List.of(x.name(), weights.of(vector))));
+  }
+
+  @Override
+  public Value scale(Value x, double factor) {
+    return like(x, graph.node("Mul", List.of(x.name(), number(factor))));
+  }
+
+  @Override
+  public Value norm(Value x, Leaf weight, double epsilon) {
+    return norms(x, weight, epsilon, x.width());
+  }
+
+  @Override
+  public Value norms(Value x, @Nullable Leaf weight, double epsilon, int size) {
+    String scale =
+        weight == null
+            ? graph.cast(graph.filled(graph.longs(size), 1), Dtype.F32, target.compute())
+            : weights.of(weight);
+    if (size == x.width()) {
+      return like(x, normed("RMSNormalization", x.name(), scale, epsilon));
+    }
+    String heads = attention.split(AttentionBuilder.heads(x, size));
+    String y = normed("RMSNormalization", heads, scale, epsilon);
+    return attention.joined(y, x.width() / size, size);
+  }
+
+  @Override
+  public Value centredNorm(Value x, Leaf weight, double epsilon) {
+    return like(x, normed("LayerNormalization", x.name(), weights.of(weight), epsilon));
+  }
+
+  private String normed(String op, String x, String scale, double epsilon) {
+    return graph.node(
+        op, List.of(x, scale), attribute("epsilon", (float) epsilon), attribute("axis", -1));
+  }
+
+  @Override
+  public Value clip(Value x, double limit) {
+    return like(x, graph.node("Clip", List.of(x.name(), number(-limit), number(limit))));
+  }
+
+  @Override
+  public Value temper(Value x, Attention.Temperature temperature) {
+    return like(x, graph.node("Mul", List.of(x.name(), positions.temperature(temperature))));
+  }
+
+  @Override
+  public Value add(Value a, Value b) {
+    return like(a, graph.node("Add", List.of(a.name(), b.name())));
+  }
+
+  @Override
+  public Value gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
+    return switch (f) {
+      case SILU -> {
+        String g = gate.name();
+        String u = up.name();
+        String steep = g;
+        if (clamp != null) {
+          g = graph.node("Min", List.of(g, number(clamp.limit())));
+          steep = scale(like(gate, g), clamp.sharpness()).name();
+          u = graph.node("Add", List.of(clip(up, clamp.limit()).name(), number(clamp.offset())));
+        }
+        String activated = graph.node("Mul", List.of(g, graph.node("Sigmoid", List.of(steep))));
+        yield like(gate, graph.node("Mul", List.of(activated, u)));
+      }
+    };
+  }
+
+  @Override
+  public Value switched(Value x, Value by) {
+    return like(x, graph.node("Mul", List.of(x.name(), graph.node("Sigmoid", List.of(by.name())))));
+  }
+
+  @Override
+  public Value columns(Value x, int first, int count) {
+    return Value.of(graph.slice(x.name(), 1, first, first + count), count);
+  }
+
+  @Override
+  public Value join(Value a, Value b) {
+    return Value.of(graph.concat(a.name(), b.name(), 1), a.width() + b.width());
+  }
+
+  @Override
+  public Value rotate(Value x, Rotary rotary, int headSize, int first) {
+    return attention.rotate(AttentionBuilder.heads(x, headSize), rotary, first);
+  }
+
+  @Override
+  public Value attend(
+      int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
+    int width = a.headSize();
+    return attention.attend(
+        layer,
+        a,
+        AttentionBuilder.heads(q, width),
+        AttentionBuilder.heads(k, width),
+        AttentionBuilder.heads(v, width),
+        sinks == null ? null : weights.of(sinks),
+        width);
+  }
+
+  @Override
+  public Value latent(int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
+    return CacheLayout.of(a, target).latent()
+        ? latents.absorbed(layer, a, q, c, r, weights.of(up))
+        : latents.expanded(layer, a, q, linear(c, up), r);
+  }
+
+  @Override
+  public Value score(Routing.Score score, Value logits) {
+    String scores = routing.score(score, graph.cast(logits.name(), target.compute(), Dtype.F32));
+    return new Value(scores, logits.width(), scores);
+  }
+
+  @Override
+  public Value favour(Value scores, Leaf bias) {
+    return like(scores, graph.node("Add", List.of(scores.name(), weights.inF32(bias))));
+  }
+
+  @Override
+  public Value limit(Value choice, Routing.Groups groups) {
+    return like(choice, routing.limit(choice.width(), groups, choice.name()));
+  }
+
+  @Override
+  public Value top(Value choice, int count) {
+    return Value.of(routing.top(choice.name(), count), count);
+  }
+
+  @Override
+  public Value weigh(
+      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+    String weighed = routing.weigh(values.name(), chosen.name(), normalisation, scale);
+    return new Value(weighed, chosen.width(), values.scores());
+  }
+
+  @Override
+  public Value experts(Experts all, Value x, Value chosen, Value weighed) {
+    boolean after = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
+    return like(
+        x,
+        after && weighed.scores() != null
+            ? experts.together(all, x.name(), weighed.scores(), chosen, weighed.name())
+            : experts.apart(all, x.name(), chosen, weighed.name()));
+  }
+
+  @Override
+  public Value note(Step step, Value x) {
+    return x;
+  }
+}

@@ -1,0 +1,81 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+
+/** Codes of four bits, two to a byte, the first in the low bits, with a scale for each block. */
+abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1 {
+  /** Elements of a row that are read together. */
+  static final int GROUP = 2 * Lanes.COUNT;
+
+  final ScaleGrid grid;
+  private final boolean vectors;
+
+  FourBits(Shape matrix, MemorySegment values, ScaleGrid grid) {
+    super(matrix, values);
+    this.grid = grid;
+    vectors = Lanes.BYTES_FIT && grid.columns() % GROUP == 0;
+  }
+
+  /** The number of a code from 0 to 15. */
+  abstract float number(int code);
+
+  /** What {@link #read} says, with vectors. */
+  abstract void readVectors(int row, float[] into, int at);
+
+  /** Partial sums of one row with x. */
+  abstract void dot(int row, float[] x, int at, float[] lanes, int to);
+
+  @Override
+  public final boolean paired() {
+    return true;
+  }
+
+  @Override
+  public final void read(int row, float[] into, int at) {
+    if (vectors) {
+      readVectors(row, into, at);
+      return;
+    }
+    long first = first(row) / 2;
+    long place = grid.first(row);
+    for (int from = 0; from < columns(); from += GROUP) {
+      for (int i = 0; i < Lanes.COUNT; i++) {
+        int both = bytes.get(ValueLayout.JAVA_BYTE, first + from / 2 + i);
+        // A block has an even number of columns.
+        float scale = grid.at(place + (from + 2 * i) / grid.columns());
+        into[at + from + i] = number(both & 15) * scale;
+        into[at + from + Lanes.COUNT + i] = number(both >> 4 & 15) * scale;
+      }
+    }
+  }
+
+  @Override
+  public final boolean multiplies() {
+    return vectors;
+  }
+
+  @Override
+  public final void dots(int row, float[] x, int at, float[] lanes) {
+    for (int r = 0; r < Sums.ROWS; r++) {
+      // By itself, since what C2 inlines of vectors in one method is limited.
+      dot(row + r, x, at, lanes, r * Lanes.COUNT);
+    }
+  }
+
+  /** Some bytes, each in a lane. */
+  final IntVector bytes(long at) {
+    return (IntVector)
+        ByteVector.fromMemorySegment(Lanes.BYTES, bytes, at, Lanes.LITTLE)
+            .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+  }
+
+  /** The second codes of bytes. */
+  static IntVector odd(IntVector both) {
+    return both.lanewise(VectorOperators.LSHR, 4);
+  }
+}

@@ -1,0 +1,78 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.Attention;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Every head's query against the keys that it may see; heads side by side.
+ *
+ * @param sinks a score per head beside those of keys; null where there are none
+ */
+@SuppressWarnings("ArrayRecordComponent") // Never compared.
+record GroupedAttention(
+    Pass pass,
+    int layer,
+    Attention.GroupedQuery attention,
+    Value q,
+    Value k,
+    Value v,
+    float @Nullable [] sinks,
+    Value y)
+    implements Instruction, Team.Task {
+
+  @Override
+  public void run() {
+    for (int t = 0; t < pass.tokens(); t++) {
+      pass.past(t)
+          .put(
+              layer,
+              pass.position(t),
+              pass.array(k),
+              t * k.apart(),
+              k.columns(),
+              pass.array(v),
+              t * v.apart(),
+              v.columns());
+    }
+    long seen = 2L * attention.headSize() * (pass.position(pass.tokens() - 1) + 1);
+    pass.team().each(pass.tokens() * attention.heads(), seen, this);
+  }
+
+  @Override
+  public void turn(int turn, Scratch scratch) {
+    int t = turn / attention.heads();
+    int head = turn % attention.heads();
+    int size = attention.headSize();
+    int shared = head * attention.keyValueHeads() / attention.heads() * size;
+    int position = pass.position(t);
+    int first = (int) attention.firstSeen(position);
+    int count = position + 1 - first;
+    Past.Kept kept = pass.past(t).layer(layer);
+    float[] scores = scratch.of(Scratch.Room.SCORES, count);
+    float scale = (float) attention.softmaxScale();
+    Keys.scores(
+        pass.array(q),
+        t * q.apart() + head * size,
+        size,
+        kept.keys(),
+        first * k.columns() + shared,
+        k.columns(),
+        count,
+        scores,
+        scratch.lanes);
+    for (int j = 0; j < count; j++) {
+      scores[j] *= scale;
+    }
+    float total = Mixing.shares(scores, count, sinks == null ? null : sinks[head]);
+    Mixing.mix(
+        scores,
+        count,
+        total,
+        kept.values(),
+        first * v.columns() + shared,
+        v.columns(),
+        size,
+        pass.array(y),
+        t * y.apart() + head * size);
+  }
+}

@@ -1,0 +1,89 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.Attention;
+import java.util.Arrays;
+
+/**
+ * Latent attention in the absorbed form: since q · (U c) = (Uᵀ q) · c, queries are taken to the
+ * latents, which are keys and values of all heads (DeepSeek-AI, "DeepSeek-V2", 2024, section
+ * 2.1.2).
+ */
+record LatentAttention(
+    Pass pass,
+    int layer,
+    Attention.MultiHeadLatent attention,
+    Value q,
+    Value c,
+    Value r,
+    StoredMatrix up,
+    Value y)
+    implements Instruction, Team.Task {
+
+  @Override
+  public void run() {
+    for (int t = 0; t < pass.tokens(); t++) {
+      pass.past(t)
+          .put(
+              layer,
+              pass.position(t),
+              pass.array(c),
+              t * c.apart(),
+              c.columns(),
+              pass.array(r),
+              t * r.apart(),
+              r.columns());
+    }
+    long rank = attention.latentSize();
+    long rows = (long) attention.plainSize() + attention.valueSize();
+    long seen = pass.position(pass.tokens() - 1) + 1L;
+    pass.team().each(attention.heads(), pass.tokens() * rank * (rows + 2 * seen), this);
+  }
+
+  @Override
+  public void turn(int head, Scratch scratch) {
+    int rank = attention.latentSize();
+    int tokens = pass.tokens();
+    int firstRow = head * (attention.plainSize() + attention.valueSize());
+    float[] latents = scratch.of(Scratch.Room.LATENT, tokens * rank);
+    Arrays.fill(latents, 0, tokens * rank, 0);
+    float[] row = scratch.of(Scratch.Room.ROW, rank);
+    float[] queries = pass.array(q);
+    int query = head * attention.headSize();
+    for (int i = 0; i < attention.plainSize(); i++) {
+      Pairs.read(up, firstRow + i, row, 0, scratch);
+      for (int t = 0; t < tokens; t++) {
+        Sums.add(queries[t * q.apart() + query + i], row, 0, latents, t * rank, rank);
+      }
+    }
+    for (int t = 0; t < tokens; t++) {
+      mix(t, query + attention.plainSize(), latents, scratch);
+    }
+    float[] out = pass.array(y);
+    for (int i = 0; i < attention.valueSize(); i++) {
+      Pairs.read(up, firstRow + attention.plainSize() + i, row, 0, scratch);
+      for (int t = 0; t < tokens; t++) {
+        out[t * y.apart() + head * attention.valueSize() + i] =
+            Sums.dot(latents, t * rank, row, 0, rank, scratch.lanes);
+      }
+    }
+  }
+
+  /** Puts what a token sees of the latents in the place of its query. */
+  private void mix(int t, int turned, float[] latents, Scratch scratch) {
+    int rank = attention.latentSize();
+    int count = pass.position(t) + 1;
+    Past.Kept kept = pass.past(t).layer(layer);
+    float[] scores = scratch.of(Scratch.Room.SCORES, count);
+    Keys.scores(latents, t * rank, rank, kept.keys(), 0, rank, count, scores, scratch.lanes);
+    float[] queries = pass.array(q);
+    int size = r.columns();
+    float scale = (float) attention.softmaxScale();
+    for (int j = 0; j < count; j++) {
+      float with =
+          Sums.dot(queries, t * q.apart() + turned, kept.values(), j * size, size, scratch.lanes);
+      scores[j] = scale * (scores[j] + with);
+    }
+    float total = Mixing.shares(scores, count, null);
+    Mixing.mix(scores, count, total, kept.keys(), 0, rank, rank, latents, t * rank);
+  }
+}

@@ -1,0 +1,259 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.Arrays;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The experts of a layer: the tokens of each are brought together, so that its weights are read
+ * once for all of them. Threads share rows of the experts' matrices, first of gate and up, then of
+ * down; a token's experts are summed in the order of their ids.
+ */
+final class Mixture implements Instruction {
+  private final Pass pass;
+  private final Weights weights;
+  private final Ops.Experts experts;
+  private final Value x;
+  private final Value chosen;
+  private final Value weighed;
+  private final Value y;
+  private final boolean weightsBefore;
+  private final int width;
+  private final @Nullable Expert[] opened;
+
+  /** Experts that some token chose, in order. */
+  private final int[] active;
+
+  /** Of each expert, its first place among the places below, and one more than the last's. */
+  private final int[] first;
+
+  /** Where the next token of an expert goes, while they are brought together. */
+  private final int[] next;
+
+  /** By place, expert after expert: the token, and the weight. */
+  private int[] tokens = new int[0];
+
+  private float[] shares = new float[0];
+  private float[] read = new float[0];
+  private float[] inside = new float[0];
+  private int actives;
+
+  private final Team.Task gateAndUp = this::gateAndUp;
+  private final Team.Task down = this::down;
+
+  /** The matrices of an expert. */
+  private record Expert(
+      StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {}
+
+  private record Biases(StoredMatrix gate, StoredMatrix up, StoredMatrix down) {}
+
+  Mixture(
+      Pass pass,
+      Weights weights,
+      Ops.Experts experts,
+      Value x,
+      Value chosen,
+      Value weighed,
+      Value y) {
+    this.pass = pass;
+    this.weights = weights;
+    this.experts = experts;
+    this.x = x;
+    this.chosen = chosen;
+    this.weighed = weighed;
+    this.y = y;
+    weightsBefore = experts.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
+    int count = Objects.requireNonNull(experts.gateUp().stack()).experts();
+    width = Math.toIntExact(experts.network(0).gate().shape().dim(0));
+    opened = new Expert[count];
+    active = new int[count];
+    first = new int[count + 1];
+    next = new int[count];
+  }
+
+  @Override
+  public void run() {
+    bringTogether();
+    for (int a = 0; a < actives; a++) {
+      if (opened[active[a]] == null) {
+        opened[active[a]] = open(active[a]);
+      }
+    }
+    gatherInputs(expert(active[0]).gate().paired());
+    Arrays.fill(pass.array(y), 0, pass.tokens() * y.apart(), 0);
+    long places = first[first.length - 1];
+    int turns = Math.ceilDiv(width, Product.rowsOfTurn(x.columns()));
+    pass.team()
+        .each(actives * turns, 2 * places * width * x.columns() / actives / turns, gateAndUp);
+    turns = Math.ceilDiv(y.columns(), Product.rowsOfTurn(width));
+    pass.team().each(turns, places * width * y.columns() / turns, down);
+  }
+
+  private Expert open(int expert) {
+    Ops.Network network = experts.network(expert);
+    Ops.Biases b = network.biases();
+    return new Expert(
+        matrix(network.gate()),
+        matrix(network.up()),
+        matrix(network.down()),
+        b == null ? null : new Biases(matrix(b.gate()), matrix(b.up()), matrix(b.down())));
+  }
+
+  private StoredMatrix matrix(Leaf leaf) {
+    return weights.matrix(leaf);
+  }
+
+  private Expert expert(int id) {
+    return Objects.requireNonNull(opened[id]);
+  }
+
+  private void bringTogether() {
+    int places = pass.tokens() * chosen.columns();
+    if (tokens.length < places) {
+      tokens = new int[places];
+      shares = new float[places];
+      read = new float[Math.multiplyExact(places, x.apart())];
+      inside = new float[Math.multiplyExact(places, Lanes.padded(width))];
+    }
+    float[] ids = pass.array(chosen);
+    float[] w = pass.array(weighed);
+    Arrays.fill(next, 0);
+    for (int t = 0; t < pass.tokens(); t++) {
+      for (int i = 0; i < chosen.columns(); i++) {
+        next[(int) ids[t * chosen.apart() + i]]++;
+      }
+    }
+    actives = 0;
+    for (int e = 0; e < next.length; e++) {
+      first[e + 1] = first[e] + next[e];
+      if (next[e] > 0) {
+        active[actives++] = e;
+      }
+      next[e] = first[e];
+    }
+    for (int t = 0; t < pass.tokens(); t++) {
+      for (int i = 0; i < chosen.columns(); i++) {
+        int place = next[(int) ids[t * chosen.apart() + i]]++;
+        tokens[place] = t;
+        shares[place] = w[t * weighed.apart() + i];
+      }
+    }
+  }
+
+  private void gatherInputs(boolean paired) {
+    float[] from = pass.array(x);
+    int apart = x.apart();
+    for (int place = 0; place < first[first.length - 1]; place++) {
+      int at = place * apart;
+      if (paired) {
+        Pairs.arrange(from, tokens[place] * apart, read, at, apart);
+      } else {
+        System.arraycopy(from, tokens[place] * apart, read, at, apart);
+      }
+      if (weightsBefore) {
+        for (int c = 0; c < x.columns(); c++) {
+          read[at + c] *= shares[place];
+        }
+      }
+    }
+  }
+
+  private void gateAndUp(int turn, Scratch scratch) {
+    int rows = Product.rowsOfTurn(x.columns());
+    int turns = Math.ceilDiv(width, rows);
+    int id = active[turn / turns];
+    int row = turn % turns * rows;
+    int count = Math.min(rows, width - row);
+    Expert expert = expert(id);
+    int at = first[id];
+    int some = first[id + 1] - at;
+    float[] gate = scratch.of(Scratch.Room.GATE, some * rows);
+    float[] up = scratch.of(Scratch.Room.UP, some * rows);
+    int from = at * x.apart();
+    Product.rows(expert.gate(), row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
+    Product.rows(expert.up(), row, count, read, from, x.apart(), some, up, 0, rows, scratch);
+    Biases biases = expert.biases();
+    if (biases != null) {
+      add(biases.gate(), row, count, gate, some, rows, scratch);
+      add(biases.up(), row, count, up, some, rows, scratch);
+    }
+    for (int t = 0; t < some; t++) {
+      int to = (at + t) * Lanes.padded(width);
+      gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
+      if (expert.down().paired()) {
+        for (int i = 0; i < count; i++) {
+          inside[to + Pairs.place(row + i)] = gate[t * rows + i];
+        }
+      } else {
+        System.arraycopy(gate, t * rows, inside, to + row, count);
+      }
+    }
+  }
+
+  /** What {@link Ops#gate} says, of so many numbers from one on. */
+  static void gate(
+      FeedForward.Activation f,
+      FeedForward.@Nullable Clamp clamp,
+      float[] gate,
+      float[] up,
+      int from,
+      int count,
+      float[] out,
+      int at) {
+    switch (f) {
+      case SILU -> {
+        if (clamp == null) {
+          for (int i = 0; i < count; i++) {
+            out[at + i] = Numbers.silu(gate[from + i]) * up[from + i];
+          }
+        } else {
+          for (int i = 0; i < count; i++) {
+            out[at + i] = Numbers.clamped(clamp, gate[from + i], up[from + i]);
+          }
+        }
+      }
+    }
+  }
+
+  private static void add(
+      StoredMatrix bias, int row, int count, float[] y, int tokens, int apart, Scratch scratch) {
+    float[] values = scratch.of(Scratch.Room.ROW, bias.columns());
+    bias.read(0, values, 0);
+    for (int t = 0; t < tokens; t++) {
+      for (int i = 0; i < count; i++) {
+        y[t * apart + i] += values[row + i];
+      }
+    }
+  }
+
+  private void down(int turn, Scratch scratch) {
+    int rows = Product.rowsOfTurn(width);
+    int row = turn * rows;
+    int count = Math.min(rows, y.columns() - row);
+    float[] out = pass.array(y);
+    int apart = Lanes.padded(width);
+    for (int a = 0; a < actives; a++) {
+      int id = active[a];
+      Expert expert = expert(id);
+      int at = first[id];
+      int some = first[id + 1] - at;
+      float[] products = scratch.of(Scratch.Room.GATE, some * rows);
+      Product.rows(
+          expert.down(), row, count, inside, at * apart, apart, some, products, 0, rows, scratch);
+      if (expert.biases() != null) {
+        add(expert.biases().down(), row, count, products, some, rows, scratch);
+      }
+      for (int t = 0; t < some; t++) {
+        int to = tokens[at + t] * y.apart() + row;
+        float share = weightsBefore ? 1 : shares[at + t];
+        for (int i = 0; i < count; i++) {
+          out[to + i] = Math.fma(share, products[t * rows + i], out[to + i]);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,379 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a forward pass, or a part of one, once, and then runs it as often as tokens come: on
+ * float32 activations and on weights as they are stored. Every weight is found while it is read,
+ * but those of experts, which wait until a token first needs them.
+ */
+public final class Program implements Ops<Value> {
+  private final Weights weights;
+  private final Pass pass;
+  private final List<Instruction> instructions = new ArrayList<>();
+  private final Map<Value, Product> products = new HashMap<>();
+  private final Map<Step, Value> steps = new EnumMap<>(Step.class);
+  private int made;
+  private @Nullable Value scores;
+  private @Nullable Value choice;
+  private @Nullable Value groups;
+
+  /** An empty program of a model; all those of one model share the pass. */
+  public Program(Weights weights, Pass pass) {
+    this.weights = weights;
+    this.pass = pass;
+  }
+
+  /** What the caller sets before each run. */
+  public Value input(int columns) {
+    return make(columns);
+  }
+
+  /** Computes everything that was read. */
+  public void run() {
+    for (int i = 0; i < instructions.size(); i++) {
+      instructions.get(i).run();
+    }
+  }
+
+  /** A step that was read. */
+  public Value step(Step step) {
+    return Objects.requireNonNull(steps.get(step), step.id());
+  }
+
+  /** The scores of the experts, [T, E]. */
+  public Value scores() {
+    return Objects.requireNonNull(scores, "scores");
+  }
+
+  /** What experts were chosen by, before any mask, [T, E]. */
+  public Value choice() {
+    return Objects.requireNonNull(choice, "choice");
+  }
+
+  /** What groups of experts were chosen by, [T, count]; null without groups. */
+  public @Nullable Value groups() {
+    return groups;
+  }
+
+  private Value make(int columns) {
+    return pass.places().of(made++, columns);
+  }
+
+  /** What an operation makes of one token. */
+  @FunctionalInterface
+  private interface Row {
+    /**
+     * @param x the first operand, from {@code at} on
+     * @param y the result, from {@code to} on
+     */
+    void compute(int token, float[] x, int at, float[] y, int to);
+  }
+
+  private Value row(Value x, int columns, Row row) {
+    Value y = make(columns);
+    TokenByToken.Token token =
+        (t, scratch) -> row.compute(t, pass.array(x), t * x.apart(), pass.array(y), t * y.apart());
+    instructions.add(new TokenByToken(pass, 4L * Math.max(columns, x.columns()), token));
+    return y;
+  }
+
+  @Override
+  public Value note(Step step, Value x) {
+    steps.put(step, x);
+    return x;
+  }
+
+  @Override
+  public Value embed(Leaf table) {
+    StoredMatrix matrix = weights.matrix(table);
+    Value y = make(matrix.columns());
+    instructions.add(
+        new TokenByToken(
+            pass,
+            matrix.columns(),
+            (t, scratch) ->
+                Pairs.read(
+                    matrix, Math.toIntExact(pass.id(t)), pass.array(y), t * y.apart(), scratch)));
+    return y;
+  }
+
+  /** Products of the same x are computed together. */
+  @Override
+  public Value linear(Value x, Leaf leaf) {
+    StoredMatrix matrix = weights.matrix(leaf);
+    Value y = make(matrix.rows());
+    products
+        .computeIfAbsent(
+            x,
+            first -> {
+              var product = new Product(pass, x);
+              instructions.add(product);
+              return product;
+            })
+        .add(matrix, y);
+    return y;
+  }
+
+  @Override
+  public Value shift(Value x, Leaf vector) {
+    float[] v = weights.vector(vector);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < v.length; c++) {
+            y[to + c] = a[at + c] + v[c];
+          }
+        });
+  }
+
+  @Override
+  public Value scale(Value x, double factor) {
+    float f = (float) factor;
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] = f * a[at + c];
+          }
+        });
+  }
+
+  @Override
+  public Value norm(Value x, Leaf weight, double epsilon) {
+    return norms(x, weight, epsilon, x.columns());
+  }
+
+  @Override
+  public Value norms(Value x, @Nullable Leaf weight, double epsilon, int size) {
+    float[] w = weight == null ? null : weights.vector(weight);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < x.columns(); c += size) {
+            Norms.norm(a, at + c, 0, w, epsilon, size, y, to + c);
+          }
+        });
+  }
+
+  @Override
+  public Value centredNorm(Value x, Leaf weight, double epsilon) {
+    float[] w = weights.vector(weight);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) ->
+            Norms.norm(a, at, Norms.mean(a, at, w.length), w, epsilon, w.length, y, to));
+  }
+
+  @Override
+  public Value clip(Value x, double limit) {
+    float most = (float) limit;
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] = Math.clamp(a[at + c], -most, most);
+          }
+        });
+  }
+
+  @Override
+  public Value temper(Value x, Attention.Temperature temperature) {
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          double floors = Math.floor((pass.position(t) + 1) / temperature.floor());
+          float f = (float) (1 + temperature.scale() * StrictMath.log1p(floors));
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] = f * a[at + c];
+          }
+        });
+  }
+
+  @Override
+  public Value add(Value a, Value b) {
+    return row(
+        a,
+        a.columns(),
+        (t, x, at, y, to) -> {
+          float[] other = pass.array(b);
+          int from = t * b.apart();
+          for (int c = 0; c < a.columns(); c++) {
+            y[to + c] = x[at + c] + other[from + c];
+          }
+        });
+  }
+
+  @Override
+  public Value gate(
+      FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
+    return row(
+        gate,
+        gate.columns(),
+        (t, x, at, y, to) -> Mixture.gate(f, clamp, x, pass.array(up), at, gate.columns(), y, to));
+  }
+
+  @Override
+  public Value switched(Value x, Value by) {
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          float f = Numbers.sigmoid(pass.array(by)[t * by.apart()]);
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] = f * a[at + c];
+          }
+        });
+  }
+
+  @Override
+  public Value columns(Value x, int first, int count) {
+    return row(x, count, (t, a, at, y, to) -> System.arraycopy(a, at + first, y, to, count));
+  }
+
+  @Override
+  public Value join(Value a, Value b) {
+    return row(
+        a,
+        a.columns() + b.columns(),
+        (t, x, at, y, to) -> {
+          System.arraycopy(x, at, y, to, a.columns());
+          System.arraycopy(pass.array(b), t * b.apart(), y, to + a.columns(), b.columns());
+        });
+  }
+
+  @Override
+  public Value rotate(Value x, Rotary rotary, int headSize, int first) {
+    Turns turns = pass.turns(rotary);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          System.arraycopy(a, at, y, to, x.columns());
+          for (int head = 0; head < x.columns(); head += headSize) {
+            turns.turn(t, y, to + head + first);
+          }
+        });
+  }
+
+  @Override
+  public Value attend(
+      int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
+    Value y = make(q.columns());
+    float[] scores = sinks == null ? null : weights.vector(sinks);
+    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, y));
+    return y;
+  }
+
+  @Override
+  public Value latent(int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
+    Value y = make(a.heads() * a.valueSize());
+    instructions.add(new LatentAttention(pass, layer, a, q, c, r, weights.matrix(up), y));
+    return y;
+  }
+
+  @Override
+  public Value score(Routing.Score score, Value logits) {
+    int experts = logits.columns();
+    choice = null;
+    groups = null;
+    scores =
+        row(
+            logits,
+            experts,
+            switch (score) {
+              case SOFTMAX -> (t, x, at, y, to) -> Norms.softmax(x, at, experts, y, to);
+              case SIGMOID -> (t, x, at, y, to) -> Norms.sigmoid(x, at, experts, y, to);
+            });
+    return scores;
+  }
+
+  @Override
+  public Value favour(Value x, Leaf bias) {
+    return shift(x, bias);
+  }
+
+  @Override
+  public Value limit(Value unlimited, Routing.Groups limits) {
+    int experts = unlimited.columns();
+    choice = unlimited;
+    Value of =
+        row(
+            unlimited,
+            limits.count(),
+            (t, x, at, y, to) -> Choosing.aggregate(limits, x, at, experts, y, to));
+    groups = of;
+    return row(
+        unlimited,
+        experts,
+        (t, x, at, y, to) -> {
+          System.arraycopy(x, at, y, to, experts);
+          Choosing.limit(limits, pass.array(of), t * of.apart(), y, to, experts);
+        });
+  }
+
+  @Override
+  public Value top(Value values, int count) {
+    choice = Objects.requireNonNullElse(choice, values);
+    return row(
+        values,
+        count,
+        (t, x, at, y, to) -> {
+          List<int[]> replayed = pass.replayed();
+          if (replayed == null) {
+            Choosing.largest(x, at, values.columns(), y, to, count);
+            return;
+          }
+          for (int i = 0; i < count; i++) {
+            y[to + i] = replayed.get(t)[i];
+          }
+        });
+  }
+
+  @Override
+  public Value weigh(
+      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+    int count = chosen.columns();
+    return row(
+        values,
+        count,
+        (t, x, at, y, to) -> {
+          float[] ids = pass.array(chosen);
+          int from = t * chosen.apart();
+          double sum = 0;
+          for (int i = 0; i < count; i++) {
+            sum += x[at + (int) ids[from + i]];
+          }
+          double divisor = normalisation == null ? 1 : normalisation.divisor(sum);
+          for (int i = 0; i < count; i++) {
+            y[to + i] = (float) (x[at + (int) ids[from + i]] / divisor * scale);
+          }
+        });
+  }
+
+  @Override
+  public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
+    Value y = make(x.columns());
+    instructions.add(new Mixture(pass, weights, experts, x, chosen, weighed, y));
+    return y;
+  }
+}

@@ -1,0 +1,33 @@
+package dev.moxie.runtime.plain;
+
+import java.util.EnumMap;
+import java.util.Map;
+
+/** Room that a thread computes in; what it holds means nothing to the next turn. */
+final class Scratch {
+  /** Partial sums of one tile. */
+  final float[] lanes = new float[Sums.ROWS * Sums.TOKENS * Lanes.COUNT];
+
+  private final Map<Room, float[]> rooms = new EnumMap<>(Room.class);
+
+  /** What the room is for. */
+  enum Room {
+    /** Rows of a matrix, decoded. */
+    PANEL,
+    GATE,
+    UP,
+    SCORES,
+    LATENT,
+    ROW
+  }
+
+  /** So much of it at least. */
+  float[] of(Room room, int size) {
+    float[] had = rooms.get(room);
+    if (had == null || had.length < size) {
+      had = new float[size];
+      rooms.put(room, had);
+    }
+    return had;
+  }
+}

@@ -1,0 +1,165 @@
+package dev.moxie.verifier.diagnosis;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Routing.Groups;
+import dev.moxie.verifier.diagnosis.Mistakes.Mistake;
+import dev.moxie.verifier.report.Figures;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * What a routing equation may say instead of what it should.
+ *
+ * @param stated that of every layer with experts
+ * @param experts of a layer
+ */
+record RoutingMistakes(Architecture model, Routing stated, int experts) {
+  private Mistake mistake(String cause, Routing right) {
+    return new Mistake(
+        cause,
+        model.withBlocks(
+            b ->
+                b.feedForward() instanceof MixtureOfExperts m
+                    ? b.withFeedForward(m.withRouting(right))
+                    : b));
+  }
+
+  /** What leads to other experts. */
+  List<Mistake> ofDecisions() {
+    List<Mistake> mistakes = new ArrayList<>();
+    Groups groups = stated.groups();
+    if (groups != null) {
+      mistakes.add(mistake("groups that the reference does not have", stated.withGroups(null)));
+      for (Groups.Aggregate other : Groups.Aggregate.values()) {
+        if (groups.count() < experts || other == Groups.Aggregate.MAXIMUM) {
+          mistakes.add(
+              mistake(
+                  "group aggregate by %s instead of %s"
+                      .formatted(words(groups.aggregate()), words(other)),
+                  grouped(groups.count(), groups.kept(), other, groups.maskValue())));
+        }
+      }
+      otherCounts(groups, mistakes);
+    } else {
+      for (Groups.Aggregate aggregate : Groups.Aggregate.values()) {
+        for (Limit limit : limits()) {
+          mistakes.add(
+              mistake(
+                  "dropped groups: %d of %d by %s kept"
+                      .formatted(limit.kept(), limit.count(), words(aggregate)),
+                  grouped(
+                      limit.count(), limit.kept(), aggregate, Groups.MaskValue.NEGATIVE_INFINITY)));
+        }
+      }
+    }
+    scores(mistakes);
+    if (stated.hasBiasOfScores()) {
+      mistakes.add(
+          mistake("a selection bias that the reference does not have", stated.withBias(null)));
+    }
+    return mistakes;
+  }
+
+  private Routing grouped(
+      int count, int kept, Groups.Aggregate aggregate, Groups.MaskValue maskValue) {
+    return stated.withGroups(new Groups(count, kept, aggregate, maskValue));
+  }
+
+  private record Limit(int count, int kept) {}
+
+  /** Every number of groups and of kept ones that the experts could be limited by. */
+  private List<Limit> limits() {
+    List<Limit> limits = new ArrayList<>();
+    for (int count = 2; count <= experts / 2; count++) {
+      for (int kept = 1; kept < count && experts % count == 0; kept++) {
+        if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
+          limits.add(new Limit(count, kept));
+        }
+      }
+    }
+    return limits;
+  }
+
+  /** Other numbers of groups, those first that keep the same share. */
+  private void otherCounts(Groups groups, List<Mistake> mistakes) {
+    var own = new Limit(groups.count(), groups.kept());
+    limits().stream()
+        .filter(limit -> !limit.equals(own))
+        .sorted(
+            Comparator.comparing(limit -> limit.kept() * own.count() != own.kept() * limit.count()))
+        .map(
+            limit ->
+                mistake(
+                    "wrong group count: %d of %d groups kept instead of %d of %d"
+                        .formatted(own.kept(), own.count(), limit.kept(), limit.count()),
+                    grouped(limit.count(), limit.kept(), groups.aggregate(), groups.maskValue())))
+        .forEach(mistakes::add);
+  }
+
+  /**
+   * What leads to other weights of the same experts.
+   *
+   * @param ratio how many times the reference's weights are the package's
+   */
+  List<Mistake> ofWeights(double ratio) {
+    List<Mistake> mistakes = new ArrayList<>();
+    if (stated.bias() == Routing.Bias.SELECTION_AND_WEIGHTS) {
+      mistakes.add(
+          mistake(
+              "a bias added to the weights instead of to the selection only",
+              stated.withBias(Routing.Bias.SELECTION)));
+    } else if (stated.hasBiasOfScores()) {
+      mistakes.add(
+          mistake(
+              "a bias added to the selection only instead of to the weights as well",
+              stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
+    }
+    mistakes.add(
+        stated.normalisation() == null
+            ? mistake(
+                "dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)))
+            : mistake(
+                "normalisation that the reference does not do", stated.withNormalisation(null)));
+    double root = Math.sqrt(stated.scale());
+    mistakes.add(
+        mistake(
+            "routing scale %s applied twice".formatted(Figures.number(root)),
+            stated.withScale(root)));
+    double scale = stated.scale() * ratio;
+    if (scale > 0 && Double.isFinite(scale)) {
+      mistakes.add(
+          mistake(
+              "routing scale %s instead of %s"
+                  .formatted(Figures.number(stated.scale()), Figures.number(scale)),
+              stated.withScale(scale)));
+    }
+    scores(mistakes);
+    return mistakes;
+  }
+
+  private void scores(List<Mistake> mistakes) {
+    Arrays.stream(Routing.Score.values())
+        .map(
+            other ->
+                mistake(
+                    "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
+                    stated.withScore(other)))
+        .forEach(mistakes::add);
+  }
+
+  private static String words(Routing.Score score) {
+    return score.name().toLowerCase(Locale.ROOT);
+  }
+
+  private static String words(Groups.Aggregate aggregate) {
+    return switch (aggregate) {
+      case MAXIMUM -> "maximum";
+      case SUM_OF_TOP_TWO -> "sum of the top two";
+    };
+  }
+}

@@ -1,0 +1,238 @@
+package dev.moxie.verifier.diagnosis;
+
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Step;
+import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Forced;
+import dev.moxie.verifier.oracle.Forced.Stage;
+import dev.moxie.verifier.report.Comparison;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Words;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * Names what a wrong package looks like: known defects are supposed one at a time, the stages that
+ * fail are computed as the package would have them without, and one under which the reference's
+ * numbers come out is named. One that explains all failing stages goes before one for each.
+ */
+final class Trial {
+  private static final int EXPERTS_SHOWN = 8;
+
+  private final Evidence evidence;
+
+  Trial(Evidence evidence) {
+    this.evidence = evidence;
+  }
+
+  /** A stage of a layer. */
+  private record Place(int layer, Stage stage) {}
+
+  /** The first suspect with which these come out as they were recorded. */
+  private Optional<Suspect> first(Stream<Suspect> suspects, List<Place> places) {
+    return suspects
+        .filter(
+            suspect ->
+                places.stream()
+                    .allMatch(
+                        place ->
+                            Evidence.holds(evidence.layer(place.layer(), suspect), place.stage())))
+        .findFirst();
+  }
+
+  private boolean hold(List<Place> places) {
+    return places.stream()
+        .allMatch(place -> Evidence.holds(evidence.layer(place.layer()), place.stage()));
+  }
+
+  private static String sentence(String cause, String what) {
+    return "Looks like %s: without that, the reference's %s come out.".formatted(cause, what);
+  }
+
+  /** One sentence per defect that explains something; none if the catalogue has no explanation. */
+  List<String> explain(Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
+    List<String> sentences = new ArrayList<>();
+    if (!ends.embedding().verdict().passed()) {
+      end(0, Stage.EMBEDDING, "embeddings").ifPresent(sentences::add);
+    }
+    if (!ends.head().verdict().passed()) {
+      end(layers.size() - 1, Stage.HEAD, "logits").ifPresent(sentences::add);
+    }
+    Optional<Report.Layer> first =
+        layers.stream().filter(layer -> !layer.verdict().passed()).findFirst();
+    Optional<String> whole = first.flatMap(this::whole);
+    if (whole.isPresent()) {
+      sentences.add(whole.get());
+      return sentences;
+    }
+    if (routing.mismatch() > 0 || layers.stream().anyMatch(Trial::weightsDiffer)) {
+      sentences.addAll(routing());
+    }
+    first.map(this::stages).ifPresent(sentences::addAll);
+    return sentences;
+  }
+
+  private static boolean weightsDiffer(Report.Layer layer) {
+    Comparison weights = layer.steps().get("layers." + layer.layer() + ".router.weights");
+    return weights != null && !weights.verdict().passed();
+  }
+
+  private Optional<String> end(int layer, Stage stage, String what) {
+    return first(
+            new Suspects(evidence, layer).of(stage, List.of()), List.of(new Place(layer, stage)))
+        .map(suspect -> sentence(suspect.cause(), what));
+  }
+
+  private static List<Stage> stages(Report.Layer layer, boolean passed) {
+    return layer.inside().stream()
+        .filter(step -> step.verdict().passed() == passed)
+        .map(step -> Stage.valueOf(step.name().toUpperCase(Locale.ROOT)))
+        .toList();
+  }
+
+  /** What brings out some stages of a layer, and leaves right what was right. */
+  private Optional<String> explain(
+      Report.Layer layer, Stream<Suspect> suspects, List<Stage> failing) {
+    List<Place> places =
+        Stream.concat(failing.stream(), stages(layer, true).stream())
+            .map(stage -> new Place(layer.layer(), stage))
+            .toList();
+    return first(suspects, places)
+        .map(suspect -> sentence(suspect.cause(), "numbers of layer " + layer.layer()));
+  }
+
+  /** The one thing that explains all that fails, routing included, where several stages do. */
+  private Optional<String> whole(Report.Layer layer) {
+    List<Stage> failing = stages(layer, false);
+    boolean routing = failing.contains(Stage.SELECTION) || failing.contains(Stage.WEIGHTS);
+    boolean logits = evidence.layer(layer.layer()).has(Step.ROUTER_LOGITS);
+    return failing.size() > 1 || failing.contains(Stage.DENSE) || (routing && !logits)
+        ? explain(layer, new Suspects(evidence, layer.layer()).ofAll(failing), failing)
+        : Optional.empty();
+  }
+
+  /** A sentence for each stage that something explains; routing is looked at over all layers. */
+  private List<String> stages(Report.Layer layer) {
+    List<Stage> failing = new ArrayList<>(stages(layer, false));
+    failing.removeAll(List.of(Stage.SELECTION, Stage.WEIGHTS));
+    List<String> sentences =
+        failing.stream().map(stage -> stage(layer, stage)).flatMap(Optional::stream).toList();
+    return sentences.isEmpty() && !failing.isEmpty()
+        ? sizeOfRounding(layer.layer(), failing).stream().toList()
+        : sentences;
+  }
+
+  private Optional<String> stage(Report.Layer layer, Stage stage) {
+    if (stage == Stage.SHARED && evidence.layer(layer.layer()).moe().shared() == null) {
+      return Optional.of(
+          "Looks like shared experts skipped: the reference adds something to its experts' output,"
+              + " and the package has no shared experts.");
+    }
+    List<Integer> wrong = layer.inside().stream().flatMap(step -> step.experts().stream()).toList();
+    List<Integer> lost = stage == Stage.EXPERTS ? lost(layer.layer(), wrong) : List.of();
+    if (!lost.isEmpty()) {
+      return Optional.of(
+          "Looks like lost experts: of layer %d, expert %s gives nothing but zeros, unlike the reference's."
+              .formatted(layer.layer(), Words.numbers(lost, EXPERTS_SHOWN)));
+    }
+    var suspects = new Suspects(evidence, layer.layer());
+    return explain(layer, suspects.of(stage, wrong), List.of(stage));
+  }
+
+  /** Wrong experts whose output is zero for every token. */
+  private List<Integer> lost(int layer, List<Integer> wrong) {
+    Forced own = evidence.layer(layer);
+    return wrong.stream()
+        .filter(expert -> own.expert(layer, expert, own.given(Step.MOE_INPUT)).largest() == 0)
+        .toList();
+  }
+
+  /** What remains to be said where no suspect explains anything: how large the differences are. */
+  private Optional<String> sizeOfRounding(int layer, List<Stage> failing) {
+    Forced rounded =
+        evidence.layer(layer).supposing(evidence.architecture(), evidence.weights().asRounded());
+    return failing.stream().allMatch(stage -> Evidence.holds(rounded, stage))
+        ? Optional.of(
+            "The differences of layer %d are no larger than rounding weights to BF16 makes them: a"
+                    .formatted(layer)
+                + " checkpoint exported from a cast package differs so from its first source.")
+        : Optional.empty();
+  }
+
+  /** Sentences for what explains decisions, and what explains weights, in all layers. */
+  private List<String> routing() {
+    List<Forced> routed =
+        IntStream.range(0, evidence.architecture().layers().size())
+            .mapToObj(evidence::layer)
+            .filter(Forced::isRouted)
+            .toList();
+    Forced first = routed.getFirst();
+    Routing stated = first.moe().routing();
+    List<String> sentences = new ArrayList<>();
+    if (routed.stream().anyMatch(layer -> !layer.moe().routing().equals(stated))) {
+      return sentences;
+    }
+    var mistakes = new RoutingMistakes(evidence.architecture(), stated, first.moe().experts());
+    List<Place> decisions = places(routed, Stage.SELECTION);
+    if (!hold(decisions)) {
+      first(supposed(mistakes.ofDecisions()), decisions)
+          .map(Suspect::cause)
+          .or(() -> biases(routed, stated))
+          .ifPresent(cause -> sentences.add(sentence(cause, "routing decisions")));
+    }
+    List<Place> weights = places(routed, Stage.WEIGHTS);
+    if (!hold(weights)) {
+      Estimate recorded = first.recorded(Stage.WEIGHTS);
+      double ratio = recorded.value(0, 0) / first.computed(Stage.WEIGHTS).value(0, 0);
+      first(supposed(mistakes.ofWeights(ratio)), weights)
+          .ifPresent(suspect -> sentences.add(sentence(suspect.cause(), "routing weights")));
+    }
+    return sentences;
+  }
+
+  private static List<Place> places(List<Forced> layers, Stage stage) {
+    return layers.stream().map(layer -> new Place(layer.layer(), stage)).toList();
+  }
+
+  private Stream<Suspect> supposed(List<Mistakes.Mistake> mistakes) {
+    return mistakes.stream().map(mistake -> Suspect.of(mistake, evidence));
+  }
+
+  /** Whether other biases explain what was decided. */
+  private Optional<String> biases(List<Forced> routed, Routing stated) {
+    Routing.Groups groups = stated.groups();
+    if (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO) {
+      // With a bias, zero would be a value like any other: there is no such equation.
+      return Optional.empty();
+    }
+    Routing biased = stated.hasBiasOfScores() ? stated : stated.withBias(Routing.Bias.SELECTION);
+    boolean rounded =
+        routed.stream().allMatch(layer -> BiasFit.isBf16(layer.routerBias()))
+            && stated.hasBiasOfScores()
+            && fit(routed, biased, true);
+    if (rounded) {
+      return Optional.of("a selection bias rounded to bf16");
+    }
+    if (!fit(routed, biased, false)) {
+      return Optional.empty();
+    }
+    boolean dropped =
+        !stated.hasBiasOfScores()
+            || routed.stream()
+                .anyMatch(layer -> Arrays.stream(layer.routerBias()).allMatch(b -> b == 0));
+    return Optional.of(dropped ? "a dropped selection bias" : "a wrong selection bias");
+  }
+
+  private boolean fit(List<Forced> routed, Routing routing, boolean withinRounding) {
+    return routed.stream()
+        .allMatch(
+            layer ->
+                new BiasFit(routing, layer.routerBias(), evidence.precision(), withinRounding)
+                    .explains(layer.logits(), layer.experts()));
+  }
+}

@@ -1,0 +1,244 @@
+package dev.moxie.verifier.oracle;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Step;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a layer of a forward pass one stage at a time, each when it is asked for and from what a
+ * trace recorded just before it: a stage that comes out otherwise is wrong itself, whatever the
+ * stages before it did. The residual stream between the halves of a layer is not recorded; it is
+ * the layer's output without the second half's, to the rounding of that sum.
+ *
+ * <p>Under a supposition the same stages are read again, but for the operations whose inputs and
+ * weights it leaves alone.
+ */
+public final class Forced {
+
+  /** What is computed between two records. */
+  public enum Stage {
+    /** Before the first layer. */
+    EMBEDDING,
+    ATTENTION,
+    NORM,
+    ROUTER,
+    SELECTION,
+    WEIGHTS,
+    EXPERTS,
+    SHARED,
+    /** All of a layer without experts, inside which nothing is recorded. */
+    DENSE,
+    /** After the last layer. */
+    HEAD;
+
+    /** As reports name it. */
+    public String id() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  private final Architecture model;
+  private final Weights weights;
+  private final Precision precision;
+  private final Recorded recorded;
+  private final int layer;
+  private final Memory memory;
+  private final Map<Stage, Estimate> computed = new EnumMap<>(Stage.class);
+
+  private Forced(
+      Architecture model,
+      Weights weights,
+      Precision precision,
+      Recorded recorded,
+      int layer,
+      Memory memory) {
+    this.model = model;
+    this.weights = weights;
+    this.precision = precision;
+    this.recorded = recorded;
+    this.layer = layer;
+    this.memory = memory;
+  }
+
+  /**
+   * A layer as a model has it.
+   *
+   * @param precision of the implementation that recorded the trace
+   */
+  public Forced(
+      Architecture model, Weights weights, Precision precision, Recorded recorded, int layer) {
+    this(model, weights, precision, recorded, layer, Memory.empty());
+  }
+
+  /** The layer as it would be under a supposition. */
+  public Forced supposing(Architecture other, Weights others) {
+    return new Forced(other, others, precision, recorded, layer, memory.forReading());
+  }
+
+  /** The layer's number. */
+  public int layer() {
+    return layer;
+  }
+
+  /** The model that is read. */
+  public Architecture model() {
+    return model;
+  }
+
+  /** Whether the layer has experts. */
+  public boolean isRouted() {
+    return feedForward() instanceof MixtureOfExperts;
+  }
+
+  /** The experts of a layer that has some. */
+  public MixtureOfExperts moe() {
+    return (MixtureOfExperts) feedForward();
+  }
+
+  private FeedForward feedForward() {
+    return model.layers().get(layer).feedForward();
+  }
+
+  /** The stages of the layer that the trace has both ends of, in the order of computation. */
+  public List<Stage> stages() {
+    return switch (feedForward()) {
+      case FeedForward.Dense dense -> List.of(Stage.DENSE);
+      case MixtureOfExperts moe ->
+          has(Step.MOE_INPUT) && has(Step.MOE_OUTPUT)
+              ? Stream.of(Stage.values())
+                  .filter(s -> s.compareTo(Stage.ATTENTION) >= 0 && s.compareTo(Stage.SHARED) <= 0)
+                  .filter(s -> s != Stage.ROUTER || has(Step.ROUTER_LOGITS))
+                  .toList()
+              : List.of();
+    };
+  }
+
+  /**
+   * What the trace has at the end of a stage, if the model is right; with an error where that is a
+   * difference of two records.
+   */
+  public Estimate recorded(Stage stage) {
+    return switch (stage) {
+      case EMBEDDING -> given(Step.INPUT);
+      case ATTENTION -> residual();
+      case NORM -> given(Step.MOE_INPUT);
+      case ROUTER -> given(Step.ROUTER_LOGITS);
+      case SELECTION -> given(Step.ROUTER_EXPERTS);
+      case WEIGHTS -> given(Step.ROUTER_WEIGHTS);
+      case EXPERTS -> given(Step.EXPERTS_OUTPUT);
+      case SHARED -> difference(Step.MOE_OUTPUT, 1, Step.EXPERTS_OUTPUT);
+      case DENSE -> given(Step.OUTPUT);
+      case HEAD -> memory.record(recorded::logits, "logits");
+    };
+  }
+
+  /** A step as it was recorded, without error. */
+  public Estimate given(Step step) {
+    return memory.record(() -> recorded.get(layer, step), step);
+  }
+
+  /** Whether a step of the layer was recorded. */
+  public boolean has(Step step) {
+    return recorded.has(layer, step);
+  }
+
+  /** The experts of each token. */
+  public List<int[]> experts() {
+    return recorded.experts(layer);
+  }
+
+  /** What some multiple of one step was added to, where only the sum was recorded. */
+  private Estimate difference(Step sum, double factor, Step summand) {
+    Estimate whole = given(sum);
+    Estimate part = given(summand);
+    return memory.record(() -> whole.minus(part, factor, precision), sum, factor, summand);
+  }
+
+  private Estimate residual() {
+    Architecture.Multipliers multipliers = model.multipliers();
+    double factor = multipliers == null ? 1 : multipliers.residual();
+    return difference(Step.OUTPUT, factor, Step.MOE_OUTPUT);
+  }
+
+  /** What the model makes of the records before a stage. */
+  public Estimate computed(Stage stage) {
+    Estimate known = computed.get(stage);
+    if (known == null) {
+      known = compute(stage, forward());
+      computed.put(stage, known);
+    }
+    return known;
+  }
+
+  private Estimate compute(Stage stage, Forward<Estimate> forward) {
+    return switch (stage) {
+      case EMBEDDING -> forward.embedding();
+      case ATTENTION ->
+          forward.attended(layer, model.layers().get(layer).attention(), given(Step.INPUT));
+      case NORM -> forward.normed(layer, residual());
+      case ROUTER -> forward.routerLogits(layer, moe(), given(Step.MOE_INPUT));
+      case SELECTION -> Estimate.of(routed().experts());
+      case WEIGHTS -> route(experts()).weights();
+      case EXPERTS -> {
+        var routed = new Forward.Routed<>(Estimate.of(experts()), given(Step.ROUTER_WEIGHTS));
+        yield forward.experts(layer, moe(), given(Step.MOE_INPUT), routed);
+      }
+      case SHARED -> {
+        Estimate x = given(Step.MOE_INPUT);
+        FeedForward.SharedExperts shared = moe().shared();
+        yield shared == null
+            ? Estimate.zeros(x.rows(), x.columns())
+            : forward.shared(layer, moe(), shared, x);
+      }
+      case DENSE -> forward.layer(layer, given(Step.INPUT));
+      case HEAD -> forward.head(given(Step.OUTPUT));
+    };
+  }
+
+  /** Logits of the router: those that were recorded, else those that the model computes. */
+  public Estimate logits() {
+    return has(Step.ROUTER_LOGITS) ? given(Step.ROUTER_LOGITS) : computed(Stage.ROUTER);
+  }
+
+  /** How the model routes those logits. */
+  public RoutingOracle.Routed routed() {
+    return route(null);
+  }
+
+  private RoutingOracle.Routed route(@Nullable List<int[]> replayed) {
+    Exact reader = reader(replayed);
+    new Forward<>(model, reader).route(layer, moe(), logits());
+    return reader.routed(moe().routing());
+  }
+
+  /**
+   * One expert's output for any tokens, without their weights.
+   *
+   * @param fromLayer whose expert it is
+   */
+  public Estimate expert(int fromLayer, int expert, Estimate x) {
+    var moe = (MixtureOfExperts) model.layers().get(fromLayer).feedForward();
+    return forward().expert(fromLayer, moe, expert, x);
+  }
+
+  /** The stored bias of each expert's score; zeros where there is none. */
+  public double[] routerBias() {
+    return weights.routerBias(layer, moe());
+  }
+
+  private Forward<Estimate> forward() {
+    return new Forward<>(model, reader(null));
+  }
+
+  private Exact reader(@Nullable List<int[]> replayed) {
+    return new Exact(weights::of, Arithmetic.of(precision), recorded.ids(), replayed, memory);
+  }
+}

@@ -1,0 +1,82 @@
+package dev.moxie.verifier.oracle;
+
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Step;
+import dev.moxie.format.trace.Trace;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * What a trace recorded of a model, step by step, as values without error.
+ *
+ * @param model as which the trace is read
+ */
+public record Recorded(Trace trace, Architecture model) {
+
+  /** The name of a step in a trace. */
+  public static String name(int layer, Step step) {
+    return "layers." + layer + "." + step.id();
+  }
+
+  /** The tokens, [T]. */
+  public long[] ids() {
+    return trace.inputIds();
+  }
+
+  /** Whether a step of a layer was recorded. */
+  public boolean has(int layer, Step step) {
+    return trace.has(name(layer, step));
+  }
+
+  /** A step of a layer, one row per token. */
+  public Estimate get(int layer, Step step) {
+    return get(
+        name(layer, step),
+        switch (step) {
+          case ROUTER_LOGITS -> moe(layer).experts();
+          case ROUTER_EXPERTS, ROUTER_WEIGHTS -> moe(layer).routing().expertsPerToken();
+          case INPUT, MOE_INPUT, EXPERTS_OUTPUT, MOE_OUTPUT, OUTPUT -> model.hiddenSize();
+        });
+  }
+
+  /** The logits, [T, V]. */
+  public Estimate logits() {
+    return get("logits", model.vocabSize());
+  }
+
+  private Estimate get(String name, int columns) {
+    return Estimate.exact(trace.floats(name, ids().length, columns), columns);
+  }
+
+  /**
+   * The experts of each token in a layer that has some, one array [k] per token.
+   *
+   * @throws CorruptException if they are not k different experts of the layer
+   */
+  public List<int[]> experts(int layer) {
+    int k = moe(layer).routing().expertsPerToken();
+    String name = name(layer, Step.ROUTER_EXPERTS);
+    int[] flat = trace.ints(name, ids().length, k);
+    List<int[]> experts = new ArrayList<>();
+    for (int t = 0; t < flat.length / k; t++) {
+      int[] chosen = Arrays.copyOfRange(flat, t * k, (t + 1) * k);
+      boolean valid = Arrays.stream(chosen).allMatch(e -> e >= 0 && e < moe(layer).experts());
+      if (!valid || Arrays.stream(chosen).distinct().count() != k) {
+        throw new CorruptException(
+            trace.path() + ", tensor \"" + name + "\", token " + t,
+            k + " different experts below " + moe(layer).experts(),
+            Arrays.toString(chosen),
+            "the trace was not recorded from this model");
+      }
+      experts.add(chosen);
+    }
+    return experts;
+  }
+
+  private FeedForward.MixtureOfExperts moe(int layer) {
+    return (FeedForward.MixtureOfExperts) model.layers().get(layer).feedForward();
+  }
+}

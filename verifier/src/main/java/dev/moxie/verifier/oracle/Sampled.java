@@ -1,0 +1,58 @@
+package dev.moxie.verifier.oracle;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+
+/**
+ * How far errors add up from the tokens on, by experiment. Propagation takes the errors of a
+ * vector's elements for independent; where they have a cause in common, as in the few elements that
+ * dominate a trained model's hidden states, they reach further than their sum in quadrature. Here
+ * every rounding is drawn at random and carried through the whole pass, some times over (Parker,
+ * "Monte Carlo Arithmetic: how to gamble with floating point and win", 2000), and the larger of
+ * both deviations counts.
+ */
+public final class Sampled {
+  private static final int SAMPLES = 16;
+
+  private Sampled() {}
+
+  /**
+   * The results of a pass with errors at least as large as sampled ones.
+   *
+   * @param layers each layer's output, from the tokens on
+   * @param logits likewise
+   * @param experts that the reference chose, by layer with experts
+   * @return the layers' and, last, the logits
+   */
+  public static List<Estimate> widen(
+      Oracle oracle,
+      long[] ids,
+      List<Estimate> layers,
+      Estimate logits,
+      Map<Integer, List<int[]>> experts) {
+    List<Estimate> exact = new ArrayList<>(layers);
+    exact.add(logits);
+    List<double[]> squares = new ArrayList<>();
+    exact.forEach(estimate -> squares.add(new double[estimate.rows() * estimate.columns()]));
+    for (int sample = 0; sample < SAMPLES; sample++) {
+      Oracle noisy = oracle.sampled(new Random(sample));
+      Estimate hidden = noisy.embed(ids);
+      for (int layer = 0; layer < layers.size(); layer++) {
+        hidden = noisy.layer(layer, hidden, experts.get(layer)).output();
+        hidden.addSquares(exact.get(layer), squares.get(layer));
+      }
+      noisy.head(hidden).addSquares(logits, squares.getLast());
+    }
+    List<Estimate> widened = new ArrayList<>();
+    for (int i = 0; i < exact.size(); i++) {
+      double[] errors = squares.get(i);
+      for (int j = 0; j < errors.length; j++) {
+        errors[j] = Math.sqrt(errors[j] / SAMPLES);
+      }
+      widened.add(exact.get(i).withErrorsAtLeast(errors));
+    }
+    return widened;
+  }
+}
