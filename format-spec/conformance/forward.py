@@ -25,7 +25,8 @@ def elements(data, dtype, shape):
         exponent = np.frombuffer(data, np.uint8)
         array = np.where(exponent == 255, math.nan, np.exp2(exponent - 127.0)).astype(np.float32)
     else:
-        array = np.frombuffer(data, {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I64": "<i8"}[dtype])
+        kinds = {"F32": "<f4", "F16": "<f2", "I8": "<i1", "I32": "<i4", "I64": "<i8"}
+        array = np.frombuffer(data, kinds[dtype])
     return array.reshape(shape)
 
 
@@ -37,15 +38,17 @@ def weights(package):
     def weight(name, expert=None, projection=None):
         row = rows[name, expert, projection]
         encoding, data = blocks_of(row["encoding"]), package.bytes_of(row)
-        if row["encoding"] == "mxfp4":
+        if encoding and encoding[1] == 2:
             codes = np.frombuffer(data, np.uint8)
-            values = E2M1[np.stack([codes & 15, codes >> 4], axis=-1)]
+            codes = np.stack([codes & 15, codes >> 4], axis=-1)
+            values = E2M1[codes] if row["encoding"] == "mxfp4" else np.float32(codes) - 8
             values = values.reshape(row["shape"][0], -1)
         else:
             values = elements(data, row["dtype"], row["shape"])
         if encoding:
             scales = weight(name + ".scale", expert, projection)
-            scales = np.repeat(np.repeat(scales, encoding[2], axis=0), encoding[3], axis=1)
+            across = min(encoding[3], values.shape[1])
+            scales = np.repeat(np.repeat(scales, encoding[2], axis=0), across, axis=1)
             values = np.float32(values * scales[: len(values), : values.shape[1]])  # rounded once
         return np.float64(values)
 

@@ -210,6 +210,10 @@ def blocks_of(encoding):
     """Section 6: dtype of the values, numbers in one, rows and columns of a block, scale dtypes."""
     if encoding == "mxfp4":
         return "U8", 2, 1, 32, {"U8", "F8_E8M0"}
+    if encoding == "int8_channel":
+        return "I8", 1, 1, math.inf, {"F32"}
+    if size := re.fullmatch("int4_block_(16|32|64|128|256)", encoding or ""):
+        return "U8", 2, 1, int(size[1]), {"F32"}
     if size := re.fullmatch("fp8_block_([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", encoding or ""):
         return "F8_E4M3", 1, *map(int, size.groups()), {"F32", "BF16", "F8_E8M0", "U8"}
     return None
@@ -217,7 +221,34 @@ def blocks_of(encoding):
 
 def decoded(transform):
     """The encoding that a transform decodes, if it decodes one."""
-    return blocks_of((transform or "").removeprefix("dequantise_"))
+    first = (transform or "").partition("+")[0]
+    return blocks_of(first.removeprefix("dequantise_")) if first[:2] == "de" else None
+
+
+def quantised(transform):
+    """The name of the encoding that a transform gives, if it gives one."""
+    last = (transform or "").rpartition("+")[2]
+    return last.removeprefix("quantise_") if last.startswith("quantise_") else None
+
+
+def is_transform(name):
+    """Section 3."""
+    first, joined, last = name.partition("+")
+    known = [blocks_of(part.partition("_")[2]) for part in (first, last) if part]
+    right = first.startswith("dequantise_" if joined else ("dequantise_", "quantise_"))
+    right = right and bool(last) == bool(joined) and (not last or last.startswith("quantise_"))
+    fp8 = (quantised(name) or "").startswith("fp8")
+    return name in ("copy", "cast") or right and all(known) and not fp8
+
+
+def is_made_scale(row):
+    return row["role"] == "scale" and quantised(row["transform"]) is not None
+
+
+def elements_of(row):
+    """The shape of the elements that became a leaf of values."""
+    encoding, shape = blocks_of(quantised(row["transform"])), row["shape"]
+    return (*shape[:-1], shape[-1] * encoding[1]) if encoding else (*shape,)
 
 
 def stored(shape, encoding):
@@ -250,7 +281,7 @@ def simplest(view):
 
 def fits(row):
     """I20: whether a row has a view of that form with as many elements as the source stores."""
-    view, shape = row["view"], stored(row["shape"], decoded(row["transform"]))
+    view, shape = row["view"], stored(elements_of(row), decoded(row["transform"]))
     return view is not None and simplest(view) and (
         math.prod(view[1 : (len(view) + 1) // 2]) == math.prod(shape))
 
@@ -280,7 +311,7 @@ def vocabularies(p):
         for column, values in VOCABULARIES.items():
             yield "V4" if p.later else "I4", f"{column} {row[column]}", row[column] in values
         known = row["encoding"] == "plain" or blocks_of(row["encoding"])
-        made = row["transform"] in (None, "copy", "cast") or decoded(row["transform"])
+        made = row["transform"] is None or is_transform(row["transform"])
         yield "V4" if p.later else "I4", f"encoding {row['encoding']}", bool(known)
         yield "V4" if p.later else "I4", f"transform {row['transform']}", bool(made)
         yield "I6", row["shard"], row["shard"] in p.rank
@@ -290,6 +321,7 @@ def each_row(p):
     """What a row says by itself; of all, M7 and I15."""
     weight_files = {None, *(shard["file"] for shard in p.manifest["provenance"]["shards"])}
     cast = p.manifest["provenance"]["cast"] or {"dtype": None}
+    given = p.manifest["provenance"]["quantisation"] or {"encoding": None}
     yield "M7", "encodings", p.manifest["encodings"] == sorted({row["encoding"] for row in p.rows})
     for row in p.rows:
         name, role, dtype, shape = of(row, "name", "role", "dtype", "shape")
@@ -301,13 +333,18 @@ def each_row(p):
         yield "I12", name, {row[c] is not None for c in ("crc32c", "sha256")} == {leaf}
         yield "I13", name, all(source) if leaf and role != "padding" else source == (None,) * 3
         yield "I14", name, file in weight_files
-        if made not in (None, "copy"):
+        if given_here := quantised(made):
+            yield "I16", name, given_here == given["encoding"]
+            yield "I17", name, given_here == row["encoding"] or role == "scale"
+            yield "I17", name, role == "scale" or not decoded(made) or holds(
+                elements_of(row), decoded(made))
+        elif made not in (None, "copy"):
             yield "I16", name, dtype == cast["dtype"]
             yield "I17", name, role not in ("router", "router_bias", "scale", "opaque")
             yield "I17", name, made == "cast" or holds(shape, decoded(made))
         if view is not None:
             yield "I20", name, bool(file)
-            yield "I20", name, fits(row)
+            yield "I20", name, fits(row) or is_made_scale(row)
         yield "T1", name, leaf or row["offset"] % 4096 == 0
         if role == "opaque":
             facts = of(row, "kind", "layer", "encoding", "view", "transform")
@@ -321,7 +358,7 @@ def each_row(p):
                 len(shape) > 1 and role not in ("scale", "padding"))
     sources = {}
     for row in p.rows:
-        if row["source_tensor"]:
+        if row["source_tensor"] and not is_made_scale(row):
             sources.setdefault(of(row, "source_file", "source_tensor"), []).append(row)
     for source, rows in sources.items():
         views = [row["view"] for row in rows]
@@ -332,9 +369,22 @@ def each_row(p):
             yield "I15", source, seen == [*range(len(seen))] and all(map(nested, views))
 
 
+def made_together(p):
+    """I21."""
+    origin = ("source_file", "source_tensor", "view", "transform")
+    leaves = [row for row in p.rows if row["kind"] != "stack"]
+    scales = {of(row, "name", *PLACE[:2]): row for row in leaves if row["role"] == "scale"}
+    for row in leaves:
+        if blocks_of(row["encoding"]):
+            name = row["name"].removesuffix(".weight") + ".scale"
+            own = scales.get((name, *of(row, *PLACE[:2])))
+            made = own and (quantised(row["transform"]) or is_made_scale(own))
+            yield "I21", name, not made or of(own, *origin) == of(row, *origin)
+
+
 def block_grid(shape, encoding, gate_up=False):
     """Section 6: the shape of the scales; gate and up have grids of their own."""
-    (*experts, n, k), (rows, columns) = shape, encoding[2:4]
+    (*experts, n, k), rows, columns = shape, encoding[2], min(shape[-1], encoding[3])
     return (*experts, 2 * -(-(n // 2) // rows) if gate_up else -(-n // rows), -(-k // columns))
 
 

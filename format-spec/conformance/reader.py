@@ -20,8 +20,8 @@ from index import Broken, must
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "moxie.schema.json").read_text("utf-8"))
 STAGES = ("open", "read", "digest")  # section 9
-ANSWERS = {"D1": "unfinished", "V1": "too_new", "V2": "too_old", "V4": "too_new", "V5": "too_new",
-           "E1": "unsupported"}  # of all other rules: corrupt
+ANSWERS = {"D1": "unfinished", "V1": "too_new", "V2": "too_old", "V4": "too_new",
+           "V5": "too_new"}  # of all other rules: corrupt
 
 
 class Package:
@@ -243,7 +243,7 @@ def architecture(p):
 
 
 def manifest(p):
-    """M6 to M11, L1 and E1."""
+    """M6 to M11 and L1."""
     m, provenance = p.manifest, p.manifest["provenance"]
     shards, files = [s["file"] for s in m["shards"]], {f["path"]: f["bytes"] for f in m["files"]}
     for names in (m["encodings"], shards, [f["path"] for f in m["files"]],
@@ -266,7 +266,6 @@ def manifest(p):
     networks = [block["feedForward"] for block in index.blocks(m["architecture"])]
     experts = [ff["experts"] for ff in networks if ff["type"] != "dense"]
     yield "L1", "expertParallel", m["layout"]["expertParallel"] <= min(experts, default=1)
-    yield "E1", "encodings", all(e == "plain" or index.blocks_of(e) for e in m["encodings"])
 
 
 # Section 3: the files
@@ -329,21 +328,21 @@ def sources(p):
         must(headers[name] is not None, "I18", f"source/{name}.header is no such header")
         scales |= {tensor: facts[:2] for tensor, facts in headers[name].items()}
     for row in p.leaves:
-        if row["role"] == "padding":
+        if row["role"] == "padding" or index.is_made_scale(row):
             continue
         name, made, view = index.of(row, "source_tensor", "transform", "view")
         dtype, shape, _ = headers[row["source_file"]].get(name, (None, (), None))
         if made == "copy":
             right = dtype == row["dtype"]
-        elif made == "cast":
-            right = dtype in index.FLOATS - {row["dtype"]}
-        else:
-            encoding = index.decoded(made)
-            ending = ("_blocks", "_scales") if made.endswith("mxfp4") else ("", "_scale_inv")
+        elif encoding := index.decoded(made):
+            packed = made.startswith("dequantise_mxfp4")
+            ending = ("_blocks", "_scales") if packed else ("", "_scale_inv")
             grid = scales.get(name.removesuffix(ending[0]) + ending[1], (None, None))
-            sized = view or grid[1] == [*index.block_grid(row["shape"], encoding)]
+            sized = view or grid[1] == [*index.block_grid(index.elements_of(row), encoding)]
             right = dtype == encoding[0] and grid[0] in encoding[4] and sized
-        whole, size = [*index.stored(row["shape"], index.decoded(made))], math.prod(shape)
+        else:
+            right = dtype in index.FLOATS - {row["dtype"]}
+        whole, size = [*index.stored(index.elements_of(row), index.decoded(made))], math.prod(shape)
         if view:
             said = index.places(view)
             right = right and max(said) < size and (shape != whole or said != [*range(size)])
@@ -388,7 +387,8 @@ def crc32c(data):
 
 STEPS = (  # (stage, checks); one in which a rule is broken is the last
     ("open", manifest_file), ("open", version), ("open", shape), ("open", architecture, manifest),
-    ("open", read_index), ("open", index.each_row, index.tensors, index.covered),
+    ("open", read_index),
+    ("open", index.each_row, index.made_together, index.tensors, index.covered),
     ("read", shards), ("read", sources), ("digest", leaves),
 )
 

@@ -25,10 +25,10 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "convert",
     description =
-        "Turns a Hugging Face checkpoint into a package, without loss unless --dtype asks for"
-            + " another element type. The package appears under its name only when it is complete;"
-            + " an interrupted conversion goes on where it stopped when the same command is run"
-            + " again.",
+        "Turns a Hugging Face checkpoint into a package, without loss unless --dtype or --quantize"
+            + " asks for another form of its weights. The package appears under its name only when"
+            + " it is complete; an interrupted conversion goes on where it stopped when the same"
+            + " command is run again.",
     footer = {"", "Example: moxie convert Mixtral-8x7B-v0.1 mixtral.moxie --threads 4"})
 final class ConvertCommand implements Callable<Integer> {
   @Parameters(paramLabel = "CHECKPOINT", description = "Folder with config.json and safetensors.")
@@ -73,6 +73,8 @@ final class ConvertCommand implements Callable<Integer> {
               + " and their biases keep theirs. Default: no change, no loss.")
   private @Nullable CastChoice dtype;
 
+  @Mixin private QuantiseOptions quantise = new QuantiseOptions();
+
   /** Element types as the option names them. */
   enum CastChoice {
     BF16(Dtype.BF16),
@@ -100,7 +102,11 @@ final class ConvertCommand implements Callable<Integer> {
         Planner.plan(
             Checkpoint.open(checkpoint),
             new Conversion(
-                ignoredKeys, prediction, dtype == null ? null : dtype.cast(), layout.layout()));
+                ignoredKeys,
+                prediction,
+                dtype == null ? null : dtype.cast(),
+                quantise.quantisation(),
+                layout.layout()));
     if (!job.isQuiet()) {
       plan.checkpoint()
           .endTokens(plan.architecture().vocabSize())

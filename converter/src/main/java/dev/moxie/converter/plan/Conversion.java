@@ -2,6 +2,7 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.Manifest.Cast;
+import dev.moxie.format.pack.Manifest.Quantisation;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -12,12 +13,14 @@ import org.jspecify.annotations.Nullable;
  * @param prediction what to do with layers for multi-token prediction; null where the user has not
  *     said, which is an error if the checkpoint holds any
  * @param cast what the weights' elements become; null leaves them
+ * @param quantisation which matrices are given an encoding, and which one; null leaves them
  * @param layout how the weights are spread over files
  */
 public record Conversion(
     Set<String> ignoredConfigKeys,
     @Nullable Prediction prediction,
     @Nullable Cast cast,
+    @Nullable Quantisation quantisation,
     Manifest.Layout layout) {
 
   /** Layers for multi-token prediction: take them along or leave them out. */
@@ -26,7 +29,16 @@ public record Conversion(
     DROP
   }
 
-  /** With weights spread over files as they come. */
+  /** Without quantising. */
+  public Conversion(
+      Set<String> ignoredConfigKeys,
+      @Nullable Prediction prediction,
+      @Nullable Cast cast,
+      Manifest.Layout layout) {
+    this(ignoredConfigKeys, prediction, cast, null, layout);
+  }
+
+  /** Likewise, with weights spread over files as they come. */
   public Conversion(
       Set<String> ignoredConfigKeys, @Nullable Prediction prediction, @Nullable Cast cast) {
     this(ignoredConfigKeys, prediction, cast, Manifest.Layout.PLAIN);
@@ -52,6 +64,7 @@ public record Conversion(
         Set.copyOf(provenance.ignoredConfigKeys()),
         prediction,
         provenance.cast(),
+        provenance.quantisation(),
         manifest.layout());
   }
 }

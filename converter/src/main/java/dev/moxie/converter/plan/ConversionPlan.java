@@ -20,7 +20,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.IdentityHashMap;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -120,9 +119,10 @@ public record ConversionPlan(
 
     /** Where it is from: the weight, and its scales where they are consumed. */
     List<Place> places() {
-      return transform instanceof Transform.Dequantise d
-          ? List.of(place, d.scales())
-          : List.of(place);
+      return transform
+          .decoding()
+          .map(decode -> List.of(place, decode.scales()))
+          .orElse(List.of(place));
     }
 
     /** Source tensors that it is made of. */
@@ -132,7 +132,7 @@ public record ConversionPlan(
 
     /** Bytes that are read for it. */
     long bytesRead() {
-      return place.bytes() + (transform instanceof Transform.Dequantise d ? d.scales().bytes() : 0);
+      return places().stream().mapToLong(Place::bytes).sum();
     }
   }
 
@@ -190,6 +190,7 @@ public record ConversionPlan(
     Map<String, String> facts = new TreeMap<>();
     Manifest.Cast cast = conversion.cast();
     facts.put("--dtype", cast == null ? "none" : cast.dtype().toString());
+    facts.put("--quantize", String.valueOf(conversion.quantisation()));
     facts.put("--mtp", prediction.toString().toLowerCase(Locale.ROOT));
     facts.put(
         "--ignore-config-key",
@@ -226,7 +227,8 @@ public record ConversionPlan(
             .sorted(PackagePaths.ORDER)
             .toList(),
         prediction,
-        conversion.cast());
+        conversion.cast(),
+        conversion.quantisation());
   }
 
   /** Tensors of the checkpoint that the package is made of. */
@@ -240,18 +242,9 @@ public record ConversionPlan(
 
   /** Tensors that places are in, each counted once; all of one checkpoint. */
   static long tensors(Stream<Place> places) {
-    // Only what is seen through views is seen by several.
     Set<SourceTensor> seen = Collections.newSetFromMap(new IdentityHashMap<>());
-    long whole = 0;
-    for (Iterator<Place> all = places.iterator(); all.hasNext(); ) {
-      Place place = all.next();
-      if (place.view() == null) {
-        whole++;
-      } else {
-        seen.add(place.tensor());
-      }
-    }
-    return whole + seen.size();
+    places.forEach(place -> seen.add(place.tensor()));
+    return seen.size();
   }
 
   /** Bytes that will be read from the checkpoint's weight files. */

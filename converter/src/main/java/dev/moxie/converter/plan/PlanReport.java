@@ -25,6 +25,7 @@ public final class PlanReport {
       String family,
       Manifest.PredictionLayers prediction,
       Manifest.@Nullable Cast cast,
+      Manifest.@Nullable Quantisation quantisation,
       long bytes,
       Manifest.Layout layout,
       Map<String, Long> transforms,
@@ -85,6 +86,7 @@ public final class PlanReport {
                 plan.family().name(),
                 plan.prediction(),
                 plan.conversion().cast(),
+                plan.conversion().quantisation(),
                 plan.bytes(),
                 plan.conversion().layout(),
                 transforms(plan),
@@ -184,13 +186,17 @@ public final class PlanReport {
   }
 
   private static @Nullable Scales scales(Transform transform) {
-    return transform instanceof Transform.Dequantise d
-        ? new Scales(
-            d.scales().tensor().file(),
-            d.scales().tensor().name(),
-            d.scales().tensor().offset(),
-            d.scales().bytes(),
-            window(d.scales().view()))
-        : null;
+    return transform
+        .decoding()
+        .map(Transform.Dequantise::scales)
+        .map(
+            scales ->
+                new Scales(
+                    scales.tensor().file(),
+                    scales.tensor().name(),
+                    scales.tensor().offset(),
+                    scales.bytes(),
+                    window(scales.view())))
+        .orElse(null);
   }
 }

@@ -9,6 +9,7 @@ import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.Layout;
 import dev.moxie.converter.family.Source;
 import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Quantised;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
@@ -335,6 +336,11 @@ public final class Planner {
   private void add(
       TensorSpec spec, @Nullable BlockScaled encoding, List<Place> places, List<Place> scales) {
     Dtype stored = places.getFirst().tensor().dtype();
+    Manifest.Quantisation quantisation = conversion.quantisation();
+    if (quantisation != null && isQuantised(quantisation, spec, encoding)) {
+      addQuantised(quantisation, spec, encoding, places, scales);
+      return;
+    }
     Manifest.Cast cast = conversion.cast();
     if (cast != null && !spec.role().keepsItsDtype()) {
       List<ConversionPlan.Piece> pieces = new ArrayList<>();
@@ -358,6 +364,51 @@ public final class Planner {
       requireLike(scale.tensor(), scales.getFirst().tensor());
     }
     add(new ShardLayout.Item(encoding.scales(spec), dtype), copies(scales));
+  }
+
+  /**
+   * Whether a tensor is quantised: a matrix that the encoding can hold, no router, and not yet of
+   * numbers of four bits.
+   */
+  private static boolean isQuantised(
+      Manifest.Quantisation quantisation, TensorSpec spec, @Nullable BlockScaled encoding) {
+    boolean chosen =
+        switch (quantisation.matrices()) {
+          case EXPERTS -> spec.stack() != null;
+          case ALL -> !spec.role().keepsItsDtype();
+        };
+    return chosen
+        && (encoding == null || encoding.perValue() == 1)
+        && quantisation.quantised().holds(spec.each());
+  }
+
+  private void addQuantised(
+      Manifest.Quantisation quantisation,
+      TensorSpec spec,
+      @Nullable BlockScaled encoding,
+      List<Place> places,
+      List<Place> scales) {
+    List<ConversionPlan.Piece> values = new ArrayList<>();
+    List<ConversionPlan.Piece> grids = new ArrayList<>();
+    long columns = columns(spec);
+    for (int i = 0; i < places.size(); i++) {
+      Place place = places.get(i);
+      Transform read =
+          encoding != null
+              ? new Transform.Dequantise(encoding, scales.get(i), columns, Dtype.F32)
+              : place.tensor().dtype() == Dtype.F32
+                  ? new Transform.Copy()
+                  : new Transform.Cast(Dtype.F32);
+      values.add(
+          ConversionPlan.Piece.of(
+              place, new Transform.Quantise(read, quantisation, columns, Transform.Half.VALUES)));
+      grids.add(
+          ConversionPlan.Piece.of(
+              place, new Transform.Quantise(read, quantisation, columns, Transform.Half.SCALES)));
+    }
+    Quantised to = quantisation.quantised();
+    add(new ShardLayout.Item(to.stored(spec), to.dtype(), to), values);
+    add(new ShardLayout.Item(to.scales(spec), to.writtenScales()), grids);
   }
 
   private static long columns(TensorSpec matrix) {

@@ -2,8 +2,10 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.format.encoding.Casting;
+import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.encoding.Scales;
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.PackageWriter;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.view.Rearrangement;
@@ -73,10 +75,13 @@ final class SourceReader implements AutoCloseable {
 
   /** The bytes that a piece becomes. */
   PackageWriter.LeafBytes open(ConversionPlan.Piece piece) throws IOException {
-    Place place = piece.place();
+    return open(piece.place(), piece.transform());
+  }
+
+  private PackageWriter.LeafBytes open(Place place, Transform transform) throws IOException {
     Dtype from = place.tensor().dtype();
     PackageWriter.LeafBytes bytes = bytes(place);
-    return switch (piece.transform()) {
+    return switch (transform) {
       case Transform.Copy copy -> bytes;
       case Transform.Cast cast ->
           new Through(
@@ -95,6 +100,8 @@ final class SourceReader implements AutoCloseable {
                 Casting.decode(
                     to.encoding(), chunk, first * per, to.columns(), scales, out, to.to()));
       }
+      case Transform.Quantise quantise ->
+          new InBlocks(place.tensor(), open(place, quantise.read()), quantise);
     };
   }
 
@@ -206,6 +213,67 @@ final class SourceReader implements AutoCloseable {
       values.read(chunk);
       kernel.apply(chunk.flip(), done, into);
       done += count;
+    }
+  }
+
+  /** Quantises a matrix, row after row. */
+  private final class InBlocks implements PackageWriter.LeafBytes {
+    private final SourceTensor tensor;
+    private final PackageWriter.LeafBytes elements;
+    private final Quantiser quantiser;
+    private final Transform.Half half;
+    private final ByteBuffer wide;
+    private final ByteBuffer narrow;
+    private long row;
+
+    InBlocks(SourceTensor tensor, PackageWriter.LeafBytes elements, Transform.Quantise quantise) {
+      this.tensor = tensor;
+      this.elements = elements;
+      this.half = quantise.half();
+      int columns = Math.toIntExact(quantise.columns());
+      this.quantiser = new Quantiser(quantise.by().quantised(), quantise.by().method(), columns);
+      this.wide = ByteBuffer.allocate(columns * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      int bytes =
+          switch (half) {
+            case VALUES -> quantiser.valueBytes();
+            case SCALES -> quantiser.scaleBytes();
+          };
+      this.narrow = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN).limit(0);
+    }
+
+    @Override
+    public void read(ByteBuffer into) throws IOException {
+      while (into.hasRemaining()) {
+        if (!narrow.hasRemaining()) {
+          next();
+        }
+        take(narrow, into);
+      }
+    }
+
+    private void next() throws IOException {
+      elements.read(wide.clear());
+      wide.flip().asFloatBuffer().get(quantiser.row());
+      requireFinite();
+      narrow.clear();
+      switch (half) {
+        case VALUES -> quantiser.values(narrow);
+        case SCALES -> quantiser.scales(narrow);
+      }
+      narrow.flip();
+      row++;
+    }
+
+    private void requireFinite() {
+      int column = quantiser.notFinite();
+      if (column >= 0) {
+        throw new UnsupportedException(
+            "%s, tensor %s, row %d of what is quantised, column %d"
+                .formatted(folder.resolve(tensor.file()), tensor.name(), row, column),
+            "a finite number",
+            String.valueOf(quantiser.row()[column]),
+            "no block can hold it; convert without --quantize");
+      }
     }
   }
 

@@ -2,7 +2,9 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest.Quantisation;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.Optional;
 
 /** What happens to the bytes of a source tensor on their way into the package. */
 public sealed interface Transform {
@@ -39,5 +41,35 @@ public sealed interface Transform {
     public String id() {
       return IndexRow.dequantise(encoding);
     }
+  }
+
+  /**
+   * A number for every element, or the scale of each block of them.
+   *
+   * @param read what gives the elements as float32
+   * @param columns of the leaf's matrix
+   */
+  record Quantise(Transform read, Quantisation by, long columns, Half half) implements Transform {
+    @Override
+    public String id() {
+      return IndexRow.quantise(
+          read.decoding().map(Dequantise::encoding).orElse(null), by.quantised());
+    }
+  }
+
+  /** What of a quantised matrix a leaf is. */
+  enum Half {
+    VALUES,
+    SCALES
+  }
+
+  /** The decoding that is done, by itself or before quantising, if any is. */
+  default Optional<Dequantise> decoding() {
+    return switch (this) {
+      case Dequantise decode -> Optional.of(decode);
+      case Quantise quantise -> quantise.read().decoding();
+      case Copy copy -> Optional.empty();
+      case Cast cast -> Optional.empty();
+    };
   }
 }

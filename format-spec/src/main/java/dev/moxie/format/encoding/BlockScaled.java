@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * scale, rounded once to float32, to nearest, ties to even, so that it lies within half a unit in
  * the last place of the exact product.
  */
-public sealed interface BlockScaled extends Encoding permits Fp8Block, Mxfp4 {
+public sealed interface BlockScaled extends Encoding permits Fp8Block, Quantised {
   /** Dtype of the tensor that holds the numbers. */
   Dtype dtype();
 

@@ -17,7 +17,7 @@ public final class ElementBlock {
   private final int[] ints = new int[SIZE / 2];
   private final long[] longs = new long[SIZE / 2];
   private final float[] floats = new float[SIZE];
-  private final byte[] bytes = new byte[SIZE / 2];
+  private final byte[] bytes = new byte[SIZE];
 
   // The bytes of these arrays, where elements of one array pass as pairs or fours of another.
   private final MemorySegment shortBytes = MemorySegment.ofArray(shorts);
@@ -67,6 +67,20 @@ public final class ElementBlock {
   MemorySegment decodeE2m1(MemorySegment in, long at, int count, float[] scales) {
     MemorySegment.copy(in, ValueLayout.JAVA_BYTE, at, bytes, 0, count / 2);
     Kernels.scaleE2m1(bytes, scales, floats, count);
+    return floatBytes;
+  }
+
+  /** So many whole numbers of eight bits likewise. */
+  MemorySegment decodeI8(MemorySegment in, long at, int count, float[] scales) {
+    MemorySegment.copy(in, ValueLayout.JAVA_BYTE, at, bytes, 0, count);
+    Kernels.scaleI8(bytes, scales, floats, count);
+    return floatBytes;
+  }
+
+  /** So many of four bits, an even number, likewise. */
+  MemorySegment decodeInt4(MemorySegment in, long at, int count, float[] scales) {
+    MemorySegment.copy(in, ValueLayout.JAVA_BYTE, at, bytes, 0, count / 2);
+    Kernels.scaleInt4(bytes, scales, floats, count);
     return floatBytes;
   }
 

@@ -9,6 +9,8 @@ package dev.moxie.format.encoding;
  * Temurin 25.
  */
 final class Kernels {
+  private static final float WITHOUT_FRACTION = 0x1.8p23f;
+
   private Kernels() {}
 
   /** From pairs of bf16 to pairs of float32. */
@@ -63,6 +65,34 @@ final class Kernels {
   static void scale(short[] in, float[] scales, float[] out, int count) {
     for (int i = 0; i < count; i++) {
       out[i] = Float.float16ToFloat(in[i]) * 256 * scales[i];
+    }
+  }
+
+  /**
+   * The whole number nearest to each quotient, of two as near the even one, held between two
+   * limits. Adding 1.5 · 2²³, beside which a float has no fraction, rounds so.
+   */
+  static void round(
+      float[] in, int from, int to, float scale, float least, float most, float[] out) {
+    for (int i = from; i < to; i++) {
+      float held = Math.max(least, Math.min(most, in[i] / scale));
+      out[i] = held + WITHOUT_FRACTION - WITHOUT_FRACTION;
+    }
+  }
+
+  /** From bytes to products with their scales, rounded once. */
+  static void scaleI8(byte[] in, float[] scales, float[] out, int count) {
+    for (int i = 0; i < count; i++) {
+      out[i] = in[i] * scales[i];
+    }
+  }
+
+  /** From whole numbers of four bits, two to a byte, likewise. */
+  static void scaleInt4(byte[] in, float[] scales, float[] out, int count) {
+    for (int i = 0; i < count; i += 2) {
+      int both = in[i / 2];
+      out[i] = Int4Block.number(both) * scales[i];
+      out[i + 1] = Int4Block.number(both >> 4) * scales[i + 1];
     }
   }
 

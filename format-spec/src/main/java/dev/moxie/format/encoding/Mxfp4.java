@@ -15,7 +15,7 @@ import java.util.Set;
  * 2023): e2m1 numbers, two to a byte, the first in the low bits, with a power of two for every 32
  * of a row.
  */
-public record Mxfp4() implements BlockScaled {
+public record Mxfp4() implements Quantised {
   /** What the names of values and scales end with. */
   static final String[] IN_CHECKPOINTS = {"_blocks", "_scales"};
 
@@ -23,6 +23,9 @@ public record Mxfp4() implements BlockScaled {
 
   /** Bytes of a block, which checkpoints give an axis of its own. */
   private static final int BLOCK_BYTES = BLOCK / 2;
+
+  private static final float LARGEST = 6;
+  private static final int ONE = Float.floatToRawIntBits(1);
 
   private static final Set<Dtype> SCALES = EnumSet.of(Dtype.U8, Dtype.F8_E8M0);
   private static final float[] NUMBERS = {
@@ -42,11 +45,6 @@ public record Mxfp4() implements BlockScaled {
   @Override
   public Set<Dtype> scaleDtypes() {
     return SCALES;
-  }
-
-  @Override
-  public int blockRows() {
-    return 1;
   }
 
   @Override
@@ -91,6 +89,48 @@ public record Mxfp4() implements BlockScaled {
   public MemorySegment decode(
       ElementBlock block, MemorySegment values, long at, int count, float[] scales) {
     return block.decodeE2m1(values, at, count, scales);
+  }
+
+  @Override
+  public Dtype writtenScales() {
+    return Dtype.U8;
+  }
+
+  @Override
+  public int candidates() {
+    return 2;
+  }
+
+  /** The largest power of two of the block is that of the largest number, or twice as large. */
+  @Override
+  public float scale(float extreme, int candidate) {
+    int exponent = Math.getExponent(extreme) - Math.getExponent(LARGEST) + candidate;
+    return Scales.powerOfTwo((byte) Math.max(0, exponent + Scales.BIAS));
+  }
+
+  @Override
+  public void round(float[] elements, int from, int to, float scale, float[] numbers) {
+    for (int i = from; i < to; i++) {
+      float quotient = elements[i] / scale;
+      float magnitude = Math.abs(quotient);
+      // The distance of neighbours is a half below 2, 1 below 4, and 2 from there on.
+      float step = magnitude < 2 ? 0.5f : magnitude < 4 ? 1 : 2;
+      float nearest = Math.min(LARGEST, (float) Math.rint(magnitude / step) * step);
+      numbers[i] = Math.copySign(nearest, quotient);
+    }
+  }
+
+  @Override
+  public int code(float number) {
+    int bits = Float.floatToRawIntBits(Math.abs(number));
+    // Exponent and the first bit of the fraction of 1 and more count on from 2, by halves.
+    int magnitude = number == 0 ? 0 : Math.max(1, (bits >>> 22) - (ONE >>> 22) + 2);
+    return magnitude | (Float.floatToRawIntBits(number) >>> 31 << 3);
+  }
+
+  @Override
+  public int storedScale(float scale) {
+    return Math.getExponent(scale) + Scales.BIAS;
   }
 
   /** The numbers of the sixteen e2m1 codes. */

@@ -7,6 +7,9 @@ import java.nio.ByteOrder;
 
 /** Stored scales; as float32 each of them is exact. */
 public final class Scales {
+  /** Of the exponents of e8m0 codes. */
+  static final int BIAS = 127;
+
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 

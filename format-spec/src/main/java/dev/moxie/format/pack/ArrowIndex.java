@@ -129,7 +129,7 @@ final class ArrowIndex {
             ? null
             : cells.word(PROJECTION, Projection::of),
         cells.word(DTYPE, Dtype::named),
-        cells.encoding(),
+        cells.word(ENCODING, Encoding::of),
         cells.shape(),
         cells.get(SHARD, String.class),
         cells.get(OFFSET, Long.class),
@@ -240,16 +240,6 @@ final class ArrowIndex {
       } catch (IllegalArgumentException e) {
         throw broken("a view in its simplest form", String.valueOf(e.getMessage()));
       }
-    }
-
-    /** An encoding that no version has, or one that this build does not read. */
-    Encoding encoding() {
-      return word(
-          ENCODING,
-          id -> {
-            IndexRules.requireEncoding(where + ", row " + row, version, id);
-            return Encoding.of(id);
-          });
     }
 
     private CorruptException broken(String expected, String found) {

@@ -2,6 +2,7 @@ package dev.moxie.format.pack;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Encoding;
+import dev.moxie.format.encoding.Quantised;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
@@ -55,20 +56,25 @@ public record IndexRow(
   /** The source's elements in another dtype, rounded as the manifest's provenance says. */
   public static final String CAST = "cast";
 
-  private static final String DEQUANTISE = "dequantise_";
+  static final String DEQUANTISE = "dequantise_";
+  static final String QUANTISE = "quantise_";
+
+  /** Between a transform that decodes and one that quantises what it gives. */
+  static final char THEN = '+';
 
   /** The source's numbers times their scales. */
   public static String dequantise(BlockScaled encoding) {
     return DEQUANTISE + encoding.id();
   }
 
-  /** The encoding of the source whose elements a transform decodes; empty if it is another. */
-  static Optional<BlockScaled> dequantised(@Nullable String transform) {
-    return transform != null && transform.startsWith(DEQUANTISE)
-        ? Encoding.of(transform.substring(DEQUANTISE.length()))
-            .filter(BlockScaled.class::isInstance)
-            .map(BlockScaled.class::cast)
-        : Optional.empty();
+  /**
+   * The source's elements as numbers and scales.
+   *
+   * @param decoded what the source's own numbers and scales are; null if it has none
+   */
+  public static String quantise(@Nullable BlockScaled decoded, Quantised encoding) {
+    String quantise = QUANTISE + encoding.id();
+    return decoded == null ? quantise : dequantise(decoded) + THEN + quantise;
   }
 
   /** What a row stands for. */

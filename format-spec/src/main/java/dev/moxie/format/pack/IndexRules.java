@@ -2,8 +2,9 @@ package dev.moxie.format.pack;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Encoding;
+import dev.moxie.format.encoding.Quantised;
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
@@ -20,7 +21,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -66,19 +66,6 @@ final class IndexRules {
           rules.checkTiling(manifest, rows);
           return rules;
         });
-  }
-
-  /** Refuses an encoding that is not read here, for what it is. */
-  static void requireEncoding(String where, Manifest.Version version, String id) {
-    String expected = "an encoding that is read here, as plain, fp8_block_128x128 or mxfp4";
-    String found = "\"" + id + "\"";
-    if (!Encoding.isDefined(id)) {
-      throw version.unknown(where, expected, found);
-    }
-    if (Encoding.of(id).isEmpty()) {
-      throw new UnsupportedException(
-          where, expected, found, "update Moxie, this build does not read that encoding");
-    }
   }
 
   /** What the manifest lists is implemented here, or would have been refused before. */
@@ -203,6 +190,7 @@ final class IndexRules {
     provenance.shards().forEach(shard -> files.add(shard.file()));
     Map<String, Set<String>> whole = new HashMap<>();
     Map<Source, List<IndexRow>> seen = new LinkedHashMap<>();
+    Map<Leaf, IndexRow> scales = new LinkedHashMap<>();
     for (IndexRow row : rows) {
       String file = row.sourceFile();
       String tensor = row.sourceTensor();
@@ -220,13 +208,15 @@ final class IndexRules {
       if (file != null && tensor != null) {
         require(!tensor.isEmpty(), row, "the name of a source tensor", "an empty one");
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
-        if (row.view() == null) {
+        if (Made.isScales(row)) {
+          scales.put(Leaf.of(row, row.name()), row);
+        } else if (row.view() == null) {
           boolean own = whole.computeIfAbsent(file, f -> new HashSet<>()).add(tensor);
           require(own, row, "a source of its own", tensor);
         } else {
           seen.computeIfAbsent(new Source(file, tensor), s -> new ArrayList<>()).add(row);
         }
-        checkTransform(provenance.cast(), row);
+        checkTransform(provenance, row);
       } else {
         require(row.view() == null, row, () -> "a view of a source", () -> "a view of none");
       }
@@ -237,6 +227,35 @@ final class IndexRules {
           require(!also, leaves.getFirst(), "a source of its own", source.tensor());
           checkViews(source, leaves);
         });
+    checkQuantisedTogether(rows, scales);
+  }
+
+  /** Numbers and scales that were made together are of the same elements. */
+  private void checkQuantisedTogether(List<IndexRow> rows, Map<Leaf, IndexRow> scales) {
+    for (IndexRow row : rows) {
+      if (row.isLeaf() && row.encoding() instanceof BlockScaled) {
+        IndexRow own = scales.remove(Leaf.of(row, BlockScaled.scaleName(row.name())));
+        require(
+            own == null
+                ? Made.of(row).quantised() == null
+                : Objects.equals(own.sourceFile(), row.sourceFile())
+                    && Objects.equals(own.sourceTensor(), row.sourceTensor())
+                    && Objects.equals(own.view(), row.view())
+                    && Objects.equals(own.transform(), row.transform()),
+            row,
+            () -> "scales that were made of what its numbers were made of",
+            () -> own == null ? "others" : own.transform() + " of " + own.sourceTensor());
+      }
+    }
+    for (IndexRow extra : scales.values()) {
+      throw extra(extra.describe());
+    }
+  }
+
+  private record Leaf(String name, @Nullable Integer expert, @Nullable Projection projection) {
+    static Leaf of(IndexRow row, String name) {
+      return new Leaf(name, row.expert(), row.projection());
+    }
   }
 
   private record Source(String file, String tensor) {}
@@ -270,33 +289,53 @@ final class IndexRules {
 
   /** How many stored values of the source a leaf is made of. */
   private static long valuesInSource(IndexRow leaf) {
-    return IndexRow.dequantised(leaf.transform())
-        .map(encoding -> encoding.stored(leaf.shape()).elements())
-        .orElseGet(() -> leaf.shape().elements());
+    return Made.of(leaf).inSource(leaf.shape()).elements();
   }
 
-  private void checkTransform(Manifest.@Nullable Cast cast, IndexRow row) {
+  private void checkTransform(Manifest.Provenance provenance, IndexRow row) {
     String transform = Objects.requireNonNull(row.transform());
     if (transform.equals(IndexRow.COPY)) {
       return;
     }
-    Optional<BlockScaled> decoded = IndexRow.dequantised(transform);
-    if (decoded.isEmpty() && !transform.equals(IndexRow.CAST)) {
-      throw version.unknown(
-          where + ", tensor " + row.describe(),
-          "transform copy, cast or dequantise_ and an encoding",
-          "\"" + transform + "\"");
-    }
+    Made made =
+        Made.of(transform)
+            .orElseThrow(
+                () ->
+                    version.unknown(
+                        where + ", tensor " + row.describe(),
+                        "transform copy, cast, dequantise_ or quantise_ and an encoding",
+                        "\"" + transform + "\""));
+    Quantised quantised = made.quantised();
+    boolean declared =
+        quantised == null
+            ? provenance.cast() != null && row.dtype() == provenance.cast().dtype()
+            : provenance.quantisation() != null
+                && provenance.quantisation().encoding().equals(quantised.id());
     require(
-        cast != null && row.dtype() == cast.dtype() && !row.role().keepsItsDtype(),
+        declared && !row.role().keepsItsDtype(),
         row,
         () -> "a transform that the manifest's provenance declares",
-        () -> transform + " to " + row.dtype() + " with cast " + cast);
+        () ->
+            "%s to %s with cast %s and quantisation %s"
+                .formatted(transform, row.dtype(), provenance.cast(), provenance.quantisation()));
     require(
-        row.role() != Role.SCALE && decoded.map(e -> e.holds(row.shape())).orElse(true),
+        quantised == null ? appliesToElements(made, row) : appliesToBlocks(made, quantised, row),
         row,
         () -> "a transform that applies to " + row.role().id() + " " + row.shape(),
         () -> transform);
+  }
+
+  private static boolean appliesToElements(Made made, IndexRow row) {
+    BlockScaled decoded = made.decoded();
+    return row.role() != Role.SCALE && (decoded == null || decoded.holds(row.shape()));
+  }
+
+  /** Scales of a grid do not tell how many columns the matrix has; their values do. */
+  private static boolean appliesToBlocks(Made made, Quantised quantised, IndexRow row) {
+    BlockScaled decoded = made.decoded();
+    return row.role() == Role.SCALE
+        || (row.encoding().equals(quantised)
+            && (decoded == null || decoded.holds(made.elements(row.shape()))));
   }
 
   private void checkTensors(Manifest manifest, List<IndexRow> rows) {

@@ -1,6 +1,9 @@
 package dev.moxie.format.pack;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.moxie.format.encoding.Encoding;
+import dev.moxie.format.encoding.Quantised;
+import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.TooNewException;
@@ -173,7 +176,8 @@ public record Manifest(
    * @param ignoredFiles files of the checkpoint's folder that were left behind
    * @param ignoredConfigKeys keys of config.json that the user declared to be without effect
    * @param prediction what became of the checkpoint's layers for multi-token prediction
-   * @param cast null if every tensor kept its elements as they were
+   * @param cast null if no element was given another dtype
+   * @param quantisation null if none was given an encoding
    */
   public record Provenance(
       String family,
@@ -181,7 +185,8 @@ public record Manifest(
       List<String> ignoredFiles,
       List<String> ignoredConfigKeys,
       PredictionLayers prediction,
-      @Nullable Cast cast) {
+      @Nullable Cast cast,
+      @Nullable Quantisation quantisation) {
     public Provenance {
       Objects.requireNonNull(prediction, "provenance.prediction is missing");
       Objects.requireNonNull(family, "provenance.family is missing");
@@ -221,6 +226,41 @@ public record Manifest(
         throw new UnknownValueException("provenance.cast.dtype", "BF16 or F32", dtype);
       }
     }
+  }
+
+  /**
+   * A change of encoding, of matrices that it can hold. Numbers that come in four bits stay as they
+   * are: nothing is won, and something lost.
+   *
+   * @param encoding its name in the index
+   * @param matrices which
+   * @param method how scales were chosen
+   */
+  public record Quantisation(String encoding, Matrices matrices, Quantiser.Method method) {
+    public Quantisation {
+      Objects.requireNonNull(encoding, "provenance.quantisation.encoding is missing");
+      Objects.requireNonNull(matrices, "provenance.quantisation.matrices is missing");
+      Objects.requireNonNull(method, "provenance.quantisation.method is missing");
+      if (Encoding.of(encoding).filter(Quantised.class::isInstance).isEmpty()) {
+        throw new UnknownValueException(
+            "provenance.quantisation.encoding", "int8_channel, int4_block_B or mxfp4", encoding);
+      }
+    }
+
+    /** The encoding. */
+    public Quantised quantised() {
+      return (Quantised) Encoding.of(encoding).orElseThrow();
+    }
+  }
+
+  /** Which matrices are quantised. */
+  public enum Matrices {
+    /** Those of routed experts. */
+    @JsonProperty("experts")
+    EXPERTS,
+    /** Every one but routers. */
+    @JsonProperty("all")
+    ALL
   }
 
   /** Which of two neighbours a value between them becomes. */

@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.error.UnsupportedException;
@@ -159,10 +160,17 @@ final class ManifestRules {
         String.valueOf(ranks));
   }
 
-  /** E1 and, of a value that no version has, M5. */
+  /** M5. */
   private void checkEncodings() {
     for (String encoding : manifest.encodings()) {
-      IndexRules.requireEncoding(where + ", encodings", manifest.version(), encoding);
+      if (Encoding.of(encoding).isEmpty()) {
+        throw manifest
+            .version()
+            .unknown(
+                where + ", encodings",
+                "encodings of the format, as plain, fp8_block_128x128 or int4_block_32",
+                "\"" + encoding + "\"");
+      }
     }
   }
 

@@ -46,7 +46,7 @@ final class SourceRules {
     }
     String where = pack.folder().resolve(PackagePaths.INDEX).toString();
     for (IndexRow row : pack.rows()) {
-      if (row.sourceFile() != null && row.sourceTensor() != null) {
+      if (row.sourceFile() != null && row.sourceTensor() != null && !Made.isScales(row)) {
         rules.check(where, row, row.sourceFile(), row.sourceTensor());
       }
     }
@@ -116,26 +116,25 @@ final class SourceRules {
   }
 
   private static Shape inSource(IndexRow row) {
-    return IndexRow.dequantised(row.transform())
-        .map(encoding -> encoding.stored(row.shape()))
-        .orElse(row.shape());
+    return Made.of(row).inSource(row.shape());
   }
 
   private boolean applies(IndexRow row, TensorInfo source) {
-    return IndexRow.dequantised(row.transform())
-        .map(encoding -> decodes(encoding, row, source))
-        .orElseGet(
-            () ->
-                IndexRow.COPY.equals(row.transform())
-                    ? source.dtype() == row.dtype()
-                    : source.dtype() != row.dtype() && CAST.contains(source.dtype()));
+    if (IndexRow.COPY.equals(row.transform())) {
+      return source.dtype() == row.dtype();
+    }
+    Made made = Made.of(row);
+    BlockScaled decoded = made.decoded();
+    return decoded == null
+        ? source.dtype() != row.dtype() && CAST.contains(source.dtype())
+        : decodes(decoded, made.elements(row.shape()), row.view() != null, source);
   }
 
-  private boolean decodes(BlockScaled encoding, IndexRow row, TensorInfo source) {
+  private boolean decodes(BlockScaled encoding, Shape elements, boolean part, TensorInfo source) {
     TensorInfo scales = encoding.scalesInCheckpoints(source.name()).map(byName::get).orElse(null);
     return source.dtype() == encoding.dtype()
         && scales != null
         && encoding.scaleDtypes().contains(scales.dtype())
-        && (row.view() != null || scales.shape().equals(encoding.grid(row.shape())));
+        && (part || scales.shape().equals(encoding.grid(elements)));
   }
 }

@@ -199,6 +199,59 @@ class CastingTest {
         });
   }
 
+  @Property(tries = 200)
+  void everyInt8ElementIsItsNumberTimesTheScaleOfItsRow(
+      @ForAll @IntRange(min = 1, max = 40) int rows,
+      @ForAll @IntRange(min = 1, max = 300) int columns,
+      @ForAll @IntRange(min = 1, max = 3000) int chunk,
+      @ForAll long seed) {
+    var random = new Random(seed);
+    byte[] numbers = new byte[rows * columns];
+    random.nextBytes(numbers);
+    float[] scales = anyFloats(rows, random);
+    assertDecoded(
+        new Int8Channel(),
+        numbers,
+        chunk,
+        columns,
+        scales,
+        (r, c) -> (float) ((double) numbers[r * columns + c] * scales[r]));
+  }
+
+  @Property(tries = 200)
+  void everyInt4ElementIsItsNibbleLess8TimesTheScaleOfItsBlock(
+      @ForAll @IntRange(min = 1, max = 40) int rows,
+      @ForAll @IntRange(min = 1, max = 5) int blocks,
+      @ForAll @IntRange(min = 4, max = 8) int log2,
+      @ForAll @IntRange(min = 1, max = 3000) int chunk,
+      @ForAll long seed) {
+    var random = new Random(seed);
+    int block = 1 << log2;
+    int columns = block * blocks;
+    byte[] codes = new byte[rows * columns / 2];
+    random.nextBytes(codes);
+    float[] scales = anyFloats(rows * blocks, random);
+    assertDecoded(
+        new Int4Block(block),
+        codes,
+        chunk,
+        columns,
+        scales,
+        (r, c) -> {
+          int nibble = (codes[(r * columns + c) / 2] & 0xff) >> (c % 2 * 4) & 0xf;
+          return (float) ((nibble - 8.0) * scales[(r * columns + c) / block]);
+        });
+  }
+
+  /** Of any sign and magnitude, subnormals and infinities among them. */
+  private static float[] anyFloats(int count, Random random) {
+    float[] floats = new float[count];
+    for (int i = 0; i < count; i++) {
+      floats[i] = Float.intBitsToFloat(random.nextInt());
+    }
+    return floats;
+  }
+
   private interface Expected {
     float at(int row, int column);
   }

@@ -102,6 +102,14 @@ final class ConformanceVectors {
         "experts that were in mxfp4",
         p -> stored(p, TinyPackage.architecture(2, 32, 32), TinyPackage.Stored.MXFP4_DEQUANTISED));
     valid(
+        "int8-quantised",
+        "experts in int8 that were bfloat16",
+        p -> stored(p, TinyPackage.architecture(2, 4, 3), TinyPackage.Stored.INT8));
+    valid(
+        "int4-quantised",
+        "experts in int4 that were in fp8 blocks",
+        p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.INT4));
+    valid(
         "fp8-blocks-of-another-size",
         "blocks of 2 × 3, scales in bfloat16",
         p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.SMALL_BLOCKS));

@@ -3,6 +3,7 @@ package dev.moxie.format.pack;
 import static dev.moxie.format.pack.Rows.changed;
 import static dev.moxie.format.pack.Rows.named;
 
+import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.view.View;
 import java.io.IOException;
@@ -196,6 +197,36 @@ final class IndexVectors {
     v.broken("cast-undeclared", "I16", "weights were cast, provenance.cast is null", "declares")
         .in(IndexVectors::cast)
         .byManifest(text -> text.replaceFirst("\"cast\" : \\{[^}]*\\}", "\"cast\" : null"));
+    v.broken("quantised-undeclared", "I16", "no quantisation is declared", "declares")
+        .in(IndexVectors::inInt8)
+        .byManifest(text -> text.replaceFirst("(\"quantisation\" : )\\{[^}]*\\}", "$1null"));
+    v.broken("plain-quantised", "I17", "a matrix in plain is said to be quantised", "applies")
+        .in(IndexVectors::inInt8)
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    Rows.named("layers.0.attention.query.weight"),
+                    r ->
+                        Rows.from(
+                            r,
+                            r.sourceFile(),
+                            r.sourceTensor(),
+                            IndexRow.quantise(null, new Int8Channel()))));
+    v.broken(
+            "scales-of-another-source",
+            "I21",
+            "scales are said to be of another tensor than their values",
+            "scales that were made of")
+        .in(IndexVectors::inInt8)
+        .byIndex(
+            rows ->
+                changed(
+                    rows,
+                    r -> r.role() == Role.SCALE && r.isLeaf(),
+                    r ->
+                        Rows.from(
+                            r, r.sourceFile(), "layers.0.attention_norm.weight", r.transform())));
     v.broken("norm-dequantised", "I17", "a norm is said to have been in blocks", "applies")
         .in(IndexVectors::cast)
         .byIndex(
@@ -368,6 +399,10 @@ final class IndexVectors {
               return value;
             }));
     Tampering.columns(folder, columns);
+  }
+
+  private static void inInt8(Path folder) {
+    ConformanceVectors.stored(folder, TinyPackage.architecture(2, 4, 3), TinyPackage.Stored.INT8);
   }
 
   private static int footer(ByteBuffer file) {

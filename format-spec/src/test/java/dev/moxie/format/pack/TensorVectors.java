@@ -108,14 +108,6 @@ final class TensorVectors {
         .made(p -> minimal(p, items -> typed(items, "final_norm.weight", Dtype.I16)));
     v.broken("router-in-fp8", "T3", "a router is in fp8 blocks", "router")
         .made(p -> latent(p, TensorVectors::withRouterInBlocks));
-    v.broken("encoding-not-implemented", "E1", "encodings has int4_block_32", "int4_block_32")
-        .answer("unsupported")
-        .by(
-            p -> {
-              IndexVectors.rewrite(p, 7, "plain", "int4_block_32");
-              Tampering.manifest(
-                  p, text -> Tampering.replaced(text, "\"plain\"", "\"int4_block_32\", \"plain\""));
-            });
     v.broken("fp8-called-plain", "T3", "a matrix of F8_E4M3 is called plain", "encoding plain")
         .made(
             p ->

@@ -2,7 +2,11 @@ package dev.moxie.format.pack;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
+import dev.moxie.format.encoding.Quantised;
+import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
@@ -185,7 +189,8 @@ final class TinyPackage {
             architecture.prediction() == null
                 ? Manifest.PredictionLayers.NONE
                 : Manifest.PredictionLayers.KEPT,
-            stored.cast()));
+            stored.cast(),
+            stored.quantisation()));
   }
 
   /** How the tensors of a package are stored, and what they are made from. */
@@ -207,14 +212,24 @@ final class TinyPackage {
     /** Experts in mxfp4, rows of gate and up alternating in the source. */
     MXFP4(new Mxfp4(), Dtype.U8),
     /** BF16 that was stored as MXFP4 is. */
-    MXFP4_DEQUANTISED(new Mxfp4(), Dtype.U8);
+    MXFP4_DEQUANTISED(new Mxfp4(), Dtype.U8),
+    /** Experts in int8 that were BF16. */
+    INT8(null, null, new Int8Channel()),
+    /** Experts in int4 that were in fp8 blocks. */
+    INT4(BLOCKS, Dtype.F32, new Int4Block(16));
 
     private final @Nullable BlockScaled encoding;
     private final @Nullable Dtype scales;
+    private final @Nullable Quantised to;
 
     Stored(@Nullable BlockScaled encoding, @Nullable Dtype scales) {
+      this(encoding, scales, null);
+    }
+
+    Stored(@Nullable BlockScaled encoding, @Nullable Dtype scales, @Nullable Quantised to) {
       this.encoding = encoding;
       this.scales = scales;
+      this.to = to;
     }
 
     static Stored of(Architecture architecture) {
@@ -224,7 +239,7 @@ final class TinyPackage {
     /** The encoding of the source of such a tensor; null if it is plain. */
     private @Nullable BlockScaled encoding(TensorSpec spec) {
       boolean quantised =
-          encoding instanceof Mxfp4
+          encoding instanceof Mxfp4 || to != null
               ? spec.stack() != null
               : spec.layer() != null
                   && spec.shape().rank() > 1
@@ -246,7 +261,12 @@ final class TinyPackage {
     }
 
     List<ShardLayout.Item> items(TensorSpec spec) {
-      BlockScaled own = encoding(spec);
+      BlockScaled own = to == null || spec.stack() == null ? encoding(spec) : to;
+      if (own == to && to != null) {
+        return List.of(
+            new ShardLayout.Item(to.stored(spec), to.dtype(), to),
+            new ShardLayout.Item(to.scales(spec), to.writtenScales()));
+      }
       if (own != null && !decoded()) {
         return List.of(
             new ShardLayout.Item(own.stored(spec), own.dtype(), own),
@@ -257,6 +277,9 @@ final class TinyPackage {
     }
 
     String transform(TensorSpec spec) {
+      if (to != null && spec.stack() != null) {
+        return IndexRow.quantise(encoding, to);
+      }
       BlockScaled own = encoding(spec);
       if (cast(spec)) {
         return IndexRow.CAST;
@@ -267,6 +290,9 @@ final class TinyPackage {
     /** The name of the source tensor. */
     String source(TensorSpec.Leaf leaf) {
       TensorSpec spec = leaf.tensor();
+      if (to != null) {
+        return TinyPackage.source(leaf).replace(".scale", ".weight");
+      }
       if (spec.stack() != null && encoding instanceof Mxfp4) {
         String stem = spec.name().substring(0, spec.name().lastIndexOf('.'));
         return stem + (spec.role() == Role.SCALE ? "_scales" : "_blocks");
@@ -335,6 +361,9 @@ final class TinyPackage {
 
     List<TensorDeclaration> sources(TensorSpec spec, TensorSpec.Leaf leaf, Dtype stored) {
       BlockScaled own = encoding(spec);
+      if (to != null && spec.stack() != null) {
+        return spec.role() == Role.SCALE ? List.of() : quantised(to.matrices(leaf.shape()), leaf);
+      }
       if (decoded() && own != null) {
         String values = source(leaf);
         Shape shape = own.stored(leaf.shape());
@@ -371,6 +400,24 @@ final class TinyPackage {
       return leaf.position() > 0
           ? List.of()
           : List.of(new TensorDeclaration(source(leaf), dtype, spec.shape()));
+    }
+
+    private List<TensorDeclaration> quantised(Shape matrix, TensorSpec.Leaf leaf) {
+      String name = source(leaf);
+      return encoding == null
+          ? List.of(new TensorDeclaration(name, Dtype.BF16, matrix))
+          : List.of(
+              new TensorDeclaration(name, encoding.dtype(), encoding.stored(matrix)),
+              new TensorDeclaration(
+                  encoding.scalesInCheckpoints(name).orElseThrow(),
+                  Objects.requireNonNull(scales),
+                  encoding.grid(matrix)));
+    }
+
+    Manifest.@Nullable Quantisation quantisation() {
+      return to == null
+          ? null
+          : new Manifest.Quantisation(to.id(), Manifest.Matrices.EXPERTS, Quantiser.Method.NEAREST);
     }
 
     Manifest.@Nullable Cast cast() {

@@ -4,6 +4,8 @@ import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
@@ -39,7 +41,7 @@ final class Blocks {
    */
   String dequantised(String values, String scales, Dtype scaleDtype, Shape shape, Dtype compute) {
     long blockRows = encoding.blockRows();
-    long blockColumns = encoding.blockColumns();
+    long blockColumns = Math.min(columns, encoding.blockColumns());
     long down = Math.ceilDiv(rows, blockRows);
     long across = Math.ceilDiv(columns, blockColumns);
     String grid = graph.reshape(inF32(scales, scaleDtype), matrices, down, 1, across, 1);
@@ -58,18 +60,31 @@ final class Blocks {
   /** The numbers without their scales, [matrices, rows, columns]. */
   private String numbers(String values) {
     return switch (encoding) {
-      case Fp8Block blocks ->
-          graph.cast(graph.reshape(values, matrices, rows, columns), blocks.dtype(), Dtype.F32);
+      case Fp8Block blocks -> oneToAValue(values);
+      case Int8Channel channels -> oneToAValue(values);
       case Mxfp4 blocks -> {
-        String bytes = graph.reshape(values, matrices, rows, columns / 2, 1);
-        String low = graph.node("BitwiseAnd", List.of(bytes, graph.octet(15)));
-        String high =
-            graph.node("BitShift", List.of(bytes, graph.octet(4)), attribute("direction", "RIGHT"));
-        String codes = graph.reshape(graph.concat(low, high, 3), matrices, rows, columns);
-        String indices = graph.cast(codes, blocks.dtype(), Dtype.I64);
+        String indices = graph.cast(codes(values), blocks.dtype(), Dtype.I64);
         yield graph.node("Gather", List.of(graph.floats(Mxfp4.numbers()), indices));
       }
+      case Int4Block blocks ->
+          graph.node(
+              "Sub",
+              List.of(graph.cast(codes(values), blocks.dtype(), Dtype.F32), graph.number(8)));
     };
+  }
+
+  private String oneToAValue(String values) {
+    return graph.cast(
+        graph.reshape(values, matrices, rows, columns), encoding.dtype(), Dtype.F32);
+  }
+
+  /** Codes of four bits, two to a byte, the first in the low bits. */
+  private String codes(String values) {
+    String bytes = graph.reshape(values, matrices, rows, columns / 2, 1);
+    String low = graph.node("BitwiseAnd", List.of(bytes, graph.octet(15)));
+    String high =
+        graph.node("BitShift", List.of(bytes, graph.octet(4)), attribute("direction", "RIGHT"));
+    return graph.reshape(graph.concat(low, high, 3), matrices, rows, columns);
   }
 
   private String inF32(String scales, Dtype dtype) {

@@ -5,6 +5,9 @@ import dev.moxie.converter.plan.Place;
 import dev.moxie.converter.plan.Transform;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Elements;
+import dev.moxie.format.encoding.Scales;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.view.View;
@@ -12,6 +15,7 @@ import dev.moxie.verifier.oracle.Precision;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.LongToDoubleFunction;
 
@@ -27,26 +31,60 @@ final class Conversions {
   }
 
   /**
-   * The first byte of a leaf that is not what its source becomes.
+   * Says what a leaf holds instead of what its source becomes.
    *
-   * @param found the leaf's bytes
-   * @return −1 if there is none
+   * @param row of the leaf, of that encoding and shape
+   * @return empty if it is that
    */
-  long mismatch(Place place, Transform transform, MemorySegment found) {
-    Dtype from = place.tensor().dtype();
-    return switch (transform) {
-      case Transform.Copy copy ->
-          place.view() == null ? data(place).mismatch(found) : mismatchOfView(place, found);
-      case Transform.Cast cast -> {
-        Elements elements = Elements.plain(place.tensor().name(), data(place), from);
-        Places places = places(place);
-        yield mismatch(found, cast.to(), place.elements(), i -> elements.get(places.of(i)));
-      }
-      case Transform.Dequantise to -> mismatch(found, place, to);
+  Optional<String> flaw(Place place, Transform transform, MoxiePackage pack, IndexRow row) {
+    MemorySegment found = pack.bytes(row);
+    if (!(transform instanceof Transform.Quantise quantise)) {
+      return first(mismatch(place, transform, found), found);
+    }
+    var leaf = new QuantisedLeaf(quantise, elements(place, quantise.read()));
+    return switch (quantise.half()) {
+      case VALUES ->
+          pack.scales(row)
+              .flatMap(
+                  scales ->
+                      leaf.flawOfValues(found, Scales.all(pack.bytes(scales), scales.dtype())));
+      case SCALES -> leaf.flawOfScales(Scales.all(found, row.dtype()));
     };
   }
 
-  private long mismatch(MemorySegment found, Place place, Transform.Dequantise to) {
+  /** Says from which byte on a leaf is another. */
+  static Optional<String> first(long at, MemorySegment found) {
+    return at < 0
+        ? Optional.empty()
+        : Optional.of("others from byte " + at + " of " + found.byteSize());
+  }
+
+  /** The first byte that is not what the source becomes; −1 if there is none. */
+  private long mismatch(Place place, Transform transform, MemorySegment found) {
+    return switch (transform) {
+      case Transform.Copy copy ->
+          place.view() == null ? data(place).mismatch(found) : mismatchOfView(place, found);
+      case Transform.Cast cast ->
+          mismatch(found, cast.to(), place.elements(), elements(place, cast));
+      case Transform.Dequantise to ->
+          mismatch(
+              found, to.to(), place.elements() * to.encoding().perValue(), elements(place, to));
+      case Transform.Quantise quantise -> throw new IllegalArgumentException(quantise.id());
+    };
+  }
+
+  /** The elements that a transform makes or rounds. */
+  private LongToDoubleFunction elements(Place place, Transform transform) {
+    if (transform instanceof Transform.Dequantise decode) {
+      return decoded(place, decode);
+    }
+    SourceTensor source = place.tensor();
+    Elements elements = Elements.plain(source.name(), data(place), source.dtype());
+    Places places = places(place);
+    return i -> elements.get(places.of(i));
+  }
+
+  private LongToDoubleFunction decoded(Place place, Transform.Dequantise to) {
     BlockScaled encoding = to.encoding();
     MemorySegment values = data(place);
     MemorySegment grid = data(to.scales());
@@ -56,16 +94,12 @@ final class Conversions {
     Elements scaled = Elements.scaled(encoding, values, grid, scaleDtype, to.columns());
     long across = Math.ceilDiv(to.columns(), encoding.blockColumns());
     int per = encoding.perValue();
-    return mismatch(
-        found,
-        to.to(),
-        place.elements() * per,
-        i -> {
-          long block =
-              i / to.columns() / encoding.blockRows() * across
-                  + i % to.columns() / encoding.blockColumns();
-          return scaled.scaled(ofValues.of(i / per) * per + i % per, ofScales.of(block));
-        });
+    return i -> {
+      long block =
+          i / to.columns() / encoding.blockRows() * across
+              + i % to.columns() / encoding.blockColumns();
+      return scaled.scaled(ofValues.of(i / per) * per + i % per, ofScales.of(block));
+    };
   }
 
   /** Where the elements of what is seen are, by the definition of a view. */

@@ -29,6 +29,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -145,11 +146,13 @@ public final class EquivalenceCheck {
     MemorySegment found = pack.bytes(row);
     SafetensorsFile file = Objects.requireNonNull(open.get(source.file()));
     var conversions = new Conversions(t -> Objects.requireNonNull(open.get(t.file())));
-    long at = conversions.mismatch(move.piece().place(), transform, found);
-    if (row.dtype() != move.tensor().dtype()
-        || !row.encoding().equals(move.tensor().encoding())
-        || !row.shape().equals(move.leaf().shape())
-        || at >= 0) {
+    Optional<String> flaw =
+        row.dtype() == move.tensor().dtype()
+                && row.encoding().equals(move.tensor().encoding())
+                && row.shape().equals(move.leaf().shape())
+            ? conversions.flaw(move.piece().place(), transform, pack, row)
+            : Conversions.first(0, found);
+    if (flaw.isPresent()) {
       meet(move.piece(), Fate.DIFFERENT);
       findings.add(
           new Finding(
@@ -162,10 +165,8 @@ public final class EquivalenceCheck {
                   + origin(source.name(), move.piece().place().view())
                   + " in "
                   + source.file()
-                  + ", found others from byte "
-                  + Math.max(at, 0)
-                  + " of "
-                  + found.byteSize()
+                  + ", found "
+                  + flaw.get()
                   + likeness(found, file)));
     } else if (transform instanceof Transform.Copy) {
       meet(move.piece(), Fate.IDENTICAL);
