@@ -71,17 +71,16 @@ final class Blocks {
     return switch (encoding) {
       case Fp8Block blocks -> oneToAValue(values);
       case Int8Channel channels -> oneToAValue(values);
-      case Mxfp4 blocks -> {
-        String indices =
-            graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.I64)));
-        yield graph.node("Gather", List.of(graph.floats(Mxfp4.numbers()), indices));
-      }
-      case Int4Block blocks -> {
-        String codes =
-            graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.F32)));
-        yield graph.node("Sub", List.of(codes, graph.number(8)));
-      }
+      case Mxfp4 blocks -> ofCodes(values, Mxfp4.numbers());
+      case Int4Block blocks -> ofCodes(values, Int4Block.numbers());
     };
+  }
+
+  /** The numbers of codes of four bits. */
+  private String ofCodes(String values, float[] numbers) {
+    String indices =
+        graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.I64)));
+    return graph.node("Gather", List.of(graph.floats(numbers), indices));
   }
 
   /** One to a stored value. */
