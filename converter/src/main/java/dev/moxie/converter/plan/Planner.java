@@ -123,6 +123,7 @@ public final class Planner {
         planner.find(spec);
       }
     }
+    planner.requireQuantised();
     planner.requireTiled();
     planner.keepOpaque(architecture);
     planner.requireAllUsed(architecture);
@@ -378,6 +379,19 @@ public final class Planner {
     return chosen
         && (encoding == null || encoding.perValue() == 1)
         && quantisation.quantised().holds(spec.each());
+  }
+
+  /** Whoever asks for other numbers is not given the same. */
+  private void requireQuantised() {
+    Manifest.Quantisation quantisation = conversion.quantisation();
+    if (quantisation != null
+        && items.stream().noneMatch(item -> item.encoding().equals(quantisation.quantised()))) {
+      throw new UsageException(
+          checkpoint.folder().toString(),
+          "matrices that can be quantised to " + quantisation.encoding(),
+          "none: their rows are no multiple of its block, or they come in numbers of four bits",
+          "choose another encoding or block with --quantize, or convert without it");
+    }
   }
 
   private void addQuantised(
