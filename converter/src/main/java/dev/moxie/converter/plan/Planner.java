@@ -336,7 +336,8 @@ public final class Planner {
       TensorSpec spec, @Nullable BlockScaled encoding, List<Place> places, List<Place> scales) {
     Dtype stored = places.getFirst().tensor().dtype();
     Manifest.Quantisation quantisation = conversion.quantisation();
-    if (quantisation != null && isQuantised(quantisation, spec, encoding)) {
+    boolean ofFourBits = encoding != null && encoding.perValue() > 1;
+    if (quantisation != null && quantisation.takes(spec) && !ofFourBits) {
       addQuantised(quantisation, spec, encoding, places, scales);
       return;
     }
@@ -363,22 +364,6 @@ public final class Planner {
       requireLike(scale.tensor(), scales.getFirst().tensor());
     }
     add(new ShardLayout.Item(encoding.scales(spec), dtype), copies(scales));
-  }
-
-  /**
-   * Whether a tensor is quantised: a matrix that the encoding can hold, no router, and not yet of
-   * numbers of four bits.
-   */
-  private static boolean isQuantised(
-      Manifest.Quantisation quantisation, TensorSpec spec, @Nullable BlockScaled encoding) {
-    boolean chosen =
-        switch (quantisation.matrices()) {
-          case EXPERTS -> spec.stack() != null;
-          case ALL -> !spec.role().keepsItsDtype();
-        };
-    return chosen
-        && (encoding == null || encoding.perValue() == 1)
-        && quantisation.quantised().holds(spec.each());
   }
 
   /** Whoever asks for other numbers is not given the same. */
