@@ -46,7 +46,7 @@ class LoweringCheckTest {
               families.sorted().toList().stream());
       return Stream.concat(
           all.map(checkpoint -> Arguments.of(checkpoint, Target.CPU)),
-          Stream.of("mixtral", "deepseek_v3", "gpt_oss", "llama4_text")
+          Stream.of("mixtral", "deepseek_v3", "gpt_oss", "dbrx")
               .map(name -> Fixtures.root().resolve("random").resolve(name))
               .map(checkpoint -> Arguments.of(checkpoint, Target.CUDA)));
     }

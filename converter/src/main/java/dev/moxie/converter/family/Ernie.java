@@ -23,30 +23,31 @@ final class Ernie {
 
   static final Family FAMILY =
       new Family(
-          "ernie4_5_moe",
-          "Ernie4_5_MoeForCausalLM",
-          Llama.KEYS
-              .and(Llama.TIED.or(true), BIASES, LEAST, FIRST, LAST)
-              .and(Experts.KEYS)
-              .and(
-                  Experts.COUNT.spelled("moe_num_experts", "num_experts"),
-                  Experts.PER_TOKEN.spelled("moe_k", "num_experts_per_tok"),
-                  Experts.SHARED.spelled("moe_num_shared_experts"),
-                  Experts.NORMALISED.constant(true),
-                  Experts.STEP.spelled("moe_layer_interval"),
-                  Experts.DENSE_WIDTH)
-              .and(Key.text("moe_gate", "how experts are chosen").only("topk"))
-              .and(Key.text("moe_gate_act", "score of an expert").only("softmax"))
-              .and(Key.flag("moe_use_aux_free", "whether a bias steers the choice").only(true))
-              .neutral("no token is dropped but in training", "moe_capacity")
-              .neutral("layers for prediction, refused in the files", "num_nextn_predict_layers"),
-          Ernie::model,
-          List.of(
-              Names.released(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED)
+              "ernie4_5_moe",
+              "Ernie4_5_MoeForCausalLM",
+              Llama.KEYS
+                  .and(Llama.TIED.or(true), BIASES, LEAST, FIRST, LAST)
+                  .and(Experts.KEYS)
                   .and(
-                      "router.bias",
-                      "model.layers.{layer}.mlp.moe_statics.e_score_correction_bias",
-                      Arrangement.ROW)));
+                      Experts.COUNT.spelled("moe_num_experts", "num_experts"),
+                      Experts.PER_TOKEN.spelled("moe_k", "num_experts_per_tok"),
+                      Experts.SHARED.spelled("moe_num_shared_experts"),
+                      Experts.NORMALISED.constant(true),
+                      Experts.STEP.spelled("moe_layer_interval"),
+                      Experts.DENSE_WIDTH)
+                  .and(Key.text("moe_gate", "how experts are chosen").only("topk"))
+                  .and(Key.text("moe_gate_act", "score of an expert").only("softmax"))
+                  .and(Key.flag("moe_use_aux_free", "whether a bias steers the choice").only(true))
+                  .neutral("no token is dropped but in training", "moe_capacity")
+                  .neutral("layers that are not loaded", "num_nextn_predict_layers"),
+              Ernie::model,
+              List.of(
+                  Names.released(Names.LLAMA, Names.DENSE, Names.EXPERTS, Names.SHARED)
+                      .and(
+                          "router.bias",
+                          "model.layers.{layer}.mlp.moe_statics.e_score_correction_bias",
+                          Arrangement.ROW)))
+          .notLoading("model.mtp_");
 
   private Ernie() {}
 

@@ -1,6 +1,7 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import java.util.Comparator;
 import java.util.List;
@@ -55,6 +56,15 @@ public final class Families {
   }
 
   private static String hint(Config config) {
+    try {
+      return nearest(config);
+    } catch (InvalidInputException e) {
+      // What else is wrong with the file does not matter to who has no family for it.
+      return "guessing could change the numbers";
+    }
+  }
+
+  private static String nearest(Config config) {
     String within = "text_config.model_type";
     if (config.has(within) && ofType(config.text(within)).isPresent()) {
       return "its text_config is a %s, which can be converted once it is saved by itself"

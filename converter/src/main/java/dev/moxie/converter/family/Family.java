@@ -21,6 +21,8 @@ import java.util.stream.Collectors;
  * @param keys of config.json that it understands
  * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
+ * @param notLoaded what the names of tensors begin with that the class leaves in the files; they
+ *     are kept for export
  */
 public record Family(
     String name,
@@ -28,7 +30,8 @@ public record Family(
     String modelClass,
     Keys keys,
     Function<Settings, Architecture> architecture,
-    List<Layout> layouts) {
+    List<Layout> layouts,
+    Set<String> notLoaded) {
   /** Keys that are read alike whatever the family. */
   static final List<String> COMMON =
       List.of("architectures", "dtype", "model_type", "quantization_config", "torch_dtype");
@@ -40,12 +43,23 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), modelClass, keys, architecture, layouts);
+    this(name, Set.of(name), modelClass, keys, architecture, layouts, Set.of());
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
   Family alias(String modelType) {
-    return new Family(name, Set.of(name, modelType), modelClass, keys, architecture, layouts);
+    Set<String> both = Set.of(name, modelType);
+    return new Family(name, both, modelClass, keys, architecture, layouts, notLoaded);
+  }
+
+  /** The same family, whose class leaves tensors of such names in the files. */
+  Family notLoading(String... prefixes) {
+    return new Family(name, modelTypes, modelClass, keys, architecture, layouts, Set.of(prefixes));
+  }
+
+  /** Whether its class reads a tensor of that name. */
+  public boolean loads(String tensor) {
+    return notLoaded.stream().noneMatch(tensor::startsWith);
   }
 
   /** The key of config.json that counts layers for multi-token prediction, if there is one. */

@@ -2,6 +2,7 @@ package dev.moxie.converter.family;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,7 +41,9 @@ public record Keys(Map<String, Key<?>> read, List<Neutral> neutral, Set<String> 
   Keys and(Keys other) {
     List<Neutral> all = new ArrayList<>(neutral);
     all.addAll(other.neutral);
-    return new Keys(read, all, configs).and(other.read.values().toArray(Key<?>[]::new));
+    Set<String> objects = new HashSet<>(configs);
+    objects.addAll(other.configs);
+    return new Keys(read, all, objects).and(other.read.values().toArray(Key<?>[]::new));
   }
 
   /** Without some of the keys. */

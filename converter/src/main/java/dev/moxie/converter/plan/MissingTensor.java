@@ -55,7 +55,8 @@ final class MissingTensor {
     this.name = name;
     this.foreign =
         checkpoint.tensors().values().stream()
-            .filter(tensor -> !family.hasName(tensor.name()) && !Recomputed.is(tensor))
+            .filter(tensor -> !family.hasName(tensor.name()) && family.loads(tensor.name()))
+            .filter(tensor -> !Recomputed.is(tensor))
             .sorted(Comparator.comparing(SourceTensor::name))
             .toList();
   }

@@ -212,7 +212,9 @@ public final class Planner {
           Objects.requireNonNull(checkpoint.tensors().get(layout.nameOf("embedding.weight"))));
       opaque.add(head);
     }
-    unused.values().stream().filter(Recomputed::is).forEach(opaque::add);
+    unused.values().stream()
+        .filter(tensor -> Recomputed.is(tensor) || !family.loads(tensor.name()))
+        .forEach(opaque::add);
     Map<String, SourceTensor> byName = new TreeMap<>();
     for (SourceTensor source : opaque) {
       unused.remove(source.name(), source);

@@ -145,6 +145,21 @@ class RestoredAsItWasTest {
     }
   }
 
+  @Test
+  void whatTheClassLeavesInTheFilesIsKept() throws IOException {
+    String name = "model.mtp_block.0.mlp.gate_proj.weight";
+    EditedCheckpoint edited =
+        EditedCheckpoint.of(Fixtures.root().resolve("random/ernie4_5_moe"), folder.resolve("c"));
+    edited.config(json -> json.put("num_nextn_predict_layers", 1));
+    edited.add(name, Dtype.BF16, 3, 2).write();
+    try (MoxiePackage pack = assertRestored(edited, null)) {
+      assertEquals(Dtype.BF16, pack.tensor("opaque.model.safetensors/" + name).dtype());
+    }
+    EditedCheckpoint other = EditedCheckpoint.of(MIXTRAL, folder.resolve("other"));
+    other.add(name, Dtype.BF16, 3, 2).write();
+    assertRefused(other, name);
+  }
+
   @ParameterizedTest
   @CsvSource({
     "model.layers.0.self_attn.q_proj.bias, 64",

@@ -13,6 +13,7 @@ import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Whoever has a model of another family learns how far it is from those that there are. */
@@ -66,6 +67,12 @@ class UnknownFamilyTest {
             .getBytes(StandardCharsets.UTF_8);
     String message = message(Config.parse("config.json", json));
     assertTrue(message.contains("its text_config is a llama4_text"), message);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"rope_scaling", "text_config", "attn_config"})
+  void whatElseIsWrongDoesNotHideTheModelType(String key) {
+    assertTrue(refusal("mixtral", json -> json.put(key, 7)).contains("\"model_type\""));
   }
 
   private static String refusal(String family, Consumer<ObjectNode> change) {

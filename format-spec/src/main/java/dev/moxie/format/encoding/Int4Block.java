@@ -79,7 +79,7 @@ public record Int4Block(int blockColumns) implements Quantised {
   }
 
   /** The number of a code, which the lowest four bits are. */
-  static float number(int code) {
+  public static float number(int code) {
     return (code & 0xf) - ZERO;
   }
 

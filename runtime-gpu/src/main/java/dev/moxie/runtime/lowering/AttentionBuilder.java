@@ -2,6 +2,7 @@ package dev.moxie.runtime.lowering;
 
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
 import java.util.ArrayList;
@@ -81,6 +82,7 @@ final class AttentionBuilder {
    * @param sinks a score per head that takes part in the softmax, [heads]; null where there are
    *     none
    * @param width of the result's heads, which are the first numbers of the values'
+   * @throws UnsupportedException if the target's operator has no mask for chunks
    */
   Onnx.Value attend(
       int layer,
@@ -92,6 +94,13 @@ final class AttentionBuilder {
       int width) {
     Integer window = attention instanceof Attention.GroupedQuery a ? a.window() : null;
     Integer chunk = attention instanceof Attention.GroupedQuery a ? a.chunk() : null;
+    if (chunk != null && !target.masks()) {
+      throw new UnsupportedException(
+          "layer " + layer + " in " + target.compute(),
+          "attention to all that came before or to a window, which the operator computes",
+          "attention within chunks of " + chunk,
+          "use --device cpu");
+    }
     CacheLayout layout = CacheLayout.of(attention, target);
     Object[] shape = {1, layout.heads(), "C", layout.headSize()};
     List<String> inputs =

@@ -44,26 +44,17 @@ final class Blocks {
     long blockColumns = Math.min(columns, encoding.blockColumns());
     long down = Math.ceilDiv(rows, blockRows);
     long across = Math.ceilDiv(columns, blockColumns);
-    String wide = numbers(values);
-    String grid =
-        graph.node(
-            "Reshape",
-            List.of(inF32(scales, scaleDtype), graph.longs(matrices, down, 1, across, 1)));
+    String grid = graph.reshape(inF32(scales, scaleDtype), matrices, down, 1, across, 1);
     String repeated =
         graph.node(
             "Expand", List.of(grid, graph.longs(matrices, down, blockRows, across, blockColumns)));
-    String joined =
-        graph.node(
-            "Reshape",
-            List.of(repeated, graph.longs(matrices, down * blockRows, across * blockColumns)));
+    String joined = graph.reshape(repeated, matrices, down * blockRows, across * blockColumns);
     String cut =
         graph.node(
             "Slice",
             List.of(joined, graph.longs(0, 0), graph.longs(rows, columns), graph.longs(1, 2)));
-    String product = graph.node("Mul", List.of(wide, cut));
-    long[] extents = shape.dims().stream().mapToLong(Long::longValue).toArray();
-    String result = graph.node("Reshape", List.of(product, graph.longs(extents)));
-    return graph.cast(result, Dtype.F32, compute);
+    String product = graph.node("Mul", List.of(numbers(values), cut));
+    return graph.cast(graph.reshape(product, shape), Dtype.F32, compute);
   }
 
   /** The numbers without their scales, [matrices, rows, columns]. */
@@ -78,34 +69,28 @@ final class Blocks {
 
   /** The numbers of codes of four bits. */
   private String ofCodes(String values, float[] numbers) {
-    String indices =
-        graph.node("Cast", List.of(codes(values)), attribute("to", Graph.type(Dtype.I64)));
+    String indices = graph.cast(codes(values), encoding.dtype(), Dtype.I64);
     return graph.node("Gather", List.of(graph.floats(numbers), indices));
   }
 
   /** One to a stored value. */
   private String oneToAValue(String values) {
-    return graph.node(
-        "Cast",
-        List.of(graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns)))),
-        attribute("to", Graph.type(Dtype.F32)));
+    return graph.cast(graph.reshape(values, matrices, rows, columns), encoding.dtype(), Dtype.F32);
   }
 
   /** Codes of four bits, two to a byte, the first in the low bits. */
   private String codes(String values) {
-    String bytes =
-        graph.node("Reshape", List.of(values, graph.longs(matrices, rows, columns / 2, 1)));
+    String bytes = graph.reshape(values, matrices, rows, columns / 2, 1);
     String low = graph.node("BitwiseAnd", List.of(bytes, graph.octet(15)));
     String high =
         graph.node("BitShift", List.of(bytes, graph.octet(4)), attribute("direction", "RIGHT"));
-    String codes = graph.node("Concat", List.of(low, high), attribute("axis", 3));
-    return graph.node("Reshape", List.of(codes, graph.longs(matrices, rows, columns)));
+    return graph.reshape(graph.concat(low, high, 3), matrices, rows, columns);
   }
 
   private String inF32(String scales, Dtype dtype) {
     return switch (dtype) {
       case U8, F8_E8M0 -> {
-        String codes = graph.node("Cast", List.of(scales), attribute("to", Graph.type(Dtype.F32)));
+        String codes = graph.cast(scales, Dtype.U8, Dtype.F32);
         String exponents = graph.node("Sub", List.of(codes, graph.number(127)));
         yield graph.node("Pow", List.of(graph.number(2), exponents));
       }

@@ -99,8 +99,7 @@ final class ExpertsBuilder {
     long columns = each.rank() == 1 ? 1 : each.dim(1);
     String apart =
         graph.reshape(weights.stack(tensor), stack(tensor).experts(), 2, each.dim(0), columns);
-    long[] shape = tensor.shape().dims().stream().mapToLong(Long::longValue).toArray();
-    return graph.reshape(graph.transpose(apart, 0, 2, 1, 3), shape);
+    return graph.reshape(graph.transpose(apart, 0, 2, 1, 3), tensor.shape());
   }
 
   private static TensorSpec.Stack stack(TensorSpec tensor) {

@@ -4,6 +4,7 @@ import ai.onnx.proto.OnnxMl;
 import com.google.protobuf.ByteString;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -177,6 +178,11 @@ final class Graph {
   /** The same numbers in another shape; −1 stands for what is left. */
   String reshape(String x, long... shape) {
     return node("Reshape", List.of(x, longs(shape)));
+  }
+
+  /** The same numbers in another shape. */
+  String reshape(String x, Shape shape) {
+    return reshape(x, shape.dims().stream().mapToLong(Long::longValue).toArray());
   }
 
   /** The axes of a value in another order. */

@@ -3,6 +3,7 @@ package dev.moxie.runtime.lowering;
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import ai.onnx.proto.OnnxMl;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Rotary;
@@ -53,7 +54,11 @@ public final class Lowering {
         .toList();
   }
 
-  /** {@code ids} int64 [S] to {@code logits} [S, V]. */
+  /**
+   * {@code ids} int64 [S] to {@code logits} [S, V].
+   *
+   * @throws UnsupportedException if an operator of the target lacks what the model needs
+   */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
     Weights weights = new PackageWeights(pack, target.compute(), graph);

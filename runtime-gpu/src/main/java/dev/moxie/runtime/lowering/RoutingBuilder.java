@@ -36,10 +36,10 @@ final class RoutingBuilder {
           case SUM_OF_TOP_TWO ->
               graph.node(
                   "ReduceSum",
-                  List.of(best(grouped, 2).values(), graph.longs(2)),
+                  List.of(best(grouped, 2).getFirst(), graph.longs(2)),
                   attribute("keepdims", 0));
         };
-    String kept = best(aggregate, groups.kept()).indices();
+    String kept = top(aggregate, groups.kept());
     String marks =
         graph.node(
             "ScatterElements",
@@ -60,14 +60,12 @@ final class RoutingBuilder {
 
   /** The experts of largest choice value, int64 [S, k]. */
   String top(String choice, int count) {
-    return best(choice, count).indices();
+    return best(choice, count).getLast();
   }
 
-  private record Best(String values, String indices) {}
-
-  private Best best(String x, int k) {
-    List<String> outputs = graph.nodes("TopK", List.of(x, graph.longs(k)), 2);
-    return new Best(outputs.get(0), outputs.get(1));
+  /** The k largest, and their indices. */
+  private List<String> best(String x, int k) {
+    return graph.nodes("TopK", List.of(x, graph.longs(k)), 2);
   }
 
   /** The weights of the chosen, [S, k]. */

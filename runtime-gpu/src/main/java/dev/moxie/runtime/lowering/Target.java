@@ -9,11 +9,12 @@ import dev.moxie.format.safetensors.Dtype;
  *     it
  * @param widestHead widest head that the attention operator takes; latent attention whose latent is
  *     wider is expanded to keys and values per head
+ * @param masks whether that operator takes a mask of which tokens see which
  */
-public record Target(Dtype compute, int widestHead) {
+public record Target(Dtype compute, int widestHead, boolean masks) {
   /** float32: the CPU provider has no bf16 kernels, and its fp16 ones are slow in 1.29. */
-  public static final Target CPU = new Target(Dtype.F32, Integer.MAX_VALUE);
+  public static final Target CPU = new Target(Dtype.F32, Integer.MAX_VALUE, true);
 
   /** float16: attention and MoE kernels of the CUDA provider; its bf16 routing is wrong in 1.29. */
-  public static final Target CUDA = new Target(Dtype.F16, 256);
+  public static final Target CUDA = new Target(Dtype.F16, 256, false);
 }

@@ -25,33 +25,38 @@ final class E2m1 extends FourBits {
   void readVectors(int row, float[] into, int at) {
     long first = first(row) / 2;
     long place = grid.first(row);
-    for (int from = 0; from < columns(); from += grid.columns()) {
-      float half = grid.at(place++) / 2;
-      for (int i = from; i < from + grid.columns(); i += GROUP) {
-        for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
-          IntVector both = bytes(first + i / 2 + p);
-          twice(both).mul(half).intoArray(into, at + i + p);
-          twice(odd(both)).mul(half).intoArray(into, at + i + p + Lanes.COUNT);
-        }
+    int k = columns();
+    for (int i = 0; i < k; i += GROUP) {
+      float half = grid.at(place + (i >> shift)) / 2;
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        IntVector both = bytes(first + i / 2 + p);
+        twice(both).mul(half).intoArray(into, at + i + p);
+        twice(odd(both)).mul(half).intoArray(into, at + i + p + Lanes.COUNT);
       }
     }
   }
 
   @Override
-  void dot(int row, float[] x, int at, float[] lanes, int to) {
+  public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+    for (int r = 0; r < Sums.ROWS; r++) {
+      // By itself, since what C2 inlines of vectors in one method is limited.
+      dot(row + r * apart, x, at, lanes, r * Lanes.COUNT);
+    }
+  }
+
+  private void dot(int row, float[] x, int at, float[] lanes, int to) {
     long first = first(row) / 2;
+    long place = grid.first(row);
+    int k = columns();
     for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
       FloatVector sum = FloatVector.zero(Lanes.FLOATS);
-      long place = grid.first(row);
-      for (int from = 0; from < columns(); from += grid.columns()) {
-        float half = grid.at(place++) / 2;
-        for (int i = from; i < from + grid.columns(); i += GROUP) {
-          IntVector both = bytes(first + i / 2 + p);
-          FloatVector even = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
-          FloatVector odd = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
-          sum = twice(both).mul(half).fma(even, sum);
-          sum = twice(odd(both)).mul(half).fma(odd, sum);
-        }
+      for (int i = 0; i < k; i += GROUP) {
+        float half = grid.at(place + (i >> shift)) / 2;
+        IntVector both = bytes(first + i / 2 + p);
+        FloatVector even = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
+        FloatVector odd = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
+        sum = twice(both).mul(half).fma(even, sum);
+        sum = twice(odd(both)).mul(half).fma(odd, sum);
       }
       sum.intoArray(lanes, to + p);
     }

@@ -50,10 +50,10 @@ final class E4m3 extends StoredMatrix.Elements {
   }
 
   @Override
-  public void dots(int row, float[] x, int at, float[] lanes) {
+  public void dots(int row, int apart, float[] x, int at, float[] lanes) {
     for (int r = 0; r < Sums.ROWS; r++) {
       // By itself, since what C2 inlines of vectors in one method is limited.
-      dot(row + r, x, at, lanes, r * Lanes.COUNT);
+      dot(row + r * apart, x, at, lanes, r * Lanes.COUNT);
     }
   }
 

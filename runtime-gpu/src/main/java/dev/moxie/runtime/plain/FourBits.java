@@ -8,16 +8,21 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /** Codes of four bits, two to a byte, the first in the low bits, with a scale for each block. */
-abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1 {
+abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1, Int4 {
   /** Elements of a row that are read together. */
   static final int GROUP = 2 * Lanes.COUNT;
 
   final ScaleGrid grid;
+
+  /** By which a column is shifted to its block. */
+  final int shift;
+
   private final boolean vectors;
 
   FourBits(Shape matrix, MemorySegment values, ScaleGrid grid) {
     super(matrix, values);
     this.grid = grid;
+    shift = Integer.numberOfTrailingZeros(grid.columns());
     vectors = Lanes.BYTES_FIT && grid.columns() % GROUP == 0;
   }
 
@@ -26,9 +31,6 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1 {
 
   /** What {@link #read} says, with vectors. */
   abstract void readVectors(int row, float[] into, int at);
-
-  /** Partial sums of one row with x. */
-  abstract void dot(int row, float[] x, int at, float[] lanes, int to);
 
   @Override
   public final boolean paired() {
@@ -46,8 +48,7 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1 {
     for (int from = 0; from < columns(); from += GROUP) {
       for (int i = 0; i < Lanes.COUNT; i++) {
         int both = bytes.get(ValueLayout.JAVA_BYTE, first + from / 2 + i);
-        // A block has an even number of columns.
-        float scale = grid.at(place + (from + 2 * i) / grid.columns());
+        float scale = grid.at(place + ((from + 2 * i) >> shift));
         into[at + from + i] = number(both & 15) * scale;
         into[at + from + Lanes.COUNT + i] = number(both >> 4 & 15) * scale;
       }
@@ -57,14 +58,6 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1 {
   @Override
   public final boolean multiplies() {
     return vectors;
-  }
-
-  @Override
-  public final void dots(int row, float[] x, int at, float[] lanes) {
-    for (int r = 0; r < Sums.ROWS; r++) {
-      // By itself, since what C2 inlines of vectors in one method is limited.
-      dot(row + r, x, at, lanes, r * Lanes.COUNT);
-    }
   }
 
   /** Some bytes, each in a lane. */

@@ -2,6 +2,8 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.IndexRow;
@@ -48,10 +50,11 @@ public interface StoredMatrix {
    * float32 as ever.
    *
    * @param row the first of them
+   * @param apart rows from one of them to the next
    * @param x [columns] from {@code at} on
    * @param lanes [4, {@link Lanes#COUNT}]
    */
-  default void dots(int row, float[] x, int at, float[] lanes) {
+  default void dots(int row, int apart, float[] x, int at, float[] lanes) {
     throw new UnsupportedOperationException();
   }
 
@@ -79,7 +82,10 @@ public interface StoredMatrix {
     boolean vectors = Lanes.BYTES_FIT && blocks.blockColumns() % Lanes.COUNT == 0;
     return switch (blocks) {
       case Fp8Block fp8 when vectors -> new E4m3(matrix, numbers, grid);
+      case Int8Channel int8 when Lanes.BYTES_FIT -> new Int8(matrix, numbers, grid);
       case Mxfp4 mxfp4 -> new E2m1(matrix, numbers, grid);
+      case Int4Block int4 when matrix.dim(1) % FourBits.GROUP == 0 ->
+          new Int4(matrix, numbers, grid);
       default -> new Scaled(matrix, numbers, blocks, grid);
     };
   }
@@ -163,9 +169,12 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void dots(int row, float[] x, int at, float[] lanes) {
-      long k = columns();
+    public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+      int k = columns();
       long first = first(row);
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -174,9 +183,9 @@ public interface StoredMatrix {
         for (int i = p; i < k; i += Lanes.COUNT) {
           FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
           a = vector(first + i).fma(v, a);
-          b = vector(first + k + i).fma(v, b);
-          c = vector(first + 2 * k + i).fma(v, c);
-          d = vector(first + 3 * k + i).fma(v, d);
+          b = vector(second + i).fma(v, b);
+          c = vector(third + i).fma(v, c);
+          d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
       }
@@ -212,9 +221,12 @@ public interface StoredMatrix {
     }
 
     @Override
-    public void dots(int row, float[] x, int at, float[] lanes) {
-      long k = columns();
+    public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+      int k = columns();
       long first = first(row);
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
         FloatVector a = FloatVector.zero(Lanes.FLOATS);
         FloatVector b = a;
@@ -223,9 +235,9 @@ public interface StoredMatrix {
         for (int i = p; i < k; i += Lanes.COUNT) {
           FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
           a = vector(first + i).fma(v, a);
-          b = vector(first + k + i).fma(v, b);
-          c = vector(first + 2 * k + i).fma(v, c);
-          d = vector(first + 3 * k + i).fma(v, d);
+          b = vector(second + i).fma(v, b);
+          c = vector(third + i).fma(v, c);
+          d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
       }

@@ -62,7 +62,7 @@ class CudaFormTest {
         Trace trace = Trace.open(checkpoint.resolve("trace.safetensors"))) {
       long[] ids = trace.inputIds();
       float[] expected = trace.floats("logits", ids.length, pack.architecture().vocabSize());
-      float[] logits = run(pack, new Target(Dtype.F32, 16), ids);
+      float[] logits = run(pack, new Target(Dtype.F32, 16, true), ids);
       for (double error : relativeErrors(logits, expected, ids.length)) {
         assertTrue(error < 1e-5, "relative error " + error);
       }

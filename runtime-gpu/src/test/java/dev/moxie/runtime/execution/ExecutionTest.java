@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -144,6 +145,17 @@ class ExecutionTest {
       assertThrows(
           IllegalArgumentException.class,
           () -> model.observe(new long[] {-1}, (layer, result) -> {}));
+    }
+  }
+
+  /** Of its attention operator, the kernel of CUDA takes no mask. */
+  @Test
+  void chunksAreRefusedOnCudaAlone() {
+    try (MoxiePackage pack = Packages.convert(Fixtures.shortChunks(), temporary.resolve("p"))) {
+      assertEquals(Optional.empty(), Execution.FUSED.refusal(pack, Device.CPU));
+      String message = Execution.FUSED.refusal(pack, Device.CUDA).orElseThrow().getMessage();
+      assertTrue(
+          message.endsWith("found attention within chunks of 6; use --device cpu."), message);
     }
   }
 

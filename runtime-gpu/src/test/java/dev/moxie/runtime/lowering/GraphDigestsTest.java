@@ -25,7 +25,7 @@ class GraphDigestsTest {
           Map.of(
               "cpu", Target.CPU,
               "cuda", Target.CUDA,
-              "narrow", new Target(Dtype.F32, 16)));
+              "narrow", new Target(Dtype.F32, 16, true)));
 
   @TempDir private Path folder;
 

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
@@ -92,7 +94,8 @@ class StoredMatrixTest {
       MemorySegment bytes = bytes(shape, dtype, random);
       requireSameProducts(StoredMatrix.plain("a", dtype, shape, bytes), x);
     }
-    for (BlockScaled encoding : List.of(new Fp8Block(3, 32), new Mxfp4())) {
+    for (BlockScaled encoding :
+        List.of(new Fp8Block(3, 32), new Mxfp4(), new Int8Channel(), new Int4Block(64))) {
       if (encoding.holds(shape)) {
         Dtype dtype = encoding.scaleDtypes().contains(Dtype.F32) ? Dtype.F32 : Dtype.U8;
         requireSameProducts(
@@ -117,7 +120,7 @@ class StoredMatrixTest {
       for (int r = 0; r < 4; r++) {
         matrix.read(first + r, rows, r * k);
       }
-      matrix.dots(first, x, 0, own);
+      matrix.dots(first, 1, x, 0, own);
       Sums.rows(rows, 0, k, k, x, 0, widened);
       assertArrayEquals(widened, own, matrix.getClass().getSimpleName());
     }

@@ -4,11 +4,11 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Forced;
 import dev.moxie.verifier.oracle.Forced.Stage;
 import dev.moxie.verifier.oracle.WeightMatrix;
-import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Figures;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
@@ -41,16 +42,21 @@ final class ExpertSuspects {
   private final Forced own;
   private final FeedForward.MixtureOfExperts moe;
 
-  /** What may stand in an expert's place. */
-  private sealed interface Candidate {
+  /**
+   * What may stand in an expert's place.
+   *
+   * @param number of an expert or a layer
+   * @param source what takes the place of each weight
+   */
+  private record Candidate(Kind kind, int number, UnaryOperator<IndexRow> source) {}
+
+  private enum Kind {
     /** The package's expert of this layer, gate and up as they are. */
-    record Expert(int expert) implements Candidate {}
-
+    EXPERT,
     /** The expert itself with gate for up. */
-    record Swapped() implements Candidate {}
-
+    SWAPPED,
     /** The same expert of another layer. */
-    record OfLayer(int layer) implements Candidate {}
+    OF_LAYER
   }
 
   /** A candidate times a factor. */
@@ -82,24 +88,27 @@ final class ExpertSuspects {
     }
     return solve(unknown, candidates)
         .filter(answers -> !words(answers).isEmpty())
-        .map(
-            answers ->
-                Suspect.of(words(answers), evidence, (row, stored) -> apply(answers, row, stored)));
+        .map(this::suspect);
   }
 
+  /** Of any expert: those of its layer come first, by their numbers. */
   private List<Candidate> candidates() {
+    MoxiePackage pack = evidence.pack();
     List<Candidate> candidates = new ArrayList<>();
     for (int e = 0; e < moe.experts(); e++) {
-      candidates.add(new Candidate.Expert(e));
+      int expert = e;
+      candidates.add(new Candidate(Kind.EXPERT, e, row -> Siblings.ofExpert(pack, row, expert)));
     }
-    candidates.add(new Candidate.Swapped());
-    for (int other = 0; other < evidence.architecture().layers().size(); other++) {
+    candidates.add(new Candidate(Kind.SWAPPED, 0, row -> Siblings.gateForUp(pack, row)));
+    for (int i = 0; i < evidence.architecture().layers().size(); i++) {
+      int other = i;
       if (other != layer
           && evidence.architecture().layers().get(other).feedForward()
               instanceof FeedForward.MixtureOfExperts m
           && m.experts() == moe.experts()
           && m.intermediateSize() == moe.intermediateSize()) {
-        candidates.add(new Candidate.OfLayer(other));
+        candidates.add(
+            new Candidate(Kind.OF_LAYER, other, row -> Siblings.ofLayer(pack, row, other)));
       }
     }
     return candidates;
@@ -125,7 +134,7 @@ final class ExpertSuspects {
         int place = wrong.indexOf(expert);
         double w = weights.value(t, i);
         if (place < 0) {
-          double[] right = outputs.of(new Candidate.Expert(expert), expert, t, w);
+          double[] right = outputs.of(candidates.get(expert), expert, t, w);
           for (int c = 0; c < rest.length; c++) {
             rest[c] -= right[c];
           }
@@ -168,15 +177,12 @@ final class ExpertSuspects {
 
   /** Outputs of candidates for all tokens, each computed once. */
   private final class Outputs {
-    private final Map<String, Estimate> known = new HashMap<>();
+    private final Map<List<Object>, Estimate> known = new HashMap<>();
     private final Estimate x;
     private final Estimate weights;
     private final List<int[]> chosen;
     private final boolean onInput =
         moe.routing().weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
-    private final Forced swapped =
-        evidence.layer(
-            layer, Suspect.exchange("", evidence, row -> Siblings.gateForUp(evidence.pack(), row)));
 
     Outputs(Estimate x, Estimate weights, List<int[]> chosen) {
       this.x = x;
@@ -186,12 +192,12 @@ final class ExpertSuspects {
 
     /** A candidate for an expert, for a token, times a weight. */
     double[] of(Candidate candidate, int expert, int token, double weight) {
+      // Another expert is the same in every place, but for what inputs are multiplied by.
+      boolean anywhere = candidate.kind() == Kind.EXPERT && !onInput;
       Estimate y =
-          switch (candidate) {
-            case Candidate.Expert e -> get("e" + e.expert(), own, layer, e.expert(), expert);
-            case Candidate.Swapped s -> get("s", swapped, layer, expert, expert);
-            case Candidate.OfLayer l -> get("l" + l.layer(), own, l.layer(), expert, expert);
-          };
+          known.computeIfAbsent(
+              anywhere ? List.of(candidate) : List.of(candidate, expert),
+              key -> compute(candidate, expert));
       double[] row = new double[y.columns()];
       for (int c = 0; c < row.length; c++) {
         row[c] = onInput ? y.value(token, c) : weight * y.value(token, c);
@@ -199,11 +205,10 @@ final class ExpertSuspects {
       return row;
     }
 
-    /** What is meant for one expert's place goes by that one's weights, where inputs have them. */
-    private Estimate get(String key, Forced model, int fromLayer, int expert, int place) {
-      return known.computeIfAbsent(
-          onInput || !key.startsWith("e") ? key + "," + place : key,
-          name -> model.expert(fromLayer, expert, onInput ? weighed(place) : x));
+    private Estimate compute(Candidate candidate, int expert) {
+      return evidence
+          .layer(layer, Suspect.exchange("", evidence, candidate.source()))
+          .expert(expert, onInput ? weighed(expert) : x);
     }
 
     /** The input of every token that has an expert, times its weight. */
@@ -220,26 +225,22 @@ final class ExpertSuspects {
     }
   }
 
-  private WeightMatrix apply(Map<Integer, Answer> answers, IndexRow row, Weights.Stored stored) {
-    Answer answer =
-        row.kind() == IndexRow.Kind.SLICE
+  private Suspect suspect(Map<Integer, Answer> answers) {
+    return Suspect.of(
+        words(answers),
+        evidence,
+        row ->
+            row.kind() == IndexRow.Kind.SLICE
                 && Objects.requireNonNull(row.layer()) == layer
                 && row.name().contains(".experts.")
-            ? answers.get(Objects.requireNonNull(row.expert()))
-            : null;
-    if (answer == null) {
-      return stored.get(row);
-    }
-    IndexRow source =
-        switch (answer.candidate()) {
-          case Candidate.Expert e -> Siblings.ofExpert(evidence.pack(), row, e.expert());
-          case Candidate.Swapped s -> Siblings.gateForUp(evidence.pack(), row);
-          case Candidate.OfLayer l -> Siblings.ofLayer(evidence.pack(), row, l.layer());
-        };
-    WeightMatrix matrix = stored.get(source);
-    return row.name().contains(".down.") && answer.factor() != 1
-        ? matrix.times(answer.factor())
-        : matrix;
+                && answers.containsKey(row.expert()),
+        (row, stored) -> {
+          Answer answer = Objects.requireNonNull(answers.get(row.expert()));
+          WeightMatrix matrix = stored.get(answer.candidate().source().apply(row));
+          return row.name().contains(".down.") && answer.factor() != 1
+              ? matrix.times(answer.factor())
+              : matrix;
+        });
   }
 
   /** What all answers together are called. */
@@ -253,11 +254,15 @@ final class ExpertSuspects {
             String factor = Figures.number(1 / answer.factor());
             add(others, "off by a factor of " + factor, expert);
           }
-          switch (answer.candidate()) {
-            case Candidate.Expert e when e.expert() != expert -> sources.put(expert, e.expert());
-            case Candidate.Expert e -> {}
-            case Candidate.Swapped s -> swapped.add(expert);
-            case Candidate.OfLayer l -> add(others, "taken from layer " + l.layer(), expert);
+          int number = answer.candidate().number();
+          switch (answer.candidate().kind()) {
+            case EXPERT -> {
+              if (number != expert) {
+                sources.put(expert, number);
+              }
+            }
+            case SWAPPED -> swapped.add(expert);
+            case OF_LAYER -> add(others, "taken from layer " + number, expert);
           }
         });
     List<String> words = new ArrayList<>();

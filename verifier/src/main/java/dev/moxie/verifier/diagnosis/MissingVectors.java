@@ -28,8 +28,10 @@ final class MissingVectors {
 
   private static final double MOST_RIDGE = 1e3;
 
-  /** By what a round must shrink the difference, so that another is worth its time. */
-  private static final double LEAST_GAIN = 0.99;
+  /**
+   * By what a round must shrink the difference; after two that do not, vectors are not what lacks.
+   */
+  private static final double LEAST_GAIN = 0.9;
 
   private final Evidence evidence;
   private final int layer;
@@ -59,11 +61,11 @@ final class MissingVectors {
     }
     double[] rest = difference(values);
     double ridge = RIDGE;
-    double gain = 0;
-    for (int round = 0; round < ROUNDS && gain < LEAST_GAIN; round++) {
+    int idle = 0;
+    for (int round = 0; round < ROUNDS && idle < 2 && ridge < MOST_RIDGE; round++) {
       LeastSquares problem = linear(values, rest);
       double before = squares(rest);
-      gain = 1;
+      double gain = 1;
       for (; gain == 1 && ridge < MOST_RIDGE; ridge *= 10) {
         double[] moved = values.clone();
         double[] by = problem.solve(ridge);
@@ -78,6 +80,7 @@ final class MissingVectors {
           ridge /= 1000;
         }
       }
+      idle = gain < LEAST_GAIN ? 0 : idle + 1;
     }
     return Optional.of(with(values));
   }

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Step;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Forced;
 import dev.moxie.verifier.oracle.Forced.Stage;
+import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
@@ -58,36 +59,37 @@ final class Trial {
   List<String> explain(Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
     List<String> sentences = new ArrayList<>();
     if (!ends.embedding().verdict().passed()) {
-      end(0, Stage.EMBEDDING, "embeddings").ifPresent(sentences::add);
+      explainEnd(0, Stage.EMBEDDING, "embeddings").ifPresent(sentences::add);
     }
     if (!ends.head().verdict().passed()) {
-      end(layers.size() - 1, Stage.HEAD, "logits").ifPresent(sentences::add);
+      explainEnd(layers.size() - 1, Stage.HEAD, "logits").ifPresent(sentences::add);
     }
     Optional<Report.Layer> first =
         layers.stream().filter(layer -> !layer.verdict().passed()).findFirst();
-    Optional<String> whole = first.flatMap(this::whole);
+    Optional<String> whole = first.flatMap(this::explainWhole);
     if (whole.isPresent()) {
       sentences.add(whole.get());
       return sentences;
     }
     if (routing.mismatch() > 0 || layers.stream().anyMatch(Trial::weightsDiffer)) {
-      sentences.addAll(routing());
+      sentences.addAll(explainRouting());
     }
-    first.map(this::stages).ifPresent(sentences::addAll);
+    first.map(this::explainStages).ifPresent(sentences::addAll);
     return sentences;
   }
 
   private static boolean weightsDiffer(Report.Layer layer) {
-    Comparison weights = layer.steps().get("layers." + layer.layer() + ".router.weights");
+    Comparison weights = layer.steps().get(Recorded.name(layer.layer(), Step.ROUTER_WEIGHTS));
     return weights != null && !weights.verdict().passed();
   }
 
-  private Optional<String> end(int layer, Stage stage, String what) {
+  private Optional<String> explainEnd(int layer, Stage stage, String what) {
     return first(
             new Suspects(evidence, layer).of(stage, List.of()), List.of(new Place(layer, stage)))
         .map(suspect -> sentence(suspect.cause(), what));
   }
 
+  /** Stages of a layer that came out as they were recorded, or did not. */
   private static List<Stage> stages(Report.Layer layer, boolean passed) {
     return layer.inside().stream()
         .filter(step -> step.verdict().passed() == passed)
@@ -107,7 +109,7 @@ final class Trial {
   }
 
   /** The one thing that explains all that fails, routing included, where several stages do. */
-  private Optional<String> whole(Report.Layer layer) {
+  private Optional<String> explainWhole(Report.Layer layer) {
     List<Stage> failing = stages(layer, false);
     boolean routing = failing.contains(Stage.SELECTION) || failing.contains(Stage.WEIGHTS);
     boolean logits = evidence.layer(layer.layer()).has(Step.ROUTER_LOGITS);
@@ -117,17 +119,20 @@ final class Trial {
   }
 
   /** A sentence for each stage that something explains; routing is looked at over all layers. */
-  private List<String> stages(Report.Layer layer) {
+  private List<String> explainStages(Report.Layer layer) {
     List<Stage> failing = new ArrayList<>(stages(layer, false));
     failing.removeAll(List.of(Stage.SELECTION, Stage.WEIGHTS));
     List<String> sentences =
-        failing.stream().map(stage -> stage(layer, stage)).flatMap(Optional::stream).toList();
+        failing.stream()
+            .map(stage -> explainStage(layer, stage))
+            .flatMap(Optional::stream)
+            .toList();
     return sentences.isEmpty() && !failing.isEmpty()
         ? sizeOfRounding(layer.layer(), failing).stream().toList()
         : sentences;
   }
 
-  private Optional<String> stage(Report.Layer layer, Stage stage) {
+  private Optional<String> explainStage(Report.Layer layer, Stage stage) {
     if (stage == Stage.SHARED && evidence.layer(layer.layer()).moe().shared() == null) {
       return Optional.of(
           "Looks like shared experts skipped: the reference adds something to its experts' output,"
@@ -148,7 +153,7 @@ final class Trial {
   private List<Integer> lost(int layer, List<Integer> wrong) {
     Forced own = evidence.layer(layer);
     return wrong.stream()
-        .filter(expert -> own.expert(layer, expert, own.given(Step.MOE_INPUT)).largest() == 0)
+        .filter(expert -> own.expert(expert, own.given(Step.MOE_INPUT)).largest() == 0)
         .toList();
   }
 
@@ -165,7 +170,7 @@ final class Trial {
   }
 
   /** Sentences for what explains decisions, and what explains weights, in all layers. */
-  private List<String> routing() {
+  private List<String> explainRouting() {
     List<Forced> routed =
         IntStream.range(0, evidence.architecture().layers().size())
             .mapToObj(evidence::layer)

@@ -135,7 +135,7 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
     double[] rounding = new double[n];
     for (int o = 0; o < matrix.rows(); o++) {
       matrix.read(o, w);
-      for (int i = 0; i < n; i++) {
+      for (int i = 0; i < n && !matrix.isExact(); i++) {
         rounding[i] = matrix.roundingOf(o, i, w[i]);
       }
       for (int r = 0; r < x.rows(); r++) {

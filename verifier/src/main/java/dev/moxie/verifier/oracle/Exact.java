@@ -122,12 +122,9 @@ final class Exact implements Ops<Estimate> {
 
   @Override
   public Estimate norms(Estimate x, @Nullable Leaf weight, double epsilon, int size) {
-    WeightMatrix w = weight == null ? null : weights.apply(weight);
+    WeightMatrix w = weight == null ? WeightMatrix.ones(size) : weights.apply(weight);
     return once(
-        () ->
-            arithmetic
-                .norm(x.folded(size), w == null ? WeightMatrix.ones(size) : w, epsilon)
-                .folded(x.columns()),
+        () -> arithmetic.norm(x.folded(size), w, epsilon).folded(x.columns()),
         "norms",
         x,
         w,
@@ -164,16 +161,9 @@ final class Exact implements Ops<Estimate> {
   @Override
   public Estimate gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Estimate gate, Estimate up) {
-    return once(
-        () ->
-            switch (f) {
-              case SILU ->
-                  clamp == null ? arithmetic.gated(gate, up) : arithmetic.gated(clamp, gate, up);
-            },
-        f,
-        clamp,
-        gate,
-        up);
+    return switch (f) {
+      case SILU -> clamp == null ? arithmetic.gated(gate, up) : arithmetic.gated(clamp, gate, up);
+    };
   }
 
   @Override

@@ -219,14 +219,9 @@ public final class Forced {
     return reader.routed(moe().routing());
   }
 
-  /**
-   * One expert's output for any tokens, without their weights.
-   *
-   * @param fromLayer whose expert it is
-   */
-  public Estimate expert(int fromLayer, int expert, Estimate x) {
-    var moe = (MixtureOfExperts) model.layers().get(fromLayer).feedForward();
-    return forward().expert(fromLayer, moe, expert, x);
+  /** One expert's output for any tokens, without their weights. */
+  public Estimate expert(int expert, Estimate x) {
+    return forward().expert(layer, moe(), expert, x);
   }
 
   /** The stored bias of each expert's score; zeros where there is none. */

@@ -95,6 +95,11 @@ final class StoredMatrix implements WeightMatrix {
     return exact ? 0 : readAs.deviation(value);
   }
 
+  @Override
+  public boolean isExact() {
+    return !rounded && quantised == null && readAs == Precision.F32;
+  }
+
   /** Of the scale that an element is supposed to have. */
   private int place(BlockScaled blocks, int row, int column) {
     int r = Math.floorMod(row / blocks.blockRows() - shift.rows(), scaleRows);

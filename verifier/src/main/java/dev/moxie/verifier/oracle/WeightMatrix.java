@@ -26,6 +26,11 @@ public interface WeightMatrix {
     double of(int row, int column, double value);
   }
 
+  /** Whether that is 0 for every element. */
+  default boolean isExact() {
+    return false;
+  }
+
   /** How a row is read. */
   @FunctionalInterface
   interface Reading {
@@ -38,7 +43,8 @@ public interface WeightMatrix {
         1,
         elements.length,
         (row, into) -> System.arraycopy(elements, 0, into, 0, elements.length),
-        (row, column, value) -> 0);
+        (row, column, value) -> 0,
+        true);
   }
 
   /** A row of ones. */
@@ -112,15 +118,15 @@ public interface WeightMatrix {
           }
         };
     return new Changed(
-        columns(), rows(), down, (row, column, value) -> roundingOf(column, row, value));
+        columns(), rows(), down, (row, column, value) -> roundingOf(column, row, value), isExact());
   }
 
   private WeightMatrix changed(Reading reading) {
-    return new Changed(rows(), columns(), reading, this::roundingOf);
+    return new Changed(rows(), columns(), reading, this::roundingOf, isExact());
   }
 
   /** What another matrix becomes; its elements differ as much as those in their place did. */
-  record Changed(int rows, int columns, Reading reading, Rounding rounding)
+  record Changed(int rows, int columns, Reading reading, Rounding rounding, boolean isExact)
       implements WeightMatrix {
     @Override
     public void read(int row, double[] into) {

@@ -1,9 +1,11 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.model.Step;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.oracle.Sampled;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
@@ -106,7 +108,7 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
           sides.fromTheTokensOn(
               "accumulated",
               output.own(),
-              "layers." + i + ".output",
+              Recorded.name(i, Step.OUTPUT),
               output.exact(),
               output.comparable());
       both.add(alone.get(i).withAccumulated(accumulated));

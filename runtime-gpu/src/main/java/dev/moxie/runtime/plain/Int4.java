@@ -1,0 +1,79 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+
+/** {@link Int4Block}. */
+final class Int4 extends FourBits {
+  /** What makes a code the last bits of 2²³ and so of a number that is 2²³ too large. */
+  private static final int MANTISSA = 0x4b000000;
+
+  private static final float ZERO = 0x1p23f + 8;
+
+  Int4(Shape matrix, MemorySegment values, ScaleGrid grid) {
+    super(matrix, values, grid);
+  }
+
+  @Override
+  float number(int code) {
+    return Int4Block.number(code);
+  }
+
+  @Override
+  void readVectors(int row, float[] into, int at) {
+    long first = first(row) / 2;
+    long place = grid.first(row);
+    int k = columns();
+    for (int i = 0; i < k; i += GROUP) {
+      float scale = grid.at(place + (i >> shift));
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        IntVector both = bytes(first + i / 2 + p);
+        numbers(even(both)).mul(scale).intoArray(into, at + i + p);
+        numbers(odd(both)).mul(scale).intoArray(into, at + i + p + Lanes.COUNT);
+      }
+    }
+  }
+
+  @Override
+  public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+    dots(row, row + apart, x, at, lanes, 0);
+    dots(row + 2 * apart, row + 3 * apart, x, at, lanes, 2 * Lanes.COUNT);
+  }
+
+  private void dots(int rowOne, int rowTwo, float[] x, int at, float[] lanes, int to) {
+    long first = first(rowOne) / 2;
+    long second = first(rowTwo) / 2;
+    long placeOne = grid.first(rowOne);
+    long placeTwo = grid.first(rowTwo);
+    int k = columns();
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
+      for (int i = 0; i < k; i += GROUP) {
+        float scaleOne = grid.at(placeOne + (i >> shift));
+        float scaleTwo = grid.at(placeTwo + (i >> shift));
+        FloatVector even = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
+        FloatVector odd = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
+        IntVector one = bytes(first + i / 2 + p);
+        IntVector two = bytes(second + i / 2 + p);
+        a = numbers(even(one)).mul(scaleOne).fma(even, a);
+        b = numbers(even(two)).mul(scaleTwo).fma(even, b);
+        a = numbers(odd(one)).mul(scaleOne).fma(odd, a);
+        b = numbers(odd(two)).mul(scaleTwo).fma(odd, b);
+      }
+      a.intoArray(lanes, to + p);
+      b.intoArray(lanes, to + Lanes.COUNT + p);
+    }
+  }
+
+  private static FloatVector numbers(IntVector codes) {
+    return codes.or(MANTISSA).reinterpretAsFloats().sub(ZERO);
+  }
+
+  private static IntVector even(IntVector both) {
+    return both.and(15);
+  }
+}

@@ -1,0 +1,68 @@
+package dev.moxie.runtime.plain;
+
+import dev.moxie.format.encoding.Int8Channel;
+import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+
+/** {@link Int8Channel}. */
+final class Int8 extends StoredMatrix.Elements {
+  private final ScaleGrid grid;
+
+  Int8(Shape matrix, MemorySegment numbers, ScaleGrid grid) {
+    super(matrix, numbers);
+    this.grid = grid;
+  }
+
+  @Override
+  public void read(int row, float[] into, int at) {
+    long first = first(row);
+    float scale = grid.at(grid.first(row));
+    int whole = columns() & -Lanes.WIDTH;
+    for (int c = 0; c < whole; c += Lanes.WIDTH) {
+      numbers(first + c).mul(scale).intoArray(into, at + c);
+    }
+    for (int c = whole; c < columns(); c++) {
+      into[at + c] = bytes.get(ValueLayout.JAVA_BYTE, first + c) * scale;
+    }
+  }
+
+  @Override
+  public boolean multiplies() {
+    return isWhole();
+  }
+
+  @Override
+  public void dots(int row, int apart, float[] x, int at, float[] lanes) {
+    dots(row, row + apart, x, at, lanes, 0);
+    dots(row + 2 * apart, row + 3 * apart, x, at, lanes, 2 * Lanes.COUNT);
+  }
+
+  private void dots(int one, int two, float[] x, int at, float[] lanes, int to) {
+    long first = first(one);
+    long second = first(two);
+    float scaleOne = grid.at(grid.first(one));
+    float scaleTwo = grid.at(grid.first(two));
+    int k = columns();
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
+      for (int i = p; i < k; i += Lanes.COUNT) {
+        FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+        a = numbers(first + i).mul(scaleOne).fma(v, a);
+        b = numbers(second + i).mul(scaleTwo).fma(v, b);
+      }
+      a.intoArray(lanes, to + p);
+      b.intoArray(lanes, to + Lanes.COUNT + p);
+    }
+  }
+
+  private FloatVector numbers(long element) {
+    return (FloatVector)
+        ByteVector.fromMemorySegment(Lanes.BYTES, bytes, element, Lanes.LITTLE)
+            .convertShape(VectorOperators.B2F, Lanes.FLOATS, 0);
+  }
+}
