@@ -20,6 +20,7 @@ final class Product implements Instruction, Team.Task {
   private boolean paired;
   private float[] pairs = new float[0];
   private int turns;
+  private long bytes;
 
   /**
    * One matrix.
@@ -40,6 +41,7 @@ final class Product implements Instruction, Team.Task {
     outputs.add(new Output(matrix, y, turns, rows));
     turns += Math.ceilDiv(matrix.rows(), rows);
     paired |= matrix.paired();
+    bytes += matrix.storedBytes();
   }
 
   /** Rows that a thread takes at a time, a multiple of {@link Sums#ROWS}. */
@@ -49,6 +51,7 @@ final class Product implements Instruction, Team.Task {
 
   @Override
   public void run() {
+    pass.reads(bytes);
     if (paired) {
       int size = pass.tokens() * x.apart();
       pairs = pairs.length < size ? new float[size] : pairs;

@@ -62,6 +62,10 @@ final class Team {
     return SHARED;
   }
 
+  int threads() {
+    return helpers.length + 1;
+  }
+
   /**
    * Does every turn once.
    *
