@@ -4,7 +4,10 @@ import dev.moxie.converter.bench.ConvertBenchmark;
 import dev.moxie.converter.bench.IndexBenchmark;
 import dev.moxie.converter.bench.MachineLimits;
 import dev.moxie.converter.bench.Timing;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.Disk;
+import dev.moxie.verifier.bench.RunBenchmark;
+import dev.moxie.verifier.bench.RunReport;
 import dev.moxie.verifier.bench.VerifyBenchmark;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -24,7 +27,8 @@ import picocli.CommandLine.Parameters;
     subcommands = {
       BenchCommand.ConvertBench.class,
       BenchCommand.VerifyBench.class,
-      BenchCommand.IndexBench.class
+      BenchCommand.IndexBench.class,
+      BenchCommand.RunBench.class
     })
 final class BenchCommand {
 
@@ -147,6 +151,69 @@ final class BenchCommand {
       System.out.printf(
           "%,d tensors: plan %.0f ms, open and find %.0f ms%n",
           row.tensors(), 1e3 * row.planSeconds(), 1e3 * row.openSeconds());
+    }
+  }
+
+  /** {@code moxie bench run}. */
+  @Command(
+      name = "run",
+      description = {
+        "Measures a package on the CPU: opening, a prompt, tokens after it one by one, memory,"
+            + " bytes of weights that a token takes, and how much of the memory's bandwidth that"
+            + " is.",
+        "All but opening is done once before it counts, for the compiler. Tokens are drawn at"
+            + " random, the same in each run. What is computed is not checked: verify does that."
+      },
+      footer = {
+        "",
+        "Example: moxie bench run P --against \"node runtime-gpu/bench/llama.mjs P.gguf --reps 1\""
+      })
+  static final class RunBench implements Runnable {
+    @Parameters(paramLabel = "PACKAGE", description = "The package.")
+    private Path pack = Path.of("");
+
+    @Option(
+        names = "--prompt",
+        paramLabel = "N",
+        description = "Tokens of the prompt; default: ${DEFAULT-VALUE}.")
+    private int prompt = 128;
+
+    @Option(
+        names = "--decode",
+        paramLabel = "N",
+        description = "Tokens after it; default: ${DEFAULT-VALUE}.")
+    private int decode = 64;
+
+    @Option(
+        names = "--reps",
+        paramLabel = "N",
+        description = "Times that both are measured; default: ${DEFAULT-VALUE}.")
+    private int reps = 3;
+
+    @Option(
+        names = "--against",
+        paramLabel = "CMD",
+        description =
+            "After each repetition, run this command of the shell, which measures the same and"
+                + " prints what runtime-gpu/bench/llama.mjs or bench run --json does, and compare.")
+    private @Nullable String against;
+
+    @Option(names = "--json", description = "Print the report as one JSON object.")
+    private boolean json;
+
+    @Override
+    public void run() {
+      requirePositive("--prompt", prompt);
+      requirePositive("--decode", decode);
+      requirePositive("--reps", reps);
+      RunReport report = RunBenchmark.run(pack, prompt, decode, reps, against);
+      System.out.println(json ? report.json() : report.text());
+    }
+
+    private static void requirePositive(String option, int value) {
+      if (value < 1) {
+        throw new UsageException(option, "a number from 1", String.valueOf(value), "pass another");
+      }
     }
   }
 

@@ -110,20 +110,23 @@ final class RunCommand implements Callable<Integer> {
           case CUDA -> Device.CUDA;
         };
     device.require();
+    var pace = new Pace();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       if (prompt.text != null) {
         try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
           long[] ids = tokenizer.encode(prompt.text);
           var stream = new TextStream(tokenizer, ids, System.out::print);
-          generate(pack, fitting(pack, device), ids, sampler, prompt.text, stream::accept);
+          generate(pack, fitting(pack, device), ids, sampler, prompt.text, pace, stream::accept);
           stream.finish();
         }
       } else {
         long[] ids =
             Objects.requireNonNull(prompt.ids).stream().flatMapToLong(Arrays::stream).toArray();
-        generate(pack, fitting(pack, device), ids, sampler, "", id -> System.out.print(id + " "));
+        generate(
+            pack, fitting(pack, device), ids, sampler, "", pace, id -> System.out.print(id + " "));
       }
       System.out.println();
+      System.err.println(pace);
     }
     return 0;
   }
@@ -145,6 +148,7 @@ final class RunCommand implements Callable<Integer> {
       long[] ids,
       Sampler sampler,
       String echo,
+      Pace pace,
       LongConsumer onToken) {
     requireFit(pack, ids);
     Execution chosen = execution == null ? Execution.best(device) : execution;
@@ -154,7 +158,9 @@ final class RunCommand implements Callable<Integer> {
       LoweringCheck.require(pack, device, chosen, model);
       Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
-      Generator.generate(model, ids, maxTokens, sampler, end, onToken);
+      pace.opened();
+      Generator.generate(
+          model, ids, maxTokens, sampler, end, ((LongConsumer) pace::token).andThen(onToken));
     }
   }
 

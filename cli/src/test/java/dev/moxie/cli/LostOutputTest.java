@@ -81,6 +81,8 @@ class LostOutputTest {
                 "bench convert C here --rounds 1",
                 "bench verify P --rounds 1",
                 "bench index C P",
+                "bench run P --prompt 2 --decode 2 --reps 1",
+                "bench run P --prompt 2 --decode 2 --reps 1 --json",
                 "demo --home project",
                 "synth new-synthetic --mebibytes 1",
                 "verify nowhere --json",

@@ -81,6 +81,20 @@ class RunCommandTest {
         0, CommandLineTest.moxie("run", pack, "--prompt-ids", "1,2", "--max-tokens", "1").status());
   }
 
+  @Test
+  void thePaceIsSaidLastAndNotAmongTheTokens() {
+    String pack = folder.resolve("p").toString();
+    String checkpoint = Fixtures.randomMixtrals().getFirst().toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint, pack).status());
+    String open = "open after \\d+\\.\\d\\d s, first token \\d+\\.\\d\\d s later";
+    Outcome one = CommandLineTest.moxie("run", pack, "--prompt-ids", "1,2", "--max-tokens", "1");
+    assertTrue(one.err().strip().matches("(?s).*\n" + open), one.err());
+    Outcome more = CommandLineTest.moxie("run", pack, "--prompt-ids", "1,2", "--max-tokens", "3");
+    assertTrue(
+        more.err().strip().matches("(?s).*\n" + open + ", then \\d+\\.\\d tokens/s"), more.err());
+    assertTrue(more.out().matches("(\\d+ )+\n"), more.out());
+  }
+
   private Path checkpointWith(String from, String to) throws IOException {
     Path checkpoint = Files.createDirectory(folder.resolve("c"));
     try (Stream<Path> files = Files.list(Fixtures.tinyMixtral())) {

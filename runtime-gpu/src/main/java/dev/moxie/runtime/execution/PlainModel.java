@@ -259,6 +259,11 @@ public final class PlainModel extends CachedModel {
         : new float[0];
   }
 
+  /** Bytes of the matrices that tokens were multiplied with so far: {@link Pass#weightBytes}. */
+  public long weightBytes() {
+    return pass.weightBytes();
+  }
+
   private Architecture architecture() {
     return pack.architecture();
   }

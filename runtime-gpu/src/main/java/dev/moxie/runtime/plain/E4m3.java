@@ -22,7 +22,7 @@ final class E4m3 extends StoredMatrix.Elements {
   private final ScaleGrid grid;
 
   E4m3(Shape matrix, MemorySegment numbers, ScaleGrid grid) {
-    super(matrix, numbers);
+    super(matrix, numbers, grid);
     this.grid = grid;
   }
 

@@ -20,7 +20,7 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1, Int4 
   private final boolean vectors;
 
   FourBits(Shape matrix, MemorySegment values, ScaleGrid grid) {
-    super(matrix, values);
+    super(matrix, values, grid);
     this.grid = grid;
     shift = Integer.numberOfTrailingZeros(grid.columns());
     vectors = Lanes.BYTES_FIT && grid.columns() % GROUP == 0;

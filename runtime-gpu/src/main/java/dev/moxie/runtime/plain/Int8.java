@@ -13,7 +13,7 @@ final class Int8 extends StoredMatrix.Elements {
   private final ScaleGrid grid;
 
   Int8(Shape matrix, MemorySegment numbers, ScaleGrid grid) {
-    super(matrix, numbers);
+    super(matrix, numbers, grid);
     this.grid = grid;
   }
 

@@ -21,6 +21,7 @@ record LatentAttention(
 
   @Override
   public void run() {
+    pass.reads(up.storedBytes());
     for (int t = 0; t < pass.tokens(); t++) {
       pass.past(t)
           .put(

@@ -49,7 +49,11 @@ final class Mixture implements Instruction {
 
   /** The matrices of an expert. */
   private record Expert(
-      StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {}
+      StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {
+    long storedBytes() {
+      return gate.storedBytes() + up.storedBytes() + down.storedBytes();
+    }
+  }
 
   private record Biases(StoredMatrix gate, StoredMatrix up, StoredMatrix down) {}
 
@@ -84,6 +88,7 @@ final class Mixture implements Instruction {
       if (opened[active[a]] == null) {
         opened[active[a]] = open(active[a]);
       }
+      pass.reads(expert(active[a]).storedBytes());
     }
     gatherInputs(expert(active[0]).gate().paired());
     Arrays.fill(pass.array(y), 0, pass.tokens() * y.apart(), 0);

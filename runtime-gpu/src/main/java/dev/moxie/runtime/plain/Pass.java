@@ -19,6 +19,7 @@ public final class Pass {
   private Past[] pasts = new Past[0];
   private int[] positions = new int[0];
   private int tokens;
+  private long weightBytes;
   private @Nullable List<int[]> replayed;
 
   /** One that computes on all processors. */
@@ -61,6 +62,16 @@ public final class Pass {
     positions[0] = positions[tokens - 1];
     pasts[0] = pasts[tokens - 1];
     tokens = 1;
+  }
+
+  /** Notes that weights of so many bytes are read. */
+  void reads(long bytes) {
+    weightBytes += bytes;
+  }
+
+  /** Bytes of all matrices that were multiplied so far, each once for all tokens of a pass. */
+  public long weightBytes() {
+    return weightBytes;
   }
 
   int tokens() {

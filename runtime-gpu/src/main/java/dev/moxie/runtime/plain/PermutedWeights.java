@@ -51,6 +51,11 @@ public record PermutedWeights(Architecture architecture, Weights of) implements 
     public int columns() {
       return of.columns();
     }
+
+    @Override
+    public long storedBytes() {
+      return of.storedBytes();
+    }
   }
 
   private static final class Rows extends Moved {

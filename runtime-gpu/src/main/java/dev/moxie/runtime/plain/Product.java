@@ -23,6 +23,7 @@ final class Product implements Instruction, Team.Task {
   private float[] pairs = new float[0];
   private int turns;
   private long work;
+  private long bytes;
 
   /**
    * One matrix.
@@ -44,6 +45,7 @@ final class Product implements Instruction, Team.Task {
     turns += Math.ceilDiv(matrix.rows(), rows);
     work += (long) matrix.rows() * matrix.columns();
     paired |= matrix.paired();
+    bytes += matrix.storedBytes();
   }
 
   /**
@@ -53,14 +55,15 @@ final class Product implements Instruction, Team.Task {
    * @param together matrices of which a turn takes the same rows
    */
   static int rowsOfTurn(StoredMatrix matrix, int together, Team team) {
-    long turns = together * matrix.rowBytes() * matrix.rows() / TURN;
-    long all = Math.max(1, Math.ceilDiv(turns, team.size())) * team.size();
+    long turns = together * matrix.storedBytes() / TURN;
+    long all = Math.max(1, Math.ceilDiv(turns, team.threads())) * team.threads();
     int rows = Math.toIntExact(Math.ceilDiv(matrix.rows(), all));
     return Math.max(PANEL_ROWS, (rows + Sums.ROWS - 1) & -Sums.ROWS);
   }
 
   @Override
   public void run() {
+    pass.reads(bytes);
     if (paired) {
       int size = pass.tokens() * x.apart();
       pairs = pairs.length < size ? new float[size] : pairs;

@@ -24,6 +24,10 @@ final class ScaleGrid {
     this.across = Math.ceilDiv(columns, this.columns);
   }
 
+  long storedBytes() {
+    return scales.byteSize();
+  }
+
   /** Columns of a block. */
   int columns() {
     return columns;

@@ -28,13 +28,11 @@ public interface StoredMatrix {
 
   int columns();
 
+  /** Bytes that it is stored in, those of its scales included. */
+  long storedBytes();
+
   /** Widens one row to float32, [columns] from {@code at} on, in the order of its columns. */
   void read(int row, float[] into, int at);
-
-  /** Bytes that a row takes, without scales. */
-  default long rowBytes() {
-    return (long) columns() * Float.BYTES;
-  }
 
   /**
    * Whether columns are not in their order, but of each 32 first the even ones, then the odd ones,
@@ -130,9 +128,19 @@ public interface StoredMatrix {
     final MemorySegment bytes;
     private final int rows;
     private final int columns;
+    private final long storedBytes;
 
     Elements(Shape shape, MemorySegment bytes) {
+      this(shape, bytes, 0);
+    }
+
+    Elements(Shape matrix, MemorySegment numbers, ScaleGrid grid) {
+      this(matrix, numbers, grid.storedBytes());
+    }
+
+    private Elements(Shape shape, MemorySegment bytes, long more) {
       this.bytes = bytes;
+      this.storedBytes = bytes.byteSize() + more;
       this.columns = Math.toIntExact(shape.dim(shape.rank() - 1));
       this.rows = Math.toIntExact(shape.elements() / columns);
     }
@@ -148,8 +156,8 @@ public interface StoredMatrix {
     }
 
     @Override
-    public final long rowBytes() {
-      return bytes.byteSize() / rows;
+    public final long storedBytes() {
+      return storedBytes;
     }
 
     final long first(int row) {
@@ -284,7 +292,7 @@ public interface StoredMatrix {
     private final ScaleGrid grid;
 
     Scaled(Shape matrix, MemorySegment numbers, BlockScaled blocks, ScaleGrid grid) {
-      super(matrix, numbers);
+      super(matrix, numbers, grid);
       this.blocks = blocks;
       this.grid = grid;
     }

@@ -63,7 +63,7 @@ final class Team {
   }
 
   /** Threads, with the caller. */
-  int size() {
+  int threads() {
     return helpers.length + 1;
   }
 

@@ -31,6 +31,11 @@ public final class Vectors {
           }
 
           @Override
+          public long storedBytes() {
+            return (long) elements.length * Float.BYTES;
+          }
+
+          @Override
           public void read(int row, float[] into, int at) {
             System.arraycopy(elements, row * columns, into, at, columns);
           }

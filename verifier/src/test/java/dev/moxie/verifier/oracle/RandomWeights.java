@@ -52,6 +52,11 @@ record RandomWeights(int seed) {
       return Math.toIntExact(leaf.shape().dim(leaf.shape().rank() - 1));
     }
 
+    @Override
+    public long storedBytes() {
+      return leaf.shape().elements() * Float.BYTES;
+    }
+
     /**
      * Rows of matrices have a length of about 2, so that no activation fades; vectors are about 1.
      */

@@ -1,0 +1,111 @@
+package dev.moxie.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.cli.CommandLineTest.Outcome;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.json.StrictJson;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/** The shape of what {@code moxie bench run} prints. */
+class BenchRunTest {
+  private static final String PEER =
+      "echo '{\"prompt\":4,\"decode\":3,\"batch\":1,\"first_token_ms\":9,"
+          + "\"prefill_per_s\":{\"median\":10},\"decode_per_s\":{\"median\":10}}'";
+
+  @TempDir static Path folder;
+  private static String pack = "";
+
+  @BeforeAll
+  static void convert() {
+    pack = folder.resolve("p").toString();
+    String checkpoint = Fixtures.randomMixtrals().getFirst().toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint, pack).status());
+  }
+
+  private static Outcome bench(String... options) {
+    List<String> words =
+        new ArrayList<>(
+            List.of("bench", "run", pack, "--prompt", "4", "--decode", "3", "--reps", "2"));
+    words.addAll(List.of(options));
+    return CommandLineTest.moxie(words.toArray(String[]::new));
+  }
+
+  @Test
+  void aPersonReadsOneLineForEachThing() {
+    Outcome outcome = bench("--against", PEER);
+    assertEquals(0, outcome.status(), outcome.err());
+    String number = "[\\d.]+";
+    String shape =
+        ("%s  \\d+ threads; prompt 4, then 3 tokens; median of 2, after one that does not count\n"
+                + "open       # ms, first token after # ms\n"
+                + "prefill    # tokens/s, best #\n"
+                + "decode     # tokens/s, best decile #\n"
+                + "(resident   .*\n)+"
+                + "weights    # MB read per decoded token\n"
+                + "bandwidth  # GB/s, reading # MB of the weights; decoding reaches # %%\n"
+                + "against    \\Q%s\\E\n"
+                + "  first token after 9 ms\n"
+                + "  prefill  10.0 tokens/s, ratio #\n"
+                + "  decode   10.0 tokens/s, ratio #\n")
+            .formatted("\\Q" + pack + "\\E", PEER)
+            .replace("#", number);
+    assertTrue(outcome.out().matches(shape), outcome.out());
+  }
+
+  @Test
+  void aProgramReadsOneObjectThatHasWhatThePeersHas() {
+    Outcome outcome = bench("--json");
+    assertEquals(0, outcome.status(), outcome.err());
+    JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
+    assertEquals(4, report.at("/prompt").intValue());
+    assertEquals(3, report.at("/decode").intValue());
+    assertEquals(1, report.at("/batch").intValue());
+    assertEquals(2, report.at("/reps").intValue());
+    assertTrue(report.at("/against").isNull());
+    for (String figure :
+        List.of(
+            "/threads",
+            "/open_ms",
+            "/first_token_ms",
+            "/prefill_per_s/median",
+            "/prefill_per_s/best",
+            "/decode_per_s/median",
+            "/decode_per_s/best_decile",
+            "/weight_bytes_per_token",
+            "/bandwidth/bytes",
+            "/bandwidth/gb_per_s",
+            "/bandwidth/reached")) {
+      assertTrue(report.at(figure).doubleValue() > 0, figure + " in " + outcome.out());
+    }
+    assertTrue(report.has("resident_mb"), outcome.out());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"--prompt", "--decode", "--reps"})
+  void nothingIsNotMeasured(String option) {
+    Outcome outcome = CommandLineTest.moxie("bench", "run", pack, option, "0");
+    assertEquals(2, outcome.status());
+    assertTrue(
+        outcome.err().contains(option + ": expected a number from 1, found 0"), outcome.err());
+  }
+
+  @Test
+  void aPeerThatFailsEndsTheCommandWithASentence() {
+    Outcome outcome = bench("--against", "exit 7", "--json");
+    assertEquals(4, outcome.status());
+    assertTrue(
+        outcome.err().startsWith("moxie: --against exit 7: expected exit status 0, found 7"),
+        outcome.err());
+    assertTrue(StrictJson.mapper(true).readTree(outcome.out()).has("error"), outcome.out());
+  }
+}

@@ -1,0 +1,153 @@
+package dev.moxie.verifier.bench;
+
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.plain.ReadTest;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a package costs to run on the CPU: opening, a prompt, tokens one by one, memory, and how
+ * much of the memory's bandwidth decoding reaches. Opening comes first, in a JVM as cold as users
+ * have it; all else happens once before it counts, for the compiler. Each repetition has its read
+ * test and its turn of the peer, so that all have the same weather.
+ */
+public final class RunBenchmark {
+  /** Bytes of weights that a read test reads at most; no cache holds as many. */
+  private static final long LARGEST_READ = 1L << 30;
+
+  private final MoxiePackage pack;
+  private final PlainModel model;
+  private final int vocabulary;
+  private final int prompt;
+  private final int decode;
+  private final ReadTest readTest;
+  private final List<Double> prefills = new ArrayList<>();
+  private final List<Double> steps = new ArrayList<>();
+  private final List<Double> reads = new ArrayList<>();
+  private long weightBytes;
+
+  private RunBenchmark(MoxiePackage pack, PlainModel model, int prompt, int decode) {
+    this.pack = pack;
+    this.model = model;
+    this.vocabulary = pack.architecture().vocabSize();
+    this.prompt = prompt;
+    this.decode = decode;
+    this.readTest = readTest(pack);
+  }
+
+  /**
+   * Measures.
+   *
+   * @param prompt tokens of the prompt, from 1
+   * @param decode tokens after it, from 1
+   * @param reps times that both are measured, from 1
+   * @param against a peer's command ({@link Peer}); null for none
+   * @throws UsageException if the tokens do not fit the model
+   */
+  public static RunReport run(
+      Path folder, int prompt, int decode, int reps, @Nullable String against) {
+    Resident before = Resident.now();
+    long start = System.nanoTime();
+    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      requireFit(pack, prompt, decode);
+      try (var model = new PlainModel(pack)) {
+        double open = millis(start);
+        model.begin(1);
+        model.next(new long[1]);
+        var opening = new Opening(open, millis(start), before, Resident.now());
+        return new RunBenchmark(pack, model, prompt, decode).measure(opening, reps, against);
+      }
+    }
+  }
+
+  /** What happened until the first token. */
+  private record Opening(
+      double openMs, double firstTokenMs, @Nullable Resident before, @Nullable Resident after) {}
+
+  private static void requireFit(MoxiePackage pack, int prompt, int decode) {
+    long most = pack.architecture().maxPositions();
+    if ((long) prompt + decode > most) {
+      throw new UsageException(
+          "--prompt and --decode",
+          "tokens that fit the model's " + most + " positions together",
+          prompt + " and " + decode,
+          "pass fewer");
+    }
+  }
+
+  private static ReadTest readTest(MoxiePackage pack) {
+    List<IndexRow> some = new ArrayList<>();
+    long bytes = 0;
+    for (IndexRow row : pack.rows()) {
+      if (row.isLeaf() && bytes < LARGEST_READ) {
+        some.add(row);
+        bytes += row.bytes();
+      }
+    }
+    return new ReadTest(some.stream().map(pack::bytes).toList());
+  }
+
+  private RunReport measure(Opening opening, int reps, @Nullable String against) {
+    repetition(new RandomTokens(0, vocabulary));
+    prefills.clear();
+    steps.clear();
+    reads.clear();
+    weightBytes = 0;
+    List<Peer> peers = new ArrayList<>();
+    var tokens = new RandomTokens(1, vocabulary);
+    for (int rep = 0; rep < reps; rep++) {
+      repetition(tokens);
+      if (against != null) {
+        peers.add(Peer.run(against, prompt, decode));
+      }
+    }
+    var prefill = RunReport.Prefill.of(prompt, prefills);
+    var decoded = RunReport.Decode.of(steps);
+    long perToken = weightBytes / steps.size();
+    double bytesPerS = readTest.bytes() * 1e3 / Quantile.median(reads);
+    return new RunReport(
+        pack.folder().toString(),
+        ReadTest.threads(),
+        prompt,
+        decode,
+        1,
+        reps,
+        opening.openMs(),
+        opening.firstTokenMs(),
+        prefill,
+        decoded,
+        RunReport.Memory.of(opening.before(), opening.after(), Resident.now()),
+        perToken,
+        new RunReport.Bandwidth(
+            readTest.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS),
+        against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
+  }
+
+  private void repetition(RandomTokens tokens) {
+    reads.add(millis(readTest::run));
+    model.begin(prompt + decode);
+    long[] ids = tokens.next(prompt);
+    prefills.add(millis(() -> model.next(ids)));
+    long before = model.weightBytes();
+    for (int i = 0; i < decode; i++) {
+      long[] id = tokens.next(1);
+      steps.add(millis(() -> model.next(id)));
+    }
+    weightBytes += model.weightBytes() - before;
+  }
+
+  private static double millis(Runnable work) {
+    long start = System.nanoTime();
+    work.run();
+    return millis(start);
+  }
+
+  private static double millis(long start) {
+    return (System.nanoTime() - start) / 1e6;
+  }
+}

@@ -1,0 +1,158 @@
+package dev.moxie.verifier.bench;
+
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.text.Lines;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.PropertyNamingStrategies.SnakeCaseStrategy;
+import tools.jackson.databind.annotation.JsonNaming;
+
+/**
+ * What {@link RunBenchmark} measured. As JSON it has every member that runtime-gpu/bench/llama.mjs
+ * prints, so that it can be a peer itself.
+ *
+ * @param model folder of the package
+ * @param prompt tokens of a prompt
+ * @param decode tokens after each, one by one
+ * @param batch texts at a time
+ * @param reps repetitions that count
+ * @param openMs until a token can be fed
+ * @param firstTokenMs until the logits of a first token, opening included
+ * @param residentMb null where the system does not say
+ * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
+ *     average
+ * @param against null without a peer
+ */
+@JsonNaming(SnakeCaseStrategy.class)
+public record RunReport(
+    String model,
+    int threads,
+    int prompt,
+    int decode,
+    int batch,
+    int reps,
+    double openMs,
+    double firstTokenMs,
+    Prefill prefillPerS,
+    Decode decodePerS,
+    @Nullable Memory residentMb,
+    long weightBytesPerToken,
+    Bandwidth bandwidth,
+    @Nullable Against against) {
+
+  /** Tokens of a prompt per second. */
+  public record Prefill(double median, double best) {
+    static Prefill of(int tokens, List<Double> millis) {
+      return new Prefill(
+          rate(tokens, Quantile.median(millis)), rate(tokens, Quantile.of(millis, 0)));
+    }
+  }
+
+  /** Tokens per second, one by one. */
+  @JsonNaming(SnakeCaseStrategy.class)
+  public record Decode(double median, double bestDecile) {
+    static Decode of(List<Double> millis) {
+      return new Decode(rate(1, Quantile.median(millis)), rate(1, Quantile.of(millis, 0.1)));
+    }
+  }
+
+  /** Memory before opening, after the first token, and at the end. */
+  @JsonNaming(SnakeCaseStrategy.class)
+  public record Memory(Resident before, Resident firstToken, Resident after) {
+    static @Nullable Memory of(
+        @Nullable Resident before, @Nullable Resident firstToken, @Nullable Resident after) {
+      return before == null || firstToken == null || after == null
+          ? null
+          : new Memory(before, firstToken, after);
+    }
+  }
+
+  /**
+   * What memory gives the same threads, weights being read and nothing computed.
+   *
+   * @param bytes that a read test reads
+   * @param gbPerS median
+   * @param reached by decoding, as a part of that
+   */
+  @JsonNaming(SnakeCaseStrategy.class)
+  public record Bandwidth(long bytes, double gbPerS, double reached) {}
+
+  /**
+   * A peer, in medians of its runs.
+   *
+   * @param prefillRatio ours to the peer's; above 1 ours is faster
+   * @param decodeRatio likewise
+   */
+  @JsonNaming(SnakeCaseStrategy.class)
+  public record Against(
+      String command,
+      double firstTokenMs,
+      double prefillPerS,
+      double decodePerS,
+      double prefillRatio,
+      double decodeRatio) {
+    static Against of(String command, List<Peer> runs, Prefill prefill, Decode decode) {
+      double prefillPerS = median(runs, Peer::prefillPerS);
+      double decodePerS = median(runs, Peer::decodePerS);
+      return new Against(
+          command,
+          median(runs, Peer::firstTokenMs),
+          prefillPerS,
+          decodePerS,
+          prefill.median() / prefillPerS,
+          decode.median() / decodePerS);
+    }
+
+    private static double median(List<Peer> runs, ToDoubleFunction<Peer> what) {
+      return Quantile.median(runs.stream().mapToDouble(what).boxed().toList());
+    }
+  }
+
+  private static double rate(int tokens, double millis) {
+    return tokens * 1e3 / millis;
+  }
+
+  /** The report as one JSON object. */
+  public String json() {
+    return StrictJson.mapper(false).writerWithDefaultPrettyPrinter().writeValueAsString(this);
+  }
+
+  /** The report as lines for a person. */
+  public String text() {
+    var lines = new Lines();
+    lines.add(
+        "%s  %d threads; prompt %d, then %d tokens; median of %d, after one that does not count",
+        model, threads, prompt, decode, reps);
+    lines.add("open       %.0f ms, first token after %.0f ms", openMs, firstTokenMs);
+    lines.add("prefill    %.1f tokens/s, best %.1f", prefillPerS.median(), prefillPerS.best());
+    lines.add(
+        "decode     %.1f tokens/s, best decile %.1f", decodePerS.median(), decodePerS.bestDecile());
+    if (residentMb == null) {
+      lines.add("resident   this system does not say (no RssAnon in /proc/self/status)");
+    } else {
+      add(lines, "before opening", residentMb.before());
+      add(lines, "first token", residentMb.firstToken());
+      add(lines, "at the end", residentMb.after());
+    }
+    lines.add("weights    %.3f MB read per decoded token", weightBytesPerToken / 1e6);
+    lines.add(
+        "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
+        bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
+    if (against != null) {
+      lines.add("against    %s", against.command());
+      lines.add("  first token after %.0f ms", against.firstTokenMs());
+      lines.add(
+          "  prefill  %.1f tokens/s, ratio %.2f", against.prefillPerS(), against.prefillRatio());
+      lines.add(
+          "  decode   %.1f tokens/s, ratio %.2f", against.decodePerS(), against.decodeRatio());
+    }
+    return lines.toString();
+  }
+
+  private static void add(Lines lines, String when, Resident memory) {
+    lines.add(
+        "resident   %-14s  anonymous %.0f MB, of files %.0f MB",
+        when, memory.anonymous(), memory.file());
+  }
+}
