@@ -40,9 +40,21 @@ final class InspectCommand implements Callable<Integer> {
               + " OBJECT.KEY.")
   private Set<String> ignoredKeys = new HashSet<>();
 
+  @Option(
+      names = "--fits",
+      paramLabel = "SIZE",
+      converter = ByteSize.class,
+      description =
+          "Also say which forms that convert writes would fit into so much memory, as 24GB, what"
+              + " each takes, and how many tokens of context fit beside it.")
+  private @Nullable Long room;
+
   @Override
   public Integer call() {
     Inspection inspection = Inspection.of(path, ignoredKeys);
+    if (room != null) {
+      inspection = inspection.fitting(room);
+    }
     if (onnx != null) {
       GraphFile.write(path, onnx);
     }

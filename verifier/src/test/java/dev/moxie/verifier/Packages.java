@@ -6,6 +6,7 @@ import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
+import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
 import java.nio.file.Path;
@@ -26,6 +27,25 @@ public final class Packages {
     var cast = new Manifest.Cast(dtype, Manifest.Rounding.NEAREST_EVEN);
     return execute(
         checkpoint, target, new Conversion(Set.of(), Conversion.Prediction.KEEP, cast), p -> p);
+  }
+
+  /** Quantises every matrix. */
+  static Path quantise(
+      Path checkpoint,
+      Path target,
+      String encoding,
+      Quantiser.Method method,
+      UnaryOperator<ConversionPlan> tamper) {
+    return execute(
+        checkpoint,
+        target,
+        new Conversion(
+            Set.of(),
+            Conversion.Prediction.KEEP,
+            null,
+            new Manifest.Quantisation(encoding, Manifest.Matrices.ALL, method),
+            Manifest.Layout.PLAIN),
+        tamper);
   }
 
   /** Converts with weights spread over files in a way of its own. */

@@ -7,6 +7,7 @@ import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Tasks;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.Disk;
 import dev.moxie.format.file.StagedFile;
@@ -32,6 +33,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -93,6 +95,7 @@ public final class Exporter {
   private static Result exportAsRead(
       MoxiePackage pack, Path target, int threads, Progress progress) {
     Manifest manifest = pack.manifest();
+    requireElements(pack, manifest.provenance().quantisation());
     requireNames(pack, manifest.provenance().shards(), companions(manifest));
     Map<String, Map<String, List<IndexRow>>> bySource = new HashMap<>();
     for (IndexRow row : pack.rows()) {
@@ -125,6 +128,18 @@ public final class Exporter {
     long bytes = files.stream().mapToLong(WeightFile::bytes).sum();
     return new Result(
         files.size(), bytes, exporter.asItWas(), manifest.provenance().ignoredFiles());
+  }
+
+  /** No library of checkpoints reads such numbers and scales in the layouts that families have. */
+  private static void requireElements(
+      MoxiePackage pack, Manifest.@Nullable Quantisation quantisation) {
+    if (quantisation != null) {
+      throw new UnsupportedException(
+          pack.folder().toString(),
+          "weights that transformers loads",
+          "some that were quantised to " + quantisation.encoding(),
+          "export the package of a conversion without --quantize, or use the checkpoint itself");
+    }
   }
 
   private StagedFolder.Job job() {

@@ -49,6 +49,7 @@ import org.jspecify.annotations.Nullable;
  * @param endTokens the tokens that end a text, as far as these files say
  * @param prediction layers for multi-token prediction, in words; null where there are none
  * @param weights what is stored, where something is
+ * @param fits what would fit into the memory that was asked about; empty if none was
  */
 public record Inspection(
     String path,
@@ -63,7 +64,8 @@ public record Inspection(
     Map<String, Long> expandedCacheBytesPerToken,
     EndTokens endTokens,
     @Nullable String prediction,
-    @Nullable Weights weights) {
+    @Nullable Weights weights,
+    List<Fit> fits) {
 
   /**
    * Bits per weight. Integer blocks carry a 16-bit scale for every 32 weights, fp8 blocks a 32-bit
@@ -83,8 +85,14 @@ public record Inspection(
    * Stored weights.
    *
    * @param bytesByDtype tensor bytes, without headers
+   * @param bytesByEncoding of a package, scales with their values; of a checkpoint empty
    */
-  public record Weights(int files, int tensors, long bytes, Map<Dtype, Long> bytesByDtype) {}
+  public record Weights(
+      int files,
+      int tensors,
+      long bytes,
+      Map<Dtype, Long> bytesByDtype,
+      Map<String, Long> bytesByEncoding) {}
 
   private static Map<String, Double> bits() {
     Map<String, Double> bits = new LinkedHashMap<>();
@@ -132,7 +140,8 @@ public record Inspection(
         plan.prediction() == Manifest.PredictionLayers.DROPPED
             ? "there, but not whole: to be converted without (--mtp drop)"
             : words(plan.prediction()),
-        new Weights(checkpoint.headers().size(), checkpoint.tensorCount(), sum(bytes), bytes));
+        new Weights(
+            checkpoint.headers().size(), checkpoint.tensorCount(), sum(bytes), bytes, Map.of()));
   }
 
   /** Planning is what shows that config and weights belong together. */
@@ -165,10 +174,18 @@ public record Inspection(
     try (MoxiePackage pack = MoxiePackage.open(path)) {
       Manifest manifest = pack.manifest();
       Map<Dtype, Long> bytes = new TreeMap<>();
+      Map<String, Long> encodings = new TreeMap<>();
       int tensors = 0;
       for (IndexRow row : pack.rows()) {
         if (row.isLeaf() && row.role() != Role.PADDING) {
           bytes.merge(row.dtype(), row.bytes(), Long::sum);
+          encodings.merge(row.encoding().id(), row.bytes(), Long::sum);
+          pack.scales(row)
+              .ifPresent(
+                  scales -> {
+                    encodings.merge(row.encoding().id(), scales.bytes(), Long::sum);
+                    encodings.merge(scales.encoding().id(), -scales.bytes(), Long::sum);
+                  });
         }
         tensors += row.kind() == IndexRow.Kind.SLICE ? 0 : 1;
       }
@@ -179,7 +196,7 @@ public record Inspection(
           manifest.architecture(),
           EndTokens.of(pack),
           words(manifest.provenance().prediction()),
-          new Weights(manifest.shards().size(), tensors, sum(bytes), bytes));
+          new Weights(manifest.shards().size(), tensors, sum(bytes), bytes, encodings));
     }
   }
 
@@ -242,7 +259,27 @@ public record Inspection(
         cacheBytes(expanded),
         endTokens,
         prediction,
-        weights);
+        weights,
+        List.of());
+  }
+
+  /** The same, with what would fit into so many bytes of memory. */
+  public Inspection fitting(long room) {
+    return new Inspection(
+        path,
+        kind,
+        family,
+        architecture,
+        layers,
+        parameters,
+        memory,
+        bytesPerToken,
+        cacheBytesPerToken,
+        expandedCacheBytesPerToken,
+        endTokens,
+        prediction,
+        weights,
+        Fit.of(architecture, room, cacheBytesPerToken.getOrDefault("f32", 1L)));
   }
 
   private static Map<String, Long> cacheBytes(long numbers) {
@@ -316,10 +353,21 @@ public record Inspection(
               / cacheBytesPerToken.getOrDefault("f32", 1L));
     }
     endTokens.warning().ifPresent(warning -> lines.add("end tokens   %s", warning));
+    for (Fit fit : fits) {
+      lines.add(
+          "%-12s %-40s %10s%s",
+          fit.fits() ? "fits" : "does not fit",
+          fit.options(),
+          size(fit.bytes()),
+          fit.fits() ? ", and %,d tokens of context".formatted(fit.tokens()) : "");
+    }
     if (weights != null) {
       lines.add(
           "stored       %d tensors in %d files, %s: %s",
           weights.tensors(), weights.files(), size(weights.bytes()), weights.bytesByDtype());
+      if (weights.bytesByEncoding().size() > 1) {
+        lines.add("             by encoding: %s", sizes(weights.bytesByEncoding()));
+      }
     }
     return lines.toString();
   }

@@ -123,6 +123,7 @@ public final class Planner {
         planner.find(spec);
       }
     }
+    planner.requireQuantised();
     planner.requireTiled();
     planner.keepOpaque(architecture);
     planner.requireAllUsed(architecture);
@@ -337,7 +338,8 @@ public final class Planner {
       TensorSpec spec, @Nullable BlockScaled encoding, List<Place> places, List<Place> scales) {
     Dtype stored = places.getFirst().tensor().dtype();
     Manifest.Quantisation quantisation = conversion.quantisation();
-    if (quantisation != null && isQuantised(quantisation, spec, encoding)) {
+    boolean ofFourBits = encoding != null && encoding.perValue() > 1;
+    if (quantisation != null && quantisation.takes(spec) && !ofFourBits) {
       addQuantised(quantisation, spec, encoding, places, scales);
       return;
     }
@@ -366,20 +368,17 @@ public final class Planner {
     add(new ShardLayout.Item(encoding.scales(spec), dtype), copies(scales));
   }
 
-  /**
-   * Whether a tensor is quantised: a matrix that the encoding can hold, no router, and not yet of
-   * numbers of four bits.
-   */
-  private static boolean isQuantised(
-      Manifest.Quantisation quantisation, TensorSpec spec, @Nullable BlockScaled encoding) {
-    boolean chosen =
-        switch (quantisation.matrices()) {
-          case EXPERTS -> spec.stack() != null;
-          case ALL -> !spec.role().keepsItsDtype();
-        };
-    return chosen
-        && (encoding == null || encoding.perValue() == 1)
-        && quantisation.quantised().holds(spec.each());
+  /** Whoever asks for other numbers is not given the same. */
+  private void requireQuantised() {
+    Manifest.Quantisation quantisation = conversion.quantisation();
+    if (quantisation != null
+        && items.stream().noneMatch(item -> item.encoding().equals(quantisation.quantised()))) {
+      throw new UsageException(
+          checkpoint.folder().toString(),
+          "matrices that can be quantised to " + quantisation.encoding(),
+          "none: their rows are no multiple of its block, or they come in numbers of four bits",
+          "choose another encoding or block with --quantize, or convert without it");
+    }
   }
 
   private void addQuantised(

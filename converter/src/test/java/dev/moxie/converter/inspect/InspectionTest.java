@@ -3,14 +3,20 @@ package dev.moxie.converter.inspect;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.EditedCheckpoint;
 import dev.moxie.converter.family.Evidence;
+import dev.moxie.converter.plan.Conversion;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.pack.Manifest;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
@@ -64,6 +70,34 @@ class InspectionTest {
     assertEquals(
         PUBLISHED.stream().map(Published::config).sorted().toList(),
         Evidence.all().stream().flatMap(evidence -> evidence.totals().stream()).sorted().toList());
+  }
+
+  /** As many bytes as convert writes. */
+  @Test
+  void whatFitsIsWhatAConversionTakes(@TempDir Path folder) {
+    Fit.of(config("mixtral-8x7b").architecture(), 1L << 40, 1)
+        .forEach(fit -> assertTrue(fit.fits(), fit.options()));
+    Inspection inspection = Inspection.of(Fixtures.tinyMixtral(), Set.of()).fitting(1_500_000);
+    Fit int4 =
+        inspection.fits().stream()
+            .filter(fit -> fit.options().equals("--quantize int4 --quantize-what all"))
+            .findFirst()
+            .orElseThrow();
+    var quantisation =
+        new Manifest.Quantisation("int4_block_32", Manifest.Matrices.ALL, Quantiser.Method.NEAREST);
+    Path pack = folder.resolve("p");
+    EditedCheckpoint.convert(
+            Fixtures.tinyMixtral(),
+            pack,
+            new Conversion(Set.of(), null, null, quantisation, Manifest.Layout.PLAIN))
+        .close();
+    Inspection.Weights weights = Inspection.of(pack, Set.of()).weights();
+    assertEquals(weights.bytes(), int4.bytes());
+    assertEquals(
+        weights.bytes(),
+        weights.bytesByEncoding().values().stream().mapToLong(Long::longValue).sum());
+    assertEquals((1_500_000 - int4.bytes()) / 2048, int4.tokens());
+    assertTrue(inspection.text().contains("does not fit --dtype bf16"), inspection.text());
   }
 
   /**

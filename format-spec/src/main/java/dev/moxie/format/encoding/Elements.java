@@ -98,6 +98,11 @@ public final class Elements {
     return blocks == null ? get(values, dtype, index) : blocks.encoding().number(values, index);
   }
 
+  /** The scale of one element; 1 where it has none. */
+  public double scale(long index) {
+    return blocks == null ? 1 : blocks.scale(blocks.place(index));
+  }
+
   /** Reads so many elements from one on. */
   public void read(long start, int count, double[] into) {
     if (blocks != null) {

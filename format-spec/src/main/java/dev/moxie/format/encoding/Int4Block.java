@@ -69,6 +69,15 @@ public record Int4Block(int blockColumns) implements Quantised {
     return number(index % 2 == 0 ? both : both >> 4);
   }
 
+  /** The numbers of the sixteen codes. */
+  public static float[] numbers() {
+    float[] numbers = new float[16];
+    for (int code = 0; code < numbers.length; code++) {
+      numbers[code] = number(code);
+    }
+    return numbers;
+  }
+
   /** The number of a code, which the lowest four bits are. */
   public static float number(int code) {
     return (code & 0xf) - ZERO;
@@ -98,6 +107,16 @@ public record Int4Block(int blockColumns) implements Quantised {
   @Override
   public void round(float[] elements, int from, int to, float scale, float[] numbers) {
     Kernels.round(elements, from, to, scale, -ZERO, ZERO - 1, numbers);
+  }
+
+  @Override
+  public float step(float number) {
+    return 1;
+  }
+
+  @Override
+  public float largest() {
+    return ZERO - 1;
   }
 
   @Override

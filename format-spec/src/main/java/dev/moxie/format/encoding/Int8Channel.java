@@ -73,6 +73,16 @@ public record Int8Channel() implements Quantised {
   }
 
   @Override
+  public float step(float number) {
+    return 1;
+  }
+
+  @Override
+  public float largest() {
+    return LARGEST;
+  }
+
+  @Override
   public int code(float number) {
     return (int) number;
   }

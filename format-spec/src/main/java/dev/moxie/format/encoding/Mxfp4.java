@@ -113,11 +113,20 @@ public record Mxfp4() implements Quantised {
     for (int i = from; i < to; i++) {
       float quotient = elements[i] / scale;
       float magnitude = Math.abs(quotient);
-      // The distance of neighbours is a half below 2, 1 below 4, and 2 from there on.
-      float step = magnitude < 2 ? 0.5f : magnitude < 4 ? 1 : 2;
+      float step = step(magnitude);
       float nearest = Math.min(LARGEST, (float) Math.rint(magnitude / step) * step);
       numbers[i] = Math.copySign(nearest, quotient);
     }
+  }
+
+  @Override
+  public float step(float number) {
+    return Math.abs(number) < 2 ? 0.5f : Math.abs(number) < 4 ? 1 : 2;
+  }
+
+  @Override
+  public float largest() {
+    return LARGEST;
   }
 
   @Override

@@ -30,6 +30,12 @@ public sealed interface Quantised extends BlockScaled permits Int8Channel, Int4B
    */
   void round(float[] elements, int from, int to, float scale, float[] numbers);
 
+  /** The distance from a number to the farther of its neighbours. */
+  float step(float number);
+
+  /** The largest magnitude of a number whose negative there is, too. */
+  float largest();
+
   /** The stored form of a number, in the lowest bits. */
   int code(float number);
 

@@ -9,6 +9,7 @@ import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.UnknownValueException;
 import dev.moxie.format.safetensors.Dtype;
 import java.io.IOException;
@@ -245,6 +246,16 @@ public record Manifest(
         throw new UnknownValueException(
             "provenance.quantisation.encoding", "int8_channel, int4_block_B or mxfp4", encoding);
       }
+    }
+
+    /** Whether a tensor is among the matrices, and one that the encoding can hold. */
+    public boolean takes(TensorSpec spec) {
+      boolean among =
+          switch (matrices) {
+            case EXPERTS -> spec.stack() != null;
+            case ALL -> !spec.role().keepsItsDtype();
+          };
+      return among && quantised().holds(spec.each());
     }
 
     /** The encoding. */

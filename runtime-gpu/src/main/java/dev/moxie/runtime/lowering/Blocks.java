@@ -62,20 +62,20 @@ final class Blocks {
     return switch (encoding) {
       case Fp8Block blocks -> oneToAValue(values);
       case Int8Channel channels -> oneToAValue(values);
-      case Mxfp4 blocks -> {
-        String indices = graph.cast(codes(values), blocks.dtype(), Dtype.I64);
-        yield graph.node("Gather", List.of(graph.floats(Mxfp4.numbers()), indices));
-      }
-      case Int4Block blocks ->
-          graph.node(
-              "Sub",
-              List.of(graph.cast(codes(values), blocks.dtype(), Dtype.F32), graph.number(8)));
+      case Mxfp4 blocks -> ofCodes(values, Mxfp4.numbers());
+      case Int4Block blocks -> ofCodes(values, Int4Block.numbers());
     };
   }
 
+  /** The numbers of codes of four bits. */
+  private String ofCodes(String values, float[] numbers) {
+    String indices = graph.cast(codes(values), encoding.dtype(), Dtype.I64);
+    return graph.node("Gather", List.of(graph.floats(numbers), indices));
+  }
+
+  /** One to a stored value. */
   private String oneToAValue(String values) {
-    return graph.cast(
-        graph.reshape(values, matrices, rows, columns), encoding.dtype(), Dtype.F32);
+    return graph.cast(graph.reshape(values, matrices, rows, columns), encoding.dtype(), Dtype.F32);
   }
 
   /** Codes of four bits, two to a byte, the first in the low bits. */

@@ -41,11 +41,12 @@ final class Graph {
       case F8_E4M3 -> OnnxMl.TensorProto.DataType.FLOAT8E4M3FN.getNumber();
       case I64 -> OnnxMl.TensorProto.DataType.INT64.getNumber();
       case I32 -> OnnxMl.TensorProto.DataType.INT32.getNumber();
+      case I8 -> OnnxMl.TensorProto.DataType.INT8.getNumber();
       case U8 -> OnnxMl.TensorProto.DataType.UINT8.getNumber();
       default ->
           throw new UnsupportedException(
               "lowering",
-              "F32, F16, BF16, F8_E4M3, U8, I32 or I64",
+              "F32, F16, BF16, F8_E4M3, I8, U8, I32 or I64",
               dtype.toString(),
               "this build does not execute that dtype");
     };

@@ -196,7 +196,7 @@ public final class BaselineCheck {
         outcomes.stream().mapToInt(SequenceCheck.Outcome::ties).sum(),
         drifts,
         notCompared,
-        strict ? "every bit must be the same" : Tolerance.describe(Precision.F32, null),
+        strict ? "every bit must be the same" : Tolerance.describe(Precision.F32, null, null),
         drifts.isEmpty() ? null : diagnosis(drifts.getFirst(), samePackage));
   }
 

@@ -46,13 +46,20 @@ public final class Tolerance {
   }
 
   /** The rule as a report prints it. */
-  public static String describe(Precision precision, Manifest.@Nullable Cast cast) {
+  public static String describe(
+      Precision precision,
+      Manifest.@Nullable Cast cast,
+      Manifest.@Nullable Quantisation quantisation) {
     String rule =
         "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
             .formatted(FALSE_ALARM, Math.getExponent(precision.roundoff()));
-    return cast == null || cast.dtype() == Dtype.F32
-        ? rule
-        : rule + ", and with weights that conversion rounded to " + cast.dtype();
+    String rounded =
+        cast == null || cast.dtype() == Dtype.F32
+            ? ""
+            : ", and with weights that conversion rounded to " + cast.dtype();
+    return quantisation == null
+        ? rule + rounded
+        : rule + rounded + ", and with some that it quantised to " + quantisation.encoding();
   }
 
   /**

@@ -69,7 +69,7 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
     for (int r = 0; r < x.rows(); r++) {
       for (int c = 0; c < w.length; c++) {
         double y = x.value(r, c) + w[c];
-        result.set(r, c, y, norm2(x.error(r, c), vector.roundingOf(w[c]), u * y));
+        result.set(r, c, y, norm2(x.error(r, c), vector.roundingOf(0, c, w[c]), u * y));
       }
     }
     return settle(result);
@@ -136,7 +136,7 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
     for (int o = 0; o < matrix.rows(); o++) {
       matrix.read(o, w);
       for (int i = 0; i < n && !matrix.isExact(); i++) {
-        rounding[i] = matrix.roundingOf(w[i]);
+        rounding[i] = matrix.roundingOf(o, i, w[i]);
       }
       for (int r = 0; r < x.rows(); r++) {
         dot(x, r, 0, w, rounding, result, o);
@@ -185,7 +185,7 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
         double itself = (1 - v * v / (n * mean)) * w[i] * x.error(r, i) / root;
         double own = v * x.error(r, i);
         double others = y * Math.sqrt(Math.max(0, carried - own * own)) / (n * mean);
-        double rounded = weight.roundingOf(w[i]) * v / root;
+        double rounded = weight.roundingOf(0, i, w[i]) * v / root;
         // The sum of squares itself is rounded n times.
         double rounding = norm2(a * y * Math.sqrt(n), FUNCTION_ROUNDINGS * u * y, 0);
         result.set(r, i, y, norm2(norm2(itself, others, 0), rounded, rounding));

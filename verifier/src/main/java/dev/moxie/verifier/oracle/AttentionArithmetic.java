@@ -64,7 +64,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       for (int j = 0; j < rank; j++) {
         for (int i = 0; i < rows.length; i++) {
           column[i] = rows[i][j];
-          rounding[i] = up.roundingOf(column[i]);
+          rounding[i] = up.roundingOf(head * stride + i, j, column[i]);
         }
         for (int t = 0; t < query.rows(); t++) {
           arithmetic.dot(
@@ -84,7 +84,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       for (int i = 0; i < a.valueSize(); i++) {
         up.read(head * stride + a.plainSize() + i, row);
         for (int j = 0; j < rank; j++) {
-          rowRounding[j] = up.roundingOf(row[j]);
+          rowRounding[j] = up.roundingOf(head * stride + a.plainSize() + i, j, row[j]);
         }
         for (int t = 0; t < query.rows(); t++) {
           arithmetic.dot(
@@ -162,7 +162,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     sinks.read(0, sink);
     var all = new Estimate(1, scores.columns() + 1);
     all.copy(scores, 0, scores.columns(), 0);
-    all.set(0, scores.columns(), sink[head], sinks.roundingOf(sink[head]));
+    all.set(0, scores.columns(), sink[head], sinks.roundingOf(0, head, sink[head]));
     return all;
   }
 

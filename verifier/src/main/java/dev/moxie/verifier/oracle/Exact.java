@@ -97,7 +97,7 @@ final class Exact implements Ops<Estimate> {
     for (int t = 0; t < tokens.length; t++) {
       matrix.read(Math.toIntExact(tokens[t]), row);
       for (int c = 0; c < row.length; c++) {
-        hidden.set(t, c, row[c], matrix.roundingOf(row[c]));
+        hidden.set(t, c, row[c], matrix.roundingOf(Math.toIntExact(tokens[t]), c, row[c]));
       }
     }
     return arithmetic.settle(hidden);

@@ -2,6 +2,7 @@ package dev.moxie.verifier.oracle;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Elements;
+import dev.moxie.format.encoding.Quantised;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
@@ -17,6 +18,7 @@ final class StoredMatrix implements WeightMatrix {
   private final int rows;
   private final int columns;
   private final boolean rounded;
+  private final @Nullable Quantised quantised;
   private final Precision readAs;
   private final @Nullable BlockScaled encoding;
   private final int scaleRows;
@@ -27,7 +29,8 @@ final class StoredMatrix implements WeightMatrix {
    * The matrix of a row of the index.
    *
    * @param shift of its block scales
-   * @param rounded whether bfloat16 elements are taken for rounded ones
+   * @param rounded whether bfloat16 elements are taken for rounded ones, and quantised ones for
+   *     what they were made from
    * @param readAs what a reference rounds elements to before it computes with them
    */
   StoredMatrix(
@@ -37,6 +40,12 @@ final class StoredMatrix implements WeightMatrix {
     this.columns = Math.toIntExact(matrix.dim(matrix.rank() - 1));
     this.rows = Math.toIntExact(matrix.elements() / columns);
     this.rounded = rounded && row.dtype() == Dtype.BF16;
+    this.quantised =
+        rounded
+                && !IndexRow.COPY.equals(row.transform())
+                && row.encoding() instanceof Quantised made
+            ? made
+            : null;
     this.readAs = readAs;
     this.encoding = row.encoding() instanceof BlockScaled scaled ? scaled : null;
     Shape grid = encoding == null ? Shape.of(0, 0) : encoding.grid(matrix);
@@ -71,7 +80,14 @@ final class StoredMatrix implements WeightMatrix {
   }
 
   @Override
-  public double roundingOf(double value) {
+  public double roundingOf(int row, int column, double value) {
+    if (quantised != null) {
+      long index = (long) row * columns + column;
+      float number = (float) elements.number(index);
+      double step = quantised.step(number) * Math.abs(elements.scale(index));
+      // Anywhere within half a step; of what may have been cut off, a step.
+      return Math.abs(number) < quantised.largest() ? step / Math.sqrt(12) : step;
+    }
     if (rounded) {
       return Precision.BF16.deviation(value);
     }
@@ -81,7 +97,7 @@ final class StoredMatrix implements WeightMatrix {
 
   @Override
   public boolean isExact() {
-    return !rounded && readAs == Precision.F32;
+    return !rounded && quantised == null && readAs == Precision.F32;
   }
 
   /** Of the scale that an element is supposed to have. */

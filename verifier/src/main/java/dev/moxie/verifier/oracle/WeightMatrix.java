@@ -15,10 +15,16 @@ public interface WeightMatrix {
   void read(int row, double[] into);
 
   /**
-   * Standard deviation by which an element of this value may differ from the one that a reference
-   * computed with: 0 where that is the same number.
+   * Standard deviation by which an element may differ from the one that a reference computed with:
+   * 0 where that is the same number.
    */
-  double roundingOf(double value);
+  double roundingOf(int row, int column, double value);
+
+  /** How much an element may differ. */
+  @FunctionalInterface
+  interface Rounding {
+    double of(int row, int column, double value);
+  }
 
   /** Whether that is 0 for every element. */
   default boolean isExact() {
@@ -37,7 +43,7 @@ public interface WeightMatrix {
         1,
         elements.length,
         (row, into) -> System.arraycopy(elements, 0, into, 0, elements.length),
-        value -> 0,
+        (row, column, value) -> 0,
         true);
   }
 
@@ -111,16 +117,16 @@ public interface WeightMatrix {
             into[c] = elements[c][row];
           }
         };
-    return new Changed(columns(), rows(), down, this::roundingOf, isExact());
+    return new Changed(
+        columns(), rows(), down, (row, column, value) -> roundingOf(column, row, value), isExact());
   }
 
   private WeightMatrix changed(Reading reading) {
     return new Changed(rows(), columns(), reading, this::roundingOf, isExact());
   }
 
-  /** What another matrix becomes. */
-  record Changed(
-      int rows, int columns, Reading reading, DoubleUnaryOperator rounding, boolean isExact)
+  /** What another matrix becomes; its elements differ as much as those in their place did. */
+  record Changed(int rows, int columns, Reading reading, Rounding rounding, boolean isExact)
       implements WeightMatrix {
     @Override
     public void read(int row, double[] into) {
@@ -128,8 +134,8 @@ public interface WeightMatrix {
     }
 
     @Override
-    public double roundingOf(double value) {
-      return rounding.applyAsDouble(value);
+    public double roundingOf(int row, int column, double value) {
+      return rounding.of(row, column, value);
     }
   }
 }

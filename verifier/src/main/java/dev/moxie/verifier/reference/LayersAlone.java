@@ -52,7 +52,9 @@ final class LayersAlone {
             "logits",
             sides.oracle().head(hidden),
             sides.tokens());
-    return new Report.Ends(embedding, sides.tolerant("the head", head));
+    return new Report.Ends(
+        sides.isQuantised() ? sides.tolerant("the embedding", embedding) : embedding,
+        sides.tolerant("the head", head));
   }
 
   /**
@@ -90,7 +92,7 @@ final class LayersAlone {
               if (sides.recorded().has(layer, step)) {
                 float[] own = values(actual, step);
                 Comparison compared = sides.compare(step.id(), own, name, estimate, sides.tokens());
-                boolean single = sides.precision() == Precision.F32;
+                boolean single = sides.precision() == Precision.F32 && !sides.isQuantised();
                 steps.put(name, single ? compared : sides.tolerant(name, compared));
               }
             });

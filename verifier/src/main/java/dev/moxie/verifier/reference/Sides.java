@@ -61,6 +61,11 @@ record Sides(
     return pack.architecture().layers().size();
   }
 
+  /** Whether conversion took more from weights than rounding does. */
+  boolean isQuantised() {
+    return pack.manifest().provenance().quantisation() != null;
+  }
+
   int tokens() {
     return recorded.ids().length;
   }
@@ -87,12 +92,13 @@ record Sides(
   }
 
   /**
-   * Where weights or reference are of lower precision, each layer is held to its own bound; over
-   * the depth their sum may exceed the values, and a single step's may, too.
+   * Where weights or reference are of lower precision, or quantised, each layer is held to its own
+   * bound; over the depth their sum may exceed the values, and a single step's may, too.
    */
   Comparison tolerant(String what, Comparison comparison) {
     Manifest.Cast cast = pack.manifest().provenance().cast();
-    boolean lower = precision != Precision.F32 || (cast != null && cast.dtype() == Dtype.BF16);
+    boolean lower =
+        precision != Precision.F32 || isQuantised() || (cast != null && cast.dtype() == Dtype.BF16);
     if (!lower) {
       return comparison;
     }

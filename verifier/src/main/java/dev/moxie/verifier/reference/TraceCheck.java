@@ -1,6 +1,7 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
@@ -180,13 +181,14 @@ final class TraceCheck {
       // Suspects are only tried where something is wrong.
       sentences.addAll(Diagnosis.looksLike(evidence, routing, ends, found.layers()));
     }
+    Manifest.Provenance provenance = sides.pack().manifest().provenance();
     return new Report.Reference(
         Verdict.of(holds),
         sides.trace().path().toString(),
         sides.trace().metadata().get("producer"),
         sides.precision().dtype(),
         sides.tokens(),
-        Tolerance.describe(sides.precision(), sides.pack().manifest().provenance().cast()),
+        Tolerance.describe(sides.precision(), provenance.cast(), provenance.quantisation()),
         sides.noise() == null ? null : sides.noise().report(),
         routing,
         tally.byLayer(),

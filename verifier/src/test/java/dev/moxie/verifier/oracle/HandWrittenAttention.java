@@ -112,7 +112,7 @@ final class HandWrittenAttention {
       for (int j = 0; j < rank; j++) {
         for (int i = 0; i < rows.length; i++) {
           column[i] = rows[i][j];
-          rounding[i] = up.roundingOf(column[i]);
+          rounding[i] = up.roundingOf(head * stride + i, j, column[i]);
         }
         for (int t = 0; t < query.rows(); t++) {
           arithmetic.dot(
@@ -132,7 +132,7 @@ final class HandWrittenAttention {
       for (int i = 0; i < a.valueSize(); i++) {
         up.read(head * stride + a.plainSize() + i, row);
         for (int j = 0; j < rank; j++) {
-          rowRounding[j] = up.roundingOf(row[j]);
+          rowRounding[j] = up.roundingOf(head * stride + a.plainSize() + i, j, row[j]);
         }
         for (int t = 0; t < query.rows(); t++) {
           arithmetic.dot(

@@ -56,7 +56,7 @@ final class HandWrittenOracle {
     for (int t = 0; t < ids.length; t++) {
       matrix.read(Math.toIntExact(ids[t]), row);
       for (int c = 0; c < row.length; c++) {
-        hidden.set(t, c, row[c], matrix.roundingOf(row[c]));
+        hidden.set(t, c, row[c], matrix.roundingOf(Math.toIntExact(ids[t]), c, row[c]));
       }
     }
     return arithmetic.settle(hidden);

@@ -35,7 +35,7 @@ record RandomWeights(int seed) {
       }
 
       @Override
-      public double roundingOf(double value) {
+      public double roundingOf(int row, int column, double value) {
         return 0;
       }
     };
