@@ -30,7 +30,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
-import org.junit.jupiter.api.Tag;
+import net.jqwik.api.Tag;
 
 /** DeepSeek checkpoints in sizes and equations that nobody released, against the oracle. */
 @Tag("exhaustive")

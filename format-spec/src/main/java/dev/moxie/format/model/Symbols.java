@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,21 +33,27 @@ public final class Symbols implements Ops<Symbols.Term> {
   /** A whole decoder layer: what becomes of the residual stream h. */
   public static List<String> layer(
       Architecture model, Attention attention, FeedForward feedForward) {
-    var symbols = new Symbols();
-    new Forward<>(model, symbols).layer(0, attention, feedForward, symbols.given("h"));
-    return symbols.lines;
+    return lines(model, "h", (forward, h) -> forward.layer(0, attention, feedForward, h), "h");
   }
 
   /** What experts make of x, one line per step. */
   public static List<String> mixture(Architecture model, FeedForward.MixtureOfExperts mixture) {
-    var symbols = new Symbols();
-    symbols.name(new Forward<>(model, symbols).mixture(0, mixture, symbols.given("x")), "y");
-    return symbols.lines;
+    return lines(model, "x", (forward, x) -> forward.mixture(0, mixture, x), "y");
   }
 
-  private Term given(String name) {
-    names.add(name);
-    return new Term(name, true);
+  /**
+   * What any part of a forward pass makes of what it reads.
+   *
+   * @param input the name of that
+   * @param output the name of what comes out, where the part does not name it
+   */
+  static List<String> lines(
+      Architecture model, String input, BiFunction<Forward<Term>, Term, Term> part, String output) {
+    var symbols = new Symbols();
+    symbols.names.add(input);
+    Term made = part.apply(new Forward<>(model, symbols), new Term(input, true));
+    symbols.name(made, output);
+    return symbols.lines;
   }
 
   private static Term term(String format, Object... arguments) {
@@ -100,7 +107,7 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term norms(Term x, @Nullable Leaf weight, double epsilon, int size) {
-    return term("rmsnorm(%s, per %d)", x.text, size);
+    return term("rmsnorm(%s, per %d%s)", x.text, size, weight == null ? ", without weights" : "");
   }
 
   @Override
@@ -275,6 +282,9 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term note(Step step, Term x) {
+    if (step == Step.INPUT) {
+      name(x, "h");
+    }
     return x;
   }
 }

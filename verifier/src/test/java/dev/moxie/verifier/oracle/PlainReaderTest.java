@@ -36,6 +36,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * within the bound of float32, and no part can be left out without leaving it.
  */
 @Tag("exhaustive")
+@net.jqwik.api.Tag("exhaustive")
 class PlainReaderTest {
   private static final int HIDDEN = 24;
   private static final int VOCABULARY = 40;

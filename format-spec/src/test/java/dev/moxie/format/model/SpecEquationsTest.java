@@ -1,0 +1,296 @@
+package dev.moxie.format.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.MultiHeadLatent;
+import dev.moxie.format.model.Attention.NormSpan;
+import dev.moxie.format.model.Attention.QueryKeyNorm;
+import dev.moxie.format.model.FeedForward.Activation;
+import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.FeedForward.SharedExperts;
+import dev.moxie.format.model.Routing.Groups;
+import dev.moxie.format.model.Routing.Groups.Aggregate;
+import dev.moxie.format.model.Routing.Groups.MaskValue;
+import dev.moxie.format.model.Routing.Normalisation;
+import dev.moxie.format.safetensors.Dtype;
+import java.io.IOException;
+import java.lang.reflect.RecordComponent;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+/**
+ * The table of equations in SPEC.md is what {@link Forward} computes, as {@link Symbols} reads it.
+ */
+class SpecEquationsTest {
+  private static final Path SPEC = Path.of("SPEC.md");
+  private static final String HEAD = "| part, or a member of it |";
+
+  /**
+   * What stands in the manifest under a name has a number of its own, by which it is recognised.
+   */
+  private static final Map<String, String> NAMES =
+      Map.ofEntries(
+          Map.entry("0.7310", "scale"),
+          Map.entry("14", "headSize"),
+          Map.entry("84", "heads · headSize"),
+          Map.entry("42", "keyValueHeads · headSize"),
+          Map.entry("17", "window"),
+          Map.entry("19", "chunk"),
+          Map.entry("7.5", "clip"),
+          Map.entry("0.19", "temperature.scale"),
+          Map.entry("8192.0", "temperature.floor"),
+          Map.entry("32", "latentSize"),
+          Map.entry("40", "latentSize + dimensions"),
+          Map.entry("7.1", "clamp.limit"),
+          Map.entry("1.7", "clamp.sharpness"),
+          Map.entry("1.9", "clamp.offset"),
+          Map.entry("5", "expertsPerToken"),
+          Map.entry("9", "count"),
+          Map.entry("6", "kept"),
+          Map.entry("0.013", "epsilon"),
+          Map.entry("0.018", "least"),
+          Map.entry("2.3", "scale"),
+          Map.entry("12.5", "multipliers.embedding"),
+          Map.entry("0.22", "multipliers.residual"),
+          Map.entry("0.06", "multipliers.logits"));
+
+  private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
+
+  private static final Rotary ROTARY = new Rotary(10000, 8, Rotary.Pairing.HALVES, null);
+  private static final GroupedQuery GROUPED = new GroupedQuery(6, 3, 14, 0.731, null, ROTARY);
+  private static final GroupedQuery EVERYTHING =
+      new GroupedQuery(
+          6,
+          3,
+          14,
+          0.731,
+          17,
+          19,
+          true,
+          true,
+          new QueryKeyNorm(NormSpan.HEAD, 1e-6, true, false),
+          7.5,
+          true,
+          new Attention.Temperature(0.19, 8192),
+          ROTARY);
+  private static final MultiHeadLatent LATENT =
+      new MultiHeadLatent(6, null, 32, 14, 14, 0.731, 1e-6, ROTARY);
+  private static final FeedForward.Dense DENSE = new FeedForward.Dense(96, Activation.SILU);
+  private static final Routing ROUTING =
+      new Routing(
+          5,
+          Routing.Score.SOFTMAX,
+          null,
+          null,
+          null,
+          1,
+          Routing.WeightsApplyTo.EXPERT_OUTPUT,
+          Routing.Capacity.UNLIMITED,
+          Routing.Ties.LOWER_EXPERT_ID,
+          Dtype.F32);
+  private static final Routing ROUTING_OF_MANY =
+      ROUTING
+          .withBias(Routing.Bias.SELECTION)
+          .withGroups(new Groups(9, 6, Aggregate.SUM_OF_TOP_TWO, MaskValue.NEGATIVE_INFINITY))
+          .withNormalisation(new Normalisation(0.013))
+          .withScale(2.3);
+  private static final FeedForward.Clamp CLAMP = new FeedForward.Clamp(7.1, 1.7, 1.9);
+  private static final MixtureOfExperts MIXTURE =
+      new MixtureOfExperts(36, 24, Activation.SILU, ROUTING, null);
+  private static final Architecture MODEL =
+      new Architecture(
+          128, 64, 512, 1e-5, false, List.of(new Architecture.Blocks(1, GROUPED, DENSE)), null);
+  private static final Architecture.Prediction PREDICTION =
+      new Architecture.Prediction(1, GROUPED, DENSE);
+
+  private final StringBuilder table =
+      new StringBuilder(HEAD + " equations; of a member, the lines that it changes |\n|---|---|\n");
+
+  @Test
+  void theSpecificationShowsEveryPartAsItIsComputed() throws IOException {
+    showModel();
+    showAttention();
+    showFeedForward();
+    showRouting();
+    String text = Files.readString(SPEC);
+    int start = text.indexOf(HEAD);
+    String written =
+        text.substring(0, start) + table + text.substring(text.indexOf("\n\n", start) + 1);
+    if (Boolean.getBoolean("moxie.rewrite")) {
+      Files.writeString(SPEC, written);
+      return;
+    }
+    assertEquals(written, text, "write it anew with -Dmoxie.rewrite=true");
+  }
+
+  private void showModel() {
+    row("the whole, here of one layer", logits(MODEL));
+    var model = new Members<>("", MODEL, SpecEquationsTest::logits);
+    model.with("centredNorms", true);
+    model.with("tiedEmbeddings", true);
+    model.with("multipliers", new Architecture.Multipliers(12.5, 0.22, 0.06));
+    row(
+        "`prediction`",
+        Symbols.lines(MODEL, "h", (f, h) -> f.predicted(PREDICTION, 0, h), "logits"));
+    model.requireAllBut("prediction");
+  }
+
+  private static List<String> logits(Architecture model) {
+    return Symbols.lines(model, "token", (forward, _) -> forward.logits(), "logits");
+  }
+
+  private void showAttention() {
+    row("attention, `grouped_query`", attended(GROUPED));
+    var grouped = new Members<>("attention.", GROUPED, SpecEquationsTest::attended);
+    grouped.with("window", 17);
+    grouped.with("chunk", 19);
+    grouped.with("biases", true);
+    grouped.with("outputBias", true);
+    for (NormSpan span : NormSpan.values()) {
+      var norm = new QueryKeyNorm(span, 1e-6, true, false);
+      grouped.with("queryKeyNorm", norm, json(span));
+      grouped.with(
+          "queryKeyNorm", Parts.with(norm, "weighted", false), json(span) + ", not `weighted`");
+      grouped.with(
+          "queryKeyNorm",
+          Parts.with(norm, "afterRotation", true),
+          json(span) + ", `afterRotation`");
+    }
+    grouped.with("clip", EVERYTHING.clip());
+    grouped.with("sinks", true);
+    grouped.with("temperature", EVERYTHING.temperature());
+    grouped.with("rotary", null);
+    grouped.requireAllBut();
+    row("attention, `grouped_query`, with all of them", attended(EVERYTHING));
+    row("attention, `multi_head_latent`", attended(LATENT));
+    var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
+    latent.with("queryRank", 28);
+    latent.requireAllBut();
+  }
+
+  private static List<String> attended(Attention attention) {
+    return Symbols.lines(MODEL, "h", (forward, h) -> forward.attended(0, attention, h), "h");
+  }
+
+  private void showFeedForward() {
+    row("feedForward, `dense`", Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, DENSE, x), "y"));
+    row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
+    var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));
+    mixture.with("clamp", CLAMP);
+    mixture.with("biases", true);
+    mixture.with("shared", new SharedExperts(48));
+    mixture.with("shared", new SharedExperts(48, true), "`switched`");
+    mixture.requireAllBut();
+  }
+
+  private void showRouting() {
+    var routing =
+        new Members<>("routing.", ROUTING, r -> Symbols.mixture(MODEL, MIXTURE.withRouting(r)));
+    routing.with("score", Routing.Score.SIGMOID, json(Routing.Score.SIGMOID));
+    for (Routing.Bias bias : Routing.Bias.values()) {
+      routing.with("bias", bias, json(bias));
+    }
+    for (Aggregate aggregate : Aggregate.values()) {
+      for (MaskValue mask : MaskValue.values()) {
+        routing.with(
+            "groups", new Groups(9, 6, aggregate, mask), json(aggregate) + ", " + json(mask));
+      }
+    }
+    routing.with("normalisation", new Normalisation(0.013));
+    routing.with("normalisation", new Normalisation(0.013, 0.018), "`least`");
+    routing.with("scale", 2.3);
+    routing.with(
+        "weightsApplyTo",
+        Routing.WeightsApplyTo.EXPERT_INPUT,
+        json(Routing.WeightsApplyTo.EXPERT_INPUT));
+    // The precision of the equation is no part of it.
+    routing.requireAllBut("computeDtype");
+    row(
+        "feedForward, `mixture_of_experts`, with several of them",
+        Symbols.mixture(
+            MODEL,
+            new MixtureOfExperts(
+                36, 24, Activation.SILU, CLAMP, true, ROUTING_OF_MANY, new SharedExperts(48))));
+  }
+
+  /** Rows of a part's members, each with another value than the part has. */
+  private final class Members<P extends Record> {
+    private final String prefix;
+    private final P part;
+    private final Function<P, List<String>> equations;
+    private final Set<String> shown = new TreeSet<>();
+
+    private Members(String prefix, P part, Function<P, List<String>> equations) {
+      this.prefix = prefix;
+      this.part = part;
+      this.equations = equations;
+    }
+
+    private void with(String member, @Nullable Object value) {
+      with(member, value, value == null ? "null or absent" : "");
+    }
+
+    private void with(String member, @Nullable Object value, String words) {
+      List<String> changed = new ArrayList<>(equations.apply(Parts.with(part, member, value)));
+      changed.removeAll(equations.apply(part));
+      shown.add(member);
+      row(("`" + prefix + member + "` " + words).strip(), changed);
+    }
+
+    /** Whatever may be absent, or takes one of several values, is shown. */
+    private void requireAllBut(String... others) {
+      shown.addAll(List.of(others));
+      assertEquals(
+          List.of(),
+          Arrays.stream(part.getClass().getRecordComponents())
+              .filter(SpecEquationsTest::isOption)
+              .map(RecordComponent::getName)
+              .filter(member -> !shown.contains(member))
+              .toList());
+    }
+  }
+
+  private static boolean isOption(RecordComponent member) {
+    Class<?> type = member.getType();
+    return type == boolean.class
+        || member.getAnnotatedType().isAnnotationPresent(Nullable.class)
+        || (type.isEnum() && type.getEnumConstants().length > 1);
+  }
+
+  private void row(String name, List<String> lines) {
+    assertFalse(lines.isEmpty(), name);
+    String equations =
+        lines.stream().map(line -> "`" + named(line) + "`").collect(Collectors.joining("<br>"));
+    table.append("| ").append(name).append(" | ").append(equations).append(" |\n");
+  }
+
+  private static String named(String line) {
+    String named =
+        NUMBER
+            .matcher(line)
+            .replaceAll(number -> NAMES.getOrDefault(number.group(), number.group()));
+    assertTrue(
+        NUMBER.matcher(named).results().allMatch(n -> n.group().matches("[01]")),
+        "a number without a name: " + named);
+    return named;
+  }
+
+  private static String json(Enum<?> value) {
+    return "`" + StrictJson.mapper(false).valueToTree(value).stringValue() + "`";
+  }
+}
