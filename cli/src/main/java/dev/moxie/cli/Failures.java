@@ -65,6 +65,10 @@ final class Failures {
           environment(
               "expected a deeper stack, found it used up; give the JVM more"
                   + " (MOXIE_JAVA_OPTS=-Xss…), and report this if that does not help.");
+      case LinkageError e when String.valueOf(e.getMessage()).contains("jdk/incubator/vector") ->
+          environment(
+              "expected the JVM's module jdk.incubator.vector, found a JVM started without it;"
+                  + " start Moxie by its launcher, or pass --add-modules=jdk.incubator.vector.");
       case LinkageError e ->
           environment(
               "expected all libraries of Moxie to load, found one that does not; raise the limit of"

@@ -48,7 +48,9 @@ class EnvironmentTest {
             .redirectError(err.toFile());
     builder.environment().put("JAVA", ProcessHandle.current().info().command().orElseThrow());
     builder.environment().put("CLASSES", System.getProperty("java.class.path"));
-    builder.environment().put("OPTIONS", "--sun-misc-unsafe-memory-access=allow");
+    builder
+        .environment()
+        .put("OPTIONS", "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow");
     builder.environment().put("SOURCE", SOURCE);
     builder.environment().putAll(environment);
     Process process = builder.start();
@@ -69,8 +71,20 @@ class EnvironmentTest {
   }
 
   @Test
+  void aJvmWithoutTheModuleOfVectorsIsToldOfIt() throws Exception {
+    String options = "--sun-misc-unsafe-memory-access=allow";
+    for (String verb : List.of("run p --prompt-ids 1,2", "routing p --ids 1,2")) {
+      assertSays(
+          4, "--add-modules=jdk.incubator.vector", Map.of("OPTIONS", options), "moxie " + verb);
+    }
+    assertEquals(0, shell(Map.of("OPTIONS", options), "moxie inspect p").status());
+  }
+
+  @Test
   void aTemporaryFolderThatIsMissingIsNamedWithItsRemedy() throws Exception {
-    String options = "--sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=/none/tmp";
+    String options =
+        "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow"
+            + " -Djava.io.tmpdir=/none/tmp";
     for (String verb : List.of("run p --prompt-ids 1,2", "routing p --ids 1,2")) {
       assertSays(4, "/none/tmp", Map.of("OPTIONS", options), "moxie " + verb);
       assertSays(4, "-Djava.io.tmpdir=", Map.of("OPTIONS", options), "moxie " + verb);
@@ -80,7 +94,9 @@ class EnvironmentTest {
 
   @Test
   void aTemporaryFolderThatCannotHoldAnythingIsNamed() throws Exception {
-    String options = "--sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=/proc/self";
+    String options =
+        "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow"
+            + " -Djava.io.tmpdir=/proc/self";
     assertSays(
         4, "/proc/self: expected", Map.of("OPTIONS", options), "moxie run p --prompt-ids 1,2");
   }
@@ -90,7 +106,7 @@ class EnvironmentTest {
     Path temporary = Files.createDirectory(folder.resolve("temporary"));
     Path home = folder.resolve("nobody");
     String options =
-        "--sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=%s -Duser.home=%s"
+        "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=%s -Duser.home=%s"
             .formatted(temporary, home);
     Map<String, String> places =
         Map.of("OPTIONS", options, "TEXTS", Fixtures.tinyMixtral().toString());
@@ -159,7 +175,11 @@ class EnvironmentTest {
   @Test
   void littleMemoryIsNoDifference() throws Exception {
     CommandLineTest.Outcome outcome =
-        shell(Map.of("OPTIONS", "--sun-misc-unsafe-memory-access=allow -Xmx6m"), "moxie verify p");
+        shell(
+            Map.of(
+                "OPTIONS",
+                "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow -Xmx6m"),
+            "moxie verify p");
     assertTrue(outcome.status() == 0 || outcome.status() == 4, outcome.status() + outcome.err());
     assertFalse(outcome.err().contains("\tat "), outcome.err());
   }

@@ -42,6 +42,7 @@ class MutantsTest {
                 ProcessHandle.current().info().command().orElseThrow(),
                 // What an input could make it allocate would not fit.
                 "-Xmx64m",
+                "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow",
                 "-cp",

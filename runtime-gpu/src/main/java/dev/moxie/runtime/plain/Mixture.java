@@ -41,6 +41,8 @@ final class Mixture implements Instruction {
   private float[] read = new float[0];
   private float[] inside = new float[0];
   private int actives;
+  private int gateRows;
+  private int downRows;
 
   private final Team.Task gateAndUp = this::gateAndUp;
   private final Team.Task down = this::down;
@@ -86,10 +88,13 @@ final class Mixture implements Instruction {
     gatherInputs(expert(active[0]).gate().paired());
     Arrays.fill(pass.array(y), 0, pass.tokens() * y.apart(), 0);
     long places = first[first.length - 1];
-    int turns = Math.ceilDiv(width, Product.rowsOfTurn(x.columns()));
+    Expert any = expert(active[0]);
+    gateRows = Product.rowsOfTurn(any.gate(), 2, pass.team());
+    downRows = Product.rowsOfTurn(any.down(), actives, pass.team());
+    int turns = Math.ceilDiv(width, gateRows);
     pass.team()
         .each(actives * turns, 2 * places * width * x.columns() / actives / turns, gateAndUp);
-    turns = Math.ceilDiv(y.columns(), Product.rowsOfTurn(width));
+    turns = Math.ceilDiv(y.columns(), downRows);
     pass.team().each(turns, places * width * y.columns() / turns, down);
   }
 
@@ -163,7 +168,7 @@ final class Mixture implements Instruction {
   }
 
   private void gateAndUp(int turn, Scratch scratch) {
-    int rows = Product.rowsOfTurn(x.columns());
+    int rows = gateRows;
     int turns = Math.ceilDiv(width, rows);
     int id = active[turn / turns];
     int row = turn % turns * rows;
@@ -231,7 +236,7 @@ final class Mixture implements Instruction {
   }
 
   private void down(int turn, Scratch scratch) {
-    int rows = Product.rowsOfTurn(width);
+    int rows = downRows;
     int row = turn * rows;
     int count = Math.min(rows, y.columns() - row);
     float[] out = pass.array(y);

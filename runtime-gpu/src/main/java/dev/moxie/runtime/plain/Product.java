@@ -11,8 +11,10 @@ final class Product implements Instruction, Team.Task {
 
   private static final int PANEL_ROWS = 16;
 
-  /** Elements of a matrix that a thread takes at a time. */
-  private static final int TURN = 1 << 16;
+  /**
+   * Bytes of a matrix that a thread takes at a time, about; of fewer, more time goes into waits.
+   */
+  private static final int TURN = 1 << 17;
 
   private final Pass pass;
   private final Value x;
@@ -20,6 +22,7 @@ final class Product implements Instruction, Team.Task {
   private boolean paired;
   private float[] pairs = new float[0];
   private int turns;
+  private long work;
 
   /**
    * One matrix.
@@ -36,15 +39,24 @@ final class Product implements Instruction, Team.Task {
 
   /** Has one more matrix multiplied. */
   void add(StoredMatrix matrix, Value y) {
-    int rows = rowsOfTurn(matrix.columns());
+    int rows = rowsOfTurn(matrix, 1, pass.team());
     outputs.add(new Output(matrix, y, turns, rows));
     turns += Math.ceilDiv(matrix.rows(), rows);
+    work += (long) matrix.rows() * matrix.columns();
     paired |= matrix.paired();
   }
 
-  /** Rows that a thread takes at a time, a multiple of {@link Sums#ROWS}. */
-  static int rowsOfTurn(int columns) {
-    return Math.clamp(TURN / Lanes.padded(columns), PANEL_ROWS, 8 * PANEL_ROWS) & -Sums.ROWS;
+  /**
+   * Rows that a thread takes at a time, a multiple of {@link Sums#ROWS}; so that all threads have
+   * as many turns.
+   *
+   * @param together matrices of which a turn takes the same rows
+   */
+  static int rowsOfTurn(StoredMatrix matrix, int together, Team team) {
+    long turns = together * matrix.rowBytes() * matrix.rows() / TURN;
+    long all = Math.max(1, Math.ceilDiv(turns, team.size())) * team.size();
+    int rows = Math.toIntExact(Math.ceilDiv(matrix.rows(), all));
+    return Math.max(PANEL_ROWS, (rows + Sums.ROWS - 1) & -Sums.ROWS);
   }
 
   @Override
@@ -54,7 +66,7 @@ final class Product implements Instruction, Team.Task {
       pairs = pairs.length < size ? new float[size] : pairs;
       Pairs.arrange(pass.array(x), 0, pairs, 0, size);
     }
-    pass.team().each(turns, (long) TURN * pass.tokens(), this);
+    pass.team().each(turns, work / turns * pass.tokens(), this);
   }
 
   @Override

@@ -31,6 +31,11 @@ public interface StoredMatrix {
   /** Widens one row to float32, [columns] from {@code at} on, in the order of its columns. */
   void read(int row, float[] into, int at);
 
+  /** Bytes that a row takes, without scales. */
+  default long rowBytes() {
+    return (long) columns() * Float.BYTES;
+  }
+
   /**
    * Whether columns are not in their order, but of each 32 first the even ones, then the odd ones,
    * as they come out of bytes that hold two; its x is then in the same order. Columns are a
@@ -140,6 +145,11 @@ public interface StoredMatrix {
     @Override
     public final int columns() {
       return columns;
+    }
+
+    @Override
+    public final long rowBytes() {
+      return bytes.byteSize() / rows;
     }
 
     final long first(int row) {

@@ -62,6 +62,11 @@ final class Team {
     return SHARED;
   }
 
+  /** Threads, with the caller. */
+  int size() {
+    return helpers.length + 1;
+  }
+
   /**
    * Does every turn once.
    *
