@@ -19,9 +19,10 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Carries out a plan. Each source byte is read once and each output byte written once, through a
- * few buffers per shard in the works, so memory does not grow with the model. What an interruption
- * left finished is kept, once its digests have been checked.
+ * Carries out a plan. Each source byte is read once, or, where it is quantised, once for numbers
+ * and once for scales; each output byte is written once, through a few buffers per shard in the
+ * works, so memory does not grow with the model. What an interruption left finished is kept, once
+ * its digests have been checked.
  */
 public final class Executor {
   private final PackageContents contents;

@@ -101,7 +101,7 @@ public record Mxfp4() implements Quantised {
     return 2;
   }
 
-  /** The largest power of two of the block is that of the largest number, or twice as large. */
+  /** The power of two below the largest element becomes that below the largest number, or 2. */
   @Override
   public float scale(float extreme, int candidate) {
     int exponent = Math.getExponent(extreme) - Math.getExponent(LARGEST) + candidate;

@@ -33,7 +33,7 @@ public sealed interface Quantised extends BlockScaled permits Int8Channel, Int4B
   /** The distance from a number to the farther of its neighbours. */
   float step(float number);
 
-  /** The largest magnitude of a number whose negative there is, too. */
+  /** The largest number; beyond it, or the least, elements are cut off. */
   float largest();
 
   /** The stored form of a number, in the lowest bits. */

@@ -9,6 +9,7 @@ import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.TooNewException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.UnknownValueException;
 import dev.moxie.format.safetensors.Dtype;
@@ -253,7 +254,8 @@ public record Manifest(
       boolean among =
           switch (matrices) {
             case EXPERTS -> spec.stack() != null;
-            case ALL -> !spec.role().keepsItsDtype();
+            // A switch decides as a router does, and is one row.
+            case ALL -> !spec.role().keepsItsDtype() && spec.role() != Role.SHARED_SWITCH;
           };
       return among && quantised().holds(spec.each());
     }
