@@ -6,13 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.cli.CommandLineTest.Outcome;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.json.StrictJson;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
@@ -88,6 +91,22 @@ class BenchRunTest {
       assertTrue(report.at(figure).doubleValue() > 0, figure + " in " + outcome.out());
     }
     assertTrue(report.has("resident_mb"), outcome.out());
+  }
+
+  static Stream<Path> vectors() throws IOException {
+    return RunCommandTest.vectors();
+  }
+
+  /** Numbers that are not finite, which it does not look for, included. */
+  @ParameterizedTest
+  @MethodSource("vectors")
+  void everyValidPackageIsMeasured(Path vector) {
+    Outcome outcome =
+        CommandLineTest.moxie(
+            "bench", "run", vector.toString(), "--prompt", "2", "--decode", "2", "--json");
+    assertEquals(0, outcome.status(), outcome.err());
+    JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
+    assertTrue(report.at("/bandwidth/reached").doubleValue() > 0, outcome.out());
   }
 
   @ParameterizedTest

@@ -1,10 +1,11 @@
 package dev.moxie.verifier.bench;
 
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.pack.IndexRow;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.PlainModel;
-import dev.moxie.runtime.plain.ReadTest;
+import dev.moxie.runtime.plain.MemorySweep;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * test and its turn of the peer, so that all have the same weather.
  */
 public final class RunBenchmark {
-  /** Bytes of weights that a read test reads at most; no cache holds as many. */
+  /** Bytes that a read test reads at most; no cache holds as many. */
   private static final long LARGEST_READ = 1L << 30;
 
   private final MoxiePackage pack;
@@ -25,7 +26,7 @@ public final class RunBenchmark {
   private final int vocabulary;
   private final int prompt;
   private final int decode;
-  private final ReadTest readTest;
+  private final MemorySweep sweep;
   private final List<Double> prefills = new ArrayList<>();
   private final List<Double> steps = new ArrayList<>();
   private final List<Double> reads = new ArrayList<>();
@@ -37,7 +38,7 @@ public final class RunBenchmark {
     this.vocabulary = pack.architecture().vocabSize();
     this.prompt = prompt;
     this.decode = decode;
-    this.readTest = readTest(pack);
+    this.sweep = sweep(pack);
   }
 
   /**
@@ -80,16 +81,18 @@ public final class RunBenchmark {
     }
   }
 
-  private static ReadTest readTest(MoxiePackage pack) {
-    List<IndexRow> some = new ArrayList<>();
-    long bytes = 0;
-    for (IndexRow row : pack.rows()) {
-      if (row.isLeaf() && bytes < LARGEST_READ) {
-        some.add(row);
-        bytes += row.bytes();
+  private static MemorySweep sweep(MoxiePackage pack) {
+    List<MemorySegment> some = new ArrayList<>();
+    long room = LARGEST_READ;
+    for (Manifest.Shard shard : pack.manifest().shards()) {
+      MemorySegment bytes = pack.shard(shard.file()).bytes();
+      some.add(bytes.asSlice(0, Math.min(room, bytes.byteSize())));
+      room -= some.getLast().byteSize();
+      if (room == 0) {
+        break;
       }
     }
-    return new ReadTest(some.stream().map(pack::bytes).toList());
+    return new MemorySweep(some);
   }
 
   private RunReport measure(Opening opening, int reps, @Nullable String against) {
@@ -109,10 +112,10 @@ public final class RunBenchmark {
     var prefill = RunReport.Prefill.of(prompt, prefills);
     var decoded = RunReport.Decode.of(steps);
     long perToken = weightBytes / steps.size();
-    double bytesPerS = readTest.bytes() * 1e3 / Quantile.median(reads);
+    double bytesPerS = sweep.bytes() * 1e3 / Quantile.median(reads);
     return new RunReport(
         pack.folder().toString(),
-        ReadTest.threads(),
+        MemorySweep.threads(),
         prompt,
         decode,
         1,
@@ -124,12 +127,12 @@ public final class RunBenchmark {
         RunReport.Memory.of(opening.before(), opening.after(), Resident.now()),
         perToken,
         new RunReport.Bandwidth(
-            readTest.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS),
+            sweep.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS),
         against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
   }
 
   private void repetition(RandomTokens tokens) {
-    reads.add(millis(readTest::run));
+    reads.add(millis(sweep::run));
     model.begin(prompt + decode);
     long[] ids = tokens.next(prompt);
     prefills.add(millis(() -> model.next(ids)));

@@ -9,7 +9,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 /** A rate is a lie if less was read than it says. */
-class ReadTestTest {
+class MemorySweepTest {
   @Test
   void everythingIsReadOnceButWhatFillsNoVector() {
     var random = new Random(1);
@@ -18,7 +18,7 @@ class ReadTestTest {
     random.nextBytes(large);
     random.nextBytes(small);
     var test =
-        new ReadTest(
+        new MemorySweep(
             List.of(
                 MemorySegment.ofArray(large),
                 MemorySegment.ofArray(new byte[3]),

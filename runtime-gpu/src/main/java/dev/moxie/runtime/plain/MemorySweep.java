@@ -7,7 +7,7 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /** Reads memory with the threads that compute, and does nothing else with it: none is faster. */
-public final class ReadTest {
+public final class MemorySweep {
   /** Bytes that a thread takes at a time. */
   private static final int TURN = 1 << 18;
 
@@ -21,7 +21,7 @@ public final class ReadTest {
   /**
    * @param memory cut to whole vectors
    */
-  public ReadTest(List<MemorySegment> memory) {
+  public MemorySweep(List<MemorySegment> memory) {
     int unit = STRETCHES * Lanes.INTS.vectorByteSize();
     long sum = 0;
     for (MemorySegment segment : memory) {
