@@ -33,6 +33,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
@@ -68,8 +69,14 @@ class FamilyMutationsTest {
 
   /** Checkpoints in another encoding, whose weights alone are damaged, and their families. */
   private static final Map<String, String> LAYOUTS =
-      Map.of(
-          "gpt_oss_mxfp4", "gpt_oss", "minimax_m2_fp8", "minimax_m2", "qwen3_moe_fp8", "qwen3_moe");
+      new TreeMap<>(
+          Map.of(
+              "gpt_oss_mxfp4",
+              "gpt_oss",
+              "minimax_m2_fp8",
+              "minimax_m2",
+              "qwen3_moe_fp8",
+              "qwen3_moe"));
 
   @TempDir Path folder;
 
