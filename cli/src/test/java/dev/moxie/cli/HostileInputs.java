@@ -36,6 +36,9 @@ final class HostileInputs {
   private static final String INDEX = "tensors.arrow";
   private static final MixtralConfig SMALL = new MixtralConfig(1, 8, 4, 2, 1, 1, 1, 8, 16);
 
+  /** The same with a number for each token of tiny-mixtral's tokenizer. */
+  private static final MixtralConfig SPEAKING = new MixtralConfig(1, 8, 4, 2, 1, 1, 1, 8, 512);
+
   /** A package of a few hundred numbers, which the attacks of format-spec were made from. */
   private static final Path MINIMAL =
       Fixtures.root().resolveSibling("format-spec/conformance/packages/valid/minimal");
@@ -86,7 +89,7 @@ final class HostileInputs {
       String name, int files, String hostile, Mutation.Form form, String content)
       throws IOException {
     Path folder = folder(name);
-    Path checkpoint = checkpoint(folder, files);
+    Path checkpoint = checkpoint(folder, files, SMALL);
     Path file = checkpoint.resolve(hostile);
     if (content != null) {
       Files.writeString(file, content);
@@ -104,7 +107,7 @@ final class HostileInputs {
   /** The journal of a conversion that was interrupted; the command goes on with it. */
   private void journal() throws IOException {
     Path folder = folder("journal");
-    Path checkpoint = checkpoint(folder, 1);
+    Path checkpoint = checkpoint(folder, 1, SMALL);
     Path target = folder.resolve("made/p");
     Path file = target.resolveSibling(".p.moxie-journal");
     interrupt(checkpoint, target);
@@ -229,7 +232,10 @@ final class HostileInputs {
 
   private void tokenizer(String hostile) throws IOException {
     Path folder = folder(hostile.replaceAll("[_.]", "-"));
-    Path checkpoint = copied(Fixtures.tinyMixtral(), folder.resolve("c"));
+    Path checkpoint = checkpoint(folder, 1, SPEAKING);
+    for (String name : List.of("tokenizer.json", "tokenizer_config.json")) {
+      Files.copy(Fixtures.tinyMixtral().resolve(name), checkpoint.resolve(name));
+    }
     Path file = checkpoint.resolve(hostile);
     Path target = root.resolveSibling("packed").resolve(folder.getFileName());
     List<String> convert =
@@ -271,11 +277,11 @@ final class HostileInputs {
     return Files.createDirectories(root.resolve(name));
   }
 
-  private static Path checkpoint(Path folder, int files) {
+  private static Path checkpoint(Path folder, int files, MixtralConfig config) {
     Path checkpoint = folder.resolve("c");
-    var tensors = ReleaseTensors.of(Config.parse("config.json", SMALL.json()));
+    var tensors = ReleaseTensors.of(Config.parse("config.json", config.json()));
     SyntheticCheckpoint.write(
-        checkpoint, SMALL.json(), Sharding.into(files, tensors), new SyntheticValues(1));
+        checkpoint, config.json(), Sharding.into(files, tensors), new SyntheticValues(1));
     return checkpoint;
   }
 
