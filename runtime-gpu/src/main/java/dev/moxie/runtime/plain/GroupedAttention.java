@@ -63,7 +63,7 @@ record GroupedAttention(
     for (int j = 0; j < count; j++) {
       scores[j] *= scale;
     }
-    float total = Mixing.shares(scores, count, sinks == null ? null : sinks[head]);
+    float total = Mixing.shares(scores, count, sinks == null ? Mixing.NO_SINK : sinks[head]);
     Mixing.mix(
         scores,
         count,

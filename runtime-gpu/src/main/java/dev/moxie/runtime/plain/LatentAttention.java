@@ -84,7 +84,7 @@ record LatentAttention(
           Sums.dot(queries, t * q.apart() + turned, kept.values(), j * size, size, scratch.lanes);
       scores[j] = scale * (scores[j] + with);
     }
-    float total = Mixing.shares(scores, count, null);
+    float total = Mixing.shares(scores, count, Mixing.NO_SINK);
     Mixing.mix(scores, count, total, kept.keys(), 0, rank, rank, latents, t * rank);
   }
 }

@@ -1,23 +1,24 @@
 package dev.moxie.runtime.plain;
 
 import jdk.incubator.vector.FloatVector;
-import org.jspecify.annotations.Nullable;
 
 /** What attention makes of scores and values: Σ softmax(scores)_j · values_j. */
 final class Mixing {
+  static final float NO_SINK = Float.NEGATIVE_INFINITY;
+
   private Mixing() {}
 
   /**
    * Scores become shares, still to be divided by what is returned.
    *
-   * @param sink a score that takes its share and has no value; null for none
+   * @param sink a score that takes its share and has no value, or {@link #NO_SINK}
    */
-  static float shares(float[] scores, int count, @Nullable Float sink) {
-    float max = sink == null ? Float.NEGATIVE_INFINITY : sink;
+  static float shares(float[] scores, int count, float sink) {
+    float max = sink;
     for (int j = 0; j < count; j++) {
       max = Math.max(max, scores[j]);
     }
-    double total = sink == null ? 0 : Numbers.exp(sink - max);
+    double total = sink == NO_SINK ? 0 : Numbers.exp(sink - max);
     for (int j = 0; j < count; j++) {
       scores[j] = Numbers.exp(scores[j] - max);
       total += scores[j];

@@ -1,8 +1,9 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Rotary;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -14,7 +15,11 @@ import org.jspecify.annotations.Nullable;
 public final class Pass {
   private final Team team;
   private final Places places = new Places();
-  private final Map<Rotary, Turns> turns = new LinkedHashMap<>();
+  private final Map<Rotary, Turns> turns = new HashMap<>();
+
+  /** The same, for a loop that allocates nothing. */
+  private final List<Turns> all = new ArrayList<>();
+
   private long[] ids = new long[0];
   private Past[] pasts = new Past[0];
   private int[] positions = new int[0];
@@ -52,7 +57,9 @@ public final class Pass {
       pasts[t] = past;
     }
     places.reserve(tokens);
-    turns.values().forEach(turn -> turn.compute(positions, tokens));
+    for (int i = 0; i < all.size(); i++) {
+      all.get(i).compute(positions, tokens);
+    }
   }
 
   /** Goes on with the last token alone, and with its row of an activation as the only one. */
@@ -140,6 +147,12 @@ public final class Pass {
   }
 
   Turns turns(Rotary rotary) {
-    return turns.computeIfAbsent(rotary, Turns::new);
+    return turns.computeIfAbsent(
+        rotary,
+        first -> {
+          var turn = new Turns(rotary);
+          all.add(turn);
+          return turn;
+        });
   }
 }

@@ -10,9 +10,12 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.execution.PlainModel;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -76,9 +79,47 @@ class PlainTest {
     assertEquals(1000, count.get());
   }
 
-  /** The digest of a product, as another JVM prints it. */
+  /**
+   * What another JVM is to print: the digest of a product, or what tokens of a package allocate.
+   */
   public static void main(String[] args) {
-    System.out.println(Lanes.WIDTH + " " + Arrays.hashCode(product(new Team(2))));
+    if (args.length == 0) {
+      System.out.println(Lanes.WIDTH + " " + Arrays.hashCode(product(new Team(2))));
+      return;
+    }
+    try (MoxiePackage pack = MoxiePackage.open(Path.of(args[0]));
+        var model = new PlainModel(pack)) {
+      System.out.println("bytes " + bytesOfAToken(model));
+    }
+  }
+
+  /** Once the compiler has seen the loops: before, every vector is an object. */
+  private static long bytesOfAToken(PlainModel model) {
+    var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long[] id = {3};
+    int tokens = 50;
+    long allocated = Long.MAX_VALUE;
+    for (int round = 0; round < 200; round++) {
+      model.begin(tokens + 1);
+      // Makes room for the tokens after it.
+      model.next(id);
+      long before = threads.getCurrentThreadAllocatedBytes();
+      for (int i = 0; i < tokens; i++) {
+        model.next(id);
+      }
+      allocated = threads.getCurrentThreadAllocatedBytes() - before;
+    }
+    return allocated / tokens;
+  }
+
+  /** What is left are a few small objects: an activation alone would be larger than all of them. */
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  @Tag("exhaustive")
+  void aTokenAllocatesNoActivation(Path checkpoint) throws Exception {
+    Packages.convert(checkpoint, folder.resolve("p")).close();
+    String[] printed = inAnotherJvm(64, folder.resolve("p").toString());
+    assertTrue(Integer.parseInt(printed[1]) < 4096, printed[1] + " bytes for a token");
   }
 
   @Test
@@ -86,21 +127,27 @@ class PlainTest {
   void vectorsOfAnyWidthGiveTheSameBits() throws Exception {
     Set<String> widths = new HashSet<>();
     for (int bytes : new int[] {16, 32, 64}) {
-      Process process =
-          new ProcessBuilder(
-                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                  "--add-modules=jdk.incubator.vector",
-                  "-XX:MaxVectorSize=" + bytes,
-                  "-cp",
-                  System.getProperty("java.class.path"),
-                  PlainTest.class.getName())
-              .redirectError(ProcessBuilder.Redirect.DISCARD)
-              .start();
-      String[] printed = new String(process.getInputStream().readAllBytes(), UTF_8).split("\\s+");
+      String[] printed = inAnotherJvm(bytes);
       assertEquals(Arrays.hashCode(product(new Team(2))), Integer.parseInt(printed[1]), printed[0]);
       widths.add(printed[0]);
     }
     assertTrue(widths.size() > 1, "this machine has vectors of one width only");
+  }
+
+  private static String[] inAnotherJvm(int vectorBytes, String... arguments) throws Exception {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--add-modules=jdk.incubator.vector",
+                "-XX:MaxVectorSize=" + vectorBytes,
+                "-cp",
+                System.getProperty("java.class.path"),
+                PlainTest.class.getName()));
+    command.addAll(List.of(arguments));
+    Process process =
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+    return new String(process.getInputStream().readAllBytes(), UTF_8).split("\\s+");
   }
 
   private static float[] product(Team team) {
