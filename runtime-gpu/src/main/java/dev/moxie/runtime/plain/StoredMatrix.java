@@ -118,7 +118,10 @@ public interface StoredMatrix {
     };
   }
 
-  /** Elements one after the other, row by row. */
+  /**
+   * Elements one after the other, row by row. Each kind has the loop over rows for itself: one that
+   * two kinds shared would not be compiled into either, and every vector would be an object.
+   */
   abstract class Elements implements StoredMatrix {
     static final ValueLayout.OfShort SHORT =
         ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
