@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiFunction;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -117,27 +118,31 @@ public final class PlainModel extends CachedModel {
     int vocabulary = architecture().vocabSize();
     float[] logits = new float[Math.multiplyExact(ids.length, vocabulary)];
     for (int from = 0; from < ids.length; from += TOGETHER) {
-      int to = Math.min(from + TOGETHER, ids.length);
-      throughLayers(Arrays.copyOfRange(ids, from, to), first + from);
+      throughLayers(some(ids, from), first + from, layer -> {});
       float[] some = head();
       System.arraycopy(some, 0, logits, from * vocabulary, some.length);
     }
     return logits;
   }
 
-  /** Computes logits of the last token alone, and allocates nothing for one token. */
+  /** Computes logits of the last token alone, and allocates no activation for one token. */
   @Override
   public float[] next(long[] ids) {
     int first = advance(ids);
     for (int from = 0; from < ids.length; from += TOGETHER) {
-      int to = Math.min(from + TOGETHER, ids.length);
-      boolean all = from == 0 && to == ids.length;
-      throughLayers(all ? ids : Arrays.copyOfRange(ids, from, to), first + from);
+      throughLayers(some(ids, from), first + from, layer -> {});
     }
     pass.keepLast(head.input());
     head.program().run();
     pass.copy(head.output(), last);
     return last;
+  }
+
+  /** As many tokens as pass together, from one on. */
+  private static long[] some(long[] ids, int from) {
+    return ids.length <= TOGETHER
+        ? ids
+        : Arrays.copyOfRange(ids, from, Math.min(from + TOGETHER, ids.length));
   }
 
   /** Is shown what each layer did, first layer first. */
@@ -148,23 +153,21 @@ public final class PlainModel extends CachedModel {
 
   /** As {@link #append}, but shows what the layers do instead of computing logits. */
   public void observe(long[] ids, LayerObserver observer) {
-    begin(ids, past, advance(ids), null);
-    embedding.program().run();
-    Value hidden = embedding.output();
-    for (int i = 0; i < layers.size(); i++) {
-      run(layers.get(i), hidden);
-      observer.accept(i, result(i));
-      hidden = layers.get(i).output();
-    }
+    throughLayers(ids, advance(ids), layer -> observer.accept(layer, result(layer)));
   }
 
-  /** Leaves what the last layer makes of tokens as the input of the head. */
-  private void throughLayers(long[] ids, int first) {
+  /**
+   * Leaves what the last layer makes of tokens as the input of the head.
+   *
+   * @param computed is told of each layer as soon as it is
+   */
+  private void throughLayers(long[] ids, int first, IntConsumer computed) {
     begin(ids, past, first, null);
     embedding.program().run();
     Value hidden = embedding.output();
     for (int i = 0; i < layers.size(); i++) {
       run(layers.get(i), hidden);
+      computed.accept(i);
       hidden = layers.get(i).output();
     }
     pass.copy(hidden, head.input());

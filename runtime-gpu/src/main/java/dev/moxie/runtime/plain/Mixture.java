@@ -90,10 +90,11 @@ final class Mixture implements Instruction {
       }
       pass.reads(expert(active[a]).storedBytes());
     }
-    gatherInputs(expert(active[0]).gate().paired());
+    Expert any = expert(active[0]);
+    gatherInputs(any.gate().paired());
+    clearPadding();
     Arrays.fill(pass.array(y), 0, pass.tokens() * y.apart(), 0);
     long places = first[first.length - 1];
-    Expert any = expert(active[0]);
     gateRows = Product.rowsOfTurn(any.gate(), 2, pass.team());
     downRows = Product.rowsOfTurn(any.down(), actives, pass.team());
     int turns = Math.ceilDiv(width, gateRows);
@@ -126,9 +127,10 @@ final class Mixture implements Instruction {
     if (tokens.length < places) {
       tokens = new int[places];
       shares = new float[places];
-      read = new float[Math.multiplyExact(places, x.apart())];
-      inside = new float[Math.multiplyExact(places, Lanes.padded(width))];
     }
+    read = pass.scratch().of(Scratch.Room.READ, Math.multiplyExact(places, x.apart()));
+    inside =
+        pass.scratch().of(Scratch.Room.INSIDE, Math.multiplyExact(places, Lanes.padded(width)));
     float[] ids = pass.array(chosen);
     float[] w = pass.array(weighed);
     Arrays.fill(next, 0);
@@ -169,6 +171,14 @@ final class Mixture implements Instruction {
           read[at + c] *= shares[place];
         }
       }
+    }
+  }
+
+  /** Where a row ends before its last lanes do, another layer may have left anything. */
+  private void clearPadding() {
+    int apart = Lanes.padded(width);
+    for (int place = 0; apart > width && place < first[first.length - 1]; place++) {
+      Arrays.fill(inside, place * apart + width, (place + 1) * apart, 0);
     }
   }
 

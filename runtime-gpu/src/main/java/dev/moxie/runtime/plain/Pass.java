@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 public final class Pass {
   private final Team team;
   private final Places places = new Places();
+  private final Scratch scratch = new Scratch();
   private final Map<Rotary, Turns> turns = new HashMap<>();
 
   /** The same, for a loop that allocates nothing. */
@@ -103,6 +104,11 @@ public final class Pass {
 
   Team team() {
     return team;
+  }
+
+  /** Room for one instruction at a time, so that memory does not grow with the layers. */
+  Scratch scratch() {
+    return scratch;
   }
 
   Places places() {

@@ -66,7 +66,7 @@ final class Product implements Instruction, Team.Task {
     pass.reads(bytes);
     if (paired) {
       int size = pass.tokens() * x.apart();
-      pairs = pairs.length < size ? new float[size] : pairs;
+      pairs = pass.scratch().of(Scratch.Room.PAIRS, size);
       Pairs.arrange(pass.array(x), 0, pairs, 0, size);
     }
     pass.team().each(turns, work / turns * pass.tokens(), this);

@@ -3,7 +3,10 @@ package dev.moxie.runtime.plain;
 import java.util.EnumMap;
 import java.util.Map;
 
-/** Room that a thread computes in; what it holds means nothing to the next turn. */
+/**
+ * Room that a thread, or an instruction, computes in; what it holds means nothing to the next turn,
+ * or instruction.
+ */
 final class Scratch {
   /** Partial sums of one tile. */
   final float[] lanes = new float[Sums.ROWS * Sums.TOKENS * Lanes.COUNT];
@@ -18,7 +21,13 @@ final class Scratch {
     UP,
     SCORES,
     LATENT,
-    ROW
+    ROW,
+    /** What experts read, token after token. */
+    READ,
+    /** What their gate and up make of it. */
+    INSIDE,
+    /** x in the order of paired matrices. */
+    PAIRS
   }
 
   /** So much of it at least. */
