@@ -4,9 +4,7 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.EnumSet;
 import java.util.Optional;
-import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -19,7 +17,6 @@ import java.util.regex.Pattern;
 public record Int4Block(int blockColumns) implements Quantised {
   private static final int ZERO = 8;
   private static final Pattern ID = Pattern.compile("int4_block_(16|32|64|128|256)");
-  private static final Set<Dtype> SCALES = EnumSet.of(Dtype.F32);
 
   /** Numbers that the element of largest magnitude may come to; below −8 it is cut off. */
   private static final float[] EXTREMES = {7, -7.25f, -7.5f, -7.75f, -8, -8.25f, -8.5f, -8.75f, -9};
@@ -46,11 +43,6 @@ public record Int4Block(int blockColumns) implements Quantised {
   @Override
   public Dtype dtype() {
     return Dtype.U8;
-  }
-
-  @Override
-  public Set<Dtype> scaleDtypes() {
-    return SCALES;
   }
 
   @Override
@@ -90,11 +82,6 @@ public record Int4Block(int blockColumns) implements Quantised {
   }
 
   @Override
-  public Dtype writtenScales() {
-    return Dtype.F32;
-  }
-
-  @Override
   public int candidates() {
     return EXTREMES.length;
   }
@@ -122,10 +109,5 @@ public record Int4Block(int blockColumns) implements Quantised {
   @Override
   public int code(float number) {
     return (int) number + ZERO;
-  }
-
-  @Override
-  public int storedScale(float scale) {
-    return Float.floatToRawIntBits(scale);
   }
 }

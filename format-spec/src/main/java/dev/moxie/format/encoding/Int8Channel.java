@@ -3,8 +3,6 @@ package dev.moxie.format.encoding;
 import dev.moxie.format.safetensors.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.EnumSet;
-import java.util.Set;
 
 /** The encoding {@code int8_channel}: whole numbers of eight bits with a scale for every row. */
 public record Int8Channel() implements Quantised {
@@ -12,8 +10,6 @@ public record Int8Channel() implements Quantised {
 
   /** Numbers that the element of largest magnitude may come to, before it is cut off. */
   private static final float[] EXTREMES = {LARGEST, 129, 131, 134, 137, 141, 146};
-
-  private static final Set<Dtype> SCALES = EnumSet.of(Dtype.F32);
 
   @Override
   public String id() {
@@ -23,11 +19,6 @@ public record Int8Channel() implements Quantised {
   @Override
   public Dtype dtype() {
     return Dtype.I8;
-  }
-
-  @Override
-  public Set<Dtype> scaleDtypes() {
-    return SCALES;
   }
 
   /** All of a row, however long. */
@@ -50,11 +41,6 @@ public record Int8Channel() implements Quantised {
   public MemorySegment decode(
       ElementBlock block, MemorySegment values, long at, int count, float[] scales) {
     return block.decodeI8(values, at, count, scales);
-  }
-
-  @Override
-  public Dtype writtenScales() {
-    return Dtype.F32;
   }
 
   @Override
@@ -85,10 +71,5 @@ public record Int8Channel() implements Quantised {
   @Override
   public int code(float number) {
     return (int) number;
-  }
-
-  @Override
-  public int storedScale(float scale) {
-    return Float.floatToRawIntBits(scale);
   }
 }

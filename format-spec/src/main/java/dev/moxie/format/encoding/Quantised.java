@@ -4,6 +4,7 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Encodings that conversion writes, in blocks of one row. To quantise a block is to choose its
@@ -11,7 +12,14 @@ import java.util.Optional;
  */
 public sealed interface Quantised extends BlockScaled permits Int8Channel, Int4Block, Mxfp4 {
   /** What scales are written as; all that {@link #scale} gives are exact in it. */
-  Dtype writtenScales();
+  default Dtype writtenScales() {
+    return Dtype.F32;
+  }
+
+  @Override
+  default Set<Dtype> scaleDtypes() {
+    return Set.of(writtenScales());
+  }
 
   /** How many scales {@link Quantiser.Method#SEARCH} tries. */
   int candidates();
@@ -40,7 +48,9 @@ public sealed interface Quantised extends BlockScaled permits Int8Channel, Int4B
   int code(float number);
 
   /** The byte that a scale is stored as, or the four of a float32, the lowest first. */
-  int storedScale(float scale);
+  default int storedScale(float scale) {
+    return Float.floatToRawIntBits(scale);
+  }
 
   @Override
   default int blockRows() {
