@@ -1,5 +1,8 @@
 package dev.moxie.verifier.oracle;
 
+import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.VectorSpecies;
@@ -41,6 +44,9 @@ final class Product {
   private final double[] errors;
   private final Estimate y;
 
+  /** As many as there are threads: rows are many, and a panel is megabytes. */
+  private final Queue<Panel> panels = new ConcurrentLinkedQueue<>();
+
   private Product(Arithmetic arithmetic, Estimate of, WeightMatrix matrix) {
     this.arithmetic = arithmetic;
     this.matrix = matrix;
@@ -74,30 +80,47 @@ final class Product {
     return y;
   }
 
-  /** Computes some columns of y. */
-  private void rows(int first) {
-    int count = Math.min(ROWS, matrix.rows() - first);
-    // Rows go in pairs, too.
-    double[] w = new double[(count + 1 & -2) * stride];
-    double[] rounded = new double[matrix.isExact() ? 0 : w.length];
-    double[] row = new double[columns];
-    double[] rounding = new double[columns];
-    for (int r = 0; r < count; r++) {
-      matrix.read(first + r, row);
-      System.arraycopy(row, 0, w, r * stride, columns);
-      if (rounded.length > 0) {
-        matrix.roundings(first + r, row, rounding);
-        for (int i = 0; i < columns; i++) {
-          rounded[r * stride + i] = rounding[i] * rounding[i];
+  /** What one thread needs for some rows: theirs, and sums. */
+  private final class Panel {
+    final double[] w;
+    final double[] rounded;
+    final double[] row = new double[columns];
+    final double[] rounding;
+    final double[] sums = new double[SUMS * LANES];
+
+    Panel() {
+      w = new double[ROWS * stride];
+      rounding = new double[matrix.isExact() ? 0 : columns];
+      rounded = new double[matrix.isExact() ? 0 : w.length];
+    }
+
+    /** Widens rows of W, and squares what was rounded off them. */
+    void read(int first, int count) {
+      for (int r = 0; r < count; r++) {
+        matrix.read(first + r, row);
+        System.arraycopy(row, 0, w, r * stride, columns);
+        if (rounding.length > 0) {
+          matrix.roundings(first + r, row, rounding);
+          for (int i = 0; i < columns; i++) {
+            rounded[r * stride + i] = rounding[i] * rounding[i];
+          }
         }
       }
     }
-    double[] sums = new double[SUMS * LANES];
+  }
+
+  /** Computes some columns of y. */
+  private void rows(int first) {
+    int count = Math.min(ROWS, matrix.rows() - first);
+    Panel panel = Objects.requireNonNullElseGet(panels.poll(), Panel::new);
+    panel.read(first, count);
+    double[] sums = panel.sums;
     for (int t = 0; t < y.rows(); t += 2) {
+      // Rows go in pairs, too; beside the last may be one that was read before.
       for (int r = 0; r < count; r += 2) {
-        terms(w, r * stride, t * stride, sums);
-        if (rounded.length > 0) {
-          roundings(rounded, r * stride, t * stride, sums);
+        terms(panel.w, r * stride, t * stride, sums);
+        if (panel.rounded.length > 0) {
+          roundings(panel.rounded, r * stride, t * stride, sums);
         }
         for (int i = 0; i < 4; i++) {
           if (t + (i >> 1) < y.rows() && r + (i & 1) < count) {
@@ -106,6 +129,7 @@ final class Product {
         }
       }
     }
+    panels.add(panel);
   }
 
   private void settle(int token, int row, double[] sums, int at) {
