@@ -71,6 +71,7 @@ public final class TextReport {
     comparison("embedding", r.ends().embedding());
     r.layers().forEach(this::layer);
     comparison("head", r.ends().head());
+    Words.prediction(r.ends()).forEach(this::comparison);
     r.executions()
         .forEach(
             (name, run) ->

@@ -2,7 +2,9 @@ package dev.moxie.verifier.report;
 
 import dev.moxie.format.text.Line;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Collectors;
 
@@ -47,6 +49,15 @@ public final class Words {
   /** What a trace's own permutation is called. */
   public static String permuted() {
     return "the reference's experts in another order";
+  }
+
+  /** What was compared of prediction layers, by what each is called. */
+  public static Map<String, Comparison> prediction(Report.Ends ends) {
+    Map<String, Comparison> named = new LinkedHashMap<>();
+    for (int i = 0; i < ends.prediction().size(); i++) {
+      named.put("prediction %d".formatted(i), ends.prediction().get(i));
+    }
+    return named;
   }
 
   /** The whole report in one paragraph. */

@@ -299,6 +299,8 @@ final class ReferenceSection {
     try (var table = comparisons("What")) {
       compared(table, "embedding alone", reference.ends().embedding());
       compared(table, "head alone", reference.ends().head());
+      Words.prediction(reference.ends())
+          .forEach((name, compared) -> compared(table, name + " alone", compared));
       reference.executions().forEach((name, run) -> comparison(table, name, run.logits()));
       compared(table, Words.permuted(), reference.permuted());
     }
