@@ -7,6 +7,7 @@ import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
@@ -39,10 +40,12 @@ public final class ReferenceCheck implements AutoCloseable {
   public ReferenceCheck(MoxiePackage pack, Set<Execution> executions) {
     this.pack = pack;
     this.coverage = new Coverage(pack.architecture());
-    this.plain = new PlainModel(pack);
+    var proof = new ProofByReport();
+    this.plain = PlainModel.open(pack, proof);
     for (Execution execution : executions) {
       models.put(
-          execution, execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU));
+          execution,
+          execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU, proof));
     }
   }
 
