@@ -45,7 +45,7 @@ class BenchRunTest {
 
   @Test
   void aPersonReadsOneLineForEachThing() {
-    Outcome outcome = bench("--against", PEER);
+    Outcome outcome = bench("--together", "5", "--against", PEER);
     assertEquals(0, outcome.status(), outcome.err());
     String number = "[\\d.]+";
     String shape =
@@ -54,6 +54,9 @@ class BenchRunTest {
                 + "( +# ms of it to hold the model to the oracle, once: .*\n)?"
                 + "prefill    # tokens/s, best #\n"
                 + "decode     # tokens/s, best decile #\n"
+                + "together   5 texts: # tokens/s, # times one text's\n"
+                + "  weights  # MB read per step, so that at most # times were to be had: # %% of"
+                + " it\n"
                 + "(resident   .*\n)+"
                 + "weights    # MB read per decoded token\n"
                 + "bandwidth  # GB/s, reading # MB of the weights; decoding reaches # %%\n"
@@ -86,6 +89,11 @@ class BenchRunTest {
             "/decode_per_s/median",
             "/decode_per_s/best_decile",
             "/weight_bytes_per_token",
+            "/together/texts",
+            "/together/tokens_per_s",
+            "/together/weight_bytes_per_step",
+            "/together/ratio",
+            "/together/ratio_of_bytes",
             "/bandwidth/bytes",
             "/bandwidth/gb_per_s",
             "/bandwidth/reached")) {
@@ -114,7 +122,7 @@ class BenchRunTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"--prompt", "--decode", "--reps"})
+  @ValueSource(strings = {"--prompt", "--decode", "--together", "--reps"})
   void nothingIsNotMeasured(String option) {
     Outcome outcome = CommandLineTest.moxie("bench", "run", pack, option, "0");
     assertEquals(2, outcome.status());

@@ -11,6 +11,7 @@ import dev.moxie.format.safetensors.TensorInfo;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.TextReport;
 import dev.moxie.verifier.report.Verdict;
@@ -47,7 +48,14 @@ class InvarianceTest {
     Path pack = Packages.convert(checkpoint, folder.resolve("p"));
     Report report =
         Verifier.verify(
-            pack, null, List.of(), null, EnumSet.allOf(Execution.class), DecisionFiles.NONE, true);
+            pack,
+            null,
+            List.of(),
+            null,
+            EnumSet.allOf(Execution.class),
+            DecisionFiles.NONE,
+            true,
+            Scope.all());
     assertEquals(Verdict.PASS, report.verdict(), () -> TextReport.of(report));
     Report.Invariance invariance = report.invariance();
     assertTrue(invariance.judged() > invariance.tokens() / 2, () -> TextReport.of(report));

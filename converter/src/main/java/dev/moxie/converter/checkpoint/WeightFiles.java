@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -62,12 +63,15 @@ record WeightFiles(
     }
     Map<String, String> index =
         StrictJson.readStrings(file, "weight_map", "the name of a weight file");
-    new TreeSet<>(index.values()).forEach(name -> requireBeside(file, name));
-    var names = new TreeSet<String>();
+    var all = new TreeSet<>(index.values());
+    all.forEach(name -> requireBeside(file, name));
+    var there = new HashSet<>(all);
+    there.removeIf(name -> !Files.isRegularFile(folder.resolve(name)));
+    var names = new TreeSet<>(there);
     index.forEach(
         (tensor, name) -> {
           // Nobody needs a file for the sake of what is computed anew.
-          if (!Recomputed.is(tensor) || Files.isRegularFile(folder.resolve(name))) {
+          if (!there.contains(name) && !Recomputed.is(tensor)) {
             names.add(name);
           }
         });
@@ -78,8 +82,7 @@ record WeightFiles(
           "one without any, or none",
           "fetch the index that belongs to the files, or write it anew");
     }
-    List<String> missing =
-        names.stream().filter(name -> !Files.isRegularFile(folder.resolve(name))).toList();
+    List<String> missing = names.stream().filter(name -> !there.contains(name)).toList();
     if (missing.isEmpty() && !names.isEmpty()) {
       return checked(folder, new WeightFiles(names, index, Set.of(), List.of()));
     }

@@ -148,12 +148,16 @@ public final class Planner {
    * config.json does not count.
    */
   private Set<Integer> predictionLayers(Architecture declared) {
+    int first = declared.layers().size();
     Set<Integer> found = new HashSet<>();
-    unused.keySet().stream()
-        .filter(layout::isOfPrediction)
-        .forEach(name -> layout.layerOf(name).ifPresent(found::add));
+    for (String name : unused.keySet()) {
+      int layer = layout.layerOf(name).orElse(-1);
+      if (layer >= first && layout.isOfPrediction(name)) {
+        found.add(layer);
+      }
+    }
     Set<Integer> layers = new TreeSet<>();
-    for (int layer = declared.layers().size(); found.contains(layer); layer++) {
+    for (int layer = first; found.contains(layer); layer++) {
       layers.add(layer);
     }
     return layers;

@@ -17,10 +17,10 @@ import tools.jackson.core.util.DefaultIndenter;
 import tools.jackson.core.util.DefaultPrettyPrinter;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectReader;
 import tools.jackson.databind.exc.InvalidTypeIdException;
 import tools.jackson.databind.exc.MismatchedInputException;
 import tools.jackson.databind.exc.UnrecognizedPropertyException;
-import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 import tools.jackson.databind.node.StringNode;
 
@@ -82,24 +82,24 @@ final class ManifestFile {
   }
 
   /** Some parts may lack members, which the mapper cannot tell from others; the echo does. */
-  private static JsonMapper mapper(boolean lenient) {
+  private static ObjectReader reader(boolean lenient) {
     return StrictJson.mapper(lenient)
-        .rebuild()
-        .disable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
-        .disable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
-        .build();
+        .reader()
+        .without(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+        .without(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES);
   }
 
   private static Manifest parse(String where, JsonNode tree, Manifest.Version version) {
-    JsonMapper strict = mapper(false);
+    ObjectReader strict = reader(false);
     try {
       // A member of the architecture that we do not know could change the maths: never lenient.
       if (tree.get("architecture") != null) {
         strict.treeToValue(tree.get("architecture"), Architecture.class);
       }
-      JsonMapper mapper = version.isLater() ? mapper(true) : strict;
-      Manifest manifest = mapper.treeToValue(tree, Manifest.class);
-      JsonEcho.require(where, tree, strict.valueToTree(manifest), version.isLater());
+      ObjectReader reader = version.isLater() ? reader(true) : strict;
+      Manifest manifest = reader.treeToValue(tree, Manifest.class);
+      JsonNode echo = StrictJson.mapper(false).valueToTree(manifest);
+      JsonEcho.require(where, tree, echo, version.isLater());
       return manifest;
     } catch (JacksonException e) {
       CorruptException corrupt = StrictJson.corrupt(where, e);

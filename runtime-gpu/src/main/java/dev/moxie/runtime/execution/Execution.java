@@ -1,9 +1,12 @@
 package dev.moxie.runtime.execution;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
+import java.lang.management.ManagementFactory;
 import java.util.Locale;
 import java.util.Optional;
 
@@ -30,6 +33,22 @@ public enum Execution {
     } catch (UnsupportedException e) {
       return Optional.of(e);
     }
+  }
+
+  /** Bytes of weights that are held beside the package, in another form. */
+  public long memory(MoxiePackage pack) {
+    return switch (this) {
+      case PLAIN -> 0;
+      case FUSED ->
+          Tensors.ofForwardPass(pack.architecture()).stream()
+              .mapToLong(tensor -> tensor.shape().elements() * Float.BYTES)
+              .sum();
+    };
+  }
+
+  /** Bytes of memory that this machine or container has. */
+  public static long memoryOfMachine() {
+    return ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
   }
 
   /**

@@ -18,11 +18,14 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** One graph for the whole model; the provider routes inside its MoE operator. */
-public final class FusedModel extends CachedModel {
+public final class FusedModel implements Model {
+  private final MoxiePackage pack;
   private final Target target;
   private final List<RotaryAngles> angles;
   private final OrtSession session;
   private @Nullable KeyValueCache cache;
+  private int capacity;
+  private int length;
 
   /**
    * Opens a package as a graph built for a target, whichever device it runs on.
@@ -37,7 +40,7 @@ public final class FusedModel extends CachedModel {
   }
 
   private FusedModel(MoxiePackage pack, Device device, Lowering lowering, Target target) {
-    super(pack);
+    this.pack = pack;
     this.target = target;
     angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
@@ -76,15 +79,29 @@ public final class FusedModel extends CachedModel {
   }
 
   @Override
-  void allocate(int tokens) {
+  public void begin(int tokens) {
     if (cache == null || cache.capacity() != tokens) {
       closeCache();
       cache = new KeyValueCache(pack.architecture(), target, tokens);
     }
+    capacity = tokens;
+    length = 0;
   }
 
   @Override
-  float[] forward(long[] ids, int first) {
+  public float[] append(long[] ids) {
+    Tokens.require(ids, pack.architecture().vocabSize(), length, capacity);
+    int first = length;
+    length += ids.length;
+    return forward(ids, first);
+  }
+
+  @Override
+  public int length() {
+    return length;
+  }
+
+  private float[] forward(long[] ids, int first) {
     int vocabulary = pack.architecture().vocabSize();
     FloatBuffer logits = FloatTensors.allocate(ids.length, vocabulary);
     try (Step step = new Step(angles, first, ids.length);

@@ -26,7 +26,9 @@ import java.util.Map;
 public final class Evidence {
   private final MoxiePackage pack;
   private final Recorded recorded;
+  private final List<Integer> verified;
   private final Precision precision;
+  private final Budget budget;
   private final Weights weights;
   private final Map<Integer, Forced> layers = new HashMap<>();
   private final Map<String, Shape> shapes = new HashMap<>();
@@ -34,12 +36,21 @@ public final class Evidence {
   /**
    * Of a package and a trace.
    *
+   * @param verified layers; of others nothing may be recorded
    * @param precision of the reference
+   * @param budget that suppositions are tried within
    */
-  public Evidence(MoxiePackage pack, Recorded recorded, Precision precision) {
+  public Evidence(
+      MoxiePackage pack,
+      Recorded recorded,
+      List<Integer> verified,
+      Precision precision,
+      Budget budget) {
     this.pack = pack;
     this.recorded = recorded;
+    this.verified = verified;
     this.precision = precision;
+    this.budget = budget;
     this.weights = Weights.asConverted(pack, precision);
     for (IndexRow row : pack.rows()) {
       if (row.kind() != IndexRow.Kind.SLICE) {
@@ -71,6 +82,15 @@ public final class Evidence {
     return recorded.ids().length;
   }
 
+  Budget budget() {
+    return budget;
+  }
+
+  /** The layers that something is recorded of. */
+  List<Integer> verified() {
+    return verified;
+  }
+
   /** Whether the package holds every tensor that a model calls for, in its shape. */
   boolean has(Architecture model) {
     return Tensors.ofForwardPass(model).stream()
@@ -90,8 +110,13 @@ public final class Evidence {
     return new Forced(architecture(), weights, precision, recorded, layer);
   }
 
-  /** A layer as it would be under a supposition. */
+  /**
+   * A layer as it would be under a supposition.
+   *
+   * @throws Budget.Spent if there is no time to compute it
+   */
   Forced layer(int layer, Suspect suspect) {
+    budget.require();
     return layer(layer).supposing(suspect.architecture(), suspect.weights());
   }
 

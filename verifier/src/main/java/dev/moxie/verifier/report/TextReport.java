@@ -5,6 +5,7 @@ import dev.moxie.verifier.routing.Utilisation;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** The report as lines for a person. */
 public final class TextReport {
@@ -125,20 +126,26 @@ public final class TextReport {
 
   private void layer(Report.Layer layer) {
     lines.add(
-        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %s of its bound,"
-            + " from the tokens on %s%s",
+        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %s of its bound%s",
         layer.layer(),
         Words.of(layer.verdict()),
         layer.maxAbs(),
         layer.maxRel(),
         layer.bound(),
         Figures.percent(layer.worst().ratio()),
-        Figures.percent(layer.accumulated().worst().ratio()),
-        layer.accumulated().verdict().passed() ? "" : " FAIL");
+        accumulated(layer.accumulated()));
     layer.steps().forEach(this::failedStep);
     for (Report.Step step : layer.inside()) {
       lines.add("    alone    %s  %s", Words.of(step.verdict()), Words.of(step));
     }
+  }
+
+  private static String accumulated(@Nullable Comparison accumulated) {
+    return accumulated == null
+        ? ""
+        : ", from the tokens on "
+            + Figures.percent(accumulated.worst().ratio())
+            + (accumulated.verdict().passed() ? "" : " FAIL");
   }
 
   private void routing(Report.LayerRouting layer) {
@@ -159,8 +166,8 @@ public final class TextReport {
   }
 
   /** One that holds is not worth a line. */
-  private void comparison(String name, Comparison comparison) {
-    if (!comparison.verdict().passed()) {
+  private void comparison(String name, @Nullable Comparison comparison) {
+    if (comparison != null && !comparison.verdict().passed()) {
       lines.add(
           "  %-9s  FAIL  max abs %.2e  max rel %.2e",
           name, comparison.maxAbs(), comparison.maxRel());

@@ -3,6 +3,7 @@ package dev.moxie.verifier.report;
 import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Collectors;
 
 /** What a report says, in sentences: the same in every form of it. */
@@ -131,8 +132,10 @@ public final class Words {
     long layers = references.stream().mapToLong(one -> one.layers().size()).sum();
     long holding =
         references.stream().flatMap(one -> one.layers().stream()).filter(LayerErrors::hold).count();
-    long greedy = references.stream().mapToLong(one -> one.greedy().tokens()).sum();
-    long equal = references.stream().mapToLong(one -> one.greedy().equal()).sum();
+    List<Report.Greedy> continued =
+        references.stream().map(Report.Reference::greedy).filter(Objects::nonNull).toList();
+    long greedy = continued.stream().mapToLong(Report.Greedy::tokens).sum();
+    long equal = continued.stream().mapToLong(Report.Greedy::equal).sum();
     return Figures.text(
         "%,d of %s (%s) agree: %,d of %,d routing decisions are the same, %,d of %,d layers"
             + " within their bounds, %,d of %,d greedy tokens equal.",
