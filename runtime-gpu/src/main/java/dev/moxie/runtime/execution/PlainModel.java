@@ -1,11 +1,13 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.plain.PackageWeights;
 import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
@@ -30,9 +32,13 @@ public final class PlainModel implements Model {
   private final float[] last;
   private Sequence sequence;
 
-  /** Opens a package: its weights are mapped and checked, experts when a token first needs them. */
-  public PlainModel(MoxiePackage pack) {
-    this(pack, new PackageWeights(pack));
+  /**
+   * Opens a package: its weights are mapped and checked, experts when a token first needs them.
+   *
+   * @throws UnsupportedException if the package's numbers are none that can be computed with
+   */
+  public static PlainModel open(MoxiePackage pack, LoweringProof proof) {
+    return opening(pack, false).proven(new PlainModel(pack, new PackageWeights(pack)), proof);
   }
 
   private PlainModel(MoxiePackage pack, Weights weights) {
@@ -52,8 +58,13 @@ public final class PlainModel implements Model {
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static PlainModel permuted(MoxiePackage pack) {
-    return new PlainModel(pack, new PermutedWeights(pack.architecture(), new PackageWeights(pack)));
+  static PlainModel openPermuted(MoxiePackage pack, LoweringProof proof) {
+    var weights = new PermutedWeights(pack.architecture(), new PackageWeights(pack));
+    return opening(pack, true).proven(new PlainModel(pack, weights), proof);
+  }
+
+  private static Opening opening(MoxiePackage pack, boolean permuted) {
+    return new Opening(pack, Execution.PLAIN, Device.CPU, Target.CPU, permuted);
   }
 
   /**

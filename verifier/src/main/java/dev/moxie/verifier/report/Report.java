@@ -231,8 +231,12 @@ public record Report(
   public record Invariance(
       Verdict verdict, int tokens, int judged, Map<String, Map<String, Comparison>> executions) {}
 
-  /** One execution from token ids to logits and to a greedy continuation. */
-  public record EndToEnd(Comparison logits, Greedy greedy) {}
+  /**
+   * One execution from token ids to logits and to a greedy continuation.
+   *
+   * @param divergence of its predictions from the reference's, which is P
+   */
+  public record EndToEnd(Comparison logits, Divergence divergence, Greedy greedy) {}
 
   /**
    * Greedy continuation.

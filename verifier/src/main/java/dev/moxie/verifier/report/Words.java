@@ -31,6 +31,19 @@ public final class Words {
         comparison.telling() ? "" : "; bounds are as large as the values, which shows nothing");
   }
 
+  /** How far predictions are apart. */
+  public static String of(Divergence d) {
+    return Figures.text(
+        "KL mean %.2e, median %.2e, of 99 %% at most %.2e, worst %.2e nats; likeliest token the"
+            + " same at %.2f %% of %s",
+        d.mean(),
+        d.median(),
+        d.p99(),
+        d.worst(),
+        100 * d.agreement(),
+        Figures.of(d.tokens(), "token"));
+  }
+
   /** A step inside a layer. */
   public static String of(Report.Step step) {
     Comparison comparison = step.comparison();

@@ -97,7 +97,7 @@ public final class Reports {
         List.of(layer),
         bad,
         greedy,
-        Map.of(text, new Report.EndToEnd(bad, greedy)),
+        Map.of(text, new Report.EndToEnd(bad, new Divergence(3, 1, 1, 2, 2, 0, 0.5), greedy)),
         bad,
         List.of(text));
   }
@@ -147,7 +147,8 @@ public final class Reports {
         compared,
         good,
         greedy,
-        Map.of("plain", new Report.EndToEnd(good, greedy)),
+        Map.of(
+            "plain", new Report.EndToEnd(good, new Divergence(tokens, 0, 0, 0, 0, 0, 1), greedy)),
         good,
         List.of());
   }

@@ -308,6 +308,19 @@ final class ReferenceSection {
       page.element("p", "Nothing was computed from the tokens on, since layers were left out.");
       return;
     }
+    page.element("h3", "Predictions");
+    try (var table = Table.open(page, "Execution", "KL mean", "KL worst", "Same likeliest token")) {
+      reference
+          .executions()
+          .forEach(
+              (name, run) ->
+                  table.row(
+                      true,
+                      name,
+                      Figures.measured(run.divergence().mean()),
+                      Figures.measured(run.divergence().worst()),
+                      Figures.percent(run.divergence().agreement())));
+    }
     page.element("h3", "Greedy tokens");
     try (var table = Table.open(page, "Execution", "Verdict", "Equal", "Recorded", "Judged")) {
       reference
