@@ -25,6 +25,7 @@ from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
 
 from checkpoint import Checkpoint, first_line
+from prediction import predictions
 from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
 from streaming import streamed
@@ -126,6 +127,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--permute-experts", action="store_true",
         help="also record the logits of the model whose experts, rows of routers and biases are permuted "
              "alike: the verifier holds the model to itself")
+    add("--predictions", action="store_true",
+        help="also record the logits of the layers for multi-token prediction, if the checkpoint has any")
     add("--stream", action="store_true",
         help="load layers one by one, and of experts those that are chosen; so does a model that does not fit "
              "in the memory that is free")
@@ -301,6 +304,8 @@ def capture(options: argparse.Namespace) -> None:
         model = load(options, checkpoint, getattr(torch, dtype))
         for each in found:
             trace = record(model, torch.tensor(each.ids), options.new_tokens, end_tokens, chosen)
+            if options.predictions:
+                trace |= predictions(checkpoint, trace, getattr(torch, dtype))
             check_finite(trace, each.name, dtype)
             if each is found[0]:
                 say_missing(sizes(skeleton, len(each.ids), options.new_tokens, chosen), trace)

@@ -153,7 +153,7 @@ class Checkpoint:
         options = self._options(dtype) | {
             "config": config, "output_loading_info": True, "local_files_only": True}
         if names is not None:
-            options["state_dict"] = self._tensors(names)
+            options["state_dict"] = self.tensors(names)
         try:
             model, found = kind.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -182,7 +182,7 @@ class Checkpoint:
                     self._found |= dict.fromkeys(weights.keys(), file)
         return self._found
 
-    def _tensors(self, names: Mapping[str, str]) -> Tensors:
+    def tensors(self, names: Mapping[str, str]) -> Tensors:
         """Tensors by the names to take them for; fp8 ones as float32 products of value and block scale."""
         stored: Tensors = {}
         for file in sorted({self._places()[name] for name in names}):

@@ -407,13 +407,13 @@ class StreamingTest(CaptureTest):
 
     def test_of_experts_only_the_chosen_are_read(self) -> None:
         names: set[str] = set()
-        read = Checkpoint._tensors
+        read = Checkpoint.tensors
 
         def seen(checkpoint: Checkpoint, wanted: dict[str, str]) -> Tensors:
             names.update(wanted)
             return read(checkpoint, wanted)
 
-        with mock.patch.object(Checkpoint, "_tensors", seen):
+        with mock.patch.object(Checkpoint, "tensors", seen):
             trace = self.small("--stream")
         for layer in range(1 + max(int(name.split(".")[1]) for name in trace if name.startswith("layers."))):
             found = {int(number) for number in re.findall(rf"layers\.{layer}\..*experts\.(\d+)\.", "\n".join(names))}

@@ -158,11 +158,12 @@ final class BenchCommand {
   @Command(
       name = "run",
       description = {
-        "Measures a package on the CPU: opening, a prompt, tokens after it one by one, memory,"
-            + " bytes of weights that a token takes, and how much of the memory's bandwidth that"
-            + " is.",
+        "Measures a package on the CPU: opening, a prompt, tokens after it one by one, tokens of"
+            + " several texts together, memory, bytes of weights that a token takes, and how much"
+            + " of the memory's bandwidth that is.",
         "All but opening is done once before it counts, for the compiler. Tokens are drawn at"
-            + " random, the same in each run. What is computed is not checked: verify does that."
+            + " random, the same in each run. The first run of a package is held to the oracle"
+            + " while it is opened."
       },
       footer = {
         "",
@@ -185,6 +186,13 @@ final class BenchCommand {
     private int decode = 64;
 
     @Option(
+        names = "--together",
+        paramLabel = "N",
+        description =
+            "Texts that are decoded together, besides one alone; default: ${DEFAULT-VALUE}.")
+    private int texts = 8;
+
+    @Option(
         names = "--reps",
         paramLabel = "N",
         description = "Times that both are measured; default: ${DEFAULT-VALUE}.")
@@ -205,8 +213,9 @@ final class BenchCommand {
     public void run() {
       requirePositive("--prompt", prompt);
       requirePositive("--decode", decode);
+      requirePositive("--together", texts);
       requirePositive("--reps", reps);
-      RunReport report = RunBenchmark.run(pack, prompt, decode, reps, against);
+      RunReport report = RunBenchmark.run(pack, prompt, decode, texts, reps, against);
       System.out.println(json ? report.json() : report.text());
     }
 

@@ -75,8 +75,8 @@ class InvarianceTest {
             WrongPlans.renamed(name -> WrongPlans.swap(name, "experts.0.", "experts.1.")));
     try (MoxiePackage pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
         MoxiePackage other = MoxiePackage.open(swapped);
-        Model model = new PlainModel(pack);
-        Model wrong = new PlainModel(other)) {
+        Model model = PlainModel.open(pack, new Unproven());
+        Model wrong = PlainModel.open(other, new Unproven())) {
       assertEquals(List.of("experts in another order"), failing(pack, model, wrong));
     }
   }
@@ -86,7 +86,7 @@ class InvarianceTest {
   void aModelThatForgetsIsFound() {
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     try (MoxiePackage pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
-        Model model = new PlainModel(pack)) {
+        Model model = PlainModel.open(pack, new Unproven())) {
       assertEquals(
           List.of("one token at a time", "5 tokens at a time"),
           failing(pack, new Forgetful(model), model));
@@ -98,7 +98,7 @@ class InvarianceTest {
   void aModelThatSeesWhatIsToComeIsFound() {
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     try (MoxiePackage pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
-        Model model = new PlainModel(pack)) {
+        Model model = PlainModel.open(pack, new Unproven())) {
       List<String> failing = failing(pack, new Foreseeing(model), model);
       assertTrue(failing.contains("the first 12 tokens alone"), failing::toString);
     }

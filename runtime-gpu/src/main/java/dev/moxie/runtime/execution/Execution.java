@@ -54,15 +54,16 @@ public enum Execution {
   /**
    * Opens a package to be run this way.
    *
+   * @param proof that the model computes the package's numbers
    * @throws UnsupportedException if it cannot be
    */
-  public Model open(MoxiePackage pack, Device device) {
+  public Model open(MoxiePackage pack, Device device, LoweringProof proof) {
     return switch (this) {
       case PLAIN -> {
         requireCpu(pack, device);
-        yield new PlainModel(pack);
+        yield PlainModel.open(pack, proof);
       }
-      case FUSED -> new FusedModel(pack, device, device.target());
+      case FUSED -> FusedModel.open(pack, device, device.target(), proof);
     };
   }
 
@@ -70,15 +71,16 @@ public enum Execution {
    * Opens the same model with its experts, and what belongs to each, in another order ({@link
    * ExpertOrder}): its logits are the same but for rounding.
    *
+   * @param proof that the model computes the package's numbers
    * @throws UnsupportedException if the package cannot be run this way
    */
-  public Model openPermuted(MoxiePackage pack, Device device) {
+  public Model openPermuted(MoxiePackage pack, Device device, LoweringProof proof) {
     return switch (this) {
       case PLAIN -> {
         requireCpu(pack, device);
-        yield PlainModel.permuted(pack);
+        yield PlainModel.openPermuted(pack, proof);
       }
-      case FUSED -> FusedModel.permuted(pack, device, device.target());
+      case FUSED -> FusedModel.openPermuted(pack, device, device.target(), proof);
     };
   }
 

@@ -18,23 +18,29 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** One graph for the whole model; the provider routes inside its MoE operator. */
-public final class FusedModel extends CachedModel {
+public final class FusedModel implements Model {
+  private final MoxiePackage pack;
   private final Target target;
   private final List<RotaryAngles> angles;
   private final OrtSession session;
   private @Nullable KeyValueCache cache;
+  private int capacity;
+  private int length;
 
   /**
    * Opens a package as a graph built for a target, whichever device it runs on.
    *
-   * @throws UnsupportedException if no graph computes such a model
+   * @throws UnsupportedException if no graph computes such a model, or its numbers are none that
+   *     can be computed with
    */
-  public FusedModel(MoxiePackage pack, Device device, Target target) {
-    this(pack, device, new Lowering(pack, target), target);
+  public static FusedModel open(
+      MoxiePackage pack, Device device, Target target, LoweringProof proof) {
+    return opening(pack, device, target, false)
+        .proven(new FusedModel(pack, device, new Lowering(pack, target), target), proof);
   }
 
   private FusedModel(MoxiePackage pack, Device device, Lowering lowering, Target target) {
-    super(pack);
+    this.pack = pack;
     this.target = target;
     angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
@@ -43,8 +49,15 @@ public final class FusedModel extends CachedModel {
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static FusedModel permuted(MoxiePackage pack, Device device, Target target) {
-    return new FusedModel(pack, device, Lowering.permuted(pack, target), target);
+  static FusedModel openPermuted(
+      MoxiePackage pack, Device device, Target target, LoweringProof proof) {
+    return opening(pack, device, target, true)
+        .proven(new FusedModel(pack, device, Lowering.permuted(pack, target), target), proof);
+  }
+
+  private static Opening opening(
+      MoxiePackage pack, Device device, Target target, boolean permuted) {
+    return new Opening(pack, Execution.FUSED, device, target, permuted);
   }
 
   /** Weights must be as they were written. */
@@ -66,15 +79,29 @@ public final class FusedModel extends CachedModel {
   }
 
   @Override
-  void allocate(int tokens) {
+  public void begin(int tokens) {
     if (cache == null || cache.capacity() != tokens) {
       closeCache();
       cache = new KeyValueCache(pack.architecture(), target, tokens);
     }
+    capacity = tokens;
+    length = 0;
   }
 
   @Override
-  float[] forward(long[] ids, int first) {
+  public float[] append(long[] ids) {
+    Tokens.require(ids, pack.architecture().vocabSize(), length, capacity);
+    int first = length;
+    length += ids.length;
+    return forward(ids, first);
+  }
+
+  @Override
+  public int length() {
+    return length;
+  }
+
+  private float[] forward(long[] ids, int first) {
     int vocabulary = pack.architecture().vocabSize();
     FloatBuffer logits = FloatTensors.allocate(ids.length, vocabulary);
     try (Step step = new Step(angles, first, ids.length);

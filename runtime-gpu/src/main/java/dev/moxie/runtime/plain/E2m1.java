@@ -62,6 +62,35 @@ final class E2m1 extends FourBits {
     }
   }
 
+  @Override
+  public void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
+    for (int r = 0; r < Sums.ROWS; r++) {
+      pair(row + r * apart, x, at, other, lanes, r * Lanes.COUNT);
+    }
+  }
+
+  private void pair(int row, float[] x, int at, int other, float[] lanes, int to) {
+    long first = first(row) / 2;
+    long place = grid.first(row);
+    int k = columns();
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
+      for (int i = 0; i < k; i += GROUP) {
+        float half = grid.at(place + (i >> shift)) / 2;
+        IntVector both = bytes(first + i / 2 + p);
+        FloatVector w = twice(both).mul(half);
+        a = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p).fma(w, a);
+        b = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p).fma(w, b);
+        w = twice(odd(both)).mul(half);
+        a = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT).fma(w, a);
+        b = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p + Lanes.COUNT).fma(w, b);
+      }
+      a.intoArray(lanes, to + p);
+      b.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT);
+    }
+  }
+
   /** Twice the numbers of the codes in the low four bits. */
   private static FloatVector twice(IntVector codes) {
     IntVector place = codes.lanewise(VectorOperators.LSHL, 2).and(28);

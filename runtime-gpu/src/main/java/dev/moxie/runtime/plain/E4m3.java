@@ -45,8 +45,8 @@ final class E4m3 extends StoredMatrix.Elements {
   }
 
   @Override
-  public boolean multiplies() {
-    return isWhole();
+  public int few() {
+    return isWhole() ? FEWER : 0;
   }
 
   @Override
@@ -71,6 +71,33 @@ final class E4m3 extends StoredMatrix.Elements {
         }
       }
       sum.intoArray(lanes, to + p);
+    }
+  }
+
+  @Override
+  public void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
+    for (int r = 0; r < Sums.ROWS; r++) {
+      pair(row + r * apart, x, at, other, lanes, r * Lanes.COUNT);
+    }
+  }
+
+  private void pair(int row, float[] x, int at, int other, float[] lanes, int to) {
+    long first = first(row);
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
+      long place = grid.first(row);
+      for (int from = 0; from < columns(); from += grid.columns()) {
+        float scale = grid.at(place++);
+        int end = Math.min(from + grid.columns(), columns());
+        for (int i = from + p; i < end; i += Lanes.COUNT) {
+          FloatVector w = numbers(first + i).mul(scale);
+          a = FloatVector.fromArray(Lanes.FLOATS, x, at + i).fma(w, a);
+          b = FloatVector.fromArray(Lanes.FLOATS, x, other + i).fma(w, b);
+        }
+      }
+      a.intoArray(lanes, to + p);
+      b.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT);
     }
   }
 

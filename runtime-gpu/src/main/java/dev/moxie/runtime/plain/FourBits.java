@@ -56,8 +56,8 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1, Int4 
   }
 
   @Override
-  public final boolean multiplies() {
-    return vectors;
+  public final int few() {
+    return vectors ? FEWER : 0;
   }
 
   /** Some bytes, each in a lane. */

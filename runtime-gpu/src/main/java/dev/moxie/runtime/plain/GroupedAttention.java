@@ -34,8 +34,8 @@ record GroupedAttention(
               t * v.apart(),
               v.columns());
     }
-    long seen = 2L * attention.headSize() * (pass.position(pass.tokens() - 1) + 1);
-    pass.team().each(pass.tokens() * attention.heads(), seen, this);
+    long work = 2L * attention.headSize() * pass.seen();
+    pass.team().each(pass.tokens() * attention.heads(), work, this);
   }
 
   @Override
@@ -47,7 +47,7 @@ record GroupedAttention(
     int position = pass.position(t);
     int first = (int) attention.firstSeen(position);
     int count = position + 1 - first;
-    Past.Kept kept = pass.past(t).layer(layer);
+    Past.Layer kept = pass.past(t).layer(layer);
     float[] scores = scratch.of(Scratch.Room.SCORES, count);
     float scale = (float) attention.softmaxScale();
     Keys.scores(
@@ -55,8 +55,9 @@ record GroupedAttention(
         t * q.apart() + head * size,
         size,
         kept.keys(),
-        first * k.columns() + shared,
+        shared,
         k.columns(),
+        first,
         count,
         scores,
         scratch.lanes);
@@ -69,8 +70,9 @@ record GroupedAttention(
         count,
         total,
         kept.values(),
-        first * v.columns() + shared,
+        shared,
         v.columns(),
+        first,
         size,
         pass.array(y),
         t * y.apart() + head * size);

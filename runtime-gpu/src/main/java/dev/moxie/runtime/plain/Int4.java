@@ -69,6 +69,61 @@ final class Int4 extends FourBits {
     }
   }
 
+  @Override
+  public void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
+    pair(row, row + apart, x, at, other, lanes, 0);
+    pair(row + 2 * apart, row + 3 * apart, x, at, other, lanes, 2 * Lanes.COUNT);
+  }
+
+  private void pair(int rowOne, int rowTwo, float[] x, int at, int other, float[] lanes, int to) {
+    long first = first(rowOne) / 2;
+    long second = first(rowTwo) / 2;
+    long placeOne = grid.first(rowOne);
+    long placeTwo = grid.first(rowTwo);
+    int k = columns();
+    IntVector low = IntVector.broadcast(Lanes.INTS, 15);
+    IntVector mantissa = IntVector.broadcast(Lanes.INTS, MANTISSA);
+    FloatVector zero = FloatVector.broadcast(Lanes.FLOATS, ZERO);
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a1 = FloatVector.zero(Lanes.FLOATS);
+      FloatVector a2 = a1;
+      FloatVector b1 = a1;
+      FloatVector b2 = a1;
+      for (int i = 0; i < k; i += GROUP) {
+        FloatVector scaleOne =
+            FloatVector.broadcast(Lanes.FLOATS, grid.at(placeOne + (i >> shift)));
+        FloatVector scaleTwo =
+            FloatVector.broadcast(Lanes.FLOATS, grid.at(placeTwo + (i >> shift)));
+        IntVector one = bytes(first + i / 2 + p);
+        IntVector two = bytes(second + i / 2 + p);
+        FloatVector w1 = numbers(one.and(low), mantissa, zero).mul(scaleOne);
+        FloatVector w2 = numbers(two.and(low), mantissa, zero).mul(scaleTwo);
+        FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
+        a1 = w1.fma(v, a1);
+        a2 = w2.fma(v, a2);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p);
+        b1 = w1.fma(v, b1);
+        b2 = w2.fma(v, b2);
+        w1 = numbers(odd(one), mantissa, zero).mul(scaleOne);
+        w2 = numbers(odd(two), mantissa, zero).mul(scaleTwo);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
+        a1 = w1.fma(v, a1);
+        a2 = w2.fma(v, a2);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p + Lanes.COUNT);
+        b1 = w1.fma(v, b1);
+        b2 = w2.fma(v, b2);
+      }
+      a1.intoArray(lanes, to + p);
+      a2.intoArray(lanes, to + p + Lanes.COUNT);
+      b1.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT);
+      b2.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT + Lanes.COUNT);
+    }
+  }
+
+  private static FloatVector numbers(IntVector codes, IntVector mantissa, FloatVector zero) {
+    return codes.or(mantissa).reinterpretAsFloats().sub(zero);
+  }
+
   private static FloatVector numbers(IntVector codes) {
     return codes.or(MANTISSA).reinterpretAsFloats().sub(ZERO);
   }

@@ -31,8 +31,8 @@ final class Int8 extends StoredMatrix.Elements {
   }
 
   @Override
-  public boolean multiplies() {
-    return isWhole();
+  public int few() {
+    return isWhole() ? FEW : 0;
   }
 
   @Override
@@ -57,6 +57,47 @@ final class Int8 extends StoredMatrix.Elements {
       }
       a.intoArray(lanes, to + p);
       b.intoArray(lanes, to + Lanes.COUNT + p);
+    }
+  }
+
+  @Override
+  public void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
+    int k = columns();
+    long first = first(row);
+    long second = first(row + apart);
+    long third = first(row + 2 * apart);
+    long fourth = first(row + 3 * apart);
+    float scaleOne = grid.at(grid.first(row));
+    float scaleTwo = grid.at(grid.first(row + apart));
+    float scaleThree = grid.at(grid.first(row + 2 * apart));
+    float scaleFour = grid.at(grid.first(row + 3 * apart));
+    for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+      FloatVector a1 = FloatVector.zero(Lanes.FLOATS);
+      FloatVector a2 = a1;
+      FloatVector a3 = a1;
+      FloatVector a4 = a1;
+      FloatVector b1 = a1;
+      FloatVector b2 = a1;
+      FloatVector b3 = a1;
+      FloatVector b4 = a1;
+      for (int i = p; i < k; i += Lanes.COUNT) {
+        FloatVector a = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+        FloatVector b = FloatVector.fromArray(Lanes.FLOATS, x, other + i);
+        FloatVector w = numbers(first + i).mul(scaleOne);
+        a1 = w.fma(a, a1);
+        b1 = w.fma(b, b1);
+        w = numbers(second + i).mul(scaleTwo);
+        a2 = w.fma(a, a2);
+        b2 = w.fma(b, b2);
+        w = numbers(third + i).mul(scaleThree);
+        a3 = w.fma(a, a3);
+        b3 = w.fma(b, b3);
+        w = numbers(fourth + i).mul(scaleFour);
+        a4 = w.fma(a, a4);
+        b4 = w.fma(b, b4);
+      }
+      Sums.store(a1, a2, a3, a4, lanes, p);
+      Sums.store(b1, b2, b3, b4, lanes, Sums.ROWS * Lanes.COUNT + p);
     }
   }
 

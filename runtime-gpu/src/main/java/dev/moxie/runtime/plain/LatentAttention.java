@@ -36,8 +36,7 @@ record LatentAttention(
     }
     long rank = attention.latentSize();
     long rows = (long) attention.plainSize() + attention.valueSize();
-    long seen = pass.position(pass.tokens() - 1) + 1L;
-    pass.team().each(attention.heads(), pass.tokens() * rank * (rows + 2 * seen), this);
+    pass.team().each(attention.heads(), pass.tokens() * rank * (rows + 2 * pass.seen()), this);
   }
 
   @Override
@@ -73,18 +72,19 @@ record LatentAttention(
   private void mix(int t, int turned, float[] latents, Scratch scratch) {
     int rank = attention.latentSize();
     int count = pass.position(t) + 1;
-    Past.Kept kept = pass.past(t).layer(layer);
+    Past.Layer kept = pass.past(t).layer(layer);
     float[] scores = scratch.of(Scratch.Room.SCORES, count);
-    Keys.scores(latents, t * rank, rank, kept.keys(), 0, rank, count, scores, scratch.lanes);
+    Keys.scores(latents, t * rank, rank, kept.keys(), 0, rank, 0, count, scores, scratch.lanes);
     float[] queries = pass.array(q);
     int size = r.columns();
     float scale = (float) attention.softmaxScale();
     for (int j = 0; j < count; j++) {
-      float with =
-          Sums.dot(queries, t * q.apart() + turned, kept.values(), j * size, size, scratch.lanes);
+      float[] keys = kept.values()[j / Past.BLOCK];
+      int key = j % Past.BLOCK * size;
+      float with = Sums.dot(queries, t * q.apart() + turned, keys, key, size, scratch.lanes);
       scores[j] = scale * (scores[j] + with);
     }
     float total = Mixing.shares(scores, count, Mixing.NO_SINK);
-    Mixing.mix(scores, count, total, kept.keys(), 0, rank, rank, latents, t * rank);
+    Mixing.mix(scores, count, total, kept.keys(), 0, rank, 0, rank, latents, t * rank);
   }
 }

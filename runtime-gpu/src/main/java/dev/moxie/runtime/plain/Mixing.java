@@ -27,35 +27,51 @@ final class Mixing {
   }
 
   /**
-   * Σ shares_j values[at + j · apart ...] / total, [width].
+   * Σ shares_j values_j / total, [width].
    *
+   * @param values by block ({@link Past.Layer#values}), of which rows are {@code apart}
+   * @param at where a value begins in its row
+   * @param first the first value
    * @param out where it goes from {@code to} on
    */
   static void mix(
       float[] shares,
       int count,
       float total,
-      float[] values,
+      float[][] values,
       int at,
       int apart,
+      int first,
       int width,
       float[] out,
       int to) {
     int whole = width & -Lanes.WIDTH;
     for (int c = 0; c < whole; c += Lanes.WIDTH) {
       FloatVector sum = FloatVector.zero(Lanes.FLOATS);
-      for (int j = 0; j < count; j++) {
-        FloatVector share = FloatVector.broadcast(Lanes.FLOATS, shares[j]);
-        sum = FloatVector.fromArray(Lanes.FLOATS, values, at + j * apart + c).fma(share, sum);
+      for (int from = 0; from < count; from = nextBlock(first, from, count)) {
+        float[] block = values[(first + from) / Past.BLOCK];
+        int next = nextBlock(first, from, count);
+        int place = (first + from) % Past.BLOCK * apart + at + c;
+        for (int j = from; j < next; j++) {
+          FloatVector share = FloatVector.broadcast(Lanes.FLOATS, shares[j]);
+          sum = FloatVector.fromArray(Lanes.FLOATS, block, place).fma(share, sum);
+          place += apart;
+        }
       }
       sum.div(total).intoArray(out, to + c);
     }
     for (int c = whole; c < width; c++) {
       float sum = 0;
       for (int j = 0; j < count; j++) {
-        sum = Math.fma(values[at + j * apart + c], shares[j], sum);
+        float[] block = values[(first + j) / Past.BLOCK];
+        sum = Math.fma(block[(first + j) % Past.BLOCK * apart + at + c], shares[j], sum);
       }
       out[to + c] = sum / total;
     }
+  }
+
+  /** The first value after one's block, or the count. */
+  private static int nextBlock(int first, int from, int count) {
+    return Math.min(count, from + Past.BLOCK - (first + from) % Past.BLOCK);
   }
 }

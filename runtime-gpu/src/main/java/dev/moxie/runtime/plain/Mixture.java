@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The experts of a layer: the tokens of each are brought together, so that its weights are read
  * once for all of them. Threads share rows of the experts' matrices, first of gate and up, then of
- * down; a token's experts are summed in the order of their ids.
+ * down, and then the tokens, each of which sums its experts in the order of their ids.
  */
 final class Mixture implements Instruction {
   private final Pass pass;
@@ -38,7 +38,13 @@ final class Mixture implements Instruction {
   private int[] tokens = new int[0];
 
   private float[] shares = new float[0];
+
+  /** By token, its places, that of the expert of lowest id first. */
+  private int[] placesOfTokens = new int[0];
+
+  /** What experts read, and after that what comes out of them. */
   private float[] read = new float[0];
+
   private float[] inside = new float[0];
   private int actives;
   private int gateRows;
@@ -46,6 +52,7 @@ final class Mixture implements Instruction {
 
   private final Team.Task gateAndUp = this::gateAndUp;
   private final Team.Task down = this::down;
+  private final Team.Task sum = this::sum;
 
   /** The matrices of an expert. */
   private record Expert(
@@ -93,15 +100,14 @@ final class Mixture implements Instruction {
     Expert any = expert(active[0]);
     gatherInputs(any.gate().paired());
     clearPadding();
-    Arrays.fill(pass.array(y), 0, pass.tokens() * y.apart(), 0);
-    long places = first[first.length - 1];
+    long work = (long) first[first.length - 1] * width * x.columns();
     gateRows = Product.rowsOfTurn(any.gate(), 2, pass.team());
-    downRows = Product.rowsOfTurn(any.down(), actives, pass.team());
-    int turns = Math.ceilDiv(width, gateRows);
-    pass.team()
-        .each(actives * turns, 2 * places * width * x.columns() / actives / turns, gateAndUp);
-    turns = Math.ceilDiv(y.columns(), downRows);
-    pass.team().each(turns, places * width * y.columns() / turns, down);
+    int turns = actives * Math.ceilDiv(width, gateRows);
+    pass.team().each(turns, 2 * work / turns, gateAndUp);
+    downRows = Product.rowsOfTurn(any.down(), 1, pass.team());
+    turns = actives * Math.ceilDiv(y.columns(), downRows);
+    pass.team().each(turns, work / turns, down);
+    pass.team().each(pass.tokens(), (long) chosen.columns() * y.columns(), sum);
   }
 
   private Expert open(int expert) {
@@ -127,6 +133,7 @@ final class Mixture implements Instruction {
     if (tokens.length < places) {
       tokens = new int[places];
       shares = new float[places];
+      placesOfTokens = new int[places];
     }
     read = pass.scratch().of(Scratch.Room.READ, Math.multiplyExact(places, x.apart()));
     inside =
@@ -152,7 +159,9 @@ final class Mixture implements Instruction {
         int place = next[(int) ids[t * chosen.apart() + i]]++;
         tokens[place] = t;
         shares[place] = w[t * weighed.apart() + i];
+        placesOfTokens[t * chosen.columns() + i] = place;
       }
+      Arrays.sort(placesOfTokens, t * chosen.columns(), (t + 1) * chosen.columns());
     }
   }
 
@@ -198,8 +207,8 @@ final class Mixture implements Instruction {
     Product.rows(expert.up(), row, count, read, from, x.apart(), some, up, 0, rows, scratch);
     Biases biases = expert.biases();
     if (biases != null) {
-      add(biases.gate(), row, count, gate, some, rows, scratch);
-      add(biases.up(), row, count, up, some, rows, scratch);
+      add(biases.gate(), row, count, gate, 0, some, rows, scratch);
+      add(biases.up(), row, count, up, 0, some, rows, scratch);
     }
     for (int t = 0; t < some; t++) {
       int to = (at + t) * Lanes.padded(width);
@@ -240,40 +249,50 @@ final class Mixture implements Instruction {
   }
 
   private static void add(
-      StoredMatrix bias, int row, int count, float[] y, int tokens, int apart, Scratch scratch) {
+      StoredMatrix bias,
+      int row,
+      int count,
+      float[] y,
+      int at,
+      int tokens,
+      int apart,
+      Scratch scratch) {
     float[] values = scratch.of(Scratch.Room.ROW, bias.columns());
     bias.read(0, values, 0);
     for (int t = 0; t < tokens; t++) {
       for (int i = 0; i < count; i++) {
-        y[t * apart + i] += values[row + i];
+        y[at + t * apart + i] += values[row + i];
       }
     }
   }
 
   private void down(int turn, Scratch scratch) {
     int rows = downRows;
-    int row = turn * rows;
+    int turns = Math.ceilDiv(y.columns(), rows);
+    int id = active[turn / turns];
+    int row = turn % turns * rows;
     int count = Math.min(rows, y.columns() - row);
-    float[] out = pass.array(y);
+    Expert expert = expert(id);
+    int at = first[id];
+    int some = first[id + 1] - at;
     int apart = Lanes.padded(width);
-    for (int a = 0; a < actives; a++) {
-      int id = active[a];
-      Expert expert = expert(id);
-      int at = first[id];
-      int some = first[id + 1] - at;
-      float[] products = scratch.of(Scratch.Room.GATE, some * rows);
-      Product.rows(
-          expert.down(), row, count, inside, at * apart, apart, some, products, 0, rows, scratch);
-      if (expert.biases() != null) {
-        add(expert.biases().down(), row, count, products, some, rows, scratch);
-      }
-      for (int t = 0; t < some; t++) {
-        int to = tokens[at + t] * y.apart() + row;
-        float share = weightsBefore ? 1 : shares[at + t];
-        for (int i = 0; i < count; i++) {
-          out[to + i] = Math.fma(share, products[t * rows + i], out[to + i]);
-        }
-      }
+    int out = at * y.apart() + row;
+    Product.rows(
+        expert.down(), row, count, inside, at * apart, apart, some, read, out, y.apart(), scratch);
+    Biases biases = expert.biases();
+    if (biases != null) {
+      add(biases.down(), row, count, read, out, some, y.apart(), scratch);
+    }
+  }
+
+  private void sum(int t, Scratch scratch) {
+    float[] out = pass.array(y);
+    int to = t * y.apart();
+    Arrays.fill(out, to, to + y.columns(), 0);
+    for (int i = t * chosen.columns(); i < (t + 1) * chosen.columns(); i++) {
+      int place = placesOfTokens[i];
+      float share = weightsBefore ? 1 : shares[place];
+      Sums.add(share, read, place * y.apart(), out, to, y.columns());
     }
   }
 }

@@ -38,38 +38,62 @@ public final class Pass {
   }
 
   /**
-   * Begins with other tokens, all of one sequence.
+   * Begins with other tokens, which are then added.
    *
-   * @param tokens how many
-   * @param ids of them; empty where no embedding is asked for
-   * @param first position of the first of them
-   * @param replayed the experts of each where the caller decides them, else null
+   * @param experts of each token where the caller decides them, else null
    */
-  public void begin(int tokens, long[] ids, Past past, int first, @Nullable List<int[]> replayed) {
-    this.ids = ids;
-    this.tokens = tokens;
-    this.replayed = replayed;
-    if (positions.length < tokens) {
-      positions = new int[tokens];
-      pasts = new Past[tokens];
+  public void begin(@Nullable List<int[]> experts) {
+    tokens = 0;
+    replayed = experts;
+  }
+
+  /**
+   * Adds tokens that follow each other in a sequence.
+   *
+   * @param of what layers keep of the sequence
+   * @param first position of the first of them
+   * @param from where they begin among {@code some}
+   */
+  public void add(Past of, int first, long[] some, int from, int count) {
+    add(of, first, count);
+    if (ids.length < tokens) {
+      ids = Arrays.copyOf(ids, positions.length);
     }
-    for (int t = 0; t < tokens; t++) {
-      positions[t] = first + t;
-      pasts[t] = past;
+    System.arraycopy(some, from, ids, tokens - count, count);
+  }
+
+  /** Adds tokens of which no embedding is asked for. */
+  public void add(Past of, int first, int count) {
+    int before = tokens;
+    tokens += count;
+    if (positions.length < tokens) {
+      positions = Arrays.copyOf(positions, tokens);
+      pasts = Arrays.copyOf(pasts, tokens);
+    }
+    for (int t = before; t < tokens; t++) {
+      positions[t] = first + t - before;
+      pasts[t] = of;
     }
     places.reserve(tokens);
     for (int i = 0; i < all.size(); i++) {
-      all.get(i).compute(positions, tokens);
+      all.get(i).compute(positions, before, tokens);
     }
   }
 
-  /** Goes on with the last token alone, and with its row of an activation as the only one. */
-  public void keepLast(Value value) {
+  /**
+   * Goes on with some of the tokens alone, and with their rows of an activation as the only ones.
+   *
+   * @param some which, in order
+   */
+  public void keep(int[] some, int count, Value value) {
     float[] array = array(value);
-    System.arraycopy(array, (tokens - 1) * value.apart(), array, 0, value.columns());
-    positions[0] = positions[tokens - 1];
-    pasts[0] = pasts[tokens - 1];
-    tokens = 1;
+    for (int i = 0; i < count; i++) {
+      int t = some[i];
+      System.arraycopy(array, t * value.apart(), array, i * value.apart(), value.columns());
+      positions[i] = positions[t];
+      pasts[i] = pasts[t];
+    }
+    tokens = count;
   }
 
   /** Notes that weights of so many bytes are read. */
@@ -82,7 +106,8 @@ public final class Pass {
     return weightBytes;
   }
 
-  int tokens() {
+  /** Tokens that pass. */
+  public int tokens() {
     return tokens;
   }
 
@@ -96,6 +121,15 @@ public final class Pass {
 
   Past past(int token) {
     return pasts[token];
+  }
+
+  /** Keys that tokens see, on average, where none is masked. */
+  long seen() {
+    long sum = 0;
+    for (int t = 0; t < tokens; t++) {
+      sum += positions[t] + 1;
+    }
+    return sum / tokens;
   }
 
   @Nullable List<int[]> replayed() {
@@ -134,9 +168,9 @@ public final class Pass {
     return copy;
   }
 
-  /** Copies the first token's row, [columns]. */
-  public void copy(Value from, float[] to) {
-    System.arraycopy(array(from), 0, to, 0, from.columns());
+  /** Copies a token's row, [columns], to where it is to begin. */
+  public void copy(Value from, int token, float[] to, int at) {
+    System.arraycopy(array(from), token * from.apart(), to, at, from.columns());
   }
 
   /** Makes one activation the same as another of its width. */

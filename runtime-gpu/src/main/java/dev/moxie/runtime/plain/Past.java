@@ -4,49 +4,71 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** What layers keep of the tokens of one sequence. */
+/**
+ * What layers keep of the tokens of one sequence, in blocks of {@link #BLOCK} tokens. Sequences
+ * that begin alike share the blocks that their beginning fills, and what is shared is never written
+ * again.
+ */
 public final class Past {
-  private static final int LEAST = 64;
+  /** Tokens of a block. */
+  public static final int BLOCK = 32;
+
+  private final PastMemory memory;
 
   /** Of every token two rows: its keys and values, or its latent and the key of all heads. */
-  private final List<Kept> layers = new ArrayList<>();
+  private final List<Layer> layers = new ArrayList<>();
 
-  private final int capacity;
+  private final List<Block> blocks = new ArrayList<>();
 
-  /**
-   * An empty one.
-   *
-   * @param capacity tokens that there will be at most
-   */
-  public Past(int capacity) {
-    this.capacity = capacity;
+  /** An empty one in memory without a limit. */
+  public Past() {
+    this(new PastMemory(Long.MAX_VALUE));
   }
 
-  /** The rows of one layer, one after the other by position. */
-  static final class Kept {
-    private float[] keys = new float[0];
-    private float[] values = new float[0];
+  /** An empty one. */
+  public Past(PastMemory memory) {
+    this.memory = memory;
+  }
+
+  /** Some tokens in all layers, which several sequences may have. */
+  private static final class Block {
+    int holders = 1;
+  }
+
+  /** The rows of one layer, by block; in a block one after the other by position. */
+  static final class Layer {
+    private float[][] keys = new float[0][];
+    private float[][] values = new float[0][];
 
     /** Of every key/value head, or latents. */
-    float[] keys() {
+    float[][] keys() {
       return keys;
     }
 
     /** Of those heads, or keys that all heads share. */
-    float[] values() {
+    float[][] values() {
       return values;
     }
 
-    private void reserve(int tokens, int keyWidth, int valueWidth) {
-      keys = Arrays.copyOf(keys, Math.multiplyExact(tokens, keyWidth));
-      values = Arrays.copyOf(values, Math.multiplyExact(tokens, valueWidth));
+    private void reserve(int blocks, int keyWidth, int valueWidth) {
+      for (int had = keys.length; had < blocks; had++) {
+        keys = Arrays.copyOf(keys, had + 1);
+        values = Arrays.copyOf(values, had + 1);
+        keys[had] = new float[Math.multiplyExact(BLOCK, keyWidth)];
+        values[had] = new float[Math.multiplyExact(BLOCK, valueWidth)];
+      }
     }
   }
 
+  /** How many blocks so many tokens take. */
+  public static long blocks(long tokens) {
+    return Math.ceilDiv(tokens, (long) BLOCK);
+  }
+
   /** The rows of a layer. */
-  Kept layer(int layer) {
+  Layer layer(int layer) {
     while (layers.size() <= layer) {
-      layers.add(new Kept());
+      layers.add(new Layer());
     }
     return layers.get(layer);
   }
@@ -61,13 +83,60 @@ public final class Past {
       float[] values,
       int valueAt,
       int valueWidth) {
-    Kept kept = layer(layer);
-    if ((long) kept.keys.length < (position + 1L) * keyWidth) {
-      // Twice as many as there are, so that few are copied often.
-      int tokens = Math.max(Math.min(capacity, Math.max(LEAST, 2 * position)), position + 1);
-      kept.reserve(tokens, keyWidth, valueWidth);
+    int block = position / BLOCK;
+    while (blocks.size() <= block) {
+      memory.take(1);
+      blocks.add(new Block());
     }
-    System.arraycopy(keys, keyAt, kept.keys, position * keyWidth, keyWidth);
-    System.arraycopy(values, valueAt, kept.values, position * valueWidth, valueWidth);
+    Layer kept = layer(layer);
+    kept.reserve(block + 1, keyWidth, valueWidth);
+    int row = position % BLOCK;
+    System.arraycopy(keys, keyAt, kept.keys[block], row * keyWidth, keyWidth);
+    System.arraycopy(values, valueAt, kept.values[block], row * valueWidth, valueWidth);
+  }
+
+  /** Blocks that it lacks for so many tokens. */
+  public long lacks(long tokens) {
+    return Math.max(0, blocks(tokens) - blocks.size());
+  }
+
+  /**
+   * One that begins with the same tokens: it shares the blocks that they fill, and has a copy of
+   * the one that they do not.
+   */
+  public Past fork(int tokens) {
+    var fork = new Past(memory);
+    int whole = tokens / BLOCK;
+    int all = Math.toIntExact(blocks(tokens));
+    memory.take(all - whole);
+    for (int b = 0; b < whole; b++) {
+      blocks.get(b).holders++;
+      fork.blocks.add(blocks.get(b));
+    }
+    for (int b = whole; b < all; b++) {
+      fork.blocks.add(new Block());
+    }
+    for (Layer layer : layers) {
+      var copy = new Layer();
+      copy.keys = Arrays.copyOf(layer.keys, all);
+      copy.values = Arrays.copyOf(layer.values, all);
+      for (int b = whole; b < all; b++) {
+        copy.keys[b] = layer.keys[b].clone();
+        copy.values[b] = layer.values[b].clone();
+      }
+      fork.layers.add(copy);
+    }
+    return fork;
+  }
+
+  /** Forgets all tokens. */
+  public void clear() {
+    for (Block block : blocks) {
+      if (--block.holders == 0) {
+        memory.give(1);
+      }
+    }
+    blocks.clear();
+    layers.clear();
   }
 }

@@ -114,15 +114,22 @@ final class Product implements Instruction, Team.Task {
       int outApart,
       Scratch scratch) {
     int done = 0;
-    if (tokens < Sums.TOKENS && matrix.multiplies()) {
+    if (tokens <= matrix.few()) {
       done = count & -Sums.ROWS;
       // Each reads a stretch of its own from end to end, which processors foresee.
       int stretch = done / Sums.ROWS;
       for (int r = 0; r < stretch; r++) {
-        for (int t = 0; t < tokens; t++) {
-          matrix.dots(row + r, stretch, x, at + t * apart, scratch.lanes);
-          for (int i = 0; i < Sums.ROWS; i++) {
-            y[out + t * outApart + r + i * stretch] = Sums.fold(scratch.lanes, i * Lanes.COUNT);
+        for (int t = 0; t < tokens; t += 2) {
+          int some = Math.min(2, tokens - t);
+          int first = at + t * apart;
+          if (some == 1) {
+            matrix.dots(row + r, stretch, x, first, scratch.lanes);
+          } else {
+            matrix.pair(row + r, stretch, x, first, first + apart, scratch.lanes);
+          }
+          for (int i = 0; i < some * Sums.ROWS; i++) {
+            int to = out + (t + i / Sums.ROWS) * outApart + r + i % Sums.ROWS * stretch;
+            y[to] = Sums.fold(scratch.lanes, i * Lanes.COUNT);
           }
         }
       }

@@ -43,9 +43,12 @@ public interface StoredMatrix {
     return false;
   }
 
-  /** Whether it has {@link #dots}. */
-  default boolean multiplies() {
-    return false;
+  /**
+   * For how many tokens at most it is faster to multiply elements where they lie than to decode
+   * rows of them first; 0 where it has no {@link #dots} and {@link #pair}.
+   */
+  default int few() {
+    return 0;
   }
 
   /**
@@ -58,6 +61,16 @@ public interface StoredMatrix {
    * @param lanes [4, {@link Lanes#COUNT}]
    */
   default void dots(int row, int apart, float[] x, int at, float[] lanes) {
+    throw new UnsupportedOperationException();
+  }
+
+  /**
+   * The same of two tokens, for which each element is read once.
+   *
+   * @param other where the second one's x begins
+   * @param lanes [2, 4, {@link Lanes#COUNT}]
+   */
+  default void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
     throw new UnsupportedOperationException();
   }
 
@@ -123,6 +136,12 @@ public interface StoredMatrix {
    * two kinds shared would not be compiled into either, and every vector would be an object.
    */
   abstract class Elements implements StoredMatrix {
+    /** {@link #few} of elements that take an instruction or two to decode. */
+    static final int FEW = 8;
+
+    /** Of those that take more. */
+    static final int FEWER = 3;
+
     static final ValueLayout.OfShort SHORT =
         ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     static final ValueLayout.OfFloat FLOAT =
@@ -185,8 +204,8 @@ public interface StoredMatrix {
     }
 
     @Override
-    public boolean multiplies() {
-      return isWhole();
+    public int few() {
+      return isWhole() ? FEW : 0;
     }
 
     @Override
@@ -209,6 +228,43 @@ public interface StoredMatrix {
           d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
+      }
+    }
+
+    @Override
+    public void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
+      int k = columns();
+      long first = first(row);
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        FloatVector a1 = FloatVector.zero(Lanes.FLOATS);
+        FloatVector a2 = a1;
+        FloatVector a3 = a1;
+        FloatVector a4 = a1;
+        FloatVector b1 = a1;
+        FloatVector b2 = a1;
+        FloatVector b3 = a1;
+        FloatVector b4 = a1;
+        for (int i = p; i < k; i += Lanes.COUNT) {
+          FloatVector a = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+          FloatVector b = FloatVector.fromArray(Lanes.FLOATS, x, other + i);
+          FloatVector w = vector(first + i);
+          a1 = w.fma(a, a1);
+          b1 = w.fma(b, b1);
+          w = vector(second + i);
+          a2 = w.fma(a, a2);
+          b2 = w.fma(b, b2);
+          w = vector(third + i);
+          a3 = w.fma(a, a3);
+          b3 = w.fma(b, b3);
+          w = vector(fourth + i);
+          a4 = w.fma(a, a4);
+          b4 = w.fma(b, b4);
+        }
+        Sums.store(a1, a2, a3, a4, lanes, p);
+        Sums.store(b1, b2, b3, b4, lanes, Sums.ROWS * Lanes.COUNT + p);
       }
     }
 
@@ -237,8 +293,8 @@ public interface StoredMatrix {
     }
 
     @Override
-    public boolean multiplies() {
-      return isWhole();
+    public int few() {
+      return isWhole() ? FEW : 0;
     }
 
     @Override
@@ -261,6 +317,43 @@ public interface StoredMatrix {
           d = vector(fourth + i).fma(v, d);
         }
         Sums.store(a, b, c, d, lanes, p);
+      }
+    }
+
+    @Override
+    public void pair(int row, int apart, float[] x, int at, int other, float[] lanes) {
+      int k = columns();
+      long first = first(row);
+      long second = first(row + apart);
+      long third = first(row + 2 * apart);
+      long fourth = first(row + 3 * apart);
+      for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
+        FloatVector a1 = FloatVector.zero(Lanes.FLOATS);
+        FloatVector a2 = a1;
+        FloatVector a3 = a1;
+        FloatVector a4 = a1;
+        FloatVector b1 = a1;
+        FloatVector b2 = a1;
+        FloatVector b3 = a1;
+        FloatVector b4 = a1;
+        for (int i = p; i < k; i += Lanes.COUNT) {
+          FloatVector a = FloatVector.fromArray(Lanes.FLOATS, x, at + i);
+          FloatVector b = FloatVector.fromArray(Lanes.FLOATS, x, other + i);
+          FloatVector w = vector(first + i);
+          a1 = w.fma(a, a1);
+          b1 = w.fma(b, b1);
+          w = vector(second + i);
+          a2 = w.fma(a, a2);
+          b2 = w.fma(b, b2);
+          w = vector(third + i);
+          a3 = w.fma(a, a3);
+          b3 = w.fma(b, b3);
+          w = vector(fourth + i);
+          a4 = w.fma(a, a4);
+          b4 = w.fma(b, b4);
+        }
+        Sums.store(a1, a2, a3, a4, lanes, p);
+        Sums.store(b1, b2, b3, b4, lanes, Sums.ROWS * Lanes.COUNT + p);
       }
     }
 

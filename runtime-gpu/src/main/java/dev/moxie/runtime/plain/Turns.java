@@ -1,6 +1,7 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Rotary;
+import java.util.Arrays;
 
 /** Cosines and sines of some tokens' positions, computed once for all layers. */
 final class Turns {
@@ -14,13 +15,14 @@ final class Turns {
     halves = rotary.pairing() == Rotary.Pairing.HALVES;
   }
 
-  void compute(int[] positions, int tokens) {
+  /** Of the tokens from {@code first} on; those before it stay. */
+  void compute(int[] positions, int first, int tokens) {
     int pairs = angles.pairs();
     if (cos.length < tokens * pairs) {
-      cos = new float[tokens * pairs];
-      sin = new float[tokens * pairs];
+      cos = Arrays.copyOf(cos, tokens * pairs);
+      sin = Arrays.copyOf(sin, tokens * pairs);
     }
-    for (int i = 0; i < tokens * pairs; i++) {
+    for (int i = first * pairs; i < tokens * pairs; i++) {
       cos[i] = angles.cos(positions[i / pairs], i % pairs);
       sin[i] = angles.sin(positions[i / pairs], i % pairs);
     }

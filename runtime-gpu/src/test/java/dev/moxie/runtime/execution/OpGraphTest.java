@@ -61,7 +61,8 @@ class OpGraphTest {
     Value left = program.input(WIDTH);
     Value right = program.input(WIDTH);
     Value result = op.of(program, left, right);
-    pass.begin(TOKENS, new long[0], new Past(TOKENS), 0, null);
+    pass.begin(null);
+    pass.add(new Past(), 0, TOKENS);
     pass.set(left, a);
     pass.set(right, b);
     program.run();

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.PlainModel;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
@@ -38,7 +39,7 @@ class PlainTest {
   @MethodSource("checkpoints")
   void everyCutOfASequenceGivesTheSameBits(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       long[] ids = {3, 14, 15, 92, 65, 35, 89, 79, 32, 38};
       model.begin(ids.length);
       float[] together = model.append(ids);
@@ -88,7 +89,7 @@ class PlainTest {
       return;
     }
     try (MoxiePackage pack = MoxiePackage.open(Path.of(args[0]));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       System.out.println("bytes " + bytesOfAToken(model));
     }
   }
@@ -97,11 +98,11 @@ class PlainTest {
   private static long bytesOfAToken(PlainModel model) {
     var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
     long[] id = {3};
-    int tokens = 50;
+    // With the first one a block of the past, which takes memory once.
+    int tokens = Past.BLOCK - 1;
     long allocated = Long.MAX_VALUE;
     for (int round = 0; round < 200; round++) {
       model.begin(tokens + 1);
-      // Makes room for the tokens after it.
       model.next(id);
       long before = threads.getCurrentThreadAllocatedBytes();
       for (int i = 0; i < tokens; i++) {
@@ -157,7 +158,8 @@ class PlainTest {
     var program = new Program(Vectors.of(random(wide * wide), wide), pass);
     Value input = program.input(wide);
     Value y = program.linear(input, Vectors.leaf(wide));
-    pass.begin(9, new long[0], new Past(9), 0, null);
+    pass.begin(null);
+    pass.add(new Past(), 0, 9);
     pass.set(input, x);
     program.run();
     return pass.copy(y);

@@ -14,6 +14,7 @@ import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import net.jqwik.api.ForAll;
@@ -86,8 +87,8 @@ class StoredMatrixTest {
       @ForAll Random random) {
     int k = lanes * Lanes.COUNT;
     Shape shape = Shape.of(4L * fours, k);
-    float[] x = new float[k];
-    for (int i = 0; i < k; i++) {
+    float[] x = new float[2 * k];
+    for (int i = 0; i < x.length; i++) {
       x[i] = random.nextFloat() - 0.5f;
     }
     for (Dtype dtype : List.of(Dtype.F32, Dtype.BF16)) {
@@ -113,9 +114,10 @@ class StoredMatrixTest {
   private static void requireSameProducts(StoredMatrix matrix, float[] x) {
     int k = matrix.columns();
     float[] own = new float[4 * Lanes.COUNT];
+    float[] pair = new float[8 * Lanes.COUNT];
     float[] widened = new float[4 * Lanes.COUNT];
     float[] rows = new float[4 * k];
-    assertTrue(matrix.multiplies());
+    assertTrue(matrix.few() > 1);
     for (int first = 0; first < matrix.rows(); first += 4) {
       for (int r = 0; r < 4; r++) {
         matrix.read(first + r, rows, r * k);
@@ -123,6 +125,10 @@ class StoredMatrixTest {
       matrix.dots(first, 1, x, 0, own);
       Sums.rows(rows, 0, k, k, x, 0, widened);
       assertArrayEquals(widened, own, matrix.getClass().getSimpleName());
+      matrix.pair(first, 1, x, 0, k, pair);
+      assertArrayEquals(widened, Arrays.copyOf(pair, widened.length));
+      Sums.rows(rows, 0, k, k, x, k, widened);
+      assertArrayEquals(widened, Arrays.copyOfRange(pair, widened.length, pair.length));
     }
   }
 

@@ -54,7 +54,8 @@ public final class Vectors {
     Value l = program.input(experts);
     Forward.Routed<Value> routed = Forward.route(program, routing, l, leaf(experts));
     int tokens = logits.length / experts;
-    pass.begin(tokens, new long[0], new Past(tokens), 0, null);
+    pass.begin(null);
+    pass.add(new Past(), 0, tokens);
     pass.set(l, logits);
     program.run();
     return List.of(pass.copy(routed.chosen()), pass.copy(routed.weights()));

@@ -4,7 +4,10 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Sequence;
+import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.plain.MemorySweep;
+import dev.moxie.verifier.LoweringCheck;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,10 +15,11 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a package costs to run on the CPU: opening, a prompt, tokens one by one, memory, and how
- * much of the memory's bandwidth decoding reaches. Opening comes first, in a JVM as cold as users
- * have it; all else happens once before it counts, for the compiler. Each repetition has its read
- * test and its turn of the peer, so that all have the same weather.
+ * What a package costs to run on the CPU: opening, a prompt, tokens one by one, and those of
+ * several texts together, memory, and how much of the memory's bandwidth decoding reaches. Opening
+ * comes first, in a JVM as cold as users have it; all else happens once before it counts, for the
+ * compiler. Each repetition has its read test and its turn of the peer, so that all have the same
+ * weather.
  */
 public final class RunBenchmark {
   /** Bytes that a read test reads at most; no cache holds as many. */
@@ -26,18 +30,22 @@ public final class RunBenchmark {
   private final int vocabulary;
   private final int prompt;
   private final int decode;
+  private final int texts;
   private final MemorySweep sweep;
   private final List<Double> prefills = new ArrayList<>();
   private final List<Double> steps = new ArrayList<>();
   private final List<Double> reads = new ArrayList<>();
+  private final List<Double> together = new ArrayList<>();
   private long weightBytes;
+  private long weightBytesTogether;
 
-  private RunBenchmark(MoxiePackage pack, PlainModel model, int prompt, int decode) {
+  private RunBenchmark(MoxiePackage pack, PlainModel model, int prompt, int decode, int texts) {
     this.pack = pack;
     this.model = model;
     this.vocabulary = pack.architecture().vocabSize();
     this.prompt = prompt;
     this.decode = decode;
+    this.texts = texts;
     this.sweep = sweep(pack);
   }
 
@@ -46,29 +54,36 @@ public final class RunBenchmark {
    *
    * @param prompt tokens of the prompt, from 1
    * @param decode tokens after it, from 1
+   * @param texts that are decoded together, from 1, besides one alone
    * @param reps times that both are measured, from 1
    * @param against a peer's command ({@link Peer}); null for none
    * @throws UsageException if the tokens do not fit the model
    */
   public static RunReport run(
-      Path folder, int prompt, int decode, int reps, @Nullable String against) {
+      Path folder, int prompt, int decode, int texts, int reps, @Nullable String against) {
     Resident before = Resident.now();
     long start = System.nanoTime();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       requireFit(pack, prompt, decode);
-      try (var model = new PlainModel(pack)) {
+      var check = new LoweringCheck();
+      try (var model = PlainModel.open(pack, check)) {
         double open = millis(start);
         model.begin(1);
         model.next(new long[1]);
-        var opening = new Opening(open, millis(start), before, Resident.now());
-        return new RunBenchmark(pack, model, prompt, decode).measure(opening, reps, against);
+        @Nullable Double checked = check.took().map(time -> time.toNanos() / 1e6).orElse(null);
+        var opening = new Opening(open, checked, millis(start), before, Resident.now());
+        return new RunBenchmark(pack, model, prompt, decode, texts).measure(opening, reps, against);
       }
     }
   }
 
   /** What happened until the first token. */
   private record Opening(
-      double openMs, double firstTokenMs, @Nullable Resident before, @Nullable Resident after) {}
+      double openMs,
+      @Nullable Double checkMs,
+      double firstTokenMs,
+      @Nullable Resident before,
+      @Nullable Resident after) {}
 
   private static void requireFit(MoxiePackage pack, int prompt, int decode) {
     long most = pack.architecture().maxPositions();
@@ -97,14 +112,19 @@ public final class RunBenchmark {
 
   private RunReport measure(Opening opening, int reps, @Nullable String against) {
     repetition(new RandomTokens(0, vocabulary));
+    repetitionTogether(new RandomTokens(0, vocabulary));
     prefills.clear();
     steps.clear();
     reads.clear();
+    together.clear();
     weightBytes = 0;
+    weightBytesTogether = 0;
     List<Peer> peers = new ArrayList<>();
     var tokens = new RandomTokens(1, vocabulary);
+    var more = new RandomTokens(2, vocabulary);
     for (int rep = 0; rep < reps; rep++) {
       repetition(tokens);
+      repetitionTogether(more);
       if (against != null) {
         peers.add(Peer.run(against, prompt, decode));
       }
@@ -121,11 +141,14 @@ public final class RunBenchmark {
         1,
         reps,
         opening.openMs(),
+        opening.checkMs(),
         opening.firstTokenMs(),
         prefill,
         decoded,
         RunReport.Memory.of(opening.before(), opening.after(), Resident.now()),
         perToken,
+        RunReport.Together.of(
+            texts, together, weightBytesTogether / together.size(), decoded, perToken),
         new RunReport.Bandwidth(
             sweep.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS),
         against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
@@ -142,6 +165,27 @@ public final class RunBenchmark {
       steps.add(millis(() -> model.next(id)));
     }
     weightBytes += model.weightBytes() - before;
+  }
+
+  /** The same of several texts, of which each has a prompt of its own. */
+  private void repetitionTogether(RandomTokens tokens) {
+    Sequences sequences = model.sequences(Long.MAX_VALUE);
+    List<Sequence> all = new ArrayList<>();
+    for (int i = 0; i < texts; i++) {
+      all.add(sequences.begin(prompt + decode));
+      sequences.step(List.of(new Sequences.Slice(all.get(i), tokens.next(prompt), new float[0])));
+    }
+    float[][] logits = new float[texts][vocabulary];
+    long before = model.weightBytes();
+    for (int i = 0; i < decode; i++) {
+      List<Sequences.Slice> step = new ArrayList<>();
+      for (int text = 0; text < texts; text++) {
+        step.add(new Sequences.Slice(all.get(text), tokens.next(1), logits[text]));
+      }
+      together.add(millis(() -> sequences.step(step)));
+    }
+    weightBytesTogether += model.weightBytes() - before;
+    all.forEach(Sequence::close);
   }
 
   private static double millis(Runnable work) {

@@ -18,10 +18,13 @@ import tools.jackson.databind.annotation.JsonNaming;
  * @param batch texts at a time
  * @param reps repetitions that count
  * @param openMs until a token can be fed
+ * @param checkMs of that, what it took to hold the model to the oracle; null where a pass was
+ *     remembered
  * @param firstTokenMs until the logits of a first token, opening included
  * @param residentMb null where the system does not say
  * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
  *     average
+ * @param together several texts at a time, besides one alone
  * @param against null without a peer
  */
 @JsonNaming(SnakeCaseStrategy.class)
@@ -33,11 +36,13 @@ public record RunReport(
     int batch,
     int reps,
     double openMs,
+    @Nullable Double checkMs,
     double firstTokenMs,
     Prefill prefillPerS,
     Decode decodePerS,
     @Nullable Memory residentMb,
     long weightBytesPerToken,
+    Together together,
     Bandwidth bandwidth,
     @Nullable Against against) {
 
@@ -65,6 +70,30 @@ public record RunReport(
       return before == null || firstToken == null || after == null
           ? null
           : new Memory(before, firstToken, after);
+    }
+  }
+
+  /**
+   * Decoding several texts, a token of each at a time.
+   *
+   * @param tokensPerS of all of them, median
+   * @param weightBytesPerStep bytes of the matrices that their tokens are multiplied with, on
+   *     average, each matrix once
+   * @param ratio of the tokens per second to those of one text
+   * @param ratioOfBytes what that would be if bytes of weights alone took time
+   */
+  @JsonNaming(SnakeCaseStrategy.class)
+  public record Together(
+      int texts, double tokensPerS, long weightBytesPerStep, double ratio, double ratioOfBytes) {
+    static Together of(
+        int texts, List<Double> millis, long weightBytes, Decode alone, long weightBytesAlone) {
+      double tokensPerS = rate(texts, Quantile.median(millis));
+      return new Together(
+          texts,
+          tokensPerS,
+          weightBytes,
+          tokensPerS / alone.median(),
+          (double) texts * weightBytesAlone / weightBytes);
     }
   }
 
@@ -125,9 +154,24 @@ public record RunReport(
         "%s  %d threads; prompt %d, then %d tokens; median of %d, after one that does not count",
         model, threads, prompt, decode, reps);
     lines.add("open       %.0f ms, first token after %.0f ms", openMs, firstTokenMs);
+    if (checkMs != null) {
+      lines.add(
+          "           %.0f ms of it to hold the model to the oracle, once: a second run starts"
+              + " cold",
+          checkMs);
+    }
     lines.add("prefill    %.1f tokens/s, best %.1f", prefillPerS.median(), prefillPerS.best());
     lines.add(
         "decode     %.1f tokens/s, best decile %.1f", decodePerS.median(), decodePerS.bestDecile());
+    lines.add(
+        "together   %d texts: %.1f tokens/s, %.2f times one text's",
+        together.texts(), together.tokensPerS(), together.ratio());
+    lines.add(
+        "  weights  %.3f MB read per step, so that at most %.2f times were to be had: %.0f %% of"
+            + " it",
+        together.weightBytesPerStep() / 1e6,
+        together.ratioOfBytes(),
+        100 * together.ratio() / together.ratioOfBytes());
     if (residentMb == null) {
       lines.add("resident   this system does not say (no RssAnon in /proc/self/status)");
     } else {

@@ -21,6 +21,7 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /** What a package says and what a reference recorded, stage by stage. */
 public final class Evidence {
@@ -122,10 +123,20 @@ public final class Evidence {
 
   /** A stage that was computed against what was recorded. */
   static Comparison compare(Forced layer, Stage stage) {
-    Estimate actual = layer.computed(stage);
-    Estimate expected = layer.recorded(stage);
+    return compare(layer.computed(stage), layer.recorded(stage));
+  }
+
+  private static Comparison compare(Estimate actual, Estimate expected) {
     return Tolerance.compare(
         actual.toFloats(), expected.toFloats(), actual.withErrorsBeside(expected));
+  }
+
+  /** Each prediction layer that logits were recorded of, from the last layer's output. */
+  public List<Comparison> prediction() {
+    List<Estimate> predicted = layer(architecture().layers().size() - 1).predicted();
+    return IntStream.range(0, predicted.size())
+        .mapToObj(i -> compare(predicted.get(i), recorded.predicted(i)))
+        .toList();
   }
 
   /** Whether a stage comes out as it was recorded. */

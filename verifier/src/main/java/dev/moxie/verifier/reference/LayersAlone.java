@@ -38,9 +38,17 @@ final class LayersAlone {
 
   /** What lies before the first layer and after the last, where those are verified. */
   Report.Ends ends() {
+    boolean last = sides.layers().contains(sides.last());
     return new Report.Ends(
         sides.layers().contains(0) ? embedding() : null,
-        sides.layers().contains(sides.last()) ? head() : null);
+        last ? head() : null,
+        last ? prediction() : List.of());
+  }
+
+  private List<Comparison> prediction() {
+    return evidence.prediction().stream()
+        .map(compared -> sides.tolerant("a prediction layer", compared))
+        .toList();
   }
 
   private Comparison embedding() {

@@ -8,6 +8,7 @@ import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
 import dev.moxie.verifier.routing.Decision;
@@ -47,13 +48,15 @@ public final class ReferenceCheck implements AutoCloseable {
     this.pack = pack;
     this.scope = scope;
     this.coverage = new Coverage(pack.architecture(), scope.layers(pack.architecture()));
-    this.plain = new PlainModel(pack);
+    var proof = new ProofByReport();
+    this.plain = PlainModel.open(pack, proof);
     if (!scope.leftOut(pack.architecture()).isEmpty()) {
       return;
     }
     for (Execution execution : executions) {
       models.put(
-          execution, execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU));
+          execution,
+          execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU, proof));
     }
   }
 

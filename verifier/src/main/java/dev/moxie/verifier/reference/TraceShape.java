@@ -7,6 +7,7 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Recorded;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -155,6 +156,10 @@ final class TraceShape {
     Shape logits = Shape.of(tokens, architecture.vocabSize());
     if (layers.contains(architecture.layers().size() - 1)) {
       trace.require("logits", Dtype.F32, logits);
+      for (int i = 0; i < new Recorded(trace, architecture).predictions(); i++) {
+        Shape fewer = Shape.of(tokens - 1 - i, architecture.vocabSize());
+        trace.require(Recorded.prediction(i), Dtype.F32, fewer);
+      }
     }
     if (trace.has(PERMUTED)) {
       trace.require(PERMUTED, Dtype.F32, logits);

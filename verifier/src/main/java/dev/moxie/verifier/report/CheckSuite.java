@@ -84,6 +84,7 @@ record CheckSuite(String name, String file, List<Check> checks) {
       add(checks, "layer " + layer.layer() + " from the tokens on", layer.accumulated());
     }
     add(checks, "head", reference.ends().head());
+    Words.prediction(reference.ends()).forEach((name, compared) -> add(checks, name, compared));
     reference
         .executions()
         .forEach(

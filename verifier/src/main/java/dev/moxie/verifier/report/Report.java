@@ -131,11 +131,14 @@ public record Report(
    *
    * @param embedding of the tokens; null where the first layer was left out
    * @param head logits of the last layer's output; null where that layer was left out
+   * @param prediction logits of each prediction layer that the reference has any of, from that
+   *     output, too: as the equations give them, since nothing here runs such layers
    */
-  public record Ends(@Nullable Comparison embedding, @Nullable Comparison head) {
-    /** Whether both hold, as far as they were compared. */
+  public record Ends(
+      @Nullable Comparison embedding, @Nullable Comparison head, List<Comparison> prediction) {
+    /** Whether all hold, as far as they were compared. */
     public boolean hold() {
-      return holds(embedding) && holds(head);
+      return holds(embedding) && holds(head) && prediction.stream().allMatch(Report::holds);
     }
   }
 
@@ -228,8 +231,12 @@ public record Report(
   public record Invariance(
       Verdict verdict, int tokens, int judged, Map<String, Map<String, Comparison>> executions) {}
 
-  /** One execution from token ids to logits and to a greedy continuation. */
-  public record EndToEnd(Comparison logits, Greedy greedy) {}
+  /**
+   * One execution from token ids to logits and to a greedy continuation.
+   *
+   * @param divergence of its predictions from the reference's, which is P
+   */
+  public record EndToEnd(Comparison logits, Divergence divergence, Greedy greedy) {}
 
   /**
    * Greedy continuation.

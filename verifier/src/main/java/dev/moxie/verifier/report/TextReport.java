@@ -71,22 +71,25 @@ public final class TextReport {
     comparison("embedding", r.ends().embedding());
     r.layers().forEach(this::layer);
     comparison("head", r.ends().head());
+    Words.prediction(r.ends()).forEach(this::comparison);
     r.executions()
         .forEach(
-            (name, run) ->
-                lines.add(
-                    "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
-                        + " tokens equal%s",
-                    name,
-                    Words.of(
-                        Verdict.of(
-                            run.logits().verdict().passed() && run.greedy().verdict().passed())),
-                    run.logits().maxAbs(),
-                    run.logits().maxRel(),
-                    run.logits().bound(),
-                    run.greedy().equal(),
-                    run.greedy().tokens(),
-                    run.greedy().open() ? ", parting where rounding may decide" : ""));
+            (name, run) -> {
+              lines.add(
+                  "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
+                      + " tokens equal%s",
+                  name,
+                  Words.of(
+                      Verdict.of(
+                          run.logits().verdict().passed() && run.greedy().verdict().passed())),
+                  run.logits().maxAbs(),
+                  run.logits().maxRel(),
+                  run.logits().bound(),
+                  run.greedy().equal(),
+                  run.greedy().tokens(),
+                  run.greedy().open() ? ", parting where rounding may decide" : "");
+              lines.add("                   %s", Words.of(run.divergence()));
+            });
     if (r.permuted() != null) {
       invariant(Words.permuted(), r.permuted());
     }

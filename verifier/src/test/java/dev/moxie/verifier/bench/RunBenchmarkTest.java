@@ -69,7 +69,7 @@ class RunBenchmarkTest {
     Path peer = Files.writeString(folder.resolve("peer.json"), PEER);
     Path runs = folder.resolve("runs");
     String command = "echo x >> '" + runs + "'; cat '" + peer + "'";
-    RunReport report = RunBenchmark.run(pack, 8, 3, 2, command);
+    RunReport report = RunBenchmark.run(pack, 8, 3, 4, 2, command);
     assertEquals(2, Files.readAllLines(runs).size());
     RunReport.Against against = report.against();
     assertNotNull(against);
@@ -78,6 +78,12 @@ class RunBenchmarkTest {
     assertEquals(report.decodePerS().median() / 50.5, against.decodeRatio());
     assertNotEquals(0, report.weightBytesPerToken());
     assertTrue(report.firstTokenMs() >= report.openMs());
+    RunReport.Together together = report.together();
+    assertEquals(together.tokensPerS() / report.decodePerS().median(), together.ratio());
+    assertEquals(
+        4.0 * report.weightBytesPerToken() / together.weightBytesPerStep(),
+        together.ratioOfBytes());
+    assertTrue(together.ratioOfBytes() > 1, "weights are read once for all texts");
     Peer same = Peer.of("moxie", report.json().getBytes(StandardCharsets.UTF_8), 8, 3);
     assertEquals(report.decodePerS().median(), same.decodePerS());
   }
@@ -122,7 +128,8 @@ class RunBenchmarkTest {
     Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
     String message =
         assertThrows(
-                UsageException.class, () -> RunBenchmark.run(pack, 1, Integer.MAX_VALUE, 1, null))
+                UsageException.class,
+                () -> RunBenchmark.run(pack, 1, Integer.MAX_VALUE, 1, 1, null))
             .getMessage();
     assertTrue(message.contains("512 positions together, found 1 and 2147483647"), message);
   }

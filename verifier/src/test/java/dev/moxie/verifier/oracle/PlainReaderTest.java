@@ -118,11 +118,12 @@ class PlainReaderTest {
     }
 
     float[] of(float[] hidden) {
-      return of(hidden, TOKENS, new Past(TOKENS.length), 0);
+      return of(hidden, TOKENS, new Past(), 0);
     }
 
     float[] of(float[] hidden, long[] tokens, Past past, int first) {
-      pass.begin(tokens.length, tokens, past, first, null);
+      pass.begin(null);
+      pass.add(past, first, tokens, 0, tokens.length);
       pass.set(input, hidden);
       program.run();
       return pass.copy(output);
@@ -188,7 +189,7 @@ class PlainReaderTest {
     var executor = new Own(architecture, weights, (f, x) -> f.logits());
     float[] nothing = new float[TOKENS.length * HIDDEN];
     float[] together = executor.of(nothing);
-    var past = new Past(TOKENS.length);
+    var past = new Past();
     int first = 0;
     for (int length : new int[] {1, 8, 3}) {
       long[] tokens = Arrays.copyOfRange(TOKENS, first, first + length);

@@ -18,6 +18,7 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.Packages;
+import dev.moxie.verifier.Unproven;
 import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
@@ -159,7 +160,7 @@ class RoutingRunTest {
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     List<Set<Object>> whole = new ArrayList<>();
     try (MoxiePackage open = MoxiePackage.open(pack);
-        var model = new PlainModel(open)) {
+        var model = PlainModel.open(open, new Unproven())) {
       model.begin(ids.length);
       model.observe(
           ids,
@@ -296,8 +297,8 @@ class RoutingRunTest {
   private static RoutingReport run(Path folder, Corpus corpus, int maxTokens, DecisionFiles files) {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         DecisionSink sink = files.open(pack);
-        var model = new PlainModel(pack)) {
-      return RoutingRun.run(pack, model, corpus, maxTokens, sink);
+        var model = PlainModel.open(pack, new Unproven())) {
+      return RoutingRun.run(pack, model, null, corpus, maxTokens, sink);
     }
   }
 

@@ -299,12 +299,27 @@ final class ReferenceSection {
     try (var table = comparisons("What")) {
       compared(table, "embedding alone", reference.ends().embedding());
       compared(table, "head alone", reference.ends().head());
+      Words.prediction(reference.ends())
+          .forEach((name, compared) -> compared(table, name + " alone", compared));
       reference.executions().forEach((name, run) -> comparison(table, name, run.logits()));
       compared(table, Words.permuted(), reference.permuted());
     }
     if (reference.executions().isEmpty()) {
       page.element("p", "Nothing was computed from the tokens on, since layers were left out.");
       return;
+    }
+    page.element("h3", "Predictions");
+    try (var table = Table.open(page, "Execution", "KL mean", "KL worst", "Same likeliest token")) {
+      reference
+          .executions()
+          .forEach(
+              (name, run) ->
+                  table.row(
+                      true,
+                      name,
+                      Figures.measured(run.divergence().mean()),
+                      Figures.measured(run.divergence().worst()),
+                      Figures.percent(run.divergence().agreement())));
     }
     page.element("h3", "Greedy tokens");
     try (var table = Table.open(page, "Execution", "Verdict", "Equal", "Recorded", "Judged")) {

@@ -1,0 +1,86 @@
+package dev.moxie.runtime.execution;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Forward;
+import dev.moxie.runtime.plain.Pass;
+import dev.moxie.runtime.plain.Program;
+import dev.moxie.runtime.plain.Value;
+import dev.moxie.runtime.plain.Weights;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.BiFunction;
+import java.util.function.IntConsumer;
+
+/** A forward pass, read part by part, and the one way that tokens take through it. */
+final class PlainLayers {
+  private final Architecture architecture;
+  private final Weights weights;
+  private final Pass pass = new Pass();
+  private final Part embedding;
+  private final Part head;
+  private final List<Part> layers = new ArrayList<>();
+
+  /** A part, read. */
+  record Part(Program program, Value input, Value output) {}
+
+  PlainLayers(Architecture architecture, Weights weights) {
+    this.architecture = architecture;
+    this.weights = weights;
+    embedding = part((forward, nothing) -> forward.embedding());
+    head = part(Forward::head);
+    for (int i = 0; i < architecture.layers().size(); i++) {
+      int layer = i;
+      layers.add(part((forward, h) -> forward.layer(layer, h)));
+    }
+  }
+
+  private Part part(BiFunction<Forward<Value>, Value, Value> reading) {
+    var program = new Program(weights, pass);
+    Value input = program.input(architecture.hiddenSize());
+    return new Part(program, input, reading.apply(new Forward<>(architecture, program), input));
+  }
+
+  Architecture architecture() {
+    return architecture;
+  }
+
+  Weights weights() {
+    return weights;
+  }
+
+  /** The tokens that pass now. */
+  Pass pass() {
+    return pass;
+  }
+
+  Part embedding() {
+    return embedding;
+  }
+
+  Part layer(int layer) {
+    return layers.get(layer);
+  }
+
+  /** From hidden states to logits. */
+  Part head() {
+    return head;
+  }
+
+  /**
+   * Leaves what the last layer makes of the tokens that pass as the input of the head.
+   *
+   * @param computed is told of each layer as soon as it is
+   */
+  void run(IntConsumer computed) {
+    embedding.program().run();
+    Value hidden = embedding.output();
+    for (int i = 0; i < layers.size(); i++) {
+      Part layer = layers.get(i);
+      pass.copy(hidden, layer.input());
+      layer.program().run();
+      computed.accept(i);
+      hidden = layer.output();
+    }
+    pass.copy(hidden, head.input());
+  }
+}

@@ -1,0 +1,174 @@
+package dev.moxie.runtime.execution;
+
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.runtime.plain.Pass;
+import dev.moxie.runtime.plain.Past;
+import dev.moxie.runtime.plain.PastMemory;
+import java.util.List;
+import java.util.function.IntConsumer;
+
+/**
+ * Several sequences on one model. What they step with, a prompt or a part of one, or the one token
+ * that was chosen last, passes through the layers together, so that each weight is read once for
+ * all of them. Logits have the same bits as if each sequence were alone, whatever else steps with
+ * it, however its tokens are cut, and whether its beginning was computed or {@link Sequence#fork
+ * forked}.
+ *
+ * <p>For one thread at a time.
+ */
+public final class Sequences {
+  /** Tokens that pass through the layers together; more would only take more memory. */
+  private static final int TOGETHER = 128;
+
+  private final PlainLayers layers;
+  private final PastMemory memory;
+  private final long blockBytes;
+  private final int vocabulary;
+
+  /** Tokens of the pass after which logits are wanted. */
+  private final int[] wanted = new int[TOGETHER];
+
+  /** And where these go. */
+  private final Slice[] slices = new Slice[TOGETHER];
+
+  private final int[] rows = new int[TOGETHER];
+  private int steps;
+
+  Sequences(PlainLayers layers, long bytes) {
+    this.layers = layers;
+    vocabulary = layers.architecture().vocabSize();
+    blockBytes = bytesPerToken(layers.architecture()) * Past.BLOCK;
+    memory = new PastMemory(bytes / blockBytes);
+  }
+
+  private static long bytesPerToken(Architecture architecture) {
+    return architecture.layers().stream()
+        .mapToLong(layer -> layer.attention().cachedPerToken() * Float.BYTES)
+        .sum();
+  }
+
+  /**
+   * What one sequence steps with.
+   *
+   * @param ids its next tokens, at least one
+   * @param logits where those after its last tokens go, [n · V], of as many as it has room for;
+   *     none after a part of a prompt that more is to follow
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
+  public record Slice(Sequence sequence, long[] ids, float[] logits) {}
+
+  /**
+   * An empty sequence.
+   *
+   * @param capacity tokens that it may have at most; takes no memory
+   */
+  public Sequence begin(int capacity) {
+    return new Sequence(this, new Past(memory), capacity, 0);
+  }
+
+  /** Bytes that sequences keep of their tokens now, what they share counted once. */
+  public long bytes() {
+    return memory.taken() * blockBytes;
+  }
+
+  /**
+   * Whether there is memory for a step.
+   *
+   * @throws IllegalArgumentException if it could not be made with any
+   */
+  public boolean fit(List<Slice> step) {
+    return lacks(step) <= memory.free();
+  }
+
+  /**
+   * Lets tokens pass and computes the logits that are wanted after them. If that fails, no sequence
+   * has gone on.
+   *
+   * @param step one slice of each sequence that goes on
+   * @throws EnvironmentException if there is no memory for it, and nothing was done
+   */
+  public void step(List<Slice> step) {
+    step(step, TOGETHER, layer -> {});
+  }
+
+  /**
+   * As above.
+   *
+   * @param together tokens that pass together at most
+   * @param computed is told of each layer as soon as it is
+   */
+  void step(List<Slice> step, int together, IntConsumer computed) {
+    requireRoom(lacks(step));
+    Pass pass = layers.pass();
+    int next = 0;
+    int done = 0;
+    while (next < step.size()) {
+      pass.begin(null);
+      int count = 0;
+      while (next < step.size() && pass.tokens() < together) {
+        Slice slice = step.get(next);
+        int some = Math.min(slice.ids.length - done, together - pass.tokens());
+        int from = slice.ids.length - slice.logits.length / vocabulary;
+        for (int i = Math.max(from, done); i < done + some; i++) {
+          wanted[count] = pass.tokens() + i - done;
+          slices[count] = slice;
+          rows[count++] = i - from;
+        }
+        Past past = slice.sequence.past();
+        pass.add(past, slice.sequence.length() + done, slice.ids, done, some);
+        done += some;
+        if (done == slice.ids.length) {
+          next++;
+          done = 0;
+        }
+      }
+      layers.run(computed);
+      if (count > 0) {
+        head(count);
+      }
+    }
+    for (int i = 0; i < step.size(); i++) {
+      step.get(i).sequence.advance(step.get(i).ids.length);
+    }
+  }
+
+  private void head(int count) {
+    Pass pass = layers.pass();
+    PlainLayers.Part head = layers.head();
+    pass.keep(wanted, count, head.input());
+    head.program().run();
+    for (int i = 0; i < count; i++) {
+      pass.copy(head.output(), i, slices[i].logits, rows[i] * vocabulary);
+    }
+  }
+
+  /** Blocks that a step takes. */
+  private long lacks(List<Slice> step) {
+    steps++;
+    long blocks = 0;
+    for (int i = 0; i < step.size(); i++) {
+      Slice slice = step.get(i);
+      slice.sequence.enter(steps);
+      blocks += slice.sequence.lacks(this, slice.ids, vocabulary);
+      if (slice.logits.length % vocabulary != 0
+          || slice.logits.length / vocabulary > slice.ids.length) {
+        throw new IllegalArgumentException(
+            slice.logits.length + " logits after " + slice.ids.length + " tokens");
+      }
+    }
+    return blocks;
+  }
+
+  void requireRoom(long blocks) {
+    if (blocks > memory.free()) {
+      throw new EnvironmentException(
+          "memory for the tokens of sequences",
+          "%d bytes, of which these need %d more"
+              .formatted((memory.taken() + blocks) * blockBytes, blocks * blockBytes),
+          "a limit of %d, of which %d are taken"
+              .formatted((memory.taken() + memory.free()) * blockBytes, bytes()),
+          "let a sequence end, or allow more");
+    }
+  }
+}
