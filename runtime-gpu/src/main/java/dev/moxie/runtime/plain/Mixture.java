@@ -7,6 +7,7 @@ import dev.moxie.format.model.TensorSpec.Leaf;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -263,7 +264,13 @@ final class Mixture implements Instruction {
     switch (f) {
       case SILU -> {
         if (clamp == null) {
-          for (int i = 0; i < count; i++) {
+          int whole = count & -Lanes.WIDTH;
+          for (int i = 0; i < whole; i += Lanes.WIDTH) {
+            Numbers.silu(FloatVector.fromArray(Lanes.FLOATS, gate, from + i))
+                .mul(FloatVector.fromArray(Lanes.FLOATS, up, from + i))
+                .intoArray(out, at + i);
+          }
+          for (int i = whole; i < count; i++) {
             out[at + i] = Numbers.silu(gate[from + i]) * up[from + i];
           }
         } else {
