@@ -206,6 +206,13 @@ final class BenchCommand {
                 + " prints what runtime-gpu/bench/llama.mjs or bench run --json does, and compare.")
     private @Nullable String against;
 
+    @Option(
+        names = "--memory-budget",
+        paramLabel = "SIZE",
+        converter = ByteSize.class,
+        description = RunCommand.MEMORY_BUDGET)
+    private @Nullable Long budget;
+
     @Option(names = "--json", description = "Print the report as one JSON object.")
     private boolean json;
 
@@ -215,7 +222,7 @@ final class BenchCommand {
       requirePositive("--decode", decode);
       requirePositive("--together", texts);
       requirePositive("--reps", reps);
-      RunReport report = RunBenchmark.run(pack, prompt, decode, texts, reps, against);
+      RunReport report = RunBenchmark.run(pack, prompt, decode, texts, reps, budget, against);
       System.out.println(json ? report.json() : report.text());
     }
 

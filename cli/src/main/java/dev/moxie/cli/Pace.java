@@ -1,16 +1,23 @@
 package dev.moxie.cli;
 
+import dev.moxie.runtime.execution.StorageReads;
+import dev.moxie.runtime.plain.ExpertMemory;
+import org.jspecify.annotations.Nullable;
+
 /** How long a text was waited for, and how fast it came. */
 final class Pace {
   private final long start = System.nanoTime();
   private long opened;
   private long first;
   private long last;
+  private long readBefore;
   private int tokens;
+  private ExpertMemory.@Nullable Hits hits;
 
   /** The model is open and checked, and is given the prompt. */
   void opened() {
     opened = System.nanoTime();
+    readBefore = StorageReads.bytes().orElse(0);
   }
 
   /** There is one more token. */
@@ -21,8 +28,23 @@ final class Pace {
     }
   }
 
+  /** What experts tokens chose, where their memory has a limit. */
+  void experts(ExpertMemory.Hits chosen) {
+    hits = chosen;
+  }
+
   @Override
   public String toString() {
+    return hits == null || tokens == 0
+        ? pace()
+        : pace()
+            + String.format(
+                "; %.0f %% of the experts' bytes were in memory, %.3f MB read from storage per"
+                    + " token",
+                100 * hits.share(), (StorageReads.bytes().orElse(0) - readBefore) / 1e6 / tokens);
+  }
+
+  private String pace() {
     String open = String.format("open after %.2f s", (opened - start) / 1e9);
     if (tokens == 0) {
       return open + ", no token";

@@ -13,6 +13,8 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -60,6 +62,7 @@ class BenchRunTest {
                 + "(resident   .*\n)+"
                 + "weights    # MB read per decoded token\n"
                 + "bandwidth  # GB/s, reading # MB of the weights; decoding reaches # %%\n"
+                + "(storage    # MB read per decoded token\n)?"
                 + "against    \\Q%s\\E\n"
                 + "  first token after 9 ms\n"
                 + "  prefill  10.0 tokens/s, ratio #\n"
@@ -100,6 +103,27 @@ class BenchRunTest {
       assertTrue(report.at(figure).doubleValue() > 0, figure + " in " + outcome.out());
     }
     assertTrue(report.has("resident_mb"), outcome.out());
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aBudgetOfMemoryIsReportedWithTheRoutingThatUsedIt() {
+    Outcome outcome = bench("--memory-budget", "1GB", "--json");
+    assertEquals(0, outcome.status(), outcome.err());
+    JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
+    JsonNode experts = report.at("/experts");
+    assertEquals(1_000_000_000, experts.at("/budget").intValue());
+    assertTrue(experts.at("/hits").doubleValue() > 0, outcome.out());
+    assertTrue(report.at("/bandwidth").isNull(), "its read test would need the memory");
+    for (JsonNode layer : experts.at("/layers")) {
+      JsonNode tokens = layer.at("/tokens");
+      int most = tokens.get(layer.at("/most").intValue()).intValue();
+      int least = tokens.get(layer.at("/least").intValue()).intValue();
+      for (JsonNode count : tokens) {
+        assertTrue(least <= count.intValue() && count.intValue() <= most, outcome.out());
+      }
+    }
+    assertTrue(bench("--memory-budget", "1GB").out().contains("\nexperts    "), outcome.out());
   }
 
   static Stream<Path> vectors() throws IOException {

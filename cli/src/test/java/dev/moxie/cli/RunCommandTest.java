@@ -8,8 +8,12 @@ import dev.moxie.fixtures.Fixtures;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -93,6 +97,42 @@ class RunCommandTest {
     assertTrue(
         more.err().strip().matches("(?s).*\n" + open + ", then \\d+\\.\\d tokens/s"), more.err());
     assertTrue(more.out().matches("(\\d+ )+\n"), more.out());
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aModelMayHaveLessMemoryThanItsWeights() {
+    String pack = folder.resolve("p").toString();
+    String checkpoint = Fixtures.tinyMixtral().toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint, pack).status());
+    Outcome all = CommandLineTest.moxie("run", pack, "--prompt-ids", "1,2", "--max-tokens", "5");
+    Outcome some =
+        CommandLineTest.moxie(
+            "run", pack, "--prompt-ids", "1,2", "--max-tokens", "5", "--memory-budget", "2.5MB");
+    assertEquals(0, some.status(), some.err());
+    assertEquals(all.out(), some.out());
+    assertTrue(
+        some.err()
+            .strip()
+            .matches(
+                "(?s).*tokens/s; \\d+ % of the experts' bytes were in memory, \\d+\\.\\d{3} MB read"
+                    + " from storage per token"),
+        some.err());
+  }
+
+  @Test
+  void aBudgetThatCannotBeKeptIsRefused() {
+    String pack = folder.resolve("p").toString();
+    String checkpoint = Fixtures.tinyMixtral().toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint, pack).status());
+    for (String options :
+        new String[] {"--memory-budget 1kB", "--memory-budget 5GB --execution fused"}) {
+      List<String> words = new ArrayList<>(List.of("run", pack, "--prompt-ids", "1,2"));
+      words.addAll(List.of(options.split(" ")));
+      Outcome outcome = CommandLineTest.moxie(words.toArray(String[]::new));
+      assertEquals(2, outcome.status(), outcome.err());
+      assertTrue(outcome.err().contains("--memory-budget: expected "), outcome.err());
+    }
   }
 
   private Path checkpointWith(String from, String to) throws IOException {

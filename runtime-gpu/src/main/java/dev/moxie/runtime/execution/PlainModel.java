@@ -1,13 +1,19 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Step;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Target;
+import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.plain.PackageWeights;
 import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
@@ -222,6 +228,52 @@ public final class PlainModel implements Model {
     return moe.routing().hasBiasOfScores()
         ? layers.weights().vector(Forward.routerBias(layer, moe))
         : new float[0];
+  }
+
+  /**
+   * Keeps no more of the weights in memory than that, of which experts have what others leave.
+   *
+   * @param bytes at least what every token passes and the experts of one token in two layers, of
+   *     which those of one are let go while the other's are fetched
+   * @throws UsageException if that is more
+   * @throws EnvironmentException if the system takes no advice about memory
+   */
+  public ExpertMemory limitMemory(long bytes) {
+    long always = 0;
+    long[] chosen = new long[architecture().layers().size()];
+    for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
+      if (tensor.stack() == null) {
+        always += layers.weights().place(tensor.whole()).byteSize();
+      } else if (tensor.layer() != null) {
+        chosen[tensor.layer()] += chosenBytes(tensor, tensor.stack(), tensor.layer());
+      }
+    }
+    long choice = Arrays.stream(chosen).max().orElse(0);
+    long least = always + 2 * choice;
+    if (bytes < least) {
+      throw new UsageException(
+          "--memory-budget",
+          "at least %d bytes, %d of them for what every token passes and the others for the experts"
+                  .formatted(least, always)
+              + " of one token in two layers",
+          String.valueOf(bytes),
+          "pass more");
+    }
+    var memory = new ExpertMemory(bytes - always - choice);
+    pass().keepExperts(memory);
+    return memory;
+  }
+
+  /** Bytes that one token's experts have in a stack. */
+  private long chosenBytes(TensorSpec tensor, TensorSpec.Stack stack, int layer) {
+    long each = 0;
+    for (Projection projection : stack.projections()) {
+      each += layers.weights().place(tensor.leaf(stack.firstExpert(), projection)).byteSize();
+    }
+    return switch (architecture().layers().get(layer).feedForward()) {
+      case FeedForward.Dense dense -> 0;
+      case FeedForward.MixtureOfExperts moe -> moe.routing().expertsPerToken() * each;
+    };
   }
 
   /** Bytes of the matrices that tokens were multiplied with so far: {@link Pass#weightBytes}. */

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.plain;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 
 /** What attention makes of scores and values: Σ softmax(scores)_j · values_j. */
 final class Mixing {
@@ -14,13 +15,23 @@ final class Mixing {
    * @param sink a score that takes its share and has no value, or {@link #NO_SINK}
    */
   static float shares(float[] scores, int count, float sink) {
-    float max = sink;
-    for (int j = 0; j < count; j++) {
+    int whole = count & -Lanes.WIDTH;
+    FloatVector most = FloatVector.broadcast(Lanes.FLOATS, sink);
+    for (int j = 0; j < whole; j += Lanes.WIDTH) {
+      most = most.max(FloatVector.fromArray(Lanes.FLOATS, scores, j));
+    }
+    float max = most.reduceLanes(VectorOperators.MAX);
+    for (int j = whole; j < count; j++) {
       max = Math.max(max, scores[j]);
+    }
+    for (int j = 0; j < whole; j += Lanes.WIDTH) {
+      Numbers.exp(FloatVector.fromArray(Lanes.FLOATS, scores, j).sub(max)).intoArray(scores, j);
+    }
+    for (int j = whole; j < count; j++) {
+      scores[j] = Numbers.exp(scores[j] - max);
     }
     double total = sink == NO_SINK ? 0 : Numbers.exp(sink - max);
     for (int j = 0; j < count; j++) {
-      scores[j] = Numbers.exp(scores[j] - max);
       total += scores[j];
     }
     return (float) total;
@@ -46,7 +57,11 @@ final class Mixing {
       float[] out,
       int to) {
     int whole = width & -Lanes.WIDTH;
-    for (int c = 0; c < whole; c += Lanes.WIDTH) {
+    int fours = width & -(4 * Lanes.WIDTH);
+    for (int c = 0; c < fours; c += 4 * Lanes.WIDTH) {
+      mixFour(shares, count, total, values, at + c, apart, first, out, to + c);
+    }
+    for (int c = fours; c < whole; c += Lanes.WIDTH) {
       FloatVector sum = FloatVector.zero(Lanes.FLOATS);
       for (int from = 0; from < count; from = nextBlock(first, from, count)) {
         float[] block = values[(first + from) / Past.BLOCK];
@@ -68,6 +83,40 @@ final class Mixing {
       }
       out[to + c] = sum / total;
     }
+  }
+
+  /** Of four vectors side by side, so that none waits for itself. */
+  private static void mixFour(
+      float[] shares,
+      int count,
+      float total,
+      float[][] values,
+      int at,
+      int apart,
+      int first,
+      float[] out,
+      int to) {
+    FloatVector a = FloatVector.zero(Lanes.FLOATS);
+    FloatVector b = a;
+    FloatVector c = a;
+    FloatVector d = a;
+    for (int from = 0; from < count; from = nextBlock(first, from, count)) {
+      float[] block = values[(first + from) / Past.BLOCK];
+      int next = nextBlock(first, from, count);
+      int place = (first + from) % Past.BLOCK * apart + at;
+      for (int j = from; j < next; j++) {
+        FloatVector share = FloatVector.broadcast(Lanes.FLOATS, shares[j]);
+        a = FloatVector.fromArray(Lanes.FLOATS, block, place).fma(share, a);
+        b = FloatVector.fromArray(Lanes.FLOATS, block, place + Lanes.WIDTH).fma(share, b);
+        c = FloatVector.fromArray(Lanes.FLOATS, block, place + 2 * Lanes.WIDTH).fma(share, c);
+        d = FloatVector.fromArray(Lanes.FLOATS, block, place + 3 * Lanes.WIDTH).fma(share, d);
+        place += apart;
+      }
+    }
+    a.div(total).intoArray(out, to);
+    b.div(total).intoArray(out, to + Lanes.WIDTH);
+    c.div(total).intoArray(out, to + 2 * Lanes.WIDTH);
+    d.div(total).intoArray(out, to + 3 * Lanes.WIDTH);
   }
 
   /** The first value after one's block, or the count. */

@@ -5,7 +5,9 @@ import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
+import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,6 +52,8 @@ final class Mixture implements Instruction {
   private int gateRows;
   private int downRows;
 
+  private ExpertMemory.@Nullable Layer kept;
+
   private final Team.Task gateAndUp = this::gateAndUp;
   private final Team.Task down = this::down;
   private final Team.Task sum = this::sum;
@@ -91,6 +95,7 @@ final class Mixture implements Instruction {
   @Override
   public void run() {
     bringTogether();
+    fetch();
     for (int a = 0; a < actives; a++) {
       if (opened[active[a]] == null) {
         opened[active[a]] = open(active[a]);
@@ -108,6 +113,29 @@ final class Mixture implements Instruction {
     turns = actives * Math.ceilDiv(y.columns(), downRows);
     pass.team().each(turns, work / turns, down);
     pass.team().each(pass.tokens(), (long) chosen.columns() * y.columns(), sum);
+  }
+
+  /** Has the chosen experts brought into memory, where that is bounded. */
+  private void fetch() {
+    ExpertMemory memory = pass.experts();
+    if (memory == null) {
+      return;
+    }
+    if (kept == null) {
+      kept = memory.layer(Objects.requireNonNull(experts.gateUp().layer()), opened.length);
+    }
+    for (int a = 0; a < actives; a++) {
+      if (!kept.knows(active[a])) {
+        Ops.Network network = experts.network(active[a]);
+        kept.put(
+            active[a],
+            List.of(
+                weights.place(network.gate()),
+                weights.place(network.up()),
+                weights.place(network.down())));
+      }
+    }
+    kept.bring(active, actives, first);
   }
 
   private Expert open(int expert) {
@@ -236,7 +264,13 @@ final class Mixture implements Instruction {
     switch (f) {
       case SILU -> {
         if (clamp == null) {
-          for (int i = 0; i < count; i++) {
+          int whole = count & -Lanes.WIDTH;
+          for (int i = 0; i < whole; i += Lanes.WIDTH) {
+            Numbers.silu(FloatVector.fromArray(Lanes.FLOATS, gate, from + i))
+                .mul(FloatVector.fromArray(Lanes.FLOATS, up, from + i))
+                .intoArray(out, at + i);
+          }
+          for (int i = whole; i < count; i++) {
             out[at + i] = Numbers.silu(gate[from + i]) * up[from + i];
           }
         } else {

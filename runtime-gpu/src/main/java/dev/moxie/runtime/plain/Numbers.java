@@ -1,8 +1,11 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.FeedForward;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
 
-/** Functions of single numbers in float32. */
+/** Functions of numbers in float32. */
 final class Numbers {
   /** ln 2 in two parts, the first with so few bits that its small multiples are exact. */
   private static final float LN2_HIGH = 0x1.62e4p-1f;
@@ -40,6 +43,33 @@ final class Numbers {
     return p * power(half) * power((int) n - half);
   }
 
+  /** The same of some numbers. */
+  static FloatVector exp(FloatVector x) {
+    FloatVector in = x.max(LEAST).min(LARGEST);
+    FloatVector n = in.mul(LOG2_E).add(ROUND).sub(ROUND);
+    FloatVector minus = n.neg();
+    FloatVector r = minus.fma(vector(LN2_LOW), minus.fma(vector(LN2_HIGH), in));
+    FloatVector p = vector(0x1.a01a02p-13f);
+    p = p.fma(r, vector(0x1.6c16c2p-10f));
+    p = p.fma(r, vector(0x1.111112p-7f));
+    p = p.fma(r, vector(0x1.555556p-5f));
+    p = p.fma(r, vector(0x1.555556p-3f));
+    p = p.fma(r, vector(0.5f));
+    p = p.fma(r, vector(1f));
+    p = p.fma(r, vector(1f));
+    IntVector whole = (IntVector) n.convert(VectorOperators.F2I, 0);
+    IntVector half = whole.lanewise(VectorOperators.ASHR, 1);
+    return p.mul(power(half)).mul(power(whole.sub(half)));
+  }
+
+  private static FloatVector vector(float all) {
+    return FloatVector.broadcast(Lanes.FLOATS, all);
+  }
+
+  private static FloatVector power(IntVector n) {
+    return n.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+  }
+
   private static float power(int n) {
     return Float.intBitsToFloat((n + 127) << 23);
   }
@@ -50,6 +80,11 @@ final class Numbers {
 
   static float silu(float x) {
     return x * sigmoid(x);
+  }
+
+  /** The same of some numbers. */
+  static FloatVector silu(FloatVector x) {
+    return x.mul(vector(1).div(exp(x.neg()).add(1)));
   }
 
   static float clamped(FeedForward.Clamp clamp, float gate, float up) {

@@ -7,6 +7,7 @@ import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
+import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -30,12 +31,20 @@ public final class PackageWeights implements Weights {
     return found.computeIfAbsent(leaf, this::open);
   }
 
-  private StoredMatrix open(Leaf leaf) {
+  @Override
+  public MemorySegment place(Leaf leaf) {
+    return pack.bytes(row(leaf));
+  }
+
+  private IndexRow row(Leaf leaf) {
     String name = leaf.tensor().name();
-    IndexRow row =
-        leaf.expert() == null || leaf.projection() == null
-            ? pack.tensor(name)
-            : pack.slice(name, leaf.expert(), leaf.projection());
+    return leaf.expert() == null || leaf.projection() == null
+        ? pack.tensor(name)
+        : pack.slice(name, leaf.expert(), leaf.projection());
+  }
+
+  private StoredMatrix open(Leaf leaf) {
+    IndexRow row = row(leaf);
     StoredMatrix matrix = StoredMatrix.of(pack, row);
     if (row.role() == Role.ROUTER_BIAS) {
       requireFinite(row, matrix);

@@ -26,6 +26,7 @@ public final class Pass {
   private int[] positions = new int[0];
   private int tokens;
   private long weightBytes;
+  private @Nullable ExpertMemory experts;
   private @Nullable List<int[]> replayed;
 
   /** One that computes on all processors. */
@@ -40,11 +41,11 @@ public final class Pass {
   /**
    * Begins with other tokens, which are then added.
    *
-   * @param experts of each token where the caller decides them, else null
+   * @param chosen the experts of each token where the caller decides them, else null
    */
-  public void begin(@Nullable List<int[]> experts) {
+  public void begin(@Nullable List<int[]> chosen) {
     tokens = 0;
-    replayed = experts;
+    replayed = chosen;
   }
 
   /**
@@ -94,6 +95,16 @@ public final class Pass {
       pasts[i] = pasts[t];
     }
     tokens = count;
+  }
+
+  /** Has experts of all programs kept in so much memory. */
+  public void keepExperts(ExpertMemory memory) {
+    experts = memory;
+  }
+
+  /** Where experts are kept; null where the system keeps what it can. */
+  @Nullable ExpertMemory experts() {
+    return experts;
   }
 
   /** Notes that weights of so many bytes are read. */

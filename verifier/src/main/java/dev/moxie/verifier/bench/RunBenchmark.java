@@ -6,6 +6,8 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
+import dev.moxie.runtime.execution.StorageReads;
+import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.plain.MemorySweep;
 import dev.moxie.verifier.LoweringCheck;
 import java.lang.foreign.MemorySegment;
@@ -31,22 +33,36 @@ public final class RunBenchmark {
   private final int prompt;
   private final int decode;
   private final int texts;
-  private final MemorySweep sweep;
+  private final @Nullable MemorySweep sweep;
+  private final @Nullable Long budget;
+  private final @Nullable ExpertMemory experts;
   private final List<Double> prefills = new ArrayList<>();
   private final List<Double> steps = new ArrayList<>();
   private final List<Double> reads = new ArrayList<>();
   private final List<Double> together = new ArrayList<>();
   private long weightBytes;
   private long weightBytesTogether;
+  private long readBytes;
+  private ExpertMemory.Hits hits = new ExpertMemory.Hits(0, 0);
 
-  private RunBenchmark(MoxiePackage pack, PlainModel model, int prompt, int decode, int texts) {
+  private RunBenchmark(
+      MoxiePackage pack,
+      PlainModel model,
+      int prompt,
+      int decode,
+      int texts,
+      @Nullable Long budget,
+      @Nullable ExpertMemory experts) {
     this.pack = pack;
     this.model = model;
     this.vocabulary = pack.architecture().vocabSize();
     this.prompt = prompt;
     this.decode = decode;
     this.texts = texts;
-    this.sweep = sweep(pack);
+    this.budget = budget;
+    this.experts = experts;
+    // A read test would bring all weights into memory.
+    this.sweep = budget == null ? sweep(pack) : null;
   }
 
   /**
@@ -56,23 +72,32 @@ public final class RunBenchmark {
    * @param decode tokens after it, from 1
    * @param texts that are decoded together, from 1, besides one alone
    * @param reps times that both are measured, from 1
+   * @param budget bytes of weights that are kept in memory; null for as many as the system keeps
    * @param against a peer's command ({@link Peer}); null for none
    * @throws UsageException if the tokens do not fit the model
    */
   public static RunReport run(
-      Path folder, int prompt, int decode, int texts, int reps, @Nullable String against) {
+      Path folder,
+      int prompt,
+      int decode,
+      int texts,
+      int reps,
+      @Nullable Long budget,
+      @Nullable String against) {
     Resident before = Resident.now();
     long start = System.nanoTime();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       requireFit(pack, prompt, decode);
       var check = new LoweringCheck();
       try (var model = PlainModel.open(pack, check)) {
+        ExpertMemory experts = budget == null ? null : model.limitMemory(budget);
         double open = millis(start);
         model.begin(1);
         model.next(new long[1]);
         @Nullable Double checked = check.took().map(time -> time.toNanos() / 1e6).orElse(null);
         var opening = new Opening(open, checked, millis(start), before, Resident.now());
-        return new RunBenchmark(pack, model, prompt, decode, texts).measure(opening, reps, against);
+        return new RunBenchmark(pack, model, prompt, decode, texts, budget, experts)
+            .measure(opening, reps, against);
       }
     }
   }
@@ -119,6 +144,8 @@ public final class RunBenchmark {
     together.clear();
     weightBytes = 0;
     weightBytesTogether = 0;
+    readBytes = 0;
+    hits = new ExpertMemory.Hits(0, 0);
     List<Peer> peers = new ArrayList<>();
     var tokens = new RandomTokens(1, vocabulary);
     var more = new RandomTokens(2, vocabulary);
@@ -132,7 +159,6 @@ public final class RunBenchmark {
     var prefill = RunReport.Prefill.of(prompt, prefills);
     var decoded = RunReport.Decode.of(steps);
     long perToken = weightBytes / steps.size();
-    double bytesPerS = sweep.bytes() * 1e3 / Quantile.median(reads);
     return new RunReport(
         pack.folder().toString(),
         MemorySweep.threads(),
@@ -149,22 +175,38 @@ public final class RunBenchmark {
         perToken,
         RunReport.Together.of(
             texts, together, weightBytesTogether / together.size(), decoded, perToken),
-        new RunReport.Bandwidth(
-            sweep.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS),
+        sweep == null ? null : bandwidth(sweep, perToken, decoded),
+        StorageReads.bytes().isPresent() ? readBytes / steps.size() : null,
+        experts == null || budget == null ? null : RunReport.Experts.of(budget, hits, experts),
         against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
   }
 
+  private RunReport.Bandwidth bandwidth(
+      MemorySweep swept, long perToken, RunReport.Decode decoded) {
+    double bytesPerS = swept.bytes() * 1e3 / Quantile.median(reads);
+    return new RunReport.Bandwidth(
+        swept.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS);
+  }
+
   private void repetition(RandomTokens tokens) {
-    reads.add(millis(sweep::run));
+    if (sweep != null) {
+      reads.add(millis(sweep::run));
+    }
     model.begin(prompt + decode);
     long[] ids = tokens.next(prompt);
     prefills.add(millis(() -> model.next(ids)));
     long before = model.weightBytes();
+    long readBefore = StorageReads.bytes().orElse(0);
+    ExpertMemory.Hits hitsBefore = experts == null ? hits : experts.hits();
     for (int i = 0; i < decode; i++) {
       long[] id = tokens.next(1);
       steps.add(millis(() -> model.next(id)));
     }
     weightBytes += model.weightBytes() - before;
+    readBytes += StorageReads.bytes().orElse(0) - readBefore;
+    if (experts != null) {
+      hits = hits.plus(experts.hits().since(hitsBefore));
+    }
   }
 
   /** The same of several texts, of which each has a prompt of its own. */

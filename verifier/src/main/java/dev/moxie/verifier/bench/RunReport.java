@@ -2,6 +2,8 @@ package dev.moxie.verifier.bench;
 
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.text.Lines;
+import dev.moxie.runtime.plain.ExpertMemory;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +26,10 @@ import tools.jackson.databind.annotation.JsonNaming;
  * @param residentMb null where the system does not say
  * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
  *     average
+ * @param bandwidth null where the memory of weights has a limit
+ * @param storageBytesPerToken that a decoded token had read from storage, on average; null where
+ *     the system does not say
+ * @param experts null where the system keeps what it can
  * @param together several texts at a time, besides one alone
  * @param against null without a peer
  */
@@ -43,7 +49,9 @@ public record RunReport(
     @Nullable Memory residentMb,
     long weightBytesPerToken,
     Together together,
-    Bandwidth bandwidth,
+    @Nullable Bandwidth bandwidth,
+    @Nullable Long storageBytesPerToken,
+    @Nullable Experts experts,
     @Nullable Against against) {
 
   /** Tokens of a prompt per second. */
@@ -94,6 +102,37 @@ public record RunReport(
           weightBytes,
           tokensPerS / alone.median(),
           (double) texts * weightBytesAlone / weightBytes);
+    }
+  }
+
+  /**
+   * Experts in the memory that they have.
+   *
+   * @param budget bytes of all weights that may be in memory
+   * @param hits of the bytes of experts that decoded tokens chose, the part that was in memory
+   * @param layers how often each expert was chosen, prompts included
+   */
+  public record Experts(long budget, double hits, List<Load> layers) {
+    static Experts of(long budget, ExpertMemory.Hits hits, ExpertMemory memory) {
+      return new Experts(budget, hits.share(), memory.uses().stream().map(Load::of).toList());
+    }
+  }
+
+  /**
+   * How often the experts of a layer were chosen.
+   *
+   * @param most the expert that was most often
+   * @param least the one that was least often
+   * @param tokens by expert
+   */
+  public record Load(int layer, int most, int least, List<Long> tokens) {
+    static Load of(ExpertMemory.Use use) {
+      List<Long> tokens = use.tokens();
+      return new Load(
+          use.layer(),
+          tokens.indexOf(Collections.max(tokens)),
+          tokens.indexOf(Collections.min(tokens)),
+          tokens);
     }
   }
 
@@ -180,9 +219,22 @@ public record RunReport(
       add(lines, "at the end", residentMb.after());
     }
     lines.add("weights    %.3f MB read per decoded token", weightBytesPerToken / 1e6);
-    lines.add(
-        "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
-        bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
+    if (bandwidth == null) {
+      lines.add("bandwidth  not measured, since weights may not all be in memory");
+    } else {
+      lines.add(
+          "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
+          bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
+    }
+    if (storageBytesPerToken != null) {
+      lines.add("storage    %.3f MB read per decoded token", storageBytesPerToken / 1e6);
+    }
+    if (experts != null) {
+      lines.add(
+          "experts    %.0f %% of what tokens chose was in memory, of which weights may take %.0f"
+              + " MB",
+          100 * experts.hits(), experts.budget() / 1e6);
+    }
     if (against != null) {
       lines.add("against    %s", against.command());
       lines.add("  first token after %.0f ms", against.firstTokenMs());

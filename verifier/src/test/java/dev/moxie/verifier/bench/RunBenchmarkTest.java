@@ -69,7 +69,7 @@ class RunBenchmarkTest {
     Path peer = Files.writeString(folder.resolve("peer.json"), PEER);
     Path runs = folder.resolve("runs");
     String command = "echo x >> '" + runs + "'; cat '" + peer + "'";
-    RunReport report = RunBenchmark.run(pack, 8, 3, 4, 2, command);
+    RunReport report = RunBenchmark.run(pack, 8, 3, 4, 2, null, command);
     assertEquals(2, Files.readAllLines(runs).size());
     RunReport.Against against = report.against();
     assertNotNull(against);
@@ -129,7 +129,7 @@ class RunBenchmarkTest {
     String message =
         assertThrows(
                 UsageException.class,
-                () -> RunBenchmark.run(pack, 1, Integer.MAX_VALUE, 1, 1, null))
+                () -> RunBenchmark.run(pack, 1, Integer.MAX_VALUE, 1, 1, null, null))
             .getMessage();
     assertTrue(message.contains("512 positions together, found 1 and 2147483647"), message);
   }
