@@ -25,8 +25,10 @@ from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
 
 from checkpoint import Checkpoint, first_line
+from prediction import predictions
 from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
+from streaming import streamed
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
@@ -125,6 +127,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--permute-experts", action="store_true",
         help="also record the logits of the model whose experts, rows of routers and biases are permuted "
              "alike: the verifier holds the model to itself")
+    add("--predictions", action="store_true",
+        help="also record the logits of the layers for multi-token prediction, if the checkpoint has any")
+    add("--stream", action="store_true",
+        help="load layers one by one, and of experts those that are chosen; so does a model that does not fit "
+             "in the memory that is free")
     add("--max-bytes", type=positive, default=1 << 30,
         help="refuse, before anything is computed, to record more; default: 1 GiB")
     return parser.parse_args(words)
@@ -294,11 +301,11 @@ def capture(options: argparse.Namespace) -> None:
     end_tokens = checkpoint.end_tokens()
     weights_dtype = checkpoint.weights_dtype()
     for dtype in options.dtype:
-        model, left_out = checkpoint.load(getattr(torch, dtype), options.device)
-        if left_out:
-            say(f"the model does not have {len(left_out)} tensors of the checkpoint, such as {left_out[0]}")
+        model = load(options, checkpoint, getattr(torch, dtype))
         for each in found:
             trace = record(model, torch.tensor(each.ids), options.new_tokens, end_tokens, chosen)
+            if options.predictions:
+                trace |= predictions(checkpoint, trace, getattr(torch, dtype))
             check_finite(trace, each.name, dtype)
             if each is found[0]:
                 say_missing(sizes(skeleton, len(each.ids), options.new_tokens, chosen), trace)
@@ -309,6 +316,31 @@ def capture(options: argparse.Namespace) -> None:
                 "weights_dtype": weights_dtype,
             })
             print(path)
+
+
+def load(options: argparse.Namespace, checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
+    needed, free = checkpoint.bytes_to_load(dtype), free_memory()
+    if options.device == "cpu" and free is not None and needed > free:
+        say(f"the model takes {needed / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free: "
+            "its layers are loaded one by one")
+    elif not options.stream:
+        model, left_out = checkpoint.load(dtype, options.device)
+        if left_out:
+            say(f"the model does not have {len(left_out)} tensors of the checkpoint, such as {left_out[0]}")
+        return model
+    if options.device != "cpu" or options.permute_experts:
+        raise Problem("--stream: expected --device cpu and no --permute-experts, found "
+                      f"{'--permute-experts' if options.permute_experts else options.device}.")
+    return streamed(checkpoint, dtype)
+
+
+def free_memory() -> int | None:
+    """Bytes that a new program may take, where the system says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
 
 
 def stop(number: int, frame: object) -> NoReturn:

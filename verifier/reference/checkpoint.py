@@ -4,10 +4,12 @@ import copy
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 import transformers
+from torch import nn
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
@@ -41,11 +43,13 @@ class Checkpoint:
                           f"{first_line(error)}") from error
         self._block = block_size(folder, self.config)
         self._files = weight_files(folder)
+        self._found: dict[str, Path] = {}
 
-    def skeleton(self) -> PreTrainedModel:
+    def skeleton(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
         """The model without its weights."""
+        options = {} if dtype is None else self._options(dtype)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(self._plain_config()).eval()
+            return AutoModelForCausalLM.from_config(self.plain_config(), **options).eval()
 
     def end_tokens(self) -> list[int]:
         """The tokens that end a text: generation_config.json, else config.json, as the verifier reads them.
@@ -85,18 +89,60 @@ class Checkpoint:
         It is made in that dtype from the start: a cast afterwards would round rotary frequencies.
         Experts are eager because torch's grouped product refuses rows not a multiple of 16 bytes.
         """
-        options: dict[str, object] = {
-            "config": self._plain_config(), "dtype": dtype, "attn_implementation": "eager",
-            "output_loading_info": True, "local_files_only": True,
-        }
+        kind = type(self.skeleton())
+        if self._block:
+            model, found = self._loaded(
+                kind, None, dtype, self.plain_config(), {name: name for name in self.names()})
+        else:
+            model, found = self._loaded(kind, self.folder, dtype, self.plain_config())
+        left_out = [name for name in found["unexpected_keys"] if not name.endswith(SCALE)]
+        return model.to(device), sorted(left_out)
+
+    def part(self, modules: Iterable[str], tensors: Iterable[str] | Mapping[str, str], dtype: torch.dtype,
+             config: PretrainedConfig | None = None) -> PreTrainedModel:
+        """The model with these modules, and those on the way to them, and nothing else.
+
+        tensors: those of the checkpoint that belong to it, or by name what to take each for
+        config: where it is another than the checkpoint's
+        """
+        whole = type(self.skeleton())
+        kept = set(modules)
+
+        class Part(whole):  # type: ignore[misc, valid-type]
+            def __init__(self, config: PretrainedConfig) -> None:
+                super().__init__(config)
+                take_out(self, "", kept)
+
+        # Transformers goes by names here and there.
+        Part.__name__, Part.__qualname__, Part.__module__ = whole.__name__, whole.__qualname__, whole.__module__
+        names = dict(tensors) if isinstance(tensors, Mapping) else {name: name for name in tensors}
+        return self._loaded(Part, None, dtype, config or self.plain_config(), names)[0]
+
+    def names(self) -> list[str]:
+        """Of every tensor."""
+        return list(self._places())
+
+    def bytes_to_load(self, dtype: torch.dtype) -> int:
+        """What load() takes of memory."""
+        each = torch.empty(0, dtype=dtype).element_size() + (4 if self._block else 0)
+        return each * sum(value.numel() for value in self.skeleton().parameters())
+
+    def _options(self, dtype: torch.dtype) -> dict[str, object]:
+        options: dict[str, object] = {"dtype": dtype, "attn_implementation": "eager"}
         if not BEFORE_5:
             options["experts_implementation"] = "eager"
-        if self._block:
-            options["state_dict"] = self._dequantised()
+        return options
+
+    def _loaded(self, kind: type[PreTrainedModel], folder: Path | None, dtype: torch.dtype,
+                config: PretrainedConfig, names: Mapping[str, str] | None = None,
+                ) -> tuple[PreTrainedModel, dict[str, list[str]]]:
+        """A model from a folder, or from tensors of the checkpoint by the names to take them for."""
+        options = self._options(dtype) | {
+            "config": config, "output_loading_info": True, "local_files_only": True}
+        if names is not None:
+            options["state_dict"] = self.tensors(names)
         try:
-            model, found = type(self.skeleton()).from_pretrained(
-                None if self._block else self.folder, **options)
-            model = model.eval().to(device)
+            model, found = kind.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise Problem(f"{self.folder}: transformers {transformers.__version__} cannot load it: "
                           f"{first_line(error)}") from error
@@ -104,33 +150,52 @@ class Checkpoint:
             if found[what]:
                 raise Problem(f"{self.folder}: expected every weight of the model, found "
                               f"{what.replace('_', ' ')}, such as {sorted(map(str, found[what]))[0]}.")
-        left_out = [name for name in found["unexpected_keys"] if not name.endswith(SCALE)]
-        return model, sorted(left_out)
+        return model.eval(), found
 
-    def _plain_config(self) -> PretrainedConfig:
+    def plain_config(self) -> PretrainedConfig:
+        """The configuration of the model as it computes: without what its weights are stored as."""
         config = copy.deepcopy(self.config)
         if hasattr(config, "quantization_config"):
             del config.quantization_config
         return config
 
-    def _dequantised(self) -> Tensors:
-        """Every tensor; fp8 ones as float32 products of value and block scale."""
+    def _places(self) -> dict[str, Path]:
+        """The file of every tensor."""
+        if not self._found:
+            for file in self._files:
+                with open_weights(file) as weights:
+                    self._found |= dict.fromkeys(weights.keys(), file)
+        return self._found
+
+    def tensors(self, names: Mapping[str, str]) -> Tensors:
+        """Tensors by the names to take them for; fp8 ones as float32 products of value and block scale."""
         stored: Tensors = {}
-        for file in self._files:
+        for file in sorted({self._places()[name] for name in names}):
             with open_weights(file) as weights:
-                stored |= {name: weights.get_tensor(name) for name in weights.keys()}
+                stored |= {names[name]: weights.get_tensor(name) for name in names
+                           if self._places()[name] == file}
         scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
         for name, value in stored.items():
             scale = scales.pop(name + SCALE, None)
             if (scale is None) == (value.dtype == torch.float8_e4m3fn):
                 raise Problem(f"{self.folder}: expected {name} to be fp8 with {name}{SCALE}, or neither, "
                               f"found {value.dtype} and {'a' if scale is not None else 'no'} scale.")
-            if scale is not None:
+            if scale is not None and self._block:
                 stored[name] = value.float() * spread(scale.float(), value.shape, self._block)
         if scales:
             raise Problem(f"{self.folder}: expected a weight for every scale, "
                           f"found none for {sorted(scales)[0]}.")
         return stored
+
+
+def take_out(module: nn.Module, path: str, kept: set[str]) -> None:
+    """Puts nothing in the place of every module that is neither kept nor on the way to one that is."""
+    for name, child in module.named_children():
+        at = f"{path}.{name}" if path else name
+        if at in kept or any(other.startswith(at + ".") for other in kept):
+            take_out(child, at, kept)
+        else:
+            setattr(module, name, nn.Identity())
 
 
 def block_size(folder: Path, config: PretrainedConfig) -> list[int] | None:

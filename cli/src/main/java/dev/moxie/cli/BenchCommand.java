@@ -162,7 +162,8 @@ final class BenchCommand {
             + " several texts together, memory, bytes of weights that a token takes, and how much"
             + " of the memory's bandwidth that is.",
         "All but opening is done once before it counts, for the compiler. Tokens are drawn at"
-            + " random, the same in each run. What is computed is not checked: verify does that."
+            + " random, the same in each run. The first run of a package is held to the oracle"
+            + " while it is opened."
       },
       footer = {
         "",

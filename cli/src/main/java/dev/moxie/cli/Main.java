@@ -29,6 +29,7 @@ import picocli.CommandLine.ScopeType;
       ReshardCommand.class,
       VerifyCommand.class,
       RoutingCommand.class,
+      EvalCommand.class,
       DiffCommand.class,
       BaselineCommand.class,
       RunCommand.class,

@@ -1,9 +1,7 @@
 package dev.moxie.cli;
 
-import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.LoweringCheck;
 import dev.moxie.verifier.routing.Corpus;
@@ -12,11 +10,10 @@ import dev.moxie.verifier.routing.DecisionSink;
 import dev.moxie.verifier.routing.RoutingReport;
 import dev.moxie.verifier.routing.RoutingRun;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -33,21 +30,7 @@ final class RoutingCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
   private Path folder = Path.of("");
 
-  @Option(
-      names = "--text",
-      paramLabel = "FILE",
-      description = "A text in UTF-8, of any size; repeatable.")
-  private List<Path> texts = new ArrayList<>();
-
-  @Option(names = "--prompt", paramLabel = "TEXT", description = "A text; repeatable.")
-  private List<String> prompts = new ArrayList<>();
-
-  @Option(
-      names = "--ids",
-      paramLabel = "ID,…",
-      converter = TokenIds.class,
-      description = "Tokens, where there is no tokenizer; repeatable.")
-  private List<long[]> ids = new ArrayList<>();
+  @Mixin private CorpusOptions texts = new CorpusOptions();
 
   @Option(
       names = "--max-tokens",
@@ -56,6 +39,14 @@ final class RoutingCommand implements Callable<Integer> {
           "Tokens of a sequence: longer texts are cut; default: 512, or the model's positions if"
               + " fewer.")
   private @Nullable Integer maxTokens;
+
+  @Option(
+      names = "--against",
+      paramLabel = "PACKAGE2",
+      description =
+          "Also run this one on the same tokens, and say how many of its decisions the package"
+              + " makes otherwise, by layer: what quantising changed, for one.")
+  private @Nullable Path against;
 
   @Option(
       names = "--arrow",
@@ -82,22 +73,21 @@ final class RoutingCommand implements Callable<Integer> {
   }
 
   private RoutingReport run() {
-    if (texts.isEmpty() && prompts.isEmpty() && ids.isEmpty()) {
-      throw new UsageException(
-          "moxie routing", "--text, --prompt or --ids", "none of them", "say what to run on");
-    }
-    var corpus = new Corpus(texts, prompts, ids);
+    Corpus corpus = texts.corpus();
     var files = new DecisionFiles(arrow, replay);
     OutputFiles.requireDifferent(files.paths());
     Device.CPU.require();
     try (MoxiePackage pack = MoxiePackage.open(folder);
+        @Nullable MoxiePackage second =
+            against == null ? null : RoutingRun.openLike(pack, against, corpus);
         DecisionSink decisions = files.open(pack);
-        var model = new PlainModel(pack)) {
-      LoweringCheck.require(pack, Device.CPU, Execution.PLAIN, model);
+        var model = PlainModel.open(pack, new LoweringCheck());
+        @Nullable PlainModel other =
+            second == null ? null : PlainModel.open(second, new LoweringCheck())) {
       long positions = pack.architecture().maxPositions();
       int most =
           maxTokens == null ? (int) Math.min(RoutingRun.DEFAULT_TOKENS, positions) : maxTokens;
-      return RoutingRun.run(pack, model, corpus, most, decisions);
+      return RoutingRun.run(pack, model, other, corpus, most, decisions);
     }
   }
 }

@@ -168,13 +168,18 @@ final class RunCommand implements Callable<Integer> {
     Execution chosen = execution == null ? Execution.best(device) : execution;
     requireFit(chosen);
     System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
-    LoweringCheck.untried(pack.architecture()).ifPresent(System.err::println);
-    try (Model model = chosen.open(pack, device)) {
+    LoweringCheck.untried(pack.architecture(), chosen).ifPresent(System.err::println);
+    var check = new LoweringCheck();
+    try (Model model = chosen.open(pack, device, check)) {
+      check
+          .took()
+          .ifPresent(
+              time ->
+                  System.err.printf("held to the oracle in %.1f s, once%n", time.toMillis() / 1e3));
       ExpertMemory experts =
           memoryBudget != null && model instanceof PlainModel plain
               ? plain.limitMemory(memoryBudget)
               : null;
-      LoweringCheck.require(pack, device, chosen, model);
       Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
       pace.opened();

@@ -3,9 +3,12 @@ package dev.moxie.cli;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
+import dev.moxie.verifier.diagnosis.Budget;
+import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.routing.DecisionFiles;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -56,6 +59,30 @@ final class VerifyCommand implements Callable<Integer> {
   private @Nullable Path noise;
 
   @Option(
+      names = "--layers",
+      paramLabel = "LIST",
+      converter = LayerRanges.class,
+      description =
+          "Hold only these layers to the references, as in 0,2-5: each on its recorded input, and"
+              + " nothing from the tokens on. The embedding belongs to the first layer, the head to"
+              + " the last.")
+  private List<Scope.Range> layers = List.of();
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      description = "Use the first N tokens of each reference.")
+  private int tokens = Integer.MAX_VALUE;
+
+  @Option(
+      names = "--diagnosis",
+      paramLabel = "SECONDS",
+      description =
+          "Time for finding out what a difference looks like, 120 if not given. The report says"
+              + " what was not tried.")
+  private int diagnosis = Math.toIntExact(Budget.USUAL.toSeconds());
+
+  @Option(
       names = "--invariance",
       description =
           "Also permute experts together with their router rows, cut a sequence in several ways"
@@ -96,18 +123,41 @@ final class VerifyCommand implements Callable<Integer> {
           "none",
           "pass the first reference with --reference");
     }
+    requireReferences("--layers", !layers.isEmpty());
+    requireReferences("--tokens", tokens != Integer.MAX_VALUE);
+    if (tokens < 1) {
+      throw new UsageException("--tokens", "at least 1", String.valueOf(tokens), "leave it out");
+    }
+    if (diagnosis < 0) {
+      throw new UsageException(
+          "--diagnosis", "seconds from 0 on", String.valueOf(diagnosis), "leave it out");
+    }
+    var scope =
+        new Scope(
+            layers,
+            tokens,
+            Budget.of(Duration.ofSeconds(diagnosis)),
+            new LayerProgress(System.err, System::nanoTime));
     Set<Execution> executions =
         execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
     var files = new DecisionFiles(routingArrow, replay);
     ReportOptions.Outputs outputs = forms.open(files.paths());
     Report report;
     try {
-      report = Verifier.verify(folder, source, references, noise, executions, files, invariance);
+      report =
+          Verifier.verify(folder, source, references, noise, executions, files, invariance, scope);
     } catch (RuntimeException e) {
       outputs.write(Failures.of(e).sentence());
       throw e;
     }
     outputs.write(report);
     return report.verdict().passed() ? 0 : Failures.MISMATCH;
+  }
+
+  private void requireReferences(String option, boolean given) {
+    if (given && references.isEmpty()) {
+      throw new UsageException(
+          option, "a --reference of which it chooses a part", "none", "pass one");
+    }
   }
 }

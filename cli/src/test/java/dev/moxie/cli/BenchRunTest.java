@@ -53,6 +53,7 @@ class BenchRunTest {
     String shape =
         ("%s  \\d+ threads; prompt 4, then 3 tokens; median of 2, after one that does not count\n"
                 + "open       # ms, first token after # ms\n"
+                + "( +# ms of it to hold the model to the oracle, once: .*\n)?"
                 + "prefill    # tokens/s, best #\n"
                 + "decode     # tokens/s, best decile #\n"
                 + "together   5 texts: # tokens/s, # times one text's\n"
@@ -129,16 +130,19 @@ class BenchRunTest {
     return RunCommandTest.vectors();
   }
 
-  /** Numbers that are not finite, which it does not look for, included. */
   @ParameterizedTest
   @MethodSource("vectors")
-  void everyValidPackageIsMeasured(Path vector) {
+  void aValidPackageIsMeasuredOrItsNumbersAreSaidNotToBeFinite(Path vector) {
     Outcome outcome =
         CommandLineTest.moxie(
             "bench", "run", vector.toString(), "--prompt", "2", "--decode", "2", "--json");
-    assertEquals(0, outcome.status(), outcome.err());
     JsonNode report = StrictJson.mapper(true).readTree(outcome.out());
-    assertTrue(report.at("/bandwidth/reached").doubleValue() > 0, outcome.out());
+    if (outcome.status() == 0) {
+      assertTrue(report.at("/bandwidth/reached").doubleValue() > 0, outcome.out());
+    } else {
+      assertEquals(3, outcome.status(), outcome.err());
+      assertTrue(report.at("/error").stringValue().contains("finite in float32"), outcome.out());
+    }
   }
 
   @ParameterizedTest

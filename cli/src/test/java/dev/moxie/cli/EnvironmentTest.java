@@ -85,10 +85,13 @@ class EnvironmentTest {
     String options =
         "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow"
             + " -Djava.io.tmpdir=/none/tmp";
-    String run = "moxie run p --prompt-ids 1,2";
+    String plain = "moxie run p --prompt-ids 1,2";
+    String run = plain + " --execution fused";
     assertSays(4, "/none/tmp", Map.of("OPTIONS", options), run);
     assertSays(4, "-Djava.io.tmpdir=", Map.of("OPTIONS", options), run);
-    assertEquals(0, shell(Map.of("OPTIONS", options), "moxie verify p").status());
+    for (String line : List.of("moxie verify p", plain)) {
+      assertEquals(0, shell(Map.of("OPTIONS", options), line).status(), line);
+    }
   }
 
   @Test
@@ -97,7 +100,10 @@ class EnvironmentTest {
         "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow"
             + " -Djava.io.tmpdir=/proc/self";
     assertSays(
-        4, "/proc/self: expected", Map.of("OPTIONS", options), "moxie run p --prompt-ids 1,2");
+        4,
+        "/proc/self: expected",
+        Map.of("OPTIONS", options),
+        "moxie run p --prompt-ids 1,2 --execution fused");
   }
 
   @Test

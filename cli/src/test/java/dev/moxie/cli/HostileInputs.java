@@ -20,6 +20,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.baseline.BaselineFile;
 import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
+import dev.moxie.verifier.reference.Scope;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -192,7 +193,8 @@ final class HostileInputs {
     Path folder = folder("trace");
     Path pack = converted(checkpoint, folder.resolve("p"));
     Path trace = folder.resolve("trace.safetensors");
-    var check = new ReferenceCheck(MoxiePackage.open(pack), EnumSet.of(Execution.PLAIN));
+    var check =
+        new ReferenceCheck(MoxiePackage.open(pack), EnumSet.of(Execution.PLAIN), Scope.all());
     add(
         folder,
         trace,

@@ -71,6 +71,8 @@ class LostOutputTest {
                 "verify P --source other --json",
                 "routing P --ids 1,2",
                 "routing P --ids 1,2 --json",
+                "eval P --ids 1,2,3",
+                "eval P --ids 1,2,3 --json",
                 "diff P C",
                 "diff P C --json",
                 "diff C other",

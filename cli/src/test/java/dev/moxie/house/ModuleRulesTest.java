@@ -14,6 +14,15 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 import dev.moxie.cli.Main;
+import dev.moxie.runtime.execution.LoweringProof;
+import dev.moxie.runtime.plain.PackageWeights;
+import dev.moxie.runtime.plain.Pass;
+import dev.moxie.runtime.plain.Program;
+import dev.moxie.verifier.InvarianceCheck;
+import dev.moxie.verifier.LoweringCheck;
+import dev.moxie.verifier.ProofByReport;
+import dev.moxie.verifier.baseline.BaselineCheck;
+import dev.moxie.verifier.reference.ReferenceCheck;
 import java.io.FileOutputStream;
 import java.io.FileWriter;
 import java.io.RandomAccessFile;
@@ -62,6 +71,35 @@ class ModuleRulesTest {
           .should()
           .dependOnClassesThat()
           .resideInAnyPackage("dev.moxie.runtime..", "dev.moxie.converter..");
+
+  /** Whoever may open a model without waiting for the oracle is named here. */
+  @ArchTest
+  static final ArchRule modelsAreProvenByTheOracle =
+      noClasses()
+          .that()
+          .doNotBelongToAnyOf(LoweringCheck.class, ProofByReport.class)
+          .should()
+          .implement(LoweringProof.class);
+
+  @ArchTest
+  static final ArchRule onlyWhatReportsEachNumberProvesByReport =
+      noClasses()
+          .that()
+          .doNotBelongToAnyOf(
+              ProofByReport.class, ReferenceCheck.class, InvarianceCheck.class, BaselineCheck.class)
+          .should()
+          .dependOnClassesThat()
+          .belongToAnyOf(ProofByReport.class);
+
+  /** Constructors of models are private; this is about what they are made of. */
+  @ArchTest
+  static final ArchRule nothingComputesAroundAModel =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.moxie.runtime..")
+          .should()
+          .dependOnClassesThat()
+          .belongToAnyOf(Program.class, Pass.class, PackageWeights.class);
 
   @ArchTest
   static final ArchRule nothingButFamiliesKnowsAFamilyByName =

@@ -2,7 +2,9 @@ package dev.moxie.verifier;
 
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.execution.Opening;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.report.Figures;
@@ -17,15 +19,22 @@ import java.util.stream.IntStream;
  * be wrong alone. The tokens that the oracle knows are held to it; those after them, which it need
  * not know, to what chunks of the length before gave.
  *
- * <p>How far a token's logits, as a vector, may be apart in part of their length: the oracle's
- * first tokens say how large rounding errors are, the largest stands for all, and {@link
- * Tolerance#boundOfMost} makes the bound. It binds most tokens of every {@value #STRETCH}, which is
- * as many rows as kernels compute at once: where rounding decides a token's experts, its logits may
- * be any.
+ * <p>The plain execution sums in one order whatever the cut, so it must give the same bits. It
+ * computes one token, fewer than {@code Sums.TOKENS} and more in loops of their own, and no others.
+ * Its sequence has few words, over and over, so that only a few experts are read, each for several
+ * tokens.
+ *
+ * <p>How far the fused one's logits of a token, as a vector, may be apart in part of their length:
+ * the oracle's first tokens say how large rounding errors are, the largest stands for all, and
+ * {@link Tolerance#boundOfMost} makes the bound. It binds most tokens of every {@value #STRETCH},
+ * which is as many rows as kernels compute at once: where rounding decides a token's experts, its
+ * logits may be any.
  */
 final class ChunkCheck {
   /** Decoding, short prompts, and what is between prompts and whole contexts. */
-  private static final List<Integer> LENGTHS = List.of(1, 3, 16, 64, 512);
+  private static final List<Integer> FUSED_LENGTHS = List.of(1, 3, 16, 64, 512);
+
+  private static final List<Integer> PLAIN_LENGTHS = List.of(1, 3, 16);
 
   private static final int STRETCH = 64;
 
@@ -35,6 +44,7 @@ final class ChunkCheck {
   /** What a direct buffer may hold, in float32. */
   private static final int LARGEST_RESULT = Integer.MAX_VALUE / Float.BYTES;
 
+  private final Execution execution;
   private final String where;
   private final String remedy;
   private final Model model;
@@ -49,26 +59,40 @@ final class ChunkCheck {
    * @param exact the oracle's pass over the first tokens
    * @param remedy for messages
    */
-  ChunkCheck(Architecture architecture, String where, Model model, FreePass exact, String remedy) {
+  ChunkCheck(Opening opening, String where, Model model, FreePass exact, String remedy) {
+    Architecture architecture = opening.pack().architecture();
+    this.execution = opening.execution();
     this.where = where;
     this.remedy = remedy;
     this.model = model;
     this.exact = exact;
-    this.lengths = lengths(architecture);
-    this.ids = ids(architecture, Math.max(lengths.getLast(), exact.logits().rows()));
+    this.lengths = lengths(architecture, execution);
+    int count = Math.max(lengths.getLast(), exact.logits().rows());
+    this.ids =
+        execution == Execution.PLAIN ? fewWords(architecture, count) : ids(architecture, count);
   }
 
   /** Lengths that fit the model; the longest that does stands for those that do not. */
-  private static List<Integer> lengths(Architecture architecture) {
+  private static List<Integer> lengths(Architecture architecture, Execution execution) {
     long longest = Math.min(architecture.maxPositions(), LARGEST_RESULT / architecture.vocabSize());
-    return LENGTHS.stream().map(n -> (int) Math.min(n, Math.max(1, longest))).distinct().toList();
+    return all(execution).stream()
+        .map(n -> (int) Math.min(n, Math.max(1, longest)))
+        .distinct()
+        .toList();
+  }
+
+  private static List<Integer> all(Execution execution) {
+    return switch (execution) {
+      case PLAIN -> PLAIN_LENGTHS;
+      case FUSED -> FUSED_LENGTHS;
+    };
   }
 
   /** Which lengths are not tried, and why; nothing if all are. */
-  static Optional<String> untried(Architecture architecture) {
-    List<Integer> tried = lengths(architecture);
+  static Optional<String> untried(Architecture architecture, Execution execution) {
+    List<Integer> tried = lengths(architecture, execution);
     List<String> untried =
-        LENGTHS.stream().filter(n -> !tried.contains(n)).map(String::valueOf).toList();
+        all(execution).stream().filter(n -> !tried.contains(n)).map(String::valueOf).toList();
     return untried.isEmpty()
         ? Optional.empty()
         : Optional.of(
@@ -84,6 +108,14 @@ final class ChunkCheck {
       double turn = i * 0.6180339887498949;
       ids[i] = (long) (architecture.vocabSize() * (turn - Math.floor(turn)));
     }
+    return ids;
+  }
+
+  /** The tokens that the oracle knows, again and again. */
+  private static long[] fewWords(Architecture architecture, int count) {
+    long[] known = LoweringCheck.tokens(architecture);
+    long[] ids = new long[count];
+    Arrays.setAll(ids, i -> known[i % known.length]);
     return ids;
   }
 
@@ -158,6 +190,10 @@ final class ChunkCheck {
             .mapToDouble(t -> difference(rows.logits()[t], before.logits()[t]))
             .sorted()
             .toArray();
+    if (execution == Execution.PLAIN) {
+      requireNone(before, rows, from, to, differences[differences.length - 1]);
+      return;
+    }
     // More than half exceed what this one exceeds.
     double most = differences[(differences.length - 1) / 2];
     double bound = Tolerance.boundOfMost(exact.logits().largestRelativeError(), differences.length);
@@ -167,6 +203,16 @@ final class ChunkCheck {
           "most logits to be apart from those in chunks of %d by at most %s of their size"
               .formatted(before.chunk(), Figures.measured(bound)),
           Figures.measured(most),
+          remedy);
+    }
+  }
+
+  private void requireNone(Rows before, Rows rows, int from, int to, double largest) {
+    if (largest != 0) {
+      throw new EnvironmentException(
+          "%s, tokens %d to %d in chunks of %d".formatted(where, from, to - 1, rows.chunk()),
+          "the very logits that chunks of " + before.chunk() + " gave",
+          "some that differ by " + Figures.measured(largest) + " of their size",
           remedy);
     }
   }

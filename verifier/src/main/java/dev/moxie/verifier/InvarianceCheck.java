@@ -27,7 +27,7 @@ import java.util.Set;
  * another order ({@link ExpertOrder}), where the sequence is cut, and where it ends earlier. Both
  * sides round for themselves, so bounds are those of two implementations in float32.
  */
-final class InvarianceCheck {
+public final class InvarianceCheck {
   /** More than the windows and chunks of small models, and few enough for the oracle. */
   private static final int TOKENS = 24;
 
@@ -65,9 +65,10 @@ final class InvarianceCheck {
 
   private Report.Invariance run(Set<Execution> executions) {
     Map<String, Map<String, Comparison>> compared = new LinkedHashMap<>();
+    var proof = new ProofByReport();
     for (Execution execution : executions) {
-      try (Model model = execution.open(pack, Device.CPU);
-          Model permuted = execution.openPermuted(pack, Device.CPU)) {
+      try (Model model = execution.open(pack, Device.CPU, proof);
+          Model permuted = execution.openPermuted(pack, Device.CPU, proof)) {
         compared.put(execution.name().toLowerCase(Locale.ROOT), compare(model, permuted));
       }
     }

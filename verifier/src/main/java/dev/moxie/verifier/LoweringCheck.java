@@ -11,7 +11,9 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.BuildIdentity;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.execution.Opening;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Oracle;
@@ -23,9 +25,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Before a package first runs in some way, a few tokens of its logits are compared with the
@@ -34,47 +38,55 @@ import java.util.regex.Pattern;
  * pass on the CPU is remembered in a file beside the package, by manifest digest, device, execution
  * and build; on CUDA kernels are chosen anew in every process, so a pass says nothing of the next.
  */
-public final class LoweringCheck {
+public final class LoweringCheck implements LoweringProof {
   private static final int TOKENS = 4;
   private static final double LARGEST_HALF = 65504;
 
   /** What is remembered of a pass, and no list of digests; see {@link #line}. */
   private static final Pattern PASS =
-      Pattern.compile("[0-9a-f]{64} [A-Z]+ [A-Z]+ [0-9a-f]{64} onnxruntime-\\S+");
+      Pattern.compile("[0-9a-f]{64} [A-Z]+ [A-Z]+ [0-9a-f]{64} (java|onnxruntime)-\\S+");
 
-  private LoweringCheck() {}
+  private @Nullable Duration took;
 
-  /**
-   * Lets a model run that agrees with the oracle and with itself.
-   *
-   * @throws UnsupportedException if the package's numbers are none that can be computed with
-   * @throws EnvironmentException if the graph computes something else
-   */
-  public static void require(MoxiePackage pack, Device device, Execution execution, Model model) {
-    var passes = new Notes(pack.folder().toAbsolutePath().normalize(), "checked", PASS);
-    Optional<String> line = line(pack, device, execution);
+  @Override
+  public <M extends Model> M require(Opening opening, M model) {
+    long start = System.nanoTime();
+    Path folder = opening.pack().folder().toAbsolutePath().normalize();
+    var passes = new Notes(folder, "checked", PASS);
+    Optional<String> line = line(opening);
     if (line.isPresent() && passes.contain(line.get())) {
-      return;
+      took = null;
+      return model;
     }
-    Precision precision = device.target().compute() == Dtype.F16 ? Precision.F16 : Precision.F32;
-    require(pack, execution + " on " + device, precision, model);
+    check(opening, model);
     line.ifPresent(passes::add);
+    took = Duration.ofNanos(System.nanoTime() - start);
+    return model;
   }
 
-  /** As above, without remembering. */
-  static void require(MoxiePackage pack, String way, Precision precision, Model model) {
-    String where = pack.folder() + ", " + way;
+  /** How long the last model that was let through took; nothing where a pass was remembered. */
+  public Optional<Duration> took() {
+    return Optional.ofNullable(took);
+  }
+
+  /** As {@link #require}, without remembering. */
+  static void check(Opening opening, Model model) {
+    MoxiePackage pack = opening.pack();
+    Precision precision = opening.target().compute() == Dtype.F16 ? Precision.F16 : Precision.F32;
+    String where = pack.folder() + ", " + opening.execution() + " on " + opening.device();
     String remedy = remedy(precision);
     Architecture architecture = pack.architecture();
     FreePass exact = exact(pack, precision);
     requireNumbers(architecture, where, precision, exact);
     requireOracle(where, exact, logits(architecture, where, model, remedy), remedy);
-    new ChunkCheck(architecture, where, model, exact, remedy).require();
+    new ChunkCheck(opening, where, model, exact, remedy).require();
+    // Forgets what it was fed, and the room for it.
+    model.begin(1);
   }
 
   /** What {@link #require} does not try of a model, and why; nothing if it tries all. */
-  public static Optional<String> untried(Architecture architecture) {
-    return ChunkCheck.untried(architecture);
+  public static Optional<String> untried(Architecture architecture, Execution execution) {
+    return ChunkCheck.untried(architecture, execution);
   }
 
   /**
@@ -209,23 +221,29 @@ public final class LoweringCheck {
   }
 
   /** What to remember a pass by; nothing where the next process may compute otherwise. */
-  private static Optional<String> line(MoxiePackage pack, Device device, Execution execution) {
-    return BuildIdentity.current()
-        .filter(build -> device == Device.CPU)
+  private static Optional<String> line(Opening opening) {
+    if (opening.device() != Device.CPU
+        || !opening.target().equals(opening.device().target())
+        || opening.permuted()) {
+      return Optional.empty();
+    }
+    Path manifest = opening.pack().folder().resolve(PackagePaths.MANIFEST);
+    return BuildIdentity.current(opening.execution())
         .map(
-            build -> {
-              try {
-                Path manifest = pack.folder().resolve(PackagePaths.MANIFEST);
-                return Digests.sha256(Files.readAllBytes(manifest))
-                    + " "
-                    + device
-                    + " "
-                    + execution
-                    + " "
-                    + build;
-              } catch (IOException e) {
-                throw new UncheckedIOException(e);
-              }
-            });
+            build ->
+                String.join(
+                    " ",
+                    digest(manifest),
+                    opening.device().name(),
+                    opening.execution().name(),
+                    build));
+  }
+
+  private static String digest(Path file) {
+    try {
+      return Digests.sha256(Files.readAllBytes(file));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

@@ -11,6 +11,8 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.equivalence.EquivalenceCheck;
 import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
+import dev.moxie.verifier.reference.Scope;
+import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.DecisionFiles;
@@ -37,7 +39,8 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
-    return verify(folder, source, references, null, executions, DecisionFiles.NONE, false);
+    return verify(
+        folder, source, references, null, executions, DecisionFiles.NONE, false, Scope.all());
   }
 
   /**
@@ -48,7 +51,9 @@ public final class Verifier {
    * @param executions one that must be run, or several of which those are that run such a model
    * @param files begun before anything is checked; not written if the package is damaged
    * @param invariance whether executions are also held to themselves
-   * @throws UsageException if files are wanted without a reference, or may not be written
+   * @param scope what of the references is verified
+   * @throws UsageException if files are wanted without a reference or of some layers alone, or may
+   *     not be written
    */
   public static Report verify(
       Path folder,
@@ -57,7 +62,15 @@ public final class Verifier {
       @Nullable Path noise,
       Set<Execution> executions,
       DecisionFiles files,
-      boolean invariance) {
+      boolean invariance,
+      Scope scope) {
+    if (files.any() && !scope.ranges().isEmpty()) {
+      throw new UsageException(
+          "--routing-arrow and --replay",
+          "decisions of all layers",
+          "--layers",
+          "leave out one or the other");
+    }
     if (files.any() && references.isEmpty()) {
       throw new UsageException(
           "--routing-arrow and --replay",
@@ -66,7 +79,7 @@ public final class Verifier {
           "pass one, or use moxie routing");
     }
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
-      return verify(pack, folder, source, references, noise, executions, files, invariance);
+      return verify(pack, folder, source, references, noise, executions, files, invariance, scope);
     }
   }
 
@@ -84,7 +97,10 @@ public final class Verifier {
       @Nullable Path noise,
       Set<Execution> executions,
       DecisionFiles files,
-      boolean invariance) {
+      boolean invariance,
+      Scope scope) {
+    // A layer that is not there is found before hours of work.
+    scope.layers(pack.architecture());
     try (DecisionSink decisions = files.open(pack)) {
       Report.Integrity integrity = IntegrityCheck.run(pack);
       List<String> notChecked = new ArrayList<>();
@@ -99,7 +115,7 @@ public final class Verifier {
         if (invariance || !references.isEmpty()) {
           Set<Execution> run = runnable(pack, executions, notChecked);
           if (!references.isEmpty()) {
-            check(pack, references, noise, run, decisions, checked, unlike, notChecked);
+            check(pack, references, noise, run, decisions, scope, checked, unlike, notChecked);
           }
           invariant = invariance ? InvarianceCheck.run(pack, run, notChecked) : null;
         }
@@ -153,12 +169,18 @@ public final class Verifier {
     }
     Set<Execution> runnable = EnumSet.noneOf(Execution.class);
     for (Execution execution : executions) {
+      String name = execution.name().toLowerCase(Locale.ROOT);
       Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
-      if (refusal.isEmpty()) {
-        runnable.add(execution);
-      } else {
-        String name = execution.name().toLowerCase(Locale.ROOT);
+      if (refusal.isPresent()) {
         notChecked.add("the execution " + name + ": " + refusal.get().getMessage());
+      } else if (execution.memory(pack) > Execution.memoryOfMachine() / 2) {
+        notChecked.add(
+            Figures.text(
+                "the execution %s, a second engine: its weights take %.1f GB in float32, which is"
+                    + " more than half of this machine's %.1f GB (--execution %s tries it)",
+                name, execution.memory(pack) / 1e9, Execution.memoryOfMachine() / 1e9, name));
+      } else {
+        runnable.add(execution);
       }
     }
     return runnable;
@@ -170,10 +192,11 @@ public final class Verifier {
       @Nullable Path noise,
       Set<Execution> executions,
       DecisionSink decisions,
+      Scope scope,
       List<Report.Reference> reports,
       List<Report.Unlike> unlike,
       List<String> notChecked) {
-    try (var check = new ReferenceCheck(pack, executions);
+    try (var check = new ReferenceCheck(pack, executions, scope);
         Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
@@ -184,9 +207,6 @@ public final class Verifier {
                     Verdict.FAIL, file.toString(), trace.metadata().get("producer"), differences));
             notChecked.add("numbers against " + file + ", which is of a model of another shape");
             continue;
-          }
-          if (trace.generatedIds().isEmpty()) {
-            notChecked.add("greedy tokens, which " + file + " does not record");
           }
           reports.add(check.run(trace, other));
           decisions.accept(reports.size() - 1, trace.inputIds(), check.decisions());

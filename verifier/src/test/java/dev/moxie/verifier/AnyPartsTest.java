@@ -44,7 +44,7 @@ class AnyPartsTest {
           plan -> WrongPlans.without(WrongPlans.rebuilt(a -> model(a, random)).apply(plan)));
       try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
         for (Execution execution : Execution.values()) {
-          try (Model model = execution.open(pack, Device.CPU)) {
+          try (Model model = execution.open(pack, Device.CPU, new Unproven())) {
             Comparison logits = LoweringCheck.compare(pack, model, Precision.F32);
             assertEquals(
                 Verdict.PASS,

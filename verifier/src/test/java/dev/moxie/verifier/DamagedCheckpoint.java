@@ -14,12 +14,12 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /** Copies of checkpoints with other bytes in some tensors. */
-final class DamagedCheckpoint {
+public final class DamagedCheckpoint {
   private DamagedCheckpoint() {}
 
   /** Changes the bytes of a tensor. */
   @FunctionalInterface
-  interface Damage {
+  public interface Damage {
     /**
      * May change the bytes.
      *
@@ -29,7 +29,7 @@ final class DamagedCheckpoint {
   }
 
   /** Copies a checkpoint and damages its tensors. */
-  static Path copy(Path checkpoint, Path target, Damage damage) throws IOException {
+  public static Path copy(Path checkpoint, Path target, Damage damage) throws IOException {
     Files.createDirectories(target);
     try (Stream<Path> files = Files.list(checkpoint)) {
       for (Path file : files.toList()) {
@@ -55,12 +55,12 @@ final class DamagedCheckpoint {
 
   /** The new value of element i of a tensor's old values. */
   @FunctionalInterface
-  interface Change {
+  public interface Change {
     float of(int i, float[] values);
   }
 
   /** New values for the float32 and bfloat16 elements of some tensors. */
-  static Damage values(Predicate<String> which, Change change) {
+  public static Damage values(Predicate<String> which, Change change) {
     return (info, data) -> {
       if (!which.test(info.name())) {
         return;

@@ -166,7 +166,7 @@ class DamagedPackagesTest {
             assertThrows(
                     CorruptException.class,
                     () -> {
-                      try (Model model = execution.open(opened, Device.CPU)) {
+                      try (Model model = execution.open(opened, Device.CPU, new Unproven())) {
                         LoweringCheck.compare(
                             opened, model, dev.moxie.verifier.oracle.Precision.F32);
                       }

@@ -11,6 +11,7 @@ import dev.moxie.format.safetensors.TensorInfo;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.TextReport;
 import dev.moxie.verifier.report.Verdict;
@@ -47,7 +48,14 @@ class InvarianceTest {
     Path pack = Packages.convert(checkpoint, folder.resolve("p"));
     Report report =
         Verifier.verify(
-            pack, null, List.of(), null, EnumSet.allOf(Execution.class), DecisionFiles.NONE, true);
+            pack,
+            null,
+            List.of(),
+            null,
+            EnumSet.allOf(Execution.class),
+            DecisionFiles.NONE,
+            true,
+            Scope.all());
     assertEquals(Verdict.PASS, report.verdict(), () -> TextReport.of(report));
     Report.Invariance invariance = report.invariance();
     assertTrue(invariance.judged() > invariance.tokens() / 2, () -> TextReport.of(report));
@@ -67,8 +75,8 @@ class InvarianceTest {
             WrongPlans.renamed(name -> WrongPlans.swap(name, "experts.0.", "experts.1.")));
     try (MoxiePackage pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
         MoxiePackage other = MoxiePackage.open(swapped);
-        Model model = new PlainModel(pack);
-        Model wrong = new PlainModel(other)) {
+        Model model = PlainModel.open(pack, new Unproven());
+        Model wrong = PlainModel.open(other, new Unproven())) {
       assertEquals(List.of("experts in another order"), failing(pack, model, wrong));
     }
   }
@@ -78,7 +86,7 @@ class InvarianceTest {
   void aModelThatForgetsIsFound() {
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     try (MoxiePackage pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
-        Model model = new PlainModel(pack)) {
+        Model model = PlainModel.open(pack, new Unproven())) {
       assertEquals(
           List.of("one token at a time", "5 tokens at a time"),
           failing(pack, new Forgetful(model), model));
@@ -90,7 +98,7 @@ class InvarianceTest {
   void aModelThatSeesWhatIsToComeIsFound() {
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     try (MoxiePackage pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
-        Model model = new PlainModel(pack)) {
+        Model model = PlainModel.open(pack, new Unproven())) {
       List<String> failing = failing(pack, new Foreseeing(model), model);
       assertTrue(failing.contains("the first 12 tokens alone"), failing::toString);
     }

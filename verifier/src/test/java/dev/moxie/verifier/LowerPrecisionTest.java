@@ -9,6 +9,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Routing;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.DecisionFiles;
@@ -44,7 +45,8 @@ class LowerPrecisionTest {
         noise,
         EnumSet.of(Execution.PLAIN),
         DecisionFiles.NONE,
-        false);
+        false,
+        Scope.all());
   }
 
   static Stream<Arguments> references() {

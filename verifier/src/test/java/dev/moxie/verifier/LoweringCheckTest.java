@@ -12,8 +12,9 @@ import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.FusedModel;
 import dev.moxie.runtime.execution.Model;
+import dev.moxie.runtime.execution.Opening;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.lowering.Target;
-import dev.moxie.verifier.oracle.Precision;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,7 +31,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Graphs that are wrong for some lengths of chunk and right for others; those of CUDA run here. */
+/**
+ * Executions that are wrong for some lengths of chunk and right for others; graphs of CUDA run
+ * here.
+ */
 @Tag("exhaustive")
 class LoweringCheckTest {
   @TempDir Path folder;
@@ -56,8 +60,46 @@ class LoweringCheckTest {
   @MethodSource("rightGraphs")
   void aRightGraphPasses(Path checkpoint, Target target) {
     try (MoxiePackage pack = right(checkpoint);
-        Model model = new FusedModel(pack, Device.CPU, target)) {
+        Model model = FusedModel.open(pack, Device.CPU, target, new Unproven())) {
       check(pack, target, model);
+    }
+  }
+
+  static List<Path> everyFamily() throws IOException {
+    return rightGraphs()
+        .filter(graph -> graph.get()[1].equals(Target.CPU))
+        .map(graph -> (Path) graph.get()[0])
+        .toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("everyFamily")
+  void aRightPlainModelPasses(Path checkpoint) {
+    try (MoxiePackage pack = right(checkpoint);
+        Model model = PlainModel.open(pack, new LoweringCheck())) {
+      assertEquals(0, model.length());
+    }
+  }
+
+  /** Rounding excuses nothing there. */
+  @ParameterizedTest
+  @ValueSource(ints = {3, 16})
+  void oneBitThatDependsOnTheCutIsFoundInThePlainExecution(int length) {
+    try (MoxiePackage pack = right(Fixtures.tinyMixtral());
+        Model model = PlainModel.open(pack, new Unproven())) {
+      Model changed =
+          new Changed(
+              model,
+              length,
+              logits -> {
+                logits[logits.length - 1] = Math.nextUp(logits[logits.length - 1]);
+                return logits;
+              });
+      var opening = new Opening(pack, Execution.PLAIN, Device.CPU, Target.CPU, false);
+      String message =
+          assertThrows(EnvironmentException.class, () -> LoweringCheck.check(opening, changed))
+              .getMessage();
+      assertTrue(message.contains("in chunks of " + length + ": expected the very log"), message);
     }
   }
 
@@ -74,8 +116,8 @@ class LoweringCheckTest {
     try (MoxiePackage pack = right(checkpoint);
         MoxiePackage other = MoxiePackage.open(swapped)) {
       for (Target target : List.of(Target.CPU, Target.CUDA)) {
-        try (Model right = new FusedModel(pack, Device.CPU, target);
-            Model wrong = new FusedModel(other, Device.CPU, target)) {
+        try (Model right = FusedModel.open(pack, Device.CPU, target, new Unproven());
+            Model wrong = FusedModel.open(other, Device.CPU, target, new Unproven())) {
           String message = refusal(pack, target, new Either(right, wrong, length));
           // What the oracle knows is tried first, three tokens and one.
           String found = length < 4 ? "of the oracle's" : "chunks of " + length;
@@ -118,7 +160,7 @@ class LoweringCheckTest {
 
   private String refusalOf(int length, UnaryOperator<float[]> change) {
     try (MoxiePackage pack = right(Fixtures.tinyMixtral());
-        Model model = Execution.FUSED.open(pack, Device.CPU)) {
+        Model model = Execution.FUSED.open(pack, Device.CPU, new Unproven())) {
       return refusal(pack, Target.CPU, new Changed(model, length, change));
     }
   }
@@ -126,11 +168,12 @@ class LoweringCheckTest {
   @Test
   void whatAModelIsTooShortForIsSaid() {
     try (MoxiePackage tiny = right(Fixtures.tinyMixtral())) {
-      assertEquals(Optional.empty(), LoweringCheck.untried(tiny.architecture()));
+      assertEquals(Optional.empty(), LoweringCheck.untried(tiny.architecture(), Execution.FUSED));
     }
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     try (MoxiePackage random = right(checkpoint)) {
-      String untried = LoweringCheck.untried(random.architecture()).orElseThrow();
+      assertEquals(Optional.empty(), LoweringCheck.untried(random.architecture(), Execution.PLAIN));
+      String untried = LoweringCheck.untried(random.architecture(), Execution.FUSED).orElseThrow();
       assertTrue(untried.startsWith("chunks of 512 tokens were not tried"), untried);
       assertTrue(untried.endsWith("256 were"), untried);
     }
@@ -147,7 +190,7 @@ class LoweringCheckTest {
             folder.resolve("c"),
             DamagedCheckpoint.values(name -> name.contains("embed"), (i, values) -> weight));
     try (MoxiePackage pack = right(damaged);
-        Model model = Execution.PLAIN.open(pack, Device.CPU)) {
+        Model model = Execution.PLAIN.open(pack, Device.CPU, new Unproven())) {
       String message =
           assertThrows(UnsupportedException.class, () -> check(pack, Target.CPU, model))
               .getMessage();
@@ -161,8 +204,7 @@ class LoweringCheckTest {
   }
 
   private static void check(MoxiePackage pack, Target target, Model model) {
-    Precision precision = target.equals(Target.CUDA) ? Precision.F16 : Precision.F32;
-    LoweringCheck.require(pack, "a graph for " + target.compute(), precision, model);
+    LoweringCheck.check(new Opening(pack, Execution.FUSED, Device.CPU, target, false), model);
   }
 
   private static String refusal(MoxiePackage pack, Target target, Model model) {

@@ -30,7 +30,7 @@ public final class Packages {
   }
 
   /** Quantises every matrix. */
-  static Path quantise(
+  public static Path quantise(
       Path checkpoint,
       Path target,
       String encoding,

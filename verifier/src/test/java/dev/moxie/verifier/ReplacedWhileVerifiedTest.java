@@ -10,6 +10,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.routing.DecisionFiles;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -44,7 +45,8 @@ class ReplacedWhileVerifiedTest {
                                 null,
                                 EnumSet.allOf(Execution.class),
                                 DecisionFiles.NONE,
-                                false))
+                                false,
+                                Scope.all()))
                     .getMessage());
         assertTrue(message.contains("changed while it was read"), message);
       }

@@ -34,7 +34,7 @@ class TwoRotariesTest {
                             b.attention().withRotary(WrongPlans.theta(b.attention().rotary(), 2)))
                         : b));
     try (MoxiePackage pack = MoxiePackage.open(target);
-        Model model = execution.open(pack, Device.CPU)) {
+        Model model = execution.open(pack, Device.CPU, new Unproven())) {
       assertTrue(LoweringCheck.compare(pack, model, Precision.F32).verdict().passed());
     }
   }

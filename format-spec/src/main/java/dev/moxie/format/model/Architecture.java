@@ -97,17 +97,20 @@ public record Architecture(
 
   /**
    * Multi-token prediction (DeepSeek-AI, "DeepSeek-V3 Technical Report", 2024, equations 21 to 24):
-   * layer i turns the hidden state h of a position and the token after it into the hidden state
-   * from which the token after that is read,
+   * layer i turns what a head reads of a position, and the token i + 1 places after it, into what
+   * its own head reads, and the next layer,
    *
    * <pre>
    * x      = combine · [rmsnorm(embedding[token]); rmsnorm(h)]   [T, H], combine [H, 2H]
-   * h      = one decoder layer of x                              [T, H]
-   * logits = rmsnorm(h) · headᵀ                                  [T, V]
+   * h      = rmsnorm(one decoder layer of x)                     [T, H]
+   * logits = h · headᵀ                                           [T, V]
    * </pre>
    *
-   * with norms, embedding and head of its own. Its tensors are those of a decoder layer, numbered
-   * after the last one, and five more.
+   * The first h is the last decoder layer's output after the final norm: the report does not say on
+   * which side of it, and transformers 5.18 (MtpModel) and vLLM (deepseek_mtp.py) take this one.
+   *
+   * <p>Norms, embedding and head are its own. Its tensors are those of a decoder layer, numbered
+   * after the last one, and six more.
    *
    * @param count layers, each predicting one token further
    */

@@ -41,19 +41,27 @@ public final class Forward<V> {
 
   /** Logits from what the last layer leaves, [T, V]. */
   public V head(V h) {
-    var scope = new Scope(null);
-    V x = norm(scope, Role.FINAL_NORM, h);
     Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
-    V logits = ops.linear(x, scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    V logits =
+        ops.linear(
+            headInput(h), new Scope(null).matrix(table, model.vocabSize(), model.hiddenSize()));
     Architecture.Multipliers m = model.multipliers();
     return m == null ? logits : scaled(logits, m.logits());
   }
 
   /**
-   * Logits of one token further than the layer before ({@link Architecture.Prediction}), [T, V].
+   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H].
+   */
+  public V headInput(V h) {
+    return norm(new Scope(null), Role.FINAL_NORM, h);
+  }
+
+  /**
+   * What the head of a prediction layer, and the next such layer, read ({@link
+   * Architecture.Prediction}), [T, H]. Tokens are those after the ones that h was made of.
    *
    * @param index of the layer, from 0
-   * @param h what the last decoder layer, or the prediction layer before, leaves
+   * @param h what the head of the layer before reads
    */
   public V predicted(Architecture.Prediction prediction, int index, V h) {
     int layer = model.layers().size() + index;
@@ -67,9 +75,17 @@ public final class Forward<V> {
                 norm(scope, Role.PREDICTION_HIDDEN_NORM, h)),
             scope.matrix(Role.PREDICTION_COMBINE, hidden, 2L * hidden));
     V y = layer(layer, prediction.attention(), prediction.feedForward(), x);
-    return ops.linear(
-        norm(scope, Role.PREDICTION_FINAL_NORM, y),
-        scope.matrix(Role.PREDICTION_HEAD, model.vocabSize(), hidden));
+    return norm(scope, Role.PREDICTION_FINAL_NORM, y);
+  }
+
+  /**
+   * Logits of one token further than the layer before, [T, V].
+   *
+   * @param x what {@link #predicted} gives
+   */
+  public V predictionHead(int index, V x) {
+    var scope = new Scope(model.layers().size() + index);
+    return ops.linear(x, scope.matrix(Role.PREDICTION_HEAD, model.vocabSize(), model.hiddenSize()));
   }
 
   /** What a decoder layer makes of the residual stream h, [T, H]. */

@@ -70,6 +70,11 @@ public enum Role {
     return this == PREDICTION_EMBEDDING || this == PREDICTION_HEAD;
   }
 
+  /** What serves in place of one that {@linkplain #mayBeShared() may be shared}. */
+  public Role shared(boolean tiedEmbeddings) {
+    return this == PREDICTION_EMBEDDING || tiedEmbeddings ? EMBEDDING : HEAD;
+  }
+
   /**
    * The canonical name of the tensor, within its layer where it belongs to one.
    *

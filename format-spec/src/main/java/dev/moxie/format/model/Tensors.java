@@ -37,9 +37,10 @@ public final class Tensors implements Ops<Long> {
   static List<TensorSpec> ofPrediction(Architecture architecture) {
     var tensors = new Tensors();
     Architecture.Prediction prediction = architecture.prediction();
+    var forward = new Forward<>(architecture, tensors);
     for (int i = 0; prediction != null && i < prediction.count(); i++) {
-      new Forward<>(architecture, tensors)
-          .predicted(prediction, i, (long) architecture.hiddenSize());
+      long hidden = architecture.hiddenSize();
+      forward.predictionHead(i, forward.predicted(prediction, i, hidden));
     }
     return List.copyOf(tensors.found.values());
   }

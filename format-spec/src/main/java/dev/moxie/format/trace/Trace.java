@@ -8,9 +8,13 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Recorded activations and routing of one forward pass over T tokens; TRACE.md in this module
@@ -29,7 +33,14 @@ public final class Trace implements AutoCloseable {
   /** What follows from tensors of the file, and stands before these; empty is passed over. */
   private final Map<String, Optional<Tensor>> derived = new HashMap<>();
 
-  private record Tensor(Dtype dtype, Shape shape, MemorySegment data) {}
+  private record Tensor(Dtype dtype, Shape shape, MemorySegment data) {
+    /** The first rows. */
+    Tensor first(long rows) {
+      List<Long> dims = new ArrayList<>(shape.dims());
+      long bytes = data.byteSize() / dims.set(0, rows) * rows;
+      return new Tensor(dtype, new Shape(dims), data.asSlice(0, bytes));
+    }
+  }
 
   private Trace(SafetensorsFile file) {
     this.file = file;
@@ -89,6 +100,24 @@ public final class Trace implements AutoCloseable {
   public void derive(String name, int columns, int[] values) {
     Shape shape = Shape.of(values.length / columns, columns);
     derived.put(name, Optional.of(new Tensor(Dtype.I32, shape, MemorySegment.ofArray(values))));
+  }
+
+  /**
+   * Passes over all tokens but the first from now on, and over the continuation: nothing of a token
+   * depends on those after it. What has one row per token has fewer.
+   */
+  public void keepFirst(int tokens) {
+    if (tokens < inputIds().length) {
+      long all = inputIds().length;
+      Set<String> names = new HashSet<>(derived.keySet());
+      file.header().tensors().forEach(info -> names.add(info.name()));
+      for (String name : names) {
+        find(name)
+            .filter(tensor -> tensor.shape().rank() > 0 && tensor.shape().dim(0) == all)
+            .ifPresent(tensor -> derived.put(name, Optional.of(tensor.first(tokens))));
+      }
+      leaveOut("generated_ids");
+    }
   }
 
   /** Passes over a tensor from now on. */

@@ -146,7 +146,8 @@ class SpecEquationsTest {
     model.with("multipliers", new Architecture.Multipliers(12.5, 0.22, 0.06));
     row(
         "`prediction`",
-        Symbols.lines(MODEL, "h", (f, h) -> f.predicted(PREDICTION, 0, h), "logits"));
+        Symbols.lines(
+            MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
     model.requireAllBut("prediction");
   }
 

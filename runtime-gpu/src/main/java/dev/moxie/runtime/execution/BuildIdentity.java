@@ -13,21 +13,27 @@ public final class BuildIdentity {
   private BuildIdentity() {}
 
   /**
-   * The digest of this module's jar and the version of ONNX Runtime; nothing where the classes do
-   * not come from a jar, as in a build.
+   * The digest of this module's jar and the version of what it computes with, the JVM or ONNX
+   * Runtime; nothing where the classes do not come from a jar, as in a build.
    */
-  public static Optional<String> current() {
+  public static Optional<String> current(Execution execution) {
     try {
       Path jar =
           Path.of(BuildIdentity.class.getProtectionDomain().getCodeSource().getLocation().toURI());
       return Files.isRegularFile(jar)
-          ? Optional.of(
-              Digests.sha256(Files.readAllBytes(jar)) + " onnxruntime-" + Engine.version())
+          ? Optional.of(Digests.sha256(Files.readAllBytes(jar)) + " " + engine(execution))
           : Optional.empty();
     } catch (URISyntaxException e) {
       throw new IllegalStateException(e);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static String engine(Execution execution) {
+    return switch (execution) {
+      case PLAIN -> "java-" + Runtime.version();
+      case FUSED -> "onnxruntime-" + Engine.version();
+    };
   }
 }

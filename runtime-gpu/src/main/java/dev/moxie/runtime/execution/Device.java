@@ -22,6 +22,10 @@ public enum Device {
 
   /** CUDA if its provider really loads, else the CPU. */
   public static Device best() {
+    if (!EngineJar.mayHaveCuda()) {
+      // Starting the engine to find out takes longer than opening a package.
+      return CPU;
+    }
     try {
       CUDA.require();
       return CUDA;

@@ -19,14 +19,11 @@ import java.nio.LongBuffer;
 import java.nio.channels.Channels;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
 /** ONNX Runtime as this project uses it: one environment, one thread pool for all sessions. */
 final class Engine {
-  private static final String NATIVE_PATH = "onnxruntime.native.path";
-
   private static final OrtEnvironment ENVIRONMENT =
       NativeLibraries.start("ONNX Runtime", Engine::start);
 
@@ -37,12 +34,12 @@ final class Engine {
    * behind. Those of CUDA are loaded later, from where it unpacks them.
    */
   private static void unpack(Path folder) throws IOException {
-    if (System.getProperty(NATIVE_PATH) != null
-        || OrtEnvironment.class.getResource(resource("onnxruntime_providers_cuda")) != null) {
+    if (EngineJar.mayHaveCuda()) {
       return;
     }
     for (String name : List.of("onnxruntime", "onnxruntime4j_jni")) {
-      try (InputStream library = OrtEnvironment.class.getResourceAsStream(resource(name))) {
+      try (InputStream library =
+          OrtEnvironment.class.getResourceAsStream(EngineJar.resource(name))) {
         if (library == null) {
           return;
         }
@@ -51,18 +48,7 @@ final class Engine {
         }
       }
     }
-    System.setProperty(NATIVE_PATH, folder.toString());
-  }
-
-  /** Where its jar has a library for this system. */
-  private static String resource(String name) {
-    String os = System.getProperty("os.name").toLowerCase(Locale.ROOT);
-    String arch = System.getProperty("os.arch");
-    return "/ai/onnxruntime/native/%s-%s/%s"
-        .formatted(
-            os.contains("mac") ? "osx" : os.contains("win") ? "win" : "linux",
-            arch.equals("amd64") || arch.equals("x86_64") ? "x64" : arch,
-            System.mapLibraryName(name));
+    System.setProperty(EngineJar.NATIVE_PATH, folder.toString());
   }
 
   private static OrtEnvironment start(Path folder) throws IOException {

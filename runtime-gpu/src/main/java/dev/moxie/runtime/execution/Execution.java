@@ -1,9 +1,12 @@
 package dev.moxie.runtime.execution;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
+import java.lang.management.ManagementFactory;
 import java.util.Locale;
 import java.util.Optional;
 
@@ -32,18 +35,35 @@ public enum Execution {
     }
   }
 
+  /** Bytes of weights that are held beside the package, in another form. */
+  public long memory(MoxiePackage pack) {
+    return switch (this) {
+      case PLAIN -> 0;
+      case FUSED ->
+          Tensors.ofForwardPass(pack.architecture()).stream()
+              .mapToLong(tensor -> tensor.shape().elements() * Float.BYTES)
+              .sum();
+    };
+  }
+
+  /** Bytes of memory that this machine or container has. */
+  public static long memoryOfMachine() {
+    return ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getTotalMemorySize();
+  }
+
   /**
    * Opens a package to be run this way.
    *
+   * @param proof that the model computes the package's numbers
    * @throws UnsupportedException if it cannot be
    */
-  public Model open(MoxiePackage pack, Device device) {
+  public Model open(MoxiePackage pack, Device device, LoweringProof proof) {
     return switch (this) {
       case PLAIN -> {
         requireCpu(pack, device);
-        yield new PlainModel(pack);
+        yield PlainModel.open(pack, proof);
       }
-      case FUSED -> new FusedModel(pack, device, device.target());
+      case FUSED -> FusedModel.open(pack, device, device.target(), proof);
     };
   }
 
@@ -51,15 +71,16 @@ public enum Execution {
    * Opens the same model with its experts, and what belongs to each, in another order ({@link
    * ExpertOrder}): its logits are the same but for rounding.
    *
+   * @param proof that the model computes the package's numbers
    * @throws UnsupportedException if the package cannot be run this way
    */
-  public Model openPermuted(MoxiePackage pack, Device device) {
+  public Model openPermuted(MoxiePackage pack, Device device, LoweringProof proof) {
     return switch (this) {
       case PLAIN -> {
         requireCpu(pack, device);
-        yield PlainModel.permuted(pack);
+        yield PlainModel.openPermuted(pack, proof);
       }
-      case FUSED -> FusedModel.permuted(pack, device, device.target());
+      case FUSED -> FusedModel.openPermuted(pack, device, device.target(), proof);
     };
   }
 

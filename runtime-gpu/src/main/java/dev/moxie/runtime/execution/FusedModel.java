@@ -30,10 +30,13 @@ public final class FusedModel implements Model {
   /**
    * Opens a package as a graph built for a target, whichever device it runs on.
    *
-   * @throws UnsupportedException if no graph computes such a model
+   * @throws UnsupportedException if no graph computes such a model, or its numbers are none that
+   *     can be computed with
    */
-  public FusedModel(MoxiePackage pack, Device device, Target target) {
-    this(pack, device, new Lowering(pack, target), target);
+  public static FusedModel open(
+      MoxiePackage pack, Device device, Target target, LoweringProof proof) {
+    return opening(pack, device, target, false)
+        .proven(new FusedModel(pack, device, new Lowering(pack, target), target), proof);
   }
 
   private FusedModel(MoxiePackage pack, Device device, Lowering lowering, Target target) {
@@ -46,8 +49,15 @@ public final class FusedModel implements Model {
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static FusedModel permuted(MoxiePackage pack, Device device, Target target) {
-    return new FusedModel(pack, device, Lowering.permuted(pack, target), target);
+  static FusedModel openPermuted(
+      MoxiePackage pack, Device device, Target target, LoweringProof proof) {
+    return opening(pack, device, target, true)
+        .proven(new FusedModel(pack, device, Lowering.permuted(pack, target), target), proof);
+  }
+
+  private static Opening opening(
+      MoxiePackage pack, Device device, Target target, boolean permuted) {
+    return new Opening(pack, Execution.FUSED, device, target, permuted);
   }
 
   /** Weights must be as they were written. */

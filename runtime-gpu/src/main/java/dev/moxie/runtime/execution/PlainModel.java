@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ExpertOrder;
@@ -11,6 +12,7 @@ import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.plain.PackageWeights;
 import dev.moxie.runtime.plain.Pass;
@@ -36,9 +38,13 @@ public final class PlainModel implements Model {
   private final float[] last;
   private Sequence sequence;
 
-  /** Opens a package: its weights are mapped and checked, experts when a token first needs them. */
-  public PlainModel(MoxiePackage pack) {
-    this(pack, new PackageWeights(pack));
+  /**
+   * Opens a package: its weights are mapped and checked, experts when a token first needs them.
+   *
+   * @throws UnsupportedException if the package's numbers are none that can be computed with
+   */
+  public static PlainModel open(MoxiePackage pack, LoweringProof proof) {
+    return opening(pack, false).proven(new PlainModel(pack, new PackageWeights(pack)), proof);
   }
 
   private PlainModel(MoxiePackage pack, Weights weights) {
@@ -58,8 +64,13 @@ public final class PlainModel implements Model {
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static PlainModel permuted(MoxiePackage pack) {
-    return new PlainModel(pack, new PermutedWeights(pack.architecture(), new PackageWeights(pack)));
+  static PlainModel openPermuted(MoxiePackage pack, LoweringProof proof) {
+    var weights = new PermutedWeights(pack.architecture(), new PackageWeights(pack));
+    return opening(pack, true).proven(new PlainModel(pack, weights), proof);
+  }
+
+  private static Opening opening(MoxiePackage pack, boolean permuted) {
+    return new Opening(pack, Execution.PLAIN, Device.CPU, Target.CPU, permuted);
   }
 
   /**
@@ -249,6 +260,11 @@ public final class PlainModel implements Model {
           "pass more");
     }
     var memory = new ExpertMemory(bytes - always - choice);
+    for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
+      if (tensor.stack() != null) {
+        tensor.leaves().forEach(leaf -> memory.release(layers.weights().place(leaf)));
+      }
+    }
     pass().keepExperts(memory);
     return memory;
   }

@@ -36,6 +36,11 @@ public final class ExpertMemory {
     this.room = room;
   }
 
+  /** Lets go what is in memory from before. */
+  public void release(MemorySegment matrix) {
+    pages.release(matrix);
+  }
+
   /** The experts of a layer. */
   final class Layer {
     private final int number;

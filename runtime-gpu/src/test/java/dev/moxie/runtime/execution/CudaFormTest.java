@@ -9,6 +9,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
 import java.nio.file.Path;
@@ -115,7 +116,7 @@ class CudaFormTest {
   }
 
   private static float[] run(MoxiePackage pack, Target target, long[] ids) {
-    try (Model model = new FusedModel(pack, Device.CPU, target)) {
+    try (Model model = FusedModel.open(pack, Device.CPU, target, new Unproven())) {
       model.begin(ids.length);
       return model.append(ids);
     }

@@ -11,6 +11,7 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.generation.Generator;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -51,7 +52,7 @@ class ExecutionTest {
 
   private static void requireReference(
       MoxiePackage pack, Execution execution, List<Path> references) {
-    try (Model model = execution.open(pack, Device.CPU)) {
+    try (Model model = execution.open(pack, Device.CPU, new Unproven())) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {
           long[] ids = trace.inputIds();
@@ -84,7 +85,7 @@ class ExecutionTest {
   @MethodSource("attentionsInBothExecutions")
   void tokenByTokenGivesWhatAllAtOnceGives(Path checkpoint, Execution execution) {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
-        Model model = execution.open(pack, Device.CPU)) {
+        Model model = execution.open(pack, Device.CPU, new Unproven())) {
       long[] ids = {3, 14, 15, 92, 65, 35, 89, 79};
       model.begin(ids.length);
       float[] together = model.append(ids);
@@ -104,7 +105,7 @@ class ExecutionTest {
   void refusesTokensAndLengthsThatDoNotFit(Execution execution) {
     try (MoxiePackage pack =
             Packages.convert(Fixtures.randomMixtrals().getLast(), temporary.resolve("p"));
-        Model model = execution.open(pack, Device.CPU)) {
+        Model model = execution.open(pack, Device.CPU, new Unproven())) {
       model.begin(2);
       assertThrows(IllegalArgumentException.class, () -> model.append(new long[] {96}));
       assertThrows(IllegalArgumentException.class, () -> model.append(new long[] {-1}));
@@ -122,7 +123,7 @@ class ExecutionTest {
   @MethodSource("denseAndNot")
   void watchingTheLayersShowsAllOfThemAndChangesNothing(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       long[] ids = {3, 14, 15, 92, 65};
       model.begin(ids.length);
       float[] logits = model.append(ids);

@@ -10,6 +10,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.Sequences.Slice;
 import dev.moxie.runtime.plain.Past;
 import java.io.IOException;
@@ -84,7 +85,7 @@ class SequencesTest {
   @MethodSource("checkpoints")
   void noSequenceKnowsWhatElseStepsOrWhereItsBeginningIsFrom(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       var random = new Random(1);
       Sequences sequences = model.sequences(Long.MAX_VALUE);
       List<Text> texts = new ArrayList<>();
@@ -141,7 +142,7 @@ class SequencesTest {
   void aForkSharesItsBeginningAndMemoryComesBackInWhateverOrderTheyEnd() {
     try (MoxiePackage pack =
             Packages.convert(Fixtures.randomMixtrals().getFirst(), folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       Sequences sequences = model.sequences(Long.MAX_VALUE);
       Sequence first = sequences.begin(1000);
       sequences.step(List.of(new Slice(first, new long[3 * Past.BLOCK], NONE)));
@@ -166,7 +167,7 @@ class SequencesTest {
   void aStepBeyondTheMemoryIsRefusedInOneSentenceAndNothingHasHappened() {
     try (MoxiePackage pack =
             Packages.convert(Fixtures.randomMixtrals().getFirst(), folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       Sequences measure = model.sequences(Long.MAX_VALUE);
       measure.step(List.of(new Slice(measure.begin(1), new long[1], NONE)));
       Sequences sequences = model.sequences(3 * measure.bytes() - 1);
@@ -193,7 +194,7 @@ class SequencesTest {
   void whatCannotBeMeantIsRefusedBeforeAnythingIsComputed() {
     try (MoxiePackage pack =
             Packages.convert(Fixtures.randomMixtrals().getFirst(), folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       Sequences sequences = model.sequences(Long.MAX_VALUE);
       Sequence sequence = sequences.begin(4);
       var good = new Slice(sequence, new long[2], NONE);

@@ -9,6 +9,7 @@ import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Objects;
@@ -45,7 +46,7 @@ class WeightBytesTest {
   @MethodSource("checkpoints")
   void aPassReadsDenseMatricesAndEachChosenExpertOnceHoweverManyTokensThereAre(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       for (long[] ids : new long[][] {{3}, {14, 15, 92, 65, 35}}) {
         model.begin(ids.length);
         long before = model.weightBytes();
@@ -60,7 +61,7 @@ class WeightBytesTest {
   @MethodSource("checkpoints")
   void theHeadIsReadForTheLastTokenAlone(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       long[] ids = {14, 15, 92};
       model.begin(ids.length);
       model.observe(ids, (layer, result) -> {});

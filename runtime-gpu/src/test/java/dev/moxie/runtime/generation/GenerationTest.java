@@ -12,6 +12,7 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
@@ -85,7 +86,7 @@ class GenerationTest {
   @Test
   void stopsAtAnEndTokenAndDoesNotReturnIt() {
     assertEquals(Set.of(2L), EndTokens.of(pack).ids());
-    try (Model model = Execution.PLAIN.open(pack, Device.CPU)) {
+    try (Model model = Execution.PLAIN.open(pack, Device.CPU, new Unproven())) {
       long[] prompt = tokenizer.encode("3 + 4 =");
       List<Long> free = Generator.generate(model, prompt, 12, Sampler.GREEDY, Set.of(), id -> {});
       long end = free.get(3);

@@ -12,6 +12,7 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.PlainModel;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -124,7 +125,7 @@ class ExpertMemoryTest {
 
   private float[] logits(Long budget, long[] ids) {
     try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       if (budget != null) {
         model.limitMemory(budget);
         forget(experts(pack));

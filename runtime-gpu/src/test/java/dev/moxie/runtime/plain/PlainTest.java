@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.PlainModel;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
@@ -38,7 +39,7 @@ class PlainTest {
   @MethodSource("checkpoints")
   void everyCutOfASequenceGivesTheSameBits(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       long[] ids = {3, 14, 15, 92, 65, 35, 89, 79, 32, 38};
       model.begin(ids.length);
       float[] together = model.append(ids);
@@ -88,7 +89,7 @@ class PlainTest {
       return;
     }
     try (MoxiePackage pack = MoxiePackage.open(Path.of(args[0]));
-        var model = new PlainModel(pack)) {
+        var model = PlainModel.open(pack, new Unproven())) {
       System.out.println("bytes " + bytesOfAToken(model));
     }
   }

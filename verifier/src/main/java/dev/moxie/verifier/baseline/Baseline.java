@@ -19,7 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param format always "moxie-baseline"
  * @param version of this layout: a reader refuses any but its own
  * @param producer the program that recorded it
- * @param build which build of the runtime and of ONNX Runtime; null where that is not known
+ * @param build which build of the runtime and of what it computes with; null where that is not
+ *     known
  * @param subject the package that was run
  * @param execution how it was run, on the CPU in float32
  * @param sequences one per recorded sequence, at least one

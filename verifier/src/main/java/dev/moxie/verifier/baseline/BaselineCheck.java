@@ -6,6 +6,7 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
@@ -64,7 +65,7 @@ public final class BaselineCheck {
       @Nullable Oracle oracle =
           strict ? null : new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
       Set<Long> endTokens = EndTokens.of(pack).ids();
-      try (var recorder = new SequenceRecorder(pack, chosen)) {
+      try (var recorder = new SequenceRecorder(pack, chosen, new ProofByReport())) {
         for (Baseline.Sequence sequence : recorded.sequences()) {
           var check =
               new SequenceCheck(sequences.size(), sequence, pack.architecture(), endTokens, oracle);

@@ -5,7 +5,6 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.BuildIdentity;
-import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.LoweringCheck;
 import java.util.ArrayList;
@@ -53,8 +52,7 @@ public final class BaselineRecorder {
       Manifest.Producer producer) {
     requireSample(pack.architecture(), sequences, greedyTokens);
     BaselineSize.requireSmall(pack, execution, sequences, greedyTokens, producer);
-    try (var recorder = new SequenceRecorder(pack, execution)) {
-      LoweringCheck.require(pack, Device.CPU, execution, recorder.model());
+    try (var recorder = new SequenceRecorder(pack, execution, new LoweringCheck())) {
       List<Baseline.Sequence> recorded = new ArrayList<>();
       for (long[] ids : sequences) {
         int continued = continued(pack.architecture(), ids, greedyTokens);
@@ -79,7 +77,7 @@ public final class BaselineRecorder {
         Baseline.FORMAT,
         Baseline.VERSION,
         producer,
-        BuildIdentity.current().orElse(null),
+        BuildIdentity.current(execution).orElse(null),
         Baseline.Subject.of(pack),
         execution,
         sequences);

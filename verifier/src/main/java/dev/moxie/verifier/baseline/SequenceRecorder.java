@@ -6,6 +6,7 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.Generator;
@@ -24,9 +25,9 @@ final class SequenceRecorder implements AutoCloseable {
   private final Model model;
 
   /** Opens a package on the CPU. */
-  SequenceRecorder(MoxiePackage pack, Execution execution) {
+  SequenceRecorder(MoxiePackage pack, Execution execution, LoweringProof proof) {
     this.pack = pack;
-    this.model = execution.open(pack, Device.CPU);
+    this.model = execution.open(pack, Device.CPU, proof);
   }
 
   /**
@@ -52,10 +53,6 @@ final class SequenceRecorder implements AutoCloseable {
 
   /** Sees nothing. */
   static final Watcher UNWATCHED = new Watcher() {};
-
-  Model model() {
-    return model;
-  }
 
   /**
    * Runs one sequence.

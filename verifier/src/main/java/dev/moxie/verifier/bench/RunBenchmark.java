@@ -9,6 +9,7 @@ import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.execution.StorageReads;
 import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.plain.MemorySweep;
+import dev.moxie.verifier.LoweringCheck;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -87,12 +88,14 @@ public final class RunBenchmark {
     long start = System.nanoTime();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       requireFit(pack, prompt, decode);
-      try (var model = new PlainModel(pack)) {
+      var check = new LoweringCheck();
+      try (var model = PlainModel.open(pack, check)) {
         ExpertMemory experts = budget == null ? null : model.limitMemory(budget);
         double open = millis(start);
         model.begin(1);
         model.next(new long[1]);
-        var opening = new Opening(open, millis(start), before, Resident.now());
+        @Nullable Double checked = check.took().map(time -> time.toNanos() / 1e6).orElse(null);
+        var opening = new Opening(open, checked, millis(start), before, Resident.now());
         return new RunBenchmark(pack, model, prompt, decode, texts, budget, experts)
             .measure(opening, reps, against);
       }
@@ -101,7 +104,11 @@ public final class RunBenchmark {
 
   /** What happened until the first token. */
   private record Opening(
-      double openMs, double firstTokenMs, @Nullable Resident before, @Nullable Resident after) {}
+      double openMs,
+      @Nullable Double checkMs,
+      double firstTokenMs,
+      @Nullable Resident before,
+      @Nullable Resident after) {}
 
   private static void requireFit(MoxiePackage pack, int prompt, int decode) {
     long most = pack.architecture().maxPositions();
@@ -160,6 +167,7 @@ public final class RunBenchmark {
         1,
         reps,
         opening.openMs(),
+        opening.checkMs(),
         opening.firstTokenMs(),
         prefill,
         decoded,

@@ -20,6 +20,8 @@ import tools.jackson.databind.annotation.JsonNaming;
  * @param batch texts at a time
  * @param reps repetitions that count
  * @param openMs until a token can be fed
+ * @param checkMs of that, what it took to hold the model to the oracle; null where a pass was
+ *     remembered
  * @param firstTokenMs until the logits of a first token, opening included
  * @param residentMb null where the system does not say
  * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
@@ -40,6 +42,7 @@ public record RunReport(
     int batch,
     int reps,
     double openMs,
+    @Nullable Double checkMs,
     double firstTokenMs,
     Prefill prefillPerS,
     Decode decodePerS,
@@ -190,6 +193,12 @@ public record RunReport(
         "%s  %d threads; prompt %d, then %d tokens; median of %d, after one that does not count",
         model, threads, prompt, decode, reps);
     lines.add("open       %.0f ms, first token after %.0f ms", openMs, firstTokenMs);
+    if (checkMs != null) {
+      lines.add(
+          "           %.0f ms of it to hold the model to the oracle, once: a second run starts"
+              + " cold",
+          checkMs);
+    }
     lines.add("prefill    %.1f tokens/s, best %.1f", prefillPerS.median(), prefillPerS.best());
     lines.add(
         "decode     %.1f tokens/s, best decile %.1f", decodePerS.median(), decodePerS.bestDecile());

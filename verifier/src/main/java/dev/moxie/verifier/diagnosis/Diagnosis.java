@@ -13,15 +13,19 @@ public final class Diagnosis {
 
   private Diagnosis() {}
 
-  /** The steps of a layer that differs, for {@link Report.Layer#inside}. */
+  /**
+   * The steps of a layer that differs, for {@link Report.Layer#inside}; nothing where the time for
+   * diagnosis is spent.
+   */
   public static List<Report.Step> inside(Evidence evidence, int layer) {
-    return evidence.inside(layer);
+    Budget budget = evidence.budget();
+    return budget.isSpent() ? List.of() : budget.during(() -> evidence.inside(layer));
   }
 
-  /** What known defects explain, one sentence each. */
+  /** What known defects explain, one sentence each, and what there was no time to try. */
   public static List<String> looksLike(
       Evidence evidence, Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
-    return new Trial(evidence).explain(routing, ends, layers);
+    return evidence.budget().during(() -> new Trial(evidence).explain(routing, ends, layers));
   }
 
   /**
@@ -30,19 +34,20 @@ public final class Diagnosis {
    * @param firstTiedToken beyond all tokens if there is none
    */
   public static List<String> of(
+      Evidence evidence,
       Report.Routing routing,
       Report.Ends ends,
       List<Report.Layer> layers,
       Map<String, Report.EndToEnd> executions,
       int firstTiedToken) {
     List<String> sentences = new ArrayList<>();
-    if (!ends.embedding().verdict().passed()) {
+    if (!Report.holds(ends.embedding())) {
       sentences.add("The embeddings of the tokens differ, before any layer.");
     }
     layers.stream()
         .filter(layer -> !layer.verdict().passed())
         .findFirst()
-        .ifPresent(layer -> sentences.add(firstBadLayer(layer)));
+        .ifPresent(layer -> sentences.add(firstBadLayer(layer) + firstWrongStep(evidence, layer)));
     if (routing.mismatch() > 0) {
       sentences.add(
           "%d of %d routing decisions choose other experts, from layer %d on."
@@ -53,7 +58,7 @@ public final class Diagnosis {
           "Routing is tied at token %d: logits were compared before it, greedy tokens not judged."
               .formatted(firstTiedToken));
     }
-    if (!ends.head().verdict().passed()) {
+    if (!Report.holds(ends.head())) {
       sentences.add("From the reference's own last hidden state, final norm and head give others.");
     }
     boolean layersHold = ends.hold() && layers.stream().allMatch(layer -> layer.verdict().passed());
@@ -85,13 +90,15 @@ public final class Diagnosis {
           case "both" -> "the oracle is within the bound of both";
           default -> "the oracle agrees with neither";
         };
-    return "Layer %d is the first that differs, first at %s; %s.%s"
-        .formatted(layer.layer(), step, witness, firstWrongStep(layer));
+    return "Layer %d is the first that differs, first at %s; %s."
+        .formatted(layer.layer(), step, witness);
   }
 
-  private static String firstWrongStep(Report.Layer layer) {
+  private static String firstWrongStep(Evidence evidence, Report.Layer layer) {
     if (layer.inside().isEmpty()) {
-      return " The trace has no moe.input and moe.output to look inside with.";
+      return evidence.layer(layer.layer()).stages().isEmpty()
+          ? " The trace has no moe.input and moe.output to look inside with."
+          : " There was no time to look inside it (--diagnosis).";
     }
     List<Report.Step> wrong =
         layer.inside().stream().filter(step -> !step.verdict().passed()).toList();

@@ -21,12 +21,15 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /** What a package says and what a reference recorded, stage by stage. */
 public final class Evidence {
   private final MoxiePackage pack;
   private final Recorded recorded;
+  private final List<Integer> verified;
   private final Precision precision;
+  private final Budget budget;
   private final Weights weights;
   private final Map<Integer, Forced> layers = new HashMap<>();
   private final Map<String, Shape> shapes = new HashMap<>();
@@ -34,12 +37,21 @@ public final class Evidence {
   /**
    * Of a package and a trace.
    *
+   * @param verified layers; of others nothing may be recorded
    * @param precision of the reference
+   * @param budget that suppositions are tried within
    */
-  public Evidence(MoxiePackage pack, Recorded recorded, Precision precision) {
+  public Evidence(
+      MoxiePackage pack,
+      Recorded recorded,
+      List<Integer> verified,
+      Precision precision,
+      Budget budget) {
     this.pack = pack;
     this.recorded = recorded;
+    this.verified = verified;
     this.precision = precision;
+    this.budget = budget;
     this.weights = Weights.asConverted(pack, precision);
     for (IndexRow row : pack.rows()) {
       if (row.kind() != IndexRow.Kind.SLICE) {
@@ -71,6 +83,15 @@ public final class Evidence {
     return recorded.ids().length;
   }
 
+  Budget budget() {
+    return budget;
+  }
+
+  /** The layers that something is recorded of. */
+  List<Integer> verified() {
+    return verified;
+  }
+
   /** Whether the package holds every tensor that a model calls for, in its shape. */
   boolean has(Architecture model) {
     return Tensors.ofForwardPass(model).stream()
@@ -90,17 +111,32 @@ public final class Evidence {
     return new Forced(architecture(), weights, precision, recorded, layer);
   }
 
-  /** A layer as it would be under a supposition. */
+  /**
+   * A layer as it would be under a supposition.
+   *
+   * @throws Budget.Spent if there is no time to compute it
+   */
   Forced layer(int layer, Suspect suspect) {
+    budget.require();
     return layer(layer).supposing(suspect.architecture(), suspect.weights());
   }
 
   /** A stage that was computed against what was recorded. */
   static Comparison compare(Forced layer, Stage stage) {
-    Estimate actual = layer.computed(stage);
-    Estimate expected = layer.recorded(stage);
+    return compare(layer.computed(stage), layer.recorded(stage));
+  }
+
+  private static Comparison compare(Estimate actual, Estimate expected) {
     return Tolerance.compare(
         actual.toFloats(), expected.toFloats(), actual.withErrorsBeside(expected));
+  }
+
+  /** Each prediction layer that logits were recorded of, from the last layer's output. */
+  public List<Comparison> prediction() {
+    List<Estimate> predicted = layer(architecture().layers().size() - 1).predicted();
+    return IntStream.range(0, predicted.size())
+        .mapToObj(i -> compare(predicted.get(i), recorded.predicted(i)))
+        .toList();
   }
 
   /** Whether a stage comes out as it was recorded. */

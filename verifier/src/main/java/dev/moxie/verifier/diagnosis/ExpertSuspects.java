@@ -123,6 +123,7 @@ final class ExpertSuspects {
     var outputs = new Outputs(x, weights, chosen);
     var problem = new LeastSquares(wrong.size() * width);
     for (int t = 0; t < chosen.size(); t++) {
+      evidence.budget().require();
       double[] rest = new double[x.columns()];
       for (int c = 0; c < rest.length; c++) {
         rest[c] = target.value(t, c);

@@ -29,8 +29,14 @@ final class MissingVectors {
   private static final double MOST_RIDGE = 1e3;
 
   /**
-   * By what a round must shrink the difference; after two that do not, vectors are not what lacks.
+   * By what each of the first rounds must shrink the difference, or vectors are not what lacks: of
+   * those that were, none of the planted defects' took more than 0.13, and others seldom less.
    */
+  private static final double FIRST_GAIN = 0.5;
+
+  private static final int FIRST_ROUNDS = 2;
+
+  /** By what a later one must; after two that do not, nothing more is to be gained. */
   private static final double LEAST_GAIN = 0.9;
 
   private final Evidence evidence;
@@ -79,6 +85,9 @@ final class MissingVectors {
           rest = next;
           ridge /= 1000;
         }
+      }
+      if (round < FIRST_ROUNDS && gain > FIRST_GAIN) {
+        return Optional.empty();
       }
       idle = gain < LEAST_GAIN ? 0 : idle + 1;
     }

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.DoubleFunction;
+import java.util.function.DoubleSupplier;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 
@@ -16,6 +17,8 @@ import java.util.stream.Stream;
  * searched for when it comes to them.
  */
 final class Suspects {
+  private static final String OF_MODEL = "other norms or multipliers of the model";
+
   private final Evidence evidence;
   private final int layer;
   private final Forced own;
@@ -33,108 +36,132 @@ final class Suspects {
   }
 
   /**
+   * Suspects that have something in common.
+   *
+   * @param name in the plural, for what was not tried
+   */
+  record Kind(String name, Supplier<Stream<Suspect>> suspects) {}
+
+  /**
    * Of one stage.
    *
    * @param wrong experts that no token clears, if it is theirs
    */
-  Stream<Suspect> of(Stage stage, List<Integer> wrong) {
+  List<Kind> of(Stage stage, List<Integer> wrong) {
     return switch (stage) {
       case EMBEDDING ->
-          lazily(
-              exchanges::ends,
-              () -> factor("embedding", Exchanges.EMBEDDING, quotient(stage)),
-              exchanges::movedEmbedding);
+          List.of(
+              new Kind("embedding and head confused", exchanges::ends),
+              factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage)),
+              new Kind("rows of the embedding moved", exchanges::movedEmbedding));
       case ATTENTION ->
-          lazily(
-              exchanges::norms,
-              () -> stacks.scales(".attention."),
-              () -> attention(stage),
-              () -> scaled("attention", stage));
-      case NORM ->
-          lazily(
-              exchanges::norms,
-              () -> supposed(mistakes.ofModel()),
-              () -> fitted(stage, List.of(mistakes.epsilon())));
+          join(
+              List.of(norms(), scales(".attention.")),
+              attention(stage),
+              scaled("attention", stage));
+      case NORM -> List.of(norms(), ofModel(), numbers(stage, mistakes.epsilon()));
       case ROUTER ->
-          lazily(
-              () -> moved("router rows", "layers." + layer + ".router.weight", stage),
-              () -> factor("router", "layers." + layer + ".router.weight", quotient(stage)),
-              () -> supposed(mistakes.ofExperts()),
-              () -> exchanges.misplaced("router"),
-              () -> missing(mistakes.missingInExperts(), stage));
-      case SELECTION, WEIGHTS -> Stream.of();
+          List.of(
+              moved("router rows", "layers." + layer + ".router.weight", stage),
+              factor("router", "layers." + layer + ".router.weight", () -> quotient(stage)),
+              ofExperts(),
+              misplaced("router"),
+              missing(mistakes.missingInExperts(), stage));
+      case SELECTION, WEIGHTS -> List.of();
       case EXPERTS ->
-          lazily(
-              () -> new ExpertSuspects(evidence, layer).explain(wrong),
-              () -> stacks.scales(".experts."),
-              stacks::experts,
-              () -> supposed(mistakes.ofExperts()),
-              () -> fitted(stage, mistakes.numbersOfExperts()));
+          List.of(
+              new Kind(
+                  "experts in other places",
+                  () -> new ExpertSuspects(evidence, layer).explain(wrong)),
+              scales(".experts."),
+              new Kind("stacks of experts cut otherwise", stacks::experts),
+              ofExperts(),
+              new Kind(
+                  "other numbers of experts", () -> fitted(stage, mistakes.numbersOfExperts())));
       case SHARED ->
-          lazily(
-              () -> supposed(mistakes.ofExperts()),
-              () -> exchanges.misplaced("shared"),
-              () ->
-                  factor(
-                      "shared experts", "layers." + layer + ".shared.down.weight", quotient(stage)),
-              () -> stacks.scales(".shared."),
-              () -> missing(mistakes.missingInExperts(), stage),
-              () -> scaled("shared", stage));
+          List.of(
+              ofExperts(),
+              misplaced("shared"),
+              factor(
+                  "shared experts",
+                  "layers." + layer + ".shared.down.weight",
+                  () -> quotient(stage)),
+              scales(".shared."),
+              missing(mistakes.missingInExperts(), stage),
+              scaled("shared", stage));
       case DENSE ->
-          lazily(
-              exchanges::norms,
-              () -> exchanges.misplaced("dense"),
-              () -> stacks.scales("."),
-              () -> attention(stage),
-              () -> scaled("dense", stage));
+          join(
+              List.of(norms(), misplaced("dense"), scales(".")),
+              attention(stage),
+              scaled("dense", stage));
       case HEAD ->
-          lazily(
-              exchanges::ends,
-              () -> mistakes.ofModel().stream().map(m -> Suspect.of(m, evidence)),
-              () -> factor("head", Exchanges.HEAD, quotient(stage)),
-              () -> moved("rows of the head", Exchanges.HEAD, stage),
-              exchanges::finalNorm);
+          List.of(
+              new Kind("embedding and head confused", exchanges::ends),
+              new Kind(
+                  OF_MODEL, () -> mistakes.ofModel().stream().map(m -> Suspect.of(m, evidence))),
+              factor("head", Exchanges.HEAD, () -> quotient(stage)),
+              moved("rows of the head", Exchanges.HEAD, stage),
+              new Kind("another norm for the final one", exchanges::finalNorm));
     };
   }
 
   /** Of all that fails in a layer at once. */
-  Stream<Suspect> ofAll(List<Stage> failing) {
-    return lazily(
-        exchanges::wholeLayer,
-        () -> exchanges.misplaced("router"),
-        exchanges::norms,
-        () -> stacks.scales("."),
-        () -> supposed(mistakes.ofModel()),
-        () -> supposed(mistakes.ofExperts()),
+  List<Kind> ofAll(List<Stage> failing) {
+    return List.of(
+        new Kind("weights of another layer", exchanges::wholeLayer),
+        misplaced("router"),
+        norms(),
+        scales("."),
+        ofModel(),
+        ofExperts(),
         // Both norms are read before attention and router, so one of these fails with them.
-        () ->
-            failing.stream()
-                .filter(Set.of(Stage.ATTENTION, Stage.NORM, Stage.DENSE)::contains)
-                .limit(1)
-                .flatMap(stage -> fitted(stage, List.of(mistakes.epsilon(), mistakes.residual()))));
+        new Kind(
+            "other numbers of the model",
+            () ->
+                failing.stream()
+                    .filter(Set.of(Stage.ATTENTION, Stage.NORM, Stage.DENSE)::contains)
+                    .limit(1)
+                    .flatMap(
+                        stage -> fitted(stage, List.of(mistakes.epsilon(), mistakes.residual())))));
   }
 
-  private Stream<Suspect> attention(Stage stage) {
+  private List<Kind> attention(Stage stage) {
     String output = "layers." + layer + ".attention.output.weight";
-    return lazily(
-        () -> supposed(mistakes.ofAttention()),
-        () -> supposed(mistakes.ofModel()),
-        () -> exchanges.misplaced("attention"),
-        () ->
-            factor(
-                "attention output", output, Difference.quotient(own, stage, own.given(Step.INPUT))),
-        () -> fitted(stage, mistakes.numbersOfAttention()),
-        () -> fitted(stage, List.of(mistakes.epsilon())),
-        () -> missing(mistakes.missingInAttention(), stage));
+    return List.of(
+        new Kind("another attention", () -> supposed(mistakes.ofAttention())),
+        ofModel(),
+        misplaced("attention"),
+        factor(
+            "attention output",
+            output,
+            () -> Difference.quotient(own, stage, own.given(Step.INPUT))),
+        new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
+        numbers(stage, mistakes.epsilon()),
+        missing(mistakes.missingInAttention(), stage));
   }
 
-  @SafeVarargs
-  private static Stream<Suspect> lazily(Supplier<Stream<Suspect>>... suspects) {
-    Stream<Suspect> all = Stream.empty();
-    for (Supplier<Stream<Suspect>> some : suspects) {
-      all = Stream.concat(all, Stream.of(some).flatMap(Supplier::get));
-    }
-    return all;
+  private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
+    return Stream.of(first, second, List.of(last)).flatMap(List::stream).toList();
+  }
+
+  private Kind norms() {
+    return new Kind("other norms", exchanges::norms);
+  }
+
+  private Kind scales(String part) {
+    return new Kind("displaced block scales", () -> stacks.scales(part));
+  }
+
+  private Kind misplaced(String part) {
+    return new Kind("misplaced weights of the " + part, () -> exchanges.misplaced(part));
+  }
+
+  private Kind ofModel() {
+    return new Kind(OF_MODEL, () -> supposed(mistakes.ofModel()));
+  }
+
+  private Kind ofExperts() {
+    return new Kind("other experts or shared experts", () -> supposed(mistakes.ofExperts()));
   }
 
   /** Mistakes without which the package would have every tensor that the model calls for. */
@@ -146,14 +173,24 @@ final class Suspects {
     return Difference.quotient(own, stage, null);
   }
 
-  private Stream<Suspect> factor(String what, String tensor, double quotient) {
-    return Suspect.factor(what, tensor, quotient, evidence);
+  private Kind factor(String what, String tensor, DoubleSupplier quotient) {
+    return new Kind(
+        "a factor of the " + what,
+        () -> Suspect.factor(what, tensor, quotient.getAsDouble(), evidence));
   }
 
-  private Stream<Suspect> moved(String what, String tensor, Stage stage) {
-    int rows = own.computed(stage).columns();
-    return Columns.moved(own.computed(stage), own.recorded(stage)).stream()
-        .map(sources -> Suspect.moved(what, tensor, sources, rows, evidence));
+  private Kind moved(String what, String tensor, Stage stage) {
+    return new Kind(
+        what + " moved",
+        () -> {
+          int rows = own.computed(stage).columns();
+          return Columns.moved(own.computed(stage), own.recorded(stage)).stream()
+              .map(sources -> Suspect.moved(what, tensor, sources, rows, evidence));
+        });
+  }
+
+  private Kind numbers(Stage stage, Mistakes.Scalar number) {
+    return new Kind("other numbers of the model", () -> fitted(stage, List.of(number)));
   }
 
   /** Numbers that are searched for, each by itself. */
@@ -175,13 +212,16 @@ final class Suspects {
   }
 
   /** Tensors of a part times a factor that is searched for, each by itself. */
-  private Stream<Suspect> scaled(String part, Stage stage) {
-    return exchanges.rows(part).stream()
-        .flatMap(
-            row -> {
-              double factor = fit(stage, 0.01, 100, 33, f -> times(row, f));
-              return factor(row.name(), row.name(), factor);
-            });
+  private Kind scaled(String part, Stage stage) {
+    return new Kind(
+        "factors of single weights",
+        () ->
+            exchanges.rows(part).stream()
+                .flatMap(
+                    row -> {
+                      double factor = fit(stage, 0.01, 100, 33, f -> times(row, f));
+                      return Suspect.factor(row.name(), row.name(), factor, evidence);
+                    }));
   }
 
   private Suspect times(IndexRow which, double factor) {
@@ -197,9 +237,12 @@ final class Suspects {
         factor -> Difference.of(evidence.layer(layer, with.apply(factor)), stage));
   }
 
-  private Stream<Suspect> missing(List<Mistakes.Missing> missing, Stage stage) {
-    return missing.stream()
-        .map(vectors -> new MissingVectors(evidence, layer, stage, vectors).fit())
-        .flatMap(Optional::stream);
+  private Kind missing(List<Mistakes.Missing> missing, Stage stage) {
+    return new Kind(
+        "vectors that the package lacks",
+        () ->
+            missing.stream()
+                .map(vectors -> new MissingVectors(evidence, layer, stage, vectors).fit())
+                .flatMap(Optional::stream));
   }
 }

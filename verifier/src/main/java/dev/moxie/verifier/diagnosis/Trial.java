@@ -2,6 +2,7 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
+import dev.moxie.verifier.diagnosis.Suspects.Kind;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Forced;
 import dev.moxie.verifier.oracle.Forced.Stage;
@@ -11,10 +12,11 @@ import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.stream.IntStream;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -26,6 +28,7 @@ final class Trial {
   private static final int EXPERTS_SHOWN = 8;
 
   private final Evidence evidence;
+  private final Set<String> untried = new LinkedHashSet<>();
 
   Trial(Evidence evidence) {
     this.evidence = evidence;
@@ -34,7 +37,22 @@ final class Trial {
   /** A stage of a layer. */
   private record Place(int layer, Stage stage) {}
 
-  /** The first suspect with which these come out as they were recorded. */
+  /** The first suspect with which these come out as they were recorded, while there is time. */
+  private Optional<Suspect> first(List<Kind> kinds, List<Place> places) {
+    for (int i = 0; i < kinds.size(); i++) {
+      try {
+        Optional<Suspect> found = first(kinds.get(i).suspects().get(), places);
+        if (found.isPresent()) {
+          return found;
+        }
+      } catch (Budget.Spent e) {
+        kinds.subList(i, kinds.size()).forEach(kind -> untried.add(kind.name()));
+        return Optional.empty();
+      }
+    }
+    return Optional.empty();
+  }
+
   private Optional<Suspect> first(Stream<Suspect> suspects, List<Place> places) {
     return suspects
         .filter(
@@ -55,14 +73,29 @@ final class Trial {
     return "Looks like %s: without that, the reference's %s come out.".formatted(cause, what);
   }
 
-  /** One sentence per defect that explains something; none if the catalogue has no explanation. */
+  /**
+   * One sentence per defect that explains something, none if the catalogue has no explanation; and
+   * one for what there was no time to try.
+   */
   List<String> explain(Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
+    List<String> sentences = new ArrayList<>(suppose(routing, ends, layers));
+    if (!untried.isEmpty()) {
+      sentences.add(
+          "Not tried, since the %,d s for diagnosis were spent (--diagnosis): %s."
+              .formatted(evidence.budget().limit().toSeconds(), String.join(", ", untried)));
+    }
+    return sentences;
+  }
+
+  private List<String> suppose(
+      Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
     List<String> sentences = new ArrayList<>();
-    if (!ends.embedding().verdict().passed()) {
+    if (!Report.holds(ends.embedding())) {
       explainEnd(0, Stage.EMBEDDING, "embeddings").ifPresent(sentences::add);
     }
-    if (!ends.head().verdict().passed()) {
-      explainEnd(layers.size() - 1, Stage.HEAD, "logits").ifPresent(sentences::add);
+    if (!Report.holds(ends.head())) {
+      int last = evidence.architecture().layers().size() - 1;
+      explainEnd(last, Stage.HEAD, "logits").ifPresent(sentences::add);
     }
     Optional<Report.Layer> first =
         layers.stream().filter(layer -> !layer.verdict().passed()).findFirst();
@@ -98,8 +131,7 @@ final class Trial {
   }
 
   /** What brings out some stages of a layer, and leaves right what was right. */
-  private Optional<String> explain(
-      Report.Layer layer, Stream<Suspect> suspects, List<Stage> failing) {
+  private Optional<String> explain(Report.Layer layer, List<Kind> suspects, List<Stage> failing) {
     List<Place> places =
         Stream.concat(failing.stream(), stages(layer, true).stream())
             .map(stage -> new Place(layer.layer(), stage))
@@ -159,6 +191,10 @@ final class Trial {
 
   /** What remains to be said where no suspect explains anything: how large the differences are. */
   private Optional<String> sizeOfRounding(int layer, List<Stage> failing) {
+    if (evidence.budget().isSpent()) {
+      untried.add("weights rounded to BF16");
+      return Optional.empty();
+    }
     Forced rounded =
         evidence.layer(layer).supposing(evidence.architecture(), evidence.weights().asRounded());
     return failing.stream().allMatch(stage -> Evidence.holds(rounded, stage))
@@ -172,10 +208,7 @@ final class Trial {
   /** Sentences for what explains decisions, and what explains weights, in all layers. */
   private List<String> explainRouting() {
     List<Forced> routed =
-        IntStream.range(0, evidence.architecture().layers().size())
-            .mapToObj(evidence::layer)
-            .filter(Forced::isRouted)
-            .toList();
+        evidence.verified().stream().map(evidence::layer).filter(Forced::isRouted).toList();
     Forced first = routed.getFirst();
     Routing stated = first.moe().routing();
     List<String> sentences = new ArrayList<>();
@@ -185,7 +218,7 @@ final class Trial {
     var mistakes = new RoutingMistakes(evidence.architecture(), stated, first.moe().experts());
     List<Place> decisions = places(routed, Stage.SELECTION);
     if (!hold(decisions)) {
-      first(supposed(mistakes.ofDecisions()), decisions)
+      first(supposed("other choices of experts", mistakes.ofDecisions()), decisions)
           .map(Suspect::cause)
           .or(() -> biases(routed, stated))
           .ifPresent(cause -> sentences.add(sentence(cause, "routing decisions")));
@@ -194,7 +227,7 @@ final class Trial {
     if (!hold(weights)) {
       Estimate recorded = first.recorded(Stage.WEIGHTS);
       double ratio = recorded.value(0, 0) / first.computed(Stage.WEIGHTS).value(0, 0);
-      first(supposed(mistakes.ofWeights(ratio)), weights)
+      first(supposed("other weights of experts", mistakes.ofWeights(ratio)), weights)
           .ifPresent(suspect -> sentences.add(sentence(suspect.cause(), "routing weights")));
     }
     return sentences;
@@ -204,12 +237,17 @@ final class Trial {
     return layers.stream().map(layer -> new Place(layer.layer(), stage)).toList();
   }
 
-  private Stream<Suspect> supposed(List<Mistakes.Mistake> mistakes) {
-    return mistakes.stream().map(mistake -> Suspect.of(mistake, evidence));
+  private List<Kind> supposed(String name, List<Mistakes.Mistake> mistakes) {
+    return List.of(
+        new Kind(name, () -> mistakes.stream().map(mistake -> Suspect.of(mistake, evidence))));
   }
 
   /** Whether other biases explain what was decided. */
   private Optional<String> biases(List<Forced> routed, Routing stated) {
+    if (evidence.budget().isSpent()) {
+      untried.add("other biases of routers");
+      return Optional.empty();
+    }
     Routing.Groups groups = stated.groups();
     if (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO) {
       // With a bias, zero would be a value like any other: there is no such equation.

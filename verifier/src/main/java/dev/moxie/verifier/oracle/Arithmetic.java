@@ -129,20 +129,7 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
 
   /** y = x Wᵀ. */
   Estimate linear(Estimate x, WeightMatrix matrix) {
-    int n = matrix.columns();
-    var result = new Estimate(x.rows(), matrix.rows());
-    double[] w = new double[n];
-    double[] rounding = new double[n];
-    for (int o = 0; o < matrix.rows(); o++) {
-      matrix.read(o, w);
-      for (int i = 0; i < n && !matrix.isExact(); i++) {
-        rounding[i] = matrix.roundingOf(o, i, w[i]);
-      }
-      for (int r = 0; r < x.rows(); r++) {
-        dot(x, r, 0, w, rounding, result, o);
-      }
-    }
-    return settle(result);
+    return settle(Product.of(this, x, matrix));
   }
 
   /** One element of a product: a row of x, from a column on, times w. */
@@ -158,8 +145,18 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
       squares += term * term;
       carried += error * error + rounded * rounded;
     }
-    double own = a * a * w.length * (squares + sum * sum) + storing() * sum * sum;
-    y.set(row, column, sum, Math.sqrt(carried + own));
+    y.set(row, column, sum, errorOfSum(w.length, sum, squares, carried));
+  }
+
+  /**
+   * The error of a sum of n products.
+   *
+   * @param squares of the products, summed
+   * @param carried squares of what each is off, summed
+   */
+  double errorOfSum(int n, double sum, double squares, double carried) {
+    double own = a * a * n * (squares + sum * sum) + storing() * sum * sum;
+    return Math.sqrt(carried + own);
   }
 
   /** y = weight · x / sqrt(mean(x²) + epsilon). */

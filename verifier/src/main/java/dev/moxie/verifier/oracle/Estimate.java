@@ -138,6 +138,15 @@ public final class Estimate {
     errors[i] = Math.hypot(errors[i], error);
   }
 
+  /** As many rows from the beginning. */
+  Estimate beginning(int count) {
+    var beginning = new Estimate(count, columns);
+    for (int row = 0; row < count; row++) {
+      beginning.copyRow(this, row, row);
+    }
+    return beginning;
+  }
+
   /** Some columns, from the first on. */
   Estimate part(int first, int count) {
     var part = new Estimate(rows, count);

@@ -5,6 +5,8 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
@@ -201,6 +203,26 @@ public final class Forced {
       case DENSE -> forward.layer(layer, given(Step.INPUT));
       case HEAD -> forward.head(given(Step.OUTPUT));
     };
+  }
+
+  /**
+   * Logits of the prediction layers that the trace has logits of, each [T − 1 − index, V], from the
+   * last decoder layer's recorded output.
+   */
+  public List<Estimate> predicted() {
+    List<Estimate> logits = new ArrayList<>();
+    if (model.prediction() == null || recorded.predictions() == 0) {
+      return logits;
+    }
+    Estimate h = forward().headInput(given(Step.OUTPUT));
+    for (int index = 0; index < recorded.predictions(); index++) {
+      long[] after = Arrays.copyOfRange(recorded.ids(), index + 1, recorded.ids().length);
+      var reader = new Exact(weights::of, Arithmetic.of(precision), after, null, null);
+      var forward = new Forward<>(model, reader);
+      h = forward.predicted(model.prediction(), index, h.beginning(after.length));
+      logits.add(forward.predictionHead(index, h));
+    }
+    return logits;
   }
 
   /** Logits of the router: those that were recorded, else those that the model computes. */

@@ -48,7 +48,31 @@ public record Recorded(Trace trace, Architecture model) {
   }
 
   private Estimate get(String name, int columns) {
-    return Estimate.exact(trace.floats(name, ids().length, columns), columns);
+    return get(name, ids().length, columns);
+  }
+
+  private Estimate get(String name, int rows, int columns) {
+    return Estimate.exact(trace.floats(name, rows, columns), columns);
+  }
+
+  /** The name of a prediction layer's logits. */
+  public static String prediction(int index) {
+    return "prediction." + index + ".logits";
+  }
+
+  /** The prediction layers of the model, from the first on, that the trace has logits of. */
+  public int predictions() {
+    int most = model.prediction() == null ? 0 : model.prediction().count();
+    int count = 0;
+    while (count < most && count < ids().length - 1 && trace.has(prediction(count))) {
+      count++;
+    }
+    return count;
+  }
+
+  /** The logits of a prediction layer, [T − 1 − index, V]. */
+  public Estimate predicted(int index) {
+    return get(prediction(index), ids().length - 1 - index, model.vocabSize());
   }
 
   /**

@@ -20,6 +20,7 @@ final class StoredMatrix implements WeightMatrix {
   private final boolean rounded;
   private final @Nullable Quantised quantised;
   private final Precision readAs;
+  private final boolean readExactly;
   private final @Nullable BlockScaled encoding;
   private final int scaleRows;
   private final int scaleColumns;
@@ -47,6 +48,9 @@ final class StoredMatrix implements WeightMatrix {
             ? made
             : null;
     this.readAs = readAs;
+    this.readExactly =
+        readAs == Precision.F32
+            || (row.dtype() == readAs.dtype() && !(row.encoding() instanceof BlockScaled));
     this.encoding = row.encoding() instanceof BlockScaled scaled ? scaled : null;
     Shape grid = encoding == null ? Shape.of(0, 0) : encoding.grid(matrix);
     this.scaleRows = Math.toIntExact(grid.dim(0));
@@ -91,13 +95,13 @@ final class StoredMatrix implements WeightMatrix {
     if (rounded) {
       return Precision.BF16.deviation(value);
     }
-    boolean exact = readAs == Precision.F32 || readAs.round(value) == value;
+    boolean exact = readExactly || readAs.round(value) == value;
     return exact ? 0 : readAs.deviation(value);
   }
 
   @Override
   public boolean isExact() {
-    return !rounded && quantised == null && readAs == Precision.F32;
+    return !rounded && quantised == null && readExactly;
   }
 
   /** Of the scale that an element is supposed to have. */

@@ -20,6 +20,13 @@ public interface WeightMatrix {
    */
   double roundingOf(int row, int column, double value);
 
+  /** The same for each element of a row that was read. */
+  default void roundings(int row, double[] values, double[] into) {
+    for (int c = 0; c < values.length; c++) {
+      into[c] = roundingOf(row, c, values[c]);
+    }
+  }
+
   /** How much an element may differ. */
   @FunctionalInterface
   interface Rounding {

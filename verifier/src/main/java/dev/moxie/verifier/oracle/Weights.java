@@ -2,6 +2,7 @@ package dev.moxie.verifier.oracle;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
@@ -102,9 +103,18 @@ public final class Weights {
     }
     IndexRow row =
         leaf.expert() == null || leaf.projection() == null
-            ? pack.tensor(name)
+            ? pack.tensor(isShared(leaf.tensor()) ? shared(leaf.tensor().role()) : name)
             : pack.slice(name, leaf.expert(), leaf.projection());
     return supposition.apply(row, this::stored);
+  }
+
+  private boolean isShared(TensorSpec tensor) {
+    return tensor.role().mayBeShared()
+        && pack.rows().stream().noneMatch(row -> row.name().equals(tensor.name()));
+  }
+
+  private String shared(Role role) {
+    return role.shared(pack.architecture().tiedEmbeddings()).tensor();
   }
 
   /** The stored bias of each expert of a layer's router; zeros where there is none. */

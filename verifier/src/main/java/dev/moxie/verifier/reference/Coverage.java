@@ -5,6 +5,9 @@ import dev.moxie.format.model.FeedForward;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
@@ -13,19 +16,20 @@ import java.util.stream.Collectors;
 final class Coverage {
   private static final int SHOWN = 8;
 
-  private final List<BitSet> unused = new ArrayList<>();
+  private final Map<Integer, BitSet> unused = new TreeMap<>();
   private int experts;
 
-  Coverage(Architecture architecture) {
-    for (Architecture.Blocks block : architecture.layers()) {
+  /** Of some layers. */
+  Coverage(Architecture architecture, List<Integer> layers) {
+    for (int layer : layers) {
       int count =
-          switch (block.feedForward()) {
+          switch (architecture.layers().get(layer).feedForward()) {
             case FeedForward.Dense dense -> 0;
             case FeedForward.MixtureOfExperts moe -> moe.experts();
           };
       var all = new BitSet(count);
       all.set(0, count);
-      unused.add(all);
+      unused.put(layer, all);
       experts += count;
     }
   }
@@ -34,7 +38,7 @@ final class Coverage {
   void add(int layer, List<int[]> decisions) {
     for (int[] chosen : decisions) {
       for (int expert : chosen) {
-        unused.get(layer).clear(expert);
+        Objects.requireNonNull(unused.get(layer)).clear(expert);
       }
     }
   }
@@ -42,10 +46,8 @@ final class Coverage {
   /** One sentence if some experts were never used, else nothing. */
   List<String> notCovered() {
     List<String> names = new ArrayList<>();
-    for (int layer = 0; layer < unused.size(); layer++) {
-      int l = layer;
-      unused.get(layer).stream().forEach(e -> names.add("layer " + l + " expert " + e));
-    }
+    unused.forEach(
+        (layer, rest) -> rest.stream().forEach(e -> names.add("layer " + layer + " expert " + e)));
     if (names.isEmpty()) {
       return List.of();
     }

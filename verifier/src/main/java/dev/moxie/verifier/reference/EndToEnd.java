@@ -4,8 +4,11 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.verifier.bounds.FreePass;
+import dev.moxie.verifier.eval.DivergenceTally;
+import dev.moxie.verifier.eval.LogSoftmax;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.report.Comparison;
+import dev.moxie.verifier.report.Divergence;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import java.util.Arrays;
@@ -38,8 +41,8 @@ final class EndToEnd {
   Report.EndToEnd check(Model model) {
     long[] ids = sides.recorded().ids();
     model.begin(ids.length);
-    Comparison logits =
-        sides.fromTheTokensOn("logits", model.append(ids), "logits", exact, comparable);
+    float[] own = model.append(ids);
+    Comparison logits = sides.fromTheTokensOn("logits", own, "logits", exact, comparable);
     long[] expected = sides.trace().generatedIds().orElse(new long[0]);
     long[] greedy = greedy(model, ids, expected.length);
     int equal = 0;
@@ -51,8 +54,19 @@ final class EndToEnd {
         comparable < ids.length || (parting >= 0 && mayPart(expected, greedy[parting], parting));
     return new Report.EndToEnd(
         logits,
+        divergence(own),
         new Report.Greedy(
             Verdict.of(open || parting < 0), expected.length, equal, open && parting >= 0));
+  }
+
+  private Divergence divergence(float[] own) {
+    int words = exact.columns();
+    float[] recorded = sides.trace().floats("logits", sides.tokens(), words);
+    var tally = new DivergenceTally();
+    for (int from = 0; from < own.length; from += words) {
+      tally.add(new LogSoftmax(recorded, from, words), new LogSoftmax(own, from, words));
+    }
+    return tally.result();
   }
 
   private long[] greedy(Model model, long[] ids, int count) {

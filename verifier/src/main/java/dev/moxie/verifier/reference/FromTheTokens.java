@@ -40,15 +40,17 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
    *
    * @param chosen the reference's experts, by layer with experts
    * @param tally of the layers alone
+   * @param progress is told of each layer
    */
-  static FromTheTokens run(Sides sides, Map<Integer, List<int[]>> chosen, RoutingTally tally) {
+  static FromTheTokens run(
+      Sides sides, Map<Integer, List<int[]>> chosen, RoutingTally tally, Progress progress) {
     long[] ids = sides.recorded().ids();
     Estimate hidden = sides.oracle().embed(ids);
     float[] own = sides.plain().embed(ids);
     List<Output> outputs = new ArrayList<>();
     int parted = ids.length;
     int clear = ids.length;
-    for (int layer = 0; layer < sides.layers(); layer++) {
+    for (int layer : sides.layers()) {
       List<int[]> experts = chosen.get(layer);
       Oracle.Layer exact = sides.oracle().layer(layer, hidden, experts);
       PlainModel.LayerResult free = sides.plain().layerAlone(layer, own, null);
@@ -60,6 +62,7 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
       hidden = exact.output();
       own = free.output();
       outputs.add(new Output(own, hidden, Math.min(parted, tally.firstTiedToken(layer))));
+      progress.done("layer %d from the tokens on".formatted(layer));
     }
     return new FromTheTokens(outputs, sides.oracle().head(hidden), parted, clear);
   }

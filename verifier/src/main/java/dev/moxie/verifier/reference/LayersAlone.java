@@ -36,15 +36,33 @@ final class LayersAlone {
     this.tally = tally;
   }
 
-  /** What lies before and after the layers. */
+  /** What lies before the first layer and after the last, where those are verified. */
   Report.Ends ends() {
+    boolean last = sides.layers().contains(sides.last());
+    return new Report.Ends(
+        sides.layers().contains(0) ? embedding() : null,
+        last ? head() : null,
+        last ? prediction() : List.of());
+  }
+
+  private List<Comparison> prediction() {
+    return evidence.prediction().stream()
+        .map(compared -> sides.tolerant("a prediction layer", compared))
+        .toList();
+  }
+
+  private Comparison embedding() {
     long[] ids = sides.recorded().ids();
     Comparison embedding =
         Tolerance.compare(
             sides.plain().embed(ids),
             sides.recorded().get(0, Step.INPUT).toFloats(),
             sides.oracle().embed(ids));
-    Estimate hidden = sides.recorded().get(sides.layers() - 1, Step.OUTPUT);
+    return sides.isQuantised() ? sides.tolerant("the embedding", embedding) : embedding;
+  }
+
+  private Comparison head() {
+    Estimate hidden = sides.recorded().get(sides.last(), Step.OUTPUT);
     Comparison head =
         sides.compare(
             "head",
@@ -52,9 +70,7 @@ final class LayersAlone {
             "logits",
             sides.oracle().head(hidden),
             sides.tokens());
-    return new Report.Ends(
-        sides.isQuantised() ? sides.tolerant("the embedding", embedding) : embedding,
-        sides.tolerant("the head", head));
+    return sides.tolerant("the head", head);
   }
 
   /**
@@ -106,7 +122,7 @@ final class LayersAlone {
         Verdict.of(holds),
         output.worst(),
         steps,
-        output,
+        null,
         witness(
             exact.output(), actual.output(), sides.recorded().get(layer, Step.OUTPUT).toFloats()),
         holds ? List.of() : Diagnosis.inside(evidence, layer));

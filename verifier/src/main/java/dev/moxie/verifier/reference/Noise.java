@@ -33,22 +33,35 @@ final class Noise {
   private final Oracle oracle;
   private final Recorded trace;
   private final Recorded other;
+  private final List<Integer> layers;
   private final int tokens;
 
-  private Noise(Architecture architecture, Oracle oracle, Recorded trace, Recorded other) {
+  private Noise(
+      Architecture architecture,
+      Oracle oracle,
+      Recorded trace,
+      Recorded other,
+      List<Integer> layers) {
     this.architecture = architecture;
     this.oracle = oracle;
     this.trace = trace;
     this.other = other;
+    this.layers = layers;
     this.tokens = trace.ids().length;
   }
 
   /**
    * Measures two traces of one architecture.
    *
+   * @param layers to measure; where one is left out, nothing is from the tokens on
    * @throws CorruptException if they are not of the same tokens, or are the same numbers
    */
-  static Noise measure(Architecture architecture, Oracle oracle, Recorded trace, Recorded other) {
+  static Noise measure(
+      Architecture architecture,
+      Oracle oracle,
+      Recorded trace,
+      Recorded other,
+      List<Integer> layers) {
     if (!Arrays.equals(trace.ids(), other.ids())) {
       throw new CorruptException(
           other.trace().path() + ", tensor \"input_ids\"",
@@ -56,7 +69,7 @@ final class Noise {
           "others",
           "record the same tokens with another backend or in another precision");
     }
-    var noise = new Noise(architecture, oracle, trace, other);
+    var noise = new Noise(architecture, oracle, trace, other, layers);
     noise.measure();
     if (noise.sums.values().stream().allMatch(sum -> sum[0] == 0)) {
       throw new CorruptException(
@@ -69,10 +82,12 @@ final class Noise {
   }
 
   private void measure() {
+    int last = architecture.layers().size() - 1;
+    boolean whole = layers.size() > last;
     Estimate hidden = oracle.embed(trace.ids());
     Estimate otherHidden = hidden;
     int alike = tokens;
-    for (int i = 0; i < architecture.layers().size(); i++) {
+    for (int i : layers) {
       @Nullable List<int[]> experts = experts(trace, i);
       @Nullable List<int[]> otherExperts = experts(other, i);
       alike = Math.min(alike, firstDifference(experts, otherExperts));
@@ -85,13 +100,18 @@ final class Noise {
           add(step.getKey().id(), name, step.getValue(), theirs.step(step.getKey()), alike);
         }
       }
-      hidden = oracle.layer(i, hidden, experts).output();
-      otherHidden = oracle.layer(i, otherHidden, otherExperts).output();
-      add(ACCUMULATED, Recorded.name(i, Step.OUTPUT), hidden, otherHidden, alike);
+      if (whole) {
+        hidden = oracle.layer(i, hidden, experts).output();
+        otherHidden = oracle.layer(i, otherHidden, otherExperts).output();
+        add(ACCUMULATED, Recorded.name(i, Step.OUTPUT), hidden, otherHidden, alike);
+      }
     }
-    add(LOGITS, LOGITS, oracle.head(hidden), oracle.head(otherHidden), alike);
-    int last = architecture.layers().size() - 1;
-    add(HEAD, LOGITS, head(trace, last), head(other, last), alike);
+    if (whole) {
+      add(LOGITS, LOGITS, oracle.head(hidden), oracle.head(otherHidden), alike);
+    }
+    if (layers.contains(last)) {
+      add(HEAD, LOGITS, head(trace, last), head(other, last), alike);
+    }
   }
 
   private Estimate head(Recorded of, int last) {

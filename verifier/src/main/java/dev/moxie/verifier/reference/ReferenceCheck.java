@@ -1,13 +1,16 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Words;
 import dev.moxie.verifier.routing.Decision;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -23,32 +26,43 @@ import org.jspecify.annotations.Nullable;
  * continuation, in each execution.
  */
 public final class ReferenceCheck implements AutoCloseable {
+  private static final int LAYERS_SHOWN = 16;
+
   private final MoxiePackage pack;
   private final Map<Execution, Model> models = new EnumMap<>(Execution.class);
   private final PlainModel plain;
+  private final Scope scope;
   private final Coverage coverage;
   private final Set<String> untelling = new TreeSet<>();
   private final Set<String> parted = new TreeSet<>();
+  private final List<String> cut = new ArrayList<>();
   private List<Decision> decisions = List.of();
 
   /**
    * Prepares a package for any number of references.
    *
-   * @param executions to run end to end
+   * @param executions to run end to end, where every layer is verified
+   * @throws UsageException if the package lacks layers of the scope
    */
-  public ReferenceCheck(MoxiePackage pack, Set<Execution> executions) {
+  public ReferenceCheck(MoxiePackage pack, Set<Execution> executions, Scope scope) {
     this.pack = pack;
-    this.coverage = new Coverage(pack.architecture());
-    this.plain = new PlainModel(pack);
+    this.scope = scope;
+    this.coverage = new Coverage(pack.architecture(), scope.layers(pack.architecture()));
+    var proof = new ProofByReport();
+    this.plain = PlainModel.open(pack, proof);
+    if (!scope.leftOut(pack.architecture()).isEmpty()) {
+      return;
+    }
     for (Execution execution : executions) {
       models.put(
-          execution, execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU));
+          execution,
+          execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU, proof));
     }
   }
 
   /** In what the model of a trace differs from the package's by its shape alone, in words. */
   public List<String> differences(Trace trace) {
-    return TraceShape.differences(trace, pack.architecture());
+    return TraceShape.differences(trace, pack.architecture(), scope.layers(pack.architecture()));
   }
 
   /**
@@ -58,7 +72,15 @@ public final class ReferenceCheck implements AutoCloseable {
    * @throws CorruptException if a trace is not one of this architecture
    */
   public Report.Reference run(Trace trace, @Nullable Trace other) {
-    var check = new TraceCheck(pack, trace, other, plain, models);
+    int tokens = trace.inputIds().length;
+    if (tokens > scope.tokens()) {
+      cut.add(
+          "tokens %d to %d of %s, and what was generated after them"
+              .formatted(scope.tokens(), tokens - 1, trace.path()));
+    } else if (trace.generatedIds().isEmpty()) {
+      cut.add("greedy tokens, which " + trace.path() + " does not record");
+    }
+    var check = new TraceCheck(pack, trace, other, plain, models, scope);
     Report.Reference report = check.run();
     decisions = check.decisions();
     check.chosen().forEach(coverage::add);
@@ -78,7 +100,18 @@ public final class ReferenceCheck implements AutoCloseable {
 
   /** What the references so far leave untouched, in words. */
   public List<String> notCovered() {
-    List<String> open = new ArrayList<>(coverage.notCovered());
+    List<String> open = new ArrayList<>();
+    List<Integer> leftOut = scope.leftOut(pack.architecture());
+    if (!leftOut.isEmpty()) {
+      open.add(
+          "numbers of %d of %d layers, %s, and what is computed from the tokens on through all"
+              .formatted(
+                  leftOut.size(),
+                  pack.architecture().layers().size(),
+                  Words.numbers(leftOut, LAYERS_SHOWN)));
+    }
+    open.addAll(cut);
+    open.addAll(coverage.notCovered());
     if (!untelling.isEmpty()) {
       open.add(
           String.join(", ", untelling)

@@ -6,6 +6,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
+import java.util.List;
 
 /**
  * Layers that a reference runs with every expert on inputs times a score, which is 0 where an
@@ -15,9 +16,9 @@ import dev.moxie.format.trace.Trace;
 final class ScoredInputs {
   private ScoredInputs() {}
 
-  /** Adds the steps that follow. */
-  static void complete(Trace trace, Architecture architecture) {
-    for (int layer = 0; layer < architecture.layers().size(); layer++) {
+  /** Adds the steps that follow in some layers. */
+  static void complete(Trace trace, Architecture architecture, List<Integer> layers) {
+    for (int layer : layers) {
       String prefix = "layers." + layer + ".";
       if (architecture.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m
           && m.routing().weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT

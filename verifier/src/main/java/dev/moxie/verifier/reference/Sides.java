@@ -12,6 +12,7 @@ import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Comparison;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -20,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  * A package with its runtime and its oracle on one side, a trace on the other, and how numbers of
  * both are compared.
  *
+ * @param layers that are compared
  * @param precision of the trace
  * @param noise how large rounding was measured to be; null if it was not
  * @param untelling takes what was compared and shows nothing, in words
@@ -28,6 +30,7 @@ record Sides(
     MoxiePackage pack,
     Trace trace,
     Recorded recorded,
+    List<Integer> layers,
     Precision precision,
     Oracle oracle,
     PlainModel plain,
@@ -39,26 +42,41 @@ record Sides(
    *
    * @param other a second trace of the same model, or null
    */
-  static Sides of(MoxiePackage pack, Trace trace, @Nullable Trace other, PlainModel plain) {
+  static Sides of(
+      MoxiePackage pack, Trace trace, @Nullable Trace other, PlainModel plain, Scope scope) {
     Precision precision = TraceShape.precision(trace);
-    Recorded recorded = read(trace, pack);
+    List<Integer> layers = scope.layers(pack.architecture());
+    Recorded recorded = read(trace, pack, layers, scope.tokens());
     var weights = Weights.asConverted(pack, precision);
     var oracle = new Oracle(pack.architecture(), weights, precision);
     Noise noise =
         other == null
             ? null
-            : Noise.measure(pack.architecture(), oracle, recorded, read(other, pack));
-    return new Sides(pack, trace, recorded, precision, oracle, plain, noise, new TreeSet<>());
+            : Noise.measure(
+                pack.architecture(),
+                oracle,
+                recorded,
+                read(other, pack, layers, scope.tokens()),
+                layers);
+    return new Sides(
+        pack, trace, recorded, layers, precision, oracle, plain, noise, new TreeSet<>());
   }
 
-  private static Recorded read(Trace trace, MoxiePackage pack) {
-    ScoredInputs.complete(trace, pack.architecture());
-    TraceShape.require(trace, pack.architecture());
+  private static Recorded read(Trace trace, MoxiePackage pack, List<Integer> layers, int tokens) {
+    ScoredInputs.complete(trace, pack.architecture(), layers);
+    TraceShape.require(trace, pack.architecture(), layers);
+    trace.keepFirst(tokens);
     return new Recorded(trace, pack.architecture());
   }
 
-  int layers() {
-    return pack.architecture().layers().size();
+  /** The number of the last layer of the package. */
+  int last() {
+    return pack.architecture().layers().size() - 1;
+  }
+
+  /** Whether every layer of the package is compared. */
+  boolean whole() {
+    return layers.size() == last() + 1;
   }
 
   /** Whether conversion took more from weights than rounding does. */

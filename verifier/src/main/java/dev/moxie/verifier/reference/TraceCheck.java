@@ -31,6 +31,7 @@ final class TraceCheck {
   private final Evidence evidence;
   private final RoutingTally tally = new RoutingTally();
   private final Map<Integer, List<int[]>> chosen = new TreeMap<>();
+  private final Progress progress;
   private int judged;
 
   /**
@@ -44,10 +45,14 @@ final class TraceCheck {
       Trace trace,
       @Nullable Trace other,
       PlainModel plain,
-      Map<Execution, Model> models) {
-    this.sides = Sides.of(pack, trace, other, plain);
+      Map<Execution, Model> models,
+      Scope scope) {
+    this.sides = Sides.of(pack, trace, other, plain, scope);
     this.models = models;
-    this.evidence = new Evidence(pack, sides.recorded(), sides.precision());
+    this.evidence =
+        new Evidence(pack, sides.recorded(), sides.layers(), sides.precision(), scope.budget());
+    this.progress = scope.progress();
+    this.judged = sides.tokens();
   }
 
   /** The experts that the reference chose, by layer; after {@link #run}. */
@@ -74,7 +79,7 @@ final class TraceCheck {
   }
 
   /**
-   * What was found from the tokens on.
+   * What was found from the tokens on; nothing where a layer is left out.
    *
    * @param sampled whether errors were drawn
    */
@@ -84,28 +89,34 @@ final class TraceCheck {
       @Nullable Comparison permuted,
       boolean sampled) {
     boolean holds() {
-      return layers.stream().allMatch(layer -> layer.accumulated().verdict().passed())
+      return layers.stream().allMatch(layer -> Report.holds(layer.accumulated()))
           && executions.values().stream().allMatch(e -> e.logits().verdict().passed())
           && consistent();
     }
 
     boolean consistent() {
-      return permuted == null || permuted.verdict().passed();
+      return Report.holds(permuted);
     }
   }
 
   Report.Reference run() {
+    int layersToDo = sides.layers().size();
+    progress.begin(sides.whole() ? 2 * layersToDo : layersToDo);
     List<Report.Layer> layers = new ArrayList<>();
     var alone = new LayersAlone(sides, evidence, tally);
-    for (int layer = 0; layer < sides.layers(); layer++) {
+    for (int layer : sides.layers()) {
       if (sides.pack().architecture().layers().get(layer).feedForward()
           instanceof FeedForward.MixtureOfExperts) {
         chosen.put(layer, sides.recorded().experts(layer));
       }
       layers.add(alone.check(layer, chosen.get(layer)));
+      progress.done("layer %d alone".formatted(layer));
     }
     Report.Ends ends = alone.ends();
-    FromTheTokens pass = FromTheTokens.run(sides, chosen, tally);
+    if (!sides.whole()) {
+      return summarise(sides.tokens(), ends, new Found(layers, Map.of(), null, false));
+    }
+    FromTheTokens pass = FromTheTokens.run(sides, chosen, tally, progress);
     judged = pass.judged();
     Found found = find(layers, pass, false);
     boolean eachHolds =
@@ -140,27 +151,27 @@ final class TraceCheck {
   private Report.Reference summarise(int parted, Report.Ends ends, Found found) {
     Report.Routing routing = tally.report();
     Map<String, Report.EndToEnd> executions = found.executions();
-    Comparison logits =
+    @Nullable Comparison logits =
         executions.values().stream()
             .map(Report.EndToEnd::logits)
             .reduce(Comparison::worse)
-            .orElseThrow();
-    Report.Greedy greedy =
+            .orElse(null);
+    Report.@Nullable Greedy greedy =
         executions.values().stream()
             .map(Report.EndToEnd::greedy)
             .min(
                 Comparator.comparing((Report.Greedy g) -> g.verdict().passed())
                     .thenComparingInt(Report.Greedy::equal))
-            .orElseThrow();
+            .orElse(null);
     boolean holds =
         routing.verdict().passed()
             && ends.hold()
             && found.layers().stream().allMatch(layer -> layer.verdict().passed())
             && found.holds()
-            && greedy.verdict().passed();
-    int tied = tally.firstTiedToken(sides.layers());
+            && (greedy == null || greedy.verdict().passed());
+    int tied = tally.firstTiedToken(sides.last());
     List<String> sentences =
-        new ArrayList<>(Diagnosis.of(routing, ends, found.layers(), executions, tied));
+        new ArrayList<>(Diagnosis.of(evidence, routing, ends, found.layers(), executions, tied));
     if (parted < Math.min(tied, sides.tokens())) {
       sentences.add(
           "From the tokens on, rounding led to other experts at token %d: logits were compared"

@@ -7,6 +7,7 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Recorded;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -43,23 +44,31 @@ final class TraceShape {
   /**
    * In what the model of a trace differs from an architecture, as far as shapes show it: what
    * computes something else cannot be compared number by number, and need not be.
+   *
+   * @param verified layers of the architecture; others may be missing
    */
-  static List<String> differences(Trace trace, Architecture architecture) {
+  static List<String> differences(Trace trace, Architecture architecture, List<Integer> verified) {
     var differences = new Differences(trace);
     int layers = architecture.layers().size();
-    int recorded = 0;
-    while (trace.has("layers." + recorded + ".input")) {
-      recorded++;
+    if (verified.size() == layers) {
+      int recorded = 0;
+      while (trace.has("layers." + recorded + ".input")) {
+        recorded++;
+      }
+      // A trace with a gap is not of fewer layers but damaged, which shows where they are required.
+      boolean gap =
+          IntStream.range(recorded, layers).anyMatch(l -> trace.has("layers." + l + ".input"));
+      if (!gap) {
+        differences.addIfOther("layers", layers, recorded);
+      }
     }
-    // A trace with a gap is not of fewer layers but damaged, which shows where they are required.
-    boolean gap =
-        IntStream.range(recorded, layers).anyMatch(l -> trace.has("layers." + l + ".input"));
-    if (!gap) {
-      differences.addIfOther("layers", layers, recorded);
-    }
-    differences.addWidth("the hidden size", "layers.0.input", architecture.hiddenSize(), null);
+    String input = "layers." + verified.getFirst() + ".input";
+    differences.addWidth("the hidden size", input, architecture.hiddenSize(), null);
     differences.addWidth("the vocabulary", "logits", architecture.vocabSize(), null);
-    for (int layer = 0; layer < Math.min(layers, recorded); layer++) {
+    for (int layer : verified) {
+      if (!trace.has("layers." + layer + ".input")) {
+        continue;
+      }
       String router = "layers." + layer + ".router.";
       boolean routed = trace.has(router + "logits") || trace.has(router + "experts");
       switch (architecture.layers().get(layer).feedForward()) {
@@ -120,14 +129,15 @@ final class TraceShape {
   /**
    * Everything that will be read is there, before anything is computed for so many tokens.
    *
+   * @param layers that will be verified
    * @throws CorruptException if it is not
    */
-  static void require(Trace trace, Architecture architecture) {
+  static void require(Trace trace, Architecture architecture, List<Integer> layers) {
     requireTokens(trace, architecture, "input_ids", trace.inputIds());
     requireTokens(trace, architecture, "generated_ids", trace.generatedIds().orElse(new long[0]));
     int tokens = trace.inputIds().length;
     Shape hidden = Shape.of(tokens, architecture.hiddenSize());
-    for (int layer = 0; layer < architecture.layers().size(); layer++) {
+    for (int layer : layers) {
       String prefix = "layers." + layer + ".";
       trace.require(prefix + "input", Dtype.F32, hidden);
       trace.require(prefix + "output", Dtype.F32, hidden);
@@ -144,7 +154,13 @@ final class TraceShape {
       }
     }
     Shape logits = Shape.of(tokens, architecture.vocabSize());
-    trace.require("logits", Dtype.F32, logits);
+    if (layers.contains(architecture.layers().size() - 1)) {
+      trace.require("logits", Dtype.F32, logits);
+      for (int i = 0; i < new Recorded(trace, architecture).predictions(); i++) {
+        Shape fewer = Shape.of(tokens - 1 - i, architecture.vocabSize());
+        trace.require(Recorded.prediction(i), Dtype.F32, fewer);
+      }
+    }
     if (trace.has(PERMUTED)) {
       trace.require(PERMUTED, Dtype.F32, logits);
     }

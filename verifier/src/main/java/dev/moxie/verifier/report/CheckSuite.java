@@ -4,6 +4,7 @@ import dev.moxie.format.text.Line;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The checks of one level, or of one reference.
@@ -76,13 +77,14 @@ record CheckSuite(String name, String file, List<Check> checks) {
             reference.verdict().passed(),
             reference.diagnosis().stream().map(Line::of).toList()));
     checks.add(routing(reference.routing()));
-    checks.add(comparison("embedding", reference.ends().embedding()));
+    add(checks, "embedding", reference.ends().embedding());
     for (Report.Layer layer : reference.layers()) {
       checks.add(
           Check.of("layer " + layer.layer(), layer.verdict().passed(), failuresInside(layer)));
-      checks.add(comparison("layer " + layer.layer() + " from the tokens on", layer.accumulated()));
+      add(checks, "layer " + layer.layer() + " from the tokens on", layer.accumulated());
     }
-    checks.add(comparison("head", reference.ends().head()));
+    add(checks, "head", reference.ends().head());
+    Words.prediction(reference.ends()).forEach((name, compared) -> add(checks, name, compared));
     reference
         .executions()
         .forEach(
@@ -90,9 +92,7 @@ record CheckSuite(String name, String file, List<Check> checks) {
               checks.add(comparison(name + ": logits", run.logits()));
               checks.add(greedy(name + ": greedy tokens", run.greedy()));
             });
-    if (reference.permuted() != null) {
-      checks.add(comparison(Words.permuted(), reference.permuted()));
-    }
+    add(checks, Words.permuted(), reference.permuted());
     return new CheckSuite(
         "reference " + Line.of(fileName(reference.file())), reference.file(), checks);
   }
@@ -142,6 +142,13 @@ record CheckSuite(String name, String file, List<Check> checks) {
                 .limit(1)
                 .map(step -> "first wrong step inside: " + Words.of(step)))
         .toList();
+  }
+
+  /** A comparison, if it was made. */
+  private static void add(List<Check> checks, String name, @Nullable Comparison comparison) {
+    if (comparison != null) {
+      checks.add(comparison(name, comparison));
+    }
   }
 
   private static Check comparison(String name, Comparison comparison) {

@@ -13,6 +13,6 @@ public final class LayerErrors {
 
   /** Whether the layer holds, alone and from the tokens on. */
   public static boolean hold(Report.Layer layer) {
-    return layer.verdict().passed() && layer.accumulated().verdict().passed();
+    return layer.verdict().passed() && Report.holds(layer.accumulated());
   }
 }

@@ -3,6 +3,7 @@ package dev.moxie.verifier.report;
 import dev.moxie.format.text.Line;
 import java.util.List;
 import java.util.StringJoiner;
+import org.jspecify.annotations.Nullable;
 
 /** The report as a Markdown summary, fit for the page of a workflow run. */
 public final class MarkdownReport {
@@ -67,7 +68,7 @@ public final class MarkdownReport {
               routing(r.routing()),
               layers(r.layers()),
               worst(r.layers()),
-              escape(Figures.percent(r.logits().worst().ratio()) + " of the bound"),
+              logits(r.logits()),
               greedy(r.greedy())));
     }
   }
@@ -96,7 +97,16 @@ public final class MarkdownReport {
         .orElse("none");
   }
 
-  private static String greedy(Report.Greedy greedy) {
+  private static String logits(@Nullable Comparison logits) {
+    return logits == null
+        ? "not computed"
+        : escape(Figures.percent(logits.worst().ratio()) + " of the bound");
+  }
+
+  private static String greedy(Report.@Nullable Greedy greedy) {
+    if (greedy == null) {
+      return "not computed";
+    }
     return greedy.tokens() == 0
         ? "none recorded"
         : Figures.text(

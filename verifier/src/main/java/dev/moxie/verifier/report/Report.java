@@ -75,8 +75,10 @@ public record Report(
    * @param noise what a second reference says about the size of rounding; null without one
    * @param routingByLayer the decisions of each layer with experts
    * @param ends what lies before and after the layers
-   * @param logits the execution that is nearer to failing
-   * @param greedy the execution that agrees less
+   * @param layers those that were verified
+   * @param logits the execution that is nearer to failing; null where nothing was run end to end,
+   *     since some layers were left out
+   * @param greedy the execution that agrees less; null likewise
    * @param executions each execution by itself
    * @param permuted the reference's logits with its experts in another order against those that it
    *     recorded; null where the trace has none
@@ -93,8 +95,8 @@ public record Report(
       List<LayerRouting> routingByLayer,
       Ends ends,
       List<Layer> layers,
-      Comparison logits,
-      Greedy greedy,
+      @Nullable Comparison logits,
+      @Nullable Greedy greedy,
       Map<String, EndToEnd> executions,
       @Nullable Comparison permuted,
       List<String> diagnosis) {}
@@ -127,14 +129,22 @@ public record Report(
   /**
    * What lies before and after the layers, each on the reference's own input.
    *
-   * @param embedding of the tokens
-   * @param head logits of the last layer's output
+   * @param embedding of the tokens; null where the first layer was left out
+   * @param head logits of the last layer's output; null where that layer was left out
+   * @param prediction logits of each prediction layer that the reference has any of, from that
+   *     output, too: as the equations give them, since nothing here runs such layers
    */
-  public record Ends(Comparison embedding, Comparison head) {
-    /** Whether both hold. */
+  public record Ends(
+      @Nullable Comparison embedding, @Nullable Comparison head, List<Comparison> prediction) {
+    /** Whether all hold, as far as they were compared. */
     public boolean hold() {
-      return embedding.verdict().passed() && head.verdict().passed();
+      return holds(embedding) && holds(head) && prediction.stream().allMatch(Report::holds);
     }
+  }
+
+  /** Whether a comparison was not made, or holds. */
+  public static boolean holds(@Nullable Comparison comparison) {
+    return comparison == null || comparison.verdict().passed();
   }
 
   /**
@@ -174,7 +184,8 @@ public record Report(
    *     steps
    * @param steps every recorded step of the layer in the order of computation, by the trace's name
    * @param accumulated the layer's output where this runtime computes from the tokens on, with
-   *     experts of its own choice, compared before the first token at which it chose others
+   *     experts of its own choice, compared before the first token at which it chose others; null
+   *     where a layer was left out
    * @param oracle with whom the oracle agrees about the output
    * @param inside where the layer fails: every step on the reference's own input to that step, in
    *     the order of computation, so that the first that fails is the first that is wrong
@@ -187,7 +198,7 @@ public record Report(
       Verdict verdict,
       Comparison.Element worst,
       Map<String, Comparison> steps,
-      Comparison accumulated,
+      @Nullable Comparison accumulated,
       String oracle,
       List<Step> inside) {
 
@@ -220,8 +231,12 @@ public record Report(
   public record Invariance(
       Verdict verdict, int tokens, int judged, Map<String, Map<String, Comparison>> executions) {}
 
-  /** One execution from token ids to logits and to a greedy continuation. */
-  public record EndToEnd(Comparison logits, Greedy greedy) {}
+  /**
+   * One execution from token ids to logits and to a greedy continuation.
+   *
+   * @param divergence of its predictions from the reference's, which is P
+   */
+  public record EndToEnd(Comparison logits, Divergence divergence, Greedy greedy) {}
 
   /**
    * Greedy continuation.

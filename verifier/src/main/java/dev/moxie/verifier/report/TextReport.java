@@ -5,6 +5,7 @@ import dev.moxie.verifier.routing.Utilisation;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** The report as lines for a person. */
 public final class TextReport {
@@ -70,22 +71,25 @@ public final class TextReport {
     comparison("embedding", r.ends().embedding());
     r.layers().forEach(this::layer);
     comparison("head", r.ends().head());
+    Words.prediction(r.ends()).forEach(this::comparison);
     r.executions()
         .forEach(
-            (name, run) ->
-                lines.add(
-                    "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
-                        + " tokens equal%s",
-                    name,
-                    Words.of(
-                        Verdict.of(
-                            run.logits().verdict().passed() && run.greedy().verdict().passed())),
-                    run.logits().maxAbs(),
-                    run.logits().maxRel(),
-                    run.logits().bound(),
-                    run.greedy().equal(),
-                    run.greedy().tokens(),
-                    run.greedy().open() ? ", parting where rounding may decide" : ""));
+            (name, run) -> {
+              lines.add(
+                  "  %-9s  %s  logits max abs %.2e  max rel %.2e  bound %.2e; greedy %d of %d"
+                      + " tokens equal%s",
+                  name,
+                  Words.of(
+                      Verdict.of(
+                          run.logits().verdict().passed() && run.greedy().verdict().passed())),
+                  run.logits().maxAbs(),
+                  run.logits().maxRel(),
+                  run.logits().bound(),
+                  run.greedy().equal(),
+                  run.greedy().tokens(),
+                  run.greedy().open() ? ", parting where rounding may decide" : "");
+              lines.add("                   %s", Words.of(run.divergence()));
+            });
     if (r.permuted() != null) {
       invariant(Words.permuted(), r.permuted());
     }
@@ -123,20 +127,26 @@ public final class TextReport {
 
   private void layer(Report.Layer layer) {
     lines.add(
-        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %s of its bound,"
-            + " from the tokens on %s%s",
+        "  layer %-3d  %s  max abs %.2e  max rel %.2e  bound %.2e; nearest %s of its bound%s",
         layer.layer(),
         Words.of(layer.verdict()),
         layer.maxAbs(),
         layer.maxRel(),
         layer.bound(),
         Figures.percent(layer.worst().ratio()),
-        Figures.percent(layer.accumulated().worst().ratio()),
-        layer.accumulated().verdict().passed() ? "" : " FAIL");
+        accumulated(layer.accumulated()));
     layer.steps().forEach(this::failedStep);
     for (Report.Step step : layer.inside()) {
       lines.add("    alone    %s  %s", Words.of(step.verdict()), Words.of(step));
     }
+  }
+
+  private static String accumulated(@Nullable Comparison accumulated) {
+    return accumulated == null
+        ? ""
+        : ", from the tokens on "
+            + Figures.percent(accumulated.worst().ratio())
+            + (accumulated.verdict().passed() ? "" : " FAIL");
   }
 
   private void routing(Report.LayerRouting layer) {
@@ -157,8 +167,8 @@ public final class TextReport {
   }
 
   /** One that holds is not worth a line. */
-  private void comparison(String name, Comparison comparison) {
-    if (!comparison.verdict().passed()) {
+  private void comparison(String name, @Nullable Comparison comparison) {
+    if (comparison != null && !comparison.verdict().passed()) {
       lines.add(
           "  %-9s  FAIL  max abs %.2e  max rel %.2e",
           name, comparison.maxAbs(), comparison.maxRel());

@@ -2,7 +2,10 @@ package dev.moxie.verifier.report;
 
 import dev.moxie.format.text.Line;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
 
 /** What a report says, in sentences: the same in every form of it. */
@@ -28,6 +31,19 @@ public final class Words {
         comparison.telling() ? "" : "; bounds are as large as the values, which shows nothing");
   }
 
+  /** How far predictions are apart. */
+  public static String of(Divergence d) {
+    return Figures.text(
+        "KL mean %.2e, median %.2e, of 99 %% at most %.2e, worst %.2e nats; likeliest token the"
+            + " same at %.2f %% of %s",
+        d.mean(),
+        d.median(),
+        d.p99(),
+        d.worst(),
+        100 * d.agreement(),
+        Figures.of(d.tokens(), "token"));
+  }
+
   /** A step inside a layer. */
   public static String of(Report.Step step) {
     Comparison comparison = step.comparison();
@@ -46,6 +62,15 @@ public final class Words {
   /** What a trace's own permutation is called. */
   public static String permuted() {
     return "the reference's experts in another order";
+  }
+
+  /** What was compared of prediction layers, by what each is called. */
+  public static Map<String, Comparison> prediction(Report.Ends ends) {
+    Map<String, Comparison> named = new LinkedHashMap<>();
+    for (int i = 0; i < ends.prediction().size(); i++) {
+      named.put("prediction %d".formatted(i), ends.prediction().get(i));
+    }
+    return named;
   }
 
   /** The whole report in one paragraph. */
@@ -118,8 +143,10 @@ public final class Words {
     long layers = references.stream().mapToLong(one -> one.layers().size()).sum();
     long holding =
         references.stream().flatMap(one -> one.layers().stream()).filter(LayerErrors::hold).count();
-    long greedy = references.stream().mapToLong(one -> one.greedy().tokens()).sum();
-    long equal = references.stream().mapToLong(one -> one.greedy().equal()).sum();
+    List<Report.Greedy> continued =
+        references.stream().map(Report.Reference::greedy).filter(Objects::nonNull).toList();
+    long greedy = continued.stream().mapToLong(Report.Greedy::tokens).sum();
+    long equal = continued.stream().mapToLong(Report.Greedy::equal).sum();
     return Figures.text(
         "%,d of %s (%s) agree: %,d of %,d routing decisions are the same, %,d of %,d layers"
             + " within their bounds, %,d of %,d greedy tokens equal.",

@@ -57,39 +57,62 @@ public record Corpus(List<Path> texts, List<String> prompts, List<long[]> tokens
   }
 
   /**
-   * Cuts everything into sequences of at most so many tokens, each of a text or prompt beginning as
-   * the tokenizer begins a text. Files that are missing or empty, empty prompts and wrong tokens
-   * are refused before the first sequence.
+   * Cuts everything into sequences, each of a text or prompt beginning as the tokenizer begins a
+   * text. Files that are missing or empty, empty prompts and wrong tokens are refused before the
+   * first sequence.
    *
    * @param tokenizer null only without texts and prompts
    * @param vocabulary tokens are below this
+   * @return those that the limit left something of
    * @throws CorruptException if a file is no text
    * @throws UsageException if something holds no token, or one that the model does not have
    */
-  List<Source> cut(
-      @Nullable TextTokenizer tokenizer, int vocabulary, int most, Consumer<long[]> sequence) {
+  public List<Source> cut(
+      @Nullable TextTokenizer tokenizer, int vocabulary, Windows windows, SequenceSink sequence) {
     require(vocabulary);
-    List<Source> sources = new ArrayList<>();
+    var cut = new Cut(windows, sequence);
     if (hasText()) {
       TextTokenizer words = Objects.requireNonNull(tokenizer);
       long[] beginning = words.beginning();
       for (Path text : texts) {
-        var cutter = new SequenceCutter(text.toString(), beginning, most, sequence);
-        TextPieces.read(text, piece -> cutter.add(words.encodeInside(piece)));
-        sources.add(cutter.finish());
+        cut.source(
+            text.toString(),
+            beginning,
+            cutter -> TextPieces.read(text, piece -> cutter.add(words.encodeInside(piece))));
       }
       for (int i = 0; i < prompts.size(); i++) {
-        var cutter = new SequenceCutter("--prompt " + (i + 1), beginning, most, sequence);
-        cutter.add(words.encodeInside(prompts.get(i)));
-        sources.add(cutter.finish());
+        long[] ids = words.encodeInside(prompts.get(i));
+        cut.source("--prompt " + (i + 1), beginning, cutter -> cutter.add(ids));
       }
     }
     for (int i = 0; i < tokens.size(); i++) {
-      var cutter = new SequenceCutter("--ids, list " + (i + 1), new long[0], most, sequence);
-      cutter.add(tokens.get(i));
-      sources.add(cutter.finish());
+      long[] ids = tokens.get(i);
+      cut.source("--ids, list " + (i + 1), new long[0], cutter -> cutter.add(ids));
     }
-    return sources;
+    return cut.sources;
+  }
+
+  /** Sources that are cut one after the other, until as many tokens as are wanted. */
+  private static final class Cut {
+    private final Windows windows;
+    private final SequenceSink out;
+    private final List<Source> sources = new ArrayList<>();
+    private long left;
+
+    Cut(Windows windows, SequenceSink out) {
+      this.windows = windows;
+      this.out = out;
+      this.left = windows.limit();
+    }
+
+    void source(String name, long[] beginning, Consumer<SequenceCutter> read) {
+      if (left > 0) {
+        var cutter = new SequenceCutter(name, beginning, windows, left, out);
+        read.accept(cutter);
+        sources.add(cutter.finish());
+        left -= cutter.taken();
+      }
+    }
   }
 
   private static void requireTokens(String name, long[] ids, int vocabulary) {

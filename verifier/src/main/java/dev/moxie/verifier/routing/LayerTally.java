@@ -5,21 +5,16 @@ import dev.moxie.runtime.execution.PlainModel;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Adds up the decisions of one layer in memory that does not grow with them. */
 final class LayerTally {
-  /** Bits of a double below its 9 significant ones. */
-  private static final int DROPPED_BITS = 44;
-
   private final int layer;
   private final int expertsPerToken;
   private final long[] counts;
   private final double[] weights;
   private final double[] scores;
-  private final SortedMap<Double, Long> margins = new TreeMap<>();
+  private final Margins margins = new Margins();
   private double smallest = Double.POSITIVE_INFINITY;
   private long withinFloat32;
   private int tokens;
@@ -59,9 +54,7 @@ final class LayerTally {
   private void add(Margin margin) {
     smallest = Math.min(smallest, margin.gap());
     withinFloat32 += margin.isWithinFloat32() ? 1 : 0;
-    long bits = Double.doubleToLongBits(margin.gap());
-    double coarse = Double.longBitsToDouble(bits >> DROPPED_BITS << DROPPED_BITS);
-    margins.merge(coarse, 1L, Long::sum);
+    margins.add(margin.gap());
   }
 
   LayerStatistics statistics() {
@@ -78,19 +71,8 @@ final class LayerTally {
         meanWeights,
         Arrays.stream(scores).mapToObj(sum -> sum / tokens).toList(),
         counts.length * loss,
-        margins.isEmpty() ? null : smallest,
-        median(),
+        Double.isInfinite(smallest) ? null : smallest,
+        margins.median(),
         withinFloat32);
-  }
-
-  private @Nullable Double median() {
-    long below = (margins.values().stream().mapToLong(Long::longValue).sum() - 1) / 2;
-    for (var margin : margins.entrySet()) {
-      below -= margin.getValue();
-      if (below < 0) {
-        return margin.getKey();
-      }
-    }
-    return null;
   }
 }

@@ -1,5 +1,8 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Routing;
+import dev.moxie.runtime.execution.PlainModel;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -23,6 +26,24 @@ record Margin(float taken, float rejected) {
    */
   boolean isWithinFloat32() {
     return gap() <= 0x1p-24 * ((double) Math.abs(taken) + Math.abs(rejected));
+  }
+
+  /** Of what one token's experts were chosen by; null where nothing is rejected. */
+  static @Nullable Margin of(
+      FeedForward.MixtureOfExperts moe, PlainModel.Mixture mixture, int token) {
+    Routing.Groups groups = moe.routing().groups();
+    float[] choice = row(mixture.choice(), token, moe.experts());
+    return groups == null || mixture.groups() == null
+        ? of(choice, moe.routing().expertsPerToken())
+        : of(
+            choice,
+            moe.routing().expertsPerToken(),
+            row(mixture.groups(), token, groups.count()),
+            groups.kept());
+  }
+
+  private static float[] row(float[] matrix, int row, int columns) {
+    return Arrays.copyOfRange(matrix, row * columns, (row + 1) * columns);
   }
 
   /**

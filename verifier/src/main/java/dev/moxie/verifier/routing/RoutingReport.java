@@ -11,6 +11,8 @@ import java.util.List;
  * @param sequences of all sources
  * @param tokens of all sequences
  * @param layers one entry per layer with experts
+ * @param flips where decisions were compared with another package's, one entry per layer with
+ *     experts
  * @param equations what the numbers are
  */
 public record RoutingReport(
@@ -20,10 +22,12 @@ public record RoutingReport(
     int sequences,
     long tokens,
     List<LayerStatistics> layers,
+    List<LayerFlips> flips,
     List<Equation> equations) {
   public RoutingReport {
     sources = List.copyOf(sources);
     layers = List.copyOf(layers);
+    flips = List.copyOf(flips);
     equations = List.copyOf(equations);
   }
 

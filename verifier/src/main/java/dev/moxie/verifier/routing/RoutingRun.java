@@ -3,10 +3,10 @@ package dev.moxie.verifier.routing;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Routing;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -26,11 +26,15 @@ public final class RoutingRun {
   private final MoxiePackage pack;
   private final PlainModel model;
   private final DecisionSink sink;
+  private final @Nullable PlainModel other;
   private final RoutedLayers routed;
+  private final Flips flips = new Flips();
   private final Map<Integer, LayerTally> tallies = new TreeMap<>();
   private int sequences;
 
-  private RoutingRun(MoxiePackage pack, PlainModel model, DecisionSink sink) {
+  private RoutingRun(
+      MoxiePackage pack, PlainModel model, @Nullable PlainModel other, DecisionSink sink) {
+    this.other = other;
     this.pack = pack;
     this.model = model;
     this.sink = sink;
@@ -39,12 +43,43 @@ public final class RoutingRun {
   }
 
   /**
+   * Opens a package whose decisions can be compared with another's.
+   *
+   * @throws UsageException if they cannot be
+   */
+  public static MoxiePackage openLike(MoxiePackage pack, Path folder, Corpus corpus) {
+    MoxiePackage other = MoxiePackage.open(folder);
+    try {
+      SameTokens.require(pack, other, corpus.hasText());
+      Flips.incomparable(pack.architecture(), other.architecture())
+          .ifPresent(
+              why -> {
+                throw new UsageException(
+                    "--against " + folder,
+                    "as many experts in each layer as " + pack.folder() + " has",
+                    why,
+                    "compare packages of one model");
+              });
+      return other;
+    } catch (RuntimeException e) {
+      other.close();
+      throw e;
+    }
+  }
+
+  /**
    * Runs everything and finishes the sink.
    *
+   * @param other a model that has the same experts, whose decisions are compared; null for none
    * @param maxTokens tokens of a sequence at most, from 1 to the model's positions
    */
   public static RoutingReport run(
-      MoxiePackage pack, PlainModel model, Corpus corpus, int maxTokens, DecisionSink sink) {
+      MoxiePackage pack,
+      PlainModel model,
+      @Nullable PlainModel other,
+      Corpus corpus,
+      int maxTokens,
+      DecisionSink sink) {
     long positions = pack.architecture().maxPositions();
     if (maxTokens < 1 || maxTokens > positions) {
       throw new UsageException(
@@ -53,7 +88,7 @@ public final class RoutingRun {
           String.valueOf(maxTokens),
           "pass another");
     }
-    var run = new RoutingRun(pack, model, sink);
+    var run = new RoutingRun(pack, model, other, sink);
     List<Corpus.Source> sources;
     if (corpus.hasText()) {
       try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
@@ -70,15 +105,23 @@ public final class RoutingRun {
         run.sequences,
         sources.stream().mapToLong(Corpus.Source::tokens).sum(),
         run.tallies.values().stream().map(LayerTally::statistics).toList(),
+        run.flips.byLayer(),
         Equations.ALL);
   }
 
   private List<Corpus.Source> cut(Corpus corpus, @Nullable TextTokenizer tokenizer, int maxTokens) {
-    return corpus.cut(tokenizer, pack.architecture().vocabSize(), maxTokens, this::sequence);
+    return corpus.cut(
+        tokenizer,
+        pack.architecture().vocabSize(),
+        Windows.apart("--max-tokens", maxTokens),
+        (source, ids, known, first) -> sequence(ids));
   }
 
   private void sequence(long[] ids) {
     model.begin(ids.length);
+    if (other != null) {
+      other.begin(ids.length);
+    }
     for (int from = 0; from < ids.length; from += CHUNK) {
       chunk(ids, from, Math.min(ids.length, from + CHUNK));
     }
@@ -90,14 +133,24 @@ public final class RoutingRun {
     for (int t = from; t < to; t++) {
       byToken.add(new ArrayList<>());
     }
+    long[] chunk = Arrays.copyOfRange(ids, from, to);
+    @Nullable Choices choices = other == null ? null : new Choices(pack.architecture());
     model.observe(
-        Arrays.copyOfRange(ids, from, to),
+        chunk,
         (layer, result) -> {
+          if (choices != null) {
+            choices.accept(layer, result);
+          }
           FeedForward.MixtureOfExperts moe = routed.byNumber().get(layer);
           if (moe != null) {
             layer(layer, moe, Objects.requireNonNull(result.mixture()), from, byToken);
           }
         });
+    if (other != null && choices != null) {
+      var others = new Choices(pack.architecture());
+      other.observe(chunk, others);
+      flips.add(choices, others);
+    }
     sink.accept(sequences, ids, byToken.stream().flatMap(List::stream).toList());
   }
 
@@ -111,7 +164,7 @@ public final class RoutingRun {
     for (int t = 0; t < byToken.size(); t++) {
       requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
       PlainModel.Decision decision = mixture.decisions().get(t);
-      @Nullable Margin margin = margin(moe, mixture, t);
+      @Nullable Margin margin = Margin.of(moe, mixture, t);
       tally.add(row(mixture.scores(), t, moe.experts()), decision, margin);
       byToken
           .get(t)
@@ -125,19 +178,6 @@ public final class RoutingRun {
                   null,
                   null));
     }
-  }
-
-  private static @Nullable Margin margin(
-      FeedForward.MixtureOfExperts moe, PlainModel.Mixture mixture, int t) {
-    Routing.Groups groups = moe.routing().groups();
-    float[] choice = row(mixture.choice(), t, moe.experts());
-    return groups == null || mixture.groups() == null
-        ? Margin.of(choice, moe.routing().expertsPerToken())
-        : Margin.of(
-            choice,
-            moe.routing().expertsPerToken(),
-            row(mixture.groups(), t, groups.count()),
-            groups.kept());
   }
 
   private static float[] row(float[] matrix, int row, int columns) {

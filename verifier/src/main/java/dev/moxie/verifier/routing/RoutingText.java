@@ -52,6 +52,7 @@ final class RoutingText {
     }
     text.table(report.layers());
     report.layers().forEach(text::remarks);
+    FlipsText.add(text.lines, report.flips());
     for (Equation equation : report.equations()) {
       text.lines.add("%-11s  %s  (%s)", equation.name(), equation.symbols(), equation.source());
     }

@@ -2,53 +2,71 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.UsageException;
 import java.util.Arrays;
-import java.util.function.Consumer;
 
 /** Cuts a stream of tokens into sequences. */
 final class SequenceCutter {
   private final String name;
   private final int beginning;
+  private final int overlap;
+  private final long limit;
   private final long[] buffer;
-  private final Consumer<long[]> out;
+  private final SequenceSink out;
   private int filled;
+  private int known;
   private int sequences;
   private long tokens;
+  private long taken;
 
   /**
+   * A cutter.
+   *
    * @param name of what is cut
    * @param beginning tokens that every sequence begins with
-   * @param most tokens of a sequence, with those
+   * @param limit tokens to take at most, at least one
    * @throws UsageException if that leaves no room for others
    */
-  SequenceCutter(String name, long[] beginning, int most, Consumer<long[]> out) {
-    if (most <= beginning.length) {
+  SequenceCutter(String name, long[] beginning, Windows windows, long limit, SequenceSink out) {
+    if (windows.most() <= beginning.length) {
       throw new UsageException(
-          "--max-tokens",
+          windows.option(),
           "room for a token after the " + beginning.length + " that begin a text",
-          String.valueOf(most),
+          String.valueOf(windows.most()),
           "pass more");
     }
     this.name = name;
     this.beginning = beginning.length;
-    this.buffer = Arrays.copyOf(beginning, most);
+    this.overlap = windows.overlap(beginning.length);
+    this.limit = limit;
+    this.buffer = Arrays.copyOf(beginning, windows.most());
     this.out = out;
     this.filled = beginning.length;
+    this.known = filled;
   }
 
-  void add(long[] ids) {
-    for (long id : ids) {
-      buffer[filled++] = id;
+  /** Takes tokens; returns whether there is use for more. */
+  boolean add(long[] ids) {
+    for (int i = 0; i < ids.length && taken < limit; i++) {
       if (filled == buffer.length) {
         send();
+        System.arraycopy(buffer, filled - overlap, buffer, beginning, overlap);
+        filled = beginning + overlap;
+        known = filled;
       }
+      buffer[filled++] = ids[i];
+      taken++;
     }
+    return taken < limit;
   }
 
   private void send() {
-    out.accept(Arrays.copyOf(buffer, filled));
+    out.accept(name, Arrays.copyOf(buffer, filled), known, taken - (filled - known));
     sequences++;
     tokens += filled;
-    filled = beginning;
+  }
+
+  /** Tokens so far, without those that begin sequences or are in two of them. */
+  long taken() {
+    return taken;
   }
 
   /**
@@ -57,7 +75,7 @@ final class SequenceCutter {
    * @throws UsageException if there was nothing at all
    */
   Corpus.Source finish() {
-    if (filled > beginning) {
+    if (filled > known) {
       send();
     }
     if (sequences == 0) {

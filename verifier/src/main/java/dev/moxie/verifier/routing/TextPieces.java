@@ -12,7 +12,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /**
  * Reads a text in pieces, so that one of any size takes little memory. A piece ends after the last
@@ -46,11 +46,12 @@ final class TextPieces {
   }
 
   /**
-   * Passes on all pieces.
+   * Passes on pieces until they are not wanted any more, or there are none.
    *
+   * @param wantsMore takes a piece
    * @throws CorruptException if the file is no text in UTF-8
    */
-  static void read(Path file, Consumer<String> out) {
+  static void read(Path file, Predicate<String> wantsMore) {
     StrictJson.requireRegular(file);
     // A decoder that was not told otherwise reports bytes that are no UTF-8.
     try (var reader =
@@ -63,7 +64,9 @@ final class TextPieces {
         if (piece.indexOf('\0') >= 0) {
           throw notText(file, "a NUL, as binary files have");
         }
-        out.accept(piece);
+        if (!wantsMore.test(piece)) {
+          return;
+        }
         System.arraycopy(buffer, end, buffer, 0, filled - end);
         filled = fill(reader, buffer, filled - end);
       }

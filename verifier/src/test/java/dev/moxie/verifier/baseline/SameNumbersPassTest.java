@@ -16,6 +16,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Packages;
+import dev.moxie.verifier.Unproven;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.RoutingOracle;
@@ -168,7 +169,7 @@ class SameNumbersPassTest {
   void anotherImplementationsNumbersHold(Path checkpoint) {
     Path folderOfPackage = Packages.convert(checkpoint, folder.resolve("p"));
     try (MoxiePackage pack = MoxiePackage.open(folderOfPackage);
-        var recorder = new SequenceRecorder(pack, Execution.PLAIN)) {
+        var recorder = new SequenceRecorder(pack, Execution.PLAIN, new Unproven())) {
       var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
       for (Path file : Fixtures.traces(checkpoint)) {
         try (Trace trace = Trace.open(file)) {

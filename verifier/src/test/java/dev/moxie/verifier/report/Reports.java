@@ -93,11 +93,11 @@ public final class Reports {
         new Report.Noise(text, Map.of(text, 1.5)),
         routing,
         List.of(new Report.LayerRouting(0, 1, 1, 1, 0.5, "MTX", margins, use)),
-        new Report.Ends(bad, bad),
+        new Report.Ends(bad, bad, List.of(bad)),
         List.of(layer),
         bad,
         greedy,
-        Map.of(text, new Report.EndToEnd(bad, greedy)),
+        Map.of(text, new Report.EndToEnd(bad, new Divergence(3, 1, 1, 2, 2, 0, 0.5), greedy)),
         bad,
         List.of(text));
   }
@@ -143,11 +143,12 @@ public final class Reports {
         null,
         new Report.Routing(Verdict.PASS, decisions, decisions, 0, 0, 1, 0, null, 0.1),
         routing,
-        new Report.Ends(good, good),
+        new Report.Ends(good, good, List.of(good)),
         compared,
         good,
         greedy,
-        Map.of("plain", new Report.EndToEnd(good, greedy)),
+        Map.of(
+            "plain", new Report.EndToEnd(good, new Divergence(tokens, 0, 0, 0, 0, 0, 1), greedy)),
         good,
         List.of());
   }

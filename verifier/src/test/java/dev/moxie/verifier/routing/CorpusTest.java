@@ -19,6 +19,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class CorpusTest {
+  private static final Windows EIGHT = Windows.apart("--max-tokens", 8);
+
   @TempDir Path folder;
 
   @Test
@@ -47,15 +49,24 @@ class CorpusTest {
   void whatIsNoTextIsRefused() throws IOException {
     for (byte[] bytes : List.of(new byte[] {'a', (byte) 0xff}, new byte[] {'a', 0, 'b'})) {
       Path file = Files.write(folder.resolve("b"), bytes);
-      assertThrows(CorruptException.class, () -> TextPieces.read(file, piece -> {}));
+      assertThrows(CorruptException.class, () -> TextPieces.read(file, piece -> true));
     }
-    assertThrows(CorruptException.class, () -> TextPieces.read(folder, piece -> {}));
+    assertThrows(CorruptException.class, () -> TextPieces.read(folder, piece -> true));
+  }
+
+  private static SequenceCutter cutter(int most, List<long[]> sequences) {
+    return new SequenceCutter(
+        "x",
+        new long[] {1},
+        Windows.apart("--max-tokens", most),
+        Long.MAX_VALUE,
+        (source, ids, known, first) -> sequences.add(ids));
   }
 
   @Test
   void everySequenceBeginsAsATextDoesAndTheLastMayBeShort() {
     List<long[]> sequences = new ArrayList<>();
-    var cutter = new SequenceCutter("x", new long[] {1}, 3, sequences::add);
+    var cutter = cutter(3, sequences);
     cutter.add(new long[] {10, 11, 12});
     cutter.add(new long[] {13, 14});
     assertEquals(new Corpus.Source("x", 3, 8), cutter.finish());
@@ -67,7 +78,7 @@ class CorpusTest {
   @Test
   void aTextThatFitsLeavesNoEmptySequence() {
     List<long[]> sequences = new ArrayList<>();
-    var cutter = new SequenceCutter("x", new long[] {1}, 3, sequences::add);
+    var cutter = cutter(3, sequences);
     cutter.add(new long[] {10, 11});
     assertEquals(new Corpus.Source("x", 1, 3), cutter.finish());
     assertEquals(1, sequences.size());
@@ -75,16 +86,17 @@ class CorpusTest {
 
   @Test
   void nothingAndNoRoomAreRefused() {
-    var empty = new SequenceCutter("x", new long[] {1}, 3, ids -> {});
+    var empty = cutter(3, new ArrayList<>());
     assertThrows(UsageException.class, empty::finish);
-    assertThrows(UsageException.class, () -> new SequenceCutter("x", new long[] {1}, 1, ids -> {}));
+    assertThrows(UsageException.class, () -> cutter(1, new ArrayList<>()));
   }
 
   @Test
   void tokensThatTheModelDoesNotHaveAreRefused() {
     for (long wrong : List.of(-1L, 512L, Long.MIN_VALUE)) {
       var corpus = new Corpus(List.of(), List.of(), List.of(new long[] {0, wrong}));
-      assertThrows(UsageException.class, () -> corpus.cut(null, 512, 8, ids -> {}));
+      assertThrows(
+          UsageException.class, () -> corpus.cut(null, 512, EIGHT, CorpusTest::unexpected));
     }
   }
 
@@ -100,16 +112,18 @@ class CorpusTest {
             new Corpus(List.of(text), List.of("x", ""), List.of(ids)),
             new Corpus(List.of(text), List.of(), List.of(new long[] {512})),
             new Corpus(List.of(text, empty), List.of(), List.of()))) {
-      assertThrows(UsageException.class, () -> corpus.cut(null, 512, 8, CorpusTest::unexpected));
+      assertThrows(
+          UsageException.class, () -> corpus.cut(null, 512, EIGHT, CorpusTest::unexpected));
     }
     var aFolder = new Corpus(List.of(text, folder), List.of(), List.of());
-    assertThrows(CorruptException.class, () -> aFolder.cut(null, 512, 8, CorpusTest::unexpected));
+    assertThrows(
+        CorruptException.class, () -> aFolder.cut(null, 512, EIGHT, CorpusTest::unexpected));
     var missing = new Corpus(List.of(text, folder.resolve("no")), List.of(), List.of());
     assertThrows(
-        UncheckedIOException.class, () -> missing.cut(null, 512, 8, CorpusTest::unexpected));
+        UncheckedIOException.class, () -> missing.cut(null, 512, EIGHT, CorpusTest::unexpected));
   }
 
-  private static void unexpected(long[] ids) {
+  private static void unexpected(String source, long[] ids, int known, long first) {
     throw new AssertionError("a sequence was run: " + Arrays.toString(ids));
   }
 

@@ -18,7 +18,9 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.Packages;
+import dev.moxie.verifier.Unproven;
 import dev.moxie.verifier.Verifier;
+import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
@@ -158,7 +160,7 @@ class RoutingRunTest {
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     List<Set<Object>> whole = new ArrayList<>();
     try (MoxiePackage open = MoxiePackage.open(pack);
-        var model = new PlainModel(open)) {
+        var model = PlainModel.open(open, new Unproven())) {
       model.begin(ids.length);
       model.observe(
           ids,
@@ -250,7 +252,8 @@ class RoutingRunTest {
 
   private static Report verify(Path pack, DecisionFiles files) {
     List<Path> traces = Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1);
-    return Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false);
+    return Verifier.verify(
+        pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false, Scope.all());
   }
 
   @Test
@@ -260,7 +263,8 @@ class RoutingRunTest {
     List<Path> traces = Fixtures.traces(checkpoint).subList(0, 2);
     var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
     var report =
-        Verifier.verify(pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false)
+        Verifier.verify(
+                pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false, Scope.all())
             .references();
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     Replay replay = read(files.replay());
@@ -280,14 +284,21 @@ class RoutingRunTest {
         UsageException.class,
         () ->
             Verifier.verify(
-                pack, null, List.of(), null, EnumSet.of(Execution.PLAIN), files, false));
+                pack,
+                null,
+                List.of(),
+                null,
+                EnumSet.of(Execution.PLAIN),
+                files,
+                false,
+                Scope.all()));
   }
 
   private static RoutingReport run(Path folder, Corpus corpus, int maxTokens, DecisionFiles files) {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         DecisionSink sink = files.open(pack);
-        var model = new PlainModel(pack)) {
-      return RoutingRun.run(pack, model, corpus, maxTokens, sink);
+        var model = PlainModel.open(pack, new Unproven())) {
+      return RoutingRun.run(pack, model, null, corpus, maxTokens, sink);
     }
   }
 

@@ -68,8 +68,9 @@ final class LayerErrorChart {
     return LayerErrors.alone(layer).ratio();
   }
 
+  /** Nothing to draw where it was not computed: a layer is left out, so none is. */
   private static double accumulated(Report.Layer layer) {
-    return layer.accumulated().worst().ratio();
+    return layer.accumulated() == null ? Double.NaN : layer.accumulated().worst().ratio();
   }
 
   private void plot() {
@@ -78,11 +79,15 @@ final class LayerErrorChart {
       // Few layers have room for both side by side.
       int shift = layers.size() <= SIDE_BY_SIDE ? 6 : 0;
       trend(LayerErrorChart::alone, "trend alone", -shift);
-      trend(LayerErrorChart::accumulated, "trend accumulated", shift);
+      if (layers.stream().allMatch(layer -> layer.accumulated() != null)) {
+        trend(LayerErrorChart::accumulated, "trend accumulated", shift);
+      }
       try (var _ = page.open("g", "transform", Figures.text("translate(%d 0)", shift))) {
         for (int i = 0; i < layers.size(); i++) {
           Comparison accumulated = layers.get(i).accumulated();
-          point(i, accumulated.worst(), accumulated.verdict().passed(), "accumulated");
+          if (accumulated != null) {
+            point(i, accumulated.worst(), accumulated.verdict().passed(), "accumulated");
+          }
         }
       }
       try (var _ = page.open("g", "transform", Figures.text("translate(-%d 0)", shift))) {

@@ -10,6 +10,7 @@ import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.report.Words;
 import dev.moxie.verifier.routing.Utilisation;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** All about one reference. */
 final class ReferenceSection {
@@ -104,7 +105,9 @@ final class ReferenceSection {
               Figures.measured(layer.bound()),
               Figures.percent(layer.worst().ratio()),
               Figures.percent(LayerErrors.alone(layer).ratio()),
-              Figures.percent(layer.accumulated().worst().ratio()),
+              layer.accumulated() == null
+                  ? "–"
+                  : Figures.percent(layer.accumulated().worst().ratio()),
               Line.of(layer.oracle()));
         }
       }
@@ -142,6 +145,13 @@ final class ReferenceSection {
         "At",
         "Here",
         "Reference");
+  }
+
+  /** A comparison, if it was made. */
+  private static void compared(Table table, String name, @Nullable Comparison comparison) {
+    if (comparison != null) {
+      comparison(table, name, comparison);
+    }
   }
 
   private static void comparison(Table table, String name, Comparison comparison) {
@@ -287,12 +297,29 @@ final class ReferenceSection {
   private void endToEnd() {
     page.element("h3", "From tokens to logits");
     try (var table = comparisons("What")) {
-      comparison(table, "embedding alone", reference.ends().embedding());
-      comparison(table, "head alone", reference.ends().head());
+      compared(table, "embedding alone", reference.ends().embedding());
+      compared(table, "head alone", reference.ends().head());
+      Words.prediction(reference.ends())
+          .forEach((name, compared) -> compared(table, name + " alone", compared));
       reference.executions().forEach((name, run) -> comparison(table, name, run.logits()));
-      if (reference.permuted() != null) {
-        comparison(table, Words.permuted(), reference.permuted());
-      }
+      compared(table, Words.permuted(), reference.permuted());
+    }
+    if (reference.executions().isEmpty()) {
+      page.element("p", "Nothing was computed from the tokens on, since layers were left out.");
+      return;
+    }
+    page.element("h3", "Predictions");
+    try (var table = Table.open(page, "Execution", "KL mean", "KL worst", "Same likeliest token")) {
+      reference
+          .executions()
+          .forEach(
+              (name, run) ->
+                  table.row(
+                      true,
+                      name,
+                      Figures.measured(run.divergence().mean()),
+                      Figures.measured(run.divergence().worst()),
+                      Figures.percent(run.divergence().agreement())));
     }
     page.element("h3", "Greedy tokens");
     try (var table = Table.open(page, "Execution", "Verdict", "Equal", "Recorded", "Judged")) {

@@ -1,0 +1,81 @@
+"""What a checkpoint's layers for multi-token prediction say, as the MtpLayer of transformers computes it."""
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.masking_utils import create_causal_mask
+
+from checkpoint import Checkpoint
+from problem import Problem
+from recorder import Tensors
+
+try:
+    from transformers.modeling_layers import MtpLayer
+except ImportError:
+    MtpLayer = None
+
+# What such a layer has beside a decoder layer.
+OWN = ("enorm.weight", "hnorm.weight", "eh_proj.weight", "shared_head.norm.weight")
+EMBEDDING, HEAD = "embed_tokens.weight", "shared_head.head.weight"
+
+
+def predictions(checkpoint: Checkpoint, trace: Tensors, dtype: torch.dtype) -> Tensors:
+    """Logits [T - 1 - i, V] of each layer i, from what a trace has of the last decoder layer."""
+    config = checkpoint.config
+    count = getattr(config, "num_nextn_predict_layers", None) or 0
+    layers = config.num_hidden_layers
+    names = [name for name in checkpoint.names() if name.startswith(f"model.layers.{layers}.")]
+    if MtpLayer is None or count == 0 or not set(OWN) <= {name.split(".", 3)[3] for name in names}:
+        raise Problem(f"{checkpoint.folder}: expected layers for multi-token prediction, named as DeepSeek-V3's, and "
+                      "a transformers that has MtpLayer (5.18), found none; record without --predictions.")
+    if f"layers.{layers - 1}.output" not in trace:
+        raise Problem(f"--predictions: expected that output of layer {layers - 1} is recorded too, found that "
+                      "--layers or --tensors leaves it out.")
+    ids, found = trace["input_ids"], {}
+    with torch.no_grad():
+        hidden = decoder(checkpoint, ["model.norm"], ["model.norm.weight"], layers, dtype).model.norm(
+            trace[f"layers.{layers - 1}.output"][None].to(dtype))
+        for i in range(count):
+            after = ids[None, i + 1:]
+            hidden = layer(checkpoint, layers + i, after, hidden[:, :after.shape[1]], dtype)
+            head = table(checkpoint, layers + i, HEAD, "lm_head.weight", dtype)
+            found[f"prediction.{i}.logits"] = nn.functional.linear(hidden, head)[0].float().contiguous()
+    return found
+
+
+def layer(checkpoint: Checkpoint, number: int, ids: torch.Tensor, hidden: torch.Tensor,
+          dtype: torch.dtype) -> torch.Tensor:
+    prefix = f"model.layers.{number}."
+    of_block = [name for name in checkpoint.names() if name.startswith(prefix)
+                and name.removeprefix(prefix) not in (*OWN, EMBEDDING, HEAD)]
+    model = decoder(checkpoint, [prefix.rstrip("."), "model.rotary_emb"], of_block, number + 1, dtype)
+    block = model.model.layers[number]
+    found = MtpLayer(model.config, lambda *_: block, type(block.input_layernorm), 0)
+    own = checkpoint.tensors({prefix + name: name for name in OWN})
+    for module, name in zip((found.enorm, found.hnorm, found.eh_proj, found.post_norm), OWN, strict=True):
+        module.weight = nn.Parameter(own[name].to(dtype), requires_grad=False)
+    embedded = nn.functional.embedding(
+        ids, table(checkpoint, number, EMBEDDING, "model.embed_tokens.weight", dtype))
+    # The token after each position stands one further; what is computed depends on distances alone.
+    positions = torch.arange(1, ids.shape[1] + 1)[None]
+    mask = create_causal_mask(config=model.config, inputs_embeds=embedded, attention_mask=None,
+                              past_key_values=None, position_ids=positions)
+    return found(embedded, hidden, model.model.rotary_emb(embedded, position_ids=positions), mask, positions, None)
+
+
+def table(checkpoint: Checkpoint, layer: int, own: str, shared: str, dtype: torch.dtype) -> torch.Tensor:
+    """The layer's own table, else the model's."""
+    name = f"model.layers.{layer}.{own}"
+    name = name if name in checkpoint.names() else shared
+    return checkpoint.tensors({name: name})[name].to(dtype)
+
+
+def decoder(checkpoint: Checkpoint, paths: list[str], tensors: list[str], layers: int,
+            dtype: torch.dtype) -> PreTrainedModel:
+    """The modules at some paths, of a model of so many layers."""
+    config = checkpoint.plain_config()
+    config.num_hidden_layers = layers
+    with torch.device("meta"):
+        modules = [name for name, _ in AutoModelForCausalLM.from_config(config).named_modules()]
+    inside = [name for name in modules if any(name == path or name.startswith(path + ".") for path in paths)]
+    return checkpoint.part(inside, tensors, dtype, config)

@@ -1,0 +1,60 @@
+package dev.moxie.verifier;
+
+import static dev.moxie.verifier.WrongPlans.swap;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Layers for multi-token prediction against those that transformers computed. */
+class PredictionLayersTest {
+  private static final Path TINY = Fixtures.tinyDeepSeek();
+
+  @TempDir Path folder;
+
+  @Test
+  void theLayerSaysWhatTransformersRecorded() {
+    Report.Reference reference = verify(Packages.convert(TINY, folder.resolve("p")));
+    assertEquals(1, reference.ends().prediction().size());
+    assertTrue(reference.ends().prediction().getFirst().telling());
+    assertEquals(Verdict.PASS, reference.verdict());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"enorm, hnorm", "mlp.experts.3., mlp.experts.5."})
+  void aLayerWhoseTensorsChangedPlacesIsFound(String one, String other) {
+    Path pack =
+        Packages.convert(
+            TINY,
+            folder.resolve("p"),
+            WrongPlans.renamed(
+                name ->
+                    name.startsWith("model.layers.4.")
+                            && (name.contains(one) || name.contains(other))
+                        ? swap(name, one, other)
+                        : name));
+    Report.Reference reference = verify(pack);
+    assertEquals(Verdict.FAIL, reference.verdict());
+    assertEquals(
+        List.of(Verdict.FAIL),
+        reference.ends().prediction().stream().map(compared -> compared.verdict()).toList());
+    assertTrue(reference.layers().stream().allMatch(layer -> layer.verdict().passed()));
+  }
+
+  private static Report.Reference verify(Path pack) {
+    return Verifier.verify(
+            pack, null, List.of(Fixtures.traces(TINY).getFirst()), EnumSet.of(Execution.PLAIN))
+        .references()
+        .getFirst();
+  }
+}
