@@ -208,6 +208,22 @@ class StructureTest(CaptureTest):
 
 class PermutationTest(CaptureTest):
 
+    def test_prediction_layers_are_those_that_the_fixture_has(self) -> None:
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / "t.safetensors"
+            known = load_file(DEEPSEEK / "trace-contes.safetensors")
+            ids = ",".join(map(str, known["input_ids"].tolist()))
+            with contextlib.redirect_stdout(io.StringIO()):
+                capture.capture(capture.arguments(
+                    [str(DEEPSEEK), "--ids", ids, "--predictions", "--output", str(path)]))
+            name = "prediction.0.logits"
+            torch.testing.assert_close(load_file(path)[name], known[name], rtol=1e-4, atol=1e-4)
+
+    def test_prediction_layers_of_a_model_without_any_are_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as work, self.assertRaises(Problem):
+            capture.capture(capture.arguments(
+                [str(SMALL), "--ids", "1,2", "--predictions", "--output", str(Path(work) / "t.safetensors")]))
+
     def permuted(self, folder: Path, change: Callable[[PreTrainedModel], None] = lambda model: None) -> list[str]:
         """What differs between a model's logits and those with its experts in another order."""
         model, _ = Checkpoint(folder).load(torch.float32, "cpu")

@@ -110,7 +110,7 @@ public final class Trace implements AutoCloseable {
    * tokens that lie further ahead, and lacks rows at the end.
    */
   public void keepFirst(int tokens) {
-    int over = inputIds().length - tokens;
+    long over = (long) inputIds().length - tokens;
     if (over <= 0) {
       return;
     }
