@@ -76,10 +76,7 @@ class ScopeTest {
 
   private static Scope layers(int first, int last) {
     return new Scope(
-        List.of(new Scope.Range(first, last)),
-        Integer.MAX_VALUE,
-        Budget.usual(),
-        Progress.NONE);
+        List.of(new Scope.Range(first, last)), Integer.MAX_VALUE, Budget.usual(), Progress.NONE);
   }
 
   private static Scope tokens(int tokens) {

@@ -48,7 +48,9 @@ public enum Precision {
     return powerOfTwo(Math.max(Math.getExponent(value), minExponent) - fractionBits);
   }
 
-  /** What {@link Math#scalb} gives, in a fraction of its time; no exponent here is beyond doubles. */
+  /**
+   * What {@link Math#scalb} gives, in a fraction of its time; no exponent here is beyond doubles.
+   */
   private static double powerOfTwo(int exponent) {
     return Double.longBitsToDouble((long) (exponent + Double.MAX_EXPONENT) << 52);
   }
