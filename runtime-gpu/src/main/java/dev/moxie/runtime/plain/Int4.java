@@ -3,8 +3,10 @@ package dev.moxie.runtime.plain;
 import dev.moxie.format.encoding.Int4Block;
 import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
 
 /** {@link Int4Block}. */
 final class Int4 extends FourBits {
@@ -75,6 +77,7 @@ final class Int4 extends FourBits {
     pair(row + 2 * apart, row + 3 * apart, x, at, other, lanes, 2 * Lanes.COUNT);
   }
 
+  /** Spelled out, since beyond some size C2 inlines only what is a vector's own method. */
   private void pair(int rowOne, int rowTwo, float[] x, int at, int other, float[] lanes, int to) {
     long first = first(rowOne) / 2;
     long second = first(rowTwo) / 2;
@@ -94,18 +97,34 @@ final class Int4 extends FourBits {
             FloatVector.broadcast(Lanes.FLOATS, grid.at(placeOne + (i >> shift)));
         FloatVector scaleTwo =
             FloatVector.broadcast(Lanes.FLOATS, grid.at(placeTwo + (i >> shift)));
-        IntVector one = bytes(first + i / 2 + p);
-        IntVector two = bytes(second + i / 2 + p);
-        FloatVector w1 = numbers(one.and(low), mantissa, zero).mul(scaleOne);
-        FloatVector w2 = numbers(two.and(low), mantissa, zero).mul(scaleTwo);
+        IntVector one =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, first + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        IntVector two =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, second + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        FloatVector w1 = one.and(low).or(mantissa).reinterpretAsFloats().sub(zero).mul(scaleOne);
+        FloatVector w2 = two.and(low).or(mantissa).reinterpretAsFloats().sub(zero).mul(scaleTwo);
         FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
         a1 = w1.fma(v, a1);
         a2 = w2.fma(v, a2);
         v = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p);
         b1 = w1.fma(v, b1);
         b2 = w2.fma(v, b2);
-        w1 = numbers(odd(one), mantissa, zero).mul(scaleOne);
-        w2 = numbers(odd(two), mantissa, zero).mul(scaleTwo);
+        w1 =
+            one.lanewise(VectorOperators.LSHR, 4)
+                .or(mantissa)
+                .reinterpretAsFloats()
+                .sub(zero)
+                .mul(scaleOne);
+        w2 =
+            two.lanewise(VectorOperators.LSHR, 4)
+                .or(mantissa)
+                .reinterpretAsFloats()
+                .sub(zero)
+                .mul(scaleTwo);
         v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
         a1 = w1.fma(v, a1);
         a2 = w2.fma(v, a2);
@@ -118,10 +137,6 @@ final class Int4 extends FourBits {
       b1.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT);
       b2.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT + Lanes.COUNT);
     }
-  }
-
-  private static FloatVector numbers(IntVector codes, IntVector mantissa, FloatVector zero) {
-    return codes.or(mantissa).reinterpretAsFloats().sub(zero);
   }
 
   private static FloatVector numbers(IntVector codes) {

@@ -96,8 +96,14 @@ final class Int8 extends StoredMatrix.Elements {
         a4 = w.fma(a, a4);
         b4 = w.fma(b, b4);
       }
-      Sums.store(a1, a2, a3, a4, lanes, p);
-      Sums.store(b1, b2, b3, b4, lanes, Sums.ROWS * Lanes.COUNT + p);
+      a1.intoArray(lanes, p);
+      a2.intoArray(lanes, p + Lanes.COUNT);
+      a3.intoArray(lanes, p + 2 * Lanes.COUNT);
+      a4.intoArray(lanes, p + 3 * Lanes.COUNT);
+      b1.intoArray(lanes, p + 4 * Lanes.COUNT);
+      b2.intoArray(lanes, p + 5 * Lanes.COUNT);
+      b3.intoArray(lanes, p + 6 * Lanes.COUNT);
+      b4.intoArray(lanes, p + 7 * Lanes.COUNT);
     }
   }
 
