@@ -316,6 +316,7 @@ def capture(options: argparse.Namespace) -> None:
                 "weights_dtype": weights_dtype,
             })
             print(path)
+        say_left_out(sorted(checkpoint.left_out))
 
 
 def load(options: argparse.Namespace, checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
@@ -325,13 +326,17 @@ def load(options: argparse.Namespace, checkpoint: Checkpoint, dtype: torch.dtype
             "its layers are loaded one by one")
     elif not options.stream:
         model, left_out = checkpoint.load(dtype, options.device)
-        if left_out:
-            say(f"the model does not have {len(left_out)} tensors of the checkpoint, such as {left_out[0]}")
+        say_left_out(left_out)
         return model
     if options.device != "cpu" or options.permute_experts:
         raise Problem("--stream: expected --device cpu and no --permute-experts, found "
                       f"{'--permute-experts' if options.permute_experts else options.device}.")
     return streamed(checkpoint, dtype)
+
+
+def say_left_out(names: list[str]) -> None:
+    if names:
+        say(f"the model does not have {len(names)} tensors of the checkpoint, such as {names[0]}")
 
 
 def free_memory() -> int | None:

@@ -44,6 +44,8 @@ class Checkpoint:
         self._block = block_size(folder, self.config)
         self._files = weight_files(folder)
         self._found: dict[str, Path] = {}
+        # Tensors that no part of the model has.
+        self.left_out: set[str] = set()
 
     def skeleton(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
         """The model without its weights."""
@@ -105,8 +107,14 @@ class Checkpoint:
         tensors: those of the checkpoint that belong to it, or by name what to take each for
         config: where it is another than the checkpoint's
         """
-        whole = type(self.skeleton())
+        empty = self.skeleton()
+        whole = type(empty)
         kept = set(modules)
+        config = config or self.plain_config()
+        if not any(module is empty.get_output_embeddings() and name in kept
+                   for name, module in empty.named_modules()):
+            # There is nothing to tie the embedding to.
+            config.get_text_config().tie_word_embeddings = False
 
         class Part(whole):  # type: ignore[misc, valid-type]
             def __init__(self, config: PretrainedConfig) -> None:
@@ -116,7 +124,9 @@ class Checkpoint:
         # Transformers goes by names here and there.
         Part.__name__, Part.__qualname__, Part.__module__ = whole.__name__, whole.__qualname__, whole.__module__
         names = dict(tensors) if isinstance(tensors, Mapping) else {name: name for name in tensors}
-        return self._loaded(Part, None, dtype, config or self.plain_config(), names)[0]
+        model, found = self._loaded(Part, None, dtype, config, names, kept)
+        self.left_out |= {name for name in found["unexpected_keys"] if not name.endswith(SCALE)}
+        return model
 
     def names(self) -> list[str]:
         """Of every tensor."""
@@ -135,8 +145,11 @@ class Checkpoint:
 
     def _loaded(self, kind: type[PreTrainedModel], folder: Path | None, dtype: torch.dtype,
                 config: PretrainedConfig, names: Mapping[str, str] | None = None,
-                ) -> tuple[PreTrainedModel, dict[str, list[str]]]:
-        """A model from a folder, or from tensors of the checkpoint by the names to take them for."""
+                modules: set[str] | None = None) -> tuple[PreTrainedModel, dict[str, list[str]]]:
+        """A model from a folder, or from tensors of the checkpoint by the names to take them for.
+
+        modules: those whose weights must be there; None for all
+        """
         options = self._options(dtype) | {
             "config": config, "output_loading_info": True, "local_files_only": True}
         if names is not None:
@@ -147,9 +160,11 @@ class Checkpoint:
             raise Problem(f"{self.folder}: transformers {transformers.__version__} cannot load it: "
                           f"{first_line(error)}") from error
         for what in ("missing_keys", "mismatched_keys"):
-            if found[what]:
+            names_of = [key if isinstance(key, str) else key[0] for key in found[what]]
+            wanted = sorted(name for name in names_of if modules is None or name.rpartition(".")[0] in modules)
+            if wanted:
                 raise Problem(f"{self.folder}: expected every weight of the model, found "
-                              f"{what.replace('_', ' ')}, such as {sorted(map(str, found[what]))[0]}.")
+                              f"{what.replace('_', ' ')}, such as {wanted[0]}.")
         return model.eval(), found
 
     def plain_config(self) -> PretrainedConfig:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -207,6 +208,22 @@ class StructureTest(CaptureTest):
 
 class PermutationTest(CaptureTest):
 
+    def test_prediction_layers_are_those_that_the_fixture_has(self) -> None:
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / "t.safetensors"
+            known = load_file(DEEPSEEK / "trace-contes.safetensors")
+            ids = ",".join(map(str, known["input_ids"].tolist()))
+            with contextlib.redirect_stdout(io.StringIO()):
+                capture.capture(capture.arguments(
+                    [str(DEEPSEEK), "--ids", ids, "--predictions", "--output", str(path)]))
+            name = "prediction.0.logits"
+            torch.testing.assert_close(load_file(path)[name], known[name], rtol=1e-4, atol=1e-4)
+
+    def test_prediction_layers_of_a_model_without_any_are_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as work, self.assertRaises(Problem):
+            capture.capture(capture.arguments(
+                [str(SMALL), "--ids", "1,2", "--predictions", "--output", str(Path(work) / "t.safetensors")]))
+
     def permuted(self, folder: Path, change: Callable[[PreTrainedModel], None] = lambda model: None) -> list[str]:
         """What differs between a model's logits and those with its experts in another order."""
         model, _ = Checkpoint(folder).load(torch.float32, "cpu")
@@ -386,6 +403,50 @@ class SelectionTest(CaptureTest):
                          "--max-bytes", sum(planned.values()) - 1, "--output", self.folder / "u.safetensors")
 
 
+@unittest.skipIf(BEFORE_5, "needs transformers 5")
+class StreamingTest(CaptureTest):
+    """A model that is loaded part by part computes what it computes as a whole."""
+
+    def test_layer_by_layer_the_trace_is_the_same(self) -> None:
+        # Experts that are stacked in the checkpoint or not, groups, fp8 blocks, dense layers, a tied head, a bias
+        # beside the router, experts that all run.
+        for folder in (MIXTRAL, DEEPSEEK, *(FIXTURES / "random" / name for name in (
+                "dbrx", "ernie4_5_moe", "gpt_oss", "llama4_text", "minimax_m2"))):
+            with self.subTest(folder.name):
+                run(folder, "--ids", "5,6,7", "--new-tokens", 1, "--output", self.folder / f"{folder.name}.safetensors")
+                run(folder, "--ids", "5,6,7", "--new-tokens", 1, "--stream", "--output",
+                    self.folder / f"{folder.name}-streamed.safetensors")
+                whole, streamed = (load_file(self.folder / f"{folder.name}{kind}.safetensors")
+                                   for kind in ("", "-streamed"))
+                self.assertEqual(whole.keys(), streamed.keys())
+                self.assertEqual([], [name for name in whole if not torch.equal(whole[name], streamed[name])])
+
+    def test_of_experts_only_the_chosen_are_read(self) -> None:
+        names: set[str] = set()
+        read = Checkpoint.tensors
+
+        def seen(checkpoint: Checkpoint, wanted: dict[str, str]) -> Tensors:
+            names.update(wanted)
+            return read(checkpoint, wanted)
+
+        with mock.patch.object(Checkpoint, "tensors", seen):
+            trace = self.small("--stream")
+        for layer in range(1 + max(int(name.split(".")[1]) for name in trace if name.startswith("layers."))):
+            found = {int(number) for number in re.findall(rf"layers\.{layer}\..*experts\.(\d+)\.", "\n".join(names))}
+            self.assertEqual(set(trace[f"layers.{layer}.router.experts"].flatten().tolist()), found)
+
+    def test_what_does_not_fit_is_streamed_and_said_to_be(self) -> None:
+        with (mock.patch.object(capture, "free_memory", return_value=1000),
+              mock.patch.object(Checkpoint, "load", side_effect=AssertionError("all of it was loaded")),
+              mock.patch.object(capture, "say") as say):
+            self.small()
+        self.assertIn("its layers are loaded one by one", say.call_args_list[0].args[0])
+
+    def test_experts_that_are_not_there_cannot_be_permuted(self) -> None:
+        self.refused("no --permute-experts", SMALL, "--ids", "1", "--stream", "--permute-experts",
+                     "--output", self.folder / "t.safetensors")
+
+
 class FilesTest(CaptureTest):
 
     def test_an_interrupted_write_leaves_nothing(self) -> None:
@@ -486,8 +547,9 @@ class FilesTest(CaptureTest):
             stored |= load_file(file)
         del stored["model.layers.1.input_layernorm.weight"]
         save_file(stored, broken / "model.safetensors", {"format": "pt"})
-        self.refused("found missing keys, such as model.layers.1.input_layernorm.weight",
-                     broken, "--ids", "1", "--output", "x")
+        for stream in ([], [] if BEFORE_5 else ["--stream"]):
+            self.refused("found missing keys, such as model.layers.1.input_layernorm.weight",
+                         broken, "--ids", "1", "--output", "x", *stream)
 
     def test_folders_that_are_no_checkpoint_are_refused(self) -> None:
         self.refused("expected a checkpoint with config.json", self.folder, "--ids", "1", "--output", "x")

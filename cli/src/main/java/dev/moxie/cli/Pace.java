@@ -2,6 +2,7 @@ package dev.moxie.cli;
 
 import dev.moxie.runtime.execution.StorageReads;
 import dev.moxie.runtime.plain.ExpertMemory;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /** How long a text was waited for, and how fast it came. */
@@ -35,13 +36,19 @@ final class Pace {
 
   @Override
   public String toString() {
-    return hits == null || tokens == 0
-        ? pace()
-        : pace()
-            + String.format(
-                "; %.0f %% of the experts' bytes were in memory, %.3f MB read from storage per"
-                    + " token",
-                100 * hits.share(), (StorageReads.bytes().orElse(0) - readBefore) / 1e6 / tokens);
+    if (hits == null || tokens == 0) {
+      return pace();
+    }
+    String experts =
+        String.format("; %.0f %% of the experts' bytes were in memory", 100 * hits.share());
+    OptionalLong read = StorageReads.bytes();
+    return pace()
+        + experts
+        + (read.isEmpty()
+            ? ""
+            : String.format(
+                ", %.3f MB read from storage per token",
+                (read.getAsLong() - readBefore) / 1e6 / tokens));
   }
 
   private String pace() {

@@ -11,39 +11,46 @@ import dev.moxie.verifier.report.Verdict;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Layers for multi-token prediction against those that transformers computed. */
 class PredictionLayersTest {
   private static final Path TINY = Fixtures.tinyDeepSeek();
+  private static final Path EIGHT_GROUPS = Fixtures.root().resolve("variants/v3-eight-groups-fp8");
 
   @TempDir Path folder;
 
-  @Test
-  void theLayerSaysWhatTransformersRecorded() {
-    Report.Reference reference = verify(Packages.convert(TINY, folder.resolve("p")));
+  static List<Path> checkpoints() {
+    return List.of(TINY, EIGHT_GROUPS);
+  }
+
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void theLayerSaysWhatTransformersRecorded(Path checkpoint) {
+    Report.Reference reference =
+        verify(checkpoint, Packages.convert(checkpoint, folder.resolve("p")));
     assertEquals(1, reference.ends().prediction().size());
     assertTrue(reference.ends().prediction().getFirst().telling());
     assertEquals(Verdict.PASS, reference.verdict());
   }
 
   @ParameterizedTest
-  @CsvSource({"enorm, hnorm", "mlp.experts.3., mlp.experts.5."})
+  @CsvSource({"enorm, hnorm", "shared_experts.gate_proj, shared_experts.up_proj"})
   void aLayerWhoseTensorsChangedPlacesIsFound(String one, String other) {
     Path pack =
         Packages.convert(
-            TINY,
+            EIGHT_GROUPS,
             folder.resolve("p"),
             WrongPlans.renamed(
                 name ->
-                    name.startsWith("model.layers.4.")
+                    name.startsWith("model.layers.2.")
                             && (name.contains(one) || name.contains(other))
                         ? swap(name, one, other)
                         : name));
-    Report.Reference reference = verify(pack);
+    Report.Reference reference = verify(EIGHT_GROUPS, pack);
     assertEquals(Verdict.FAIL, reference.verdict());
     assertEquals(
         List.of(Verdict.FAIL),
@@ -51,9 +58,12 @@ class PredictionLayersTest {
     assertTrue(reference.layers().stream().allMatch(layer -> layer.verdict().passed()));
   }
 
-  private static Report.Reference verify(Path pack) {
+  private static Report.Reference verify(Path checkpoint, Path pack) {
     return Verifier.verify(
-            pack, null, List.of(Fixtures.traces(TINY).getFirst()), EnumSet.of(Execution.PLAIN))
+            pack,
+            null,
+            List.of(Fixtures.traces(checkpoint).getFirst()),
+            EnumSet.of(Execution.PLAIN))
         .references()
         .getFirst();
   }

@@ -50,6 +50,8 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is chosen is verified, and the report says that the rest was not. */
 class ScopeTest {
@@ -76,10 +78,7 @@ class ScopeTest {
 
   private static Scope layers(int first, int last) {
     return new Scope(
-        List.of(new Scope.Range(first, last)),
-        Integer.MAX_VALUE,
-        Budget.usual(),
-        Progress.NONE);
+        List.of(new Scope.Range(first, last)), Integer.MAX_VALUE, Budget.usual(), Progress.NONE);
   }
 
   private static Scope tokens(int tokens) {
@@ -215,6 +214,25 @@ class ScopeTest {
             .contains(
                 "tokens 5 to %d of %s, and what was generated after them"
                     .formatted(all - 1, TRACE)));
+  }
+
+  /** Layers that predict tokens further ahead say something of fewer of them. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 7})
+  void ofWhatIsPredictedFurtherAheadTheFirstTokensAreVerifiedToo(int tokens) {
+    Path checkpoint = Fixtures.tinyDeepSeek();
+    Report report =
+        Verifier.verify(
+            Packages.convert(checkpoint, folder.resolve("p")),
+            null,
+            List.of(Fixtures.traces(checkpoint).getFirst()),
+            null,
+            EnumSet.of(Execution.PLAIN),
+            DecisionFiles.NONE,
+            false,
+            tokens(tokens));
+    assertEquals(Verdict.PASS, report.verdict());
+    assertEquals(tokens == 1 ? 0 : 1, report.references().getFirst().ends().prediction().size());
   }
 
   @Test

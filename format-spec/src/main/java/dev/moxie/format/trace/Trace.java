@@ -28,6 +28,8 @@ public final class Trace implements AutoCloseable {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  private static final String PREDICTION = "prediction.";
+
   private final SafetensorsFile file;
 
   /** What follows from tensors of the file, and stands before these; empty is passed over. */
@@ -104,20 +106,28 @@ public final class Trace implements AutoCloseable {
 
   /**
    * Passes over all tokens but the first from now on, and over the continuation: nothing of a token
-   * depends on those after it. What has one row per token has fewer.
+   * depends on those after it. What has one row per token has fewer, and so has what predicts
+   * tokens that lie further ahead, and lacks rows at the end.
    */
   public void keepFirst(int tokens) {
-    if (tokens < inputIds().length) {
-      long all = inputIds().length;
-      Set<String> names = new HashSet<>(derived.keySet());
-      file.header().tensors().forEach(info -> names.add(info.name()));
-      for (String name : names) {
-        find(name)
-            .filter(tensor -> tensor.shape().rank() > 0 && tensor.shape().dim(0) == all)
-            .ifPresent(tensor -> derived.put(name, Optional.of(tensor.first(tokens))));
-      }
-      leaveOut("generated_ids");
+    long over = (long) inputIds().length - tokens;
+    if (over <= 0) {
+      return;
     }
+    Set<String> names = new HashSet<>(derived.keySet());
+    file.header().tensors().forEach(info -> names.add(info.name()));
+    long all = inputIds().length;
+    for (String name : names) {
+      find(name)
+          .filter(tensor -> tensor.shape().rank() > 0 && tensor.shape().dim(0) > 0)
+          .filter(tensor -> tensor.shape().dim(0) == all || name.startsWith(PREDICTION))
+          .ifPresent(
+              tensor -> {
+                long kept = Math.max(0, tensor.shape().dim(0) - over);
+                derived.put(name, Optional.of(tensor.first(kept)));
+              });
+    }
+    leaveOut("generated_ids");
   }
 
   /** Passes over a tensor from now on. */

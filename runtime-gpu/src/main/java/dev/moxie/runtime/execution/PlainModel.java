@@ -260,6 +260,11 @@ public final class PlainModel implements Model {
           "pass more");
     }
     var memory = new ExpertMemory(bytes - always - choice);
+    for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
+      if (tensor.stack() != null) {
+        tensor.leaves().forEach(leaf -> memory.release(layers.weights().place(leaf)));
+      }
+    }
     pass().keepExperts(memory);
     return memory;
   }

@@ -36,6 +36,11 @@ public final class ExpertMemory {
     this.room = room;
   }
 
+  /** Lets go what is in memory from before. */
+  public void release(MemorySegment matrix) {
+    pages.release(matrix);
+  }
+
   /** The experts of a layer. */
   final class Layer {
     private final int number;
@@ -82,7 +87,10 @@ public final class ExpertMemory {
     private final List<MemorySegment> matrices;
     private final long bytes;
     private long tokens;
-    private double score;
+
+    /** Tokens that chose it, those of long ago for less, as of its last use; 2 to this. */
+    private double score = Double.NEGATIVE_INFINITY;
+
     private long last;
     private boolean held;
 
@@ -92,14 +100,18 @@ public final class ExpertMemory {
     }
 
     void use(long now, int by) {
-      score = score(now) + by;
+      score = log2(Math.pow(2, score - (now - last) / HALF_LIFE) + by);
       last = now;
       tokens += by;
     }
 
-    /** Tokens that chose it, those of long ago for less. */
-    double score(long now) {
-      return score * Math.exp(Math.log(0.5) * (now - last) / HALF_LIFE);
+    /** What orders slices by their scores at any one moment, whichever it is. */
+    double rank() {
+      return score + last / HALF_LIFE;
+    }
+
+    private static double log2(double x) {
+      return Math.log(x) / Math.log(2);
     }
   }
 
@@ -133,7 +145,7 @@ public final class ExpertMemory {
       int least = -1;
       for (int i = 0; i < held.size(); i++) {
         Slice slice = held.get(i);
-        boolean less = least < 0 || slice.score(choices) < held.get(least).score(choices);
+        boolean less = least < 0 || slice.rank() < held.get(least).rank();
         if (slice.last < choices && less) {
           least = i;
         }

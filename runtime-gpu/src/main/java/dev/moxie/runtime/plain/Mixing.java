@@ -7,6 +7,9 @@ import jdk.incubator.vector.VectorOperators;
 final class Mixing {
   static final float NO_SINK = Float.NEGATIVE_INFINITY;
 
+  /** Numbers in four vectors. */
+  private static final int FOUR = 4 * Lanes.WIDTH;
+
   private Mixing() {}
 
   /**
@@ -56,67 +59,43 @@ final class Mixing {
       int width,
       float[] out,
       int to) {
-    int whole = width & -Lanes.WIDTH;
-    int fours = width & -(4 * Lanes.WIDTH);
-    for (int c = 0; c < fours; c += 4 * Lanes.WIDTH) {
-      mixFour(shares, count, total, values, at + c, apart, first, out, to + c);
+    if (width < FOUR) {
+      for (int c = 0; c < width; c++) {
+        float sum = 0;
+        for (int j = 0; j < count; j++) {
+          float[] block = values[(first + j) / Past.BLOCK];
+          sum = Math.fma(block[(first + j) % Past.BLOCK * apart + at + c], shares[j], sum);
+        }
+        out[to + c] = sum / total;
+      }
+      return;
     }
-    for (int c = fours; c < whole; c += Lanes.WIDTH) {
-      FloatVector sum = FloatVector.zero(Lanes.FLOATS);
+    for (int column = 0; column < width; column += FOUR) {
+      // Four vectors, so that none waits for itself; the last ones begin earlier where they would
+      // end too late, and give the same once more.
+      int c0 = Math.min(column, width - FOUR);
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
+      FloatVector c = a;
+      FloatVector d = a;
       for (int from = 0; from < count; from = nextBlock(first, from, count)) {
         float[] block = values[(first + from) / Past.BLOCK];
         int next = nextBlock(first, from, count);
-        int place = (first + from) % Past.BLOCK * apart + at + c;
+        int place = (first + from) % Past.BLOCK * apart + at + c0;
         for (int j = from; j < next; j++) {
           FloatVector share = FloatVector.broadcast(Lanes.FLOATS, shares[j]);
-          sum = FloatVector.fromArray(Lanes.FLOATS, block, place).fma(share, sum);
+          a = FloatVector.fromArray(Lanes.FLOATS, block, place).fma(share, a);
+          b = FloatVector.fromArray(Lanes.FLOATS, block, place + Lanes.WIDTH).fma(share, b);
+          c = FloatVector.fromArray(Lanes.FLOATS, block, place + 2 * Lanes.WIDTH).fma(share, c);
+          d = FloatVector.fromArray(Lanes.FLOATS, block, place + 3 * Lanes.WIDTH).fma(share, d);
           place += apart;
         }
       }
-      sum.div(total).intoArray(out, to + c);
+      a.div(total).intoArray(out, to + c0);
+      b.div(total).intoArray(out, to + c0 + Lanes.WIDTH);
+      c.div(total).intoArray(out, to + c0 + 2 * Lanes.WIDTH);
+      d.div(total).intoArray(out, to + c0 + 3 * Lanes.WIDTH);
     }
-    for (int c = whole; c < width; c++) {
-      float sum = 0;
-      for (int j = 0; j < count; j++) {
-        float[] block = values[(first + j) / Past.BLOCK];
-        sum = Math.fma(block[(first + j) % Past.BLOCK * apart + at + c], shares[j], sum);
-      }
-      out[to + c] = sum / total;
-    }
-  }
-
-  /** Of four vectors side by side, so that none waits for itself. */
-  private static void mixFour(
-      float[] shares,
-      int count,
-      float total,
-      float[][] values,
-      int at,
-      int apart,
-      int first,
-      float[] out,
-      int to) {
-    FloatVector a = FloatVector.zero(Lanes.FLOATS);
-    FloatVector b = a;
-    FloatVector c = a;
-    FloatVector d = a;
-    for (int from = 0; from < count; from = nextBlock(first, from, count)) {
-      float[] block = values[(first + from) / Past.BLOCK];
-      int next = nextBlock(first, from, count);
-      int place = (first + from) % Past.BLOCK * apart + at;
-      for (int j = from; j < next; j++) {
-        FloatVector share = FloatVector.broadcast(Lanes.FLOATS, shares[j]);
-        a = FloatVector.fromArray(Lanes.FLOATS, block, place).fma(share, a);
-        b = FloatVector.fromArray(Lanes.FLOATS, block, place + Lanes.WIDTH).fma(share, b);
-        c = FloatVector.fromArray(Lanes.FLOATS, block, place + 2 * Lanes.WIDTH).fma(share, c);
-        d = FloatVector.fromArray(Lanes.FLOATS, block, place + 3 * Lanes.WIDTH).fma(share, d);
-        place += apart;
-      }
-    }
-    a.div(total).intoArray(out, to);
-    b.div(total).intoArray(out, to + Lanes.WIDTH);
-    c.div(total).intoArray(out, to + 2 * Lanes.WIDTH);
-    d.div(total).intoArray(out, to + 3 * Lanes.WIDTH);
   }
 
   /** The first value after one's block, or the count. */

@@ -14,6 +14,9 @@ public enum Precision {
   F16(Dtype.F16, 0x1p-11, 0x1p-11, -14, 10),
   BF16(Dtype.BF16, 0x1p-8, 0x1p-24, Float.MIN_EXPONENT, 7);
 
+  /** Standard deviation of what is anywhere within half a unit, as likely as elsewhere. */
+  private static final double UNIFORM = 1 / Math.sqrt(12);
+
   private final Dtype dtype;
   private final double roundoff;
   private final double accumulation;
@@ -45,10 +48,16 @@ public enum Precision {
 
   /** The unit in the last place of a value that is no zero. */
   public double ulp(double value) {
-    return powerOfTwo(Math.max(Math.getExponent(value), minExponent) - fractionBits);
+    return powerOfTwo(exponentOfUlp(value));
   }
 
-  /** What {@link Math#scalb} gives, in a fraction of its time; no exponent here is beyond doubles. */
+  private int exponentOfUlp(double value) {
+    return Math.max(Math.getExponent(value), minExponent) - fractionBits;
+  }
+
+  /**
+   * What {@link Math#scalb} gives, in a fraction of its time; no exponent here is beyond doubles.
+   */
   private static double powerOfTwo(int exponent) {
     return Double.longBitsToDouble((long) (exponent + Double.MAX_EXPONENT) << 52);
   }
@@ -65,6 +74,13 @@ public enum Precision {
 
   /** Standard deviation of rounding a value somewhere near: of one ulp, uniform, over √12. */
   double deviation(double value) {
-    return value == 0 ? 0 : ulp(value) / Math.sqrt(12);
+    return value == 0 ? 0 : ulp(value) * UNIFORM;
+  }
+
+  /** The same of rounding this value: none where it is of this precision. */
+  double roundedOff(double value) {
+    int exponent = exponentOfUlp(value);
+    double ulps = value * powerOfTwo(-exponent);
+    return Math.rint(ulps) == ulps ? 0 : powerOfTwo(exponent) * UNIFORM;
   }
 }

@@ -95,8 +95,7 @@ final class StoredMatrix implements WeightMatrix {
     if (rounded) {
       return Precision.BF16.deviation(value);
     }
-    boolean exact = readExactly || readAs.round(value) == value;
-    return exact ? 0 : readAs.deviation(value);
+    return readExactly ? 0 : readAs.roundedOff(value);
   }
 
   @Override

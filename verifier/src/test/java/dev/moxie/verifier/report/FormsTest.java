@@ -59,6 +59,7 @@ class FormsTest {
             "layer 0",
             "layer 0 from the tokens on",
             "head",
+            "prediction 0",
             "why: logits",
             "why: greedy tokens",
             "the reference's experts in another order",
@@ -106,7 +107,7 @@ class FormsTest {
   void junitTakesHostileTextAsText() {
     String xml = JUnitReport.of(Reports.failing(Reports.HOSTILE));
     Document document = Xml.parse(xml);
-    assertEquals(14, Xml.elements(document, "testcase").size());
+    assertEquals(15, Xml.elements(document, "testcase").size());
     assertTrue(document.getDocumentElement().getTextContent().contains("<script>alert(1)"));
     assertTrue(Xml.elements(document, "script").isEmpty());
     assertTrue(xml.startsWith(JUnitReport.START));
@@ -182,7 +183,7 @@ class FormsTest {
     List<String> errors =
         AnnotationReport.of(three).lines().filter(line -> line.startsWith("::error ")).toList();
     assertEquals(10, errors.size());
-    assertTrue(errors.getLast().endsWith("%0A… and 19 more errors"), errors.getLast());
+    assertTrue(errors.getLast().endsWith("%0A… and 22 more errors"), errors.getLast());
   }
 
   private static long count(String lines, String start) {
