@@ -169,13 +169,14 @@ final class RunCommand implements Callable<Integer> {
     requireFit(chosen);
     System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
     LoweringCheck.untried(pack.architecture(), chosen).ifPresent(System.err::println);
-    var check = new LoweringCheck();
+    var check =
+        new LoweringCheck(
+            () -> System.err.println("a first opening: holding the model to the oracle"));
     try (Model model = chosen.open(pack, device, check)) {
       check
           .took()
           .ifPresent(
-              time ->
-                  System.err.printf("held to the oracle in %.1f s, once%n", time.toMillis() / 1e3));
+              time -> System.err.printf("held to the oracle in %.1f s%n", time.toMillis() / 1e3));
       ExpertMemory experts =
           memoryBudget != null && model instanceof PlainModel plain
               ? plain.limitMemory(memoryBudget)

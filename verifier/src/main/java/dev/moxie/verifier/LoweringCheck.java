@@ -46,7 +46,23 @@ public final class LoweringCheck implements LoweringProof {
   private static final Pattern PASS =
       Pattern.compile("[0-9a-f]{64} [A-Z]+ [A-Z]+ [0-9a-f]{64} (java|onnxruntime)-\\S+");
 
+  private final Runnable beginning;
   private @Nullable Duration took;
+
+  /** A check that nobody waits for. */
+  public LoweringCheck() {
+    this(() -> {});
+  }
+
+  /**
+   * A check.
+   *
+   * @param beginning is run before a model is checked, which takes a while, and not where a pass
+   *     was remembered
+   */
+  public LoweringCheck(Runnable beginning) {
+    this.beginning = beginning;
+  }
 
   @Override
   public <M extends Model> M require(Opening opening, M model) {
@@ -58,6 +74,7 @@ public final class LoweringCheck implements LoweringProof {
       took = null;
       return model;
     }
+    beginning.run();
     check(opening, model);
     line.ifPresent(passes::add);
     took = Duration.ofNanos(System.nanoTime() - start);

@@ -39,10 +39,10 @@ final class EvalText {
   private void read(EvalReport report) {
     for (Corpus.Source source : report.sources()) {
       lines.add(
-          "text         %s: %s in %s",
+          "text         %s: %s, together of %s",
           source.name(),
-          Figures.of(source.tokens(), "token"),
-          Figures.of(source.sequences(), "window"));
+          Figures.of(source.sequences(), "window"),
+          Figures.of(source.tokens(), "token"));
     }
     lines.add(
         "scored       %s, each once: in windows of %d, %d further each, after at least %d others"
