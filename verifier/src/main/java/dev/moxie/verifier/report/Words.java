@@ -68,7 +68,7 @@ public final class Words {
   public static Map<String, Comparison> prediction(Report.Ends ends) {
     Map<String, Comparison> named = new LinkedHashMap<>();
     for (int i = 0; i < ends.prediction().size(); i++) {
-      named.put("prediction %d".formatted(i), ends.prediction().get(i));
+      named.put("prediction " + i, ends.prediction().get(i));
     }
     return named;
   }
