@@ -5,12 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.diagnosis.Budget;
+import dev.moxie.verifier.reference.Progress;
+import dev.moxie.verifier.reference.Scope;
+import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.routing.DecisionFiles;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -35,6 +42,40 @@ class PredictionLayersTest {
     assertEquals(1, reference.ends().prediction().size());
     assertTrue(reference.ends().prediction().getFirst().telling());
     assertEquals(Verdict.PASS, reference.verdict());
+  }
+
+  /** Rounding of weights changes experts there, which no trace records. */
+  @Test
+  void whereRoundingMayChooseOtherExpertsNothingIsHeldAgainstTheLayer() {
+    Path pack = Packages.cast(TINY, folder.resolve("p"), Dtype.BF16);
+    for (Path trace : Fixtures.traces(TINY)) {
+      Report report = Verifier.verify(pack, null, List.of(trace), EnumSet.of(Execution.PLAIN));
+      assertEquals(
+          List.of(Verdict.PASS),
+          report.references().getFirst().ends().prediction().stream()
+              .map(Comparison::verdict)
+              .toList());
+    }
+  }
+
+  @Test
+  void aLayerThatNoReferenceHasLogitsOfIsNamed() {
+    Path pack = Packages.convert(TINY, folder.resolve("p"));
+    // After one token there is none that such a layer could have foreseen.
+    var scope = new Scope(List.of(), 1, Budget.usual(), Progress.NONE);
+    Report report =
+        Verifier.verify(
+            pack,
+            null,
+            List.of(Fixtures.traces(TINY).getFirst()),
+            null,
+            EnumSet.of(Execution.PLAIN),
+            DecisionFiles.NONE,
+            false,
+            scope);
+    assertTrue(
+        report.notChecked().stream().anyMatch(open -> open.contains("multi-token prediction")),
+        report.notChecked()::toString);
   }
 
   @ParameterizedTest

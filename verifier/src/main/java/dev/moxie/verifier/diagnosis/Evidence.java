@@ -21,7 +21,6 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 
 /** What a package says and what a reference recorded, stage by stage. */
 public final class Evidence {
@@ -131,12 +130,31 @@ public final class Evidence {
         actual.toFloats(), expected.toFloats(), actual.withErrorsBeside(expected));
   }
 
-  /** Each prediction layer that logits were recorded of, from the last layer's output. */
+  /**
+   * Each prediction layer that logits were recorded of, from the last layer's output, for the
+   * tokens before the first whose experts rounding may change there: no trace says which it chose.
+   */
   public List<Comparison> prediction() {
-    List<Estimate> predicted = layer(architecture().layers().size() - 1).predicted();
-    return IntStream.range(0, predicted.size())
-        .mapToObj(i -> compare(predicted.get(i), recorded.predicted(i)))
-        .toList();
+    Forced last = layer(architecture().layers().size() - 1);
+    List<Forced.Predicted> predicted = last.predicted();
+    List<Comparison> compared = compare(predicted);
+    return compared.stream().allMatch(Report::holds) ? compared : compare(last.sampled(predicted));
+  }
+
+  private List<Comparison> compare(List<Forced.Predicted> layers) {
+    List<Comparison> compared = new ArrayList<>();
+    int clear = tokens();
+    for (Forced.Predicted layer : layers) {
+      Estimate logits = layer.logits();
+      if (layer.routed() != null) {
+        clear = Math.min(clear, new Selection(layer.routed()).firstUnclear());
+      }
+      int rows = Math.clamp(clear, 1, logits.rows());
+      Estimate expected = recorded.predicted(compared.size()).beginning(rows);
+      Comparison one = compare(logits.beginning(rows), expected);
+      compared.add(clear == 0 ? one.notJudged() : one);
+    }
+    return compared;
   }
 
   /** Whether a stage comes out as it was recorded. */

@@ -139,7 +139,7 @@ public final class Estimate {
   }
 
   /** As many rows from the beginning. */
-  Estimate beginning(int count) {
+  public Estimate beginning(int count) {
     var beginning = new Estimate(count, columns);
     for (int row = 0; row < count; row++) {
       beginning.copyRow(this, row, row);

@@ -206,23 +206,60 @@ public final class Forced {
   }
 
   /**
-   * Logits of the prediction layers that the trace has logits of, each [T − 1 − index, V], from the
-   * last decoder layer's recorded output.
+   * What a prediction layer says.
+   *
+   * @param logits [T − 1 − index, V]
+   * @param routed how it chose experts, which no trace records; null without any
    */
-  public List<Estimate> predicted() {
-    List<Estimate> logits = new ArrayList<>();
-    if (model.prediction() == null || recorded.predictions() == 0) {
-      return logits;
+  public record Predicted(Estimate logits, RoutingOracle.@Nullable Routed routed) {}
+
+  /**
+   * The prediction layers that the trace has logits of, from the last decoder layer's recorded
+   * output.
+   */
+  public List<Predicted> predicted() {
+    return predicted(Arithmetic.of(precision), List.of());
+  }
+
+  /** The same with errors as large as they get where they have a cause in common. */
+  public List<Predicted> sampled(List<Predicted> exact) {
+    List<Estimate> widened =
+        Sampled.widen(
+            exact.stream().map(Predicted::logits).toList(),
+            random ->
+                predicted(Arithmetic.of(precision).with(random), exact).stream()
+                    .map(Predicted::logits)
+                    .toList());
+    List<Predicted> sampled = new ArrayList<>();
+    for (int i = 0; i < widened.size(); i++) {
+      sampled.add(new Predicted(widened.get(i), exact.get(i).routed()));
     }
-    Estimate h = forward().headInput(given(Step.OUTPUT));
+    return sampled;
+  }
+
+  private List<Predicted> predicted(Arithmetic arithmetic, List<Predicted> replayed) {
+    List<Predicted> predicted = new ArrayList<>();
+    Architecture.Prediction layers = model.prediction();
+    if (layers == null || recorded.predictions() == 0) {
+      return predicted;
+    }
+    var start = new Exact(weights::of, arithmetic, recorded.ids(), null, null);
+    Estimate h = new Forward<>(model, start).headInput(given(Step.OUTPUT));
     for (int index = 0; index < recorded.predictions(); index++) {
       long[] after = Arrays.copyOfRange(recorded.ids(), index + 1, recorded.ids().length);
-      var reader = new Exact(weights::of, Arithmetic.of(precision), after, null, null);
+      RoutingOracle.Routed known = replayed.isEmpty() ? null : replayed.get(index).routed();
+      List<int[]> experts = known == null ? null : known.experts();
+      var reader = new Exact(weights::of, arithmetic, after, experts, null);
       var forward = new Forward<>(model, reader);
-      h = forward.predicted(model.prediction(), index, h.beginning(after.length));
-      logits.add(forward.predictionHead(index, h));
+      h = forward.predicted(layers, index, h.beginning(after.length));
+      predicted.add(
+          new Predicted(
+              forward.predictionHead(index, h),
+              layers.feedForward() instanceof MixtureOfExperts moe
+                  ? reader.routed(moe.routing())
+                  : null));
     }
-    return logits;
+    return predicted;
   }
 
   /** Logits of the router: those that were recorded, else those that the model computes. */

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Function;
 
 /**
  * How far errors add up from the tokens on, by experiment. Propagation takes the errors of a
@@ -34,16 +35,30 @@ public final class Sampled {
       Map<Integer, List<int[]>> experts) {
     List<Estimate> exact = new ArrayList<>(layers);
     exact.add(logits);
+    return widen(
+        exact,
+        random -> {
+          Oracle noisy = oracle.sampled(random);
+          List<Estimate> results = new ArrayList<>();
+          Estimate hidden = noisy.embed(ids);
+          for (int layer = 0; layer < layers.size(); layer++) {
+            hidden = noisy.layer(layer, hidden, experts.get(layer)).output();
+            results.add(hidden);
+          }
+          results.add(noisy.head(hidden));
+          return results;
+        });
+  }
+
+  /** Likewise of any results; the pass draws its roundings from what it is given. */
+  static List<Estimate> widen(List<Estimate> exact, Function<Random, List<Estimate>> pass) {
     List<double[]> squares = new ArrayList<>();
     exact.forEach(estimate -> squares.add(new double[estimate.rows() * estimate.columns()]));
     for (int sample = 0; sample < SAMPLES; sample++) {
-      Oracle noisy = oracle.sampled(new Random(sample));
-      Estimate hidden = noisy.embed(ids);
-      for (int layer = 0; layer < layers.size(); layer++) {
-        hidden = noisy.layer(layer, hidden, experts.get(layer)).output();
-        hidden.addSquares(exact.get(layer), squares.get(layer));
+      List<Estimate> noisy = pass.apply(new Random(sample));
+      for (int i = 0; i < exact.size(); i++) {
+        noisy.get(i).addSquares(exact.get(i), squares.get(i));
       }
-      noisy.head(hidden).addSquares(logits, squares.getLast());
     }
     List<Estimate> widened = new ArrayList<>();
     for (int i = 0; i < exact.size(); i++) {

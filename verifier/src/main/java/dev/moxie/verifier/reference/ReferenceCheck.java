@@ -2,6 +2,7 @@ package dev.moxie.verifier.reference;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
@@ -37,6 +38,7 @@ public final class ReferenceCheck implements AutoCloseable {
   private final Set<String> parted = new TreeSet<>();
   private final List<String> cut = new ArrayList<>();
   private List<Decision> decisions = List.of();
+  private int predictions;
 
   /**
    * Prepares a package for any number of references.
@@ -84,6 +86,7 @@ public final class ReferenceCheck implements AutoCloseable {
     Report.Reference report = check.run();
     decisions = check.decisions();
     check.chosen().forEach(coverage::add);
+    predictions = Math.max(predictions, report.ends().prediction().size());
     untelling.addAll(check.untelling());
     if (check.judged() < trace.inputIds().length) {
       parted.add(
@@ -112,6 +115,12 @@ public final class ReferenceCheck implements AutoCloseable {
     }
     open.addAll(cut);
     open.addAll(coverage.notCovered());
+    Architecture.Prediction prediction = pack.architecture().prediction();
+    if (prediction != null && predictions < prediction.count()) {
+      open.add(
+          "what layers for multi-token prediction say, from number %d on, of which no reference has logits"
+              .formatted(predictions));
+    }
     if (!untelling.isEmpty()) {
       open.add(
           String.join(", ", untelling)
