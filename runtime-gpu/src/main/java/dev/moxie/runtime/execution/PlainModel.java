@@ -21,6 +21,7 @@ import dev.moxie.runtime.plain.PermutedWeights;
 import dev.moxie.runtime.plain.Program;
 import dev.moxie.runtime.plain.Value;
 import dev.moxie.runtime.plain.Weights;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -243,7 +244,7 @@ public final class PlainModel implements Model {
     long[] chosen = new long[architecture().layers().size()];
     for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
       if (tensor.stack() == null) {
-        always += layers.weights().place(tensor.whole()).byteSize();
+        always += bytes(tensor.whole());
       } else if (tensor.layer() != null) {
         chosen[tensor.layer()] += chosenBytes(tensor, tensor.stack(), tensor.layer());
       }
@@ -262,18 +263,22 @@ public final class PlainModel implements Model {
     var memory = new ExpertMemory(bytes - always - choice);
     for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
       if (tensor.stack() != null) {
-        tensor.leaves().forEach(leaf -> memory.release(layers.weights().place(leaf)));
+        tensor.leaves().forEach(leaf -> layers.weights().places(leaf).forEach(memory::release));
       }
     }
     pass().keepExperts(memory);
     return memory;
   }
 
+  private long bytes(TensorSpec.Leaf leaf) {
+    return layers.weights().places(leaf).stream().mapToLong(MemorySegment::byteSize).sum();
+  }
+
   /** Bytes that one token's experts have in a stack. */
   private long chosenBytes(TensorSpec tensor, TensorSpec.Stack stack, int layer) {
     long each = 0;
     for (Projection projection : stack.projections()) {
-      each += layers.weights().place(tensor.leaf(stack.firstExpert(), projection)).byteSize();
+      each += bytes(tensor.leaf(stack.firstExpert(), projection));
     }
     return switch (architecture().layers().get(layer).feedForward()) {
       case FeedForward.Dense dense -> 0;

@@ -111,11 +111,46 @@ class ExpertMemoryTest {
     assumePagesGo();
     long[] ids = {3, 14, 15, 92, 65, 35, 89, 79};
     Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p")).close();
+    staysInLittleMemory(ids);
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void soDoesOneOfExpertsWithScales() throws IOException {
+    assumePagesGo();
+    Packages.quantise(Fixtures.tinyMixtral(), folder.resolve("p")).close();
+    staysInLittleMemory(3, 14, 15, 92, 65, 35, 89, 79);
+  }
+
+  private void staysInLittleMemory(long... ids) {
     float[] expected = logits(null, ids);
     long least = least();
     assertArrayEquals(expected, logits(least, ids));
     String message = assertThrows(UsageException.class, () -> logits(least - 1, ids)).getMessage();
     assertTrue(message.contains("found " + (least - 1) + "; pass more."), message);
+  }
+
+  /** Two of eight experts are chosen, and the least memory is for those of two of four layers. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void scalesCountAsTheNumbersDo() throws IOException {
+    assumePagesGo();
+    long experts;
+    long others;
+    try (MoxiePackage pack = Packages.quantise(Fixtures.tinyMixtral(), folder.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      experts = bytes(pack, IndexRow.Kind.STACK);
+      others = bytes(pack, IndexRow.Kind.TENSOR);
+      ExpertMemory memory = model.limitMemory(Integer.MAX_VALUE);
+      model.begin(1);
+      model.next(new long[1]);
+      assertEquals(experts / 4, memory.hits().chosenBytes());
+    }
+    assertEquals(others + experts / 4 / 2, least());
+  }
+
+  private static long bytes(MoxiePackage pack, IndexRow.Kind kind) {
+    return pack.rows().stream().filter(row -> row.kind() == kind).mapToLong(IndexRow::bytes).sum();
   }
 
   private long least() {
