@@ -34,6 +34,7 @@ import org.jspecify.annotations.Nullable;
 public final class PlainModel implements Model {
   private static final float[] NO_LOGITS = new float[0];
 
+  private final MoxiePackage pack;
   private final PlainLayers layers;
   private final Sequences own;
   private final float[] last;
@@ -49,6 +50,7 @@ public final class PlainModel implements Model {
   }
 
   private PlainModel(MoxiePackage pack, Weights weights) {
+    this.pack = pack;
     layers = new PlainLayers(pack.architecture(), weights);
     own = sequences(Long.MAX_VALUE);
     last = new float[pack.architecture().vocabSize()];
@@ -237,7 +239,7 @@ public final class PlainModel implements Model {
    * @param bytes at least what every token passes and the experts of one token in two layers, of
    *     which those of one are let go while the other's are fetched
    * @throws UsageException if that is more
-   * @throws EnvironmentException if the system takes no advice about memory
+   * @throws EnvironmentException if the system takes no advice about memory, or not for these files
    */
   public ExpertMemory limitMemory(long bytes) {
     long always = 0;
@@ -261,6 +263,7 @@ public final class PlainModel implements Model {
           "pass more");
     }
     var memory = new ExpertMemory(bytes - always - choice);
+    memory.requireReleasable(pack);
     for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
       if (tensor.stack() != null) {
         tensor.leaves().forEach(leaf -> layers.weights().places(leaf).forEach(memory::release));

@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Disk;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
@@ -184,6 +186,25 @@ class ExpertMemoryTest {
         .filter(row -> row.kind() == IndexRow.Kind.STACK)
         .map(pack::bytes)
         .toList();
+  }
+
+  /** The system takes the advice there and does nothing, as for files of other people. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void filesThatStayInMemoryAreRefused() throws IOException {
+    Path memory = Path.of("/dev/shm");
+    assumeTrue(Files.isWritable(memory) && Files.getFileStore(memory).type().equals("tmpfs"));
+    assumeTrue(Files.readAllLines(Path.of("/proc/swaps")).size() == 1);
+    Path place = Files.createTempDirectory(memory, "moxie");
+    try (MoxiePackage pack = Packages.convert(Fixtures.tinyMixtral(), place.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      String message =
+          assertThrows(EnvironmentException.class, () -> model.limitMemory(Integer.MAX_VALUE))
+              .getMessage();
+      assertTrue(message.contains(" in " + place.resolve("p") + " stay in memory;"), message);
+    } finally {
+      Disk.deleteTree(place);
+    }
   }
 
   @Test
