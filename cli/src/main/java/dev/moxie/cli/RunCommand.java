@@ -183,12 +183,9 @@ final class RunCommand implements Callable<Integer> {
               : null;
       Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
-      pace.opened();
+      pace.opened(experts);
       Generator.generate(
           model, ids, maxTokens, sampler, end, ((LongConsumer) pace::token).andThen(onToken));
-      if (experts != null) {
-        pace.experts(experts.hits());
-      }
     }
   }
 

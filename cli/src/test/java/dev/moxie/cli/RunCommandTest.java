@@ -120,6 +120,10 @@ class RunCommandTest {
                 "(?s).*tokens/s; \\d+ % of the experts' bytes were in memory, \\d+\\.\\d{3} MB read"
                     + " from storage per token"),
         some.err());
+    Outcome one =
+        CommandLineTest.moxie(
+            "run", pack, "--prompt-ids", "1,2", "--max-tokens", "1", "--memory-budget", "2.5MB");
+    assertTrue(one.err().strip().matches("(?s).* s later"), one.err());
   }
 
   @Test
