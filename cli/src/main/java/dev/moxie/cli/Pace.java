@@ -11,44 +11,50 @@ final class Pace {
   private long opened;
   private long first;
   private long last;
-  private long readBefore;
   private int tokens;
-  private ExpertMemory.@Nullable Hits hits;
+  private @Nullable ExpertMemory experts;
 
-  /** The model is open and checked, and is given the prompt. */
-  void opened() {
+  /** At the first token and at the last: what the prompt took is in both. */
+  private @Nullable Account atFirst;
+
+  private @Nullable Account atLast;
+
+  private record Account(ExpertMemory.Hits hits, OptionalLong read) {}
+
+  /**
+   * The model is open and checked, and is given the prompt.
+   *
+   * @param memory of its experts, where that has a limit
+   */
+  void opened(@Nullable ExpertMemory memory) {
+    experts = memory;
     opened = System.nanoTime();
-    readBefore = StorageReads.bytes().orElse(0);
   }
 
   /** There is one more token. */
   void token(long id) {
     last = System.nanoTime();
+    atLast = experts == null ? null : new Account(experts.hits(), StorageReads.bytes());
     if (tokens++ == 0) {
       first = last;
+      atFirst = atLast;
     }
-  }
-
-  /** What experts tokens chose, where their memory has a limit. */
-  void experts(ExpertMemory.Hits chosen) {
-    hits = chosen;
   }
 
   @Override
   public String toString() {
-    if (hits == null || tokens == 0) {
+    if (atFirst == null || atLast == null || tokens < 2) {
       return pace();
     }
-    String experts =
-        String.format("; %.0f %% of the experts' bytes were in memory", 100 * hits.share());
-    OptionalLong read = StorageReads.bytes();
+    double share = atLast.hits().since(atFirst.hits()).share();
+    String memory = String.format("; %.0f %% of the experts' bytes were in memory", 100 * share);
+    if (atFirst.read().isEmpty() || atLast.read().isEmpty()) {
+      return pace() + memory;
+    }
+    long read = atLast.read().getAsLong() - atFirst.read().getAsLong();
     return pace()
-        + experts
-        + (read.isEmpty()
-            ? ""
-            : String.format(
-                ", %.3f MB read from storage per token",
-                (read.getAsLong() - readBefore) / 1e6 / tokens));
+        + memory
+        + String.format(", %.3f MB read from storage per token", read / 1e6 / (tokens - 1));
   }
 
   private String pace() {

@@ -39,8 +39,11 @@ import picocli.CommandLine.Parameters;
     footer = {"", "Example: moxie run P --prompt \"Once upon a time\" --temperature 0.8 --seed 7"})
 final class RunCommand implements Callable<Integer> {
   static final String MEMORY_BUDGET =
-      "Keep at most so much of the weights in memory, as in 8GB: of experts those that tokens"
-          + " choose most often. Plain execution, on Linux.";
+      "Keep at most so much of the weights in memory, as in 8GB: what every token passes is never"
+          + " let go, of experts stay those that tokens choose most often. A prompt that goes"
+          + " through all experts of a layer has them all in memory at that moment, and the check"
+          + " of a first opening has no budget. Plain execution, on Linux, for a package whose"
+          + " files you own or may write, on a disk.";
 
   /** Devices as the option names them; auto takes CUDA if it really loads. */
   enum DeviceChoice {
@@ -183,12 +186,9 @@ final class RunCommand implements Callable<Integer> {
               : null;
       Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
-      pace.opened();
+      pace.opened(experts);
       Generator.generate(
           model, ids, maxTokens, sampler, end, ((LongConsumer) pace::token).andThen(onToken));
-      if (experts != null) {
-        pace.experts(experts.hits());
-      }
     }
   }
 

@@ -21,6 +21,7 @@ import dev.moxie.runtime.plain.PermutedWeights;
 import dev.moxie.runtime.plain.Program;
 import dev.moxie.runtime.plain.Value;
 import dev.moxie.runtime.plain.Weights;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -33,6 +34,7 @@ import org.jspecify.annotations.Nullable;
 public final class PlainModel implements Model {
   private static final float[] NO_LOGITS = new float[0];
 
+  private final MoxiePackage pack;
   private final PlainLayers layers;
   private final Sequences own;
   private final float[] last;
@@ -48,6 +50,7 @@ public final class PlainModel implements Model {
   }
 
   private PlainModel(MoxiePackage pack, Weights weights) {
+    this.pack = pack;
     layers = new PlainLayers(pack.architecture(), weights);
     own = sequences(Long.MAX_VALUE);
     last = new float[pack.architecture().vocabSize()];
@@ -236,14 +239,14 @@ public final class PlainModel implements Model {
    * @param bytes at least what every token passes and the experts of one token in two layers, of
    *     which those of one are let go while the other's are fetched
    * @throws UsageException if that is more
-   * @throws EnvironmentException if the system takes no advice about memory
+   * @throws EnvironmentException if the system takes no advice about memory, or not for these files
    */
   public ExpertMemory limitMemory(long bytes) {
     long always = 0;
     long[] chosen = new long[architecture().layers().size()];
     for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
       if (tensor.stack() == null) {
-        always += layers.weights().place(tensor.whole()).byteSize();
+        always += bytes(tensor.whole());
       } else if (tensor.layer() != null) {
         chosen[tensor.layer()] += chosenBytes(tensor, tensor.stack(), tensor.layer());
       }
@@ -260,20 +263,25 @@ public final class PlainModel implements Model {
           "pass more");
     }
     var memory = new ExpertMemory(bytes - always - choice);
+    memory.requireReleasable(pack);
     for (TensorSpec tensor : Tensors.ofForwardPass(architecture())) {
       if (tensor.stack() != null) {
-        tensor.leaves().forEach(leaf -> memory.release(layers.weights().place(leaf)));
+        tensor.leaves().forEach(leaf -> layers.weights().places(leaf).forEach(memory::release));
       }
     }
     pass().keepExperts(memory);
     return memory;
   }
 
+  private long bytes(TensorSpec.Leaf leaf) {
+    return layers.weights().places(leaf).stream().mapToLong(MemorySegment::byteSize).sum();
+  }
+
   /** Bytes that one token's experts have in a stack. */
   private long chosenBytes(TensorSpec tensor, TensorSpec.Stack stack, int layer) {
     long each = 0;
     for (Projection projection : stack.projections()) {
-      each += layers.weights().place(tensor.leaf(stack.firstExpert(), projection)).byteSize();
+      each += bytes(tensor.leaf(stack.firstExpert(), projection));
     }
     return switch (architecture().layers().get(layer).feedForward()) {
       case FeedForward.Dense dense -> 0;

@@ -1,7 +1,6 @@
 package dev.moxie.runtime.execution;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalLong;
@@ -17,10 +16,15 @@ public final class StorageReads {
 
   /** Bytes until now; empty where the system does not say. */
   public static OptionalLong bytes() {
+    return in(ACCOUNT);
+  }
+
+  /** No run fails for an account that cannot be read, even if it could be before. */
+  static OptionalLong in(Path account) {
     try {
-      return Files.isReadable(ACCOUNT) ? of(Files.readString(ACCOUNT)) : OptionalLong.empty();
+      return of(Files.readString(account));
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      return OptionalLong.empty();
     }
   }
 

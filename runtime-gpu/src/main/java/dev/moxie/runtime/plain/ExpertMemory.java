@@ -1,7 +1,12 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.pack.Manifest;
+import dev.moxie.format.pack.MoxiePackage;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -34,6 +39,36 @@ public final class ExpertMemory {
    */
   public ExpertMemory(long room) {
     this.room = room;
+  }
+
+  /**
+   * Tries whether pages of a package can be let go.
+   *
+   * @throws EnvironmentException if not
+   */
+  public void requireReleasable(MoxiePackage pack) {
+    for (Manifest.Shard shard : pack.manifest().shards()) {
+      MemorySegment bytes = pack.shard(shard.file()).bytes();
+      if (!pages.letsGo(bytes)) {
+        writeOut(pack.folder().resolve(shard.file()));
+        if (!pages.letsGo(bytes)) {
+          throw new EnvironmentException(
+              "--memory-budget",
+              "a package whose pages the system lets go on request",
+              "that those of " + shard.file() + " in " + pack.folder() + " stay in memory",
+              "own or be able to write the package's files, on a disk");
+        }
+      }
+    }
+  }
+
+  /** What was just written stays until the disk has it. */
+  private static void writeOut(Path file) {
+    try (FileChannel channel = FileChannel.open(file)) {
+      channel.force(false);
+    } catch (IOException e) {
+      // A file system that is never written has nothing to write out.
+    }
   }
 
   /** Lets go what is in memory from before. */

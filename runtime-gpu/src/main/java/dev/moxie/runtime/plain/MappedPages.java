@@ -16,6 +16,9 @@ final class MappedPages {
   /** MADV_PAGEOUT, of Linux 5.4: let go at once. */
   private static final int PAGE_OUT = 21;
 
+  /** Pages of a file that are asked to leave, since someone may be busy with some. */
+  private static final int TRIES = 16;
+
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
 
@@ -56,6 +59,25 @@ final class MappedPages {
     if (size > 0) {
       advise(from, size, PAGE_OUT);
     }
+  }
+
+  /**
+   * Whether any of some pages leaves memory when it is asked to. Linux heeds that only from who
+   * owns or may write the file, without saying so, and a file in memory alone has nowhere to go.
+   */
+  boolean letsGo(MemorySegment file) {
+    long from = Math.ceilDiv(file.address(), page) * page - file.address();
+    long pages = Math.max(0, (file.byteSize() - from) / page);
+    long tries = Math.min(pages, TRIES);
+    for (int i = 0; i < tries; i++) {
+      MemorySegment one = file.asSlice(from + pages * i / tries * page, page);
+      one.load();
+      release(one);
+      if (resident(one) == 0) {
+        return true;
+      }
+    }
+    return pages == 0;
   }
 
   /** How many of the bytes are in memory. */

@@ -4,9 +4,11 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec.Leaf;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.Stream;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
@@ -126,16 +128,19 @@ final class Mixture implements Instruction {
     }
     for (int a = 0; a < actives; a++) {
       if (!kept.knows(active[a])) {
-        Ops.Network network = experts.network(active[a]);
-        kept.put(
-            active[a],
-            List.of(
-                weights.place(network.gate()),
-                weights.place(network.up()),
-                weights.place(network.down())));
+        kept.put(active[a], places(experts.network(active[a])));
       }
     }
     kept.bring(active, actives, first);
+  }
+
+  private List<MemorySegment> places(Ops.Network network) {
+    Ops.Biases b = network.biases();
+    return Stream.concat(
+            Stream.of(network.gate(), network.up(), network.down()),
+            b == null ? Stream.of() : Stream.of(b.gate(), b.up(), b.down()))
+        .flatMap(leaf -> weights.places(leaf).stream())
+        .toList();
   }
 
   private Expert open(int expert) {

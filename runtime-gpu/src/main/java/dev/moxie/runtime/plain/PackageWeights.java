@@ -9,7 +9,9 @@ import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** The weights of a package where they lie: each is found and checked once, none is copied. */
 public final class PackageWeights implements Weights {
@@ -32,8 +34,9 @@ public final class PackageWeights implements Weights {
   }
 
   @Override
-  public MemorySegment place(Leaf leaf) {
-    return pack.bytes(row(leaf));
+  public List<MemorySegment> places(Leaf leaf) {
+    IndexRow row = row(leaf);
+    return Stream.concat(Stream.of(row), pack.scales(row).stream()).map(pack::bytes).toList();
   }
 
   private IndexRow row(Leaf leaf) {

@@ -52,10 +52,13 @@ public final class Past {
 
     private void reserve(int blocks, int keyWidth, int valueWidth) {
       for (int had = keys.length; had < blocks; had++) {
-        keys = Arrays.copyOf(keys, had + 1);
-        values = Arrays.copyOf(values, had + 1);
-        keys[had] = new float[Math.multiplyExact(BLOCK, keyWidth)];
-        values[had] = new float[Math.multiplyExact(BLOCK, valueWidth)];
+        float[][] moreKeys = Arrays.copyOf(keys, had + 1);
+        float[][] moreValues = Arrays.copyOf(values, had + 1);
+        moreKeys[had] = new float[Math.multiplyExact(BLOCK, keyWidth)];
+        moreValues[had] = new float[Math.multiplyExact(BLOCK, valueWidth)];
+        // Both or, where memory ends, none.
+        keys = moreKeys;
+        values = moreValues;
       }
     }
   }
@@ -108,11 +111,7 @@ public final class Past {
     var fork = new Past(memory);
     int whole = tokens / BLOCK;
     int all = Math.toIntExact(blocks(tokens));
-    memory.take(all - whole);
-    for (int b = 0; b < whole; b++) {
-      blocks.get(b).holders++;
-      fork.blocks.add(blocks.get(b));
-    }
+    fork.blocks.addAll(blocks.subList(0, whole));
     for (int b = whole; b < all; b++) {
       fork.blocks.add(new Block());
     }
@@ -125,6 +124,11 @@ public final class Past {
         copy.values[b] = layer.values[b].clone();
       }
       fork.layers.add(copy);
+    }
+    // Counted once nothing is left to allocate: a fork that fails has changed nothing.
+    memory.take(all - whole);
+    for (int b = 0; b < whole; b++) {
+      blocks.get(b).holders++;
     }
     return fork;
   }

@@ -2,6 +2,7 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.TensorSpec.Leaf;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** Where a program finds what a forward pass names. */
 @FunctionalInterface
@@ -9,9 +10,12 @@ public interface Weights {
   /** A matrix, or a vector as a matrix of one row. */
   StoredMatrix matrix(Leaf leaf);
 
-  /** Where a mapped matrix lies, whose bytes are not looked at; empty for one that is not. */
-  default MemorySegment place(Leaf leaf) {
-    return MemorySegment.NULL;
+  /**
+   * Where a matrix is mapped, the scales of its blocks included; no byte is looked at. Only weights
+   * whose memory has a limit are asked.
+   */
+  default List<MemorySegment> places(Leaf leaf) {
+    throw new UnsupportedOperationException();
   }
 
   /** A vector, widened. */

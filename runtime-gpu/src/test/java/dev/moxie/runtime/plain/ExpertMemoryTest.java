@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.Disk;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
@@ -111,11 +113,46 @@ class ExpertMemoryTest {
     assumePagesGo();
     long[] ids = {3, 14, 15, 92, 65, 35, 89, 79};
     Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p")).close();
+    staysInLittleMemory(ids);
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void soDoesOneOfExpertsWithScales() throws IOException {
+    assumePagesGo();
+    Packages.quantise(Fixtures.tinyMixtral(), folder.resolve("p")).close();
+    staysInLittleMemory(3, 14, 15, 92, 65, 35, 89, 79);
+  }
+
+  private void staysInLittleMemory(long... ids) {
     float[] expected = logits(null, ids);
     long least = least();
     assertArrayEquals(expected, logits(least, ids));
     String message = assertThrows(UsageException.class, () -> logits(least - 1, ids)).getMessage();
     assertTrue(message.contains("found " + (least - 1) + "; pass more."), message);
+  }
+
+  /** Two of eight experts are chosen, and the least memory is for those of two of four layers. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void scalesCountAsTheNumbersDo() throws IOException {
+    assumePagesGo();
+    long experts;
+    long others;
+    try (MoxiePackage pack = Packages.quantise(Fixtures.tinyMixtral(), folder.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      experts = bytes(pack, IndexRow.Kind.STACK);
+      others = bytes(pack, IndexRow.Kind.TENSOR);
+      ExpertMemory memory = model.limitMemory(Integer.MAX_VALUE);
+      model.begin(1);
+      model.next(new long[1]);
+      assertEquals(experts / 4, memory.hits().chosenBytes());
+    }
+    assertEquals(others + experts / 4 / 2, least());
+  }
+
+  private static long bytes(MoxiePackage pack, IndexRow.Kind kind) {
+    return pack.rows().stream().filter(row -> row.kind() == kind).mapToLong(IndexRow::bytes).sum();
   }
 
   private long least() {
@@ -149,6 +186,25 @@ class ExpertMemoryTest {
         .filter(row -> row.kind() == IndexRow.Kind.STACK)
         .map(pack::bytes)
         .toList();
+  }
+
+  /** The system takes the advice there and does nothing, as for files of other people. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void filesThatStayInMemoryAreRefused() throws IOException {
+    Path memory = Path.of("/dev/shm");
+    assumeTrue(Files.isWritable(memory) && Files.getFileStore(memory).type().equals("tmpfs"));
+    assumeTrue(Files.readAllLines(Path.of("/proc/swaps")).size() == 1);
+    Path place = Files.createTempDirectory(memory, "moxie");
+    try (MoxiePackage pack = Packages.convert(Fixtures.tinyMixtral(), place.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      String message =
+          assertThrows(EnvironmentException.class, () -> model.limitMemory(Integer.MAX_VALUE))
+              .getMessage();
+      assertTrue(message.contains(" in " + place.resolve("p") + " stay in memory;"), message);
+    } finally {
+      Disk.deleteTree(place);
+    }
   }
 
   @Test
