@@ -25,7 +25,7 @@ from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
 
 from checkpoint import Checkpoint, first_line
-from prediction import predictions
+from prediction import prediction_bytes, predictions, require_predictions
 from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
 from streaming import streamed
@@ -189,7 +189,8 @@ def selection(options: argparse.Namespace, model: PreTrainedModel) -> Selection:
     return Selection(options.tensors, layers, options.permute_experts)
 
 
-def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: Selection) -> list[Input]:
+def checked_inputs(options: argparse.Namespace, checkpoint: Checkpoint, model: PreTrainedModel,
+                   chosen: Selection) -> list[Input]:
     """The sequences, once they are known to fit the model and the bound."""
     config = text_config(model)
     positions = getattr(config, "max_position_embeddings", None)
@@ -208,6 +209,8 @@ def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: 
         if max(each.ids) >= config.vocab_size:
             raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {max(each.ids)}.")
         size = sum(sizes(model, length, options.new_tokens, chosen).values())
+        if options.predictions:
+            size += prediction_bytes(checkpoint, length)
         total += size * len(options.dtype)
         if total > options.max_bytes:
             raise Problem(f"{each.name}: expected traces of at most {options.max_bytes} bytes in all, found "
@@ -296,7 +299,9 @@ def capture(options: argparse.Namespace) -> None:
     checkpoint = Checkpoint(options.checkpoint)
     skeleton = checkpoint.skeleton()
     chosen = selection(options, skeleton)
-    found = checked_inputs(options, skeleton, chosen)
+    if options.predictions:
+        require_predictions(checkpoint, chosen)
+    found = checked_inputs(options, checkpoint, skeleton, chosen)
     paths = targets(options, found)
     end_tokens = checkpoint.end_tokens()
     weights_dtype = checkpoint.weights_dtype()
