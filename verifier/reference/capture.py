@@ -9,6 +9,7 @@ Ends with 0, with 1 if it cannot record what is asked for, with 2 if an argument
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
 from streaming import streamed
 
+# Of version 2 of control groups, and of version 1.
+CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -327,6 +330,9 @@ def capture(options: argparse.Namespace) -> None:
 def load(options: argparse.Namespace, checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     needed, free = checkpoint.bytes_to_load(dtype), free_memory()
     if options.device == "cpu" and free is not None and needed > free:
+        if options.permute_experts and not options.stream:
+            raise Problem(f"--permute-experts: expected memory for the whole model, {needed} bytes, found {free} "
+                          "that are free; record without it, which loads layers one by one, or free some.")
         say(f"the model takes {needed / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free: "
             "its layers are loaded one by one")
     elif not options.stream:
@@ -344,13 +350,20 @@ def say_left_out(names: list[str]) -> None:
         say(f"the model does not have {len(names)} tensors of the checkpoint, such as {names[0]}")
 
 
-def free_memory() -> int | None:
-    """Bytes that a new program may take, where the system says so."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that a new program may take, where the system says so.
+
+    A container is told by its control group's limit; /proc/meminfo is the machine's.
+    """
+    found = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+        found.append(next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")))
+    for limit in CGROUP_LIMITS:
+        # Without a limit, the second version says max, and the first a number beyond any memory.
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int((root / limit).read_text(encoding="ascii")))
+    return min(found, default=None)
 
 
 def stop(number: int, frame: object) -> NoReturn:

@@ -27,6 +27,7 @@ import capture
 import checkpoint
 import permutation
 import prediction
+import streaming
 from checkpoint import BEFORE_5, Checkpoint
 from problem import Problem
 from recorder import Selection, Tensors, decoder_layers, find_blocks, record, sizes, text_config
@@ -490,6 +491,37 @@ class StreamingTest(CaptureTest):
               mock.patch.object(capture, "say") as say):
             self.small()
         self.assertIn("its layers are loaded one by one", say.call_args_list[0].args[0])
+
+    def test_what_does_not_fit_is_said_where_experts_are_permuted(self) -> None:
+        needed = Checkpoint(SMALL).bytes_to_load(torch.float32)
+        with mock.patch.object(capture, "free_memory", return_value=1000):
+            self.refused(f"expected memory for the whole model, {needed} bytes, found 1000 that are free; record "
+                         "without it", SMALL, "--ids", "1", "--permute-experts", "--output",
+                         self.folder / "t.safetensors")
+
+    def test_a_container_has_no_more_memory_than_its_limit(self) -> None:
+        def free(**files: str) -> int | None:
+            root = Path(tempfile.mkdtemp(dir=self.folder))
+            for path, content in zip((capture.CGROUP_LIMITS[0], capture.CGROUP_LIMITS[1], "proc/meminfo"),
+                                     (files.get(name) for name in ("second", "first", "machine")), strict=True):
+                if content is not None:
+                    (root / path).parent.mkdir(parents=True, exist_ok=True)
+                    (root / path).write_text(content)
+            return capture.free_memory(root)
+
+        machine = "MemTotal: 9 kB\nMemAvailable: 4 kB\n"
+        self.assertEqual(4096, free(machine=machine))
+        self.assertEqual(4096, free(machine=machine, second="max\n"))
+        self.assertEqual(1000, free(machine=machine, second="1000\n"))
+        self.assertEqual(1000, free(machine=machine, first="1000\n"))
+        self.assertEqual(4096, free(machine=machine, first=f"{(1 << 63) - 4096}\n"))
+        self.assertIsNone(free())
+
+    def test_only_whole_numbers_that_experts_have_are_taken_for_ids(self) -> None:
+        self.assertTrue(streaming.are_ids(torch.tensor([[0, 3], [1, 2]]), 4))
+        for other in (torch.tensor([[True, False]]), torch.tensor([0, 3]), torch.tensor([[0, 4]]),
+                      torch.tensor([[-1, 0]]), torch.tensor([[0.0, 1.0]]), torch.zeros(1, 1, 2).int(), None):
+            self.assertFalse(streaming.are_ids(other, 4), other)
 
     def test_experts_that_are_not_there_cannot_be_permuted(self) -> None:
         self.refused("no --permute-experts", SMALL, "--ids", "1", "--stream", "--permute-experts",
