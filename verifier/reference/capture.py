@@ -26,7 +26,7 @@ from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
 
 from checkpoint import Checkpoint, first_line
-from prediction import prediction_bytes, predictions, require_predictions
+from prediction import prediction_bytes, prediction_layers, predictions, require_predictions
 from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
 from streaming import streamed
@@ -213,6 +213,9 @@ def checked_inputs(options: argparse.Namespace, checkpoint: Checkpoint, model: P
             raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {max(each.ids)}.")
         size = sum(sizes(model, length, options.new_tokens, chosen).values())
         if options.predictions:
+            if length <= prediction_layers(checkpoint):
+                raise Problem(f"{each.name}: expected at least {prediction_layers(checkpoint) + 1} tokens for "
+                              f"--predictions, found {length}; lengthen it.")
             size += prediction_bytes(checkpoint, length)
         total += size * len(options.dtype)
         if total > options.max_bytes:
@@ -332,7 +335,7 @@ def load(options: argparse.Namespace, checkpoint: Checkpoint, dtype: torch.dtype
     if options.device == "cpu" and free is not None and needed > free:
         if options.permute_experts and not options.stream:
             raise Problem(f"--permute-experts: expected memory for the whole model, {needed} bytes, found {free} "
-                          "that are free; record without it, which loads layers one by one, or free some.")
+                          "that are free; record without it, which loads layers one by one, or where there is more.")
         say(f"the model takes {needed / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free: "
             "its layers are loaded one by one")
     elif not options.stream:

@@ -46,9 +46,8 @@ def prediction_layers(checkpoint: Checkpoint) -> int:
 
 
 def prediction_bytes(checkpoint: Checkpoint, tokens: int) -> int:
-    """Bytes of what predictions() makes of so many tokens."""
-    return sum(4 * max(0, tokens - 1 - i) * checkpoint.config.vocab_size
-               for i in range(prediction_layers(checkpoint)))
+    """Bytes of what predictions() makes of so many tokens, more than there are layers."""
+    return sum(4 * (tokens - 1 - i) * checkpoint.config.vocab_size for i in range(prediction_layers(checkpoint)))
 
 
 def predictions(checkpoint: Checkpoint, trace: Tensors, dtype: torch.dtype) -> Tensors:
@@ -77,8 +76,7 @@ def layer(checkpoint: Checkpoint, number: int, ids: torch.Tensor, hidden: torch.
     own = checkpoint.tensors({prefix + name: name for name in OWN})
     for module, name in zip((found.enorm, found.hnorm, found.eh_proj, found.post_norm), OWN, strict=True):
         module.weight = nn.Parameter(own[name].to(dtype), requires_grad=False)
-    embedded = nn.functional.embedding(
-        ids, table(checkpoint, number, EMBEDDING, dtype))
+    embedded = nn.functional.embedding(ids, table(checkpoint, number, EMBEDDING, dtype))
     # The token after each position stands one further; what is computed depends on distances alone.
     positions = torch.arange(1, ids.shape[1] + 1)[None]
     mask = create_causal_mask(config=model.config, inputs_embeds=embedded, attention_mask=None,

@@ -280,6 +280,7 @@ class PredictionTest(CaptureTest):
                 self.refused("expected a transformers that has MtpLayer", DEEPSEEK, *words)
             self.refused("output of layer 3 is recorded too", DEEPSEEK, *words, "--layers", "0")
             self.refused("output of layer 3 is recorded too", DEEPSEEK, *words, "--tensors", "router")
+            self.refused("expected at least 2 tokens", DEEPSEEK, *words, "--ids", "1")
             for name in (*prediction.OWN, prediction.EMBEDDING):
                 def without(_: dict[str, object], stored: Tensors, lost: str = name) -> None:
                     del stored[f"model.layers.4.{lost}"]
