@@ -9,6 +9,7 @@ Ends with 0, with 1 if it cannot record what is asked for, with 2 if an argument
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -25,11 +26,13 @@ from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
 
 from checkpoint import Checkpoint, first_line
-from prediction import predictions
+from prediction import prediction_bytes, prediction_layers, predictions, require_predictions
 from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
 from streaming import streamed
 
+# Of version 2 of control groups, and of version 1.
+CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -189,7 +192,8 @@ def selection(options: argparse.Namespace, model: PreTrainedModel) -> Selection:
     return Selection(options.tensors, layers, options.permute_experts)
 
 
-def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: Selection) -> list[Input]:
+def checked_inputs(options: argparse.Namespace, checkpoint: Checkpoint, model: PreTrainedModel,
+                   chosen: Selection) -> list[Input]:
     """The sequences, once they are known to fit the model and the bound."""
     config = text_config(model)
     positions = getattr(config, "max_position_embeddings", None)
@@ -208,6 +212,11 @@ def checked_inputs(options: argparse.Namespace, model: PreTrainedModel, chosen: 
         if max(each.ids) >= config.vocab_size:
             raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {max(each.ids)}.")
         size = sum(sizes(model, length, options.new_tokens, chosen).values())
+        if options.predictions:
+            if length <= prediction_layers(checkpoint):
+                raise Problem(f"{each.name}: expected at least {prediction_layers(checkpoint) + 1} tokens for "
+                              f"--predictions, found {length}; lengthen it.")
+            size += prediction_bytes(checkpoint, length)
         total += size * len(options.dtype)
         if total > options.max_bytes:
             raise Problem(f"{each.name}: expected traces of at most {options.max_bytes} bytes in all, found "
@@ -296,7 +305,9 @@ def capture(options: argparse.Namespace) -> None:
     checkpoint = Checkpoint(options.checkpoint)
     skeleton = checkpoint.skeleton()
     chosen = selection(options, skeleton)
-    found = checked_inputs(options, skeleton, chosen)
+    if options.predictions:
+        require_predictions(checkpoint, chosen)
+    found = checked_inputs(options, checkpoint, skeleton, chosen)
     paths = targets(options, found)
     end_tokens = checkpoint.end_tokens()
     weights_dtype = checkpoint.weights_dtype()
@@ -322,6 +333,9 @@ def capture(options: argparse.Namespace) -> None:
 def load(options: argparse.Namespace, checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     needed, free = checkpoint.bytes_to_load(dtype), free_memory()
     if options.device == "cpu" and free is not None and needed > free:
+        if options.permute_experts and not options.stream:
+            raise Problem(f"--permute-experts: expected memory for the whole model, {needed} bytes, found {free} "
+                          "that are free; record without it, which loads layers one by one, or where there is more.")
         say(f"the model takes {needed / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free: "
             "its layers are loaded one by one")
     elif not options.stream:
@@ -339,13 +353,20 @@ def say_left_out(names: list[str]) -> None:
         say(f"the model does not have {len(names)} tensors of the checkpoint, such as {names[0]}")
 
 
-def free_memory() -> int | None:
-    """Bytes that a new program may take, where the system says so."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that a new program may take, where the system says so.
+
+    A container is told by its control group's limit; /proc/meminfo is the machine's.
+    """
+    found = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+        found.append(next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")))
+    for limit in CGROUP_LIMITS:
+        # Without a limit, the second version says max, and the first a number beyond any memory.
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int((root / limit).read_text(encoding="ascii")))
+    return min(found, default=None)
 
 
 def stop(number: int, frame: object) -> NoReturn:

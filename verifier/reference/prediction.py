@@ -1,13 +1,14 @@
 """What a checkpoint's layers for multi-token prediction say, as the MtpLayer of transformers computes it."""
 
 import torch
+import transformers
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.masking_utils import create_causal_mask
 
 from checkpoint import Checkpoint
 from problem import Problem
-from recorder import Tensors
+from recorder import Selection, Tensors
 
 try:
     from transformers.modeling_layers import MtpLayer
@@ -19,26 +20,47 @@ OWN = ("enorm.weight", "hnorm.weight", "eh_proj.weight", "shared_head.norm.weigh
 EMBEDDING, HEAD = "embed_tokens.weight", "shared_head.head.weight"
 
 
+def require_predictions(checkpoint: Checkpoint, selection: Selection) -> None:
+    """Raises a Problem unless predictions() will have all that it needs."""
+    if MtpLayer is None:
+        raise Problem("--predictions: expected a transformers that has MtpLayer (5.18), found "
+                      f"{transformers.__version__}; record without it.")
+    count = prediction_layers(checkpoint)
+    if count == 0:
+        raise Problem(f"{checkpoint.folder}: expected num_nextn_predict_layers for --predictions, found none; "
+                      "record without it.")
+    layers, names = checkpoint.config.num_hidden_layers, set(checkpoint.names())
+    for number in range(layers, layers + count):
+        for wanted in (*([f"model.layers.{number}.{name}"] for name in OWN),
+                       tables(checkpoint, number, EMBEDDING), tables(checkpoint, number, HEAD)):
+            if names.isdisjoint(wanted):
+                raise Problem(f"{checkpoint.folder}: expected {' or '.join(wanted)} for --predictions, as "
+                              "DeepSeek-V3's tensors are called, found none; record without it.")
+    if not selection.has("output", layers - 1):
+        raise Problem(f"--predictions: expected that output of layer {layers - 1} is recorded too, found that "
+                      "--layers or --tensors leaves it out; add it.")
+
+
+def prediction_layers(checkpoint: Checkpoint) -> int:
+    return getattr(checkpoint.config, "num_nextn_predict_layers", None) or 0
+
+
+def prediction_bytes(checkpoint: Checkpoint, tokens: int) -> int:
+    """Bytes of what predictions() makes of so many tokens, more than there are layers."""
+    return sum(4 * (tokens - 1 - i) * checkpoint.config.vocab_size for i in range(prediction_layers(checkpoint)))
+
+
 def predictions(checkpoint: Checkpoint, trace: Tensors, dtype: torch.dtype) -> Tensors:
     """Logits [T - 1 - i, V] of each layer i, from what a trace has of the last decoder layer."""
-    config = checkpoint.config
-    count = getattr(config, "num_nextn_predict_layers", None) or 0
-    layers = config.num_hidden_layers
-    names = [name for name in checkpoint.names() if name.startswith(f"model.layers.{layers}.")]
-    if MtpLayer is None or count == 0 or not set(OWN) <= {name.split(".", 3)[3] for name in names}:
-        raise Problem(f"{checkpoint.folder}: expected layers for multi-token prediction, named as DeepSeek-V3's, and "
-                      "a transformers that has MtpLayer (5.18), found none; record without --predictions.")
-    if f"layers.{layers - 1}.output" not in trace:
-        raise Problem(f"--predictions: expected that output of layer {layers - 1} is recorded too, found that "
-                      "--layers or --tensors leaves it out.")
+    layers = checkpoint.config.num_hidden_layers
     ids, found = trace["input_ids"], {}
     with torch.no_grad():
         hidden = decoder(checkpoint, ["model.norm"], ["model.norm.weight"], layers, dtype).model.norm(
             trace[f"layers.{layers - 1}.output"][None].to(dtype))
-        for i in range(count):
+        for i in range(prediction_layers(checkpoint)):
             after = ids[None, i + 1:]
             hidden = layer(checkpoint, layers + i, after, hidden[:, :after.shape[1]], dtype)
-            head = table(checkpoint, layers + i, HEAD, "lm_head.weight", dtype)
+            head = table(checkpoint, layers + i, HEAD, dtype)
             found[f"prediction.{i}.logits"] = nn.functional.linear(hidden, head)[0].float().contiguous()
     return found
 
@@ -54,8 +76,7 @@ def layer(checkpoint: Checkpoint, number: int, ids: torch.Tensor, hidden: torch.
     own = checkpoint.tensors({prefix + name: name for name in OWN})
     for module, name in zip((found.enorm, found.hnorm, found.eh_proj, found.post_norm), OWN, strict=True):
         module.weight = nn.Parameter(own[name].to(dtype), requires_grad=False)
-    embedded = nn.functional.embedding(
-        ids, table(checkpoint, number, EMBEDDING, "model.embed_tokens.weight", dtype))
+    embedded = nn.functional.embedding(ids, table(checkpoint, number, EMBEDDING, dtype))
     # The token after each position stands one further; what is computed depends on distances alone.
     positions = torch.arange(1, ids.shape[1] + 1)[None]
     mask = create_causal_mask(config=model.config, inputs_embeds=embedded, attention_mask=None,
@@ -63,10 +84,18 @@ def layer(checkpoint: Checkpoint, number: int, ids: torch.Tensor, hidden: torch.
     return found(embedded, hidden, model.model.rotary_emb(embedded, position_ids=positions), mask, positions, None)
 
 
-def table(checkpoint: Checkpoint, layer: int, own: str, shared: str, dtype: torch.dtype) -> torch.Tensor:
-    """The layer's own table, else the model's."""
-    name = f"model.layers.{layer}.{own}"
-    name = name if name in checkpoint.names() else shared
+def tables(checkpoint: Checkpoint, layer: int, own: str) -> list[str]:
+    """Names of the layer's own table and of the model's, which may have one for both ends."""
+    tied = checkpoint.config.tie_word_embeddings
+    shared = ["lm_head.weight"] if own == HEAD else []
+    shared += ["model.embed_tokens.weight"] if own == EMBEDDING or tied else []
+    return [f"model.layers.{layer}.{own}", *shared]
+
+
+def table(checkpoint: Checkpoint, layer: int, own: str, dtype: torch.dtype) -> torch.Tensor:
+    """The first of these tables that is stored."""
+    stored = set(checkpoint.names())
+    name = next(name for name in tables(checkpoint, layer, own) if name in stored)
     return checkpoint.tensors({name: name})[name].to(dtype)
 
 

@@ -95,8 +95,7 @@ class Layer:
 
     def _choose(self, inputs: tuple) -> None:
         """Loads the experts that an input names; all of them if none does."""
-        ids = next((value for value in inputs if isinstance(value, torch.Tensor)
-                    and not value.is_floating_point()), torch.arange(self._experts))
+        ids = next((value for value in inputs if are_ids(value, self._experts)), torch.arange(self._experts))
         for expert in sorted(set(ids.flatten().tolist()) - self._there):
             self._load_expert(expert)
             self._there.add(expert)
@@ -119,6 +118,13 @@ class Layer:
     def _drop(self) -> None:
         for name, value in weights(self._layer):
             put(self._layer, name, value.to("meta"))
+
+
+def are_ids(value: object, experts: int) -> bool:
+    """Whether an input can be the experts of each token, [T, k]; to torch, a mask of booleans is no float either."""
+    return (isinstance(value, torch.Tensor) and value.ndim == 2 and value.dtype != torch.bool
+            and not value.is_floating_point() and not value.is_complex()
+            and bool(((value >= 0) & (value < experts)).all()))
 
 
 def are_stacks(module: nn.Module, experts: int) -> bool:

@@ -26,6 +26,8 @@ import alarms
 import capture
 import checkpoint
 import permutation
+import prediction
+import streaming
 from checkpoint import BEFORE_5, Checkpoint
 from problem import Problem
 from recorder import Selection, Tensors, decoder_layers, find_blocks, record, sizes, text_config
@@ -208,22 +210,6 @@ class StructureTest(CaptureTest):
 
 class PermutationTest(CaptureTest):
 
-    def test_prediction_layers_are_those_that_the_fixture_has(self) -> None:
-        with tempfile.TemporaryDirectory() as work:
-            path = Path(work) / "t.safetensors"
-            known = load_file(DEEPSEEK / "trace-contes.safetensors")
-            ids = ",".join(map(str, known["input_ids"].tolist()))
-            with contextlib.redirect_stdout(io.StringIO()):
-                capture.capture(capture.arguments(
-                    [str(DEEPSEEK), "--ids", ids, "--predictions", "--output", str(path)]))
-            name = "prediction.0.logits"
-            torch.testing.assert_close(load_file(path)[name], known[name], rtol=1e-4, atol=1e-4)
-
-    def test_prediction_layers_of_a_model_without_any_are_refused(self) -> None:
-        with tempfile.TemporaryDirectory() as work, self.assertRaises(Problem):
-            capture.capture(capture.arguments(
-                [str(SMALL), "--ids", "1,2", "--predictions", "--output", str(Path(work) / "t.safetensors")]))
-
     def permuted(self, folder: Path, change: Callable[[PreTrainedModel], None] = lambda model: None) -> list[str]:
         """What differs between a model's logits and those with its experts in another order."""
         model, _ = Checkpoint(folder).load(torch.float32, "cpu")
@@ -262,6 +248,71 @@ class PermutationTest(CaptureTest):
     def test_the_logits_after_it_are_written_beside_the_others(self) -> None:
         trace = self.small("--permute-experts")
         self.assertEqual(trace["logits"].shape, trace["permuted.logits"].shape)
+
+
+class PredictionTest(CaptureTest):
+
+    def test_prediction_layers_are_those_that_the_fixture_has(self) -> None:
+        known = load_file(DEEPSEEK / "trace-contes.safetensors")
+        ids = ",".join(map(str, known["input_ids"].tolist()))
+        run(DEEPSEEK, "--ids", ids, "--predictions", "--output", self.folder / "t.safetensors")
+        name = "prediction.0.logits"
+        torch.testing.assert_close(
+            load_file(self.folder / "t.safetensors")[name], known[name], rtol=1e-4, atol=1e-4)
+
+    def changed(self, change: Callable[[dict[str, object], Tensors], None]) -> Path:
+        """The fixture with prediction layers, with another config or other tensors."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        config = json.loads((DEEPSEEK / "config.json").read_text())
+        stored: Tensors = {}
+        for file in DEEPSEEK.glob("model*.safetensors"):
+            stored |= load_file(file)
+        change(config, stored)
+        (folder / "config.json").write_text(json.dumps(config))
+        save_file(stored, folder / "model.safetensors", {"format": "pt"})
+        return folder
+
+    def test_predictions_that_cannot_be_had_are_refused_before_anything_is_computed(self) -> None:
+        words = ("--ids", "1,2,3", "--predictions", "--output", self.folder / "t.safetensors")
+        with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
+            self.refused("expected num_nextn_predict_layers", SMALL, *words)
+            with mock.patch.object(prediction, "MtpLayer", None):
+                self.refused("expected a transformers that has MtpLayer", DEEPSEEK, *words)
+            self.refused("output of layer 3 is recorded too", DEEPSEEK, *words, "--layers", "0")
+            self.refused("output of layer 3 is recorded too", DEEPSEEK, *words, "--tensors", "router")
+            self.refused("expected at least 2 tokens", DEEPSEEK, *words, "--ids", "1")
+            for name in (*prediction.OWN, prediction.EMBEDDING):
+                def without(_: dict[str, object], stored: Tensors, lost: str = name) -> None:
+                    del stored[f"model.layers.4.{lost}"]
+                    stored.pop("model.embed_tokens.weight")
+
+                self.refused(f"expected model.layers.4.{name}", self.changed(without), *words)
+
+    def test_logits_of_predictions_count_toward_the_bytes(self) -> None:
+        planned = sum(sizes(Checkpoint(DEEPSEEK).skeleton(), 3, 0, Selection()).values()) + 4 * 2 * 512
+        words = (DEEPSEEK, "--ids", "1,2,3", "--predictions", "--output", self.folder / "t.safetensors")
+        with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
+            self.refused("expected traces of at most", *words, "--max-bytes", planned - 1)
+        run(*words, "--max-bytes", planned)
+        trace = load_file(self.folder / "t.safetensors")
+        self.assertEqual(planned, sum(value.nbytes for value in trace.values()))
+
+    def test_a_prediction_layer_takes_a_tied_embedding_for_its_head(self) -> None:
+        def tied(config: dict[str, object], stored: Tensors) -> None:
+            config["tie_word_embeddings"] = True
+            for name in ("lm_head.weight", "model.layers.4.shared_head.head.weight"):
+                stored.pop(name, None)
+
+        def spelled_out(config: dict[str, object], stored: Tensors) -> None:
+            for name in ("lm_head.weight", "model.layers.4.shared_head.head.weight"):
+                stored[name] = stored["model.embed_tokens.weight"].clone()
+
+        logits = []
+        for i, change in enumerate((tied, spelled_out)):
+            file = self.folder / f"{i}.safetensors"
+            run(self.changed(change), "--ids", "1,2,3", "--predictions", "--output", file)
+            logits.append(load_file(file)["prediction.0.logits"])
+        self.assertTrue(torch.equal(*logits))
 
 
 class DtypeTest(CaptureTest):
@@ -441,6 +492,37 @@ class StreamingTest(CaptureTest):
               mock.patch.object(capture, "say") as say):
             self.small()
         self.assertIn("its layers are loaded one by one", say.call_args_list[0].args[0])
+
+    def test_what_does_not_fit_is_said_where_experts_are_permuted(self) -> None:
+        needed = Checkpoint(SMALL).bytes_to_load(torch.float32)
+        with mock.patch.object(capture, "free_memory", return_value=1000):
+            self.refused(f"expected memory for the whole model, {needed} bytes, found 1000 that are free; record "
+                         "without it", SMALL, "--ids", "1", "--permute-experts", "--output",
+                         self.folder / "t.safetensors")
+
+    def test_a_container_has_no_more_memory_than_its_limit(self) -> None:
+        def free(**files: str) -> int | None:
+            root = Path(tempfile.mkdtemp(dir=self.folder))
+            for path, content in zip((capture.CGROUP_LIMITS[0], capture.CGROUP_LIMITS[1], "proc/meminfo"),
+                                     (files.get(name) for name in ("second", "first", "machine")), strict=True):
+                if content is not None:
+                    (root / path).parent.mkdir(parents=True, exist_ok=True)
+                    (root / path).write_text(content)
+            return capture.free_memory(root)
+
+        machine = "MemTotal: 9 kB\nMemAvailable: 4 kB\n"
+        self.assertEqual(4096, free(machine=machine))
+        self.assertEqual(4096, free(machine=machine, second="max\n"))
+        self.assertEqual(1000, free(machine=machine, second="1000\n"))
+        self.assertEqual(1000, free(machine=machine, first="1000\n"))
+        self.assertEqual(4096, free(machine=machine, first=f"{(1 << 63) - 4096}\n"))
+        self.assertIsNone(free())
+
+    def test_only_whole_numbers_that_experts_have_are_taken_for_ids(self) -> None:
+        self.assertTrue(streaming.are_ids(torch.tensor([[0, 3], [1, 2]]), 4))
+        for other in (torch.tensor([[True, False]]), torch.tensor([0, 3]), torch.tensor([[0, 4]]),
+                      torch.tensor([[-1, 0]]), torch.tensor([[0.0, 1.0]]), torch.zeros(1, 1, 2).int(), None):
+            self.assertFalse(streaming.are_ids(other, 4), other)
 
     def test_experts_that_are_not_there_cannot_be_permuted(self) -> None:
         self.refused("no --permute-experts", SMALL, "--ids", "1", "--stream", "--permute-experts",

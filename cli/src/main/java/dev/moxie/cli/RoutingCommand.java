@@ -84,7 +84,7 @@ final class RoutingCommand implements Callable<Integer> {
         var model = PlainModel.open(pack, new LoweringCheck());
         @Nullable PlainModel other =
             second == null ? null : PlainModel.open(second, new LoweringCheck())) {
-      long positions = pack.architecture().maxPositions();
+      long positions = RoutingRun.positions(pack, other);
       int most =
           maxTokens == null ? (int) Math.min(RoutingRun.DEFAULT_TOKENS, positions) : maxTokens;
       return RoutingRun.run(pack, model, other, corpus, most, decisions);

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.Opening;
+import dev.moxie.runtime.plain.StoredMatrix;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.report.Figures;
@@ -20,9 +21,10 @@ import java.util.stream.IntStream;
  * not know, to what chunks of the length before gave.
  *
  * <p>The plain execution sums in one order whatever the cut, so it must give the same bits. It
- * computes one token, fewer than {@code Sums.TOKENS} and more in loops of their own, and no others.
- * Its sequence has few words, over and over, so that only a few experts are read, each for several
- * tokens.
+ * multiplies up to {@link StoredMatrix#few} tokens where weights lie, two at a time and a last one,
+ * and more by rows that are decoded first, four at a time and the rest one by one; lengths take
+ * each of these loops, whatever that number of an encoding is. Its sequence has few words, over and
+ * over, so that only a few experts are read, each for several tokens.
  *
  * <p>How far the fused one's logits of a token, as a vector, may be apart in part of their length:
  * the oracle's first tokens say how large rounding errors are, the largest stands for all, and
@@ -34,7 +36,7 @@ final class ChunkCheck {
   /** Decoding, short prompts, and what is between prompts and whole contexts. */
   private static final List<Integer> FUSED_LENGTHS = List.of(1, 3, 16, 64, 512);
 
-  private static final List<Integer> PLAIN_LENGTHS = List.of(1, 3, 16);
+  private static final List<Integer> PLAIN_LENGTHS = List.of(1, 3, 11, 16);
 
   private static final int STRETCH = 64;
 

@@ -35,8 +35,9 @@ import org.jspecify.annotations.Nullable;
  * Before a package first runs in some way, a few tokens of its logits are compared with the
  * oracle's: engines have silent bugs. The last token comes alone, after the others, so that the
  * cache is tried as well. Then a longer sequence is cut in several ways ({@link ChunkCheck}). A
- * pass on the CPU is remembered in a file beside the package, by manifest digest, device, execution
- * and build; on CUDA kernels are chosen anew in every process, so a pass says nothing of the next.
+ * pass on the CPU is remembered in a file beside the package, by manifest digest, device,
+ * execution, build and machine; on CUDA kernels are chosen anew in every process, so a pass says
+ * nothing of the next.
  */
 public final class LoweringCheck implements LoweringProof {
   private static final int TOKENS = 4;

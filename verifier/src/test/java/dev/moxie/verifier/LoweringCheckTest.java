@@ -83,7 +83,7 @@ class LoweringCheckTest {
 
   /** Rounding excuses nothing there. */
   @ParameterizedTest
-  @ValueSource(ints = {3, 16})
+  @ValueSource(ints = {3, 11, 16})
   void oneBitThatDependsOnTheCutIsFoundInThePlainExecution(int length) {
     try (MoxiePackage pack = right(Fixtures.tinyMixtral());
         Model model = PlainModel.open(pack, new Unproven())) {

@@ -175,7 +175,9 @@ class ScopeTest {
   void aLayerThatTheModelLacksIsRefused() {
     Path pack = right();
     var e = assertThrows(UsageException.class, () -> verify(pack, layers(2, 4)));
-    assertTrue(e.getMessage().contains("layers from 0 to 3"), e.getMessage());
+    assertTrue(
+        e.getMessage().contains("layers from 0 to 3, found 4; name layers that it has"),
+        e.getMessage());
   }
 
   @Test

@@ -7,14 +7,16 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import jdk.incubator.vector.FloatVector;
 
 /** What must stay the same for a lowering that was right to be right still. */
 public final class BuildIdentity {
   private BuildIdentity() {}
 
   /**
-   * The digest of this module's jar and the version of what it computes with, the JVM or ONNX
-   * Runtime; nothing where the classes do not come from a jar, as in a build.
+   * The digest of this module's jar, the version of what it computes with, the JVM or ONNX Runtime,
+   * and what code is chosen by: the processor's architecture, bits of its vectors, whose JVM it is;
+   * nothing where the classes do not come from a jar, as in a build.
    */
   public static Optional<String> current(Execution execution) {
     try {
@@ -30,10 +32,18 @@ public final class BuildIdentity {
     }
   }
 
-  private static String engine(Execution execution) {
-    return switch (execution) {
-      case PLAIN -> "java-" + Runtime.version();
-      case FUSED -> "onnxruntime-" + Engine.version();
-    };
+  /** What computes, and what it chooses its code by, without a space. */
+  static String engine(Execution execution) {
+    String version =
+        switch (execution) {
+          case PLAIN -> "java-" + Runtime.version();
+          case FUSED -> "onnxruntime-" + Engine.version();
+        };
+    return String.join(
+        "-",
+        version,
+        System.getProperty("os.arch"),
+        String.valueOf(FloatVector.SPECIES_PREFERRED.vectorBitSize()),
+        System.getProperty("java.vm.vendor").replaceAll("\\W+", "_"));
   }
 }

@@ -298,7 +298,8 @@ public final class PlainModel implements Model {
     return layers.pass();
   }
 
-  private Architecture architecture() {
+  /** What the model computes. */
+  public Architecture architecture() {
     return layers.architecture();
   }
 

@@ -57,7 +57,7 @@ public record Scope(List<Range> ranges, int tokens, Budget budget, Progress prog
           "--layers",
           "layers from 0 to " + (count - 1),
           String.valueOf(last),
-          "the model has those");
+          "name layers that it has");
     }
     return layers;
   }

@@ -71,7 +71,7 @@ public final class RoutingRun {
    * Runs everything and finishes the sink.
    *
    * @param other a model that has the same experts, whose decisions are compared; null for none
-   * @param maxTokens tokens of a sequence at most, from 1 to the model's positions
+   * @param maxTokens tokens of a sequence at most, from 1 to the positions of both
    */
   public static RoutingReport run(
       MoxiePackage pack,
@@ -80,11 +80,14 @@ public final class RoutingRun {
       Corpus corpus,
       int maxTokens,
       DecisionSink sink) {
-    long positions = pack.architecture().maxPositions();
+    long positions = positions(pack, other);
     if (maxTokens < 1 || maxTokens > positions) {
       throw new UsageException(
           "--max-tokens",
-          "a number from 1 to the model's " + positions + " positions",
+          "a number from 1 to "
+              + (other == null ? "the model's " : "both models' ")
+              + positions
+              + " positions",
           String.valueOf(maxTokens),
           "pass another");
     }
@@ -107,6 +110,12 @@ public final class RoutingRun {
         run.tallies.values().stream().map(LayerTally::statistics).toList(),
         run.flips.byLayer(),
         Equations.ALL);
+  }
+
+  /** Tokens that a sequence can have. */
+  public static long positions(MoxiePackage pack, @Nullable PlainModel other) {
+    long positions = pack.architecture().maxPositions();
+    return other == null ? positions : Math.min(positions, other.architecture().maxPositions());
   }
 
   private List<Corpus.Source> cut(Corpus corpus, @Nullable TextTokenizer tokenizer, int maxTokens) {
@@ -147,7 +156,7 @@ public final class RoutingRun {
           }
         });
     if (other != null && choices != null) {
-      var others = new Choices(pack.architecture());
+      var others = new Choices(other.architecture());
       other.observe(chunk, others);
       flips.add(choices, others);
     }

@@ -1,13 +1,10 @@
 package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.pack.Digests;
+import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.tokenizer.TokenizerFile;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Optional;
 
 /** Whether a token is the same word to two models. */
@@ -29,8 +26,8 @@ public final class SameTokens {
       throw new UsageException(
           "--against " + other.folder(), words + " words", String.valueOf(others), REMEDY);
     }
-    Optional<Path> tokenizer = other.sourceFile(TokenizerFile.NAME);
-    if (text && !digest(pack.sourceFile(TokenizerFile.NAME)).equals(digest(tokenizer))) {
+    Optional<String> tokenizer = digest(other);
+    if (text && !digest(pack).equals(tokenizer)) {
       throw new UsageException(
           "--against " + other.folder(),
           "the " + TokenizerFile.NAME + " of " + pack.folder(),
@@ -39,14 +36,9 @@ public final class SameTokens {
     }
   }
 
-  private static Optional<String> digest(Optional<Path> file) {
-    return file.map(
-        path -> {
-          try {
-            return Digests.sha256(Files.readAllBytes(path));
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        });
+  private static Optional<String> digest(MoxiePackage pack) {
+    return pack.manifest()
+        .file(PackagePaths.SOURCE + TokenizerFile.NAME)
+        .map(Manifest.OtherFile::sha256);
   }
 }

@@ -17,6 +17,7 @@ import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.DamagedCheckpoint;
 import dev.moxie.verifier.Packages;
 import dev.moxie.verifier.Unproven;
 import dev.moxie.verifier.Verifier;
@@ -182,6 +183,43 @@ class RoutingRunTest {
       }
     }
     assertTrue(compared > rows.size() / 2, compared + " of " + rows.size());
+  }
+
+  @Test
+  void aModelThatChoosesFewerExpertsOfAsManyIsComparedAsItIs() throws IOException {
+    Path checkpoint = Fixtures.randomMixtrals().getFirst();
+    Path fewer = DamagedCheckpoint.copy(checkpoint, folder.resolve("c"), (info, data) -> {});
+    Path config = fewer.resolve("config.json");
+    Files.writeString(
+        config,
+        Files.readString(config)
+            .replace("\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 1")
+            .replace("\"max_position_embeddings\": 256", "\"max_position_embeddings\": 8"));
+    Path two = Packages.convert(checkpoint, folder.resolve("two"));
+    Path one = Packages.convert(fewer, folder.resolve("one"));
+    var corpus = new Corpus(List.of(), List.of(), List.of(new long[] {3, 14, 15, 92, 65, 35}));
+    RoutingReport report = against(two, one, corpus, 8);
+    List<LayerStatistics> alone = run(one, corpus, 8, DecisionFiles.NONE).layers();
+    assertEquals(
+        alone.stream().map(LayerStatistics::medianMargin).toList(),
+        report.flips().stream().map(LayerFlips::medianMargin).toList());
+    assertEquals(1, report.flips().getFirst().overlap(), "layer 0 gets the same in both");
+    for (LayerFlips layer : report.flips()) {
+      assertEquals(6, layer.flipped(), "one expert is never two");
+    }
+    String refusal =
+        assertThrows(UsageException.class, () -> against(two, one, corpus, 9)).getMessage();
+    assertTrue(refusal.contains("both models' 8 positions"), refusal);
+  }
+
+  private static RoutingReport against(Path folder, Path other, Corpus corpus, int maxTokens) {
+    try (MoxiePackage pack = MoxiePackage.open(folder);
+        MoxiePackage second = RoutingRun.openLike(pack, other, corpus);
+        DecisionSink sink = DecisionFiles.NONE.open(pack);
+        var model = PlainModel.open(pack, new Unproven());
+        var others = PlainModel.open(second, new Unproven())) {
+      return RoutingRun.run(pack, model, others, corpus, maxTokens, sink);
+    }
   }
 
   @Test
