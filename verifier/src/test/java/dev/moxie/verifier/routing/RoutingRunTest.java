@@ -189,12 +189,10 @@ class RoutingRunTest {
   void aModelThatChoosesFewerExpertsOfAsManyIsComparedAsItIs() throws IOException {
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     Path fewer = DamagedCheckpoint.copy(checkpoint, folder.resolve("c"), (info, data) -> {});
-    Path config = fewer.resolve("config.json");
-    Files.writeString(
-        config,
-        Files.readString(config)
-            .replace("\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 1")
-            .replace("\"max_position_embeddings\": 256", "\"max_position_embeddings\": 8"));
+    String config = Files.readString(checkpoint.resolve("config.json"));
+    config = config.replace("experts_per_tok\": 2", "experts_per_tok\": 1");
+    config = config.replace("max_position_embeddings\": 256", "max_position_embeddings\": 8");
+    Files.writeString(fewer.resolve("config.json"), config);
     Path two = Packages.convert(checkpoint, folder.resolve("two"));
     Path one = Packages.convert(fewer, folder.resolve("one"));
     var corpus = new Corpus(List.of(), List.of(), List.of(new long[] {3, 14, 15, 92, 65, 35}));
