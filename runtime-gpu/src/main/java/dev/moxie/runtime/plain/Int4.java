@@ -24,17 +24,34 @@ final class Int4 extends FourBits {
     return Int4Block.number(code);
   }
 
+  /** Spelled out, since beyond some size C2 inlines only what is a vector's own method. */
   @Override
   void readVectors(int row, float[] into, int at) {
+    IntVector low = IntVector.broadcast(Lanes.INTS, 15);
+    IntVector mantissa = IntVector.broadcast(Lanes.INTS, MANTISSA);
+    FloatVector zero = FloatVector.broadcast(Lanes.FLOATS, ZERO);
     long first = first(row) / 2;
     long place = grid.first(row);
     int k = columns();
     for (int i = 0; i < k; i += GROUP) {
       float scale = grid.at(place + (i >> shift));
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
-        IntVector both = bytes(first + i / 2 + p);
-        numbers(even(both)).mul(scale).intoArray(into, at + i + p);
-        numbers(odd(both)).mul(scale).intoArray(into, at + i + p + Lanes.COUNT);
+        IntVector both =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, first + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        both.and(low)
+            .or(mantissa)
+            .reinterpretAsFloats()
+            .sub(zero)
+            .mul(scale)
+            .intoArray(into, at + i + p);
+        both.lanewise(VectorOperators.LSHR, 4)
+            .or(mantissa)
+            .reinterpretAsFloats()
+            .sub(zero)
+            .mul(scale)
+            .intoArray(into, at + i + p + Lanes.COUNT);
       }
     }
   }
@@ -45,26 +62,40 @@ final class Int4 extends FourBits {
     dots(row + 2 * apart, row + 3 * apart, x, at, lanes, 2 * Lanes.COUNT);
   }
 
+  /** Spelled out likewise. */
   private void dots(int rowOne, int rowTwo, float[] x, int at, float[] lanes, int to) {
     long first = first(rowOne) / 2;
     long second = first(rowTwo) / 2;
     long placeOne = grid.first(rowOne);
     long placeTwo = grid.first(rowTwo);
     int k = columns();
+    IntVector low = IntVector.broadcast(Lanes.INTS, 15);
+    IntVector mantissa = IntVector.broadcast(Lanes.INTS, MANTISSA);
+    FloatVector zero = FloatVector.broadcast(Lanes.FLOATS, ZERO);
     for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
       FloatVector a = FloatVector.zero(Lanes.FLOATS);
       FloatVector b = a;
       for (int i = 0; i < k; i += GROUP) {
-        float scaleOne = grid.at(placeOne + (i >> shift));
-        float scaleTwo = grid.at(placeTwo + (i >> shift));
-        FloatVector even = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
-        FloatVector odd = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
-        IntVector one = bytes(first + i / 2 + p);
-        IntVector two = bytes(second + i / 2 + p);
-        a = numbers(even(one)).mul(scaleOne).fma(even, a);
-        b = numbers(even(two)).mul(scaleTwo).fma(even, b);
-        a = numbers(odd(one)).mul(scaleOne).fma(odd, a);
-        b = numbers(odd(two)).mul(scaleTwo).fma(odd, b);
+        FloatVector scaleOne =
+            FloatVector.broadcast(Lanes.FLOATS, grid.at(placeOne + (i >> shift)));
+        FloatVector scaleTwo =
+            FloatVector.broadcast(Lanes.FLOATS, grid.at(placeTwo + (i >> shift)));
+        IntVector one =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, first + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        IntVector two =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, second + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
+        a = one.and(low).or(mantissa).reinterpretAsFloats().sub(zero).mul(scaleOne).fma(v, a);
+        b = two.and(low).or(mantissa).reinterpretAsFloats().sub(zero).mul(scaleTwo).fma(v, b);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
+        one = one.lanewise(VectorOperators.LSHR, 4);
+        two = two.lanewise(VectorOperators.LSHR, 4);
+        a = one.or(mantissa).reinterpretAsFloats().sub(zero).mul(scaleOne).fma(v, a);
+        b = two.or(mantissa).reinterpretAsFloats().sub(zero).mul(scaleTwo).fma(v, b);
       }
       a.intoArray(lanes, to + p);
       b.intoArray(lanes, to + Lanes.COUNT + p);
@@ -77,7 +108,7 @@ final class Int4 extends FourBits {
     pair(row + 2 * apart, row + 3 * apart, x, at, other, lanes, 2 * Lanes.COUNT);
   }
 
-  /** Spelled out, since beyond some size C2 inlines only what is a vector's own method. */
+  /** Spelled out likewise. */
   private void pair(int rowOne, int rowTwo, float[] x, int at, int other, float[] lanes, int to) {
     long first = first(rowOne) / 2;
     long second = first(rowTwo) / 2;
@@ -137,13 +168,5 @@ final class Int4 extends FourBits {
       b1.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT);
       b2.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT + Lanes.COUNT);
     }
-  }
-
-  private static FloatVector numbers(IntVector codes) {
-    return codes.or(MANTISSA).reinterpretAsFloats().sub(ZERO);
-  }
-
-  private static IntVector even(IntVector both) {
-    return both.and(15);
   }
 }
