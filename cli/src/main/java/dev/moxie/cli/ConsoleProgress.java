@@ -25,7 +25,8 @@ final class ConsoleProgress implements Progress, AutoCloseable {
     this.quiet = quiet;
   }
 
-  private static boolean isTerminal() {
+  /** Whether people watch, and a line may be drawn over. */
+  static boolean isTerminal() {
     return Optional.ofNullable(System.console()).map(Console::isTerminal).orElse(false);
   }
 

@@ -1,10 +1,8 @@
 package dev.moxie.cli;
 
 import dev.moxie.verifier.eval.EvalRun;
-import java.io.Console;
 import java.time.Duration;
 import java.util.Locale;
-import java.util.Optional;
 
 /** How far through its tokens an evaluation is: one line on a terminal, some lines otherwise. */
 final class TokenProgress implements AutoCloseable {
@@ -12,8 +10,7 @@ final class TokenProgress implements AutoCloseable {
   private static final long LINE_NANOS = Duration.ofSeconds(10).toNanos();
 
   private final boolean quiet;
-  private final boolean terminal =
-      Optional.ofNullable(System.console()).map(Console::isTerminal).orElse(false);
+  private final boolean terminal = ConsoleProgress.isTerminal();
   private long total;
   private long done;
   private long start;
