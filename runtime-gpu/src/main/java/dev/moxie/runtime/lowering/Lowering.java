@@ -55,7 +55,8 @@ public final class Lowering {
   }
 
   /**
-   * {@code ids} int64 [S] to {@code logits} [S, V].
+   * {@code ids} int64 [S] to {@code logits} [R, V], those after the tokens whose indices among the
+   * new ones are {@code rows}, int64 [R].
    *
    * @throws UnsupportedException if an operator of the target lacks what the model needs
    */
@@ -66,10 +67,11 @@ public final class Lowering {
       weights = new PermutedWeights(pack.architecture(), weights, graph);
     }
     var reader = new Onnx(graph, target, weights, rotaries());
-    Onnx.Value logits = new Forward<>(pack.architecture(), reader).logits();
+    var forward = new Forward<>(pack.architecture(), reader);
+    Onnx.Value logits = forward.head(reader.wanted(forward.hidden()));
     graph.standard(
         "Cast", List.of(logits.name()), List.of("logits"), attribute("to", Graph.type(Dtype.F32)));
-    graph.output("logits", Dtype.F32, "S", logits.width());
+    graph.output("logits", Dtype.F32, "R", logits.width());
     return graph.model();
   }
 

@@ -16,5 +16,5 @@ public record Target(Dtype compute, int widestHead, boolean masks) {
   public static final Target CPU = new Target(Dtype.F32, Integer.MAX_VALUE, true);
 
   /** float16: attention and MoE kernels of the CUDA provider; its bf16 routing is wrong in 1.29. */
-  public static final Target CUDA = new Target(Dtype.F16, 256, false);
+  public static final Target CUDA = new Target(Dtype.F16, 512, false);
 }
