@@ -7,6 +7,7 @@ import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.ort.EngineJar;
 import dev.moxie.runtime.ort.SessionOptions;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -64,9 +65,26 @@ public enum Device {
     if (this == CPU) {
       return Optional.empty();
     }
-    Card card = Driver.load().cards().getFirst();
+    Card card = cards().getFirst();
     requireCode(card);
     return Optional.of(card);
+  }
+
+  private static List<Card> cards() {
+    return Driver.load().cards();
+  }
+
+  /**
+   * For people: the device, the card, and of how many it is the first.
+   *
+   * @throws EnvironmentException as {@link #card}
+   */
+  public String description() {
+    return name() + card().map(card -> description(card, cards().size())).orElse("");
+  }
+
+  static String description(Card card, int of) {
+    return " on " + card + (of == 1 ? "" : ", the first of " + of + " cards");
   }
 
   /** Code for a minor number runs on those above it, and on no other major number. */

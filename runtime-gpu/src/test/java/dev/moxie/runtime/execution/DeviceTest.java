@@ -42,5 +42,14 @@ class DeviceTest {
   @Test
   void theCpuHasNoCard() {
     assertEquals(Optional.empty(), Device.CPU.card());
+    assertEquals("CPU", Device.CPU.description());
+  }
+
+  @Test
+  void oneOfSeveralCardsIsNamed() {
+    assertEquals(" on Card (compute capability 9.0, 80 GB)", Device.description(card("9.0"), 1));
+    assertEquals(
+        " on Card (compute capability 9.0, 80 GB), the first of 8 cards",
+        Device.description(card("9.0"), 8));
   }
 }
