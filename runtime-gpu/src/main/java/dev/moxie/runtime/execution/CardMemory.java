@@ -9,10 +9,11 @@ import dev.moxie.runtime.ort.SessionOptions;
 import dev.moxie.runtime.ort.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /** A card's memory, and one stream on which all is done. Copies go through pinned memory. */
 final class CardMemory implements Memory {
-  private static final long PINNED = 8L << 20;
+  private static final long PIECE = 32L << 20;
 
   /** What the driver aligns its own memory to, and kernels may count on. */
   private static final long ALIGNMENT = 256;
@@ -30,7 +31,7 @@ final class CardMemory implements Memory {
     this.context = context;
     this.stream = stream;
     this.info = info;
-    pinned = context.allocatePinned(arena, PINNED);
+    pinned = context.allocatePinned(arena, 2 * PIECE);
   }
 
   static CardMemory open() {
@@ -46,25 +47,28 @@ final class CardMemory implements Memory {
   }
 
   @Override
-  public void write(MemorySegment to, MemorySegment from) {
-    long done = 0;
-    while (done < from.byteSize()) {
-      if (taken == PINNED) {
-        await();
-      }
-      long piece = Math.min(from.byteSize() - done, PINNED - taken);
-      MemorySegment room = pinned.asSlice(taken, piece).copyFrom(from.asSlice(done, piece));
-      stream.upload(to.asSlice(done, piece), room);
-      done += piece;
-      taken = Math.min(PINNED, Math.ceilDiv(taken + piece, ALIGNMENT) * ALIGNMENT);
+  public long piece() {
+    return PIECE;
+  }
+
+  /** While one piece is copied, the next is made. */
+  @Override
+  public void write(MemorySegment to, Consumer<MemorySegment> maker) {
+    long bytes = to.byteSize();
+    if (bytes > pinned.byteSize() - taken) {
+      await();
     }
+    MemorySegment room = pinned.asSlice(taken, bytes);
+    maker.accept(room);
+    stream.upload(to, room);
+    taken = Math.ceilDiv(taken + bytes, ALIGNMENT) * ALIGNMENT;
   }
 
   @Override
   public void read(MemorySegment to, MemorySegment from) {
     await();
-    for (long done = 0; done < from.byteSize(); done += PINNED) {
-      long piece = Math.min(from.byteSize() - done, PINNED);
+    for (long done = 0; done < from.byteSize(); done += PIECE) {
+      long piece = Math.min(from.byteSize() - done, PIECE);
       MemorySegment room = pinned.asSlice(0, piece);
       stream.download(room, from.asSlice(done, piece));
       await();

@@ -20,6 +20,7 @@ public final class FusedModel implements Model {
   private final Target target;
   private final List<RotaryAngles> angles;
   private final Memory memory;
+  private final BoundWeights weights;
   private final Session session;
   private @Nullable FusedSequence sequence;
   private int capacity;
@@ -45,8 +46,15 @@ public final class FusedModel implements Model {
     requireIntact(graph);
     memory = device.memory();
     try {
+      weights = new BoundWeights(pack, graph.getGraph(), target, memory);
+    } catch (RuntimeException | Error e) {
+      memory.close();
+      throw e;
+    }
+    try {
       session = Engine.session(graph, pack.folder(), memory::addTo);
     } catch (RuntimeException | Error e) {
+      weights.close();
       memory.close();
       throw e;
     }
@@ -86,7 +94,8 @@ public final class FusedModel implements Model {
   public void begin(int tokens) {
     if (sequence == null || sequence.capacity() != tokens) {
       closeSequence();
-      sequence = new FusedSequence(session, memory, pack.architecture(), target, angles, tokens);
+      sequence =
+          new FusedSequence(session, memory, weights, pack.architecture(), target, angles, tokens);
     }
     capacity = tokens;
     length = 0;
@@ -125,6 +134,7 @@ public final class FusedModel implements Model {
   public void close() {
     closeSequence();
     session.close();
+    weights.close();
     memory.close();
   }
 }

@@ -52,6 +52,7 @@ final class FusedSequence implements AutoCloseable {
   FusedSequence(
       Session session,
       Memory memory,
+      BoundWeights weights,
       Architecture architecture,
       Target target,
       List<RotaryAngles> rotaries,
@@ -70,6 +71,7 @@ final class FusedSequence implements AutoCloseable {
       memory.write(rows, MemorySegment.ofArray(LongStream.range(0, capacity).toArray()));
       memory.write(positions, MemorySegment.ofArray(IntStream.range(0, capacity).toArray()));
       angles = new Angles(memory, arena, rotaries, capacity);
+      weights.bind(binding);
       KeyValueCache.bind(binding, memory, arena, architecture, target, capacity);
     } catch (RuntimeException | Error e) {
       close();

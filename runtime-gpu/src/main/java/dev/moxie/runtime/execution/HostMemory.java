@@ -6,6 +6,7 @@ import dev.moxie.runtime.ort.SessionOptions;
 import dev.moxie.runtime.ort.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /** The process's own memory. */
 final class HostMemory implements Memory {
@@ -18,8 +19,13 @@ final class HostMemory implements Memory {
   }
 
   @Override
-  public void write(MemorySegment to, MemorySegment from) {
-    to.copyFrom(from);
+  public long piece() {
+    return Long.MAX_VALUE;
+  }
+
+  @Override
+  public void write(MemorySegment to, Consumer<MemorySegment> maker) {
+    maker.accept(to);
   }
 
   @Override

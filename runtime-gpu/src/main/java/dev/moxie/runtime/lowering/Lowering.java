@@ -22,7 +22,9 @@ import java.util.Objects;
  * come out, and may be the same memory; keys and values of a compressed latent must be.
  *
  * <p>Weights are external data: the session option {@code
- * session.model_external_initializers_file_folder_path} must name the package's folder.
+ * session.model_external_initializers_file_folder_path} must name the package's folder. Where the
+ * target {@link Target#binds} matrices, these are inputs of their canonical names and shapes, a
+ * stack of gate rows then up rows with these rows alternating.
  */
 public final class Lowering {
   private final MoxiePackage pack;
@@ -62,7 +64,7 @@ public final class Lowering {
    */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
-    Weights weights = new PackageWeights(pack, target.compute(), graph);
+    Weights weights = new PackageWeights(pack, target, graph);
     if (permuted) {
       weights = new PermutedWeights(pack.architecture(), weights, graph);
     }

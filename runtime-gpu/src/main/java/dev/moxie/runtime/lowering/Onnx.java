@@ -78,7 +78,8 @@ final class Onnx implements Ops<Onnx.Value> {
 
   @Override
   public Value linear(Value x, Leaf matrix) {
-    String y = graph.node("Gemm", List.of(x.name(), weights.of(matrix)), attribute("transB", 1));
+    String y =
+        graph.node("Gemm", List.of(x.name(), weights.matrix(matrix)), attribute("transB", 1));
     return Value.of(y, Math.toIntExact(matrix.shape().dim(0)));
   }
 

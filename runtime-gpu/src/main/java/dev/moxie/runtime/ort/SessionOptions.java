@@ -60,27 +60,31 @@ public final class SessionOptions extends Handle {
       i++;
     }
     try {
-      library()
-          .call(
-              DOING,
-              Function.UPDATE_CUDA_PROVIDER_OPTIONS,
-              provider,
-              keys,
-              values,
-              (long) options.size());
-      if (stream != null) {
-        library()
-            .call(
-                DOING,
+      return library()
+          .failure(
+              Function.UPDATE_CUDA_PROVIDER_OPTIONS, provider, keys, values, (long) options.size())
+          .or(() -> setStream(arena, stream, provider))
+          .or(
+              () ->
+                  library()
+                      .failure(
+                          Function.SESSION_OPTIONS_APPEND_EXECUTION_PROVIDER_CUDA_V2,
+                          address(),
+                          provider));
+    } finally {
+      library().release(Release.CUDA_PROVIDER_OPTIONS, provider);
+    }
+  }
+
+  private Optional<String> setStream(
+      Arena arena, @Nullable MemorySegment stream, MemorySegment provider) {
+    return stream == null
+        ? Optional.empty()
+        : library()
+            .failure(
                 Function.UPDATE_CUDA_PROVIDER_OPTIONS_WITH_VALUE,
                 provider,
                 arena.allocateFrom("user_compute_stream"),
                 stream);
-      }
-      return library()
-          .failure(Function.SESSION_OPTIONS_APPEND_EXECUTION_PROVIDER_CUDA_V2, address(), provider);
-    } finally {
-      library().release(Release.CUDA_PROVIDER_OPTIONS, provider);
-    }
   }
 }
