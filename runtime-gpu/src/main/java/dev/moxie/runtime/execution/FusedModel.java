@@ -1,16 +1,13 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtSession;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
+import dev.moxie.runtime.ort.Session;
 import dev.moxie.runtime.plain.RotaryAngles;
-import java.nio.FloatBuffer;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -22,8 +19,10 @@ public final class FusedModel implements Model {
   private final MoxiePackage pack;
   private final Target target;
   private final List<RotaryAngles> angles;
-  private final OrtSession session;
-  private @Nullable KeyValueCache cache;
+  private final Memory memory;
+  private final BoundWeights weights;
+  private final Session session;
+  private @Nullable FusedSequence sequence;
   private int capacity;
   private int length;
 
@@ -45,7 +44,20 @@ public final class FusedModel implements Model {
     angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
     requireIntact(graph);
-    session = Engine.session(graph, pack.folder(), device);
+    memory = device.memory();
+    try {
+      weights = new BoundWeights(pack, graph.getGraph(), target, memory);
+    } catch (RuntimeException | Error e) {
+      memory.close();
+      throw e;
+    }
+    try {
+      session = Engine.session(graph, pack.folder(), memory::addTo);
+    } catch (RuntimeException | Error e) {
+      weights.close();
+      memory.close();
+      throw e;
+    }
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
@@ -80,9 +92,10 @@ public final class FusedModel implements Model {
 
   @Override
   public void begin(int tokens) {
-    if (cache == null || cache.capacity() != tokens) {
-      closeCache();
-      cache = new KeyValueCache(pack.architecture(), target, tokens);
+    if (sequence == null || sequence.capacity() != tokens) {
+      closeSequence();
+      sequence =
+          new FusedSequence(session, memory, weights, pack.architecture(), target, angles, tokens);
     }
     capacity = tokens;
     length = 0;
@@ -90,10 +103,19 @@ public final class FusedModel implements Model {
 
   @Override
   public float[] append(long[] ids) {
+    return forward(ids, ids.length);
+  }
+
+  @Override
+  public float[] next(long[] ids) {
+    return forward(ids, 1);
+  }
+
+  private float[] forward(long[] ids, int wanted) {
     Tokens.require(ids, pack.architecture().vocabSize(), length, capacity);
-    int first = length;
+    float[] logits = Objects.requireNonNull(sequence).append(ids, length, wanted);
     length += ids.length;
-    return forward(ids, first);
+    return logits;
   }
 
   @Override
@@ -101,36 +123,18 @@ public final class FusedModel implements Model {
     return length;
   }
 
-  private float[] forward(long[] ids, int first) {
-    int vocabulary = pack.architecture().vocabSize();
-    FloatBuffer logits = FloatTensors.allocate(ids.length, vocabulary);
-    try (Step step = new Step(angles, first, ids.length);
-        OnnxTensor tokens = Engine.longs(ids);
-        OnnxTensor result = Engine.wrap(logits, ids.length, vocabulary)) {
-      Map<String, OnnxTensor> inputs = new HashMap<>(step.inputs());
-      Map<String, OnnxTensor> outputs = new HashMap<>();
-      inputs.put("ids", tokens);
-      outputs.put("logits", result);
-      KeyValueCache kept = Objects.requireNonNull(cache);
-      for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-        kept.bind(layer, inputs, outputs);
-      }
-      Engine.run(session, inputs, outputs);
-    }
-    float[] copy = new float[logits.remaining()];
-    logits.get(copy);
-    return copy;
-  }
-
-  private void closeCache() {
-    if (cache != null) {
-      cache.close();
+  private void closeSequence() {
+    if (sequence != null) {
+      sequence.close();
+      sequence = null;
     }
   }
 
   @Override
   public void close() {
-    closeCache();
-    Engine.close(session);
+    closeSequence();
+    session.close();
+    weights.close();
+    memory.close();
   }
 }
