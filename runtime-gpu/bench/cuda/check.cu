@@ -164,7 +164,7 @@ static void check_experts(const Kernels& k, int experts, int chosen, int tokens,
   a.x = uploaded(x), a.xStride = hidden, a.norm = uploaded(w), a.epsilon = 1e-6f, a.yStride = hidden, a.y = uploaded(y0);
   a.activated = room<u16>(activated_halves(k, tokens, chosen, width, sharedWidth));
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.gateUpT4 : k.gateUp, dim3(grid), warps * 32, project_shared(k, warps, 2, nt, tokens, hidden), a);
+  launch(nt > 1 ? k.gateUpT4 : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden), a);
   int dm = nt > 1 ? 1 : m;
   launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : far ? k.downFar[m - 1] : k.down[m - 1], dim3(grid), warps * 32, down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far), a);
   auto got = download(a.y, y0.size());
@@ -425,6 +425,8 @@ int main(int argc, char** argv) {
       check_project(k, 256, {80}, k.encoding == BF16 ? 2 : k.columns == 8 ? 1 : 4, 1, 2, 2, true, false, 2);
       check_project(k, 512, {48, 32}, 4, 1, 2, 1, true, true, 2);
       check_project(k, 128, {32}, 3, 1, 2, 2, false, false, 1);
+      check_project(k, 1536, {32}, 1, 1, 12, 12, true, false, 2);
+      check_project(k, 512, {272}, 1, 2, 16, 4, true, true, 1);
     }
     if (asked("experts")) {
       check_experts(k, 5, 2, 1, 128, 128, 0, 1, 2, 2, false, false, 3);

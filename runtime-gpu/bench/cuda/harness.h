@@ -5,10 +5,12 @@
 #endif
 #include "decode.cu"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -49,7 +51,13 @@ template <class T> std::vector<T> download(const T* p, size_t n) {
 inline void poison(void* p, size_t bytes) { OK(cudaMemset(p, 0xff, bytes)); }
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, int block, size_t shared, A... args) {
-  if (shared > 40 * 1024) OK(cudaFuncSetAttribute((const void*)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
+  // One division of the first-level cache for all, or a successor could not start on a multiprocessor in use; and never
+  // less room than an earlier launch of the same kernel was recorded with.
+  static std::map<const void*, size_t> most;
+  size_t& known = most[(const void*)kernel];
+  if (!known) OK(cudaFuncSetAttribute((const void*)kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
+  if (shared > std::max(known, (size_t)40 * 1024)) OK(cudaFuncSetAttribute((const void*)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
+  known = std::max(known, std::max(shared, (size_t)1));
   cudaLaunchConfig_t c = {};
   c.gridDim = grid, c.blockDim = dim3(block), c.dynamicSmemBytes = shared, c.stream = stream;
   cudaLaunchAttribute a[1];
@@ -99,12 +107,16 @@ inline size_t activation_stride(const Kernels& k, int columns) { return (columns
 inline size_t project_shared(const Kernels& k, int warps, int m, int nt, int tokens, int columns) {
   return sums_bytes(warps, m, nt) + 256 + tokens * k.parts * activation_stride(k, columns) * 2;
 }
+inline size_t plan_bytes(int tokens, int chosen) { return chosen ? (1 + tokens * chosen * (1 + tokens) + 3) / 4 * 16 : 0; }
+inline size_t gate_up_shared(const Kernels& k, int warps, int nt, int tokens, int chosen, int columns) {
+  return project_shared(k, warps, 2, nt, tokens, columns) + plan_bytes(tokens, chosen);
+}
 inline size_t slot_stride(int width) { return (width + 127) / 128 * 128 + 32; }
 inline size_t activated_halves(const Kernels& k, int tokens, int chosen, int width, int sharedWidth) {
   return (size_t)tokens * k.parts * (chosen * slot_stride(width) + slot_stride(sharedWidth));
 }
 inline size_t down_shared(const Kernels& k, int warps, int m, int nt, int tokens, int chosen, int width, int sharedWidth, bool far) {
-  return sums_bytes(warps, m, nt) + 256 + (far ? 0 : activated_halves(k, tokens, chosen, width, sharedWidth) * 2);
+  return sums_bytes(warps, m, nt) + plan_bytes(tokens, chosen) + (far ? 0 : activated_halves(k, tokens, chosen, width, sharedWidth) * 2);
 }
 inline size_t attend_shared(int d, int warps) { return 16 * (d + 32) * 2 + warps * 8 * (d + 2) * 4; }
 inline size_t latent_shared() { return (64 * (KEY + 32) + 64 * 136) * 2 + 17 * 32 * 4; }

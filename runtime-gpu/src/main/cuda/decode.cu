@@ -7,39 +7,39 @@
 #define ARGS(type) const __grid_constant__ type args
 
 #define PROJECT(name, enc, m, l, n)                                                     \
-  extern "C" __global__ void __launch_bounds__(256, n > 1 ? 1 : 2) project_##name(ARGS(ProjectArgs)) { \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) project_##name(ARGS(ProjectArgs)) { \
     SHARED_BYTES(shared);                                                               \
     project<enc, m, l, n>(args, shared);                                                \
   }
 #define GATE_UP(name, enc, l, n)                                                        \
-  extern "C" __global__ void __launch_bounds__(256, n > 1 ? 1 : 2) gate_up_##name(ARGS(ExpertsArgs)) { \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) gate_up_##name(ARGS(ExpertsArgs)) { \
     SHARED_BYTES(shared);                                                               \
     gate_up<enc, l, n>(args, shared);                                                   \
   }
 #define DOWN(name, enc, m, l, n, staged)                                                \
-  extern "C" __global__ void __launch_bounds__(256, n > 1 ? 1 : 2) down_##name(ARGS(ExpertsArgs)) {  \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) down_##name(ARGS(ExpertsArgs)) {  \
     SHARED_BYTES(shared);                                                               \
     down<enc, m, l, n, staged>(args, shared);                                           \
   }
-// L: pieces of 64 bytes of a row in a step, so that M * L is 4, or 2 with nibbles
-#define KERNELS(name, enc, one, two)          \
+// L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers
+#define KERNELS(name, enc, one, two, tight)   \
   PROJECT(name##_m1, enc, 1, one, 1)          \
   PROJECT(name##_m2, enc, 2, two, 1)          \
-  GATE_UP(name, enc, two, 1)                  \
+  GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1) \
   DOWN(name##_m1, enc, 1, one, 1, true)       \
   DOWN(name##_m2, enc, 2, two, 1, true)       \
   DOWN(name##_m1_far, enc, 1, one, 1, false)  \
-  DOWN(name##_m2_far, enc, 2, two, 1, false)  \
+  DOWN(name##_m2_far, enc, 2, tight, 1, false) \
   PROJECT(name##_m1_t4, enc, 1, two, 4)       \
   GATE_UP(name##_t4, enc, 1, 4)               \
   DOWN(name##_m1_t4, enc, 1, two, 4, true)    \
   DOWN(name##_m1_t4_far, enc, 1, two, 4, false)
-KERNELS(bf16, BF16, 4, 2)
-KERNELS(f16, F16, 4, 2)
-KERNELS(fp8, FP8, 4, 2)
-KERNELS(int8, INT8, 4, 2)
-KERNELS(int4, INT4, 2, 2)
-KERNELS(mxfp4, MXFP4, 2, 2)
+KERNELS(bf16, BF16, 4, 2, 2)
+KERNELS(f16, F16, 4, 2, 2)
+KERNELS(fp8, FP8, 4, 2, 1)
+KERNELS(int8, INT8, 4, 2, 2)
+KERNELS(int4, INT4, 2, 2, 2)
+KERNELS(mxfp4, MXFP4, 2, 2, 1)
 
 #define LATENT_KERNELS(name, enc, l)                                                              \
   extern "C" __global__ void __launch_bounds__(256) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \

@@ -129,6 +129,13 @@ struct ExpertsArgs {
   int yStride;
 };
 
+// The plan is asked for at every step: it is kept in shared memory.
+DEVICE int plan_size(int tokens, int chosen) { return chosen ? (1 + tokens * chosen * (1 + tokens) + 3) & ~3 : 0; }
+DEVICE void copy_plan(const ExpertsArgs& args, int* plan) {
+  for (int i = threadIdx.x; i < plan_size(args.tokens, args.chosen); i += blockDim.x) plan[i] = __ldcg(args.plan + i);
+  __syncthreads();
+}
+
 template <int ENC>
 struct Slots {
   typedef Encoding<ENC> E;
@@ -145,6 +152,7 @@ struct GateUp {
   static constexpr bool ahead = false;
   const ExpertsArgs& args;
   int tokens, split, prefetches, stride;
+  int* plan;
   u16* xs;
   float *part, *factors;
   int distinct;
@@ -166,7 +174,7 @@ struct GateUp {
       return;
     }
     int width = args.intermediate, of = tilesOf(width), u = (tile - alone) / of, first = (tile - alone - u * of) * 16;
-    u64 expert = __ldcg(args.plan + 1 + u), each = E::bytes((u64)width * args.hidden);
+    u64 expert = plan[1 + u], each = E::bytes((u64)width * args.hidden);
     u64 scales = scale_bytes<ENC>(width, args.hidden, args.block);
     const u8 *w = args.gateUp + expert * 2 * each, *s = args.gateUpScales + expert * 2 * scales;
     rows[0] = {w, s, first, width, args.hidden, args.block};
@@ -177,7 +185,8 @@ struct GateUp {
     if (!args.chosen) await_previous();
     put_activations<ENC>(xs, stride, args.x, args.xStride, args.norm, args.epsilon, args.hidden, tokens, part, factors);
     if (args.chosen) await_previous();
-    distinct = args.chosen ? __ldcg(args.plan) : 0;
+    copy_plan(args, plan);
+    distinct = args.chosen ? plan[0] : 0;
   }
   DEVICE void finish(int tile, int row, int token, const float (&v)[2]) const {
     int alone = tilesOf(args.sharedGate.rows);
@@ -190,12 +199,12 @@ struct GateUp {
       return;
     }
     int width = args.intermediate, of = tilesOf(width), u = (tile - alone) / of, i = (tile - alone - u * of) * 16 + row;
-    int slot = __ldcg(args.plan + 1 + tokens * args.chosen + u * tokens + token);
+    int slot = plan[1 + tokens * args.chosen + u * tokens + token];
     if (i >= width || slot < 0) return;
     float weight = __ldcg(args.weights + slot);
     if (args.inputWeighted) gate *= weight, up *= weight, weight = 1;
     if (args.gateUpBias) {
-      const float* bias = args.gateUpBias + (u64)__ldcg(args.plan + 1 + u) * 2 * width;
+      const float* bias = args.gateUpBias + (u64)plan[1 + u] * 2 * width;
       gate += bias[i], up += bias[width + i];
     }
     gate = fminf(gate, args.limit);
@@ -210,8 +219,9 @@ DEVICE void gate_up(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
   float* part = (float*)after_sums<2, NT>(shared);
   typedef GateUp<ENC, L> Job;
+  int* plan = (int*)(part + 64);
   Job job = {args, args.tokens, args.split, args.prefetches, (args.hidden + E::piece - 1) / E::piece * E::piece + 32,
-             (u16*)(part + 64), part, part + 32, 0};
+             plan, (u16*)(plan + plan_size(args.tokens, args.chosen)), part, part + 32, 0};
   Product<ENC, 2, L, NT, Job> product;
   product.run(job, (float*)shared);
 }
@@ -223,6 +233,7 @@ struct Down {
   static constexpr bool ahead = true;
   const ExpertsArgs& args;
   int tokens, split, prefetches;
+  const int* plan;
   u16* xs;
   int distinct, each, alone;
 
@@ -233,7 +244,7 @@ struct Down {
   DEVICE int x(int c, int token, int p) const {
     if (c >= distinct * each) return Slots<ENC>::shared(args, token) + p * Slots<ENC>::stride(args.sharedDown.columns);
     int slot = c / each;
-    if (tokens > 1) slot = __ldcg(args.plan + 1 + tokens * args.chosen + slot * tokens + token);
+    if (tokens > 1) slot = plan[1 + tokens * args.chosen + slot * tokens + token];
     return slot < 0 ? -1 : Slots<ENC>::routed(args, slot) + p * Slots<ENC>::stride(args.intermediate);
   }
   DEVICE uint4 read(int i) const {
@@ -246,7 +257,7 @@ struct Down {
       for (int m = 0; m < M; m++) rows[m] = {a.weights, a.scales, (tile * M + m) * 16, a.rows, a.columns, a.block};
       return;
     }
-    u64 expert = __ldcg(args.plan + 1 + c / each), size = E::bytes((u64)args.hidden * args.intermediate);
+    u64 expert = plan[1 + c / each], size = E::bytes((u64)args.hidden * args.intermediate);
     u64 scales = scale_bytes<ENC>(args.hidden, args.intermediate, args.block);
 #pragma unroll
     for (int m = 0; m < M; m++)
@@ -270,10 +281,10 @@ struct Down {
       float sum = v[m];
       if (args.downBias)
         for (int u = 0; u < distinct; u++) {
-          int slot = __ldcg(args.plan + 1 + tokens * args.chosen + u * tokens + token);
+          int slot = plan[1 + tokens * args.chosen + u * tokens + token];
           if (slot >= 0)
             sum = fmaf(args.inputWeighted ? 1.f : __ldcg(args.weights + slot),
-                       args.downBias[(u64)__ldcg(args.plan + 1 + u) * args.hidden + at], sum);
+                       args.downBias[(u64)plan[1 + u] * args.hidden + at], sum);
         }
       *y = __ldcg(y) + sum;
     }
@@ -284,8 +295,10 @@ template <int ENC, int M, int L, int NT, bool STAGED>
 DEVICE void down(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
   typedef Down<ENC, M, L, STAGED> Job;
-  Job job = {args, args.tokens, args.split, args.prefetches, (u16*)(after_sums<M, NT>(shared) + 256),
-             args.chosen ? __ldcg(args.plan) : 0,
+  int* plan = (int*)after_sums<M, NT>(shared);
+  copy_plan(args, plan);  // complete before the wait: routing is two kernels back
+  Job job = {args, args.tokens, args.split, args.prefetches, plan, (u16*)(plan + plan_size(args.tokens, args.chosen)),
+             args.chosen ? plan[0] : 0,
              (args.intermediate + L * E::piece - 1) / (L * E::piece),
              args.sharedDown.rows ? (args.sharedDown.columns + L * E::piece - 1) / (L * E::piece) : 0};
   Product<ENC, M, L, NT, Job> product;
