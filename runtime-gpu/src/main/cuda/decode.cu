@@ -1,0 +1,107 @@
+// Kernels that decode one token or a few of a Mixture-of-Experts model, weights as a package stores them.
+// Names: what it does, the encoding, and m: 16-row tiles a warp takes together; t: 8-column tiles of activations.
+#include "latent.h"
+#include "matrices.h"
+#include "routing.h"
+
+#define ARGS(type) const __grid_constant__ type args
+
+#define PROJECT(name, enc, m, l, n)                                                     \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) project_##name(ARGS(ProjectArgs)) { \
+    SHARED_BYTES(shared);                                                               \
+    project<enc, m, l, n>(args, shared);                                                \
+  }
+#define GATE_UP(name, enc, l, n)                                                        \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) gate_up_##name(ARGS(ExpertsArgs)) { \
+    SHARED_BYTES(shared);                                                               \
+    gate_up<enc, l, n>(args, shared);                                                   \
+  }
+#define DOWN(name, enc, m, l, n, staged)                                                \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) down_##name(ARGS(ExpertsArgs)) {  \
+    SHARED_BYTES(shared);                                                               \
+    down<enc, m, l, n, staged>(args, shared);                                           \
+  }
+// L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers
+#define KERNELS(name, enc, one, two, tight)   \
+  PROJECT(name##_m1, enc, 1, one, 1)          \
+  PROJECT(name##_m2, enc, 2, two, 1)          \
+  GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1) \
+  DOWN(name##_m1, enc, 1, one, 1, true)       \
+  DOWN(name##_m2, enc, 2, two, 1, true)       \
+  DOWN(name##_m1_far, enc, 1, one, 1, false)  \
+  DOWN(name##_m2_far, enc, 2, tight, 1, false) \
+  PROJECT(name##_m1_t4, enc, 1, two, 4)       \
+  GATE_UP(name##_t4, enc, 1, 4)               \
+  DOWN(name##_m1_t4, enc, 1, two, 4, true)    \
+  DOWN(name##_m1_t4_far, enc, 1, two, 4, false)
+KERNELS(bf16, BF16, 4, 2, 2)
+KERNELS(f16, F16, 4, 2, 2)
+KERNELS(fp8, FP8, 4, 2, 1)
+KERNELS(int8, INT8, 4, 2, 2)
+KERNELS(int4, INT4, 2, 2, 2)
+KERNELS(mxfp4, MXFP4, 2, 2, 1)
+
+#define LATENT_KERNELS(name, enc, l)                                                              \
+  extern "C" __global__ void __launch_bounds__(256) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
+  extern "C" __global__ void __launch_bounds__(256) latent_output_##name(ARGS(LatentArgs)) {        \
+    SHARED_BYTES(shared);                                                                         \
+    latent_output<enc, l>(args, shared);                                                          \
+  }
+LATENT_KERNELS(bf16, BF16, 4)
+LATENT_KERNELS(f16, F16, 4)
+LATENT_KERNELS(fp8, FP8, 4)
+LATENT_KERNELS(int8, INT8, 4)
+LATENT_KERNELS(int4, INT4, 2)
+LATENT_KERNELS(mxfp4, MXFP4, 2)
+
+extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentArgs)) {
+  SHARED_BYTES(shared);
+  attend_latent(args, shared);
+}
+
+#define ATTEND(d)                                                                      \
+  extern "C" __global__ void __launch_bounds__(128) attend_##d(ARGS(AttendArgs)) {      \
+    SHARED_BYTES(shared);                                                              \
+    attend<d>(args, shared);                                                           \
+  }
+ATTEND(64)
+ATTEND(128)
+
+extern "C" __global__ void __launch_bounds__(256) route_experts(ARGS(RouteArgs), int rows) {
+  SHARED_BYTES(shared);
+  route(args, rows, shared);
+}
+
+// Rows of a bfloat16 embedding. Grid: tokens.
+extern "C" __global__ void embed_bf16(const u16* embedding, const int* ids, float* h, int hidden, int stride) {
+  await_previous();
+  const u16* row = embedding + (u64)ids[blockIdx.x] * hidden;
+  for (int i = threadIdx.x; i < hidden; i += blockDim.x) h[(u64)blockIdx.x * stride + i] = from_bf16(row[i]);
+}
+
+// The id of the largest logit of each token, the lowest of equal ones. `best` is 0 between launches, and so is `arrived`.
+// Grid: (parts, tokens).
+extern "C" __global__ void largest_logit(const float* logits, int vocabulary, u64* best, int* arrived, int* ids) {
+  await_previous();
+  const float* x = logits + (u64)blockIdx.y * vocabulary;
+  u64 most = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < vocabulary; i += gridDim.x * blockDim.x) {
+    u32 u = __float_as_uint(__ldcg(x + i));
+    u = u >> 31 ? ~u : u | 0x80000000u;
+    u64 key = (u64)u << 32 | (u32)~i;
+    most = key > most ? key : most;
+  }
+#pragma unroll
+  for (int o = 16; o; o >>= 1) {
+    u64 y = __shfl_xor_sync(~0u, most, o);
+    most = y > most ? y : most;
+  }
+  if ((threadIdx.x & 31) == 0) atomicMax(best + blockIdx.y, most);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0 && atomicAdd(arrived + blockIdx.y, 1) == (int)gridDim.x - 1) {
+    __threadfence();
+    ids[blockIdx.y] = (int)~(u32)atomicExch(best + blockIdx.y, 0ull);
+    arrived[blockIdx.y] = 0;
+  }
+}
