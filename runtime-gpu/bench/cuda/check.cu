@@ -424,6 +424,7 @@ int main(int argc, char** argv) {
       if (k.encoding <= F16 || k.encoding >= INT4) check_project(k, 288, {16}, 1, 1, 1, 1, true, false, 1);
       check_project(k, 256, {80}, k.encoding == BF16 ? 2 : k.columns == 8 ? 1 : 4, 1, 2, 2, true, false, 2);
       check_project(k, 512, {48, 32}, 4, 1, 2, 1, true, true, 2);
+      if (k.encoding == FP8 || k.encoding == INT8) check_project(k, 144, {32}, 4, 1, 2, 1, true, true, 2);
       check_project(k, 128, {32}, 3, 1, 2, 2, false, false, 1);
       check_project(k, 1536, {32}, 1, 1, 12, 12, true, false, 2);
       check_project(k, 512, {272}, 1, 2, 16, 4, true, true, 1);

@@ -91,6 +91,28 @@ DEVICE Span span_of(int position, int window, int splits, int split) {
   return {from, min(from + each, position + 1), (length + each - 1) / each};
 }
 
+// The new key and value of a head, by two warps.
+template <int D>
+DEVICE void append_head(const AttendArgs& a, const float* x, int keyHead, int position, u16* keys, u16* values) {
+  int warps = blockDim.x >> 5, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  const float *k = x + (a.heads + keyHead) * D, *v = x + (a.heads + a.keyHeads + keyHead) * D;
+  if (warp == 0)
+    prepare_head<D>(a, k, a.kNorm, a.kBias ? a.kBias + keyHead * D : nullptr, position,
+                    [&](int d, float y) { keys[(u64)position * D + d] = to_f16(y); });
+  if (warp == 1 % warps)
+    for (int d = lane; d < D; d += 32)
+      values[(u64)position * D + d] = to_f16(__ldcg(v + d) + (a.vBias ? a.vBias[keyHead * D + d] : 0));
+}
+
+// The same alone, before tokens of one sequence attend to each other. Grid: (key heads, tokens).
+template <int D>
+DEVICE void append_heads(const AttendArgs& a) {
+  await_previous();
+  int keyHead = blockIdx.x, token = blockIdx.y;
+  u64 at = token * a.sequenceStride + (u64)keyHead * a.capacity * D;
+  append_head<D>(a, a.qkv + (u64)token * a.qkvStride, keyHead, __ldcg(a.positions + token), a.keys + at, a.values + at);
+}
+
 // Grid: (splits, key heads * groups of eight query heads, tokens). Shared: 16 * (D + 32) halves, then floats:
 // warps * 8 * (D + 2).
 template <int D>
@@ -125,15 +147,7 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
     }
   }
   // the part that ends with the new token has its key and value; of several groups each writes the same
-  if (to == position + 1) {
-    const float *k = x + (a.heads + keyHead) * D, *v = x + (a.heads + a.keyHeads + keyHead) * D;
-    if (warp == 0)
-      prepare_head<D>(a, k, a.kNorm, a.kBias ? a.kBias + keyHead * D : nullptr, position,
-                      [&](int d, float y) { keys[(u64)position * D + d] = to_f16(y); });
-    if (warp == 1 % warps)
-      for (int d = lane; d < D; d += 32)
-        values[(u64)position * D + d] = to_f16(__ldcg(v + d) + (a.vBias ? a.vBias[keyHead * D + d] : 0));
-  }
+  if (to == position + 1) append_head<D>(a, x, keyHead, position, keys, values);
   __syncthreads();
 
   float o[D / 8][4];

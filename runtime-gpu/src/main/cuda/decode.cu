@@ -1,8 +1,14 @@
 // Kernels that decode one token or a few of a Mixture-of-Experts model, weights as a package stores them.
 // Names: what it does, the encoding, and m: 16-row tiles a warp takes together; t: 8-column tiles of activations.
+// PART says which of them are compiled, for a file of PTX: 1 to 6 those of an encoding, 7 the others; 0, all and what is tuned.
+#include "general.h"
 #include "latent.h"
 #include "matrices.h"
 #include "routing.h"
+
+#ifndef PART
+#define PART 0
+#endif
 
 #define ARGS(type) const __grid_constant__ type args
 
@@ -22,38 +28,56 @@
     down<enc, m, l, n, staged>(args, shared);                                           \
   }
 // L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers
+#if PART
+#define MORE_KERNELS(name, enc, two, tight)
+#else
+#define MORE_KERNELS(name, enc, two, tight)    \
+  PROJECT(name##_m2, enc, 2, two, 1)           \
+  DOWN(name##_m2, enc, 2, two, 1, true)        \
+  DOWN(name##_m2_far, enc, 2, tight, 1, false)
+#endif
 #define KERNELS(name, enc, one, two, tight)   \
+  MORE_KERNELS(name, enc, two, tight)         \
   PROJECT(name##_m1, enc, 1, one, 1)          \
-  PROJECT(name##_m2, enc, 2, two, 1)          \
   GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1) \
   DOWN(name##_m1, enc, 1, one, 1, true)       \
-  DOWN(name##_m2, enc, 2, two, 1, true)       \
   DOWN(name##_m1_far, enc, 1, one, 1, false)  \
-  DOWN(name##_m2_far, enc, 2, tight, 1, false) \
   PROJECT(name##_m1_t4, enc, 1, two, 4)       \
   GATE_UP(name##_t4, enc, 1, 4)               \
   DOWN(name##_m1_t4, enc, 1, two, 4, true)    \
   DOWN(name##_m1_t4_far, enc, 1, two, 4, false)
-KERNELS(bf16, BF16, 4, 2, 2)
-KERNELS(f16, F16, 4, 2, 2)
-KERNELS(fp8, FP8, 4, 2, 1)
-KERNELS(int8, INT8, 4, 2, 2)
-KERNELS(int4, INT4, 2, 2, 2)
-KERNELS(mxfp4, MXFP4, 2, 2, 1)
-
 #define LATENT_KERNELS(name, enc, l)                                                              \
   extern "C" __global__ void __launch_bounds__(256) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
   extern "C" __global__ void __launch_bounds__(256) latent_output_##name(ARGS(LatentArgs)) {        \
     SHARED_BYTES(shared);                                                                         \
     latent_output<enc, l>(args, shared);                                                          \
   }
+#if !PART || PART == 1
+KERNELS(bf16, BF16, 4, 2, 2)
 LATENT_KERNELS(bf16, BF16, 4)
+#endif
+#if !PART || PART == 2
+KERNELS(f16, F16, 4, 2, 2)
 LATENT_KERNELS(f16, F16, 4)
+#endif
+#if !PART || PART == 3
+KERNELS(fp8, FP8, 4, 2, 1)
 LATENT_KERNELS(fp8, FP8, 4)
+#endif
+#if !PART || PART == 4
+KERNELS(int8, INT8, 4, 2, 2)
 LATENT_KERNELS(int8, INT8, 4)
+#endif
+#if !PART || PART == 5
+KERNELS(int4, INT4, 2, 2, 2)
 LATENT_KERNELS(int4, INT4, 2)
+#endif
+#if !PART || PART == 6
+KERNELS(mxfp4, MXFP4, 2, 2, 1)
 LATENT_KERNELS(mxfp4, MXFP4, 2)
+#endif
 
+#if !PART || PART == 7
 extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentArgs)) {
   SHARED_BYTES(shared);
   attend_latent(args, shared);
@@ -105,3 +129,28 @@ extern "C" __global__ void largest_logit(const float* logits, int vocabulary, u6
     arrived[blockIdx.y] = 0;
   }
 }
+
+#define STEP(name, type, call)                                                         \
+  extern "C" __global__ void __launch_bounds__(256) name(ARGS(type)) { call; }
+#define SHARED_STEP(name, type, call)                                                  \
+  extern "C" __global__ void __launch_bounds__(256) name(ARGS(type)) {                  \
+    SHARED_BYTES(shared);                                                              \
+    call;                                                                              \
+  }
+STEP(embed_any, AnyEmbedArgs, embed(args))
+STEP(project_any, AnyProjectArgs, project(args))
+STEP(norm_any, AnyNormArgs, norm(args))
+STEP(columns_any, AnyColumnsArgs, each_column(args))
+STEP(rotate_any, AnyRotateArgs, rotate(args))
+STEP(append_any, AnyAppendArgs, append(args))
+SHARED_STEP(attend_any, AnyAttendArgs, attend(args, shared))
+SHARED_STEP(latent_any, AnyLatentArgs, attend_absorbed(args, shared))
+SHARED_STEP(route_any, RouteArgs, await_previous(); plan_experts(args, shared))
+STEP(gate_up_any, AnyExpertsArgs, gate_up(args))
+STEP(down_any, AnyExpertsArgs, down(args))
+
+#define APPEND(d) \
+  extern "C" __global__ void __launch_bounds__(64) append_##d(ARGS(AttendArgs)) { append_heads<d>(args); }
+APPEND(64)
+APPEND(128)
+#endif

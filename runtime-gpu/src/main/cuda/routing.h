@@ -100,54 +100,11 @@ DEVICE void decide(const RouteArgs& a, float* s, float* c, float* group, int* ch
       weight[j] = (a.normalised ? weight[j] / (fmaxf(sum, a.least) + a.epsilon) : weight[j]) * a.scale;
 }
 
-// Experts' logits, a few rows a block, the norm with them; the block that ends last decides for all tokens.
-// Grid: ceil(experts / rows); shared: experts floats three times for each warp.
-DEVICE void route(const RouteArgs& a, int rows, u8* shared) {
-  __shared__ float part[64];
+// One block decides for all tokens, and notes who chose which expert. Shared: experts floats three times for each warp.
+DEVICE void plan_experts(const RouteArgs& a, u8* shared) {
   __shared__ int choice[16 * 32];
   __shared__ float weight[16 * 32];
-  __shared__ int last;
   int warps = blockDim.x >> 5, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
-  int first = blockIdx.x * rows, end = min(first + rows, a.experts);
-  for (int i = first * a.hidden + threadIdx.x * 64; i < end * a.hidden; i += blockDim.x * 64)
-    prefetch(a.weights + (u64)i * (a.weightsAreFloat ? 4 : 2));
-  await_previous();
-  for (int token = 0; token < a.tokens; token++) {
-    const float* x = a.x + (u64)token * a.xStride;
-    for (int e = first; e < end; e++) {
-      float dot = 0, square = 0;
-#pragma unroll 4
-      for (int k = threadIdx.x * 4; k < a.hidden; k += blockDim.x * 4) {
-        float4 v = __ldcg((const float4*)(x + k)), n = __ldg((const float4*)(a.norm + k));
-        float4 w;
-        if (a.weightsAreFloat) {
-          w = __ldg((const float4*)((const float*)a.weights + (u64)e * a.hidden + k));
-        } else {
-          uint2 u = __ldg((const uint2*)((const u16*)a.weights + (u64)e * a.hidden + k));
-          w = make_float4(from_bf16((u16)u.x), from_bf16((u16)(u.x >> 16)), from_bf16((u16)u.y), from_bf16((u16)(u.y >> 16)));
-        }
-        square += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-        dot += v.x * n.x * w.x + v.y * n.y * w.y + v.z * n.z * w.z + v.w * n.w * w.w;
-      }
-      dot = warp_sum(dot);
-      square = warp_sum(square);
-      if (lane == 0) part[warp] = dot, part[32 + warp] = square;
-      __syncthreads();
-      if (threadIdx.x == 0) {
-        dot = square = 0;
-        for (int w = 0; w < warps; w++) dot += part[w], square += part[32 + w];
-        a.logits[token * a.experts + e] = dot / sqrtf(square / a.hidden + a.normEpsilon);
-      }
-      __syncthreads();
-    }
-  }
-  if (threadIdx.x == 0) {
-    __threadfence();
-    last = atomicAdd(a.arrived, 1) == (int)gridDim.x - 1;
-  }
-  __syncthreads();
-  if (!last) return;
-  __threadfence();
   float* room = (float*)shared + 3 * a.experts * warp;
   for (int token = warp; token < a.tokens; token += warps) {
     for (int i = lane; i < a.experts; i += 32) room[i] = __ldcg(a.logits + token * a.experts + i);
@@ -192,5 +149,54 @@ DEVICE void route(const RouteArgs& a, int rows, u8* shared) {
       }
     }
   }
+}
+
+// Experts' logits, a few rows a block, the norm with them; the block that ends last decides for all tokens.
+// Grid: ceil(experts / rows); shared: as plan_experts.
+DEVICE void route(const RouteArgs& a, int rows, u8* shared) {
+  __shared__ float part[64];
+  __shared__ int last;
+  int warps = blockDim.x >> 5, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  int first = blockIdx.x * rows, end = min(first + rows, a.experts);
+  for (int i = first * a.hidden + threadIdx.x * 64; i < end * a.hidden; i += blockDim.x * 64)
+    prefetch(a.weights + (u64)i * (a.weightsAreFloat ? 4 : 2));
+  await_previous();
+  for (int token = 0; token < a.tokens; token++) {
+    const float* x = a.x + (u64)token * a.xStride;
+    for (int e = first; e < end; e++) {
+      float dot = 0, square = 0;
+#pragma unroll 4
+      for (int k = threadIdx.x * 4; k < a.hidden; k += blockDim.x * 4) {
+        float4 v = __ldcg((const float4*)(x + k)), n = __ldg((const float4*)(a.norm + k));
+        float4 w;
+        if (a.weightsAreFloat) {
+          w = __ldg((const float4*)((const float*)a.weights + (u64)e * a.hidden + k));
+        } else {
+          uint2 u = __ldg((const uint2*)((const u16*)a.weights + (u64)e * a.hidden + k));
+          w = make_float4(from_bf16((u16)u.x), from_bf16((u16)(u.x >> 16)), from_bf16((u16)u.y), from_bf16((u16)(u.y >> 16)));
+        }
+        square += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+        dot += v.x * n.x * w.x + v.y * n.y * w.y + v.z * n.z * w.z + v.w * n.w * w.w;
+      }
+      dot = warp_sum(dot);
+      square = warp_sum(square);
+      if (lane == 0) part[warp] = dot, part[32 + warp] = square;
+      __syncthreads();
+      if (threadIdx.x == 0) {
+        dot = square = 0;
+        for (int w = 0; w < warps; w++) dot += part[w], square += part[32 + w];
+        a.logits[token * a.experts + e] = dot / sqrtf(square / a.hidden + a.normEpsilon);
+      }
+      __syncthreads();
+    }
+  }
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicAdd(a.arrived, 1) == (int)gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!last) return;
+  __threadfence();
+  plan_experts(a, shared);
   if (threadIdx.x == 0) *a.arrived = 0;
 }
