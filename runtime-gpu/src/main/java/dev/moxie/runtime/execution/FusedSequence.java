@@ -125,6 +125,7 @@ final class FusedSequence implements AutoCloseable {
 
   private void makeRoom(long bytes) {
     if (logits.byteSize() < bytes) {
+      logits = MemorySegment.NULL;
       ofLogits.close();
       ofLogits = Arena.ofShared();
       logits = memory.allocate(ofLogits, bytes);
