@@ -170,7 +170,8 @@ final class RunCommand implements Callable<Integer> {
     requireFit(pack, ids);
     Execution chosen = execution == null ? Execution.best(device) : execution;
     requireFit(chosen);
-    System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
+    System.err.printf(
+        "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device));
     LoweringCheck.untried(pack.architecture(), chosen).ifPresent(System.err::println);
     var check =
         new LoweringCheck(

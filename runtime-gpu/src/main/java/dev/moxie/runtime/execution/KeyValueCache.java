@@ -1,54 +1,52 @@
 package dev.moxie.runtime.execution;
 
-import ai.onnxruntime.OnnxTensor;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.lowering.CacheLayout;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.stream.Stream;
+import dev.moxie.runtime.ort.Binding;
+import dev.moxie.runtime.ort.ElementType;
+import dev.moxie.runtime.ort.Tensor;
+import java.lang.foreign.Arena;
+import java.util.stream.IntStream;
 
 /**
  * Keys and values of one sequence. Each tensor goes into a graph as the past and comes out as the
  * present, in place: attention appends to it and nothing is copied. Keys and values that are the
  * same compressed latent are one tensor, to which the operator appends the same numbers twice.
  */
-final class KeyValueCache implements AutoCloseable {
-  private final List<OnnxTensor> keys = new ArrayList<>();
-  private final List<OnnxTensor> values = new ArrayList<>();
-  private final int capacity;
+final class KeyValueCache {
+  private KeyValueCache() {}
 
-  KeyValueCache(Architecture architecture, Target target, int capacity) {
-    this.capacity = capacity;
-    for (Architecture.Blocks block : architecture.layers()) {
-      CacheLayout layout = CacheLayout.of(block.attention(), target);
-      OnnxTensor key = allocate(layout, target, capacity);
-      keys.add(key);
-      values.add(layout.latent() ? key : allocate(layout, target, capacity));
-    }
+  /** Binds memory for that of some layers, which is there until the arena is closed. */
+  static void bind(
+      Binding binding,
+      Memory memory,
+      Arena arena,
+      Architecture architecture,
+      IntStream layers,
+      Target target,
+      int capacity) {
+    layers.forEach(
+        layer -> {
+          var layout = CacheLayout.of(architecture.layers().get(layer).attention(), target);
+          try (Tensor keys = allocate(memory, arena, layout, target, capacity);
+              Tensor values =
+                  layout.latent() ? keys : allocate(memory, arena, layout, target, capacity)) {
+            binding.input(Lowering.pastKey(layer), keys);
+            binding.output(Lowering.presentKey(layer), keys);
+            binding.input(Lowering.pastValue(layer), values);
+            binding.output(Lowering.presentValue(layer), values);
+          }
+        });
   }
 
-  private static OnnxTensor allocate(CacheLayout layout, Target target, int capacity) {
+  private static Tensor allocate(
+      Memory memory, Arena arena, CacheLayout layout, Target target, int capacity) {
+    ElementType type = target.compute() == Dtype.F16 ? ElementType.FLOAT16 : ElementType.FLOAT;
     long[] shape = layout.shape(capacity);
-    return target.compute() == Dtype.F16 ? Engine.halves(shape) : Engine.floats(shape);
-  }
-
-  int capacity() {
-    return capacity;
-  }
-
-  void bind(int layer, Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> outputs) {
-    inputs.put(Lowering.pastKey(layer), keys.get(layer));
-    inputs.put(Lowering.pastValue(layer), values.get(layer));
-    outputs.put(Lowering.presentKey(layer), keys.get(layer));
-    outputs.put(Lowering.presentValue(layer), values.get(layer));
-  }
-
-  @Override
-  public void close() {
-    Stream.concat(keys.stream(), values.stream()).distinct().forEach(OnnxTensor::close);
+    return memory.tensor(
+        memory.allocate(arena, FloatTensors.size(type.bytes(), shape)), type, shape);
   }
 }

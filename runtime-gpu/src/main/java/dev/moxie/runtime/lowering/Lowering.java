@@ -22,7 +22,9 @@ import java.util.Objects;
  * come out, and may be the same memory; keys and values of a compressed latent must be.
  *
  * <p>Weights are external data: the session option {@code
- * session.model_external_initializers_file_folder_path} must name the package's folder.
+ * session.model_external_initializers_file_folder_path} must name the package's folder. Where the
+ * target {@link Target#binds} matrices, these are inputs of their canonical names and shapes, a
+ * stack of gate rows then up rows with these rows alternating.
  */
 public final class Lowering {
   private final MoxiePackage pack;
@@ -55,21 +57,23 @@ public final class Lowering {
   }
 
   /**
-   * {@code ids} int64 [S] to {@code logits} [S, V].
+   * {@code ids} int64 [S] to {@code logits} [R, V], those after the tokens whose indices among the
+   * new ones are {@code rows}, int64 [R].
    *
    * @throws UnsupportedException if an operator of the target lacks what the model needs
    */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
-    Weights weights = new PackageWeights(pack, target.compute(), graph);
+    Weights weights = new PackageWeights(pack, target, graph);
     if (permuted) {
       weights = new PermutedWeights(pack.architecture(), weights, graph);
     }
     var reader = new Onnx(graph, target, weights, rotaries());
-    Onnx.Value logits = new Forward<>(pack.architecture(), reader).logits();
+    var forward = new Forward<>(pack.architecture(), reader);
+    Onnx.Value logits = forward.head(reader.wanted(forward.hidden()));
     graph.standard(
         "Cast", List.of(logits.name()), List.of("logits"), attribute("to", Graph.type(Dtype.F32)));
-    graph.output("logits", Dtype.F32, "S", logits.width());
+    graph.output("logits", Dtype.F32, "R", logits.width());
     return graph.model();
   }
 
