@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** One graph for the whole model; the provider routes inside its MoE operator. */
@@ -44,12 +45,12 @@ public final class FusedModel implements Model {
     this.target = target;
     angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
-    requireIntact(graph);
+    requireIntact(pack, graph);
     session = Engine.session(graph, pack.folder(), device);
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static FusedModel openPermuted(
+  public static FusedModel openPermuted(
       MoxiePackage pack, Device device, Target target, LoweringProof proof) {
     return opening(pack, device, target, true)
         .proven(new FusedModel(pack, device, Lowering.permuted(pack, target), target), proof);
@@ -60,8 +61,13 @@ public final class FusedModel implements Model {
     return new Opening(pack, Execution.FUSED, device, target, permuted);
   }
 
-  /** Weights must be as they were written. */
-  private void requireIntact(OnnxMl.ModelProto graph) {
+  /**
+   * Weights of a graph must be as they were written.
+   *
+   * @return how many bytes they have
+   */
+  static long requireIntact(MoxiePackage pack, OnnxMl.ModelProto graph) {
+    long bytes = 0;
     for (OnnxMl.TensorProto tensor : graph.getGraph().getInitializerList()) {
       if (tensor.getExternalDataCount() > 0) {
         Map<String, String> place =
@@ -70,19 +76,23 @@ public final class FusedModel implements Model {
                     Collectors.toMap(
                         OnnxMl.StringStringEntryProto::getKey,
                         OnnxMl.StringStringEntryProto::getValue));
+        long length = Long.parseLong(place.getOrDefault("length", "0"));
         pack.requireIntact(
             place.getOrDefault("location", ""),
             Long.parseLong(place.getOrDefault("offset", "0")),
-            Long.parseLong(place.getOrDefault("length", "0")));
+            length);
+        bytes += length;
       }
     }
+    return bytes;
   }
 
   @Override
   public void begin(int tokens) {
     if (cache == null || cache.capacity() != tokens) {
       closeCache();
-      cache = new KeyValueCache(pack.architecture(), target, tokens);
+      IntStream layers = IntStream.range(0, pack.architecture().layers().size());
+      cache = new KeyValueCache(pack.architecture(), layers, target, tokens);
     }
     capacity = tokens;
     length = 0;
@@ -111,10 +121,7 @@ public final class FusedModel implements Model {
       Map<String, OnnxTensor> outputs = new HashMap<>();
       inputs.put("ids", tokens);
       outputs.put("logits", result);
-      KeyValueCache kept = Objects.requireNonNull(cache);
-      for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-        kept.bind(layer, inputs, outputs);
-      }
+      Objects.requireNonNull(cache).bind(inputs, outputs);
       Engine.run(session, inputs, outputs);
     }
     float[] copy = new float[logits.remaining()];

@@ -6,9 +6,9 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.lowering.CacheLayout;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -17,18 +17,20 @@ import java.util.stream.Stream;
  * same compressed latent are one tensor, to which the operator appends the same numbers twice.
  */
 final class KeyValueCache implements AutoCloseable {
-  private final List<OnnxTensor> keys = new ArrayList<>();
-  private final List<OnnxTensor> values = new ArrayList<>();
+  private final Map<Integer, OnnxTensor> keys = new HashMap<>();
+  private final Map<Integer, OnnxTensor> values = new HashMap<>();
   private final int capacity;
 
-  KeyValueCache(Architecture architecture, Target target, int capacity) {
+  /** Of some layers. */
+  KeyValueCache(Architecture architecture, IntStream layers, Target target, int capacity) {
     this.capacity = capacity;
-    for (Architecture.Blocks block : architecture.layers()) {
-      CacheLayout layout = CacheLayout.of(block.attention(), target);
-      OnnxTensor key = allocate(layout, target, capacity);
-      keys.add(key);
-      values.add(layout.latent() ? key : allocate(layout, target, capacity));
-    }
+    layers.forEach(
+        layer -> {
+          var layout = CacheLayout.of(architecture.layers().get(layer).attention(), target);
+          OnnxTensor key = allocate(layout, target, capacity);
+          keys.put(layer, key);
+          values.put(layer, layout.latent() ? key : allocate(layout, target, capacity));
+        });
   }
 
   private static OnnxTensor allocate(CacheLayout layout, Target target, int capacity) {
@@ -40,15 +42,24 @@ final class KeyValueCache implements AutoCloseable {
     return capacity;
   }
 
-  void bind(int layer, Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> outputs) {
-    inputs.put(Lowering.pastKey(layer), keys.get(layer));
-    inputs.put(Lowering.pastValue(layer), values.get(layer));
-    outputs.put(Lowering.presentKey(layer), keys.get(layer));
-    outputs.put(Lowering.presentValue(layer), values.get(layer));
+  /** Adds what its layers take and give. */
+  void bind(Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> outputs) {
+    keys.forEach(
+        (layer, key) -> {
+          inputs.put(Lowering.pastKey(layer), key);
+          outputs.put(Lowering.presentKey(layer), key);
+        });
+    values.forEach(
+        (layer, value) -> {
+          inputs.put(Lowering.pastValue(layer), value);
+          outputs.put(Lowering.presentValue(layer), value);
+        });
   }
 
   @Override
   public void close() {
-    Stream.concat(keys.stream(), values.stream()).distinct().forEach(OnnxTensor::close);
+    Stream.concat(keys.values().stream(), values.values().stream())
+        .distinct()
+        .forEach(OnnxTensor::close);
   }
 }
