@@ -1,6 +1,5 @@
 package dev.moxie.runtime.execution;
 
-import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.TensorSpec;
@@ -21,7 +20,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -40,14 +38,15 @@ final class BoundWeights implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
   private final Map<TensorSpec, MemorySegment> places = new LinkedHashMap<>();
 
-  /** Brings there what a graph that is built for a target takes. */
-  BoundWeights(MoxiePackage pack, OnnxMl.GraphProto graph, Target target, Memory memory) {
+  /**
+   * Brings them there.
+   *
+   * @param inputs of the graph, by name
+   * @param target that it was built for
+   */
+  BoundWeights(MoxiePackage pack, Set<String> inputs, Target target, Memory memory) {
     this.memory = memory;
     type = target.compute() == Dtype.F16 ? ElementType.FLOAT16 : ElementType.FLOAT;
-    Set<String> inputs =
-        graph.getInputList().stream()
-            .map(OnnxMl.ValueInfoProto::getName)
-            .collect(Collectors.toSet());
     try {
       for (TensorSpec tensor : Tensors.ofForwardPass(pack.architecture())) {
         if (inputs.contains(tensor.name())) {
@@ -58,6 +57,11 @@ final class BoundWeights implements AutoCloseable {
       arena.close();
       throw e;
     }
+  }
+
+  /** How much of the memory they take. */
+  long bytes() {
+    return places.values().stream().mapToLong(MemorySegment::byteSize).sum();
   }
 
   /** Binds them all. */

@@ -49,7 +49,7 @@ public final class FusedModel implements Model {
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static FusedModel openPermuted(
+  public static FusedModel openPermuted(
       MoxiePackage pack, Device device, Target target, LoweringProof proof) {
     return opening(pack, device, target, true)
         .proven(new FusedModel(pack, device, Lowering.permuted(pack, target), target), proof);

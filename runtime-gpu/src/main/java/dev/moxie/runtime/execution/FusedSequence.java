@@ -68,7 +68,7 @@ final class FusedSequence implements AutoCloseable {
       positions = memory.allocate(arena, FloatTensors.size(Integer.BYTES, capacity));
       memory.write(rows, MemorySegment.ofArray(LongStream.range(0, capacity).toArray()));
       memory.write(positions, MemorySegment.ofArray(IntStream.range(0, capacity).toArray()));
-      angles = new Angles(memory, arena, rotaries, capacity);
+      angles = new Angles(memory, arena, rotaries, loaded.inputs(), capacity);
       var layers = IntStream.range(0, architecture.layers().size());
       KeyValueCache.bind(binding, memory, arena, architecture, layers, target, capacity);
     } catch (RuntimeException | Error e) {
