@@ -45,13 +45,6 @@ final class RunCommand implements Callable<Integer> {
           + " of a first opening has no budget. Plain execution, on Linux, for a package whose"
           + " files you own or may write, on a disk.";
 
-  /** Devices as the option names them; auto takes CUDA if it really loads. */
-  enum DeviceChoice {
-    AUTO,
-    CPU,
-    CUDA
-  }
-
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
   private Path folder = Path.of("");
 
@@ -101,6 +94,7 @@ final class RunCommand implements Callable<Integer> {
   @Option(
       names = "--device",
       paramLabel = "auto|cpu|cuda",
+      converter = DeviceChoice.Reader.class,
       description = "Where to run; auto takes CUDA if it loads, else the CPU, and says which.")
   private DeviceChoice deviceChoice = DeviceChoice.AUTO;
 
@@ -120,12 +114,7 @@ final class RunCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Sampler sampler = sampler();
-    Device device =
-        switch (deviceChoice) {
-          case AUTO -> Device.best();
-          case CPU -> Device.CPU;
-          case CUDA -> Device.CUDA;
-        };
+    Device device = deviceChoice.device();
     device.require();
     var pace = new Pace();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
@@ -172,7 +161,6 @@ final class RunCommand implements Callable<Integer> {
     requireFit(chosen);
     System.err.printf(
         "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device));
-    LoweringCheck.untried(pack.architecture(), chosen).ifPresent(System.err::println);
     var check =
         new LoweringCheck(
             () -> System.err.println("a first opening: holding the model to the oracle"));
@@ -181,6 +169,7 @@ final class RunCommand implements Callable<Integer> {
           .took()
           .ifPresent(
               time -> System.err.printf("held to the oracle in %.1f s%n", time.toMillis() / 1e3));
+      check.untried().forEach(System.err::println);
       ExpertMemory experts =
           memoryBudget != null && model instanceof PlainModel plain
               ? plain.limitMemory(memoryBudget)

@@ -1,9 +1,11 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
+import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.diagnosis.Budget;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.routing.DecisionFiles;
@@ -12,7 +14,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -91,9 +92,21 @@ final class VerifyCommand implements Callable<Integer> {
   private boolean invariance;
 
   @Option(
+      names = "--device",
+      paramLabel = "auto|cpu|cuda",
+      converter = DeviceChoice.Reader.class,
+      description =
+          "Where to run the package; default: cpu. On CUDA layers, routing, logits and greedy"
+              + " tokens are those of its graphs, bounds those of float16, and models are held to"
+              + " the oracle as whenever they are opened there; auto takes CUDA if it loads.")
+  private DeviceChoice deviceChoice = DeviceChoice.CPU;
+
+  @Option(
       names = "--execution",
       paramLabel = "plain|fused",
-      description = "Run only this one end to end; default: both, where both run such a model.")
+      description =
+          "Run only this one end to end; default: both, where both run such a model, and fused on"
+              + " CUDA.")
   private @Nullable Execution execution;
 
   @Option(
@@ -138,20 +151,34 @@ final class VerifyCommand implements Callable<Integer> {
             tokens,
             Budget.of(Duration.ofSeconds(diagnosis)),
             new LayerProgress(System.err, System::nanoTime));
-    Set<Execution> executions =
-        execution == null ? EnumSet.allOf(Execution.class) : EnumSet.of(execution);
+    Running running = running();
     var files = new DecisionFiles(routingArrow, replay);
     ReportOptions.Outputs outputs = forms.open(files.paths());
     Report report;
     try {
       report =
-          Verifier.verify(folder, source, references, noise, executions, files, invariance, scope);
+          Verifier.verify(folder, source, references, noise, running, files, invariance, scope);
     } catch (RuntimeException e) {
       outputs.write(Failures.of(e).sentence());
       throw e;
     }
     outputs.write(report);
     return report.verdict().passed() ? 0 : Failures.MISMATCH;
+  }
+
+  private Running running() {
+    Device device = deviceChoice.device();
+    if (device == Device.CUDA && execution == Execution.PLAIN) {
+      throw new UsageException(
+          "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
+    }
+    device.require();
+    if (execution != null) {
+      return Running.on(device, EnumSet.of(execution));
+    }
+    return Running.on(
+        device,
+        device == Device.CUDA ? EnumSet.of(Execution.FUSED) : EnumSet.allOf(Execution.class));
   }
 
   private void requireReferences(String option, boolean given) {

@@ -426,6 +426,26 @@ class CommandLineTest {
   }
 
   @Test
+  void verifyOnCudaWithoutCudaEndsWithFourToo() {
+    String pack = convert(Fixtures.tinyMixtral());
+    assertOneSentence(4, moxie("verify", pack, "--device", "cuda"));
+    Outcome plain = moxie("verify", pack, "--device", "cuda", "--execution", "plain");
+    assertOneSentence(2, plain);
+    assertTrue(plain.err().contains("--device cpu"), plain.err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"cuda:1", "cuda,cuda", "cuda:0,1", "0", "2", "CUDA:0"})
+  void oneGpuIsUsedAndSeveralAreRefusedWithTheWayToChoose(String devices) {
+    for (String verb : List.of("run", "verify")) {
+      Outcome outcome = moxie(verb, "p", "--device", devices);
+      assertOneSentence(2, outcome);
+      assertTrue(outcome.err().contains("one GPU is used, the first that is visible"));
+      assertTrue(outcome.err().contains("CUDA_VISIBLE_DEVICES"));
+    }
+  }
+
+  @Test
   void runSaysOnStandardErrorWhereItRunsAndPrintsTheTextAlone() {
     String pack = convert(Fixtures.tinyMixtral());
     Outcome first =

@@ -17,9 +17,11 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.baseline.BaselineFile;
 import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -194,7 +196,11 @@ final class HostileInputs {
     Path pack = converted(checkpoint, folder.resolve("p"));
     Path trace = folder.resolve("trace.safetensors");
     var check =
-        new ReferenceCheck(MoxiePackage.open(pack), EnumSet.of(Execution.PLAIN), Scope.all());
+        new ReferenceCheck(
+            MoxiePackage.open(pack),
+            Running.onCpu(EnumSet.of(Execution.PLAIN)),
+            new ProofByReport(false),
+            Scope.all());
     add(
         folder,
         trace,

@@ -18,11 +18,10 @@ import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.plain.PackageWeights;
 import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Program;
-import dev.moxie.verifier.InvarianceCheck;
 import dev.moxie.verifier.LoweringCheck;
 import dev.moxie.verifier.ProofByReport;
+import dev.moxie.verifier.Verifier;
 import dev.moxie.verifier.baseline.BaselineCheck;
-import dev.moxie.verifier.reference.ReferenceCheck;
 import java.io.FileOutputStream;
 import java.io.FileWriter;
 import java.io.RandomAccessFile;
@@ -85,8 +84,7 @@ class ModuleRulesTest {
   static final ArchRule onlyWhatReportsEachNumberProvesByReport =
       noClasses()
           .that()
-          .doNotBelongToAnyOf(
-              ProofByReport.class, ReferenceCheck.class, InvarianceCheck.class, BaselineCheck.class)
+          .doNotBelongToAnyOf(ProofByReport.class, Verifier.class, BaselineCheck.class)
           .should()
           .dependOnClassesThat()
           .belongToAnyOf(ProofByReport.class);

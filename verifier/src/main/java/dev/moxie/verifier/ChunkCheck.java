@@ -9,9 +9,11 @@ import dev.moxie.runtime.plain.StoredMatrix;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.report.Figures;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 
 /**
@@ -122,19 +124,35 @@ final class ChunkCheck {
   }
 
   /**
-   * Feeds the sequence in every way.
+   * Feeds the sequence in every way that there is time for.
    *
+   * @param spent whether there is none left
+   * @return the ways that there was none for, or not to the end
    * @throws EnvironmentException if a way gives other logits than the oracle or than another way
    */
-  void require() {
+  List<Integer> require(BooleanSupplier spent) {
+    List<Integer> untried = new ArrayList<>();
     Rows before = null;
     for (int length : lengths) {
-      Rows rows = feed(length);
+      if (before != null && spent.getAsBoolean()) {
+        untried.add(length);
+        continue;
+      }
+      Rows rows = feed(length, spent);
+      if (rows.logits().length < tokens(length)) {
+        untried.add(length);
+      }
       if (before != null) {
         requireSame(before, rows);
       }
       before = rows;
     }
+    return untried;
+  }
+
+  /** Short chunks take long; one stretch of them has them all. */
+  private int tokens(int chunk) {
+    return chunk < STRETCH ? Math.min(STRETCH, ids.length) : ids.length;
   }
 
   /**
@@ -145,28 +163,27 @@ final class ChunkCheck {
   @SuppressWarnings("ArrayRecordComponent") // Lives for one check, is never compared.
   private record Rows(int chunk, float[][] logits) {}
 
-  private Rows feed(int chunk) {
-    // Short chunks take long; one stretch of them has them all.
-    int tokens = chunk < STRETCH ? Math.min(STRETCH, ids.length) : ids.length;
+  private Rows feed(int chunk, BooleanSupplier spent) {
     int columns = exact.logits().columns();
     float[] known = new float[exact.logits().rows() * columns];
-    var rows = new Rows(chunk, new float[tokens][]);
+    List<float[]> rows = new ArrayList<>();
     LoweringCheck.feed(
         where,
         model,
-        Arrays.copyOf(ids, tokens),
+        Arrays.copyOf(ids, tokens(chunk)),
         chunk,
         remedy,
         (from, logits) -> {
           int start = Math.min(known.length, from * columns);
           System.arraycopy(logits, 0, known, start, Math.min(logits.length, known.length - start));
           for (int t = 0; t < logits.length / columns; t++) {
-            rows.logits()[from + t] = sample(logits, t * columns, columns);
+            rows.add(sample(logits, t * columns, columns));
           }
+          return rows.size() < exact.logits().rows() || !spent.getAsBoolean();
         });
     LoweringCheck.requireOracle(
         where + ", chunks of " + Figures.of(chunk, "token"), exact, known, remedy);
-    return rows;
+    return new Rows(chunk, rows.toArray(float[][]::new));
   }
 
   private static float[] sample(float[] logits, int from, int columns) {

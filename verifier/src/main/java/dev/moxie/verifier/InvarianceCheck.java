@@ -3,14 +3,14 @@ package dev.moxie.verifier;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Oracle;
-import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -19,13 +19,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * Evidence that needs no reference: what must leave the logits of a sequence as they are does so.
  * Every execution computes the sequence at once, and is then held to that where experts stand in
  * another order ({@link ExpertOrder}), where the sequence is cut, and where it ends earlier. Both
- * sides round for themselves, so bounds are those of two implementations in float32.
+ * sides round for themselves, so bounds are those of two implementations in what it computes in.
  */
 public final class InvarianceCheck {
   /** More than the windows and chunks of small models, and few enough for the oracle. */
@@ -34,6 +33,7 @@ public final class InvarianceCheck {
   private static final List<Integer> CHUNKS = List.of(1, 5);
 
   private final MoxiePackage pack;
+  private final Running running;
   private final long[] ids;
   private final FreePass exact;
   private final List<String> notChecked;
@@ -43,11 +43,12 @@ public final class InvarianceCheck {
    *
    * @param notChecked takes what rounding leaves open, in words
    */
-  InvarianceCheck(MoxiePackage pack, List<String> notChecked) {
+  InvarianceCheck(MoxiePackage pack, Running running, List<String> notChecked) {
     Architecture architecture = pack.architecture();
     this.pack = pack;
+    this.running = running;
     this.ids = ChunkCheck.ids(architecture, (int) Math.min(TOKENS, architecture.maxPositions()));
-    var oracle = new Oracle(architecture, Weights.asStored(pack), Precision.F32);
+    var oracle = new Oracle(architecture, Weights.asStored(pack), running.precision());
     this.exact = FreePass.of(architecture, oracle, ids);
     this.notChecked = notChecked;
   }
@@ -55,20 +56,20 @@ public final class InvarianceCheck {
   /**
    * Checks a package.
    *
-   * @param executions to run
+   * @param running what to run
+   * @param proof which refuses nothing
    * @param notChecked takes what rounding leaves open, in words
    */
   static Report.Invariance run(
-      MoxiePackage pack, Set<Execution> executions, List<String> notChecked) {
-    return new InvarianceCheck(pack, notChecked).run(executions);
+      MoxiePackage pack, Running running, LoweringProof proof, List<String> notChecked) {
+    return new InvarianceCheck(pack, running, notChecked).run(proof);
   }
 
-  private Report.Invariance run(Set<Execution> executions) {
+  private Report.Invariance run(LoweringProof proof) {
     Map<String, Map<String, Comparison>> compared = new LinkedHashMap<>();
-    var proof = new ProofByReport();
-    for (Execution execution : executions) {
-      try (Model model = execution.open(pack, Device.CPU, proof);
-          Model permuted = execution.openPermuted(pack, Device.CPU, proof)) {
+    for (Execution execution : running.executions()) {
+      try (Model model = running.open(execution, pack, proof);
+          Model permuted = running.openPermuted(execution, pack, proof)) {
         compared.put(execution.name().toLowerCase(Locale.ROOT), compare(model, permuted));
       }
     }

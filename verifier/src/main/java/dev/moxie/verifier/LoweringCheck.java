@@ -10,7 +10,6 @@ import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.BuildIdentity;
 import dev.moxie.runtime.execution.Device;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.Opening;
@@ -19,15 +18,20 @@ import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Weights;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Figures;
+import dev.moxie.verifier.report.Words;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.LongSupplier;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -37,17 +41,21 @@ import org.jspecify.annotations.Nullable;
  * cache is tried as well. Then a longer sequence is cut in several ways ({@link ChunkCheck}). A
  * pass on the CPU is remembered in a file beside the package, by manifest digest, device,
  * execution, build and machine; on CUDA kernels are chosen anew in every process, so a pass says
- * nothing of the next.
+ * nothing of the next, and the longer sequence has a budget of time.
  */
 public final class LoweringCheck implements LoweringProof {
   private static final int TOKENS = 4;
   private static final double LARGEST_HALF = 65504;
+
+  /** For the longer sequence where every process feeds it. */
+  private static final Duration BUDGET = Duration.ofSeconds(30);
 
   /** What is remembered of a pass, and no list of digests; see {@link #line}. */
   private static final Pattern PASS =
       Pattern.compile("[0-9a-f]{64} [A-Z]+ [A-Z]+ [0-9a-f]{64} (java|onnxruntime)-\\S+");
 
   private final Runnable beginning;
+  private final List<String> untried = new ArrayList<>();
   private @Nullable Duration took;
 
   /** A check that nobody waits for. */
@@ -71,12 +79,14 @@ public final class LoweringCheck implements LoweringProof {
     Path folder = opening.pack().folder().toAbsolutePath().normalize();
     var passes = new Notes(folder, "checked", PASS);
     Optional<String> line = line(opening);
+    untried.clear();
+    ChunkCheck.untried(opening.pack().architecture(), opening.execution()).ifPresent(untried::add);
     if (line.isPresent() && passes.contain(line.get())) {
       took = null;
       return model;
     }
     beginning.run();
-    check(opening, model);
+    check(opening, model, System::nanoTime).ifPresent(untried::add);
     line.ifPresent(passes::add);
     took = Duration.ofNanos(System.nanoTime() - start);
     return model;
@@ -87,24 +97,38 @@ public final class LoweringCheck implements LoweringProof {
     return Optional.ofNullable(took);
   }
 
-  /** As {@link #require}, without remembering. */
-  static void check(Opening opening, Model model) {
+  /** What was not tried of the last model that was let through, and why; empty if all was. */
+  public List<String> untried() {
+    return List.copyOf(untried);
+  }
+
+  /**
+   * As {@link #require}, without remembering.
+   *
+   * @param nanos the time, in nanoseconds since any
+   * @return what there was no time for
+   */
+  static Optional<String> check(Opening opening, Model model, LongSupplier nanos) {
     MoxiePackage pack = opening.pack();
-    Precision precision = opening.target().compute() == Dtype.F16 ? Precision.F16 : Precision.F32;
+    Precision precision = Running.precision(opening.device(), opening.target());
     String where = pack.folder() + ", " + opening.execution() + " on " + opening.device();
     String remedy = remedy(precision);
     Architecture architecture = pack.architecture();
     FreePass exact = exact(pack, precision);
     requireNumbers(architecture, where, precision, exact);
     requireOracle(where, exact, logits(architecture, where, model, remedy), remedy);
-    new ChunkCheck(opening, where, model, exact, remedy).require();
+    long end = nanos.getAsLong() + BUDGET.toNanos();
+    boolean timed = opening.device() == Device.CUDA;
+    List<Integer> untried =
+        new ChunkCheck(opening, where, model, exact, remedy)
+            .require(() -> timed && nanos.getAsLong() - end >= 0);
     // Forgets what it was fed, and the room for it.
     model.begin(1);
-  }
-
-  /** What {@link #require} does not try of a model, and why; nothing if it tries all. */
-  public static Optional<String> untried(Architecture architecture, Execution execution) {
-    return ChunkCheck.untried(architecture, execution);
+    return untried.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            "chunks of %s tokens were not tried, or not to the end: the %d s for that were spent"
+                .formatted(Words.numbers(untried, untried.size()), BUDGET.toSeconds()));
   }
 
   /**
@@ -134,9 +158,13 @@ public final class LoweringCheck implements LoweringProof {
   }
 
   private static String remedy(Precision precision) {
-    return precision == Precision.F16
+    return isHalf(precision)
         ? "use --device cpu, and report this"
         : "do not use this execution on this machine; try the other, and report this";
+  }
+
+  private static boolean isHalf(Precision precision) {
+    return precision.dtype() == Dtype.F16;
   }
 
   /** What no right engine can compute either is not the engine's fault. */
@@ -154,7 +182,7 @@ public final class LoweringCheck implements LoweringProof {
           "these weights compute nothing; moxie verify --source says whether the checkpoint's are"
               + " the same");
     }
-    if (precision == Precision.F16 && exact.largest() > LARGEST_HALF) {
+    if (isHalf(precision) && exact.largest() > LARGEST_HALF) {
       throw new EnvironmentException(
           where,
           "hidden states that float16 holds, up to " + Figures.number(LARGEST_HALF),
@@ -174,7 +202,7 @@ public final class LoweringCheck implements LoweringProof {
   }
 
   private static FreePass exact(MoxiePackage pack, Precision precision) {
-    var oracle = new Oracle(pack.architecture(), Weights.asStored(pack), precision);
+    var oracle = new Oracle(pack.architecture(), Weights.asStored(pack, precision), precision);
     return FreePass.of(pack.architecture(), oracle, tokens(pack.architecture()));
   }
 
@@ -204,14 +232,17 @@ public final class LoweringCheck implements LoweringProof {
         ids,
         Math.max(1, ids.length - 1),
         remedy,
-        (from, next) -> System.arraycopy(next, 0, logits, from * columns, next.length));
+        (from, next) -> {
+          System.arraycopy(next, 0, logits, from * columns, next.length);
+          return true;
+        });
     return logits;
   }
 
-  /** Takes the logits of some tokens, [n · V]. */
+  /** Takes the logits of some tokens, [n · V], and says whether to go on. */
   @FunctionalInterface
   interface LogitsSink {
-    void accept(int from, float[] logits);
+    boolean accept(int from, float[] logits);
   }
 
   /**
@@ -234,7 +265,9 @@ public final class LoweringCheck implements LoweringProof {
               remedy);
         }
       }
-      sink.accept(from, logits);
+      if (!sink.accept(from, logits)) {
+        return;
+      }
     }
   }
 

@@ -8,9 +8,11 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.verifier.equivalence.EquivalenceCheck;
 import dev.moxie.verifier.integrity.IntegrityCheck;
 import dev.moxie.verifier.reference.ReferenceCheck;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Report;
@@ -39,8 +41,9 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
+    Running running = Running.onCpu(executions);
     return verify(
-        folder, source, references, null, executions, DecisionFiles.NONE, false, Scope.all());
+        folder, source, references, null, running, DecisionFiles.NONE, false, Scope.all());
   }
 
   /**
@@ -48,19 +51,19 @@ public final class Verifier {
    *
    * @param noise one more trace of the same model, from another backend or in another precision, or
    *     null
-   * @param executions one that must be run, or several of which those are that run such a model
+   * @param running how the package is run
    * @param files begun before anything is checked; not written if the package is damaged
    * @param invariance whether executions are also held to themselves
    * @param scope what of the references is verified
    * @throws UsageException if files are wanted without a reference or of some layers alone, or may
-   *     not be written
+   *     not be written; or if rounding was measured on references and is not theirs alone
    */
   public static Report verify(
       Path folder,
       @Nullable Path source,
       List<Path> references,
       @Nullable Path noise,
-      Set<Execution> executions,
+      Running running,
       DecisionFiles files,
       boolean invariance,
       Scope scope) {
@@ -78,8 +81,15 @@ public final class Verifier {
           "none",
           "pass one, or use moxie routing");
     }
+    if (noise != null && !running.roundsAsReferences()) {
+      throw new UsageException(
+          "--noise " + noise,
+          "--device cpu: two references show how they round, not how a GPU does",
+          running.device().name().toLowerCase(Locale.ROOT),
+          "leave it out");
+    }
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
-      return verify(pack, folder, source, references, noise, executions, files, invariance, scope);
+      return verify(pack, folder, source, references, noise, running, files, invariance, scope);
     }
   }
 
@@ -95,7 +105,7 @@ public final class Verifier {
       @Nullable Path source,
       List<Path> references,
       @Nullable Path noise,
-      Set<Execution> executions,
+      Running running,
       DecisionFiles files,
       boolean invariance,
       Scope scope) {
@@ -108,16 +118,22 @@ public final class Verifier {
       List<Report.Reference> checked = new ArrayList<>();
       List<Report.Unlike> unlike = new ArrayList<>();
       Report.@Nullable Invariance invariant = null;
+      Report.@Nullable Device device = null;
       if (integrity.verdict().passed()) {
         // What run would refuse is no package that verifies, whatever it is compared with.
         EndTokens.of(pack);
         equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
         if (invariance || !references.isEmpty()) {
-          Set<Execution> run = runnable(pack, executions, notChecked);
+          Running run = running.with(runnable(pack, running, notChecked));
+          // Kernels of CUDA are drawn anew in every process.
+          var proof = new ProofByReport(run.device() == Device.CUDA);
           if (!references.isEmpty()) {
-            check(pack, references, noise, run, decisions, scope, checked, unlike, notChecked);
+            check(
+                pack, references, noise, run, proof, decisions, scope, checked, unlike, notChecked);
           }
-          invariant = invariance ? InvarianceCheck.run(pack, run, notChecked) : null;
+          invariant = invariance ? InvarianceCheck.run(pack, run, proof, notChecked) : null;
+          device = device(run, proof);
+          notChecked.addAll(proof.untried());
         }
       } else if (source != null || invariance || !references.isEmpty()) {
         notChecked.add("equivalence and numbers, since the package is damaged");
@@ -138,18 +154,20 @@ public final class Verifier {
       }
       if (references.isEmpty()) {
         notChecked.add("that running them gives another implementation's numbers (--reference)");
-      } else if (!checked.isEmpty()) {
-        notChecked.add("numbers on CUDA: references were checked on the CPU provider");
+      } else if (!checked.isEmpty() && running.device() == Device.CPU) {
+        notChecked.add("numbers on CUDA (--device cuda): references were checked on the CPU");
       }
       boolean holds =
           integrity.verdict().passed()
               && (equivalence == null || equivalence.verdict().passed())
               && checked.stream().allMatch(reference -> reference.verdict().passed())
               && unlike.isEmpty()
-              && (invariant == null || invariant.verdict().passed());
+              && (invariant == null || invariant.verdict().passed())
+              && (device == null || device.refusals().isEmpty());
       return new Report(
           Verdict.of(holds),
           folder.toString(),
+          device,
           integrity,
           equivalence,
           List.copyOf(checked),
@@ -161,16 +179,21 @@ public final class Verifier {
     }
   }
 
+  private static Report.Device device(Running running, ProofByReport proof) {
+    return new Report.Device(
+        running.device().description(), running.target().compute(), proof.asked(), proof.refusals());
+  }
+
   /** Of several executions those that run such a model; one alone must. */
   private static Set<Execution> runnable(
-      MoxiePackage pack, Set<Execution> executions, List<String> notChecked) {
-    if (executions.size() == 1) {
-      return executions;
+      MoxiePackage pack, Running running, List<String> notChecked) {
+    if (running.executions().size() == 1) {
+      return running.executions();
     }
     Set<Execution> runnable = EnumSet.noneOf(Execution.class);
-    for (Execution execution : executions) {
+    for (Execution execution : running.executions()) {
       String name = execution.name().toLowerCase(Locale.ROOT);
-      Optional<UnsupportedException> refusal = execution.refusal(pack, Device.CPU);
+      Optional<UnsupportedException> refusal = execution.refusal(pack, running.device());
       if (refusal.isPresent()) {
         notChecked.add("the execution " + name + ": " + refusal.get().getMessage());
       } else if (execution.memory(pack) > Execution.memoryOfMachine() / 2) {
@@ -190,13 +213,14 @@ public final class Verifier {
       MoxiePackage pack,
       List<Path> references,
       @Nullable Path noise,
-      Set<Execution> executions,
+      Running running,
+      LoweringProof proof,
       DecisionSink decisions,
       Scope scope,
       List<Report.Reference> reports,
       List<Report.Unlike> unlike,
       List<String> notChecked) {
-    try (var check = new ReferenceCheck(pack, executions, scope);
+    try (var check = new ReferenceCheck(pack, running, proof, scope);
         Trace other = noise == null ? null : Trace.open(noise)) {
       for (Path file : references) {
         try (Trace trace = Trace.open(file)) {

@@ -11,6 +11,7 @@ import dev.moxie.format.safetensors.TensorInfo;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.TextReport;
@@ -52,7 +53,7 @@ class InvarianceTest {
             null,
             List.of(),
             null,
-            EnumSet.allOf(Execution.class),
+            Running.onCpu(EnumSet.allOf(Execution.class)),
             DecisionFiles.NONE,
             true,
             Scope.all());
@@ -151,7 +152,7 @@ class InvarianceTest {
   }
 
   private static List<String> failing(MoxiePackage pack, Model model, Model permuted) {
-    return new InvarianceCheck(pack, new ArrayList<>())
+    return new InvarianceCheck(pack, Running.onCpu(EnumSet.of(Execution.PLAIN)), new ArrayList<>())
         .compare(model, permuted).entrySet().stream()
             .filter(way -> !way.getValue().verdict().passed())
             .map(Map.Entry::getKey)

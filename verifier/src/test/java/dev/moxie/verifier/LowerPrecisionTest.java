@@ -9,6 +9,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Routing;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -43,7 +44,7 @@ class LowerPrecisionTest {
         null,
         List.of(reference),
         noise,
-        EnumSet.of(Execution.PLAIN),
+        Running.onCpu(EnumSet.of(Execution.PLAIN)),
         DecisionFiles.NONE,
         false,
         Scope.all());

@@ -18,8 +18,11 @@ import dev.moxie.runtime.lowering.Target;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongSupplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -97,7 +100,9 @@ class LoweringCheckTest {
               });
       var opening = new Opening(pack, Execution.PLAIN, Device.CPU, Target.CPU, false);
       String message =
-          assertThrows(EnvironmentException.class, () -> LoweringCheck.check(opening, changed))
+          assertThrows(
+                  EnvironmentException.class,
+                  () -> LoweringCheck.check(opening, changed, System::nanoTime))
               .getMessage();
       assertTrue(message.contains("in chunks of " + length + ": expected the very log"), message);
     }
@@ -165,15 +170,33 @@ class LoweringCheckTest {
     }
   }
 
+  /** On CUDA, where every process does it; each look at the clock is 7 seconds later. */
+  @Test
+  void whatThereIsNoTimeForIsSaid() {
+    var clock = new AtomicLong();
+    LongSupplier nanos = () -> clock.getAndAdd(Duration.ofSeconds(7).toNanos());
+    try (MoxiePackage pack = right(Fixtures.tinyMixtral());
+        Model model = Execution.FUSED.open(pack, Device.CPU, new Unproven())) {
+      var onCuda = new Opening(pack, Execution.FUSED, Device.CUDA, Target.CPU, false);
+      assertEquals(
+          "chunks of 1, 3, 16, 64, 512 tokens were not tried, or not to the end: the 30 s for that"
+              + " were spent",
+          LoweringCheck.check(onCuda, model, nanos).orElseThrow());
+      assertEquals(Optional.empty(), LoweringCheck.check(onCuda, model, System::nanoTime));
+      var onCpu = new Opening(pack, Execution.FUSED, Device.CPU, Target.CPU, false);
+      assertEquals(Optional.empty(), LoweringCheck.check(onCpu, model, nanos));
+    }
+  }
+
   @Test
   void whatAModelIsTooShortForIsSaid() {
     try (MoxiePackage tiny = right(Fixtures.tinyMixtral())) {
-      assertEquals(Optional.empty(), LoweringCheck.untried(tiny.architecture(), Execution.FUSED));
+      assertEquals(Optional.empty(), ChunkCheck.untried(tiny.architecture(), Execution.FUSED));
     }
     Path checkpoint = Fixtures.randomMixtrals().getFirst();
     try (MoxiePackage random = right(checkpoint)) {
-      assertEquals(Optional.empty(), LoweringCheck.untried(random.architecture(), Execution.PLAIN));
-      String untried = LoweringCheck.untried(random.architecture(), Execution.FUSED).orElseThrow();
+      assertEquals(Optional.empty(), ChunkCheck.untried(random.architecture(), Execution.PLAIN));
+      String untried = ChunkCheck.untried(random.architecture(), Execution.FUSED).orElseThrow();
       assertTrue(untried.startsWith("chunks of 512 tokens were not tried"), untried);
       assertTrue(untried.endsWith("256 were"), untried);
     }
@@ -204,7 +227,8 @@ class LoweringCheckTest {
   }
 
   private static void check(MoxiePackage pack, Target target, Model model) {
-    LoweringCheck.check(new Opening(pack, Execution.FUSED, Device.CPU, target, false), model);
+    LoweringCheck.check(
+        new Opening(pack, Execution.FUSED, Device.CPU, target, false), model, System::nanoTime);
   }
 
   private static String refusal(MoxiePackage pack, Target target, Model model) {

@@ -9,6 +9,7 @@ import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.diagnosis.Budget;
 import dev.moxie.verifier.reference.Progress;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
@@ -69,7 +70,7 @@ class PredictionLayersTest {
             null,
             List.of(Fixtures.traces(TINY).getFirst()),
             null,
-            EnumSet.of(Execution.PLAIN),
+            Running.onCpu(EnumSet.of(Execution.PLAIN)),
             DecisionFiles.NONE,
             false,
             scope);

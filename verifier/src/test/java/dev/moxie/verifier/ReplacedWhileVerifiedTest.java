@@ -10,6 +10,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.routing.DecisionFiles;
 import java.io.IOException;
@@ -43,7 +44,7 @@ class ReplacedWhileVerifiedTest {
                                 source,
                                 List.of(),
                                 null,
-                                EnumSet.allOf(Execution.class),
+                                Running.onCpu(EnumSet.allOf(Execution.class)),
                                 DecisionFiles.NONE,
                                 false,
                                 Scope.all()))

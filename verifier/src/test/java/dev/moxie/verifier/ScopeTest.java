@@ -23,6 +23,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.diagnosis.Budget;
 import dev.moxie.verifier.reference.Progress;
 import dev.moxie.verifier.reference.ReferenceCheck;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.AnnotationReport;
 import dev.moxie.verifier.report.JUnitReport;
@@ -91,7 +92,7 @@ class ScopeTest {
         null,
         List.of(TRACE),
         null,
-        EnumSet.of(Execution.PLAIN),
+        Running.onCpu(EnumSet.of(Execution.PLAIN)),
         DecisionFiles.NONE,
         false,
         scope);
@@ -163,7 +164,7 @@ class ScopeTest {
             null,
             List.of(some),
             null,
-            EnumSet.of(Execution.PLAIN),
+            Running.onCpu(EnumSet.of(Execution.PLAIN)),
             DecisionFiles.NONE,
             false,
             layers(1, 2));
@@ -192,7 +193,7 @@ class ScopeTest {
                 null,
                 List.of(TRACE),
                 null,
-                EnumSet.of(Execution.PLAIN),
+                Running.onCpu(EnumSet.of(Execution.PLAIN)),
                 files,
                 false,
                 layers(0, 1)));
@@ -229,7 +230,7 @@ class ScopeTest {
             null,
             List.of(Fixtures.traces(checkpoint).getFirst()),
             null,
-            EnumSet.of(Execution.PLAIN),
+            Running.onCpu(EnumSet.of(Execution.PLAIN)),
             DecisionFiles.NONE,
             false,
             tokens(tokens));
@@ -356,7 +357,12 @@ class ScopeTest {
   private static Report.Reference reference(Path folder, Scope scope) {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         Trace trace = Trace.open(TRACE);
-        var check = new ReferenceCheck(pack, EnumSet.of(Execution.PLAIN), scope)) {
+        var check =
+            new ReferenceCheck(
+                pack,
+                Running.onCpu(EnumSet.of(Execution.PLAIN)),
+                new ProofByReport(false),
+                scope)) {
       return check.run(trace, null);
     }
   }

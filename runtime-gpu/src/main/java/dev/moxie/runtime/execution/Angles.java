@@ -8,6 +8,8 @@ import dev.moxie.runtime.plain.RotaryAngles;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.IntStream;
 
 /** Cosines and sines of every position, which are computed once, before they are first needed. */
 final class Angles {
@@ -20,23 +22,27 @@ final class Angles {
   private int computed;
 
   /** Those of one way to turn, [capacity, pairs] each. */
-  private record Table(RotaryAngles angles, MemorySegment cos, MemorySegment sin) {}
+  private record Table(int rotary, RotaryAngles angles, MemorySegment cos, MemorySegment sin) {}
 
   /**
    * Room for them.
    *
    * @param rotaries every way in which layers turn queries and keys
+   * @param inputs of the graph, by name: it may turn in some of these ways alone
    */
-  Angles(Memory memory, Arena arena, List<RotaryAngles> rotaries, int capacity) {
+  Angles(
+      Memory memory, Arena arena, List<RotaryAngles> rotaries, Set<String> inputs, int capacity) {
     this.memory = memory;
     this.capacity = capacity;
     tables =
-        rotaries.stream()
-            .map(
-                rotary -> {
+        IntStream.range(0, rotaries.size())
+            .filter(r -> inputs.contains(Lowering.cos(r)))
+            .mapToObj(
+                r -> {
+                  RotaryAngles rotary = rotaries.get(r);
                   long bytes = FloatTensors.size(Float.BYTES, capacity, rotary.pairs());
                   return new Table(
-                      rotary, memory.allocate(arena, bytes), memory.allocate(arena, bytes));
+                      r, rotary, memory.allocate(arena, bytes), memory.allocate(arena, bytes));
                 })
             .toList();
   }
@@ -46,10 +52,9 @@ final class Angles {
     if (computed < first + tokens) {
       compute(Math.min(capacity, Math.max(first + tokens, computed + TOGETHER)));
     }
-    for (int r = 0; r < tables.size(); r++) {
-      Table table = tables.get(r);
-      bind(binding, Lowering.cos(r), table.cos, first, tokens, table.angles.pairs());
-      bind(binding, Lowering.sin(r), table.sin, first, tokens, table.angles.pairs());
+    for (Table table : tables) {
+      bind(binding, Lowering.cos(table.rotary), table.cos, first, tokens, table.angles.pairs());
+      bind(binding, Lowering.sin(table.rotary), table.sin, first, tokens, table.angles.pairs());
     }
   }
 

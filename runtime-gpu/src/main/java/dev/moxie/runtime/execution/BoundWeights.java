@@ -1,6 +1,5 @@
 package dev.moxie.runtime.execution;
 
-import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.TensorSpec;
@@ -21,7 +20,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -32,19 +30,23 @@ final class BoundWeights implements AutoCloseable {
   /** The bits of a number of float16, without its sign, that is none or infinite, at least. */
   private static final int NOT_FINITE = 0x7c00;
 
+  /** What one thread writes at a time. */
+  private static final int ROWS = 64;
+
   private final Memory memory;
   private final ElementType type;
   private final Arena arena = Arena.ofShared();
   private final Map<TensorSpec, MemorySegment> places = new LinkedHashMap<>();
 
-  /** Brings there what a graph that is built for a target takes. */
-  BoundWeights(MoxiePackage pack, OnnxMl.GraphProto graph, Target target, Memory memory) {
+  /**
+   * Brings them there.
+   *
+   * @param inputs of the graph, by name
+   * @param target that it was built for
+   */
+  BoundWeights(MoxiePackage pack, Set<String> inputs, Target target, Memory memory) {
     this.memory = memory;
     type = target.compute() == Dtype.F16 ? ElementType.FLOAT16 : ElementType.FLOAT;
-    Set<String> inputs =
-        graph.getInputList().stream()
-            .map(OnnxMl.ValueInfoProto::getName)
-            .collect(Collectors.toSet());
     try {
       for (TensorSpec tensor : Tensors.ofForwardPass(pack.architecture())) {
         if (inputs.contains(tensor.name())) {
@@ -55,6 +57,11 @@ final class BoundWeights implements AutoCloseable {
       arena.close();
       throw e;
     }
+  }
+
+  /** How much of the memory they take. */
+  long bytes() {
+    return places.values().stream().mapToLong(MemorySegment::byteSize).sum();
   }
 
   /** Binds them all. */
@@ -75,15 +82,27 @@ final class BoundWeights implements AutoCloseable {
     long together = Math.clamp(memory.piece() / bytes, 1, 1 << 20);
     for (long from = 0; from < rows.count(); from += together) {
       long first = from;
-      int count = (int) Math.min(together, rows.count() - from);
+      long count = Math.min(together, rows.count() - from);
       memory.write(
-          place.asSlice(from * bytes, count * bytes),
-          room ->
-              IntStream.range(0, count)
-                  .parallel()
-                  .forEach(i -> write(rows, first + i, room.asSlice(i * bytes, bytes))));
+          place.asSlice(from * bytes, count * bytes), room -> write(rows, first, count, room));
     }
     return place;
+  }
+
+  private void write(Rows rows, long first, long count, MemorySegment room) {
+    long bytes = room.byteSize() / count;
+    IntStream.range(0, Math.toIntExact(Math.ceilDiv(count, ROWS)))
+        .parallel()
+        .forEach(
+            part -> {
+              float[] numbers = new float[rows.columns()];
+              short[] halves = new short[numbers.length];
+              long end = Math.min(count, (part + 1L) * ROWS);
+              for (long i = (long) part * ROWS; i < end; i++) {
+                rows.read(first + i, numbers);
+                write(rows, numbers, halves, room.asSlice(i * bytes, bytes));
+              }
+            });
   }
 
   /**
@@ -117,37 +136,33 @@ final class BoundWeights implements AutoCloseable {
       return (long) leaves.size() * leaves.getFirst().rows();
     }
 
-    float[] read(long row) {
+    void read(long row, float[] numbers) {
       int projections = tensor.stack() == null ? 1 : tensor.stack().projections().size();
       long ofExpert = (long) projections * leaves.getFirst().rows();
       int expert = (int) (row / ofExpert);
       int within = (int) (row % ofExpert);
-      float[] numbers = new float[columns()];
       leaves
           .get(expert * projections + within % projections)
           .read(within / projections, numbers, 0);
-      return numbers;
     }
   }
 
-  private void write(Rows rows, long row, MemorySegment to) {
-    float[] numbers = rows.read(row);
+  private void write(Rows rows, float[] numbers, short[] halves, MemorySegment to) {
     if (type == ElementType.FLOAT) {
       MemorySegment.copy(numbers, 0, to, ValueLayout.JAVA_FLOAT, 0, numbers.length);
     } else {
-      short[] halves = halves(rows.tensor().name(), numbers);
+      round(rows.tensor().name(), numbers, halves);
       MemorySegment.copy(halves, 0, to, ValueLayout.JAVA_SHORT, 0, halves.length);
     }
   }
 
   /**
-   * Numbers in float16.
+   * Rounds numbers to float16.
    *
    * @param name whose they are, for messages
    * @throws UnsupportedException if one is none there
    */
-  static short[] halves(String name, float[] numbers) {
-    short[] halves = new short[numbers.length];
+  static void round(String name, float[] numbers, short[] halves) {
     for (int i = 0; i < halves.length; i++) {
       halves[i] = Float.floatToFloat16(numbers[i]);
     }
@@ -162,7 +177,6 @@ final class BoundWeights implements AutoCloseable {
           "one that it does not",
           "use --device cpu, which computes in float32");
     }
-    return halves;
   }
 
   @Override

@@ -12,6 +12,7 @@ import dev.moxie.runtime.ort.Tensor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.nio.file.Path;
 import java.util.Map;
@@ -116,6 +117,12 @@ final class Engine {
   /** A float32 tensor over a buffer that the caller keeps. */
   static Tensor wrap(FloatBuffer buffer, long... shape) {
     return HOST.tensor(MemorySegment.ofBuffer(buffer), ElementType.FLOAT, shape);
+  }
+
+  /** An int32 scalar ({@code shape} empty) or vector of one. */
+  static Tensor integer(int value, long... shape) {
+    IntBuffer buffer = FloatTensors.bytes(Integer.BYTES, 1).asIntBuffer().put(value).flip();
+    return HOST.tensor(MemorySegment.ofBuffer(buffer), ElementType.INT32, shape);
   }
 
   static Tensor longs(long[] values) {

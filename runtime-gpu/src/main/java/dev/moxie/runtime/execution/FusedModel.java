@@ -6,12 +6,9 @@ import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
-import dev.moxie.runtime.ort.Session;
 import dev.moxie.runtime.plain.RotaryAngles;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** One graph for the whole model; the provider routes inside its MoE operator. */
@@ -20,8 +17,7 @@ public final class FusedModel implements Model {
   private final Target target;
   private final List<RotaryAngles> angles;
   private final Memory memory;
-  private final BoundWeights weights;
-  private final Session session;
+  private final LoadedGraph loaded;
   private @Nullable FusedSequence sequence;
   private int capacity;
   private int length;
@@ -43,25 +39,17 @@ public final class FusedModel implements Model {
     this.target = target;
     angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
-    requireIntact(graph);
     memory = device.memory();
     try {
-      weights = new BoundWeights(pack, graph.getGraph(), target, memory);
+      loaded = new LoadedGraph(pack, graph, target, memory);
     } catch (RuntimeException | Error e) {
-      memory.close();
-      throw e;
-    }
-    try {
-      session = Engine.session(graph, pack.folder(), memory::addTo);
-    } catch (RuntimeException | Error e) {
-      weights.close();
       memory.close();
       throw e;
     }
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
-  static FusedModel openPermuted(
+  public static FusedModel openPermuted(
       MoxiePackage pack, Device device, Target target, LoweringProof proof) {
     return opening(pack, device, target, true)
         .proven(new FusedModel(pack, device, Lowering.permuted(pack, target), target), proof);
@@ -72,30 +60,11 @@ public final class FusedModel implements Model {
     return new Opening(pack, Execution.FUSED, device, target, permuted);
   }
 
-  /** Weights must be as they were written. */
-  private void requireIntact(OnnxMl.ModelProto graph) {
-    for (OnnxMl.TensorProto tensor : graph.getGraph().getInitializerList()) {
-      if (tensor.getExternalDataCount() > 0) {
-        Map<String, String> place =
-            tensor.getExternalDataList().stream()
-                .collect(
-                    Collectors.toMap(
-                        OnnxMl.StringStringEntryProto::getKey,
-                        OnnxMl.StringStringEntryProto::getValue));
-        pack.requireIntact(
-            place.getOrDefault("location", ""),
-            Long.parseLong(place.getOrDefault("offset", "0")),
-            Long.parseLong(place.getOrDefault("length", "0")));
-      }
-    }
-  }
-
   @Override
   public void begin(int tokens) {
     if (sequence == null || sequence.capacity() != tokens) {
       closeSequence();
-      sequence =
-          new FusedSequence(session, memory, weights, pack.architecture(), target, angles, tokens);
+      sequence = new FusedSequence(loaded, memory, pack.architecture(), target, angles, tokens);
     }
     capacity = tokens;
     length = 0;
@@ -133,8 +102,7 @@ public final class FusedModel implements Model {
   @Override
   public void close() {
     closeSequence();
-    session.close();
-    weights.close();
+    loaded.close();
     memory.close();
   }
 }

@@ -6,7 +6,6 @@ import dev.moxie.runtime.ort.Binding;
 import dev.moxie.runtime.ort.ElementType;
 import dev.moxie.runtime.ort.MemoryInfo;
 import dev.moxie.runtime.ort.RunOptions;
-import dev.moxie.runtime.ort.Session;
 import dev.moxie.runtime.ort.Tensor;
 import dev.moxie.runtime.plain.RotaryAngles;
 import java.lang.foreign.Arena;
@@ -50,9 +49,8 @@ final class FusedSequence implements AutoCloseable {
    * @param rotaries every way in which layers turn queries and keys
    */
   FusedSequence(
-      Session session,
+      LoadedGraph loaded,
       Memory memory,
-      BoundWeights weights,
       Architecture architecture,
       Target target,
       List<RotaryAngles> rotaries,
@@ -60,7 +58,7 @@ final class FusedSequence implements AutoCloseable {
     this.memory = memory;
     this.capacity = capacity;
     vocabulary = architecture.vocabSize();
-    binding = session.binding();
+    binding = loaded.binding();
     try {
       // What is read afterwards waits by itself.
       options.set("disable_synchronize_execution_providers", "1");
@@ -70,9 +68,9 @@ final class FusedSequence implements AutoCloseable {
       positions = memory.allocate(arena, FloatTensors.size(Integer.BYTES, capacity));
       memory.write(rows, MemorySegment.ofArray(LongStream.range(0, capacity).toArray()));
       memory.write(positions, MemorySegment.ofArray(IntStream.range(0, capacity).toArray()));
-      angles = new Angles(memory, arena, rotaries, capacity);
-      weights.bind(binding);
-      KeyValueCache.bind(binding, memory, arena, architecture, target, capacity);
+      angles = new Angles(memory, arena, rotaries, loaded.inputs(), capacity);
+      var layers = IntStream.range(0, architecture.layers().size());
+      KeyValueCache.bind(binding, memory, arena, architecture, layers, target, capacity);
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -127,6 +125,7 @@ final class FusedSequence implements AutoCloseable {
 
   private void makeRoom(long bytes) {
     if (logits.byteSize() < bytes) {
+      logits = MemorySegment.NULL;
       ofLogits.close();
       ofLogits = Arena.ofShared();
       logits = memory.allocate(ofLogits, bytes);

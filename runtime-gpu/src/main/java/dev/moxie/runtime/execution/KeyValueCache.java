@@ -9,6 +9,7 @@ import dev.moxie.runtime.ort.Binding;
 import dev.moxie.runtime.ort.ElementType;
 import dev.moxie.runtime.ort.Tensor;
 import java.lang.foreign.Arena;
+import java.util.stream.IntStream;
 
 /**
  * Keys and values of one sequence. Each tensor goes into a graph as the past and comes out as the
@@ -18,30 +19,27 @@ import java.lang.foreign.Arena;
 final class KeyValueCache {
   private KeyValueCache() {}
 
-  /** Binds memory for it, which is there until the arena is closed. */
+  /** Binds memory for that of some layers, which is there until the arena is closed. */
   static void bind(
       Binding binding,
       Memory memory,
       Arena arena,
       Architecture architecture,
+      IntStream layers,
       Target target,
       int capacity) {
-    for (int layer = 0; layer < architecture.layers().size(); layer++) {
-      CacheLayout layout = CacheLayout.of(architecture.layers().get(layer).attention(), target);
-      try (Tensor keys = allocate(memory, arena, layout, target, capacity)) {
-        binding.input(Lowering.pastKey(layer), keys);
-        binding.output(Lowering.presentKey(layer), keys);
-        if (layout.latent()) {
-          binding.input(Lowering.pastValue(layer), keys);
-          binding.output(Lowering.presentValue(layer), keys);
-          continue;
-        }
-      }
-      try (Tensor values = allocate(memory, arena, layout, target, capacity)) {
-        binding.input(Lowering.pastValue(layer), values);
-        binding.output(Lowering.presentValue(layer), values);
-      }
-    }
+    layers.forEach(
+        layer -> {
+          var layout = CacheLayout.of(architecture.layers().get(layer).attention(), target);
+          try (Tensor keys = allocate(memory, arena, layout, target, capacity);
+              Tensor values =
+                  layout.latent() ? keys : allocate(memory, arena, layout, target, capacity)) {
+            binding.input(Lowering.pastKey(layer), keys);
+            binding.output(Lowering.presentKey(layer), keys);
+            binding.input(Lowering.pastValue(layer), values);
+            binding.output(Lowering.presentValue(layer), values);
+          }
+        });
   }
 
   private static Tensor allocate(

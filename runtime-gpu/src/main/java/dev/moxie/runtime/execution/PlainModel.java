@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * The forward pass in Java, on the weights where they lie. It shows what each layer does, and takes
  * a layer alone.
  */
-public final class PlainModel implements Model {
+public final class PlainModel implements Model, Layers {
   private static final float[] NO_LOGITS = new float[0];
 
   private final MoxiePackage pack;
@@ -76,47 +76,6 @@ public final class PlainModel implements Model {
     return new Opening(pack, Execution.PLAIN, Device.CPU, Target.CPU, permuted);
   }
 
-  /**
-   * What one layer did with S tokens.
-   *
-   * @param output residual stream after the layer, [S · H]
-   * @param mixture null for a layer without experts
-   */
-  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record LayerResult(float[] output, @Nullable Mixture mixture) {}
-
-  /**
-   * What the experts of one layer did with S tokens.
-   *
-   * @param normed what router and experts read, [S · H]
-   * @param routerLogits [S · E]
-   * @param scores of the experts, [S · E]
-   * @param choice what experts were chosen by, before any mask, [S · E]
-   * @param groups what groups were chosen by, [S · count]; null without groups
-   * @param decisions one per token
-   * @param expertsOutput weighted sum over the chosen experts, [S · H]
-   * @param output that and the shared experts' output, [S · H]
-   */
-  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record Mixture(
-      float[] normed,
-      float[] routerLogits,
-      float[] scores,
-      float[] choice,
-      float @Nullable [] groups,
-      List<Decision> decisions,
-      float[] expertsOutput,
-      float[] output) {}
-
-  /**
-   * The experts of one token, best first, and their weights.
-   *
-   * @param experts [k]
-   * @param weights [k]
-   */
-  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record Decision(int[] experts, float[] weights) {}
-
   @Override
   public void begin(int capacity) {
     sequence.close();
@@ -145,7 +104,7 @@ public final class PlainModel implements Model {
   /** Is shown what each layer did, first layer first. */
   @FunctionalInterface
   public interface LayerObserver {
-    void accept(int layer, LayerResult result);
+    void accept(int layer, Result result);
   }
 
   /** As {@link #append}, but shows what the layers do instead of computing logits. */
@@ -156,7 +115,7 @@ public final class PlainModel implements Model {
         layer -> observer.accept(layer, result(layer)));
   }
 
-  /** Hidden states of tokens, [S · H]. */
+  @Override
   public float[] embed(long[] ids) {
     pass().begin(null);
     pass().add(new Past(), 0, ids, 0, ids.length);
@@ -164,19 +123,14 @@ public final class PlainModel implements Model {
     return pass().copy(layers.embedding().output());
   }
 
-  /** Logits [S · V] from hidden states [S · H]. */
+  @Override
   public float[] head(float[] hidden) {
     alone(layers.head(), hidden, null);
     return pass().copy(layers.head().output());
   }
 
-  /**
-   * Runs one layer alone on the first tokens of a sequence.
-   *
-   * @param hidden its input, [S · H]
-   * @param experts the experts of each token where the caller decides them, else null
-   */
-  public LayerResult layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts) {
+  @Override
+  public Result layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts) {
     alone(layers.layer(layer), hidden, experts);
     return result(layer);
   }
@@ -189,14 +143,14 @@ public final class PlainModel implements Model {
     part.program().run();
   }
 
-  private LayerResult result(int layer) {
+  private Result result(int layer) {
     Pass pass = pass();
     Program program = layers.layer(layer).program();
     float[] output = pass.copy(layers.layer(layer).output());
     return switch (architecture().layers().get(layer).feedForward()) {
-      case FeedForward.Dense dense -> new LayerResult(output, null);
+      case FeedForward.Dense dense -> new Result(output, null);
       case FeedForward.MixtureOfExperts moe ->
-          new LayerResult(
+          new Result(
               output,
               new Mixture(
                   pass.copy(program.step(Step.MOE_INPUT)),

@@ -26,6 +26,7 @@ final class Onnx implements Ops<Onnx.Value> {
   private final LatentBuilder latents;
   private final RoutingBuilder routing;
   private final ExpertsBuilder experts;
+  private final Notes notes;
 
   /**
    * A value of the graph, [S, width], in the target's compute dtype; scores and weights of experts
@@ -45,8 +46,9 @@ final class Onnx implements Ops<Onnx.Value> {
    *
    * @param graph to which inputs and nodes are added
    * @param rotaries every way in which layers turn queries and keys
+   * @param notes is told of the values that have a name
    */
-  Onnx(Graph graph, Target target, Weights weights, List<Rotary> rotaries) {
+  Onnx(Graph graph, Target target, Weights weights, List<Rotary> rotaries, Notes notes) {
     this.graph = graph;
     this.target = target;
     this.weights = weights;
@@ -55,6 +57,7 @@ final class Onnx implements Ops<Onnx.Value> {
     latents = new LatentBuilder(graph, attention);
     routing = new RoutingBuilder(graph);
     experts = new ExpertsBuilder(graph, target.compute(), weights, routing);
+    this.notes = notes;
   }
 
   private Value like(Value x, String name) {
@@ -200,17 +203,20 @@ final class Onnx implements Ops<Onnx.Value> {
   @Override
   public Value score(Routing.Score score, Value logits) {
     String scores = routing.score(score, graph.cast(logits.name(), target.compute(), Dtype.F32));
-    return new Value(scores, logits.width(), scores);
+    return notes.of(Lowering.SCORES, new Value(scores, logits.width(), scores));
   }
 
   @Override
   public Value favour(Value scores, Leaf bias) {
-    return like(scores, graph.node("Add", List.of(scores.name(), weights.inF32(bias))));
+    String biased = graph.node("Add", List.of(scores.name(), weights.inF32(bias)));
+    return notes.of(Lowering.CHOICE, like(scores, biased));
   }
 
   @Override
   public Value limit(Value choice, Routing.Groups groups) {
-    return like(choice, routing.limit(choice.width(), groups, choice.name()));
+    RoutingBuilder.Limited limited = routing.limit(choice.width(), groups, choice.name());
+    notes.of(Lowering.GROUPS, Value.of(limited.groups(), groups.count()));
+    return like(choice, limited.choice());
   }
 
   @Override
@@ -237,6 +243,6 @@ final class Onnx implements Ops<Onnx.Value> {
 
   @Override
   public Value note(Step step, Value x) {
-    return x;
+    return notes.of(step.id(), x);
   }
 }

@@ -25,8 +25,16 @@ final class RoutingBuilder {
     };
   }
 
+  /**
+   * Choice values with a limit to some groups.
+   *
+   * @param choice [S, E], those outside the kept groups masked
+   * @param groups what groups were kept by, [S, count]
+   */
+  record Limited(String choice, String groups) {}
+
   /** Choice values [S, E] with those outside the kept groups masked. */
-  String limit(int experts, Routing.Groups groups, String choice) {
+  Limited limit(int experts, Routing.Groups groups, String choice) {
     long size = experts / groups.count();
     String grouped = graph.reshape(choice, -1, groups.count(), size);
     String aggregate =
@@ -55,7 +63,7 @@ final class RoutingBuilder {
           case NEGATIVE_INFINITY -> Float.NEGATIVE_INFINITY;
         };
     String masked = graph.node("Where", List.of(isKept, grouped, graph.number(mask)));
-    return graph.reshape(masked, -1, experts);
+    return new Limited(graph.reshape(masked, -1, experts), aggregate);
   }
 
   /** The experts of largest choice value, int64 [S, k]. */

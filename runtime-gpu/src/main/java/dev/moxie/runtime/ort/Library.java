@@ -119,6 +119,13 @@ final class Library {
     }
   }
 
+  /** Calls a function that sets an option of something. */
+  void set(String doing, Function function, MemorySegment of, String key, String value) {
+    try (Arena arena = Arena.ofConfined()) {
+      call(doing, function, of, arena.allocateFrom(key), arena.allocateFrom(value));
+    }
+  }
+
   /** Takes back what a function handed out. */
   void release(Release release, MemorySegment what) {
     function(release.index(), RELEASE).call(what);

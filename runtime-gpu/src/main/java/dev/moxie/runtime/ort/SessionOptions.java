@@ -19,15 +19,7 @@ public final class SessionOptions extends Handle {
 
   /** Sets an option of onnxruntime_session_options_config_keys.h. */
   public void set(String key, String value) {
-    try (Arena arena = Arena.ofConfined()) {
-      library()
-          .call(
-              DOING,
-              Function.ADD_SESSION_CONFIG_ENTRY,
-              address(),
-              arena.allocateFrom(key),
-              arena.allocateFrom(value));
-    }
+    library().set(DOING, Function.ADD_SESSION_CONFIG_ENTRY, address(), key, value);
   }
 
   /**

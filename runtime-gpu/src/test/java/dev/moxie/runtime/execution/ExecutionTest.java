@@ -128,7 +128,7 @@ class ExecutionTest {
       model.begin(ids.length);
       float[] logits = model.append(ids);
       model.begin(ids.length);
-      List<PlainModel.LayerResult> seen = new ArrayList<>();
+      List<Layers.Result> seen = new ArrayList<>();
       for (long[] part : List.of(new long[] {3, 14, 15}, new long[] {92, 65})) {
         seen.clear();
         model.observe(

@@ -84,7 +84,7 @@ class WeightBytesTest {
         .sum();
   }
 
-  private static long chosen(MoxiePackage pack, int layer, PlainModel.LayerResult result) {
+  private static long chosen(MoxiePackage pack, int layer, Layers.Result result) {
     if (result.mixture() == null) {
       return 0;
     }

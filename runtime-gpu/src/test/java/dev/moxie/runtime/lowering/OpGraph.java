@@ -18,7 +18,7 @@ public final class OpGraph {
     Graph graph = new Graph("op");
     Onnx.Value a = Onnx.Value.of(graph.input("a", Dtype.F32, "S", width), width);
     Onnx.Value b = Onnx.Value.of(graph.input("b", Dtype.F32, "S", width), width);
-    var reader = new Onnx(graph, Target.CPU, new NoWeights(""), List.of());
+    var reader = new Onnx(graph, Target.CPU, new NoWeights(""), List.of(), Notes.NONE);
     Onnx.Value y = op.of(reader, a, b);
     graph.standard("Identity", List.of(y.name()), List.of("y"));
     graph.output("y", Dtype.F32, "S", y.width());

@@ -18,7 +18,7 @@ public final class RoutingGraph {
     int k = moe.routing().expertsPerToken();
     String logits = graph.input("router_logits", Dtype.F32, "S", moe.experts());
     String bias = graph.input("bias", Dtype.F32, moe.experts());
-    var reader = new Onnx(graph, Target.CPU, new NoWeights(bias), List.of());
+    var reader = new Onnx(graph, Target.CPU, new NoWeights(bias), List.of(), Notes.NONE);
     Forward.Routed<Onnx.Value> routed =
         Forward.route(
             reader,

@@ -10,6 +10,7 @@ import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Precisions;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Verdict;
 import java.nio.file.Path;
@@ -65,7 +66,7 @@ public final class BaselineCheck {
       @Nullable Oracle oracle =
           strict ? null : new Oracle(pack.architecture(), Weights.asStored(pack), Precision.F32);
       Set<Long> endTokens = EndTokens.of(pack).ids();
-      try (var recorder = new SequenceRecorder(pack, chosen, new ProofByReport())) {
+      try (var recorder = new SequenceRecorder(pack, chosen, new ProofByReport(false))) {
         for (Baseline.Sequence sequence : recorded.sequences()) {
           var check =
               new SequenceCheck(sequences.size(), sequence, pack.architecture(), endTokens, oracle);
@@ -197,7 +198,9 @@ public final class BaselineCheck {
         outcomes.stream().mapToInt(SequenceCheck.Outcome::ties).sum(),
         drifts,
         notCompared,
-        strict ? "every bit must be the same" : Tolerance.describe(Precision.F32, null, null),
+        strict
+            ? "every bit must be the same"
+            : Tolerance.describe(Precisions.of(Precision.F32), null, null),
         drifts.isEmpty() ? null : diagnosis(drifts.getFirst(), samePackage));
   }
 

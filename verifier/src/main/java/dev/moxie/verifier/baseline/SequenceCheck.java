@@ -1,7 +1,7 @@
 package dev.moxie.verifier.baseline;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
@@ -110,7 +110,7 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
   private static @Nullable List<int[]> experts(SequenceRecorder.LayerRun run) {
     return run.result().mixture() == null
         ? null
-        : run.result().mixture().decisions().stream().map(PlainModel.Decision::experts).toList();
+        : run.result().mixture().decisions().stream().map(Layers.Decision::experts).toList();
   }
 
   /** Where no experts were recorded, only tokens are compared whose experts are clear. */

@@ -6,6 +6,7 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
@@ -36,7 +37,7 @@ final class SequenceRecorder implements AutoCloseable {
    * @param choice what experts are chosen by, [T · E]; null for a layer without experts
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  record LayerRun(PlainModel.LayerResult result, float @Nullable [] choice, Baseline.Layer kept) {}
+  record LayerRun(Layers.Result result, float @Nullable [] choice, Baseline.Layer kept) {}
 
   /** Is shown each matrix as soon as it is there, with what is kept of it. */
   interface Watcher {
@@ -82,7 +83,7 @@ final class SequenceRecorder implements AutoCloseable {
     float[] hidden = plain.embed(ids);
     List<Architecture.Blocks> blocks = pack.architecture().layers();
     for (int layer = 0; layer < blocks.size(); layer++) {
-      PlainModel.LayerResult result = plain.layerAlone(layer, hidden, null);
+      Layers.Result result = plain.layerAlone(layer, hidden, null);
       hidden = result.output();
       Baseline.Summary output = Summaries.of(hidden, pack.architecture().hiddenSize());
       LayerRun run =
@@ -99,14 +100,14 @@ final class SequenceRecorder implements AutoCloseable {
   private static LayerRun routed(
       FeedForward.MixtureOfExperts moe,
       float[] bias,
-      PlainModel.LayerResult result,
-      PlainModel.Mixture mixture,
+      Layers.Result result,
+      Layers.Mixture mixture,
       Baseline.Summary output) {
     double[] widened = new double[bias.length];
     Arrays.setAll(widened, e -> bias[e]);
     RoutingOracle.Routed routed = route(moe, widened, mixture.routerLogits());
     float[] choice = routed.choice().toFloats();
-    List<int[]> experts = mixture.decisions().stream().map(PlainModel.Decision::experts).toList();
+    List<int[]> experts = mixture.decisions().stream().map(Layers.Decision::experts).toList();
     return new LayerRun(
         result, choice, new Baseline.Layer(routing(moe, routed, choice, experts), output));
   }

@@ -3,7 +3,7 @@ package dev.moxie.verifier.bounds;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.verifier.oracle.Estimate;
-import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Precisions;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Verdict;
 import java.util.Objects;
@@ -47,12 +47,18 @@ public final class Tolerance {
 
   /** The rule as a report prints it. */
   public static String describe(
-      Precision precision,
+      Precisions precisions,
       Manifest.@Nullable Cast cast,
       Manifest.@Nullable Quantisation quantisation) {
+    int reference = Math.getExponent(precisions.reference().roundoff());
+    int runtime = Math.getExponent(precisions.runtime().roundoff());
     String rule =
-        "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
-            .formatted(FALSE_ALARM, Math.getExponent(precision.roundoff()));
+        precisions.alike()
+            ? "bound = sqrt(2 ln(2N/%.0e)) · sqrt(2) · e, e from the oracle with u = 2^%d"
+                .formatted(FALSE_ALARM, reference)
+            : ("bound = sqrt(2 ln(2N/%.0e)) · sqrt(e² + f²), from the oracle, e with u = 2^%d for"
+                    + " the reference and f with u = 2^%d for this runtime")
+                .formatted(FALSE_ALARM, reference, runtime);
     String rounded =
         cast == null || cast.dtype() == Dtype.F32
             ? ""

@@ -17,15 +17,17 @@ import org.jspecify.annotations.Nullable;
  *       partial sums: they have about the root of the sum of squares where signs are mixed, and at
  *       most |y| where they are not. Terms sorted by sign would make them larger; no kernel sorts.
  *   <li>y = f(x): e² = (f′(x) e_x)² + (c u y)², c for the roundings inside f.
+ *   <li>Each result that is stored: t² besides, t for those too small to keep all their digits.
  * </ul>
  *
  * @param u unit roundoff of results: 2⁻²⁴ for float32
  * @param a unit roundoff inside sums and functions, at most u
+ * @param t {@link Precision#smallest}
  * @param noise null to carry errors along; else every result is moved by a sample of its own error
  *     and carries none, so that errors propagate as they really do, correlations and all (Parker,
  *     "Monte Carlo Arithmetic", 1997)
  */
-record Arithmetic(double u, double a, @Nullable Random noise) {
+record Arithmetic(double u, double a, double t, @Nullable Random noise) {
   /** Roundings inside exp, sigmoid, division and the like; each is a few half units. */
   static final double FUNCTION_ROUNDINGS = 4;
 
@@ -33,16 +35,27 @@ record Arithmetic(double u, double a, @Nullable Random noise) {
   private static final double FAR = 10;
 
   static Arithmetic of(Precision precision) {
-    return new Arithmetic(precision.roundoff(), precision.accumulation(), null);
+    return of(Precisions.of(precision));
+  }
+
+  static Arithmetic of(Precisions p) {
+    Precision reference = p.reference();
+    Precision runtime = p.runtime();
+    return new Arithmetic(
+        p.mean(reference.roundoff(), runtime.roundoff()),
+        p.mean(reference.accumulation(), runtime.accumulation()),
+        p.mean(reference.smallest(), runtime.smallest()),
+        null);
   }
 
   Arithmetic with(@Nullable Random other) {
-    return new Arithmetic(u, a, other);
+    return new Arithmetic(u, a, t, other);
   }
 
   /** What a step gives: the estimate itself, or a sample of it. */
   Estimate settle(Estimate result) {
-    return noise == null ? result : result.sample(noise);
+    Estimate stored = t == 0 ? result : result.withErrorsBeside(t);
+    return noise == null ? stored : stored.sample(noise);
   }
 
   /** u² − a²: what storing a result adds to rounding partial sums. */

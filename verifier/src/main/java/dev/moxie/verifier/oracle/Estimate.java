@@ -4,6 +4,7 @@ import dev.moxie.format.model.Limits;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.DoubleUnaryOperator;
 import java.util.stream.DoubleStream;
 
 /**
@@ -191,6 +192,26 @@ public final class Estimate {
     for (int i = 0; i < values.length; i++) {
       result.values[i] = values[i];
       result.errors[i] = Math.max(errors[i], other[i]);
+    }
+    return result;
+  }
+
+  /** The same values, each with an error that follows from it. */
+  Estimate withErrors(DoubleUnaryOperator error) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i];
+      result.errors[i] = error.applyAsDouble(values[i]);
+    }
+    return result;
+  }
+
+  /** The same values, each with one more error beside its own. */
+  Estimate withErrorsBeside(double error) {
+    var result = new Estimate(rows, columns);
+    for (int i = 0; i < values.length; i++) {
+      result.values[i] = values[i];
+      result.errors[i] = Math.hypot(errors[i], error);
     }
     return result;
   }

@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
 public final class Oracle {
   private final Architecture architecture;
   private final Weights weights;
+  private final Precisions precisions;
   private final Arithmetic arithmetic;
 
   /**
@@ -28,12 +29,19 @@ public final class Oracle {
    * @param precision of the implementation whose errors are estimated
    */
   public Oracle(Architecture architecture, Weights weights, Precision precision) {
-    this(architecture, weights, Arithmetic.of(precision));
+    this(architecture, weights, Precisions.of(precision));
   }
 
-  private Oracle(Architecture architecture, Weights weights, Arithmetic arithmetic) {
+  /** One for two implementations that are held to each other. */
+  public Oracle(Architecture architecture, Weights weights, Precisions precisions) {
+    this(architecture, weights, precisions, Arithmetic.of(precisions));
+  }
+
+  private Oracle(
+      Architecture architecture, Weights weights, Precisions precisions, Arithmetic arithmetic) {
     this.architecture = architecture;
     this.weights = weights;
+    this.precisions = precisions;
     this.arithmetic = arithmetic;
   }
 
@@ -57,11 +65,17 @@ public final class Oracle {
 
   /** The same pass, every rounding of which is drawn. */
   Oracle sampled(Random random) {
-    return new Oracle(architecture, weights, arithmetic.with(random));
+    return new Oracle(architecture, weights, precisions, arithmetic.with(random));
   }
 
   private Exact reader(long[] ids, @Nullable List<int[]> replayed) {
     return new Exact(weights::of, arithmetic, ids, replayed, null);
+  }
+
+  /** What the reference recorded, which the runtime rounds to what it computes in. */
+  public Estimate given(Estimate recorded) {
+    Precision runtime = precisions.runtime();
+    return recorded.withErrors(value -> precisions.mean(0, runtime.roundedOff(value)));
   }
 
   /** Hidden states of tokens, [T, H]. */

@@ -7,11 +7,13 @@ import dev.moxie.format.safetensors.Dtype;
  *
  * <p>Sums of products in bfloat16 are accumulated in float32 and rounded once, as processors and
  * libraries do; so are softmax, norms and angles inside. In float16 some libraries accumulate as
- * they store, which is allowed for.
+ * they store, which is allowed for; {@link #MIXED} is of those that do not.
  */
 public enum Precision {
   F32(Dtype.F32, 0x1p-24, 0x1p-24, Float.MIN_EXPONENT, 23),
   F16(Dtype.F16, 0x1p-11, 0x1p-11, -14, 10),
+  /** float16 with sums accumulated in float32, as on graphics cards. */
+  MIXED(Dtype.F16, 0x1p-11, 0x1p-24, -14, 10),
   BF16(Dtype.BF16, 0x1p-8, 0x1p-24, Float.MIN_EXPONENT, 7);
 
   /** Standard deviation of what is anywhere within half a unit, as likely as elsewhere. */
@@ -70,6 +72,14 @@ public enum Precision {
     double ulp = ulp(value);
     // What rounds up beyond the largest float is 2¹²⁸, which the cast makes infinite.
     return (float) (Math.rint(value / ulp) * ulp);
+  }
+
+  /**
+   * Standard deviation of rounding a value below the smallest normal one; 0 where models have none
+   * such, as in the range of float32.
+   */
+  double smallest() {
+    return minExponent == Float.MIN_EXPONENT ? 0 : powerOfTwo(minExponent - fractionBits) * UNIFORM;
   }
 
   /** Standard deviation of rounding a value somewhere near: of one ulp, uniform, over √12. */

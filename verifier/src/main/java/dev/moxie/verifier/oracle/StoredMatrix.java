@@ -19,8 +19,8 @@ final class StoredMatrix implements WeightMatrix {
   private final int columns;
   private final boolean rounded;
   private final @Nullable Quantised quantised;
-  private final Precision readAs;
-  private final boolean readExactly;
+  private final Dtype dtype;
+  private final Precisions readAs;
   private final @Nullable BlockScaled encoding;
   private final int scaleRows;
   private final int scaleColumns;
@@ -32,10 +32,10 @@ final class StoredMatrix implements WeightMatrix {
    * @param shift of its block scales
    * @param rounded whether bfloat16 elements are taken for rounded ones, and quantised ones for
    *     what they were made from
-   * @param readAs what a reference rounds elements to before it computes with them
+   * @param readAs what both sides round elements to before they compute with them
    */
   StoredMatrix(
-      MoxiePackage pack, IndexRow row, ScaleShift shift, boolean rounded, Precision readAs) {
+      MoxiePackage pack, IndexRow row, ScaleShift shift, boolean rounded, Precisions readAs) {
     Shape matrix = MoxiePackage.matrix(row);
     this.elements = pack.elements(row);
     this.columns = Math.toIntExact(matrix.dim(matrix.rank() - 1));
@@ -47,10 +47,8 @@ final class StoredMatrix implements WeightMatrix {
                 && row.encoding() instanceof Quantised made
             ? made
             : null;
+    this.dtype = row.dtype();
     this.readAs = readAs;
-    this.readExactly =
-        readAs == Precision.F32
-            || (row.dtype() == readAs.dtype() && !(row.encoding() instanceof BlockScaled));
     this.encoding = row.encoding() instanceof BlockScaled scaled ? scaled : null;
     Shape grid = encoding == null ? Shape.of(0, 0) : encoding.grid(matrix);
     this.scaleRows = Math.toIntExact(grid.dim(0));
@@ -85,6 +83,11 @@ final class StoredMatrix implements WeightMatrix {
 
   @Override
   public double roundingOf(int row, int column, double value) {
+    double reference = ofReference(row, column, value);
+    return readAs.alike() ? reference : readAs.mean(reference, read(readAs.runtime(), value));
+  }
+
+  private double ofReference(int row, int column, double value) {
     if (quantised != null) {
       long index = (long) row * columns + column;
       float number = (float) elements.number(index);
@@ -95,12 +98,24 @@ final class StoredMatrix implements WeightMatrix {
     if (rounded) {
       return Precision.BF16.deviation(value);
     }
-    return readExactly ? 0 : readAs.roundedOff(value);
+    return read(readAs.reference(), value);
+  }
+
+  private double read(Precision precision, double value) {
+    return isExactIn(precision) ? 0 : precision.roundedOff(value);
+  }
+
+  /** Whether every element is a number of a precision. */
+  private boolean isExactIn(Precision precision) {
+    return precision == Precision.F32 || (dtype == precision.dtype() && encoding == null);
   }
 
   @Override
   public boolean isExact() {
-    return !rounded && quantised == null && readExactly;
+    return !rounded
+        && quantised == null
+        && isExactIn(readAs.reference())
+        && isExactIn(readAs.runtime());
   }
 
   /** Of the scale that an element is supposed to have. */

@@ -14,7 +14,7 @@ import java.util.function.Predicate;
 public final class Weights {
   private final MoxiePackage pack;
   private final Predicate<IndexRow> rounded;
-  private final Precision readAs;
+  private final Precisions readAs;
   private final Supposition supposition;
   private final Map<String, double[]> vectors;
   private final Map<IndexRow, WeightMatrix> matrices;
@@ -44,7 +44,7 @@ public final class Weights {
   private Weights(
       MoxiePackage pack,
       Predicate<IndexRow> rounded,
-      Precision readAs,
+      Precisions readAs,
       Supposition supposition,
       Map<String, double[]> vectors,
       Map<IndexRow, WeightMatrix> matrices) {
@@ -56,7 +56,7 @@ public final class Weights {
     this.matrices = matrices;
   }
 
-  private static Weights of(MoxiePackage pack, Predicate<IndexRow> rounded, Precision readAs) {
+  private static Weights of(MoxiePackage pack, Predicate<IndexRow> rounded, Precisions readAs) {
     return new Weights(
         pack,
         rounded,
@@ -66,9 +66,18 @@ public final class Weights {
         new ConcurrentHashMap<>());
   }
 
-  /** Exactly the weights that are stored: what a runtime computes with. */
+  /** Exactly the weights that are stored. */
   public static Weights asStored(MoxiePackage pack) {
-    return of(pack, row -> false, Precision.F32);
+    return asStored(pack, Precision.F32);
+  }
+
+  /**
+   * The weights that are stored.
+   *
+   * @param readAs what a runtime rounds them to before it computes
+   */
+  public static Weights asStored(MoxiePackage pack, Precision readAs) {
+    return of(pack, row -> false, Precisions.of(readAs));
   }
 
   /**
@@ -77,6 +86,15 @@ public final class Weights {
    * @param readAs what a reference rounds weights to before it computes
    */
   public static Weights asConverted(MoxiePackage pack, Precision readAs) {
+    return asConverted(pack, Precisions.of(readAs));
+  }
+
+  /**
+   * The same for two implementations that are held to each other.
+   *
+   * @param readAs what each rounds weights to before it computes
+   */
+  public static Weights asConverted(MoxiePackage pack, Precisions readAs) {
     return of(pack, row -> !IndexRow.COPY.equals(row.transform()), readAs);
   }
 

@@ -17,32 +17,47 @@ import java.util.Set;
 /**
  * From tokens to logits and on to a continuation. Where rounding may have led to other experts,
  * both sides may go their own way from that token on: logits are compared before it, and the
- * continuation is not judged.
+ * continuation is not judged. Of the layers it is known where that was. A model that does not show
+ * its choice may have gone elsewhere at the first token whose experts rounding may change at all.
  */
 final class EndToEnd {
   private final Sides sides;
   private final Estimate exact;
   private final int comparable;
+  private final int clear;
   private final Set<Long> endTokens;
 
   /**
    * A check of any number of executions.
    *
    * @param exact logits
-   * @param comparable tokens before the first that may have gone elsewhere
+   * @param comparable tokens before the first for which layers and reference went elsewhere
+   * @param clear tokens before the first for which rounding may change the choice of experts
    */
-  EndToEnd(Sides sides, Estimate exact, int comparable) {
+  EndToEnd(Sides sides, Estimate exact, int comparable, int clear) {
     this.sides = sides;
     this.exact = exact;
     this.comparable = comparable;
+    this.clear = Math.min(clear, comparable);
     this.endTokens = EndTokens.of(sides.pack()).ids();
   }
 
-  Report.EndToEnd check(Model model) {
+  /**
+   * What became of a model.
+   *
+   * @param judged tokens whose logits were held to bounds
+   */
+  record Found(Report.EndToEnd report, int judged) {}
+
+  Found check(Model model) {
     long[] ids = sides.recorded().ids();
     model.begin(ids.length);
     float[] own = model.append(ids);
-    Comparison logits = sides.fromTheTokensOn("logits", own, "logits", exact, comparable);
+    Comparison logits = compare(own, comparable);
+    int judged = logits.verdict().passed() || model.equals(sides.parts()) ? comparable : clear;
+    if (judged < comparable) {
+      logits = compare(own, judged);
+    }
     long[] expected = sides.trace().generatedIds().orElse(new long[0]);
     long[] greedy = greedy(model, ids, expected.length);
     int equal = 0;
@@ -51,12 +66,15 @@ final class EndToEnd {
     }
     int parting = Arrays.mismatch(greedy, expected);
     boolean open =
-        comparable < ids.length || (parting >= 0 && mayPart(expected, greedy[parting], parting));
-    return new Report.EndToEnd(
-        logits,
-        divergence(own),
+        judged < ids.length || (parting >= 0 && mayPart(expected, greedy[parting], parting));
+    var continuation =
         new Report.Greedy(
-            Verdict.of(open || parting < 0), expected.length, equal, open && parting >= 0));
+            Verdict.of(open || parting < 0), expected.length, equal, open && parting >= 0);
+    return new Found(new Report.EndToEnd(logits, divergence(own), continuation), judged);
+  }
+
+  private Comparison compare(float[] own, int rows) {
+    return sides.fromTheTokensOn("logits", own, "logits", exact, rows);
   }
 
   private Divergence divergence(float[] own) {

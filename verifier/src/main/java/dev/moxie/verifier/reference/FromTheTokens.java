@@ -1,7 +1,7 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.model.Step;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
@@ -46,14 +46,14 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
       Sides sides, Map<Integer, List<int[]>> chosen, RoutingTally tally, Progress progress) {
     long[] ids = sides.recorded().ids();
     Estimate hidden = sides.oracle().embed(ids);
-    float[] own = sides.plain().embed(ids);
+    float[] own = sides.parts().embed(ids);
     List<Output> outputs = new ArrayList<>();
     int parted = ids.length;
     int clear = ids.length;
     for (int layer : sides.layers()) {
       List<int[]> experts = chosen.get(layer);
       Oracle.Layer exact = sides.oracle().layer(layer, hidden, experts);
-      PlainModel.LayerResult free = sides.plain().layerAlone(layer, own, null);
+      Layers.Result free = sides.parts().layerAlone(layer, own, null);
       if (experts != null) {
         Selection selection = Selection.of(exact);
         parted = Math.min(parted, firstParted(selection, free, experts));
@@ -67,9 +67,8 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
     return new FromTheTokens(outputs, sides.oracle().head(hidden), parted, clear);
   }
 
-  private static int firstParted(
-      Selection selection, PlainModel.LayerResult own, List<int[]> experts) {
-    List<PlainModel.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
+  private static int firstParted(Selection selection, Layers.Result own, List<int[]> experts) {
+    List<Layers.Decision> decisions = Objects.requireNonNull(own.mixture()).decisions();
     for (int t = 0; t < experts.size(); t++) {
       Set<Integer> ours = Selection.set(decisions.get(t).experts());
       Set<Integer> theirs = Selection.set(experts.get(t));

@@ -1,14 +1,13 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.format.model.Step;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.diagnosis.Diagnosis;
 import dev.moxie.verifier.diagnosis.Evidence;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
-import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
@@ -19,7 +18,12 @@ import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
-/** Embedding, layers and head, each on what the reference recorded before it. */
+/**
+ * Embedding, layers and head, each on what the reference recorded before it. Where the runtime
+ * rounds more than the reference, the package is held to the reference besides, as the oracle
+ * computes it and to the reference's own errors: what is wrong with it may be less than the
+ * runtime's rounding.
+ */
 final class LayersAlone {
   private final Sides sides;
   private final Evidence evidence;
@@ -53,24 +57,42 @@ final class LayersAlone {
 
   private Comparison embedding() {
     long[] ids = sides.recorded().ids();
-    Comparison embedding =
-        Tolerance.compare(
-            sides.plain().embed(ids),
-            sides.recorded().get(0, Step.INPUT).toFloats(),
-            sides.oracle().embed(ids));
-    return sides.isQuantised() ? sides.tolerant("the embedding", embedding) : embedding;
+    String name = Recorded.name(0, Step.INPUT);
+    Estimate exact = sides.oracle().embed(ids);
+    Estimate judged = alike() ? exact : sides.judge().embed(ids);
+    Comparison embedding = compare("embedding", sides.parts().embed(ids), name, exact, judged);
+    boolean strict = alike() && !sides.isQuantised();
+    return strict ? embedding : sides.tolerant("the embedding", embedding);
   }
 
   private Comparison head() {
     Estimate hidden = sides.recorded().get(sides.last(), Step.OUTPUT);
-    Comparison head =
-        sides.compare(
-            "head",
-            sides.plain().head(hidden.toFloats()),
-            "logits",
-            sides.oracle().head(hidden),
-            sides.tokens());
+    Estimate exact = sides.oracle().head(sides.oracle().given(hidden));
+    Estimate judged = alike() ? exact : sides.judge().head(hidden);
+    float[] own = sides.parts().head(hidden.toFloats());
+    Comparison head = compare("head", own, "logits", exact, judged);
     return sides.tolerant("the head", head);
+  }
+
+  /** Whether both sides round alike. */
+  private boolean alike() {
+    return sides.precisions().alike();
+  }
+
+  /**
+   * A step of the runtime or, where that holds and the package does not, of the package.
+   *
+   * @param exact with the errors of both sides
+   * @param judged with those of the reference alone
+   */
+  private Comparison compare(
+      String step, float[] own, String name, Estimate exact, Estimate judged) {
+    Comparison ofRuntime = sides.compare(step, own, name, exact, sides.tokens());
+    if (alike() || !ofRuntime.tolerant().verdict().passed()) {
+      return ofRuntime;
+    }
+    Comparison ofPackage = sides.compare(step, judged.toFloats(), name, judged, sides.tokens());
+    return ofPackage.tolerant().verdict().passed() ? ofRuntime : ofPackage;
   }
 
   /**
@@ -80,25 +102,29 @@ final class LayersAlone {
    */
   Report.Layer check(int layer, @Nullable List<int[]> experts) {
     Estimate input = sides.recorded().get(layer, Step.INPUT);
-    Oracle.Layer exact = sides.oracle().layer(layer, input, experts);
+    Oracle.Layer exact = sides.oracle().layer(layer, sides.oracle().given(input), experts);
+    Oracle.Layer judged = alike() ? exact : sides.judge().layer(layer, input, experts);
     if (experts != null) {
-      count(layer, sides.plain().layerAlone(layer, input.toFloats(), null), experts, exact);
+      count(layer, sides.parts().layerAlone(layer, input.toFloats(), null), experts, exact, judged);
     }
-    return compare(layer, sides.plain().layerAlone(layer, input.toFloats(), experts), exact);
+    Layers.Result own = sides.parts().layerAlone(layer, input.toFloats(), experts);
+    return compare(layer, own, exact, judged);
   }
 
   private void count(
-      int layer, PlainModel.LayerResult free, List<int[]> experts, Oracle.Layer exact) {
-    Selection selection = Selection.of(exact);
-    List<PlainModel.Decision> own = Objects.requireNonNull(free.mixture()).decisions();
+      int layer, Layers.Result free, List<int[]> experts, Oracle.Layer exact, Oracle.Layer judged) {
+    Selection ours = Selection.of(exact);
+    Selection theirs = Selection.of(judged);
+    List<Layers.Decision> own = Objects.requireNonNull(free.mixture()).decisions();
     int all = exact.step(Step.ROUTER_LOGITS).columns();
     for (int t = 0; t < experts.size(); t++) {
-      tally.add(layer, t, own.get(t), experts.get(t), all, selection);
+      tally.add(layer, t, own.get(t), experts.get(t), all, ours, theirs);
     }
   }
 
   /** Compares every step that the trace has; where one differs, looks inside. */
-  private Report.Layer compare(int layer, PlainModel.LayerResult actual, Oracle.Layer exact) {
+  private Report.Layer compare(
+      int layer, Layers.Result actual, Oracle.Layer exact, Oracle.Layer judged) {
     Map<String, Comparison> steps = new LinkedHashMap<>();
     exact
         .steps()
@@ -107,9 +133,8 @@ final class LayersAlone {
               String name = Recorded.name(layer, step);
               if (sides.recorded().has(layer, step)) {
                 float[] own = values(actual, step);
-                Comparison compared = sides.compare(step.id(), own, name, estimate, sides.tokens());
-                boolean single = sides.precision() == Precision.F32 && !sides.isQuantised();
-                steps.put(name, single ? compared : sides.tolerant(name, compared));
+                Comparison compared = compare(step.id(), own, name, estimate, judged.step(step));
+                steps.put(name, sides.isSingle() ? compared : sides.tolerant(name, compared));
               }
             });
     Comparison output = Objects.requireNonNull(steps.get(Recorded.name(layer, Step.OUTPUT)));
@@ -124,16 +149,19 @@ final class LayersAlone {
         steps,
         null,
         witness(
-            exact.output(), actual.output(), sides.recorded().get(layer, Step.OUTPUT).toFloats()),
+            exact.output(),
+            judged.output(),
+            actual.output(),
+            sides.recorded().get(layer, Step.OUTPUT).toFloats()),
         holds ? List.of() : Diagnosis.inside(evidence, layer));
   }
 
   /** A step as the runtime computed it. */
-  private static float[] values(PlainModel.LayerResult layer, Step step) {
+  private static float[] values(Layers.Result layer, Step step) {
     if (step == Step.OUTPUT) {
       return layer.output();
     }
-    PlainModel.Mixture mixture = Objects.requireNonNull(layer.mixture());
+    Layers.Mixture mixture = Objects.requireNonNull(layer.mixture());
     return switch (step) {
       case MOE_INPUT -> mixture.normed();
       case ROUTER_LOGITS -> mixture.routerLogits();
@@ -144,7 +172,7 @@ final class LayersAlone {
     };
   }
 
-  private static float[] weights(List<PlainModel.Decision> decisions) {
+  private static float[] weights(List<Layers.Decision> decisions) {
     int k = decisions.getFirst().weights().length;
     float[] weights = new float[decisions.size() * k];
     for (int t = 0; t < decisions.size(); t++) {
@@ -153,11 +181,17 @@ final class LayersAlone {
     return weights;
   }
 
-  /** With whom the oracle agrees, to the bound. */
-  private static String witness(Estimate exact, float[] runtime, float[] reference) {
+  /**
+   * With whom the oracle agrees, to the bound.
+   *
+   * @param exact with the errors of both
+   * @param judged with those of the reference alone
+   */
+  private static String witness(
+      Estimate exact, Estimate judged, float[] runtime, float[] reference) {
     float[] values = exact.toFloats();
     boolean withRuntime = Tolerance.compare(runtime, values, exact).verdict().passed();
-    boolean withReference = Tolerance.compare(reference, values, exact).verdict().passed();
+    boolean withReference = Tolerance.compare(reference, values, judged).verdict().passed();
     if (withRuntime) {
       return withReference ? "both" : "runtime";
     }

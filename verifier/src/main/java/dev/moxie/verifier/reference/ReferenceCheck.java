@@ -5,11 +5,11 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
-import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
-import dev.moxie.verifier.ProofByReport;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
 import dev.moxie.verifier.routing.Decision;
@@ -31,7 +31,8 @@ public final class ReferenceCheck implements AutoCloseable {
 
   private final MoxiePackage pack;
   private final Map<Execution, Model> models = new EnumMap<>(Execution.class);
-  private final PlainModel plain;
+  private final Layers parts;
+  private final Running running;
   private final Scope scope;
   private final Coverage coverage;
   private final Set<String> untelling = new TreeSet<>();
@@ -43,22 +44,25 @@ public final class ReferenceCheck implements AutoCloseable {
   /**
    * Prepares a package for any number of references.
    *
-   * @param executions to run end to end, where every layer is verified
+   * @param running what is run, end to end where every layer is verified
+   * @param proof which refuses nothing
    * @throws UsageException if the package lacks layers of the scope
    */
-  public ReferenceCheck(MoxiePackage pack, Set<Execution> executions, Scope scope) {
+  public ReferenceCheck(MoxiePackage pack, Running running, LoweringProof proof, Scope scope) {
     this.pack = pack;
+    this.running = running;
     this.scope = scope;
     this.coverage = new Coverage(pack.architecture(), scope.layers(pack.architecture()));
-    var proof = new ProofByReport();
-    this.plain = PlainModel.open(pack, proof);
+    this.parts = running.parts(pack, proof);
     if (!scope.leftOut(pack.architecture()).isEmpty()) {
       return;
     }
-    for (Execution execution : executions) {
+    for (Execution execution : running.executions()) {
       models.put(
           execution,
-          execution == Execution.PLAIN ? plain : execution.open(pack, Device.CPU, proof));
+          execution == Execution.PLAIN && parts instanceof PlainModel plain
+              ? plain
+              : running.open(execution, pack, proof));
     }
   }
 
@@ -82,7 +86,7 @@ public final class ReferenceCheck implements AutoCloseable {
     } else if (trace.generatedIds().isEmpty()) {
       cut.add("greedy tokens, which " + trace.path() + " does not record");
     }
-    var check = new TraceCheck(pack, trace, other, plain, models, scope);
+    var check = new TraceCheck(pack, trace, other, parts, running.rounding(), models, scope);
     Report.Reference report = check.run();
     decisions = check.decisions();
     check.chosen().forEach(coverage::add);
@@ -136,7 +140,7 @@ public final class ReferenceCheck implements AutoCloseable {
 
   @Override
   public void close() {
-    models.put(Execution.PLAIN, plain);
+    parts.close();
     models.values().forEach(Model::close);
   }
 }

@@ -1,6 +1,6 @@
 package dev.moxie.verifier.reference;
 
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -65,26 +65,33 @@ final class RoutingTally {
    * Adds the next token's decision in one layer.
    *
    * @param experts of the layer
-   * @param selection what rounding allows in that layer
+   * @param ours what rounding allows the runtime in that layer
+   * @param theirs what it allows the reference
    */
   void add(
       int layer,
       int token,
-      PlainModel.Decision actual,
+      Layers.Decision actual,
       int[] expected,
       int experts,
-      Selection selection) {
+      Selection ours,
+      Selection theirs) {
     Layer tally = layers.computeIfAbsent(layer, l -> new Layer(experts));
-    Set<Integer> ours = Selection.set(actual.experts());
-    Set<Integer> theirs = Selection.set(expected);
+    Set<Integer> own = Selection.set(actual.experts());
+    Set<Integer> other = Selection.set(expected);
     tally.expected.add(expected);
-    double gap = selection.margin(token);
+    double gap = theirs.margin(token);
     @Nullable Double margin = Double.isInfinite(gap) ? null : gap;
     tally.margins.add(margin);
-    Set<Integer> shared = new HashSet<>(ours);
-    shared.retainAll(theirs);
+    Set<Integer> shared = new HashSet<>(own);
+    shared.retainAll(other);
     tally.common += shared.size();
-    Agreement agreement = compare(token, ours, theirs, selection);
+    Agreement agreement =
+        own.equals(other)
+            ? Agreement.MATCH
+            : ours.mayChoose(token, own) && theirs.mayChoose(token, other)
+                ? Agreement.TIE
+                : Agreement.MISMATCH;
     decisions.add(
         new Decision(
             token, layer, actual.experts(), actual.weights(), margin, agreement, expected));
@@ -100,16 +107,6 @@ final class RoutingTally {
         divergentTokens.add(token);
       }
     }
-  }
-
-  private static Agreement compare(
-      int token, Set<Integer> ours, Set<Integer> theirs, Selection selection) {
-    if (ours.equals(theirs)) {
-      return Agreement.MATCH;
-    }
-    return selection.mayChoose(token, ours) && selection.mayChoose(token, theirs)
-        ? Agreement.TIE
-        : Agreement.MISMATCH;
   }
 
   /** All decisions, by token and then by layer. */

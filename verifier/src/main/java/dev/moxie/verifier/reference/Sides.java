@@ -4,11 +4,12 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.trace.Trace;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Precision;
+import dev.moxie.verifier.oracle.Precisions;
 import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.oracle.Weights;
 import dev.moxie.verifier.report.Comparison;
@@ -22,7 +23,10 @@ import org.jspecify.annotations.Nullable;
  * both are compared.
  *
  * @param layers that are compared
- * @param precision of the trace
+ * @param precisions of the trace and of the runtime
+ * @param oracle with the errors of both
+ * @param judge of the trace, with its errors alone
+ * @param parts of the runtime
  * @param noise how large rounding was measured to be; null if it was not
  * @param untelling takes what was compared and shows nothing, in words
  */
@@ -31,9 +35,10 @@ record Sides(
     Trace trace,
     Recorded recorded,
     List<Integer> layers,
-    Precision precision,
+    Precisions precisions,
     Oracle oracle,
-    PlainModel plain,
+    Oracle judge,
+    Layers parts,
     @Nullable Noise noise,
     Set<String> untelling) {
 
@@ -41,25 +46,38 @@ record Sides(
    * Both sides.
    *
    * @param other a second trace of the same model, or null
+   * @param parts of the runtime
+   * @param runtime what it computes in; null if it rounds no more than the trace
    */
   static Sides of(
-      MoxiePackage pack, Trace trace, @Nullable Trace other, PlainModel plain, Scope scope) {
+      MoxiePackage pack,
+      Trace trace,
+      @Nullable Trace other,
+      Layers parts,
+      @Nullable Precision runtime,
+      Scope scope) {
     Precision precision = TraceShape.precision(trace);
+    var precisions = new Precisions(precision, runtime == null ? precision : runtime);
     List<Integer> layers = scope.layers(pack.architecture());
     Recorded recorded = read(trace, pack, layers, scope.tokens());
-    var weights = Weights.asConverted(pack, precision);
-    var oracle = new Oracle(pack.architecture(), weights, precision);
+    Oracle oracle = oracle(pack, precisions);
+    Oracle judge = precisions.alike() ? oracle : oracle(pack, Precisions.of(precision));
     Noise noise =
         other == null
             ? null
             : Noise.measure(
                 pack.architecture(),
-                oracle,
+                judge,
                 recorded,
                 read(other, pack, layers, scope.tokens()),
                 layers);
     return new Sides(
-        pack, trace, recorded, layers, precision, oracle, plain, noise, new TreeSet<>());
+        pack, trace, recorded, layers, precisions, oracle, judge, parts, noise, new TreeSet<>());
+  }
+
+  private static Oracle oracle(MoxiePackage pack, Precisions precisions) {
+    var weights = Weights.asConverted(pack, precisions);
+    return new Oracle(pack.architecture(), weights, precisions);
   }
 
   private static Recorded read(Trace trace, MoxiePackage pack, List<Integer> layers, int tokens) {
@@ -88,6 +106,13 @@ record Sides(
     return recorded.ids().length;
   }
 
+  /**
+   * Whether both compute in float32, on weights that conversion took no more from than rounding.
+   */
+  boolean isSingle() {
+    return precisions.equals(Precisions.of(Precision.F32)) && !isQuantised();
+  }
+
   /** The first rows of something this runtime computed, against what was recorded. */
   Comparison compare(String step, float[] actual, String name, Estimate estimate, int rows) {
     float[] expected = trace.floats(name, tokens(), estimate.columns());
@@ -110,13 +135,12 @@ record Sides(
   }
 
   /**
-   * Where weights or reference are of lower precision, or quantised, each layer is held to its own
-   * bound; over the depth their sum may exceed the values, and a single step's may, too.
+   * Where weights or either side are of lower precision, or quantised, each layer is held to its
+   * own bound; over the depth their sum may exceed the values, and a single step's may, too.
    */
   Comparison tolerant(String what, Comparison comparison) {
     Manifest.Cast cast = pack.manifest().provenance().cast();
-    boolean lower =
-        precision != Precision.F32 || isQuantised() || (cast != null && cast.dtype() == Dtype.BF16);
+    boolean lower = !isSingle() || (cast != null && cast.dtype() == Dtype.BF16);
     if (!lower) {
       return comparison;
     }

@@ -5,11 +5,12 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.runtime.execution.Model;
-import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.diagnosis.Diagnosis;
 import dev.moxie.verifier.diagnosis.Evidence;
+import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -38,19 +39,23 @@ final class TraceCheck {
    * A check, once.
    *
    * @param other a second trace of the same model, or null
+   * @param parts of the runtime
+   * @param runtime what it computes in; null if it rounds no more than the trace
    * @param models to run end to end
    */
   TraceCheck(
       MoxiePackage pack,
       Trace trace,
       @Nullable Trace other,
-      PlainModel plain,
+      Layers parts,
+      @Nullable Precision runtime,
       Map<Execution, Model> models,
       Scope scope) {
-    this.sides = Sides.of(pack, trace, other, plain, scope);
+    this.sides = Sides.of(pack, trace, other, parts, runtime, scope);
     this.models = models;
     this.evidence =
-        new Evidence(pack, sides.recorded(), sides.layers(), sides.precision(), scope.budget());
+        new Evidence(
+            pack, sides.recorded(), sides.layers(), sides.precisions().reference(), scope.budget());
     this.progress = scope.progress();
     this.judged = sides.tokens();
   }
@@ -81,11 +86,14 @@ final class TraceCheck {
   /**
    * What was found from the tokens on; nothing where a layer is left out.
    *
+   * @param elsewhere executions that may have chosen other experts than the layers did, with the
+   *     first token at which
    * @param sampled whether errors were drawn
    */
   private record Found(
       List<Report.Layer> layers,
       Map<String, Report.EndToEnd> executions,
+      Map<String, Integer> elsewhere,
       @Nullable Comparison permuted,
       boolean sampled) {
     boolean holds() {
@@ -114,7 +122,7 @@ final class TraceCheck {
     }
     Report.Ends ends = alone.ends();
     if (!sides.whole()) {
-      return summarise(sides.tokens(), ends, new Found(layers, Map.of(), null, false));
+      return summarise(sides.tokens(), ends, new Found(layers, Map.of(), Map.of(), null, false));
     }
     FromTheTokens pass = FromTheTokens.run(sides, chosen, tally, progress);
     judged = pass.judged();
@@ -131,11 +139,18 @@ final class TraceCheck {
 
   private Found find(List<Report.Layer> alone, FromTheTokens pass, boolean sampled) {
     Map<String, Report.EndToEnd> executions = new LinkedHashMap<>();
-    var endToEnd = new EndToEnd(sides, pass.logits(), judged);
+    Map<String, Integer> elsewhere = new LinkedHashMap<>();
+    var endToEnd = new EndToEnd(sides, pass.logits(), pass.judged(), pass.clear());
     models.forEach(
-        (execution, model) ->
-            executions.put(execution.name().toLowerCase(Locale.ROOT), endToEnd.check(model)));
-    return new Found(pass.beside(alone, sides), executions, permuted(pass), sampled);
+        (execution, model) -> {
+          String name = execution.name().toLowerCase(Locale.ROOT);
+          EndToEnd.Found found = endToEnd.check(model);
+          executions.put(name, found.report());
+          if (found.judged() < pass.judged()) {
+            elsewhere.put(name, found.judged());
+          }
+        });
+    return new Found(pass.beside(alone, sides), executions, elsewhere, permuted(pass), sampled);
   }
 
   /** The reference against itself, its experts in another order. */
@@ -149,6 +164,7 @@ final class TraceCheck {
   }
 
   private Report.Reference summarise(int parted, Report.Ends ends, Found found) {
+    found.elsewhere().values().forEach(token -> judged = Math.min(judged, token));
     Report.Routing routing = tally.report();
     Map<String, Report.EndToEnd> executions = found.executions();
     @Nullable Comparison logits =
@@ -178,6 +194,15 @@ final class TraceCheck {
                   .formatted(parted)
               + " before it, greedy tokens not judged.");
     }
+    found
+        .elsewhere()
+        .forEach(
+            (execution, token) ->
+                sentences.add(
+                    "The %s execution may have chosen other experts at token %d, where rounding may"
+                            .formatted(execution, token)
+                        + " change them: its logits were compared before it, greedy tokens not"
+                        + " judged."));
     if (!found.consistent()) {
       sentences.add(
           "The reference is at odds with itself: its logits change when its experts, router rows"
@@ -197,9 +222,9 @@ final class TraceCheck {
         Verdict.of(holds),
         sides.trace().path().toString(),
         sides.trace().metadata().get("producer"),
-        sides.precision().dtype(),
+        sides.precisions().reference().dtype(),
         sides.tokens(),
-        Tolerance.describe(sides.precision(), provenance.cast(), provenance.quantisation()),
+        Tolerance.describe(sides.precisions(), provenance.cast(), provenance.quantisation()),
         sides.noise() == null ? null : sides.noise().report(),
         routing,
         tally.byLayer(),

@@ -9,9 +9,11 @@ import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Precision;
 import dev.moxie.verifier.oracle.Recorded;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -19,6 +21,9 @@ import org.jspecify.annotations.Nullable;
 final class TraceShape {
   /** Logits of the model with its experts in another order. */
   static final String PERMUTED = "permuted.logits";
+
+  private static final Set<Precision> RECORDED =
+      EnumSet.of(Precision.F32, Precision.F16, Precision.BF16);
 
   private TraceShape() {}
 
@@ -29,7 +34,7 @@ final class TraceShape {
    */
   static Precision precision(Trace trace) {
     String name = trace.metadata().getOrDefault("compute_dtype", Precision.F32.name());
-    for (Precision precision : Precision.values()) {
+    for (Precision precision : RECORDED) {
       if (precision.name().equals(name)) {
         return precision;
       }

@@ -40,6 +40,9 @@ record CheckSuite(String name, String file, List<Check> checks) {
                       equivalence.verdict().passed(),
                       findings(equivalence.findings())))));
     }
+    if (report.device() != null && report.device().opened()) {
+      suites.add(of(report.packageFolder(), report.device()));
+    }
     report.references().forEach(reference -> suites.add(of(reference)));
     report.unlike().forEach(unlike -> suites.add(of(unlike)));
     if (report.invariance() != null) {
@@ -95,6 +98,18 @@ record CheckSuite(String name, String file, List<Check> checks) {
     add(checks, Words.permuted(), reference.permuted());
     return new CheckSuite(
         "reference " + Line.of(fileName(reference.file())), reference.file(), checks);
+  }
+
+  /** Whether models open. */
+  static CheckSuite of(String folder, Report.Device device) {
+    return new CheckSuite(
+        "device " + Line.of(device.name()),
+        folder,
+        List.of(
+            Check.of(
+                "opening",
+                device.refusals().isEmpty(),
+                device.refusals().stream().map(Line::of).toList())));
   }
 
   /** What must leave logits as they are. */

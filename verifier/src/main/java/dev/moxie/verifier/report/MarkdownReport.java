@@ -27,6 +27,9 @@ public final class MarkdownReport {
     if (equivalence != null) {
       text.list("Equivalence", equivalence.findings());
     }
+    if (report.device() != null) {
+      text.list("Refused on opening", report.device().refusals());
+    }
     if (!report.references().isEmpty()) {
       text.overview(report.references());
       report.references().forEach(text::failures);

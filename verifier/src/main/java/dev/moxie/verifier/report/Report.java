@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
  * Everything that a verification found.
  *
  * @param packageFolder what was verified
+ * @param device null if nothing was run
  * @param equivalence null if no source was given
  * @param references one per reference
  * @param unlike references of models of another shape, which is a difference
@@ -19,12 +20,23 @@ import org.jspecify.annotations.Nullable;
 public record Report(
     Verdict verdict,
     String packageFolder,
+    @Nullable Device device,
     Integrity integrity,
     @Nullable Equivalence equivalence,
     List<Reference> references,
     List<Unlike> unlike,
     @Nullable Invariance invariance,
     List<String> notChecked) {
+
+  /**
+   * Where numbers were computed.
+   *
+   * @param compute dtype of what is computed there
+   * @param opened whether models were held to the oracle as they are whenever they are opened,
+   *     since kernels may be others in every process
+   * @param refusals what that says against them
+   */
+  public record Device(String name, Dtype compute, boolean opened, List<String> refusals) {}
 
   /**
    * Level 1.

@@ -23,6 +23,9 @@ public final class TextReport {
     if (report.equivalence() != null) {
       text.equivalence(report.equivalence());
     }
+    if (report.device() != null) {
+      text.device(report.device());
+    }
     report.references().forEach(text::reference);
     report.unlike().forEach(text::unlike);
     if (report.invariance() != null) {
@@ -53,6 +56,11 @@ public final class TextReport {
         e.leftOut(),
         e.extra());
     findings(e.findings());
+  }
+
+  private void device(Report.Device device) {
+    lines.add("device       %s", Words.of(device));
+    device.refusals().forEach(refusal -> lines.add("  opening    FAIL  %s", refusal));
   }
 
   private void reference(Report.Reference r) {

@@ -44,6 +44,11 @@ public final class Words {
         Figures.of(d.tokens(), "token"));
   }
 
+  /** Where numbers were computed, and in what. */
+  public static String of(Report.Device device) {
+    return device.name() + ", which computes in " + device.compute();
+  }
+
   /** A step inside a layer. */
   public static String of(Report.Step step) {
     Comparison comparison = step.comparison();
@@ -85,6 +90,9 @@ public final class Words {
     if (equivalence != null) {
       sentences.add(equivalence(equivalence));
     }
+    if (report.device() != null) {
+      sentences.add(device(report.device()));
+    }
     if (!report.references().isEmpty()) {
       sentences.add(references(report.references()));
     }
@@ -97,6 +105,13 @@ public final class Words {
           "Not of a model of this shape: " + Figures.of(report.unlike().size(), "reference") + ".");
     }
     return String.join(" ", sentences);
+  }
+
+  private static String device(Report.Device device) {
+    return "Numbers are those of %s%s."
+        .formatted(
+            Line.of(of(device)),
+            device.refusals().isEmpty() ? "" : "; it would not open such a model");
   }
 
   private static String integrity(Report.Integrity integrity) {

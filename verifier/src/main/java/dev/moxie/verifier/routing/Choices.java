@@ -2,6 +2,7 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.runtime.execution.PlainModel;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,9 +30,9 @@ public final class Choices implements PlainModel.LayerObserver {
   }
 
   @Override
-  public void accept(int layer, PlainModel.LayerResult result) {
+  public void accept(int layer, Layers.Result result) {
     hidden = result.output();
-    PlainModel.@Nullable Mixture mixture = result.mixture();
+    Layers.@Nullable Mixture mixture = result.mixture();
     if (mixture != null
         && architecture.layers().get(layer).feedForward()
             instanceof FeedForward.MixtureOfExperts moe) {

@@ -1,7 +1,7 @@
 package dev.moxie.verifier.routing;
 
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -32,7 +32,7 @@ final class LayerTally {
    *
    * @param scored before any bias, [E]
    */
-  void add(float[] scored, PlainModel.Decision decision, @Nullable Margin margin) {
+  void add(float[] scored, Layers.Decision decision, @Nullable Margin margin) {
     tokens = Math.incrementExact(tokens);
     double total = 0;
     for (float score : scored) {

@@ -2,7 +2,7 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -29,8 +29,7 @@ record Margin(float taken, float rejected) {
   }
 
   /** Of what one token's experts were chosen by; null where nothing is rejected. */
-  static @Nullable Margin of(
-      FeedForward.MixtureOfExperts moe, PlainModel.Mixture mixture, int token) {
+  static @Nullable Margin of(FeedForward.MixtureOfExperts moe, Layers.Mixture mixture, int token) {
     Routing.Groups groups = moe.routing().groups();
     float[] choice = row(mixture.choice(), token, moe.experts());
     return groups == null || mixture.groups() == null

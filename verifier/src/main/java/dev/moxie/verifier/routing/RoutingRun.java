@@ -4,6 +4,7 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import java.nio.file.Path;
@@ -166,13 +167,13 @@ public final class RoutingRun {
   private void layer(
       int layer,
       FeedForward.MixtureOfExperts moe,
-      PlainModel.Mixture mixture,
+      Layers.Mixture mixture,
       int from,
       List<List<Decision>> byToken) {
     LayerTally tally = Objects.requireNonNull(tallies.get(layer));
     for (int t = 0; t < byToken.size(); t++) {
       requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
-      PlainModel.Decision decision = mixture.decisions().get(t);
+      Layers.Decision decision = mixture.decisions().get(t);
       @Nullable Margin margin = Margin.of(moe, mixture, t);
       tally.add(row(mixture.scores(), t, moe.experts()), decision, margin);
       byToken

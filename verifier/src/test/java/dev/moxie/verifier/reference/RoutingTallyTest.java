@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Selections;
 import dev.moxie.verifier.oracle.Estimate;
@@ -59,9 +59,9 @@ class RoutingTallyTest {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
-    tally.add(0, 0, chose(0, 1), new int[] {0, 1}, 4, selection(estimate));
+    tally.add(0, 0, chose(0, 1), new int[] {0, 1}, 4, selection(estimate), selection(estimate));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken(1));
-    tally.add(1, 1, chose(0, 1), new int[] {0, 2}, 4, selection(estimate));
+    tally.add(1, 1, chose(0, 1), new int[] {0, 2}, 4, selection(estimate), selection(estimate));
     assertEquals(1, tally.firstTiedToken(1));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken(0), "of the first layer alone");
   }
@@ -71,10 +71,10 @@ class RoutingTallyTest {
     var tally = new RoutingTally();
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Selection selection = selection(Estimate.uniform(scores, 4, 1e-7));
-    tally.add(3, 0, chose(1, 0), new int[] {0, 1}, 4, selection);
-    tally.add(3, 1, chose(0, 1), new int[] {0, 2}, 4, selection);
-    tally.add(7, 0, chose(0, 3), new int[] {0, 2}, 4, selection);
-    tally.add(7, 1, chose(0, 2), new int[] {0, 2}, 4, selection);
+    tally.add(3, 0, chose(1, 0), new int[] {0, 1}, 4, selection, selection);
+    tally.add(3, 1, chose(0, 1), new int[] {0, 2}, 4, selection, selection);
+    tally.add(7, 0, chose(0, 3), new int[] {0, 2}, 4, selection, selection);
+    tally.add(7, 1, chose(0, 2), new int[] {0, 2}, 4, selection, selection);
     List<Decision> decisions = tally.decisions();
     assertEquals(List.of(0, 0, 1, 1), decisions.stream().map(Decision::token).toList());
     assertEquals(List.of(3, 7, 3, 7), decisions.stream().map(Decision::layer).toList());
@@ -93,13 +93,13 @@ class RoutingTallyTest {
 
   private static Report.Routing route(int[] ours, int[] theirs, double error) {
     var tally = new RoutingTally();
-    tally.add(
-        0, 0, chose(ours), theirs, 4, selection(Estimate.uniform(SCORES, SCORES.length, error)));
+    Selection selection = selection(Estimate.uniform(SCORES, SCORES.length, error));
+    tally.add(0, 0, chose(ours), theirs, 4, selection, selection);
     return tally.report();
   }
 
-  private static PlainModel.Decision chose(int... experts) {
-    return new PlainModel.Decision(experts, new float[experts.length]);
+  private static Layers.Decision chose(int... experts) {
+    return new Layers.Decision(experts, new float[experts.length]);
   }
 
   private static Selection selection(Estimate choice) {

@@ -30,6 +30,7 @@ public final class Reports {
     return new Report(
         report.verdict(),
         report.packageFolder(),
+        new Report.Device(text, Dtype.F16, true, List.of(text)),
         report.integrity(),
         report.equivalence(),
         report.references(),
@@ -45,6 +46,7 @@ public final class Reports {
     return new Report(
         verdict,
         text,
+        new Report.Device("CPU", Dtype.F32, false, List.of()),
         new Report.Integrity(verdict, 3, 1_000, findings),
         new Report.Equivalence(
             verdict, text, 9 + findings.size(), 9, 0, findings.size(), 0, 0, 0, findings),

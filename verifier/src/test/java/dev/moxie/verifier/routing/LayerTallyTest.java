@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Layers;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -59,8 +59,8 @@ class LayerTallyTest {
   void theMeanWeightIsOverTheTokensThatChoseTheExpert() {
     LayerTally tally = tally(2);
     float[] scores = {0.25f, 0.25f, 0.25f, 0.25f};
-    tally.add(scores, new PlainModel.Decision(new int[] {2, 0}, new float[] {0.75f, 0.25f}), WIDE);
-    tally.add(scores, new PlainModel.Decision(new int[] {0, 1}, new float[] {0.5f, 0.5f}), WIDE);
+    tally.add(scores, new Layers.Decision(new int[] {2, 0}, new float[] {0.75f, 0.25f}), WIDE);
+    tally.add(scores, new Layers.Decision(new int[] {0, 1}, new float[] {0.5f, 0.5f}), WIDE);
     assertEquals(Arrays.asList(0.375, 0.5, 0.75, null), tally.statistics().meanWeights());
   }
 
@@ -99,8 +99,8 @@ class LayerTallyTest {
     return values.stream().map(value -> Math.rint(value * 1e6) / 1e6).toList();
   }
 
-  private static PlainModel.Decision chose(int... experts) {
-    return new PlainModel.Decision(experts, new float[experts.length]);
+  private static Layers.Decision chose(int... experts) {
+    return new Layers.Decision(experts, new float[experts.length]);
   }
 
   private static LayerTally tally(int k) {

@@ -21,6 +21,7 @@ import dev.moxie.verifier.DamagedCheckpoint;
 import dev.moxie.verifier.Packages;
 import dev.moxie.verifier.Unproven;
 import dev.moxie.verifier.Verifier;
+import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
 import dev.moxie.verifier.report.Report;
 import java.io.IOException;
@@ -289,7 +290,14 @@ class RoutingRunTest {
   private static Report verify(Path pack, DecisionFiles files) {
     List<Path> traces = Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1);
     return Verifier.verify(
-        pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false, Scope.all());
+        pack,
+        null,
+        traces,
+        null,
+        Running.onCpu(EnumSet.of(Execution.PLAIN)),
+        files,
+        false,
+        Scope.all());
   }
 
   @Test
@@ -300,7 +308,14 @@ class RoutingRunTest {
     var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
     var report =
         Verifier.verify(
-                pack, null, traces, null, EnumSet.of(Execution.PLAIN), files, false, Scope.all())
+                pack,
+                null,
+                traces,
+                null,
+                Running.onCpu(EnumSet.of(Execution.PLAIN)),
+                files,
+                false,
+                Scope.all())
             .references();
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     Replay replay = read(files.replay());
@@ -324,7 +339,7 @@ class RoutingRunTest {
                 null,
                 List.of(),
                 null,
-                EnumSet.of(Execution.PLAIN),
+                Running.onCpu(EnumSet.of(Execution.PLAIN)),
                 files,
                 false,
                 Scope.all()));

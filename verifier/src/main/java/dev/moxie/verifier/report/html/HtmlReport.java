@@ -46,6 +46,10 @@ public final class HtmlReport {
           if (equivalence != null) {
             html.equivalence(equivalence);
           }
+          Report.Device device = report.device();
+          if (device != null && device.opened()) {
+            html.device(device);
+          }
           html.references(report.references());
           report.unlike().forEach(html::unlike);
           Report.Invariance invariance = report.invariance();
@@ -111,6 +115,14 @@ public final class HtmlReport {
       boolean unfolded = open && reference.verdict() == shown;
       ReferenceSection.write(page, reference, unfolded);
       open &= !unfolded;
+    }
+  }
+
+  private void device(Report.Device device) {
+    try (var _ = page.open("section")) {
+      Parts.heading(page, "Opening", Verdict.of(device.refusals().isEmpty()));
+      page.element("p", "On " + Line.of(Words.of(device)) + ".");
+      Parts.list(page, device.refusals(), FINDINGS_SHOWN);
     }
   }
 

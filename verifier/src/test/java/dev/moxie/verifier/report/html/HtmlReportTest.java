@@ -193,6 +193,7 @@ class HtmlReportTest {
         new Report(
             Verdict.PASS,
             "p",
+            null,
             full.integrity(),
             null,
             List.of(),

@@ -1,0 +1,66 @@
+package dev.moxie.runtime.execution;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The parts of a forward pass, each of which runs alone on what it is given. */
+public interface Layers extends AutoCloseable {
+
+  /** Hidden states of tokens, [S · H]. */
+  float[] embed(long[] ids);
+
+  /**
+   * Runs one layer alone on the first tokens of a sequence.
+   *
+   * @param hidden its input, [S · H]
+   * @param experts the experts of each token where the caller decides them, else null
+   */
+  Result layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts);
+
+  /** Logits [S · V] from hidden states [S · H]. */
+  float[] head(float[] hidden);
+
+  /**
+   * What one layer did with S tokens.
+   *
+   * @param output residual stream after the layer, [S · H]
+   * @param mixture null for a layer without experts
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
+  record Result(float[] output, @Nullable Mixture mixture) {}
+
+  /**
+   * What the experts of one layer did with S tokens.
+   *
+   * @param normed what router and experts read, [S · H]
+   * @param routerLogits [S · E]
+   * @param scores of the experts, [S · E]
+   * @param choice what experts were chosen by, before any mask, [S · E]
+   * @param groups what groups were chosen by, [S · count]; null without groups
+   * @param decisions one per token
+   * @param expertsOutput weighted sum over the chosen experts, [S · H]
+   * @param output that and the shared experts' output, [S · H]
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
+  record Mixture(
+      float[] normed,
+      float[] routerLogits,
+      float[] scores,
+      float[] choice,
+      float @Nullable [] groups,
+      List<Decision> decisions,
+      float[] expertsOutput,
+      float[] output) {}
+
+  /**
+   * The experts of one token, best first, and their weights.
+   *
+   * @param experts [k]
+   * @param weights [k]
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
+  record Decision(int[] experts, float[] weights) {}
+
+  @Override
+  void close();
+}
