@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -103,10 +104,10 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Option(
       names = "--execution",
-      paramLabel = "plain|fused",
+      paramLabel = "plain|fused|kernels",
       description =
-          "Run only this one end to end; default: both, where both run such a model, and fused on"
-              + " CUDA.")
+          "Run only this one end to end; default: both that the device has, plain and fused or"
+              + " fused and kernels, where both run such a model.")
   private @Nullable Execution execution;
 
   @Option(
@@ -172,13 +173,9 @@ final class VerifyCommand implements Callable<Integer> {
       throw new UsageException(
           "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
     }
-    device.require();
-    if (execution != null) {
-      return Running.on(device, EnumSet.of(execution));
-    }
-    return Running.on(
-        device,
-        device == Device.CUDA ? EnumSet.of(Execution.FUSED) : EnumSet.allOf(Execution.class));
+    Set<Execution> executions = execution == null ? Execution.of(device) : EnumSet.of(execution);
+    executions.forEach(each -> each.require(device));
+    return Running.on(device, executions);
   }
 
   private void requireReferences(String option, boolean given) {

@@ -42,9 +42,18 @@ public final class CudaMachine implements Machine {
    * @throws EnvironmentException if there is none, or none that the kernels are for
    */
   public static CudaMachine open() {
+    return new CudaMachine(require().open());
+  }
+
+  /**
+   * Makes sure that there is a card that the kernels are for.
+   *
+   * @throws EnvironmentException if there is none
+   */
+  public static Driver require() {
     Driver driver = Driver.load();
     requireCapable(driver.cards().getFirst());
-    return new CudaMachine(driver.open());
+    return driver;
   }
 
   static void requireCapable(Card card) {

@@ -8,6 +8,9 @@ import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.encoding.Plain;
 import dev.moxie.format.encoding.Scales;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.ExpertOrder;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.pack.IndexRow;
@@ -31,6 +34,7 @@ import org.jspecify.annotations.Nullable;
 final class DeviceWeights implements AutoCloseable {
   private final MoxiePackage pack;
   private final @Nullable Machine machine;
+  private final boolean permuted;
   private final Arena arena = Arena.ofShared();
   private final Map<String, Stored> matrices = new HashMap<>();
   private final Map<String, Long> vectors = new HashMap<>();
@@ -39,9 +43,12 @@ final class DeviceWeights implements AutoCloseable {
    * None yet.
    *
    * @param machine null to know what they would be, without bringing any
+   * @param permuted whether experts, and what belongs to each, are in another order ({@link
+   *     ExpertOrder})
    */
-  DeviceWeights(MoxiePackage pack, @Nullable Machine machine) {
+  DeviceWeights(MoxiePackage pack, @Nullable Machine machine, boolean permuted) {
     this.pack = pack;
+    this.permuted = permuted;
     this.machine = machine;
   }
 
@@ -84,6 +91,13 @@ final class DeviceWeights implements AutoCloseable {
       StoredMatrix vector = StoredMatrix.of(pack, row);
       float[] values = new float[vector.columns()];
       vector.read(0, values, 0);
+      int[] order = orderWithin(tensor);
+      if (order != null) {
+        float[] first = values.clone();
+        for (int i = 0; i < order.length; i++) {
+          values[i] = first[order[i]];
+        }
+      }
       MemorySegment bytes = MemorySegment.ofArray(values);
       to.write(place.asSlice(at, bytes.byteSize()), bytes);
       at += bytes.byteSize();
@@ -99,9 +113,31 @@ final class DeviceWeights implements AutoCloseable {
                 leaf ->
                     pack.slice(
                         tensor.name(),
-                        Objects.requireNonNull(leaf.expert()),
+                        placed(tensor, Objects.requireNonNull(leaf.expert())),
                         Objects.requireNonNull(leaf.projection())))
             .toList();
+  }
+
+  /** The expert that takes a place. */
+  private int placed(TensorSpec tensor, int place) {
+    int[] order = order(tensor);
+    return order == null ? place : order[place];
+  }
+
+  /** Which expert takes each place of a layer; null where all are in their own. */
+  private int @Nullable [] order(TensorSpec tensor) {
+    Integer layer = tensor.layer();
+    return permuted
+            && layer != null
+            && pack.architecture().layers().get(layer).feedForward()
+                instanceof FeedForward.MixtureOfExperts m
+        ? ExpertOrder.of(layer, m)
+        : null;
+  }
+
+  /** The order of a router's rows, or of its biases. */
+  private int @Nullable [] orderWithin(TensorSpec tensor) {
+    return tensor.role() == Role.ROUTER || tensor.role() == Role.ROUTER_BIAS ? order(tensor) : null;
   }
 
   private Stored bring(TensorSpec tensor) {
@@ -133,7 +169,8 @@ final class DeviceWeights implements AutoCloseable {
     long scales = fake();
     if (machine != null) {
       rows.parallelStream().forEach(row -> requireIntact(row, encoding));
-      weights = copied(rows, machine);
+      int[] order = orderWithin(tensor);
+      weights = order == null ? copied(rows, machine) : copied(first, order, machine);
       scales = first.encoding() instanceof BlockScaled ? scales(rows, encoding, machine) : 0;
     }
     return new Stored(
@@ -195,6 +232,20 @@ final class DeviceWeights implements AutoCloseable {
     for (IndexRow row : rows) {
       to.write(place.asSlice(at, row.bytes()), pack.bytes(row));
       at += row.bytes();
+    }
+    return place.address();
+  }
+
+  /** A plain matrix's rows in another order. */
+  private long copied(IndexRow row, int[] order, Machine to) {
+    if (!(row.encoding() instanceof Plain)) {
+      throw new UnsupportedException(
+          row.describe(), "a router that is stored plainly", row.encoding().id(), "leave this out");
+    }
+    MemorySegment place = to.allocate(arena, row.bytes());
+    long each = row.bytes() / order.length;
+    for (int i = 0; i < order.length; i++) {
+      to.write(place.asSlice(i * each, each), pack.bytes(row).asSlice(order[i] * each, each));
     }
     return place.address();
   }

@@ -326,9 +326,10 @@ final class Kernels implements Ops<Value> {
     if (!m.gateUp().fits()
         || !m.down().fits()
         || m.down().encoding() != encoding
-        || encoding == Stored.Encoding.INT4 && m.down().blockColumns() != m.gateUp().blockColumns()
+        || (encoding == Stored.Encoding.INT4
+            && m.down().blockColumns() != m.gateUp().blockColumns())
         || !isFor(mostTokens(encoding, m.chosen(), x.columns()))
-        || !(network == null || network.x().is(x) && isFor(network, m.chosen()))) {
+        || (network != null && !(network.x().is(x) && isFor(network, m.chosen())))) {
       return false;
     }
     Optional<Input> input = input(x);

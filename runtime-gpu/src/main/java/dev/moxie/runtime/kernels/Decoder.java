@@ -3,19 +3,26 @@ package dev.moxie.runtime.kernels;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One sequence at a time, by kernels: its tokens alone or a few together, on weights as they are
  * stored, activations in float32, what attention keeps in float16.
  */
-public final class KernelModel implements AutoCloseable {
+public final class Decoder implements AutoCloseable {
+  /** The fewest of the cards that run the kernels, and the least shared memory of a block. */
+  private static final int PROCESSORS = 1;
+
+  private static final int SHARED = 99 << 10;
+
   private final MoxiePackage pack;
   private final Machine machine;
   private final Shapes shapes;
@@ -27,13 +34,14 @@ public final class KernelModel implements AutoCloseable {
   /**
    * Brings all weights to a machine, which is closed with the model.
    *
+   * @param permuted whether experts are put in another order ({@link ExpertOrder})
    * @throws UnsupportedException if there are no kernels for it
    */
-  public KernelModel(MoxiePackage pack, Machine machine) {
+  public Decoder(MoxiePackage pack, Machine machine, boolean permuted) {
     this.pack = pack;
     this.machine = machine;
     shapes = new Shapes(machine.processors(), machine.sharedMemory());
-    weights = new DeviceWeights(pack, machine);
+    weights = new DeviceWeights(pack, machine, permuted);
     try (var room = new Room(null, 1, 1, 0)) {
       most = read(room, 1, 1).most();
     } catch (RuntimeException | Error e) {
@@ -43,13 +51,13 @@ public final class KernelModel implements AutoCloseable {
   }
 
   /**
-   * The launches that a number of tokens takes, for people, on a card with so many processors and
-   * bytes of shared memory.
+   * The launches that a number of tokens takes on a machine with so many processors and bytes of
+   * shared memory; no weight is looked at.
    *
    * @throws UnsupportedException if there are no kernels for such a model
    */
   public static List<Launch> plan(MoxiePackage pack, int processors, int shared, int tokens) {
-    try (var weights = new DeviceWeights(pack, null);
+    try (var weights = new DeviceWeights(pack, null, false);
         var room = new Room(null, 1, tokens, 0)) {
       return Program.read(
               pack.folder().toString(),
@@ -61,6 +69,15 @@ public final class KernelModel implements AutoCloseable {
               1)
           .launches();
     }
+  }
+
+  /**
+   * Makes sure that there are kernels for a model, whatever the card.
+   *
+   * @throws UnsupportedException if there are none
+   */
+  public static void requireKernels(MoxiePackage pack) {
+    plan(pack, PROCESSORS, SHARED, 1);
   }
 
   private Program read(Room room, int tokens, int wanted) {
@@ -161,7 +178,7 @@ public final class KernelModel implements AutoCloseable {
    * @return these, [wanted · V]
    */
   public float[] append(long[] ids, int wanted) {
-    Sequence to = java.util.Objects.requireNonNull(sequence);
+    Sequence to = Objects.requireNonNull(sequence);
     float[] logits = new float[Math.multiplyExact(wanted, vocabulary())];
     int before = ids.length - wanted;
     for (int from = 0; from < ids.length; from += most) {
