@@ -174,6 +174,8 @@ final class VerifyCommand implements Callable<Integer> {
           "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
     }
     Set<Execution> executions = execution == null ? Execution.of(device) : EnumSet.of(execution);
+    // Layers alone are those of graphs, whatever runs the whole.
+    device.require();
     executions.forEach(each -> each.require(device));
     return Running.on(device, executions);
   }
