@@ -120,4 +120,4 @@ inline size_t down_shared(const Kernels& k, int warps, int m, int nt, int tokens
 }
 inline size_t attend_shared(int d, int warps) { return 16 * (d + 32) * 2 + warps * 8 * (d + 2) * 4; }
 inline size_t latent_shared() { return (64 * (KEY + 32) + 64 * 136) * 2 + 17 * 32 * 4; }
-inline size_t latent_output_shared() { return sums_bytes(8, 1, 1) + 256 + 3 * (LATENT + 32) * 2; }
+inline size_t latent_output_shared(int splits) { return sums_bytes(8, 1, 1) + (splits + 3) / 4 * 16 + 3 * (LATENT + 32) * 2; }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds and runs the checks and the benchmark on a machine with an NVIDIA GPU and nvcc; README.md says what is printed.
-#   run.sh [check|bench|all] [seconds for everything] [one part of the benchmark]
+#   run.sh [check|bench|all|sanitize] [seconds for everything] [one part of the benchmark]
 cd "$(dirname "$0")" || exit 4
 what=${1:-all} seconds=${2:-200} part=$3
 kernels=../../src/main/cuda
@@ -13,6 +13,15 @@ build() { nvcc -std=c++17 -O3 -arch="$arch" -I. -I"$kernels" "$1.cu" -o "$out/$1
 date +%T
 build check & build decode_bench & wait
 date +%T
+if [ "$what" = sanitize ]; then
+  for tool in memcheck racecheck; do
+    for part in project experts route attend latent ends; do
+      timeout 100 compute-sanitizer --tool $tool "$out/check.bin" $part >"$out/$tool-$part.log" 2>&1
+      echo "$tool $part: rc $?, $(grep 'ERROR SUMMARY\|RACECHECK SUMMARY' "$out/$tool-$part.log")"
+    done
+  done
+  exit
+fi
 if [ "$what" != bench ]; then
   timeout 120 "$out/check.bin" >"$out/check.log" 2>&1
   echo "check: rc $?, $(grep -c e- "$out/check.log") compared, $(grep -c WRONG "$out/check.log") wrong; largest errors:"

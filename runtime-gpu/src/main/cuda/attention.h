@@ -91,8 +91,32 @@ DEVICE Span span_of(int position, int window, int splits, int split) {
   return {from, min(from + each, position + 1), (length + each - 1) / each};
 }
 
+// One warp: what each part of a sequence counts in the whole, from the parts' largest scores and sums.
+DEVICE void part_factors(const float* extremes, u64 first, int used, const float* sink, float* factors) {
+  int lane = threadIdx.x & 31;
+  const float2* e = (const float2*)extremes + first;
+  float top = -INFINITY, total = 0;
+  for (int w = lane; w < used; w += 32) top = fmaxf(top, __ldcg(e + w).x);
+#pragma unroll
+  for (int o = 16; o; o >>= 1) top = fmaxf(top, __shfl_xor_sync(~0u, top, o));
+  for (int w = lane; w < used; w += 32) total += __ldcg(e + w).y * expf(__ldcg(e + w).x - top);
+  total = warp_sum(total);
+  if (sink) total += expf(*sink - top);
+  for (int w = lane; w < used; w += 32) factors[w] = expf(__ldcg(e + w).x - top) / total;
+}
+DEVICE float4 add_parts(const float* from, int stride, int used, const float* factors) {
+  float4 y = make_float4(0, 0, 0, 0);
+#pragma unroll 8
+  for (int w = 0; w < used; w++) {
+    float4 x = __ldcg((const float4*)(from + (u64)w * stride));
+    float f = factors[w];
+    y.x = fmaf(x.x, f, y.x), y.y = fmaf(x.y, f, y.y), y.z = fmaf(x.z, f, y.z), y.w = fmaf(x.w, f, y.w);
+  }
+  return y;
+}
+
 // Grid: (splits, key heads * groups of eight query heads, tokens). Shared: 16 * (D + 32) halves, then floats:
-// warps * 8 * (D + 2).
+// warps * 8 * (D + 2), which must be at least 8 * splits.
 template <int D>
 DEVICE void attend(const AttendArgs& a, u8* shared) {
   __shared__ int last;
@@ -244,18 +268,15 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
   __syncthreads();
   if (!last) return;
   __threadfence();
-  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
-    int h = i / D, d = i - h * D;
-    u64 at = ((u64)token * a.heads + head0 + h) * splits;
-    float top = -INFINITY, total = 0, value = 0;
-    for (int w = 0; w < used; w++) top = fmaxf(top, __ldcg(a.extremes + (at + w) * 2));
-    for (int w = 0; w < used; w++) {
-      float f = expf(__ldcg(a.extremes + (at + w) * 2) - top);
-      total = fmaf(__ldcg(a.extremes + (at + w) * 2 + 1), f, total);
-      value = fmaf(__ldcg(a.partial + (at + w) * D + d), f, value);
-    }
-    if (a.sinks) total += expf(a.sinks[head0 + h] - top);
-    a.out[(u64)token * a.outStride + (head0 + h) * D + d] = value / total;
+  float* factors = room;  // [heads][used]: what each part counts
+  for (int h = warp; h < heads; h += warps)
+    part_factors(a.extremes, ((u64)token * a.heads + head0 + h) * splits, used, a.sinks ? a.sinks + head0 + h : nullptr, factors + h * used);
+  __syncthreads();
+  for (int i = threadIdx.x; i < heads * D / 4; i += blockDim.x) {
+    int h = i / (D / 4), d = (i - h * (D / 4)) * 4;
+    const float* from = a.partial + ((u64)token * a.heads + head0 + h) * splits * D + d;
+    float4 y = add_parts(from, D, used, factors + h * used);
+    *(float4*)(a.out + (u64)token * a.outStride + (head0 + h) * D + d) = y;
   }
   if (threadIdx.x == 0) a.arrived[token * gridDim.y + blockIdx.y] = 0;
 }

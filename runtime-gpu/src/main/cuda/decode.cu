@@ -43,7 +43,7 @@ KERNELS(mxfp4, MXFP4, 2, 2, 1)
 
 #define LATENT_KERNELS(name, enc, l)                                                              \
   extern "C" __global__ void __launch_bounds__(256) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
-  extern "C" __global__ void __launch_bounds__(256) latent_output_##name(ARGS(LatentArgs)) {        \
+  extern "C" __global__ void __launch_bounds__(256, 1) latent_output_##name(ARGS(LatentArgs)) {        \
     SHARED_BYTES(shared);                                                                         \
     latent_output<enc, l>(args, shared);                                                          \
   }

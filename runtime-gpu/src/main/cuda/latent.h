@@ -293,6 +293,7 @@ struct LatentOutput {
   static constexpr int stride = LATENT + 32;
   const LatentArgs& args;
   int tokens, split, prefetches;
+  float* factors;  // of splits
   u16* xs;
 
   DEVICE int tiles() const { return args.heads * (blockDim.x >> 5); }
@@ -310,16 +311,11 @@ struct LatentOutput {
     await_previous();
     int used = span_of(__ldcg(args.positions + token), 0, args.splits, 0).used;
     u64 at = ((u64)token * args.heads + head) * args.splits;
-    float top = -INFINITY, total = 0;
-    for (int w = 0; w < used; w++) top = fmaxf(top, __ldcg(args.extremes + (at + w) * 2));
-    for (int w = 0; w < used; w++)
-      total = fmaf(__ldcg(args.extremes + (at + w) * 2 + 1), expf(__ldcg(args.extremes + (at + w) * 2) - top), total);
-    for (int d = threadIdx.x; d < LATENT; d += blockDim.x) {
-      float value = 0;
-#pragma unroll 4
-      for (int w = 0; w < used; w++)
-        value = fmaf(__ldcg(args.partial + (at + w) * LATENT + d), expf(__ldcg(args.extremes + (at + w) * 2) - top), value);
-      E::put(xs, stride, d, value / total);
+    if (threadIdx.x < 32) part_factors(args.extremes, at, used, nullptr, factors);
+    __syncthreads();
+    for (int d = threadIdx.x * 4; d < LATENT; d += blockDim.x * 4) {
+      float4 y = add_parts(args.partial + at * LATENT + d, LATENT, used, factors);
+      E::put(xs, stride, d, y.x), E::put(xs, stride, d + 1, y.y), E::put(xs, stride, d + 2, y.z), E::put(xs, stride, d + 3, y.w);
     }
     __syncthreads();
   }
@@ -332,7 +328,8 @@ struct LatentOutput {
 template <int ENC, int L>
 DEVICE void latent_output(const LatentArgs& args, u8* shared) {
   typedef LatentOutput<ENC, L> Job;
-  Job job = {args, 1, 1, 4, (u16*)(after_sums<1, 1>(shared) + 256)};
+  float* factors = (float*)after_sums<1, 1>(shared);
+  Job job = {args, 1, 1, 4, factors, (u16*)(factors + ((args.splits + 3) & ~3))};
   Product<ENC, 1, L, 1, Job> product;
   product.run(job, (float*)shared);
 }

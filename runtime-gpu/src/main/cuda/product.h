@@ -54,7 +54,7 @@ struct Stage {
             if (there) prefetch(w + E::bytes(k));
             continue;
           }
-          v[m][l][h] = there ? load_weights(w + E::bytes(k)) : make_uint4(0, 0, 0, 0);
+          v[m][l][h] = load_weights(w + E::bytes(k), there);
           if (ENC == FP8) {
             if (h == 0) s[m][l][0] = there ? __ldg((const float*)r.scales + (row >> 7) * ((r.columns + 127) >> 7) + (k >> 7)) : 0;
           } else if (ENC == INT8) {
