@@ -9,7 +9,7 @@ out=${OUT:-/tmp/moxie-decode}
 mkdir -p "$out"
 sm=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
 arch=sm_${sm:-90}
-build() { nvcc -std=c++17 -O3 -arch="$arch" -I. -I"$kernels" "$1.cu" -o "$out/$1.bin" >"$out/$1.build.log" 2>&1 || { echo "$1 does not compile:"; tail -20 "$out/$1.build.log"; }; }
+build() { nvcc -std=c++17 -O3 -split-compile=0 -arch="$arch" -I. -I"$kernels" "$1.cu" -o "$out/$1.bin" >"$out/$1.build.log" 2>&1 || { echo "$1 does not compile:"; tail -20 "$out/$1.build.log"; }; }
 date +%T
 build check & build decode_bench & wait
 date +%T

@@ -6,34 +6,42 @@
 
 #define ARGS(type) const __grid_constant__ type args
 
-#define PROJECT(name, enc, m, l, n)                                                     \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) project_##name(ARGS(ProjectArgs)) { \
-    SHARED_BYTES(shared);                                                               \
-    project<enc, m, l, n>(args, shared);                                                \
+#define PROJECT(name, enc, m, l, n, depth)                                                                     \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) project_##name(ARGS(ProjectArgs)) {       \
+    SHARED_BYTES(shared);                                                                                      \
+    project<enc, m, l, n, depth>(args, shared);                                                                \
   }
-#define GATE_UP(name, enc, l, n)                                                        \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) gate_up_##name(ARGS(ExpertsArgs)) { \
-    SHARED_BYTES(shared);                                                               \
-    gate_up<enc, l, n>(args, shared);                                                   \
+#define GATE_UP(name, enc, l, n, depth)                                                                        \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) gate_up_##name(ARGS(ExpertsArgs)) {       \
+    SHARED_BYTES(shared);                                                                                      \
+    gate_up<enc, l, n, depth>(args, shared);                                                                   \
   }
-#define DOWN(name, enc, m, l, n, staged)                                                \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) down_##name(ARGS(ExpertsArgs)) {  \
-    SHARED_BYTES(shared);                                                               \
-    down<enc, m, l, n, staged>(args, shared);                                           \
+#define DOWN(name, enc, m, l, n, depth, staged)                                                                \
+  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) down_##name(ARGS(ExpertsArgs)) {          \
+    SHARED_BYTES(shared);                                                                                      \
+    down<enc, m, l, n, depth, staged>(args, shared);                                                           \
   }
-// L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers
-#define KERNELS(name, enc, one, two, tight)   \
-  PROJECT(name##_m1, enc, 1, one, 1)          \
-  PROJECT(name##_m2, enc, 2, two, 1)          \
-  GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1) \
-  DOWN(name##_m1, enc, 1, one, 1, true)       \
-  DOWN(name##_m2, enc, 2, two, 1, true)       \
-  DOWN(name##_m1_far, enc, 1, one, 1, false)  \
-  DOWN(name##_m2_far, enc, 2, tight, 1, false) \
-  PROJECT(name##_m1_t4, enc, 1, two, 4)       \
-  GATE_UP(name##_t4, enc, 1, 4)               \
-  DOWN(name##_m1_t4, enc, 1, two, 4, true)    \
-  DOWN(name##_m1_t4_far, enc, 1, two, 4, false)
+// L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers; of slots, a quarter to half of that
+#define KERNELS(name, enc, one, two, tight)                  \
+  PROJECT(name##_m1, enc, 1, one, 1, 0)                      \
+  PROJECT(name##_m2, enc, 2, two, 1, 0)                      \
+  GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1, 0)       \
+  DOWN(name##_m1, enc, 1, one, 1, 0, true)                   \
+  DOWN(name##_m2, enc, 2, two, 1, 0, true)                   \
+  DOWN(name##_m1_far, enc, 1, one, 1, 0, false)              \
+  DOWN(name##_m2_far, enc, 2, tight, 1, 0, false)            \
+  PROJECT(name##_m1_t4, enc, 1, two, 4, 0)                   \
+  GATE_UP(name##_t4, enc, 1, 4, 0)                           \
+  DOWN(name##_m1_t4, enc, 1, two, 4, 0, true)                \
+  DOWN(name##_m1_t4_far, enc, 1, two, 4, 0, false)           \
+  PROJECT(name##_m1_slots, enc, 1, 2, 1, SLOTS)              \
+  PROJECT(name##_m2_slots, enc, 2, 1, 1, SLOTS)              \
+  GATE_UP(name##_slots, enc, 1, 1, SLOTS)                    \
+  DOWN(name##_m1_slots, enc, 1, 2, 1, SLOTS, true)           \
+  DOWN(name##_m2_slots, enc, 2, 1, 1, SLOTS, true)           \
+  DOWN(name##_m1_slots_far, enc, 1, 2, 1, SLOTS, false)      \
+  DOWN(name##_m2_slots_far, enc, 2, 1, 1, SLOTS, false)
+constexpr int SLOTS = 6;
 KERNELS(bf16, BF16, 4, 2, 2)
 KERNELS(f16, F16, 4, 2, 2)
 KERNELS(fp8, FP8, 4, 2, 1)

@@ -330,6 +330,6 @@ DEVICE void latent_output(const LatentArgs& args, u8* shared) {
   typedef LatentOutput<ENC, L> Job;
   float* factors = (float*)after_sums<1, 1>(shared);
   Job job = {args, 1, 1, 4, factors, (u16*)(factors + ((args.splits + 3) & ~3))};
-  Product<ENC, 1, L, 1, Job> product;
-  product.run(job, (float*)shared);
+  Product<ENC, 1, L, 1, 0, Job> product;
+  product.run(job, (float*)shared, nullptr);
 }

@@ -95,7 +95,8 @@ DEVICE u8* after_sums(u8* shared) {
   return shared + 2 * (blockDim.x >> 5) * M * 128 * NT * 4;
 }
 
-template <int ENC, int M, int L, int NT>
+// Behind them all the slots.
+template <int ENC, int M, int L, int NT, int DEPTH>
 DEVICE void project(const ProjectArgs& args, u8* shared) {
   float* part = (float*)after_sums<M, NT>(shared);
   typedef Project<ENC, M, L> Job;
@@ -104,8 +105,8 @@ DEVICE void project(const ProjectArgs& args, u8* shared) {
   Job job = {args, args.tokens, args.split, args.prefetches, (columns + E::piece - 1) / E::piece * E::piece + 32, 0,
              (u16*)(part + 64), part, part + 32};
   for (int i = 0; i < args.matrices; i++) job.count += job.tilesOf(i);
-  Product<ENC, M, L, NT, Job> product;
-  product.run(job, (float*)shared);
+  Product<ENC, M, L, NT, DEPTH, Job> product;
+  product.run(job, (float*)shared, (u8*)(job.xs + args.tokens * E::parts * job.stride));
 }
 
 // What routing decided, in device memory: the distinct experts of all tokens and who chose them.
@@ -214,7 +215,7 @@ struct GateUp {
   }
 };
 
-template <int ENC, int L, int NT>
+template <int ENC, int L, int NT, int DEPTH>
 DEVICE void gate_up(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
   float* part = (float*)after_sums<2, NT>(shared);
@@ -222,8 +223,8 @@ DEVICE void gate_up(const ExpertsArgs& args, u8* shared) {
   int* plan = (int*)(part + 64);
   Job job = {args, args.tokens, args.split, args.prefetches, (args.hidden + E::piece - 1) / E::piece * E::piece + 32,
              plan, (u16*)(plan + plan_size(args.tokens, args.chosen)), part, part + 32, 0};
-  Product<ENC, 2, L, NT, Job> product;
-  product.run(job, (float*)shared);
+  Product<ENC, 2, L, NT, DEPTH, Job> product;
+  product.run(job, (float*)shared, (u8*)(job.xs + args.tokens * E::parts * job.stride));
 }
 
 // The chosen experts' second matrices side by side are one product; what routing gave each is in the activations.
@@ -291,7 +292,7 @@ struct Down {
   }
 };
 
-template <int ENC, int M, int L, int NT, bool STAGED>
+template <int ENC, int M, int L, int NT, int DEPTH, bool STAGED>
 DEVICE void down(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
   typedef Down<ENC, M, L, STAGED> Job;
@@ -301,6 +302,7 @@ DEVICE void down(const ExpertsArgs& args, u8* shared) {
              args.chosen ? plan[0] : 0,
              (args.intermediate + L * E::piece - 1) / (L * E::piece),
              args.sharedDown.rows ? (args.sharedDown.columns + L * E::piece - 1) / (L * E::piece) : 0};
-  Product<ENC, M, L, NT, Job> product;
-  product.run(job, (float*)shared);
+  Product<ENC, M, L, NT, DEPTH, Job> product;
+  int halves = STAGED ? Slots<ENC>::shared(args, args.sharedDown.rows ? args.tokens : 0) : 0;
+  product.run(job, (float*)shared, (u8*)(job.xs + halves));
 }

@@ -70,7 +70,63 @@ struct Stage {
   }
 };
 
-template <int ENC, int M, int L, int NT, class Job>
+// Steps in shared memory on their way, each lane's for itself, so that nothing need be synchronised: many in flight
+// without registers.
+template <int ENC, int M, int L>
+struct Slot {
+  typedef Encoding<ENC> E;
+  static constexpr int scales = ENC <= F16 ? 0 : ENC == FP8 ? 1 : 2;
+  static constexpr int bytes = M * L * (2 * 512 + scales * 128);
+
+  static DEVICE void copy(u8* slot, const Rows (&rows)[M], int k0) {
+    int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    u8 *to = slot + lane * 16, *word = slot + M * L * 1024 + lane * 4;
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+      const Rows& r = rows[m];
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        int row = min(r.first + g + 8 * h, r.rows - 1);
+        const u8* w = r.weights + E::bytes((u64)row * r.columns);
+#pragma unroll
+        for (int l = 0; l < L; l++) {
+          int k = k0 + l * E::piece + t * E::held, i = (m * L + l) * 2 + h;
+          bool there = k < r.columns;
+          copy_weights(to + i * 512, there ? w + E::bytes(k) : w, there);
+          const u8* s = r.scales;
+          if (ENC == FP8) s += 4 * ((row >> 7) * ((r.columns + 127) >> 7) + (k >> 7));
+          if (ENC == INT8) s += 4 * row;
+          if (ENC == INT4) s += 4 * ((u64)row * (r.columns / r.block) + k / r.block);
+          if (ENC == MXFP4) s += ((u64)row * (r.columns >> 5) + (k >> 5)) & ~3ull;
+          if (scales == 2 || (scales == 1 && h == 0)) copy_word(word + (scales == 1 ? m * L + l : i) * 128, there ? s : r.scales, there);
+        }
+      }
+    }
+  }
+  static DEVICE void read(const u8* slot, const Rows (&rows)[M], int k0, Stage<ENC, M, L>& stage) {
+    int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+    const u8 *from = slot + lane * 16, *word = slot + M * L * 1024 + lane * 4;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+      for (int l = 0; l < L; l++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          int i = (m * L + l) * 2 + h;
+          stage.v[m][l][h] = *(const uint4*)(from + i * 512);
+          if (ENC == MXFP4) {
+            int row = min(rows[m].first + g + 8 * h, rows[m].rows - 1), k = k0 + l * E::piece + t * E::held;
+            u32 byte = ((u64)row * (rows[m].columns >> 5) + (k >> 5)) & 3;
+            stage.s[m][l][h] = e8m0((u8)(*(const u32*)(word + i * 128) >> 8 * byte));
+          } else if (scales) {
+            stage.s[m][l][h] = *(const float*)(word + (scales == 1 ? m * L + l : i) * 128);
+          }
+        }
+  }
+};
+
+// DEPTH 0: steps go through registers; else through as many slots of shared memory.
+template <int ENC, int M, int L, int NT, int DEPTH, class Job>
 struct Product {
   typedef Encoding<ENC> E;
   static constexpr int chunk = L * E::piece;
@@ -150,9 +206,54 @@ struct Product {
     }
   }
 
-  DEVICE void run(Job& job, float* sums) {
+  DEVICE void clear() {
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+      for (int n = 0; n < NT; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) total[m][n][i] = 0;
+  }
+
+  // [warp][M][16][NT * 8], twice, so that one barrier a tile is enough
+  DEVICE void add_up(Job& job, float* sums, int parity, int tile, int tiles) {
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-    int warps = blockDim.x >> 5, split = job.split, groups = warps / split;
+    int warps = blockDim.x >> 5, split = job.split, group = warp / split, part = warp - group * split;
+    float* mine = sums + ((parity * warps + warp) * M) * 128 * NT;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+      for (int n = 0; n < NT; n++) {
+        float* to = mine + m * 128 * NT + g * 8 * NT + n * 8 + 2 * t;
+        *(float2*)to = make_float2(total[m][n][0], total[m][n][1]);
+        *(float2*)(to + 64 * NT) = make_float2(total[m][n][2], total[m][n][3]);
+      }
+    if (split == 1) __syncwarp();
+    else __syncthreads();
+    if (tile >= tiles) return;
+    const float* from = sums + ((parity * warps + group * split) * M) * 128 * NT;
+    for (int i = part * 32 + lane; i < 16 * job.tokens; i += split * 32) {
+      int row = i & 15, token = i >> 4;
+      float y[M];
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        y[m] = 0;
+        for (int w = 0; w < split; w++)
+#pragma unroll
+          for (int c = 0; c < E::columns; c++)
+            y[m] = fmaf(from[(w * M + m) * 128 * NT + row * 8 * NT + token * E::columns + c], E::factor(c), y[m]);
+      }
+      job.finish(tile, row, token, y);
+    }
+  }
+
+  DEVICE void run(Job& job, float* sums, u8* ring) {
+    if (DEPTH) through_slots(job, sums, ring);
+    else through_registers(job, sums);
+  }
+
+  DEVICE void through_registers(Job& job, float* sums) {
+    int warp = threadIdx.x >> 5, warps = blockDim.x >> 5, split = job.split, groups = warps / split;
     int group = warp / split, part = warp - group * split;
     int step = gridDim.x * groups, tile = blockIdx.x * groups + group;
     Stage<ENC, M, L> a, b;
@@ -174,12 +275,7 @@ struct Product {
     int parity = 0;
     for (int first = blockIdx.x * groups; first < tiles; first += step, parity ^= 1) {
       tile = first + group;
-#pragma unroll
-      for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int n = 0; n < NT; n++)
-#pragma unroll
-          for (int i = 0; i < 4; i++) total[m][n][i] = 0;
+      clear();
       if (tile < tiles) {
         for (int c = part; c < chunks; c += 2 * split) {
           if (c + split < chunks) {
@@ -198,34 +294,53 @@ struct Product {
         job.rows(tile + step, part, rows);
         a.load(rows, job.column(part));
       }
-      // [warp][M][16][NT * 8], twice, so that one barrier a tile is enough
-      float* mine = sums + ((parity * warps + warp) * M) * 128 * NT;
-#pragma unroll
-      for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int n = 0; n < NT; n++) {
-          float* to = mine + m * 128 * NT + g * 8 * NT + n * 8 + 2 * t;
-          *(float2*)to = make_float2(total[m][n][0], total[m][n][1]);
-          *(float2*)(to + 64 * NT) = make_float2(total[m][n][2], total[m][n][3]);
-        }
-      if (split == 1) __syncwarp();
-      else __syncthreads();
-      if (tile < tiles) {
-        const float* from = sums + ((parity * warps + group * split) * M) * 128 * NT;
-        for (int i = part * 32 + lane; i < 16 * job.tokens; i += split * 32) {
-          int row = i & 15, token = i >> 4;
-          float y[M];
-#pragma unroll
-          for (int m = 0; m < M; m++) {
-            y[m] = 0;
-            for (int w = 0; w < split; w++)
-#pragma unroll
-              for (int c = 0; c < E::columns; c++)
-                y[m] = fmaf(from[(w * M + m) * 128 * NT + row * 8 * NT + token * E::columns + c], E::factor(c), y[m]);
-          }
-          job.finish(tile, row, token, y);
-        }
+      add_up(job, sums, parity, tile, tiles);
+    }
+  }
+
+  DEVICE void through_slots(Job& job, float* sums, u8* ring) {
+    typedef Slot<ENC, M, L> S;
+    int warp = threadIdx.x >> 5, warps = blockDim.x >> 5, split = job.split, groups = warps / split;
+    int group = warp / split, part = warp - group * split;
+    int step = gridDim.x * groups, tiles = 0, chunks = 0;
+    ring += warp * DEPTH * S::bytes;
+    Rows rows[M];
+    // what is copied next, DEPTH - 1 steps before it is used, over the ends of tiles
+    int nextTile = blockIdx.x * groups + group, next = part, slot = 0, used = 0;
+    auto copy = [&] {
+      if (nextTile < tiles && next < chunks) {
+        job.rows(nextTile, next, rows);
+        S::copy(ring + slot * S::bytes, rows, job.column(next));
+        next += split;
+        if (next >= chunks) next = part, nextTile += step;
       }
+      end_copies();
+      slot = slot + 1 == DEPTH ? 0 : slot + 1;
+    };
+    if (Job::ahead) {
+      tiles = job.tiles(), chunks = job.chunks();
+      for (int i = 0; i < DEPTH - 1; i++) copy();
+    }
+    job.prepare();
+    if (!Job::ahead) {
+      tiles = job.tiles(), chunks = job.chunks();
+      for (int i = 0; i < DEPTH - 1; i++) copy();
+    }
+    int parity = 0;
+    for (int first = blockIdx.x * groups; first < tiles; first += step, parity ^= 1) {
+      int tile = first + group;
+      clear();
+      if (tile < tiles)
+        for (int c = part; c < chunks; c += split) {
+          await_copies<(DEPTH > 2 ? DEPTH - 2 : 0)>();
+          Stage<ENC, M, L> stage;
+          if (ENC == MXFP4) job.rows(tile, c, rows);
+          S::read(ring + used * S::bytes, rows, job.column(c), stage);
+          used = used + 1 == DEPTH ? 0 : used + 1;
+          copy();
+          multiply(job, stage, c);
+        }
+      add_up(job, sums, parity, tile, tiles);
     }
   }
 };
