@@ -104,7 +104,7 @@ static void check_project(const Kernels& k, int columns, std::vector<int> rows, 
   a.y = uploaded(y0), a.yStride = all, a.add = add;
   if (!add) poison(a.y, y0.size() * 4);
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.projectT4 : slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(grid), warps * 32, project_shared(k, warps, m, nt, tokens, columns) + slots * warps * k.slotBytes, a);
+  launch(nt > 1 ? k.projectT4 : slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(grid), warps * 32, project_shared(k, warps, m, nt, tokens, columns) + slots * warps * k.slotBytes[m - 1], a);
   auto got = download(a.y, y0.size());
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
@@ -164,9 +164,9 @@ static void check_experts(const Kernels& k, int experts, int chosen, int tokens,
   a.x = uploaded(x), a.xStride = hidden, a.norm = uploaded(w), a.epsilon = 1e-6f, a.yStride = hidden, a.y = uploaded(y0);
   a.activated = room<u16>(activated_halves(k, tokens, chosen, width, sharedWidth));
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.gateUpT4 : slots ? k.gateUpSlots : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden) + slots * warps * k.slotBytes, a);
+  launch(nt > 1 ? k.gateUpT4 : slots ? k.gateUpSlots : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden) + slots * warps * k.slotBytes[1], a);
   int dm = nt > 1 ? 1 : m;
-  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : slots ? (far ? k.downSlotsFar : k.downSlots)[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far) + slots * warps * k.slotBytes, a);
+  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : slots ? (far ? k.downSlotsFar : k.downSlots)[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far) + slots * warps * k.slotBytes[m - 1], a);
   auto got = download(a.y, y0.size());
   std::vector<double> want(y0.begin(), y0.end());
   for (int t = 0; t < tokens; t++) {

@@ -154,7 +154,7 @@ static std::vector<Config> candidates(bool two, bool far) {
   for (int slots = 0; slots <= 1; slots++)
   for (int f = 0; f <= (far ? 1 : 0); f++)
     for (int m = 1; m <= (two ? 2 : 1); m++)
-      for (auto ws : {std::pair<int, int>{8, 8}, {8, 4}, {8, 2}, {8, 1}, {4, 4}, {4, 2}, {2, 2}, {6, 6}, {16, 16}, {16, 8}, {16, 4}, {12, 12}})
+      for (auto ws : {std::pair<int, int>{8, 8}, {8, 4}, {8, 2}, {8, 1}, {4, 4}, {4, 2}, {2, 2}, {6, 6}, {6, 2}, {6, 1}, {16, 16}, {16, 8}, {16, 4}, {12, 12}})
         for (int perSm : {1, 2, 4})
           if (perSm * ws.first <= 16 && perSm * ws.first >= 4) all.push_back({m, ws.first, ws.second, perSm, 1, f, slots, 0});
   return all;
@@ -165,7 +165,7 @@ static const int MOST_SHARED = 227 * 1024;
 static bool run_project(const Kernels& k, ProjectArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = 0;
   for (int i = 0; i < a.matrices; i++) tiles += ceil_div(a.matrix[i].rows, 16 * m);
-  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * c.warps * k.slotBytes;
+  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * c.warps * k.slotBytes[m - 1];
   if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
   launch(nt > 1 ? k.projectT4 : c.slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
@@ -174,7 +174,7 @@ static bool run_project(const Kernels& k, ProjectArgs a, const Config& c) {
 static bool run_gate_up(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens);
   int tiles = a.tokens * a.chosen * ceil_div(a.intermediate, 16) + ceil_div(a.sharedGate.rows, 16);
-  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * c.warps * k.slotBytes;
+  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * c.warps * k.slotBytes[1];
   if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
   launch(nt > 1 ? k.gateUpT4 : c.slots ? k.gateUpSlots : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
@@ -182,7 +182,7 @@ static bool run_gate_up(const Kernels& k, ExpertsArgs a, const Config& c) {
 }
 static bool run_down(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = ceil_div(a.hidden, 16 * m);
-  size_t shared = down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far) + c.slots * c.warps * k.slotBytes;
+  size_t shared = down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far) + c.slots * c.warps * k.slotBytes[m - 1];
   if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
   ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.slots ? (c.far ? k.downSlotsFar : k.downSlots)[m - 1] : (c.far ? k.downFar : k.down)[m - 1];

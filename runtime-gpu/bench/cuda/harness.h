@@ -85,7 +85,7 @@ struct Kernels {
   ExpertsKernel gateUp, gateUpT4, down[2], downFar[2], downT4, downT4Far;
   ProjectKernel projectSlots[2];
   ExpertsKernel gateUpSlots, downSlots[2], downSlotsFar[2];
-  int slotBytes;  // of a warp
+  int slotBytes[2];  // of a warp, with one tile and with two
   LatentKernel absorb, latentOutput;
 };
 #define ROW(n, e)                                                                                                    \
@@ -93,7 +93,7 @@ struct Kernels {
    project_##n##_m1_t4, gate_up_##n, gate_up_##n##_t4, {down_##n##_m1, down_##n##_m2},                               \
    {down_##n##_m1_far, down_##n##_m2_far}, down_##n##_m1_t4, down_##n##_m1_t4_far, {project_##n##_m1_slots, project_##n##_m2_slots},    \
    gate_up_##n##_slots, {down_##n##_m1_slots, down_##n##_m2_slots}, {down_##n##_m1_slots_far, down_##n##_m2_slots_far},\
-   SLOTS * Slot<e, 2, 1>::bytes, absorb_##n, latent_output_##n}
+   {DEPTH(e, 1) * Slot<e, 1, SLOT_L(e)>::bytes, DEPTH(e, 2) * Slot<e, 2, SLOT_L(e)>::bytes}, absorb_##n, latent_output_##n}
 static const Kernels KERNEL[] = {ROW(bf16, BF16), ROW(f16, F16), ROW(fp8, FP8), ROW(int8, INT8), ROW(int4, INT4), ROW(mxfp4, MXFP4)};
 
 inline size_t weight_bytes(int enc, size_t n) { return enc <= F16 ? 2 * n : enc >= INT4 ? n / 2 : n; }

@@ -34,14 +34,16 @@
   GATE_UP(name##_t4, enc, 1, 4, 0)                           \
   DOWN(name##_m1_t4, enc, 1, two, 4, 0, true)                \
   DOWN(name##_m1_t4_far, enc, 1, two, 4, 0, false)           \
-  PROJECT(name##_m1_slots, enc, 1, 2, 1, SLOTS)              \
-  PROJECT(name##_m2_slots, enc, 2, 1, 1, SLOTS)              \
-  GATE_UP(name##_slots, enc, 1, 1, SLOTS)                    \
-  DOWN(name##_m1_slots, enc, 1, 2, 1, SLOTS, true)           \
-  DOWN(name##_m2_slots, enc, 2, 1, 1, SLOTS, true)           \
-  DOWN(name##_m1_slots_far, enc, 1, 2, 1, SLOTS, false)      \
-  DOWN(name##_m2_slots_far, enc, 2, 1, 1, SLOTS, false)
-constexpr int SLOTS = 6;
+  PROJECT(name##_m1_slots, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1))                 \
+  PROJECT(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2))                 \
+  GATE_UP(name##_slots, enc, SLOT_L(enc), 1, DEPTH(enc, 2))                       \
+  DOWN(name##_m1_slots, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1), true)              \
+  DOWN(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), true)              \
+  DOWN(name##_m1_slots_far, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1), false)         \
+  DOWN(name##_m2_slots_far, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), false)
+// Numbers of four bits: longer steps, so that a request for scales serves more of them. Slots of a warp: 16 KiB or so.
+#define SLOT_L(enc) (enc >= INT4 ? 4 : 2)
+#define DEPTH(enc, m) (enc >= INT4 ? 5 - m : 8 / m)
 KERNELS(bf16, BF16, 4, 2, 2)
 KERNELS(f16, F16, 4, 2, 2)
 KERNELS(fp8, FP8, 4, 2, 1)

@@ -70,58 +70,86 @@ struct Stage {
   }
 };
 
-// Steps in shared memory on their way, each lane's for itself, so that nothing need be synchronised: many in flight
-// without registers.
+// Steps on their way into shared memory: many in flight without registers, and eight lanes fetch 128 bytes of a row, since
+// the memory system answers so many requests in a time, of a line each, however little of it is asked for.
 template <int ENC, int M, int L>
 struct Slot {
   typedef Encoding<ENC> E;
-  static constexpr int scales = ENC <= F16 ? 0 : ENC == FP8 ? 1 : 2;
-  static constexpr int bytes = M * L * (2 * 512 + scales * 128);
+  static constexpr int pitch = L * 64;  // bytes of a row
+  static constexpr int words = ENC == FP8 ? L / 2 : ENC == INT8 ? 16 : ENC == INT4 ? 64 * L : ENC == MXFP4 ? 16 * (L + 1) : 0;
+  static constexpr int scales = (words * 4 + 15) / 16 * 16;
+  static constexpr int bytes = M * (16 * pitch + scales);
+
+  // chunks of 16 bytes lie so that rows g and g + 1 are read from different banks
+  static DEVICE int place(int row, int chunk) { return row * pitch + ((chunk ^ ((row & 1) << 2)) << 4); }
 
   static DEVICE void copy(u8* slot, const Rows (&rows)[M], int k0) {
-    int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-    u8 *to = slot + lane * 16, *word = slot + M * L * 1024 + lane * 4;
+    int lane = threadIdx.x & 31;
 #pragma unroll
     for (int m = 0; m < M; m++) {
       const Rows& r = rows[m];
+      u8* to = slot + m * 16 * pitch;
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        int row = min(r.first + g + 8 * h, r.rows - 1);
-        const u8* w = r.weights + E::bytes((u64)row * r.columns);
+      for (int q = 0; q < 4; q++) {
+        int row = q * 4 + (lane >> 3);
+        const u8* w = r.weights + E::bytes((u64)min(r.first + row, r.rows - 1) * r.columns);
 #pragma unroll
-        for (int l = 0; l < L; l++) {
-          int k = k0 + l * E::piece + t * E::held, i = (m * L + l) * 2 + h;
-          bool there = k < r.columns;
-          copy_weights(to + i * 512, there ? w + E::bytes(k) : w, there);
-          const u8* s = r.scales;
-          if (ENC == FP8) s += 4 * ((row >> 7) * ((r.columns + 127) >> 7) + (k >> 7));
-          if (ENC == INT8) s += 4 * row;
-          if (ENC == INT4) s += 4 * ((u64)row * (r.columns / r.block) + k / r.block);
-          if (ENC == MXFP4) s += ((u64)row * (r.columns >> 5) + (k >> 5)) & ~3ull;
-          if (scales == 2 || (scales == 1 && h == 0)) copy_word(word + (scales == 1 ? m * L + l : i) * 128, there ? s : r.scales, there);
+        for (int j = 0; j < L / 2; j++) {
+          int chunk = j * 8 + (lane & 7), k = k0 + chunk * E::held;
+          copy_weights(to + place(row, chunk), k < r.columns ? w + E::bytes(k) : w, k < r.columns);
+        }
+      }
+      u8* s = slot + M * 16 * pitch + m * scales;
+      if (ENC == FP8) {
+        int k = k0 + lane * 128;
+        if (lane < words) copy_word(s + 4 * lane, r.scales + (k < r.columns ? 4 * ((min(r.first, r.rows - 1) >> 7) * ((r.columns + 127) >> 7) + (k >> 7)) : 0), k < r.columns);
+      } else if (ENC == INT8) {
+        if (lane < 16) copy_word(s + 4 * lane, r.scales + 4 * min(r.first + lane, r.rows - 1), true);
+      } else if (ENC == INT4) {
+        if (r.block == 32 && (r.columns & 127) == 0) {
+#pragma unroll
+          for (int i = lane; i < 16 * L; i += 32) {
+            int row = min(r.first + i / L, r.rows - 1), k = k0 + i % L * 128;
+            copy_weights(s + 16 * i, r.scales + (k < r.columns ? 4 * ((u64)row * (r.columns >> 5) + (k >> 5)) : 0), k < r.columns);
+          }
+        } else {
+          for (int i = lane; i < words; i += 32) {
+            int row = min(r.first + i / (4 * L), r.rows - 1), k = k0 + i % (4 * L) * 32;
+            copy_word(s + 4 * i, r.scales + (k < r.columns ? 4 * ((u64)row * (r.columns / r.block) + k / r.block) : 0), k < r.columns);
+          }
+        }
+      } else if (ENC == MXFP4) {
+#pragma unroll
+        for (int i = lane; i < words; i += 32) {
+          int row = min(r.first + i / (L + 1), r.rows - 1);
+          u64 at = (((u64)row * (r.columns >> 5) + (k0 >> 5)) & ~3ull) + 4 * (i % (L + 1));
+          bool there = at < (u64)r.rows * (r.columns >> 5);
+          copy_word(s + 4 * i, r.scales + (there ? at : 0), there);
         }
       }
     }
   }
   static DEVICE void read(const u8* slot, const Rows (&rows)[M], int k0, Stage<ENC, M, L>& stage) {
     int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-    const u8 *from = slot + lane * 16, *word = slot + M * L * 1024 + lane * 4;
 #pragma unroll
-    for (int m = 0; m < M; m++)
+    for (int m = 0; m < M; m++) {
+      const u8* s = slot + M * 16 * pitch + m * scales;
 #pragma unroll
       for (int l = 0; l < L; l++)
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-          int i = (m * L + l) * 2 + h;
-          stage.v[m][l][h] = *(const uint4*)(from + i * 512);
+          int row = g + 8 * h;
+          stage.v[m][l][h] = *(const uint4*)(slot + m * 16 * pitch + place(row, l * 4 + t));
+          if (ENC == FP8) stage.s[m][l][h] = ((const float*)s)[l >> 1];
+          if (ENC == INT8) stage.s[m][l][h] = ((const float*)s)[row];
+          if (ENC == INT4) stage.s[m][l][h] = ((const float*)s)[row * 4 * L + l * 4 + t];
           if (ENC == MXFP4) {
-            int row = min(rows[m].first + g + 8 * h, rows[m].rows - 1), k = k0 + l * E::piece + t * E::held;
-            u32 byte = ((u64)row * (rows[m].columns >> 5) + (k >> 5)) & 3;
-            stage.s[m][l][h] = e8m0((u8)(*(const u32*)(word + i * 128) >> 8 * byte));
-          } else if (scales) {
-            stage.s[m][l][h] = *(const float*)(word + (scales == 1 ? m * L + l : i) * 128);
+            u64 at = (u64)min(rows[m].first + row, rows[m].rows - 1) * (rows[m].columns >> 5) + (k0 >> 5);
+            bool there = k0 + l * E::piece + t * E::held < rows[m].columns;
+            stage.s[m][l][h] = there ? e8m0(s[row * 4 * (L + 1) + (int)(at & 3) + l * 4 + t]) : 0;
           }
         }
+    }
   }
 };
 
@@ -333,6 +361,7 @@ struct Product {
       if (tile < tiles)
         for (int c = part; c < chunks; c += split) {
           await_copies<(DEPTH > 2 ? DEPTH - 2 : 0)>();
+          __syncwarp();
           Stage<ENC, M, L> stage;
           if (ENC == MXFP4) job.rows(tile, c, rows);
           S::read(ring + used * S::bytes, rows, job.column(c), stage);
