@@ -291,7 +291,7 @@ static void check_attend(int d, int heads, int keyHeads, int position, int split
   a.out = room<float>(tokens * heads * d), a.outStride = heads * d;
   poison(a.out, tokens * heads * d * 4), poison(a.partial, (size_t)tokens * heads * splits * d * 4);
   int groups = keyHeads * ((heads / keyHeads + 7) / 8);
-  for (int twice = 0; twice < 2; twice++) launch(d == 64 ? attend_64 : attend_128, dim3(splits, groups, tokens), 128, attend_shared(d, 4), a);
+  for (int twice = 0; twice < 2; twice++) launch(d == 64 ? attend_64 : attend_128, dim3(splits, groups, tokens), 256, attend_shared(d, 8), a);
   auto got = download(a.out, tokens * heads * d);
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {

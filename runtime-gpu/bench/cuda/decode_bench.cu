@@ -382,7 +382,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   };
   auto attention = [&](const Layer& a) {
     if (latent) launch(attend_latent_512, dim3(splits, groups, T), 256, latent_shared(), latent_args(a));
-    else launch(s.d == 64 ? attend_64 : attend_128, dim3(splits, groups, T), 128, attend_shared(s.d, 4), attend_args(a));
+    else launch(s.d == 64 ? attend_64 : attend_128, dim3(splits, groups, T), 256, attend_shared(s.d, 8), attend_args(a));
   };
   int routeRows = s.experts > 2 * SMS ? 2 : 1;
   float* routerLogits = hold<float>(T * s.experts);

@@ -211,14 +211,14 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
       hi[n] = h[0] | (u32)h[1] << 16;
       lo[n] = l[0] | (u32)l[1] << 16;
     }
-    // column g of tile j is dimension g * D/8 + j
-    const u16* v = values + g * (D / 8);
+    // column g of tile j is dimension 64 (j / 8) + 8 g + j % 8: eight lanes fetch 128 bytes of a row
+    const u16* v = values + g * 8;
 #pragma unroll
     for (int u = 0; u < D / 64; u++) {
       uint4 r[4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        r[i] = __ldcg((const uint4*)(v + (u64)min(p0 + (i >> 1) * 8 + 2 * t + (i & 1), to - 1) * D) + u);
+        r[i] = __ldcg((const uint4*)(v + (u64)min(p0 + (i >> 1) * 8 + 2 * t + (i & 1), to - 1) * D) + 8 * u);
 #pragma unroll
       for (int j = 0; j < 4; j++) {
         u32 w0 = ((const u32*)&r[0])[j], w1 = ((const u32*)&r[1])[j], w2 = ((const u32*)&r[2])[j], w3 = ((const u32*)&r[3])[j];
@@ -239,7 +239,7 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
 #pragma unroll
   for (int j = 0; j < D / 8; j++)
 #pragma unroll
-    for (int i = 0; i < 2; i++) mine[(2 * t + i) * (D / 8) + j] = fmaf(o[j][2 + i], 1.f / 2048, o[j][i]);
+    for (int i = 0; i < 2; i++) mine[(j >> 3) * 64 + (2 * t + i) * 8 + (j & 7)] = fmaf(o[j][2 + i], 1.f / 2048, o[j][i]);
   if (t == 0) mine[D] = most, mine[D + 1] = sum;
   __syncthreads();
   for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {

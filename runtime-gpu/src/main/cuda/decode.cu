@@ -6,18 +6,20 @@
 
 #define ARGS(type) const __grid_constant__ type args
 
+// Most threads of a block: 512 leave 128 registers to each.
+#define THREADS(enc, m, n, depth) (n > 1 || (depth > 0 && enc >= INT4 && m == 2) ? 256 : 512)
 #define PROJECT(name, enc, m, l, n, depth)                                                                     \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) project_##name(ARGS(ProjectArgs)) {       \
+  extern "C" __global__ void __launch_bounds__(THREADS(enc, m, n, depth), 1) project_##name(ARGS(ProjectArgs)) {       \
     SHARED_BYTES(shared);                                                                                      \
     project<enc, m, l, n, depth>(args, shared);                                                                \
   }
 #define GATE_UP(name, enc, l, n, depth)                                                                        \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) gate_up_##name(ARGS(ExpertsArgs)) {       \
+  extern "C" __global__ void __launch_bounds__(THREADS(enc, 2, n, depth), 1) gate_up_##name(ARGS(ExpertsArgs)) {       \
     SHARED_BYTES(shared);                                                                                      \
     gate_up<enc, l, n, depth>(args, shared);                                                                   \
   }
 #define DOWN(name, enc, m, l, n, depth, staged)                                                                \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) down_##name(ARGS(ExpertsArgs)) {          \
+  extern "C" __global__ void __launch_bounds__(THREADS(enc, m, n, depth), 1) down_##name(ARGS(ExpertsArgs)) {          \
     SHARED_BYTES(shared);                                                                                      \
     down<enc, m, l, n, depth, staged>(args, shared);                                                           \
   }
@@ -52,7 +54,7 @@ KERNELS(int4, INT4, 2, 2, 2)
 KERNELS(mxfp4, MXFP4, 2, 2, 1)
 
 #define LATENT_KERNELS(name, enc, l)                                                              \
-  extern "C" __global__ void __launch_bounds__(256) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
+  extern "C" __global__ void __launch_bounds__(256, 1) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
   extern "C" __global__ void __launch_bounds__(256, 1) latent_output_##name(ARGS(LatentArgs)) {        \
     SHARED_BYTES(shared);                                                                         \
     latent_output<enc, l>(args, shared);                                                          \
@@ -70,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentA
 }
 
 #define ATTEND(d)                                                                      \
-  extern "C" __global__ void __launch_bounds__(128) attend_##d(ARGS(AttendArgs)) {      \
+  extern "C" __global__ void __launch_bounds__(256, 2) attend_##d(ARGS(AttendArgs)) {      \
     SHARED_BYTES(shared);                                                              \
     attend<d>(args, shared);                                                           \
   }
