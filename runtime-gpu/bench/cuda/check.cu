@@ -166,7 +166,7 @@ static void check_experts(const Kernels& k, int experts, int chosen, int tokens,
   int nt = column_tiles(k, tokens);
   launch(nt > 1 ? k.gateUpT4 : slots ? k.gateUpSlots : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden) + slots * warps * k.slotBytes[1], a);
   int dm = nt > 1 ? 1 : m;
-  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : slots ? (far ? k.downSlotsFar : k.downSlots)[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far) + slots * warps * k.slotBytes[m - 1], a);
+  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : slots ? k.downSlots[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, slots ? down_slots_shared(k, warps, m, tokens, chosen) : down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far), a);
   auto got = download(a.y, y0.size());
   std::vector<double> want(y0.begin(), y0.end());
   for (int t = 0; t < tokens; t++) {

@@ -182,10 +182,11 @@ static bool run_gate_up(const Kernels& k, ExpertsArgs a, const Config& c) {
 }
 static bool run_down(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = ceil_div(a.hidden, 16 * m);
-  size_t shared = down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far) + c.slots * c.warps * k.slotBytes[m - 1];
+  if (c.slots && (c.far || nt > 1)) return false;
+  size_t shared = c.slots ? down_slots_shared(k, c.warps, m, a.tokens, a.chosen) : down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
   if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.slots ? (c.far ? k.downSlotsFar : k.downSlots)[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
+  ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.slots ? k.downSlots[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
   launch(kernel, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }

@@ -115,6 +115,7 @@ template <class T>
 inline T __shfl_xor_sync(u32 m, T x, int with) { return __shfl_sync(m, x, (emulated::current & 31) ^ with); }
 template <class T> inline T __ldcg(const T* p) { return *p; }
 template <class T> inline T __ldg(const T* p) { return *p; }
+inline u32 __umulhi(u32 a, u32 b) { return (u32)((u64)a * b >> 32); }
 inline int atomicAdd(int* p, int x) { int old = *p; *p += x; return old; }
 inline u64 atomicMax(u64* p, u64 x) { u64 old = *p; *p = std::max(old, x); return old; }
 inline u64 atomicExch(u64* p, u64 x) { u64 old = *p; *p = x; return old; }

@@ -313,7 +313,7 @@ DEVICE void attend_latent(const LatentArgs& a, u8* shared) {
 template <int ENC, int L>
 struct LatentOutput {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = true;
+  static constexpr bool ahead = true, streamed = false;
   static constexpr int stride = LATENT + 32;
   const LatentArgs& args;
   int tokens, split, prefetches;
@@ -326,6 +326,7 @@ struct LatentOutput {
   DEVICE int columns(int) const { return LATENT; }
   DEVICE int x(int, int, int p) const { return p * stride; }
   DEVICE uint4 read(int i) const { return *(const uint4*)(xs + i); }
+  DEVICE const u16* activations() const { return xs; }
   DEVICE void rows(int tile, int, Rows (&rows)[1]) const {
     int first = blockIdx.x * (args.plain + args.value) + args.plain + (tile - blockIdx.x * (blockDim.x >> 5)) * 16;
     rows[0] = {args.up.weights, args.up.scales, first, args.up.rows, args.up.columns, args.up.block};

@@ -51,7 +51,7 @@ struct ProjectArgs {
 template <int ENC, int M, int L>
 struct Project {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = true;
+  static constexpr bool ahead = true, streamed = false;
   const ProjectArgs& args;
   int tokens, split, prefetches, stride, count;
   u16* xs;
@@ -64,6 +64,7 @@ struct Project {
   DEVICE int columns(int) const { return args.matrix[0].columns; }
   DEVICE int x(int, int token, int p) const { return (token * E::parts + p) * stride; }
   DEVICE uint4 read(int i) const { return *(const uint4*)(xs + i); }
+  DEVICE const u16* activations() const { return xs; }
   DEVICE void rows(int tile, int, Rows (&rows)[M]) const {
     int i = 0;
     for (; i + 1 < args.matrices && tile >= tilesOf(i); i++) tile -= tilesOf(i);
@@ -150,7 +151,7 @@ struct Slots {
 template <int ENC, int L>
 struct GateUp {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = false;
+  static constexpr bool ahead = false, streamed = false;
   const ExpertsArgs& args;
   int tokens, split, prefetches, stride;
   int* plan;
@@ -165,6 +166,7 @@ struct GateUp {
   DEVICE int columns(int) const { return args.hidden; }
   DEVICE int x(int, int token, int p) const { return (token * E::parts + p) * stride; }
   DEVICE uint4 read(int i) const { return *(const uint4*)(xs + i); }
+  DEVICE const u16* activations() const { return xs; }
   // the shared network comes first: a tile below zero afterwards
   DEVICE void rows(int tile, int, Rows (&rows)[2]) const {
     int alone = tilesOf(args.sharedGate.rows);
@@ -228,26 +230,31 @@ DEVICE void gate_up(const ExpertsArgs& args, u8* shared) {
 }
 
 // The chosen experts' second matrices side by side are one product; what routing gave each is in the activations.
-template <int ENC, int M, int L, bool STAGED>
+// Activations come in three ways: all of them into shared memory first (STAGED), each step's with its weights (STREAMED), or
+// from device memory where they are needed.
+template <int ENC, int M, int L, bool STAGED, bool STREAMED>
 struct Down {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = true;
+  static constexpr bool ahead = true, streamed = STREAMED;
   const ExpertsArgs& args;
   int tokens, split, prefetches;
   const int* plan;
   u16* xs;
   int distinct, each, alone;
+  u32 inverse;  // 2^32 / each, rounded up: quotients of numbers of 16 bits
 
+  DEVICE int expert_of(int c) const { return each == 1 ? c : (int)__umulhi((u32)c, inverse); }
   DEVICE int tiles() const { return (args.hidden + 16 * M - 1) / (16 * M); }
   DEVICE int chunks() const { return distinct * each + alone; }
-  DEVICE int column(int c) const { return (c < distinct * each ? c % each : c - distinct * each) * L * E::piece; }
+  DEVICE int column(int c) const { return (c < distinct * each ? c - expert_of(c) * each : c - distinct * each) * L * E::piece; }
   DEVICE int columns(int c) const { return c < distinct * each ? args.intermediate : args.sharedDown.columns; }
   DEVICE int x(int c, int token, int p) const {
     if (c >= distinct * each) return Slots<ENC>::shared(args, token) + p * Slots<ENC>::stride(args.sharedDown.columns);
-    int slot = c / each;
+    int slot = expert_of(c);
     if (tokens > 1) slot = plan[1 + tokens * args.chosen + slot * tokens + token];
     return slot < 0 ? -1 : Slots<ENC>::routed(args, slot) + p * Slots<ENC>::stride(args.intermediate);
   }
+  DEVICE const u16* activations() const { return args.activated; }
   DEVICE uint4 read(int i) const {
     return STAGED ? *(const uint4*)(xs + i) : __ldcg((const uint4*)(args.activated + i));
   }
@@ -258,7 +265,7 @@ struct Down {
       for (int m = 0; m < M; m++) rows[m] = {a.weights, a.scales, (tile * M + m) * 16, a.rows, a.columns, a.block};
       return;
     }
-    u64 expert = plan[1 + c / each], size = E::bytes((u64)args.hidden * args.intermediate);
+    u64 expert = plan[1 + expert_of(c)], size = E::bytes((u64)args.hidden * args.intermediate);
     u64 scales = scale_bytes<ENC>(args.hidden, args.intermediate, args.block);
 #pragma unroll
     for (int m = 0; m < M; m++)
@@ -295,13 +302,13 @@ struct Down {
 template <int ENC, int M, int L, int NT, int DEPTH, bool STAGED>
 DEVICE void down(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
-  typedef Down<ENC, M, L, STAGED> Job;
+  typedef Down<ENC, M, L, STAGED, (DEPTH > 0)> Job;
   int* plan = (int*)after_sums<M, NT>(shared);
   copy_plan(args, plan);  // complete before the wait: routing is two kernels back
+  int each = max(1, (args.intermediate + L * E::piece - 1) / (L * E::piece));
   Job job = {args, args.tokens, args.split, args.prefetches, plan, (u16*)(plan + plan_size(args.tokens, args.chosen)),
-             args.chosen ? plan[0] : 0,
-             (args.intermediate + L * E::piece - 1) / (L * E::piece),
-             args.sharedDown.rows ? (args.sharedDown.columns + L * E::piece - 1) / (L * E::piece) : 0};
+             args.chosen ? plan[0] : 0, each,
+             args.sharedDown.rows ? (args.sharedDown.columns + L * E::piece - 1) / (L * E::piece) : 0, ~0u / each + 1};
   Product<ENC, M, L, NT, DEPTH, Job> product;
   int halves = STAGED ? Slots<ENC>::shared(args, args.sharedDown.rows ? args.tokens : 0) : 0;
   product.run(job, (float*)shared, (u8*)(job.xs + halves));

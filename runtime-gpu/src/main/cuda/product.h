@@ -158,14 +158,16 @@ template <int ENC, int M, int L, int NT, int DEPTH, class Job>
 struct Product {
   typedef Encoding<ENC> E;
   static constexpr int chunk = L * E::piece;
+  static constexpr int near_stride = chunk + (ENC <= F16 ? 32 : 8);  // halves: parts lie in different banks
   float total[M][NT][4];
 
-
-  static DEVICE uint4 operand(const Job& job, int x, int i) {
-    return x >= 0 ? job.read(x + 8 * i) : make_uint4(0, 0, 0, 0);
+  static DEVICE uint4 operand(const Job& job, const u16* near, int x, int i) {
+    if (x < 0) return make_uint4(0, 0, 0, 0);
+    return Job::streamed ? *(const uint4*)(near + x + 8 * i) : job.read(x + 8 * i);
   }
 
-  DEVICE void multiply(const Job& job, const Stage<ENC, M, L>& stage, int c) {
+  // `near`: the step's own activations, of a job whose activations are streamed
+  DEVICE void multiply(const Job& job, const Stage<ENC, M, L>& stage, int c, const u16* near = nullptr) {
     int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
     int k0 = job.column(c), columns = job.columns(c);
 #pragma unroll
@@ -179,14 +181,14 @@ struct Product {
         // where this lane's activations lie, or less than nothing
         int x = -1;
         if (token < job.tokens && (!E::nibbles || (g >> 1) == t)) x = job.x(c, token, part);
-        if (x >= 0) x += k + t * E::held;
+        if (x >= 0) x = Job::streamed ? (token * E::parts + part) * near_stride + l * E::piece + t * E::held : x + k + t * E::held;
         float sum[M][4];
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
           for (int i = 0; i < 4; i++) sum[m][i] = E::scaled ? 0.f : total[m][n][i];
         if (ENC <= F16) {
-          uint4 b = operand(job, x, 0);
+          uint4 b = operand(job, near, x, 0);
 #pragma unroll
           for (int m = 0; m < M; m++) {
             const uint4 &p = stage.v[m][l][0], &q = stage.v[m][l][1];
@@ -194,7 +196,7 @@ struct Product {
             E::mma(sum[m], p.z, q.z, p.w, q.w, b.z, b.w);
           }
         } else if (!E::nibbles) {
-          uint4 b[2] = {operand(job, x, 0), operand(job, x, 1)};
+          uint4 b[2] = {operand(job, near, x, 0), operand(job, near, x, 1)};
 #pragma unroll
           for (int m = 0; m < M; m++) {
             const u32* p = (const u32*)&stage.v[m][l][0];
@@ -211,7 +213,7 @@ struct Product {
         } else {
 #pragma unroll
           for (int i = 0; i < 4; i++) {
-            uint4 b = operand(job, x, i);
+            uint4 b = operand(job, near, x, i);
 #pragma unroll
             for (int m = 0; m < M; m++) {
               u32 p[4], q[4];
@@ -326,35 +328,63 @@ struct Product {
     }
   }
 
+  struct Cursor {
+    int tile, c, slot;
+  };
+  DEVICE void copy_activations(const Job& job, u8* slot, int c) {
+    constexpr int pieces = chunk / 8;
+    int lane = threadIdx.x & 31, k0 = job.column(c), columns = (job.columns(c) + 127) & ~127;
+    for (int row = 0; row < job.tokens * E::parts; row++) {
+      int x = job.x(c, row / E::parts, row % E::parts);
+      if (x < 0) continue;
+      for (int i = lane; i < pieces; i += 32) {
+        bool there = k0 + 8 * i < columns;
+        copy_weights(slot + (row * near_stride + 8 * i) * 2, job.activations() + x + (there ? k0 + 8 * i : 0), there);
+      }
+    }
+  }
+
   DEVICE void through_slots(Job& job, float* sums, u8* ring) {
     typedef Slot<ENC, M, L> S;
     int warp = threadIdx.x >> 5, warps = blockDim.x >> 5, split = job.split, groups = warps / split;
     int group = warp / split, part = warp - group * split;
     int step = gridDim.x * groups, tiles = 0, chunks = 0;
-    ring += warp * DEPTH * S::bytes;
-    Rows rows[M];
+    int bytes = S::bytes + (Job::streamed ? job.tokens * E::parts * near_stride * 2 : 0);
+    ring += warp * DEPTH * bytes;
     // what is copied next, DEPTH - 1 steps before it is used, over the ends of tiles
-    int nextTile = blockIdx.x * groups + group, next = part, slot = 0, used = 0;
-    auto copy = [&] {
-      if (nextTile < tiles && next < chunks) {
-        job.rows(nextTile, next, rows);
-        S::copy(ring + slot * S::bytes, rows, job.column(next));
-        next += split;
-        if (next >= chunks) next = part, nextTile += step;
+    const Cursor start = {(int)blockIdx.x * groups + group, part, 0};
+    Cursor next = start;
+    auto copy = [&](Cursor& at, bool weights, bool activations) {
+      if (at.tile < tiles && at.c < chunks) {
+        u8* slot = ring + at.slot * bytes;
+        if (weights) {
+          Rows rows[M];
+          job.rows(at.tile, at.c, rows);
+          S::copy(slot, rows, job.column(at.c));
+        }
+        if (Job::streamed && activations) copy_activations(job, slot + S::bytes, at.c);
+        at.c += split;
+        if (at.c >= chunks) at.c = part, at.tile += step;
       }
-      end_copies();
-      slot = slot + 1 == DEPTH ? 0 : slot + 1;
+      at.slot = at.slot + 1 == DEPTH ? 0 : at.slot + 1;
     };
     if (Job::ahead) {
       tiles = job.tiles(), chunks = job.chunks();
-      for (int i = 0; i < DEPTH - 1; i++) copy();
+      for (int i = 0; i < DEPTH - 1; i++) {
+        copy(next, true, false);
+        if (!Job::streamed) end_copies();
+      }
     }
     job.prepare();
-    if (!Job::ahead) {
-      tiles = job.tiles(), chunks = job.chunks();
-      for (int i = 0; i < DEPTH - 1; i++) copy();
+    if (!Job::ahead) tiles = job.tiles(), chunks = job.chunks();
+    if (!Job::ahead || Job::streamed) {
+      next = start;
+      for (int i = 0; i < DEPTH - 1; i++) {
+        copy(next, !Job::ahead, true);
+        end_copies();
+      }
     }
-    int parity = 0;
+    int parity = 0, used = 0;
     for (int first = blockIdx.x * groups; first < tiles; first += step, parity ^= 1) {
       int tile = first + group;
       clear();
@@ -363,11 +393,15 @@ struct Product {
           await_copies<(DEPTH > 2 ? DEPTH - 2 : 0)>();
           __syncwarp();
           Stage<ENC, M, L> stage;
+          Rows rows[M];
           if (ENC == MXFP4) job.rows(tile, c, rows);
-          S::read(ring + used * S::bytes, rows, job.column(c), stage);
+          const u8* slot = ring + used * bytes;
+          S::read(slot, rows, job.column(c), stage);
           used = used + 1 == DEPTH ? 0 : used + 1;
-          copy();
-          multiply(job, stage, c);
+          // into the slot that the step before was read from, by all lanes before the barrier above
+          copy(next, true, true);
+          end_copies();
+          multiply(job, stage, c, (const u16*)(slot + S::bytes));
         }
       add_up(job, sums, parity, tile, tiles);
     }
