@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentA
 }
 
 #define ATTEND(d)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256, 2) attend_##d(ARGS(AttendArgs)) {      \
+  extern "C" __global__ void __launch_bounds__(256, 1) attend_##d(ARGS(AttendArgs)) {      \
     SHARED_BYTES(shared);                                                              \
     attend<d>(args, shared);                                                           \
   }

@@ -56,7 +56,9 @@ struct Stage {
           }
           v[m][l][h] = load_weights(w + E::bytes(k), there);
           if (ENC == FP8) {
-            if (h == 0) s[m][l][0] = there ? __ldg((const float*)r.scales + (row >> 7) * ((r.columns + 127) >> 7) + (k >> 7)) : 0;
+            // that of the piece, whichever of its columns are this thread's: the product sums them all
+            int first = k0 + l * E::piece;
+            if (h == 0) s[m][l][0] = first < r.columns ? __ldg((const float*)r.scales + (row >> 7) * ((r.columns + 127) >> 7) + (first >> 7)) : 0;
           } else if (ENC == INT8) {
             s[m][l][h] = __ldg((const float*)r.scales + row);
           } else if (ENC == INT4) {
