@@ -93,7 +93,7 @@ static std::vector<double> normed(const float* x, const std::vector<float>& w, i
   return y;
 }
 
-static void check_project(const Kernels& k, int columns, std::vector<int> rows, int tokens, int m, int warps, int split, bool norm, bool add, int grid, int block = 32) {
+static void check_project(const Kernels& k, int columns, std::vector<int> rows, int tokens, int m, int warps, int split, bool norm, bool add, int grid, int block = 32, bool slots = false) {
   ProjectArgs a = {};
   std::vector<Host> hosts;
   int all = 0;
@@ -104,7 +104,7 @@ static void check_project(const Kernels& k, int columns, std::vector<int> rows, 
   a.y = uploaded(y0), a.yStride = all, a.add = add;
   if (!add) poison(a.y, y0.size() * 4);
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.projectT4 : k.project[m - 1], dim3(grid), warps * 32, project_shared(k, warps, m, nt, tokens, columns), a);
+  launch(nt > 1 ? k.projectT4 : slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(grid), warps * 32, project_shared(k, warps, m, nt, tokens, columns) + slots * warps * k.slotBytes[m - 1], a);
   auto got = download(a.y, y0.size());
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
@@ -117,11 +117,11 @@ static void check_project(const Kernels& k, int columns, std::vector<int> rows, 
       }
   }
   char text[200];
-  snprintf(text, sizeof text, "project %s %dx%d%s tokens %d m %d warps %d split %d%s%s", k.name, all, columns, rows.size() > 1 ? " packed" : "", tokens, m, warps, split, norm ? " norm" : "", add ? " add" : "");
+  snprintf(text, sizeof text, "project %s %dx%d%s tokens %d m %d warps %d split %d%s%s%s", k.name, all, columns, rows.size() > 1 ? " packed" : "", tokens, m, warps, split, norm ? " norm" : "", add ? " add" : "", slots ? " slots" : "");
   report(text, want, got);
 }
 
-static void check_experts(const Kernels& k, int experts, int chosen, int tokens, int hidden, int width, int sharedWidth, int m, int warps, int split, bool far, bool odd, int grid) {
+static void check_experts(const Kernels& k, int experts, int chosen, int tokens, int hidden, int width, int sharedWidth, int m, int warps, int split, bool far, bool odd, int grid, bool slots = false) {
   auto gateUp = stored(k.encoding, 1, 32);  // replaced below: stacks are projections one after the other
   std::vector<u8> gw, gs, dw, ds;
   std::vector<Host> gates, ups, downs;
@@ -164,9 +164,9 @@ static void check_experts(const Kernels& k, int experts, int chosen, int tokens,
   a.x = uploaded(x), a.xStride = hidden, a.norm = uploaded(w), a.epsilon = 1e-6f, a.yStride = hidden, a.y = uploaded(y0);
   a.activated = room<u16>(activated_halves(k, tokens, chosen, width, sharedWidth));
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.gateUpT4 : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden), a);
+  launch(nt > 1 ? k.gateUpT4 : slots ? k.gateUpSlots : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden) + slots * warps * k.slotBytes[1], a);
   int dm = nt > 1 ? 1 : m;
-  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : far ? k.downFar[m - 1] : k.down[m - 1], dim3(grid), warps * 32, down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far), a);
+  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : slots ? k.downSlots[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, slots ? down_slots_shared(k, warps, m, tokens, chosen) : down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far), a);
   auto got = download(a.y, y0.size());
   std::vector<double> want(y0.begin(), y0.end());
   for (int t = 0; t < tokens; t++) {
@@ -194,7 +194,7 @@ static void check_experts(const Kernels& k, int experts, int chosen, int tokens,
     }
   }
   char text[200];
-  snprintf(text, sizeof text, "experts %s %d of %d, %dx%d shared %d tokens %d m %d warps %d split %d%s%s", k.name, chosen, experts, hidden, width, sharedWidth, tokens, dm, warps, split, far ? " far" : "", odd ? " biases" : "");
+  snprintf(text, sizeof text, "experts %s %d of %d, %dx%d shared %d tokens %d m %d warps %d split %d%s%s%s", k.name, chosen, experts, hidden, width, sharedWidth, tokens, dm, warps, split, far ? " far" : "", odd ? " biases" : "", slots ? " slots" : "");
   report(text, want, got, 2e-5);
 }
 
@@ -291,7 +291,7 @@ static void check_attend(int d, int heads, int keyHeads, int position, int split
   a.out = room<float>(tokens * heads * d), a.outStride = heads * d;
   poison(a.out, tokens * heads * d * 4), poison(a.partial, (size_t)tokens * heads * splits * d * 4);
   int groups = keyHeads * ((heads / keyHeads + 7) / 8);
-  for (int twice = 0; twice < 2; twice++) launch(d == 64 ? attend_64 : attend_128, dim3(splits, groups, tokens), 128, attend_shared(d, 4), a);
+  for (int twice = 0; twice < 2; twice++) launch(d == 64 ? attend_64 : attend_128, dim3(splits, groups, tokens), 256, attend_shared(d, 8), a);
   auto got = download(a.out, tokens * heads * d);
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
@@ -348,7 +348,7 @@ static void check_latent(const Kernels& k, int heads, int position, int splits, 
   poison(a.absorbed, (size_t)tokens * heads * KEY * 4), poison(a.partial, (size_t)tokens * heads * splits * LATENT * 4), poison(a.out, tokens * heads * value * 4);
   launch(k.absorb, dim3(heads, tokens), 256, 0, a);
   launch(attend_latent_512, dim3(splits, heads / 32, tokens), 256, latent_shared(), a);
-  launch(k.latentOutput, dim3(heads, tokens), 256, latent_output_shared(), a);
+  launch(k.latentOutput, dim3(heads, tokens), 256, latent_output_shared(splits), a);
   auto got = download(a.out, tokens * heads * value);
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
@@ -409,8 +409,12 @@ static void check_ends() {
   report("embed", want, download(h, tokens * hidden), 0);
 }
 
+// check [part] [backwards]
 int main(int argc, char** argv) {
   const char* only = argc > 1 ? argv[1] : "";
+#ifdef MOXIE_EMULATION
+  emulated::backwards = argc > 2;
+#endif
   auto asked = [&](const char* what) { return !*only || !strcmp(only, what); };
 #ifndef MOXIE_EMULATION
   OK(cudaStreamCreate(&stream));
@@ -428,6 +432,9 @@ int main(int argc, char** argv) {
       check_project(k, 128, {32}, 3, 1, 2, 2, false, false, 1);
       check_project(k, 1536, {32}, 1, 1, 12, 12, true, false, 2);
       check_project(k, 512, {272}, 1, 2, 16, 4, true, true, 1);
+      check_project(k, 2048, {48, 16, 24}, 1, 1, 4, 2, true, false, 2, 32, true);
+      check_project(k, 640, {112}, 1, 2, 4, 1, false, true, 1, 32, true);
+      check_project(k, k.encoding >= INT4 ? 352 : 320, {33}, 1, 2, 2, 2, false, true, 1, 32, true);
     }
     if (asked("experts")) {
       check_experts(k, 5, 2, 1, 128, 128, 0, 1, 2, 2, false, false, 3);
@@ -437,6 +444,10 @@ int main(int argc, char** argv) {
       check_experts(k, 6, 2, 4, 128, 128, 128, 1, 2, 2, false, true, 2);
       check_experts(k, 3, 2, 3, 128, 192, 0, 1, 2, 1, true, false, 2);
       check_experts(k, 1, 0, 1, 128, 64, 256, 1, 4, 4, false, false, 2);
+      check_experts(k, 6, 3, 1, 256, 128, 128, 1, 4, 2, false, false, 2, true);
+      check_experts(k, 6, 3, 1, 256, 192, 128, 2, 2, 1, false, true, 2, true);
+      check_experts(k, 4, 2, 1, 192, 320, 64, 2, 2, 2, true, true, 3, true);
+      check_experts(k, 4, 2, 1, 1024, 160, 0, 1, 4, 4, true, true, 2, true);
     }
     if (asked("latent")) {
       check_latent(k, 32, 5, 2, true, 128, 128, 1);

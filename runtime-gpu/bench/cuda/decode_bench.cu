@@ -111,10 +111,11 @@ static double timed(const Graph& g, int times) {
 }
 
 struct Config {
-  int m = 1, warps = 8, split = 8, perSm = 2, prefetches = 1, far = 0;
+  int m = 1, warps = 8, split = 8, perSm = 2, prefetches = 1, far = 0, slots = 0;
+  double us = 0;  // measured
   std::string text() const {
     char s[80];
-    snprintf(s, sizeof s, "m%d w%d/%d x%d p%d%s", m, warps, split, perSm, prefetches, far ? " far" : "");
+    snprintf(s, sizeof s, "m%d w%d/%d x%d p%d%s%s", m, warps, split, perSm, prefetches, far ? " far" : "", slots ? " slots" : "");
     return s;
   }
 };
@@ -134,9 +135,10 @@ template <class F> static Config tuned(const char* what, double bytes, int launc
     double t = timed(g, 5) / launches;
     tried++;
     worst = std::max(worst, t);
-    if (t < least) least = t, best = c;
+    if (t < least) least = t, best = c, best.us = t;
   };
   for (const Config& c : all) attempt(c);
+  if (!tried) throw std::string("no configuration fits of ") + what;
   for (int prefetches : {0, 3}) {
     Config c = best;
     c.prefetches = prefetches;
@@ -149,11 +151,12 @@ template <class F> static Config tuned(const char* what, double bytes, int launc
 }
 static std::vector<Config> candidates(bool two, bool far) {
   std::vector<Config> all;
+  for (int slots = 0; slots <= 1; slots++)
   for (int f = 0; f <= (far ? 1 : 0); f++)
     for (int m = 1; m <= (two ? 2 : 1); m++)
-      for (auto ws : {std::pair<int, int>{8, 8}, {8, 4}, {8, 2}, {8, 1}, {4, 4}, {4, 2}, {2, 2}, {6, 6}, {16, 16}, {16, 8}, {16, 4}, {12, 12}})
+      for (auto ws : {std::pair<int, int>{8, 8}, {8, 4}, {8, 2}, {8, 1}, {4, 4}, {4, 2}, {2, 2}, {6, 6}, {6, 2}, {6, 1}, {16, 16}, {16, 8}, {16, 4}, {12, 12}})
         for (int perSm : {1, 2, 4})
-          if (perSm * ws.first <= 16 && perSm * ws.first >= 4) all.push_back({m, ws.first, ws.second, perSm, 1, f});
+          if (perSm * ws.first <= 16 && perSm * ws.first >= 4) all.push_back({m, ws.first, ws.second, perSm, 1, f, slots, 0});
   return all;
 }
 
@@ -162,27 +165,28 @@ static const int MOST_SHARED = 227 * 1024;
 static bool run_project(const Kernels& k, ProjectArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = 0;
   for (int i = 0; i < a.matrices; i++) tiles += ceil_div(a.matrix[i].rows, 16 * m);
-  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns);
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
+  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * c.warps * k.slotBytes[m - 1];
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  launch(nt > 1 ? k.projectT4 : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
+  launch(nt > 1 ? k.projectT4 : c.slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
 static bool run_gate_up(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens);
   int tiles = a.tokens * a.chosen * ceil_div(a.intermediate, 16) + ceil_div(a.sharedGate.rows, 16);
-  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden);
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
+  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * c.warps * k.slotBytes[1];
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  launch(nt > 1 ? k.gateUpT4 : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
+  launch(nt > 1 ? k.gateUpT4 : c.slots ? k.gateUpSlots : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
 static bool run_down(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = ceil_div(a.hidden, 16 * m);
-  size_t shared = down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
+  if (c.slots && (c.far || nt > 1)) return false;
+  size_t shared = c.slots ? down_slots_shared(k, c.warps, m, a.tokens, a.chosen) : down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.far ? k.downFar[m - 1] : k.down[m - 1];
+  ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.slots ? k.downSlots[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
   launch(kernel, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
@@ -345,7 +349,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   OK(cudaMemset(largest, 0, 8 * T));
   float* absorbed = hold<float>((size_t)T * s.heads * KEY);
   int groups = latent ? s.heads / 32 : s.keyHeads * ceil_div(s.heads / s.keyHeads, 8);
-  int splits = std::max(1, (latent ? SMS : 3 * SMS) / groups / std::min(T, 2));
+  int splits = std::max(1, SMS / groups / std::min(T, 2));
   float *partial = hold<float>((size_t)T * s.heads * splits * (latent ? LATENT : s.d)), *extremes = hold<float>((size_t)T * s.heads * splits * 2);
   std::vector<int> at(T, contexts[0]);
   upload(positions, at);
@@ -379,7 +383,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   };
   auto attention = [&](const Layer& a) {
     if (latent) launch(attend_latent_512, dim3(splits, groups, T), 256, latent_shared(), latent_args(a));
-    else launch(s.d == 64 ? attend_64 : attend_128, dim3(splits, groups, T), 128, attend_shared(s.d, 4), attend_args(a));
+    else launch(s.d == 64 ? attend_64 : attend_128, dim3(splits, groups, T), 256, attend_shared(s.d, 8), attend_args(a));
   };
   int routeRows = s.experts > 2 * SMS ? 2 : 1;
   float* routerLogits = hold<float>(T * s.experts);
@@ -415,7 +419,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   alone("route", routerBytes, routing, true);
   if (latent) {
     alone("absorb", upBytes / 2, [&](const Layer& a) { launch(ka.absorb, dim3(s.heads, T), 256, 0, latent_args(a)); }, false);
-    alone("values", upBytes / 2, [&](const Layer& a) { launch(ka.latentOutput, dim3(s.heads, T), 256, latent_output_shared(), latent_args(a)); }, false);
+    alone("values", upBytes / 2, [&](const Layer& a) { launch(ka.latentOutput, dim3(s.heads, T), 256, latent_output_shared(splits), latent_args(a)); }, false);
   }
   for (int context : contexts) {
     at.assign(T, context - 1), upload(positions, at);
@@ -434,7 +438,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
         run_project(ka, qup(a), uc);
         launch(ka.absorb, dim3(s.heads, T), 256, 0, latent_args(a));
         attention(a);
-        launch(ka.latentOutput, dim3(s.heads, T), 256, latent_output_shared(), latent_args(a)), count += 4;
+        launch(ka.latentOutput, dim3(s.heads, T), 256, latent_output_shared(splits), latent_args(a)), count += 4;
       } else attention(a), count++;
       run_project(ka, out(a), oc), count++;
       if (!a.dense) routing(a), count++;
@@ -481,9 +485,9 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
     double m = median(t), limit = weightBytes / bandwidth;
     int different = (int)std::count(seen.begin(), seen.end(), true);
     if (!ci) first = m;
-    printf("STEP %-14s %d layers, experts %s attention %s, %d token(s), context %d: weights %.1f MB limit %.1f us; step %.1f us (min %.1f) = %.3f of the limit; %.0f tokens/s; back to back %.1f us; without overlap %.1f us; %d launches, %d a layer; %.1f experts a layer of %d seen; layers alone %.3f%s\n",
+    printf("STEP %-14s %d layers, experts %s attention %s, %d token(s), context %d: weights %.1f MB limit %.1f us; step %.1f us (min %.1f) = %.3f of the limit; %.0f tokens/s; back to back %.1f us; without overlap %.1f us; %d launches, %d a layer; %.1f experts a layer of %d seen; layers without head %.3f%s\n",
            s.name, s.layers, ke.name, ka.name, T, context, weightBytes / 1e6, limit, m, *std::min_element(t.begin(), t.end()), limit / m, 1e6 * T / m, ms * 50, median(u), count, perLayer, experts, different,
-           (weightBytes - headBytes) / bandwidth / (m - headBytes / bandwidth / .93), outside || broken ? "  WRONG: not finite or out of range" : "");
+           (weightBytes - headBytes) / bandwidth / (m - hc.us), outside || broken ? "  WRONG: not finite or out of range" : "");
     if (ci) printf("     cache %.1f MB = %.1f us at the copy bandwidth; slower than context %d by %.1f us = %.2f of that\n", cacheBytes / 1e6, cacheBytes / bandwidth, contexts[0], m - first,
                    (m - first) / (cacheBytes * (1 - (double)contexts[0] / context) / bandwidth));
   }

@@ -35,6 +35,7 @@ struct Fibre { ucontext_t context; std::vector<u8> stack; bool done; };
 inline std::vector<Fibre> fibres;
 inline ucontext_t scheduler;
 inline int current, alive;
+inline bool backwards;  // the last thread first: another order finds other missing barriers
 inline u32 threadX;
 // what lanes hand to each other
 inline u64 given[1024][6];
@@ -92,7 +93,7 @@ inline void run(dim3 grid, dim3 block, size_t bytes, std::function<void()> kerne
         }
         while (alive)
           for (unsigned i = 0; i < block.x; i++)
-            if (!fibres[i].done) current = i, swapcontext(&scheduler, &fibres[i].context);
+            if (int at = backwards ? block.x - 1 - i : i; !fibres[at].done) current = at, swapcontext(&scheduler, &fibres[at].context);
       }
 }
 }  // namespace emulated
@@ -114,12 +115,17 @@ template <class T>
 inline T __shfl_xor_sync(u32 m, T x, int with) { return __shfl_sync(m, x, (emulated::current & 31) ^ with); }
 template <class T> inline T __ldcg(const T* p) { return *p; }
 template <class T> inline T __ldg(const T* p) { return *p; }
+inline u32 __umulhi(u32 a, u32 b) { return (u32)((u64)a * b >> 32); }
 inline int atomicAdd(int* p, int x) { int old = *p; *p += x; return old; }
 inline u64 atomicMax(u64* p, u64 x) { u64 old = *p; *p = std::max(old, x); return old; }
 inline u64 atomicExch(u64* p, u64 x) { u64 old = *p; *p = x; return old; }
 inline u32 __float_as_uint(float x) { u32 u; memcpy(&u, &x, 4); return u; }
 inline float __uint_as_float(u32 u) { float x; memcpy(&x, &u, 4); return x; }
-inline uint4 load_weights(const void* p) { return *(const uint4*)p; }
+inline uint4 load_weights(const void* p, bool there) { return there ? *(const uint4*)p : make_uint4(0, 0, 0, 0); }
+inline void copy_weights(void* to, const void* p, bool there) { if (there) memcpy(to, p, 16); else memset(to, 0, 16); }
+inline void copy_word(void* to, const void* p, bool there) { if (there) memcpy(to, p, 4); else memset(to, 0, 4); }
+inline void end_copies() {}
+template <int N> inline void await_copies() {}
 inline void prefetch(const void* p) { volatile u8 touched = *(const u8*)p; (void)touched; }
 inline void await_previous() {}
 

@@ -7,11 +7,11 @@ struct Entry {
   void (*run)(void**);
 };
 #define ONE(name, type) {#name, sizeof(type), [](void** p) { name(*(const type*)p[0]); }}
-#define ENCODING(n)                                                                                                 \
-  ONE(project_##n##_m1, ProjectArgs), ONE(project_##n##_m1_t4, ProjectArgs), ONE(gate_up_##n, ExpertsArgs),          \
-  ONE(gate_up_##n##_t4, ExpertsArgs), ONE(down_##n##_m1, ExpertsArgs), ONE(down_##n##_m1_far, ExpertsArgs),          \
-  ONE(down_##n##_m1_t4, ExpertsArgs), ONE(down_##n##_m1_t4_far, ExpertsArgs), ONE(absorb_##n, LatentArgs),           \
-  ONE(latent_output_##n, LatentArgs)
+#define ENCODING(n)                                                                                                  \
+  ONE(project_##n##_m1_slots, ProjectArgs), ONE(project_##n##_m2_slots, ProjectArgs), ONE(project_##n##_m1_t4, ProjectArgs), \
+  ONE(gate_up_##n##_slots, ExpertsArgs), ONE(gate_up_##n##_t4, ExpertsArgs), ONE(down_##n##_m1_slots, ExpertsArgs),    \
+  ONE(down_##n##_m2_slots, ExpertsArgs), ONE(down_##n##_m1_t4, ExpertsArgs), ONE(down_##n##_m1_t4_far, ExpertsArgs),   \
+  ONE(absorb_##n, LatentArgs), ONE(latent_output_##n, LatentArgs)
 static const Entry ENTRIES[] = {
   ENCODING(bf16), ENCODING(f16), ENCODING(fp8), ENCODING(int8), ENCODING(int4), ENCODING(mxfp4),
   ONE(attend_latent_512, LatentArgs), ONE(attend_64, AttendArgs), ONE(attend_128, AttendArgs), ONE(append_64, AttendArgs),

@@ -12,43 +12,54 @@
 
 #define ARGS(type) const __grid_constant__ type args
 
-#define PROJECT(name, enc, m, l, n)                                                     \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) project_##name(ARGS(ProjectArgs)) { \
-    SHARED_BYTES(shared);                                                               \
-    project<enc, m, l, n>(args, shared);                                                \
+// Most threads of a block: 512 leave 128 registers to each.
+#define THREADS(enc, m, n, depth) (n > 1 || (depth > 0 && enc >= INT4 && m == 2) ? 256 : 512)
+#define PROJECT(name, enc, m, l, n, depth)                                                                     \
+  extern "C" __global__ void __launch_bounds__(THREADS(enc, m, n, depth), 1) project_##name(ARGS(ProjectArgs)) {       \
+    SHARED_BYTES(shared);                                                                                      \
+    project<enc, m, l, n, depth>(args, shared);                                                                \
   }
-#define GATE_UP(name, enc, l, n)                                                        \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) gate_up_##name(ARGS(ExpertsArgs)) { \
-    SHARED_BYTES(shared);                                                               \
-    gate_up<enc, l, n>(args, shared);                                                   \
+#define GATE_UP(name, enc, l, n, depth)                                                                        \
+  extern "C" __global__ void __launch_bounds__(THREADS(enc, 2, n, depth), 1) gate_up_##name(ARGS(ExpertsArgs)) {       \
+    SHARED_BYTES(shared);                                                                                      \
+    gate_up<enc, l, n, depth>(args, shared);                                                                   \
   }
-#define DOWN(name, enc, m, l, n, staged)                                                \
-  extern "C" __global__ void __launch_bounds__(n > 1 ? 256 : 512, 1) down_##name(ARGS(ExpertsArgs)) {  \
-    SHARED_BYTES(shared);                                                               \
-    down<enc, m, l, n, staged>(args, shared);                                           \
+#define DOWN(name, enc, m, l, n, depth, staged)                                                                \
+  extern "C" __global__ void __launch_bounds__(THREADS(enc, m, n, depth), 1) down_##name(ARGS(ExpertsArgs)) {          \
+    SHARED_BYTES(shared);                                                                                      \
+    down<enc, m, l, n, depth, staged>(args, shared);                                                           \
   }
-// L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers
+// L, pieces of 64 bytes of a row in a step: as many as fit into 128 registers; of slots, a quarter to half of that
 #if PART
-#define MORE_KERNELS(name, enc, two, tight)
+#define MORE_KERNELS(name, enc, one, two, tight)
 #else
-#define MORE_KERNELS(name, enc, two, tight)    \
-  PROJECT(name##_m2, enc, 2, two, 1)           \
-  DOWN(name##_m2, enc, 2, two, 1, true)        \
-  DOWN(name##_m2_far, enc, 2, tight, 1, false)
+#define MORE_KERNELS(name, enc, one, two, tight)             \
+  PROJECT(name##_m1, enc, 1, one, 1, 0)                      \
+  PROJECT(name##_m2, enc, 2, two, 1, 0)                      \
+  GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1, 0)       \
+  DOWN(name##_m1, enc, 1, one, 1, 0, true)                   \
+  DOWN(name##_m2, enc, 2, two, 1, 0, true)                   \
+  DOWN(name##_m1_far, enc, 1, one, 1, 0, false)              \
+  DOWN(name##_m2_far, enc, 2, tight, 1, 0, false)
 #endif
-#define KERNELS(name, enc, one, two, tight)   \
-  MORE_KERNELS(name, enc, two, tight)         \
-  PROJECT(name##_m1, enc, 1, one, 1)          \
-  GATE_UP(name, enc, enc == MXFP4 ? tight : two, 1) \
-  DOWN(name##_m1, enc, 1, one, 1, true)       \
-  DOWN(name##_m1_far, enc, 1, one, 1, false)  \
-  PROJECT(name##_m1_t4, enc, 1, two, 4)       \
-  GATE_UP(name##_t4, enc, 1, 4)               \
-  DOWN(name##_m1_t4, enc, 1, two, 4, true)    \
-  DOWN(name##_m1_t4_far, enc, 1, two, 4, false)
+#define KERNELS(name, enc, one, two, tight)                  \
+  MORE_KERNELS(name, enc, one, two, tight)                   \
+  PROJECT(name##_m1_t4, enc, 1, two, 4, 0)                   \
+  GATE_UP(name##_t4, enc, 1, 4, 0)                           \
+  DOWN(name##_m1_t4, enc, 1, two, 4, 0, true)                \
+  DOWN(name##_m1_t4_far, enc, 1, two, 4, 0, false)           \
+  PROJECT(name##_m1_slots, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1))                 \
+  PROJECT(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2))                 \
+  GATE_UP(name##_slots, enc, SLOT_L(enc), 1, DEPTH(enc, 2))                       \
+  DOWN(name##_m1_slots, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1), false)              \
+  DOWN(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), false)
+// Numbers of four bits: longer steps, so that a request for scales serves more of them. Slots of a warp: 16 KiB or so.
+#define SLOT_L(enc) (enc >= INT4 ? 4 : 2)
+#define DEPTH(enc, m) (enc >= INT4 ? 5 - m : 8 / m)
+
 #define LATENT_KERNELS(name, enc, l)                                                              \
-  extern "C" __global__ void __launch_bounds__(256) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
-  extern "C" __global__ void __launch_bounds__(256) latent_output_##name(ARGS(LatentArgs)) {        \
+  extern "C" __global__ void __launch_bounds__(256, 1) absorb_##name(ARGS(LatentArgs)) { absorb<enc>(args); } \
+  extern "C" __global__ void __launch_bounds__(256, 1) latent_output_##name(ARGS(LatentArgs)) {        \
     SHARED_BYTES(shared);                                                                         \
     latent_output<enc, l>(args, shared);                                                          \
   }
@@ -84,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentA
 }
 
 #define ATTEND(d)                                                                      \
-  extern "C" __global__ void __launch_bounds__(128) attend_##d(ARGS(AttendArgs)) {      \
+  extern "C" __global__ void __launch_bounds__(256, 1) attend_##d(ARGS(AttendArgs)) {      \
     SHARED_BYTES(shared);                                                              \
     attend<d>(args, shared);                                                           \
   }

@@ -40,13 +40,26 @@ DEVICE float from_f16(u16 x) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(d) : "h"(x));
   return d;
 }
-// Weights are read once: they pass by the first-level cache and leave the second first.
-DEVICE uint4 load_weights(const void* p) {
+// Weights are read once: they pass by the first-level cache. Zeros where there are none, without a branch.
+DEVICE uint4 load_weights(const void* p, bool there) {
   uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+  asm volatile("{ .reg .pred q;\n setp.ne.u32 q, %5, 0;\n"
+               " mov.u32 %0, 0;\n mov.u32 %1, 0;\n mov.u32 %2, 0;\n mov.u32 %3, 0;\n"
+               " @q ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4]; }"
+               : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w) : "l"(p), "r"((u32)there));
   return v;
 }
+// The same into shared memory, in the background.
+DEVICE void copy_weights(void* to, const void* p, bool there) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"((u32)__cvta_generic_to_shared(to)), "l"(p), "r"(there ? 16 : 0) : "memory");
+}
+DEVICE void copy_word(void* to, const void* p, bool there) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"((u32)__cvta_generic_to_shared(to)), "l"(p), "r"(there ? 4 : 0) : "memory");
+}
+DEVICE void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// All but the last N groups of copies have arrived.
+template <int N>
+DEVICE void await_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 // Until here a kernel may read only what the kernel before the previous one, or an earlier one, wrote:
 // each allows its successor to start only after its own wait.

@@ -28,42 +28,56 @@ struct LatentArgs {
   int outStride;
 };
 
-// Four weights of a row.
+// Sixteen weights of a row, as stored, times x, added.
 template <int ENC>
-DEVICE float4 weights4(const Matrix& a, int row, int column) {
-  const u8* w = a.weights + Encoding<ENC>::bytes((u64)row * a.columns + column);
-  if (ENC <= F16) {
-    uint2 u = __ldg((const uint2*)w);
-    u16 h[4] = {(u16)u.x, (u16)(u.x >> 16), (u16)u.y, (u16)(u.y >> 16)};
-    float v[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) v[i] = ENC == BF16 ? from_bf16(h[i]) : from_f16(h[i]);
-    return make_float4(v[0], v[1], v[2], v[3]);
-  }
-  if (!Encoding<ENC>::nibbles) {
-    u32 even, odd, u = __ldg((const u32*)w);
-    float s;
-    if (ENC == FP8) {
-      unpack_fp8(u, even, odd);
-      s = 256 * __ldg((const float*)a.scales + (row >> 7) * ((a.columns + 127) >> 7) + (column >> 7));
+struct Sixteen {
+  static constexpr int words = ENC <= F16 ? 8 : Encoding<ENC>::nibbles ? 2 : 4;
+  u32 w[words];
+  float scale;
+
+  DEVICE void load(const Matrix& a, int row, int column) {
+    const u8* p = a.weights + Encoding<ENC>::bytes((u64)row * a.columns + column);
+    if (words == 2) {
+      uint2 v = __ldg((const uint2*)p);
+      w[0] = v.x, w[1] = v.y;
     } else {
-      unpack_int8(u, even, odd);
-      s = __ldg((const float*)a.scales + row);
+#pragma unroll
+      for (int i = 0; i < words / 4; i++) {
+        uint4 v = __ldg((const uint4*)p + i);
+        w[4 * i] = v.x, w[4 * i + 1] = v.y, w[4 * i + 2] = v.z, w[4 * i + 3] = v.w;
+      }
     }
-    return make_float4(from_f16((u16)even) * s, from_f16((u16)odd) * s, from_f16((u16)(even >> 16)) * s, from_f16((u16)(odd >> 16)) * s);
+    scale = 1;
+    if (ENC == FP8) scale = 256 * __ldg((const float*)a.scales + (row >> 7) * ((a.columns + 127) >> 7) + (column >> 7));
+    if (ENC == INT8) scale = __ldg((const float*)a.scales + row);
+    if (ENC == INT4) scale = __ldg((const float*)a.scales + (u64)row * (a.columns / a.block) + column / a.block);
+    if (ENC == MXFP4) scale = 16384 * e8m0(__ldg(a.scales + (u64)row * (a.columns >> 5) + (column >> 5)));
   }
-  u32 v[4], u = __ldg((const u16*)w);
-  float s, odd = 1;
-  if (ENC == INT4) {
-    unpack_int4(u, v);
-    s = __ldg((const float*)a.scales + (u64)row * (a.columns / a.block) + column / a.block);
-    odd = 1.f / 16;
-  } else {
-    unpack_mxfp4(u, v);
-    s = 16384 * e8m0(__ldg(a.scales + (u64)row * (a.columns >> 5) + (column >> 5)));
+  DEVICE void add(float x, float (&sum)[16]) const {
+    x *= scale;
+#pragma unroll
+    for (int i = 0; i < words; i++) {
+      if (ENC <= F16) {
+        u16 low = (u16)w[i], high = (u16)(w[i] >> 16);
+        sum[2 * i] = fmaf(ENC == BF16 ? from_bf16(low) : from_f16(low), x, sum[2 * i]);
+        sum[2 * i + 1] = fmaf(ENC == BF16 ? from_bf16(high) : from_f16(high), x, sum[2 * i + 1]);
+      } else if (!Encoding<ENC>::nibbles) {
+        u32 v[2];
+        if (ENC == FP8) unpack_fp8(w[i], v[0], v[1]);
+        else unpack_int8(w[i], v[0], v[1]);
+#pragma unroll
+        for (int j = 0; j < 4; j++) sum[4 * i + j] = fmaf(from_f16((u16)(v[j & 1] >> (j & 2) * 8)), x, sum[4 * i + j]);
+      } else {
+        u32 v[4];
+        if (ENC == INT4) unpack_int4(w[i], v);
+        else unpack_mxfp4(w[i], v);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+          sum[8 * i + j] = fmaf(from_f16((u16)(v[j & 3] >> (j & 4) * 4)), ENC == INT4 && (j & 1) ? x * (1.f / 16) : x, sum[8 * i + j]);
+      }
+    }
   }
-  return make_float4(from_f16((u16)v[0]) * s, from_f16((u16)v[1]) * s * odd, from_f16((u16)v[2]) * s, from_f16((u16)v[3]) * s * odd);
-}
+};
 
 // A turned pair; `n` counts pairs.
 DEVICE void turn(const LatentArgs& a, const float* x, int n, int position, float& first, float& second, int& d0, int& d1) {
@@ -76,30 +90,40 @@ DEVICE void turn(const LatentArgs& a, const float* x, int n, int position, float
 // Grid: (heads, tokens), 256 threads. Queries to the latent's width; head 0's block appends to the cache.
 template <int ENC>
 DEVICE void absorb(const LatentArgs& a) {
-  __shared__ float half[LATENT];
+  __shared__ float sums[8][LATENT];
   __shared__ float part[32];
   __shared__ float query[256];
-  int head = blockIdx.x, token = blockIdx.y, lane = threadIdx.x;
-  int quad = lane & 127, side = lane >> 7, row0 = head * (a.plain + a.value);
-  for (int d = lane; d < a.plain; d += 256) prefetch(a.up.weights + Encoding<ENC>::bytes((u64)(row0 + d) * LATENT));
+  int head = blockIdx.x, token = blockIdx.y, lane = threadIdx.x, warp = lane >> 5, column = (lane & 31) * 16;
+  int row0 = head * (a.plain + a.value), rows = a.plain / 8;
+  Sixteen<ENC> w[16];
+  // a warp has every eighth row; the first sixteen are on their way before the wait
+#pragma unroll
+  for (int i = 0; i < 16; i++)
+    if (i < rows) w[i].load(a.up, row0 + warp + 8 * i, column);
   await_previous();
   int position = __ldcg(a.positions + token);
   const float* q = a.q + (u64)token * a.qStride + head * (a.plain + TURNED);
   float* to = a.absorbed + ((u64)token * a.heads + head) * KEY;
   for (int d = lane; d < a.plain; d += 256) query[d] = __ldcg(q + d) * a.scale;
   __syncthreads();
-  float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 16
-  for (int d = side; d < a.plain; d += 2) {
-    float4 w = weights4<ENC>(a.up, row0 + d, 4 * quad);
-    float x = query[d];
-    sum.x = fmaf(w.x, x, sum.x), sum.y = fmaf(w.y, x, sum.y), sum.z = fmaf(w.z, x, sum.z), sum.w = fmaf(w.w, x, sum.w);
+  float sum[16];
+#pragma unroll
+  for (int i = 0; i < 16; i++) sum[i] = 0;
+#pragma unroll
+  for (int i = 0; i < 16; i++)
+    if (i < rows) w[i].add(query[warp + 8 * i], sum);
+  for (int i = 16; i < rows; i++) {
+    w[0].load(a.up, row0 + warp + 8 * i, column);
+    w[0].add(query[warp + 8 * i], sum);
   }
-  if (side) *(float4*)(half + 4 * quad) = sum;
+#pragma unroll
+  for (int i = 0; i < 16; i++) sums[warp][i * 32 + (lane & 31)] = sum[i];
   __syncthreads();
-  if (!side) {
-    float4 y = *(float4*)(half + 4 * quad);
-    *(float4*)(to + 4 * quad) = make_float4(sum.x + y.x, sum.y + y.y, sum.z + y.z, sum.w + y.w);
+  for (int c = lane; c < LATENT; c += 256) {
+    float y = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) y += sums[i][(c & 15) * 32 + (c >> 4)];
+    to[c] = y;
   }
   if (lane < TURNED / 2) {
     float u, v;
@@ -139,7 +163,7 @@ DEVICE void attend_latent(const LatentArgs& a, u8* shared) {
   if ((int)blockIdx.x >= span.used) return;
   const u16* cache = a.cache + token * a.sequenceStride;
   const float* from = a.absorbed + ((u64)token * a.heads + head0) * KEY;
-#pragma unroll 2
+#pragma unroll 6
   for (int i = threadIdx.x; i < 32 * KEY / 4; i += 256) {
     int h = i / (KEY / 4), d = (i - h * (KEY / 4)) * 4;
     float4 x = __ldcg((const float4*)(from + h * KEY + d));
@@ -289,10 +313,11 @@ DEVICE void attend_latent(const LatentArgs& a, u8* shared) {
 template <int ENC, int L>
 struct LatentOutput {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = true;
+  static constexpr bool ahead = true, streamed = false;
   static constexpr int stride = LATENT + 32;
   const LatentArgs& args;
   int tokens, split, prefetches;
+  float* factors;  // of splits
   u16* xs;
 
   DEVICE int tiles() const { return args.heads * (blockDim.x >> 5); }
@@ -301,6 +326,7 @@ struct LatentOutput {
   DEVICE int columns(int) const { return LATENT; }
   DEVICE int x(int, int, int p) const { return p * stride; }
   DEVICE uint4 read(int i) const { return *(const uint4*)(xs + i); }
+  DEVICE const u16* activations() const { return xs; }
   DEVICE void rows(int tile, int, Rows (&rows)[1]) const {
     int first = blockIdx.x * (args.plain + args.value) + args.plain + (tile - blockIdx.x * (blockDim.x >> 5)) * 16;
     rows[0] = {args.up.weights, args.up.scales, first, args.up.rows, args.up.columns, args.up.block};
@@ -310,16 +336,11 @@ struct LatentOutput {
     await_previous();
     int used = span_of(__ldcg(args.positions + token), 0, args.splits, 0).used;
     u64 at = ((u64)token * args.heads + head) * args.splits;
-    float top = -INFINITY, total = 0;
-    for (int w = 0; w < used; w++) top = fmaxf(top, __ldcg(args.extremes + (at + w) * 2));
-    for (int w = 0; w < used; w++)
-      total = fmaf(__ldcg(args.extremes + (at + w) * 2 + 1), expf(__ldcg(args.extremes + (at + w) * 2) - top), total);
-    for (int d = threadIdx.x; d < LATENT; d += blockDim.x) {
-      float value = 0;
-#pragma unroll 4
-      for (int w = 0; w < used; w++)
-        value = fmaf(__ldcg(args.partial + (at + w) * LATENT + d), expf(__ldcg(args.extremes + (at + w) * 2) - top), value);
-      E::put(xs, stride, d, value / total);
+    if (threadIdx.x < 32) part_factors(args.extremes, at, used, nullptr, factors);
+    __syncthreads();
+    for (int d = threadIdx.x * 4; d < LATENT; d += blockDim.x * 4) {
+      float4 y = add_parts(args.partial + at * LATENT + d, LATENT, used, factors);
+      E::put(xs, stride, d, y.x), E::put(xs, stride, d + 1, y.y), E::put(xs, stride, d + 2, y.z), E::put(xs, stride, d + 3, y.w);
     }
     __syncthreads();
   }
@@ -332,7 +353,8 @@ struct LatentOutput {
 template <int ENC, int L>
 DEVICE void latent_output(const LatentArgs& args, u8* shared) {
   typedef LatentOutput<ENC, L> Job;
-  Job job = {args, 1, 1, 4, (u16*)(after_sums<1, 1>(shared) + 256)};
-  Product<ENC, 1, L, 1, Job> product;
-  product.run(job, (float*)shared);
+  float* factors = (float*)after_sums<1, 1>(shared);
+  Job job = {args, 1, 1, 4, factors, (u16*)(factors + ((args.splits + 3) & ~3))};
+  Product<ENC, 1, L, 1, 0, Job> product;
+  product.run(job, (float*)shared, nullptr);
 }

@@ -51,7 +51,7 @@ struct ProjectArgs {
 template <int ENC, int M, int L>
 struct Project {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = true;
+  static constexpr bool ahead = true, streamed = false;
   const ProjectArgs& args;
   int tokens, split, prefetches, stride, count;
   u16* xs;
@@ -64,6 +64,7 @@ struct Project {
   DEVICE int columns(int) const { return args.matrix[0].columns; }
   DEVICE int x(int, int token, int p) const { return (token * E::parts + p) * stride; }
   DEVICE uint4 read(int i) const { return *(const uint4*)(xs + i); }
+  DEVICE const u16* activations() const { return xs; }
   DEVICE void rows(int tile, int, Rows (&rows)[M]) const {
     int i = 0;
     for (; i + 1 < args.matrices && tile >= tilesOf(i); i++) tile -= tilesOf(i);
@@ -95,7 +96,8 @@ DEVICE u8* after_sums(u8* shared) {
   return shared + 2 * (blockDim.x >> 5) * M * 128 * NT * 4;
 }
 
-template <int ENC, int M, int L, int NT>
+// Behind them all the slots.
+template <int ENC, int M, int L, int NT, int DEPTH>
 DEVICE void project(const ProjectArgs& args, u8* shared) {
   float* part = (float*)after_sums<M, NT>(shared);
   typedef Project<ENC, M, L> Job;
@@ -104,8 +106,8 @@ DEVICE void project(const ProjectArgs& args, u8* shared) {
   Job job = {args, args.tokens, args.split, args.prefetches, (columns + E::piece - 1) / E::piece * E::piece + 32, 0,
              (u16*)(part + 64), part, part + 32};
   for (int i = 0; i < args.matrices; i++) job.count += job.tilesOf(i);
-  Product<ENC, M, L, NT, Job> product;
-  product.run(job, (float*)shared);
+  Product<ENC, M, L, NT, DEPTH, Job> product;
+  product.run(job, (float*)shared, (u8*)(job.xs + args.tokens * E::parts * job.stride));
 }
 
 // What routing decided, in device memory: the distinct experts of all tokens and who chose them.
@@ -149,7 +151,7 @@ struct Slots {
 template <int ENC, int L>
 struct GateUp {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = false;
+  static constexpr bool ahead = false, streamed = false;
   const ExpertsArgs& args;
   int tokens, split, prefetches, stride;
   int* plan;
@@ -164,6 +166,7 @@ struct GateUp {
   DEVICE int columns(int) const { return args.hidden; }
   DEVICE int x(int, int token, int p) const { return (token * E::parts + p) * stride; }
   DEVICE uint4 read(int i) const { return *(const uint4*)(xs + i); }
+  DEVICE const u16* activations() const { return xs; }
   // the shared network comes first: a tile below zero afterwards
   DEVICE void rows(int tile, int, Rows (&rows)[2]) const {
     int alone = tilesOf(args.sharedGate.rows);
@@ -214,7 +217,7 @@ struct GateUp {
   }
 };
 
-template <int ENC, int L, int NT>
+template <int ENC, int L, int NT, int DEPTH>
 DEVICE void gate_up(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
   float* part = (float*)after_sums<2, NT>(shared);
@@ -222,31 +225,36 @@ DEVICE void gate_up(const ExpertsArgs& args, u8* shared) {
   int* plan = (int*)(part + 64);
   Job job = {args, args.tokens, args.split, args.prefetches, (args.hidden + E::piece - 1) / E::piece * E::piece + 32,
              plan, (u16*)(plan + plan_size(args.tokens, args.chosen)), part, part + 32, 0};
-  Product<ENC, 2, L, NT, Job> product;
-  product.run(job, (float*)shared);
+  Product<ENC, 2, L, NT, DEPTH, Job> product;
+  product.run(job, (float*)shared, (u8*)(job.xs + args.tokens * E::parts * job.stride));
 }
 
 // The chosen experts' second matrices side by side are one product; what routing gave each is in the activations.
-template <int ENC, int M, int L, bool STAGED>
+// Activations come in three ways: all of them into shared memory first (STAGED), each step's with its weights (STREAMED), or
+// from device memory where they are needed.
+template <int ENC, int M, int L, bool STAGED, bool STREAMED>
 struct Down {
   typedef Encoding<ENC> E;
-  static constexpr bool ahead = true;
+  static constexpr bool ahead = true, streamed = STREAMED;
   const ExpertsArgs& args;
   int tokens, split, prefetches;
   const int* plan;
   u16* xs;
   int distinct, each, alone;
+  u32 inverse;  // 2^32 / each, rounded up: quotients of numbers of 16 bits
 
+  DEVICE int expert_of(int c) const { return each == 1 ? c : (int)__umulhi((u32)c, inverse); }
   DEVICE int tiles() const { return (args.hidden + 16 * M - 1) / (16 * M); }
   DEVICE int chunks() const { return distinct * each + alone; }
-  DEVICE int column(int c) const { return (c < distinct * each ? c % each : c - distinct * each) * L * E::piece; }
+  DEVICE int column(int c) const { return (c < distinct * each ? c - expert_of(c) * each : c - distinct * each) * L * E::piece; }
   DEVICE int columns(int c) const { return c < distinct * each ? args.intermediate : args.sharedDown.columns; }
   DEVICE int x(int c, int token, int p) const {
     if (c >= distinct * each) return Slots<ENC>::shared(args, token) + p * Slots<ENC>::stride(args.sharedDown.columns);
-    int slot = c / each;
+    int slot = expert_of(c);
     if (tokens > 1) slot = plan[1 + tokens * args.chosen + slot * tokens + token];
     return slot < 0 ? -1 : Slots<ENC>::routed(args, slot) + p * Slots<ENC>::stride(args.intermediate);
   }
+  DEVICE const u16* activations() const { return args.activated; }
   DEVICE uint4 read(int i) const {
     return STAGED ? *(const uint4*)(xs + i) : __ldcg((const uint4*)(args.activated + i));
   }
@@ -257,7 +265,7 @@ struct Down {
       for (int m = 0; m < M; m++) rows[m] = {a.weights, a.scales, (tile * M + m) * 16, a.rows, a.columns, a.block};
       return;
     }
-    u64 expert = plan[1 + c / each], size = E::bytes((u64)args.hidden * args.intermediate);
+    u64 expert = plan[1 + expert_of(c)], size = E::bytes((u64)args.hidden * args.intermediate);
     u64 scales = scale_bytes<ENC>(args.hidden, args.intermediate, args.block);
 #pragma unroll
     for (int m = 0; m < M; m++)
@@ -291,16 +299,17 @@ struct Down {
   }
 };
 
-template <int ENC, int M, int L, int NT, bool STAGED>
+template <int ENC, int M, int L, int NT, int DEPTH, bool STAGED>
 DEVICE void down(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
-  typedef Down<ENC, M, L, STAGED> Job;
+  typedef Down<ENC, M, L, STAGED, (DEPTH > 0)> Job;
   int* plan = (int*)after_sums<M, NT>(shared);
   copy_plan(args, plan);  // complete before the wait: routing is two kernels back
+  int each = max(1, (args.intermediate + L * E::piece - 1) / (L * E::piece));
   Job job = {args, args.tokens, args.split, args.prefetches, plan, (u16*)(plan + plan_size(args.tokens, args.chosen)),
-             args.chosen ? plan[0] : 0,
-             (args.intermediate + L * E::piece - 1) / (L * E::piece),
-             args.sharedDown.rows ? (args.sharedDown.columns + L * E::piece - 1) / (L * E::piece) : 0};
-  Product<ENC, M, L, NT, Job> product;
-  product.run(job, (float*)shared);
+             args.chosen ? plan[0] : 0, each,
+             args.sharedDown.rows ? (args.sharedDown.columns + L * E::piece - 1) / (L * E::piece) : 0, ~0u / each + 1};
+  Product<ENC, M, L, NT, DEPTH, Job> product;
+  int halves = STAGED ? Slots<ENC>::shared(args, args.sharedDown.rows ? args.tokens : 0) : 0;
+  product.run(job, (float*)shared, (u8*)(job.xs + halves));
 }

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -199,9 +200,17 @@ final class Kernels implements Ops<Value> {
   private boolean isFast(Stored matrix) {
     return matrix.fits()
         && isFor(
-            shapes.mostTokens(
-                matrix.encoding(),
-                tokens -> Shapes.project(matrix.encoding(), tokens, matrix.columns())));
+            mostTokens(
+                matrix.encoding(), tokens -> steps.shares(tokens, List.of(matrix)).isPresent()));
+  }
+
+  /** The most tokens that one launch takes; 0 if not even one. */
+  private static int mostTokens(Stored.Encoding encoding, IntPredicate fits) {
+    int tokens = Shapes.mostTokens(encoding);
+    while (tokens > 0 && !fits.test(tokens)) {
+      tokens--;
+    }
+    return tokens;
   }
 
   /** Holds all tokens to what one launch takes. */
@@ -366,8 +375,12 @@ final class Kernels implements Ops<Value> {
     return isFor(mostTokens(network.alone().gate().encoding(), chosen, network.x().columns()));
   }
 
-  private int mostTokens(Stored.Encoding encoding, int chosen, int columns) {
-    return shapes.mostTokens(encoding, tokens -> Shapes.gateUp(encoding, tokens, chosen, columns));
+  private int mostTokens(Stored.Encoding encoding, int chosen, int hidden) {
+    return mostTokens(
+        encoding,
+        tokens ->
+            shapes.gateUp(encoding, tokens, chosen, hidden, 1, 1).isPresent()
+                && shapes.down(encoding, tokens, chosen, hidden, 1, 1).isPresent());
   }
 
   private Steps.Mixture mixture(Value.Mix mix) {

@@ -1,7 +1,11 @@
 package dev.moxie.runtime.kernels;
 
+import java.util.List;
+import java.util.Optional;
+
 /**
- * How much shared memory kernels want, and how many blocks and warps share their work.
+ * How launches of products are shared: README.md beside the kernels, "Which launch". Sizes of
+ * shared memory are those that the kernels cut theirs by.
  *
  * @param processors multiprocessors of the machine
  * @param shared bytes of shared memory that a block may have
@@ -10,61 +14,150 @@ record Shapes(int processors, int shared) {
   /** Tokens that kernels take at once. */
   static final int MOST_TOKENS = 16;
 
-  /** Columns of the products of kernels for one token, and of those for several. */
-  private static final int FEW_COLUMNS = 8;
-
+  /** Columns of the products of kernels for several tokens; eight are a tile. */
   private static final int MANY_COLUMNS = 32;
 
-  /** Bytes of every block's that the device keeps for itself. */
-  private static final int RESERVED = 1024;
+  private static final int TILE = 8;
+
+  /** Warps of a block of those kernels, all of them on one tile of rows. */
+  private static final int WARPS = 8;
+
+  /** Rows of a tile. */
+  private static final int ROWS = 16;
+
+  /** Warps of a block for one token, and warps that share a tile. */
+  private static final List<int[]> SHARED_BY =
+      List.of(
+          new int[] {8, 8},
+          new int[] {8, 4},
+          new int[] {8, 2},
+          new int[] {8, 1},
+          new int[] {6, 6},
+          new int[] {6, 2},
+          new int[] {6, 1},
+          new int[] {4, 4});
+
+  /** Steps that the beginning and the end of a round of tiles take. */
+  private static final int ENDS = 8;
 
   /**
-   * How the tiles of a product are shared.
+   * One launch.
    *
-   * @param warps of a block
+   * @param variant what the kernel's name ends with
    * @param split warps that share a tile
-   * @param blocks of the launch
+   * @param bytes of shared memory
    */
-  record Shares(int warps, int split, int blocks) {}
+  record Shares(String variant, int warps, int split, int blocks, long bytes) {}
 
-  /** Whether the kernels for several tokens are needed. */
-  static boolean isWide(Stored.Encoding encoding, int tokens) {
-    return tokens * encoding.productColumns() > FEW_COLUMNS;
-  }
-
-  /** Warps of a block, as many as the sums of its tiles leave room for. */
-  static int warps(Stored.Encoding encoding, int tokens) {
-    return isWide(encoding, tokens) ? 4 : 8;
-  }
-
-  /** Shared memory as a number of tokens wants it. */
+  /** Shared memory of so many warps that take so many tiles of rows each. */
   @FunctionalInterface
-  interface Wanted {
-    long of(int tokens);
+  private interface Bytes {
+    long of(int warps, int tiles);
   }
 
-  /** The most tokens that kernels of an encoding take at once; 0 if not even one fits. */
-  int mostTokens(Stored.Encoding encoding, Wanted wanted) {
-    int tokens = Math.min(MOST_TOKENS, MANY_COLUMNS / encoding.productColumns());
-    while (tokens > 0 && wanted.of(tokens) > shared) {
-      tokens--;
+  /** The launch of products of one x, or nothing if there is none for so many tokens. */
+  Optional<Shares> project(Stored.Encoding encoding, int tokens, int columns, List<Integer> rows) {
+    Bytes bytes =
+        (warps, tiles) ->
+            sums(tokens, warps, tiles)
+                + inputs(encoding, tokens, columns)
+                + (tokens == 1 ? (long) warps * encoding.slotBytes(tiles) : 0);
+    if (tokens == 1) {
+      return slots(rows, Math.ceilDiv(columns, encoding.step()), 2, bytes, true);
     }
-    return tokens;
+    return several("_m1_t4", bytes.of(WARPS, 1), tiles(rows, 1));
   }
 
-  private static long sums(Stored.Encoding encoding, int tokens, int matrices) {
-    int tiles = isWide(encoding, tokens) ? MANY_COLUMNS / FEW_COLUMNS : 1;
-    return 2L * warps(encoding, tokens) * matrices * 128 * tiles * Float.BYTES;
+  /** The launch of gate and up, tiles of both together. */
+  Optional<Shares> gateUp(
+      Stored.Encoding encoding, int tokens, int chosen, int hidden, int width, int sharedWidth) {
+    Bytes bytes =
+        (warps, tiles) ->
+            sums(tokens, warps, 2)
+                + inputs(encoding, tokens, hidden)
+                + plan(tokens, chosen)
+                + (tokens == 1 ? (long) warps * encoding.slotBytes(2) : 0);
+    int tiles = tokens * chosen * Math.ceilDiv(width, ROWS) + Math.ceilDiv(sharedWidth, ROWS);
+    if (tokens == 1) {
+      List<Integer> rows = List.of(tiles * ROWS);
+      return slots(rows, Math.ceilDiv(hidden, encoding.step()), 1, bytes, false);
+    }
+    return several("_t4", bytes.of(WARPS, 2), tiles);
+  }
+
+  /** The launch of the second matrices of what was activated. */
+  Optional<Shares> down(
+      Stored.Encoding encoding, int tokens, int chosen, int hidden, int width, int sharedWidth) {
+    if (tokens == 1) {
+      long activations =
+          encoding.parts() * (encoding.step() + (encoding.isWide() ? 32L : 8L)) * Short.BYTES;
+      Bytes bytes =
+          (warps, tiles) ->
+              sums(1, warps, tiles)
+                  + plan(1, chosen)
+                  + warps * (encoding.slotBytes(tiles) + encoding.slots(tiles) * activations);
+      int steps =
+          chosen * Math.ceilDiv(width, encoding.step())
+              + Math.ceilDiv(sharedWidth, encoding.step());
+      return slots(List.of(hidden), steps, 2, bytes, true);
+    }
+    long bytes = sums(tokens, WARPS, 1) + plan(tokens, chosen);
+    long near = bytes + activated(encoding, tokens, chosen, width, sharedWidth);
+    int tiles = Math.ceilDiv(hidden, ROWS);
+    return near <= shared ? several("_m1_t4", near, tiles) : several("_m1_t4_far", bytes, tiles);
+  }
+
+  private Optional<Shares> several(String variant, long bytes, int tiles) {
+    return bytes <= shared
+        ? Optional.of(new Shares(variant, WARPS, WARPS, Math.min(tiles, processors), bytes))
+        : Optional.empty();
+  }
+
+  /**
+   * As choice.h chooses, among what fits into shared memory.
+   *
+   * @param most tiles that a warp takes together
+   * @param named whether the kernel's name says how many it takes
+   */
+  private Optional<Shares> slots(
+      List<Integer> rows, int steps, int most, Bytes bytes, boolean named) {
+    Shares best = null;
+    long least = Long.MAX_VALUE;
+    for (int m = 1; m <= most; m++) {
+      for (int[] by : SHARED_BY) {
+        int groups = by[0] / by[1];
+        long tiles = Math.ceilDiv(tiles(rows, 1), m);
+        long rounds = Math.ceilDiv(tiles, (long) processors * groups);
+        long cost = rounds * ((long) Math.ceilDiv(steps, by[1]) * by[0] * m + ENDS);
+        if (bytes.of(by[0], m) <= shared && cost < least) {
+          least = cost;
+          int blocks = Math.min(Math.ceilDiv(tiles(rows, m), groups), processors);
+          String variant = (named ? "_m" + m : "") + "_slots";
+          best = new Shares(variant, by[0], by[1], blocks, bytes.of(by[0], m));
+        }
+      }
+    }
+    return Optional.ofNullable(best);
+  }
+
+  private static int tiles(List<Integer> rows, int together) {
+    return rows.stream().mapToInt(r -> Math.ceilDiv(r, ROWS * together)).sum();
+  }
+
+  /** Tokens at once that kernels of an encoding have columns for. */
+  static int mostTokens(Stored.Encoding encoding) {
+    return Math.min(MOST_TOKENS, MANY_COLUMNS / encoding.productColumns());
+  }
+
+  private static long sums(int tokens, int warps, int tiles) {
+    int columnTiles = tokens == 1 ? 1 : MANY_COLUMNS / TILE;
+    return 2L * warps * tiles * ROWS * TILE * columnTiles * Float.BYTES;
   }
 
   private static long inputs(Stored.Encoding encoding, int tokens, int columns) {
     int piece = encoding.piece();
     long stride = Math.ceilDiv(columns, piece) * (long) piece + 32;
     return 64L * Float.BYTES + (long) tokens * encoding.parts() * stride * Short.BYTES;
-  }
-
-  static long project(Stored.Encoding encoding, int tokens, int columns) {
-    return sums(encoding, tokens, 1) + inputs(encoding, tokens, columns);
   }
 
   /** Numbers of a plan of routing. */
@@ -76,56 +169,14 @@ record Shapes(int processors, int shared) {
     return chosen == 0 ? 0 : Math.ceilDiv(planNumbers(tokens, chosen), 4) * 4L * Integer.BYTES;
   }
 
-  static long gateUp(Stored.Encoding encoding, int tokens, int chosen, int columns) {
-    return sums(encoding, tokens, 2) + inputs(encoding, tokens, columns) + plan(tokens, chosen);
-  }
-
   /** Bytes of what gate and up of all slots come to. */
   static long activated(
       Stored.Encoding encoding, int tokens, int chosen, int width, int sharedWidth) {
-    long shared = sharedWidth == 0 ? 0 : slot(sharedWidth);
-    return (long) tokens * encoding.parts() * (chosen * slot(width) + shared) * Short.BYTES;
+    long alone = sharedWidth == 0 ? 0 : slot(sharedWidth);
+    return (long) tokens * encoding.parts() * (chosen * slot(width) + alone) * Short.BYTES;
   }
 
   private static long slot(int width) {
     return Math.ceilDiv(width, 128) * 128L + 32;
-  }
-
-  /** Without what was activated. */
-  static long down(Stored.Encoding encoding, int tokens, int chosen) {
-    return sums(encoding, tokens, 1) + plan(tokens, chosen);
-  }
-
-  /** Whether so much leaves room for a second block. */
-  boolean leavesRoom(long bytes) {
-    return 2 * (bytes + RESERVED) <= shared + RESERVED;
-  }
-
-  /**
-   * Shares tiles so that the busiest warp does least.
-   *
-   * @param chunks steps of a tile
-   * @param bytes of shared memory of a block
-   */
-  Shares shares(Stored.Encoding encoding, int tokens, int tiles, int chunks, long bytes) {
-    int warps = warps(encoding, tokens);
-    int most = processors * (leavesRoom(bytes) ? 2 : 1);
-    int best = 1;
-    for (int split = 2; split <= warps; split *= 2) {
-      if (steps(warps, split, tiles, chunks, most) < steps(warps, best, tiles, chunks, most)) {
-        best = split;
-      }
-    }
-    return new Shares(warps, best, blocks(warps, best, tiles, most));
-  }
-
-  private static int blocks(int warps, int split, int tiles, int most) {
-    return Math.min(Math.ceilDiv(tiles, warps / split), most);
-  }
-
-  /** Of the busiest warp. */
-  private static long steps(int warps, int split, int tiles, int chunks, int most) {
-    int together = blocks(warps, split, tiles, most) * (warps / split);
-    return (long) Math.ceilDiv(tiles, together) * Math.ceilDiv(chunks, split);
   }
 }

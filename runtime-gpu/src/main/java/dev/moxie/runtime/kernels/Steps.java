@@ -6,6 +6,7 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Launches, one after the other, of a number of tokens: what each kernel is given. */
@@ -105,6 +106,21 @@ final class Steps {
     any("project_any", Math.ceilDiv(matrix.rows(), WARPS), 1, THREADS, 0, a, matrix.name());
   }
 
+  private Optional<Shapes.Shares> shares(List<Stored> matrices) {
+    return shares(tokens, matrices);
+  }
+
+  /** How a product is launched for so many tokens; nothing if it is not. */
+  Optional<Shapes.Shares> shares(int of, List<Stored> matrices) {
+    Stored first = matrices.getFirst();
+    return shapes.project(
+        first.encoding(), of, first.columns(), matrices.stream().map(Stored::rows).toList());
+  }
+
+  private static Shapes.Shares required(Optional<Shapes.Shares> shares) {
+    return shares.orElseThrow(() -> new IllegalStateException("more tokens than were asked for"));
+  }
+
   /**
    * y = matrices · x, or y += that.
    *
@@ -113,10 +129,7 @@ final class Steps {
   void project(List<Stored> matrices, Input x, Place y, boolean add) {
     Stored first = matrices.getFirst();
     Stored.Encoding encoding = first.encoding();
-    long shared = Shapes.project(encoding, tokens, first.columns());
-    int tiles = matrices.stream().mapToInt(m -> Math.ceilDiv(m.rows(), 16)).sum();
-    int chunks = Math.ceilDiv(first.columns(), encoding.chunk());
-    Shapes.Shares shares = shapes.shares(encoding, tokens, tiles, chunks, shared);
+    Shapes.Shares shares = required(shares(matrices));
     var a = new Arguments();
     matrices.forEach(a::matrix);
     for (int i = matrices.size(); i < 4; i++) {
@@ -132,12 +145,12 @@ final class Steps {
         .flag(add);
     add(
         encoding.id(),
-        "project_" + encoding.id() + "_m1" + (Shapes.isWide(encoding, tokens) ? "_t4" : ""),
+        "project_" + encoding.id() + shares.variant(),
         shares.blocks(),
         1,
         1,
         shares.warps() * WARP,
-        shared,
+        shares.bytes(),
         List.of(a),
         matrices.stream().map(Stored::name).toArray(String[]::new));
   }
@@ -263,7 +276,7 @@ final class Steps {
       Place y) {
     int size = g.headSize();
     int groups = g.keyValueHeads() * Math.ceilDiv(g.heads() / g.keyValueHeads(), 8);
-    int splits = splits(3 * shapes.processors(), groups);
+    int splits = splits(groups);
     long rows = (long) room.most() * g.heads() * splits;
     Rotary rotary = q.rotary();
     Arguments a =
@@ -295,15 +308,14 @@ final class Steps {
     if (tokens > 1) {
       any("append_" + size, g.keyValueHeads(), tokens, 64, 0, a);
     }
-    int warps = ATTEND_THREADS / WARP;
-    long shared = 16L * (size + 32) * Short.BYTES + warps * 8L * (size + 2) * Float.BYTES;
+    long shared = 16L * (size + 32) * Short.BYTES + WARPS * 8L * (size + 2) * Float.BYTES;
     add(COMMON, "attend_" + size, splits, groups, tokens, ATTEND_THREADS, shared, List.of(a));
   }
 
   /** Parts of a sequence, so that all processors have some. */
-  private int splits(int blocks, int groups) {
+  private int splits(int groups) {
     int most = Math.ceilDiv(room.capacity(), 128);
-    return Math.clamp(blocks / groups / Math.min(tokens, 2), 1, most);
+    return Math.clamp(shapes.processors() / groups / Math.min(tokens, 2), 1, most);
   }
 
   void anyLatent(
@@ -334,6 +346,7 @@ final class Steps {
         && l.rotary().dimensions() == TURNED
         && l.heads() % 32 == 0
         && l.plainSize() <= 256
+        && l.plainSize() % 8 == 0
         && l.valueSize() <= 128
         && up.fits();
   }
@@ -355,7 +368,7 @@ final class Steps {
       Place y) {
     int width = LATENT + TURNED;
     int groups = l.heads() / 32;
-    int splits = splits(shapes.processors(), groups);
+    int splits = splits(groups);
     long rows = (long) room.most() * l.heads() * splits;
     Rotary rotary = l.rotary();
     Arguments a =
@@ -386,7 +399,8 @@ final class Steps {
     add(part, "absorb_" + part, l.heads(), tokens, 1, THREADS, 0, all, up.name());
     long shared = (64L * (width + 32) + 64 * 136) * Short.BYTES + 17L * 32 * Float.BYTES;
     add(COMMON, "attend_latent_512", splits, groups, tokens, THREADS, shared, all);
-    long output = 2L * WARPS * 128 * Float.BYTES + 256 + 3L * (LATENT + 32) * Short.BYTES;
+    long factors = Math.ceilDiv(splits, 4) * 16L;
+    long output = 2L * WARPS * 128 * Float.BYTES + factors + 3L * (LATENT + 32) * Short.BYTES;
     add(part, "latent_output_" + part, l.heads(), tokens, 1, THREADS, output, all, up.name());
   }
 
@@ -553,7 +567,6 @@ final class Steps {
     private final int width;
     private final int sharedWidth;
     private final long activated;
-    private final long bytes;
 
     private Networks(
         @Nullable Mixture m, @Nullable Alone alone, int hidden, Input x, Place y, String name) {
@@ -572,7 +585,6 @@ final class Steps {
       chosen = m == null ? 0 : m.chosen();
       width = m == null ? 0 : m.gateUp().rows();
       sharedWidth = alone == null ? 0 : alone.gate().rows();
-      bytes = Shapes.activated(encoding, tokens, chosen, width, sharedWidth);
       // Its own, since what lies between slots must stay finite.
       activated =
           room.of(
@@ -609,17 +621,15 @@ final class Steps {
           .integers(y.stride());
     }
 
-    private void launch(
-        String kernel, String suffix, int tiles, int chunks, long shared, List<String> reads) {
-      Shapes.Shares shares = shapes.shares(encoding, tokens, tiles, chunks, shared);
+    private void launch(String kernel, Shapes.Shares shares, List<String> reads) {
       add(
           encoding.id(),
-          kernel + "_" + encoding.id() + suffix,
+          kernel + "_" + encoding.id() + shares.variant(),
           shares.blocks(),
           1,
           1,
           shares.warps() * WARP,
-          shared,
+          shares.bytes(),
           List.of(arguments(shares.split())),
           reads.toArray(String[]::new));
     }
@@ -633,13 +643,9 @@ final class Steps {
         reads.add(alone.gate().name());
         reads.add(alone.up().name());
       }
-      int tiles = tokens * chosen * Math.ceilDiv(width, 16) + Math.ceilDiv(sharedWidth, 16);
       launch(
           "gate_up",
-          Shapes.isWide(encoding, tokens) ? "_t4" : "",
-          tiles,
-          Math.ceilDiv(hidden, encoding.chunk()),
-          Shapes.gateUp(encoding, tokens, chosen, hidden),
+          required(shapes.gateUp(encoding, tokens, chosen, hidden, width, sharedWidth)),
           reads);
     }
 
@@ -651,17 +657,9 @@ final class Steps {
       if (alone != null) {
         reads.add(alone.down().name());
       }
-      long without = Shapes.down(encoding, tokens, chosen);
-      boolean far = !shapes.leavesRoom(without + bytes);
-      int chunks =
-          tokens * chosen * Math.ceilDiv(width, encoding.chunk())
-              + Math.ceilDiv(sharedWidth, encoding.chunk());
       launch(
           "down",
-          "_m1" + (Shapes.isWide(encoding, tokens) ? "_t4" : "") + (far ? "_far" : ""),
-          Math.ceilDiv(hidden, 16),
-          chunks,
-          far ? without : without + bytes,
+          required(shapes.down(encoding, tokens, chosen, hidden, width, sharedWidth)),
           reads);
     }
   }

@@ -22,30 +22,28 @@ record Stored(
     int blockRows,
     int blockColumns) {
 
-  /** In the order of encodings.h, and after them general.h's. */
+  /** As encodings.h, and after it general.h, number them. */
   enum Encoding {
-    BF16(0, 16, 3, 3, 8, 4),
-    F16(1, 16, 2, 2, 8, 4),
-    FP8(2, 8, 2, 2, 16, 4),
-    INT8(3, 8, 2, 2, 16, 4),
-    INT4(4, 4, 2, 8, 32, 2),
-    MXFP4(5, 4, 2, 8, 32, 2),
-    F32(6, 32, 0, 0, 0, 0);
+    BF16(0, 16, 3, 3, 8),
+    F16(1, 16, 2, 2, 8),
+    FP8(2, 8, 2, 2, 16),
+    INT8(3, 8, 2, 2, 16),
+    INT4(4, 4, 2, 8, 32),
+    MXFP4(5, 4, 2, 8, 32),
+    F32(6, 32, 0, 0, 0);
 
     private final int code;
     private final int bits;
     private final int parts;
     private final int productColumns;
     private final int held;
-    private final int pieces;
 
-    Encoding(int code, int bits, int parts, int productColumns, int held, int pieces) {
+    Encoding(int code, int bits, int parts, int productColumns, int held) {
       this.code = code;
       this.bits = bits;
       this.parts = parts;
       this.productColumns = productColumns;
       this.held = held;
-      this.pieces = pieces;
     }
 
     /** Its number in the headers. */
@@ -56,6 +54,15 @@ record Stored(
     /** Bytes of so many elements. */
     long bytes(long elements) {
       return elements * bits / 8;
+    }
+
+    /** Whether elements are numbers of sixteen bits. */
+    boolean isWide() {
+      return bits == 16;
+    }
+
+    private boolean isNarrow() {
+      return bits == 4;
     }
 
     /** Numbers that keep the precision of an activation. */
@@ -78,9 +85,33 @@ record Stored(
       return 4 * held;
     }
 
-    /** Columns of a step of a warp. */
-    int chunk() {
-      return pieces * piece();
+    /** Pieces of a step through slots: SLOT_L of decode.cu. */
+    private int pieces() {
+      return isNarrow() ? 4 : 2;
+    }
+
+    /** Columns of such a step. */
+    int step() {
+      return pieces() * piece();
+    }
+
+    /** Slots of a warp that takes so many tiles: DEPTH of decode.cu. */
+    int slots(int tiles) {
+      return isNarrow() ? 5 - tiles : 8 / tiles;
+    }
+
+    /** Bytes of a warp's slots, as Slot of product.h cuts them. */
+    int slotBytes(int tiles) {
+      int words =
+          switch (this) {
+            case FP8 -> pieces() / 2;
+            case INT8 -> 16;
+            case INT4 -> 64 * pieces();
+            case MXFP4 -> 16 * (pieces() + 1);
+            default -> 0;
+          };
+      int scales = Math.ceilDiv(words * Integer.BYTES, 16) * 16;
+      return slots(tiles) * tiles * (16 * pieces() * 64 + scales);
     }
 
     /** What its kernels are called by. */
@@ -95,7 +126,9 @@ record Stored(
       case F32 -> false;
       case BF16, F16, INT8 -> columns % encoding.held() == 0;
       case FP8 -> columns % encoding.held() == 0 && blockRows == 128 && blockColumns == 128;
-      case INT4, MXFP4 -> columns % encoding.held() == 0 && blockColumns >= encoding.held();
+      case INT4 -> columns % encoding.held() == 0 && blockColumns >= encoding.held();
+      // Scales are fetched four at a time, of whichever matrix of a stack.
+      case MXFP4 -> columns % encoding.held() == 0 && (rows * (columns / encoding.held())) % 4 == 0;
     };
   }
 }

@@ -69,7 +69,7 @@ class DecoderTest {
     try (MoxiePackage pack = Packages.quantise(checkpoint, temporary.resolve("p"))) {
       assertTrue(
           Decoder.plan(pack, 132, 227 << 10, 1).stream()
-              .anyMatch(launch -> launch.kernel().equals("gate_up_int4")));
+              .anyMatch(launch -> launch.kernel().equals("gate_up_int4_slots")));
       requirePlain(pack);
     }
   }
