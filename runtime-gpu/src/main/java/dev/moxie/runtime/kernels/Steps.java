@@ -309,7 +309,7 @@ final class Steps {
       any("append_" + size, g.keyValueHeads(), tokens, 64, 0, a);
     }
     long shared = 16L * (size + 32) * Short.BYTES + WARPS * 8L * (size + 2) * Float.BYTES;
-    add(COMMON, "attend_" + size, splits, groups, tokens, ATTEND_THREADS, shared, List.of(a));
+    add(COMMON, "attend_" + size, splits, groups, tokens, THREADS, shared, List.of(a));
   }
 
   /** Parts of a sequence, so that all processors have some. */
