@@ -6,6 +6,8 @@ import dev.moxie.converter.bench.MachineLimits;
 import dev.moxie.converter.bench.Timing;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.Disk;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.bench.RunBenchmark;
 import dev.moxie.verifier.bench.RunReport;
 import dev.moxie.verifier.bench.VerifyBenchmark;
@@ -158,8 +160,8 @@ final class BenchCommand {
   @Command(
       name = "run",
       description = {
-        "Measures a package on the CPU: opening, a prompt, tokens after it one by one, tokens of"
-            + " several texts together, memory, bytes of weights that a token takes, and how much"
+        "Measures a package: opening, a prompt, tokens after it one by one, memory; on the CPU also"
+            + " tokens of several texts together, bytes of weights that a token takes, and how much"
             + " of the memory's bandwidth that is.",
         "All but opening is done once before it counts, for the compiler. Tokens are drawn at"
             + " random, the same in each run. The first run of a package is held to the oracle"
@@ -207,6 +209,15 @@ final class BenchCommand {
     private @Nullable String against;
 
     @Option(
+        names = "--device",
+        paramLabel = "auto|cpu|cuda",
+        converter = DeviceChoice.Reader.class,
+        description =
+            "Where to run; default: cpu. On CUDA one text at a time is measured; auto takes CUDA if"
+                + " it loads.")
+    private DeviceChoice deviceChoice = DeviceChoice.CPU;
+
+    @Option(
         names = "--memory-budget",
         paramLabel = "SIZE",
         converter = ByteSize.class,
@@ -222,7 +233,11 @@ final class BenchCommand {
       requirePositive("--decode", decode);
       requirePositive("--together", texts);
       requirePositive("--reps", reps);
-      RunReport report = RunBenchmark.run(pack, prompt, decode, texts, reps, budget, against);
+      Device device = deviceChoice.device();
+      device.require();
+      RunReport report =
+          RunBenchmark.run(
+              pack, device, Execution.best(device), prompt, decode, texts, reps, budget, against);
       System.out.println(json ? report.json() : report.text());
     }
 

@@ -1,6 +1,8 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.eval.EvalReport;
 import dev.moxie.verifier.eval.EvalRun;
 import java.nio.file.Path;
@@ -41,6 +43,15 @@ final class EvalCommand implements Callable<Integer> {
       paramLabel = "PACKAGE2",
       description = "A package to compare with, as the one that was not quantised.")
   private @Nullable Path against;
+
+  @Option(
+      names = "--device",
+      paramLabel = "auto|cpu|cuda",
+      converter = DeviceChoice.Reader.class,
+      description =
+          "Where to run; default: cpu. On CUDA routing decisions are not compared; auto takes CUDA"
+              + " if it loads.")
+  private DeviceChoice deviceChoice = DeviceChoice.CPU;
 
   @Option(
       names = "--tokens",
@@ -84,10 +95,15 @@ final class EvalCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     requireLimits();
+    Device device = deviceChoice.device();
+    device.require();
+    Execution execution = Execution.best(device);
     var options = new EvalRun.Options(context, stride, tokens, maxKl, minAgreement);
     EvalReport report;
     try (var progress = new TokenProgress(quiet)) {
-      report = EvalRun.run(folder, against, corpus.corpus(), options, progress::begin);
+      report =
+          EvalRun.run(
+              folder, against, device, execution, corpus.corpus(), options, progress::begin);
     }
     System.out.println(json ? report.json() : report.text());
     return report.verdict() == null || report.verdict().passed() ? 0 : Failures.MISMATCH;
