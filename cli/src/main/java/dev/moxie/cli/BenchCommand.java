@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -208,14 +209,7 @@ final class BenchCommand {
                 + " prints what runtime-gpu/bench/llama.mjs or bench run --json does, and compare.")
     private @Nullable String against;
 
-    @Option(
-        names = "--device",
-        paramLabel = "auto|cpu|cuda",
-        converter = DeviceChoice.Reader.class,
-        description =
-            "Where to run; default: cpu. On CUDA one text at a time is measured; auto takes CUDA if"
-                + " it loads.")
-    private DeviceChoice deviceChoice = DeviceChoice.CPU;
+    @Mixin private DeviceOption device = new DeviceOption();
 
     @Option(
         names = "--memory-budget",
@@ -233,11 +227,10 @@ final class BenchCommand {
       requirePositive("--decode", decode);
       requirePositive("--together", texts);
       requirePositive("--reps", reps);
-      Device device = deviceChoice.device();
-      device.require();
+      Device where = device.device();
       RunReport report =
           RunBenchmark.run(
-              pack, device, Execution.best(device), prompt, decode, texts, reps, budget, against);
+              pack, where, Execution.best(where), prompt, decode, texts, reps, budget, against);
       System.out.println(json ? report.json() : report.text());
     }
 

@@ -44,14 +44,7 @@ final class EvalCommand implements Callable<Integer> {
       description = "A package to compare with, as the one that was not quantised.")
   private @Nullable Path against;
 
-  @Option(
-      names = "--device",
-      paramLabel = "auto|cpu|cuda",
-      converter = DeviceChoice.Reader.class,
-      description =
-          "Where to run; default: cpu. On CUDA routing decisions are not compared; auto takes CUDA"
-              + " if it loads.")
-  private DeviceChoice deviceChoice = DeviceChoice.CPU;
+  @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
       names = "--tokens",
@@ -95,15 +88,13 @@ final class EvalCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     requireLimits();
-    Device device = deviceChoice.device();
-    device.require();
-    Execution execution = Execution.best(device);
+    Device where = device.device();
+    Execution execution = Execution.best(where);
     var options = new EvalRun.Options(context, stride, tokens, maxKl, minAgreement);
     EvalReport report;
     try (var progress = new TokenProgress(quiet)) {
       report =
-          EvalRun.run(
-              folder, against, device, execution, corpus.corpus(), options, progress::begin);
+          EvalRun.run(folder, against, where, execution, corpus.corpus(), options, progress::begin);
     }
     System.out.println(json ? report.json() : report.text());
     return report.verdict() == null || report.verdict().passed() ? 0 : Failures.MISMATCH;
