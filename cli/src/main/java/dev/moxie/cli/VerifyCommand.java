@@ -28,6 +28,9 @@ import picocli.CommandLine.Parameters;
       "Checks a package: every byte against its digest; with --source, every tensor against the"
           + " checkpoint; with --reference, routing, layers, logits and greedy tokens against"
           + " another implementation's.",
+      "With --device cuda, layers, routing, logits and greedy tokens are those of the graphs that"
+          + " run there, bounds those of what both sides round, and models are held to the oracle"
+          + " as whenever they are opened there.",
       "Ends with 1 if something differs, with 3 if the package cannot be read at all."
     },
     footer = {
@@ -91,15 +94,7 @@ final class VerifyCommand implements Callable<Integer> {
               + " reference.")
   private boolean invariance;
 
-  @Option(
-      names = "--device",
-      paramLabel = "auto|cpu|cuda",
-      converter = DeviceChoice.Reader.class,
-      description =
-          "Where to run the package; default: cpu. On CUDA layers, routing, logits and greedy"
-              + " tokens are those of its graphs, bounds those of float16, and models are held to"
-              + " the oracle as whenever they are opened there; auto takes CUDA if it loads.")
-  private DeviceChoice deviceChoice = DeviceChoice.CPU;
+  @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
       names = "--execution",
@@ -167,18 +162,16 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   private Running running() {
-    Device device = deviceChoice.device();
-    if (device == Device.CUDA && execution == Execution.PLAIN) {
+    boolean onCuda = device.wanted() == Device.CUDA;
+    if (onCuda && execution == Execution.PLAIN) {
       throw new UsageException(
           "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
     }
-    device.require();
     if (execution != null) {
-      return Running.on(device, EnumSet.of(execution));
+      return Running.on(device.device(), EnumSet.of(execution));
     }
     return Running.on(
-        device,
-        device == Device.CUDA ? EnumSet.of(Execution.FUSED) : EnumSet.allOf(Execution.class));
+        device.device(), onCuda ? EnumSet.of(Execution.FUSED) : EnumSet.allOf(Execution.class));
   }
 
   private void requireReferences(String option, boolean given) {
