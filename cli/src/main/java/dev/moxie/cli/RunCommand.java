@@ -159,7 +159,8 @@ final class RunCommand implements Callable<Integer> {
     requireFit(pack, ids);
     Execution chosen = execution == null ? Execution.best(device) : execution;
     requireFit(chosen);
-    System.err.printf("device %s, execution %s%s%n", device, chosen, cache(pack, device));
+    System.err.printf(
+        "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device));
     var check =
         new LoweringCheck(
             () -> System.err.println("a first opening: holding the model to the oracle"));

@@ -101,7 +101,10 @@ class BenchRunTest {
             "/together/ratio_of_bytes",
             "/bandwidth/bytes",
             "/bandwidth/gb_per_s",
-            "/bandwidth/reached")) {
+            "/bandwidth/reached",
+            "/arithmetic/gflop_per_s",
+            "/arithmetic/reached",
+            "/arithmetic/weights_gb_per_s")) {
       assertTrue(report.at(figure).doubleValue() > 0, figure + " in " + outcome.out());
     }
     assertTrue(report.has("resident_mb"), outcome.out());

@@ -115,7 +115,12 @@ class ModuleRulesTest {
           .resideOutsideOfPackage("dev.moxie.runtime..")
           .should()
           .dependOnClassesThat()
-          .resideInAnyPackage("ai.onnxruntime..", "ai.onnx..", "ai.djl..");
+          .resideInAnyPackage("dev.moxie.runtime.ort..", "ai.onnx..", "ai.djl..");
+
+  /** Its Java interface has no bindings; the jar is there for the libraries in it. */
+  @ArchTest
+  static final ArchRule onnxRuntimeIsCalledThroughItsCInterface =
+      noClasses().should().dependOnClassesThat().resideInAPackage("ai.onnxruntime..");
 
   @ArchTest
   static final ArchRule arrowStaysInsideTheFormat =

@@ -181,7 +181,10 @@ public final class Verifier {
 
   private static Report.Device device(Running running, ProofByReport proof) {
     return new Report.Device(
-        running.device().name(), running.target().compute(), proof.asked(), proof.refusals());
+        running.device().description(),
+        running.target().compute(),
+        proof.asked(),
+        proof.refusals());
   }
 
   /** Of several executions those that run such a model; one alone must. */

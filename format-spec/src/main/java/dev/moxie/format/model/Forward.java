@@ -24,12 +24,17 @@ public final class Forward<V> {
 
   /** Logits of the token after each token, [T, V]. */
   public V logits() {
+    return head(hidden());
+  }
+
+  /** What the last layer leaves, [T, H]. */
+  public V hidden() {
     V h = embedding();
     List<Architecture.Blocks> layers = model.layers();
     for (int i = 0; i < layers.size(); i++) {
       h = layer(i, h);
     }
-    return head(h);
+    return h;
   }
 
   /** What the first layer reads, [T, H]. */

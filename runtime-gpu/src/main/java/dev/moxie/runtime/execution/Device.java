@@ -1,19 +1,28 @@
 package dev.moxie.runtime.execution;
 
-import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtSession;
-import ai.onnxruntime.providers.OrtCUDAProviderOptions;
 import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.runtime.cuda.Card;
+import dev.moxie.runtime.cuda.Driver;
 import dev.moxie.runtime.lowering.Target;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import dev.moxie.runtime.ort.EngineJar;
+import dev.moxie.runtime.ort.SessionOptions;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** Where graphs run. */
 public enum Device {
   CPU,
+  /** The first of the cards that this process sees. */
   CUDA;
 
-  private static final Pattern MISSING_LIBRARY = Pattern.compile("(lib[\\w.+-]+): cannot open");
+  /**
+   * What the jar's provider has machine code for, tens the major and ones the minor number, and
+   * nothing from which a driver could make more: cuobjdump --list-elf --list-ptx.
+   */
+  private static final List<Integer> CODE = List.of(60, 70, 75, 80, 86, 89, 90, 120);
 
   /** What graphs for this device are built for. */
   public Target target() {
@@ -40,43 +49,71 @@ public enum Device {
    * @throws EnvironmentException naming what is missing
    */
   public void require() {
+    if (card().isPresent()) {
+      CudaProvider.require();
+    }
+  }
+
+  /**
+   * The card that computes; nothing for the CPU.
+   *
+   * @throws EnvironmentException if there is none, or none that this build has code for
+   */
+  public Optional<Card> card() {
     if (this == CPU) {
-      return;
+      return Optional.empty();
     }
-    // Providers log through the environment while they load, so it comes first.
-    Engine.version();
-    try (var options = new OrtSession.SessionOptions()) {
-      // Listing CUDA among the available providers only says that the jar carries it.
-      addTo(options);
-    } catch (OrtException e) {
-      throw missing(e);
+    Card card = cards().getFirst();
+    requireCode(card);
+    return Optional.of(card);
+  }
+
+  private static List<Card> cards() {
+    return Driver.load().cards();
+  }
+
+  /**
+   * For people: the device, the card, and of how many it is the first.
+   *
+   * @throws EnvironmentException as {@link #card}
+   */
+  public String description() {
+    return name() + card().map(card -> description(card, cards().size())).orElse("");
+  }
+
+  static String description(Card card, int of) {
+    return " on " + card + (of == 1 ? "" : ", the first of " + of + " cards");
+  }
+
+  /** Code for a minor number runs on those above it, and on no other major number. */
+  static void requireCode(Card card) {
+    if (CODE.stream().noneMatch(c -> c / 10 == card.major() && c % 10 <= card.minor())) {
+      throw new EnvironmentException(
+          "--device cuda",
+          "a card that ONNX Runtime's provider has code for, of compute capability "
+              + CODE.stream().map(c -> c / 10 + "." + c % 10).collect(Collectors.joining(", "))
+              + " or later of the same major number",
+          card.toString(),
+          "use --device cpu, or choose another card with CUDA_VISIBLE_DEVICES");
     }
   }
 
-  void addTo(OrtSession.SessionOptions options) throws OrtException {
+  /** What sessions for this device compute on; to be closed after them. */
+  Memory memory() {
+    return switch (this) {
+      case CPU -> new HostMemory();
+      case CUDA -> CardMemory.open();
+    };
+  }
+
+  /**
+   * Lets a session compute there.
+   *
+   * @param stream a CUstream on which it does; null for one of its own
+   */
+  void addTo(SessionOptions options, @Nullable MemorySegment stream) {
     if (this == CUDA) {
-      // The overload with an options object is the one whose error names the missing library.
-      try (var cuda = new OrtCUDAProviderOptions(0)) {
-        options.addCUDA(cuda);
-      }
+      CudaProvider.addTo(options, stream);
     }
-  }
-
-  private static EnvironmentException missing(OrtException e) {
-    String message = String.valueOf(e.getMessage());
-    Matcher library = MISSING_LIBRARY.matcher(message);
-    boolean cpuBuild = message.contains("Failed to find CUDA shared provider");
-    String found =
-        library.find()
-            ? "no " + library.group(1) + " on this machine"
-            : cpuBuild
-                ? "no CUDA provider (libonnxruntime_providers_cuda) in this build"
-                : message.lines().findFirst().orElse("none");
-    String remedy =
-        cpuBuild
-            ? "build with MOXIE_MAVEN_ARGS=-Pcuda on a machine with CUDA 12.8 or later 12, or use"
-                + " --device cpu"
-            : "install CUDA 12.8, or later 12, and its driver, or use --device cpu";
-    return new EnvironmentException("--device cuda", "a CUDA provider that loads", found, remedy);
   }
 }

@@ -1,153 +1,123 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
-import ai.onnxruntime.OnnxJavaType;
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtEnvironment;
-import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtLoggingLevel;
-import ai.onnxruntime.OrtSession;
-import dev.moxie.format.error.EnvironmentException;
-import dev.moxie.format.file.Disk;
-import dev.moxie.format.file.DiskFile;
+import dev.moxie.runtime.ort.Binding;
+import dev.moxie.runtime.ort.ElementType;
+import dev.moxie.runtime.ort.EngineJar;
+import dev.moxie.runtime.ort.Environment;
+import dev.moxie.runtime.ort.MemoryInfo;
+import dev.moxie.runtime.ort.RunOptions;
+import dev.moxie.runtime.ort.Session;
+import dev.moxie.runtime.ort.SessionOptions;
+import dev.moxie.runtime.ort.Tensor;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
+import java.lang.foreign.MemorySegment;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
-import java.nio.channels.Channels;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.function.Consumer;
 
 /** ONNX Runtime as this project uses it: one environment, one thread pool for all sessions. */
 final class Engine {
-  private static final OrtEnvironment ENVIRONMENT =
-      NativeLibraries.start("ONNX Runtime", Engine::start);
+  private static final Started STARTED = start();
+
+  /** Memory of this process. */
+  private static final MemoryInfo HOST = STARTED.environment.memory(MemoryInfo.Kind.HOST);
 
   private Engine() {}
 
   /**
-   * Unpacks the libraries of the CPU, since what ONNX Runtime unpacks by itself leaves a folder
-   * behind. Those of CUDA are loaded later, from where it unpacks them.
+   * What was started.
+   *
+   * @param folder the library's, which is gone if it was unpacked there
    */
-  private static void unpack(Path folder) throws IOException {
-    if (EngineJar.mayHaveCuda()) {
-      return;
-    }
-    for (String name : List.of("onnxruntime", "onnxruntime4j_jni")) {
-      try (InputStream library =
-          OrtEnvironment.class.getResourceAsStream(EngineJar.resource(name))) {
-        if (library == null) {
-          return;
-        }
-        try (DiskFile file = Disk.create(folder.resolve(System.mapLibraryName(name)))) {
-          library.transferTo(Channels.newOutputStream(file));
-        }
-      }
-    }
-    System.setProperty(EngineJar.NATIVE_PATH, folder.toString());
+  private record Started(Environment environment, Path folder) {}
+
+  private static Started start() {
+    Path folder = EngineJar.folder();
+    return folder == null
+        ? NativeLibraries.start("ONNX Runtime", Engine::unpackAndStart)
+        : start(folder);
   }
 
-  private static OrtEnvironment start(Path folder) throws IOException {
-    unpack(folder);
-    try (var threads = new OrtEnvironment.ThreadingOptions()) {
-      threads.setGlobalIntraOpNumThreads(Runtime.getRuntime().availableProcessors());
-      threads.setGlobalInterOpNumThreads(1);
-      return OrtEnvironment.getEnvironment(
-          OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "moxie", threads);
-    } catch (OrtException e) {
-      throw failed("starting ONNX Runtime", e);
-    }
+  private static Started unpackAndStart(Path folder) throws IOException {
+    EngineJar.unpack("onnxruntime", folder);
+    // The name under which the library finds itself, and looks for others.
+    return start(folder.toRealPath());
+  }
+
+  private static Started start(Path folder) {
+    Path library = folder.resolve(System.mapLibraryName("onnxruntime"));
+    int threads = Runtime.getRuntime().availableProcessors();
+    return new Started(Environment.start(library, threads), folder);
   }
 
   /** The version of ONNX Runtime. */
   static String version() {
-    return ENVIRONMENT.getVersion();
+    return STARTED.environment.version();
   }
 
-  /** Opens a session for a graph whose external data lie in {@code folder}. */
-  static OrtSession session(OnnxMl.ModelProto model, Path folder, Device device) {
-    try (var options = new OrtSession.SessionOptions()) {
-      options.disablePerSessionThreads();
-      options.addConfigEntry(
+  /** The folder in which ONNX Runtime looks for providers. */
+  static Path folder() {
+    return STARTED.folder;
+  }
+
+  static SessionOptions options() {
+    return STARTED.environment.options();
+  }
+
+  static RunOptions runOptions() {
+    return STARTED.environment.runOptions();
+  }
+
+  static MemoryInfo memory(MemoryInfo.Kind kind) {
+    return kind == MemoryInfo.Kind.HOST ? HOST : STARTED.environment.memory(kind);
+  }
+
+  /**
+   * Opens a session for a graph whose external data lie in {@code folder}.
+   *
+   * @param provider adds what computes, if that is not the CPU
+   */
+  static Session session(OnnxMl.ModelProto model, Path folder, Consumer<SessionOptions> provider) {
+    try (SessionOptions options = options()) {
+      options.set(
           "session.model_external_initializers_file_folder_path",
           folder.toAbsolutePath().normalize().toString());
-      device.addTo(options);
-      return ENVIRONMENT.createSession(model.toByteArray(), options);
-    } catch (OrtException e) {
-      throw failed("loading graph " + model.getGraph().getName() + " of " + folder, e);
+      // Else weights of more than 1 GB are cast for every token.
+      options.set(
+          "optimization.constant_folding_max_output_size_in_bytes", String.valueOf(Long.MAX_VALUE));
+      provider.accept(options);
+      String name = "graph " + model.getGraph().getName() + " of " + folder;
+      return STARTED.environment.session(model.toByteArray(), options, name);
     }
   }
 
-  /** Runs a session; every output is written where {@code outputs} says. */
-  static void run(
-      OrtSession session, Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> outputs) {
-    try {
-      // Pinned outputs belong to the caller, so there is nothing to take from the result.
-      session.run(inputs, Set.of(), outputs).close();
-    } catch (OrtException e) {
-      throw failed("running a graph", e);
+  /** Runs a session with more inputs and outputs than are bound; it is done when this returns. */
+  static void run(Binding binding, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    inputs.forEach(binding::input);
+    outputs.forEach(binding::output);
+    try (RunOptions options = runOptions()) {
+      binding.run(options);
     }
-  }
-
-  /** Makes a tensor. */
-  @FunctionalInterface
-  private interface Maker {
-    OnnxTensor make() throws OrtException;
-  }
-
-  private static OnnxTensor tensor(Maker maker) {
-    try {
-      return maker.make();
-    } catch (OrtException e) {
-      throw failed("making a tensor", e);
-    }
-  }
-
-  /** A float32 tensor over fresh memory outside the heap. */
-  static OnnxTensor floats(long... shape) {
-    return wrap(FloatTensors.allocate(shape), shape);
   }
 
   /** A float32 tensor over a buffer that the caller keeps. */
-  static OnnxTensor wrap(FloatBuffer buffer, long... shape) {
-    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, buffer, shape));
-  }
-
-  /** A float16 tensor of zeros. */
-  static OnnxTensor halves(long... shape) {
-    ByteBuffer zeros = FloatTensors.bytes(Short.BYTES, shape);
-    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, zeros, shape, OnnxJavaType.FLOAT16));
-  }
-
-  static OnnxTensor longs(long[] values) {
-    long[] shape = {values.length};
-    LongBuffer buffer = FloatTensors.bytes(Long.BYTES, shape).asLongBuffer().put(values).flip();
-    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, buffer, shape));
+  static Tensor wrap(FloatBuffer buffer, long... shape) {
+    return HOST.tensor(MemorySegment.ofBuffer(buffer), ElementType.FLOAT, shape);
   }
 
   /** An int32 scalar ({@code shape} empty) or vector of one. */
-  static OnnxTensor integer(int value, long... shape) {
+  static Tensor integer(int value, long... shape) {
     IntBuffer buffer = FloatTensors.bytes(Integer.BYTES, 1).asIntBuffer().put(value).flip();
-    return tensor(() -> OnnxTensor.createTensor(ENVIRONMENT, buffer, shape));
+    return HOST.tensor(MemorySegment.ofBuffer(buffer), ElementType.INT32, shape);
   }
 
-  static void close(OrtSession session) {
-    try {
-      session.close();
-    } catch (OrtException e) {
-      throw failed("closing a session", e);
-    }
-  }
-
-  private static EnvironmentException failed(String what, OrtException e) {
-    return new EnvironmentException(
-        what,
-        "ONNX Runtime to do it",
-        String.valueOf(e.getMessage()).replace('\n', ' '),
-        "run moxie verify on the package; if it passes, report this");
+  static Tensor longs(long[] values) {
+    long[] shape = {values.length};
+    LongBuffer buffer = FloatTensors.bytes(Long.BYTES, shape).asLongBuffer().put(values).flip();
+    return HOST.tensor(MemorySegment.ofBuffer(buffer), ElementType.INT64, shape);
   }
 }

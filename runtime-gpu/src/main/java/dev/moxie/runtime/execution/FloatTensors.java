@@ -29,4 +29,23 @@ final class FloatTensors {
     int elements = Limits.elements("a tensor", Integer.MAX_VALUE / size, shape);
     return ByteBuffer.allocateDirect(elements * size).order(ByteOrder.nativeOrder());
   }
+
+  /**
+   * Elements of a tensor that is to be an array.
+   *
+   * @throws UnsupportedException if none can hold it
+   */
+  static int elements(long... shape) {
+    return Limits.elements("a tensor", Integer.MAX_VALUE / Float.BYTES, shape);
+  }
+
+  /**
+   * Bytes of a tensor that lies in a segment.
+   *
+   * @param size of an element, in bytes
+   * @throws UnsupportedException if it has more elements than kernels count
+   */
+  static long size(int size, long... shape) {
+    return (long) size * Limits.elements("a tensor", Integer.MAX_VALUE, shape);
+  }
 }

@@ -1,15 +1,16 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtSession;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
+import dev.moxie.runtime.ort.Binding;
+import dev.moxie.runtime.ort.Tensor;
 import dev.moxie.runtime.plain.RotaryAngles;
+import java.lang.foreign.Arena;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,9 +20,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
-import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -37,23 +37,16 @@ public final class FusedLayers implements Layers {
   private static final long ROOM = 256L << 20;
 
   private final MoxiePackage pack;
-  private final Device device;
   private final Target target;
+  private final Memory memory;
   private final Lowering lowering;
   private final List<RotaryAngles> angles;
 
   /** By name, the one that ran last at the end. */
   private final SequencedMap<String, Part> open = new LinkedHashMap<>();
 
-  /**
-   * A graph that is loaded.
-   *
-   * @param inputs what it takes
-   * @param widths how wide what it gives is
-   * @param bytes of weights as they are stored
-   */
-  private record Part(
-      OrtSession session, Set<String> inputs, Map<String, Integer> widths, long bytes) {}
+  /** A graph that is loaded, and how wide what it gives is. */
+  private record Part(LoadedGraph graph, Map<String, Integer> widths) {}
 
   /**
    * The parts of a package as graphs built for a target, whichever device they run on.
@@ -62,7 +55,7 @@ public final class FusedLayers implements Layers {
    */
   public FusedLayers(MoxiePackage pack, Device device, Target target) {
     this.pack = pack;
-    this.device = device;
+    this.memory = device.memory();
     this.target = target;
     this.lowering = new Lowering(pack, target);
     this.angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
@@ -71,9 +64,9 @@ public final class FusedLayers implements Layers {
   @Override
   public float[] embed(long[] ids) {
     Part part = part("embedding", lowering::embedding);
-    try (OnnxTensor tokens = Engine.longs(ids)) {
+    try (Tensor tokens = Engine.longs(ids)) {
       return Objects.requireNonNull(
-          run(part, ids.length, Map.of("ids", tokens), Map.of()).get(Lowering.HIDDEN));
+          run(part, ids.length, Map.of("ids", tokens), binding -> {}).get(Lowering.HIDDEN));
     }
   }
 
@@ -81,9 +74,9 @@ public final class FusedLayers implements Layers {
   public float[] head(float[] hidden) {
     Part part = part("head", lowering::head);
     int tokens = tokens(hidden);
-    try (OnnxTensor states = states(hidden)) {
+    try (Tensor states = states(hidden)) {
       return Objects.requireNonNull(
-          run(part, tokens, Map.of(Lowering.HIDDEN, states), Map.of()).get("logits"));
+          run(part, tokens, Map.of(Lowering.HIDDEN, states), binding -> {}).get("logits"));
     }
   }
 
@@ -91,21 +84,38 @@ public final class FusedLayers implements Layers {
   public Result layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts) {
     Part part = part("layer " + layer, () -> lowering.layer(layer));
     int tokens = tokens(hidden);
-    Map<String, OnnxTensor> inputs = new HashMap<>();
-    Map<String, OnnxTensor> outputs = new HashMap<>();
-    try (var step = new dev.moxie.runtime.execution.Step(angles, 0, tokens);
-        var cache = new KeyValueCache(pack.architecture(), IntStream.of(layer), target, tokens);
-        OnnxTensor states = states(hidden);
-        OnnxTensor chosen = Engine.longs(chosen(layer, tokens, experts));
+    Map<String, Tensor> inputs = new HashMap<>();
+    try (Arena arena = Arena.ofShared();
+        Tensor states = states(hidden);
+        Tensor chosen = Engine.longs(chosen(layer, tokens, experts));
         // Only their number is looked at.
-        OnnxTensor ids = Engine.longs(new long[tokens])) {
-      cache.bind(inputs, outputs);
-      inputs.putAll(step.inputs());
+        Tensor ids = Engine.longs(new long[tokens]);
+        Tensor last = Engine.integer(tokens - 1, 1);
+        Tensor total = Engine.integer(tokens)) {
       inputs.put(Lowering.HIDDEN, states);
       inputs.put(Lowering.EXPERTS, chosen);
       inputs.put("ids", ids);
-      inputs.keySet().retainAll(part.inputs());
-      return result(layer, run(part, tokens, inputs, outputs), experts);
+      inputs.put("last_position", last);
+      inputs.put("total_length", total);
+      inputs.keySet().retainAll(part.graph().inputs());
+      var turns = new Angles(memory, arena, angles, part.graph().inputs(), tokens);
+      Map<String, float[]> results =
+          run(
+              part,
+              tokens,
+              inputs,
+              binding -> {
+                turns.bind(binding, 0, tokens);
+                KeyValueCache.bind(
+                    binding,
+                    memory,
+                    arena,
+                    pack.architecture(),
+                    IntStream.of(layer),
+                    target,
+                    tokens);
+              });
+      return result(layer, results, experts);
     }
   }
 
@@ -113,7 +123,7 @@ public final class FusedLayers implements Layers {
     return hidden.length / pack.architecture().hiddenSize();
   }
 
-  private OnnxTensor states(float[] hidden) {
+  private Tensor states(float[] hidden) {
     int width = pack.architecture().hiddenSize();
     FloatBuffer buffer = FloatTensors.allocate(tokens(hidden), width).put(hidden).flip();
     return Engine.wrap(buffer, tokens(hidden), width);
@@ -137,27 +147,19 @@ public final class FusedLayers implements Layers {
     Part part = open.remove(name);
     if (part == null) {
       OnnxMl.ModelProto model = graph.get();
-      long bytes = FusedModel.requireIntact(pack, model);
-      makeRoom(bytes);
-      part =
-          new Part(
-              Engine.session(model, pack.folder(), device),
-              model.getGraph().getInputList().stream()
-                  .map(OnnxMl.ValueInfoProto::getName)
-                  .collect(Collectors.toSet()),
-              widths(model.getGraph()),
-              bytes);
+      part = new Part(new LoadedGraph(pack, model, target, memory), widths(model.getGraph()));
+      makeRoom(part.graph().bytes());
     }
     open.putLast(name, part);
     return part;
   }
 
   private void makeRoom(long bytes) {
-    long all = bytes + open.values().stream().mapToLong(Part::bytes).sum();
+    long all = bytes + open.values().stream().mapToLong(part -> part.graph().bytes()).sum();
     while (all > ROOM && !open.isEmpty()) {
-      Part oldest = open.pollFirstEntry().getValue();
+      LoadedGraph oldest = open.pollFirstEntry().getValue().graph();
       all -= oldest.bytes();
-      Engine.close(oldest.session());
+      oldest.close();
     }
   }
 
@@ -177,13 +179,13 @@ public final class FusedLayers implements Layers {
   /**
    * Runs a part.
    *
-   * @param others outputs that the caller has room for
-   * @return the rest of its outputs
+   * @param more binds what else it takes and gives
+   * @return what it gives for each token
    */
   private static Map<String, float[]> run(
-      Part part, int tokens, Map<String, OnnxTensor> inputs, Map<String, OnnxTensor> others) {
+      Part part, int tokens, Map<String, Tensor> inputs, Consumer<Binding> more) {
     Map<String, FloatBuffer> buffers = new HashMap<>();
-    Map<String, OnnxTensor> outputs = new HashMap<>(others);
+    Map<String, Tensor> outputs = new HashMap<>();
     part.widths()
         .forEach(
             (name, width) -> {
@@ -191,8 +193,9 @@ public final class FusedLayers implements Layers {
               buffers.put(name, buffer);
               outputs.put(name, Engine.wrap(buffer, tokens, width));
             });
-    try {
-      Engine.run(part.session(), inputs, outputs);
+    try (Binding binding = part.graph().binding()) {
+      more.accept(binding);
+      Engine.run(binding, inputs, outputs);
     } finally {
       buffers.keySet().forEach(name -> Objects.requireNonNull(outputs.get(name)).close());
     }
@@ -249,7 +252,8 @@ public final class FusedLayers implements Layers {
 
   @Override
   public void close() {
-    open.values().forEach(part -> Engine.close(part.session()));
+    open.values().forEach(part -> part.graph().close());
     open.clear();
+    memory.close();
   }
 }

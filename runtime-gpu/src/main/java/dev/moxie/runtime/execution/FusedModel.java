@@ -1,21 +1,14 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtSession;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.plain.RotaryAngles;
-import java.nio.FloatBuffer;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** One graph for the whole model; the provider routes inside its MoE operator. */
@@ -23,8 +16,9 @@ public final class FusedModel implements Model {
   private final MoxiePackage pack;
   private final Target target;
   private final List<RotaryAngles> angles;
-  private final OrtSession session;
-  private @Nullable KeyValueCache cache;
+  private final Memory memory;
+  private final LoadedGraph loaded;
+  private @Nullable FusedSequence sequence;
   private int capacity;
   private int length;
 
@@ -45,8 +39,13 @@ public final class FusedModel implements Model {
     this.target = target;
     angles = lowering.rotaries().stream().map(RotaryAngles::new).toList();
     OnnxMl.ModelProto graph = lowering.wholeModel();
-    requireIntact(pack, graph);
-    session = Engine.session(graph, pack.folder(), device);
+    memory = device.memory();
+    try {
+      loaded = new LoadedGraph(pack, graph, target, memory);
+    } catch (RuntimeException | Error e) {
+      memory.close();
+      throw e;
+    }
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */
@@ -61,38 +60,11 @@ public final class FusedModel implements Model {
     return new Opening(pack, Execution.FUSED, device, target, permuted);
   }
 
-  /**
-   * Weights of a graph must be as they were written.
-   *
-   * @return how many bytes they have
-   */
-  static long requireIntact(MoxiePackage pack, OnnxMl.ModelProto graph) {
-    long bytes = 0;
-    for (OnnxMl.TensorProto tensor : graph.getGraph().getInitializerList()) {
-      if (tensor.getExternalDataCount() > 0) {
-        Map<String, String> place =
-            tensor.getExternalDataList().stream()
-                .collect(
-                    Collectors.toMap(
-                        OnnxMl.StringStringEntryProto::getKey,
-                        OnnxMl.StringStringEntryProto::getValue));
-        long length = Long.parseLong(place.getOrDefault("length", "0"));
-        pack.requireIntact(
-            place.getOrDefault("location", ""),
-            Long.parseLong(place.getOrDefault("offset", "0")),
-            length);
-        bytes += length;
-      }
-    }
-    return bytes;
-  }
-
   @Override
   public void begin(int tokens) {
-    if (cache == null || cache.capacity() != tokens) {
-      closeCache();
-      IntStream layers = IntStream.range(0, pack.architecture().layers().size());
-      cache = new KeyValueCache(pack.architecture(), layers, target, tokens);
+    if (sequence == null || sequence.capacity() != tokens) {
+      closeSequence();
+      sequence = new FusedSequence(loaded, memory, pack.architecture(), target, angles, tokens);
     }
     capacity = tokens;
     length = 0;
@@ -100,10 +72,19 @@ public final class FusedModel implements Model {
 
   @Override
   public float[] append(long[] ids) {
+    return forward(ids, ids.length);
+  }
+
+  @Override
+  public float[] next(long[] ids) {
+    return forward(ids, 1);
+  }
+
+  private float[] forward(long[] ids, int wanted) {
     Tokens.require(ids, pack.architecture().vocabSize(), length, capacity);
-    int first = length;
+    float[] logits = Objects.requireNonNull(sequence).append(ids, length, wanted);
     length += ids.length;
-    return forward(ids, first);
+    return logits;
   }
 
   @Override
@@ -111,33 +92,17 @@ public final class FusedModel implements Model {
     return length;
   }
 
-  private float[] forward(long[] ids, int first) {
-    int vocabulary = pack.architecture().vocabSize();
-    FloatBuffer logits = FloatTensors.allocate(ids.length, vocabulary);
-    try (Step step = new Step(angles, first, ids.length);
-        OnnxTensor tokens = Engine.longs(ids);
-        OnnxTensor result = Engine.wrap(logits, ids.length, vocabulary)) {
-      Map<String, OnnxTensor> inputs = new HashMap<>(step.inputs());
-      Map<String, OnnxTensor> outputs = new HashMap<>();
-      inputs.put("ids", tokens);
-      outputs.put("logits", result);
-      Objects.requireNonNull(cache).bind(inputs, outputs);
-      Engine.run(session, inputs, outputs);
-    }
-    float[] copy = new float[logits.remaining()];
-    logits.get(copy);
-    return copy;
-  }
-
-  private void closeCache() {
-    if (cache != null) {
-      cache.close();
+  private void closeSequence() {
+    if (sequence != null) {
+      sequence.close();
+      sequence = null;
     }
   }
 
   @Override
   public void close() {
-    closeCache();
-    Engine.close(session);
+    closeSequence();
+    loaded.close();
+    memory.close();
   }
 }

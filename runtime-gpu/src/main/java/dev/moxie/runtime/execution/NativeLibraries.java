@@ -8,16 +8,11 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.logging.Level;
-import java.util.logging.Logger;
 
 /** Libraries of machine code, which their Java sides unpack into a folder before they load them. */
 public final class NativeLibraries {
   /** Those of the CPU builds together take less. */
   private static final long ROOM = 64L << 20;
-
-  /** It prints a stack trace where unpacking fails; held, since loggers are forgotten otherwise. */
-  private static final Logger ONNX_RUNTIME = Logger.getLogger("ai.onnxruntime");
 
   private NativeLibraries() {}
 
@@ -35,10 +30,40 @@ public final class NativeLibraries {
    * @throws EnvironmentException if it cannot be unpacked or loaded, naming the folder
    */
   public static <T> T start(String name, Loader<T> loader) {
-    ONNX_RUNTIME.setLevel(Level.OFF);
     Path parent = Path.of(System.getProperty("java.io.tmpdir"));
+    return load(
+        name, parent, ROOM, () -> Disk.createTemporaryFolder(parent, "moxie-libraries-"), loader);
+  }
+
+  /**
+   * Loads what a library that was started looks for beside itself.
+   *
+   * @param folder where that was unpacked, which is made once more
+   * @param room bytes that it takes at most
+   * @throws EnvironmentException if it cannot be unpacked or loaded, naming the folder
+   */
+  static <T> T more(String name, Path folder, long room, Loader<T> loader) {
+    Path parent = folder.resolveSibling("");
+    return load(
+        name,
+        parent,
+        room,
+        () -> {
+          Disk.createFolder(folder);
+          return folder;
+        },
+        loader);
+  }
+
+  /** Makes a folder that was not there. */
+  @FunctionalInterface
+  private interface Maker {
+    Path make() throws IOException;
+  }
+
+  private static <T> T load(String name, Path parent, long room, Maker maker, Loader<T> loader) {
     try {
-      Path folder = Disk.createTemporaryFolder(parent, "moxie-libraries-");
+      Path folder = maker.make();
       try {
         return loader.load(folder);
       } finally {
@@ -48,7 +73,7 @@ public final class NativeLibraries {
       throw e;
     } catch (IOException | LinkageError | RuntimeException e) {
       // What the libraries throw names neither folder nor reason, hence the folder is asked.
-      Optional<String> lack = lack(parent);
+      Optional<String> lack = lack(parent, room);
       throw new EnvironmentException(
           parent.toString(),
           lack.isPresent()
@@ -74,12 +99,12 @@ public final class NativeLibraries {
   }
 
   /** Why nothing can be unpacked there. */
-  private static Optional<String> lack(Path folder) {
+  private static Optional<String> lack(Path folder, long room) {
     try {
       Disk.delete(Disk.createTemporaryFolder(folder, "moxie-probe-"));
       long free = Files.getFileStore(folder).getUsableSpace();
-      return free < ROOM
-          ? Optional.of("%,d free bytes where up to %,d are needed".formatted(free, ROOM))
+      return free < room
+          ? Optional.of("%,d free bytes where up to %,d are needed".formatted(free, room))
           : Optional.empty();
     } catch (NoSuchFileException e) {
       return Optional.of("no such folder");

@@ -8,7 +8,6 @@ import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -68,8 +67,8 @@ final class ExpertsBuilder {
   private String operator(Ops.Experts all, String x, String logits, int k) {
     Ops.ExpertBiases biases = all.biases();
     List<String> inputs = new ArrayList<>();
-    inputs.addAll(List.of(x, fromF32(logits), alternating(all.gateUp())));
-    inputs.add(biases == null ? "" : alternating(biases.gateUp()));
+    inputs.addAll(List.of(x, fromF32(logits), weights.alternating(all.gateUp())));
+    inputs.add(biases == null ? "" : weights.alternating(biases.gateUp()));
     inputs.add(weights.stack(all.down()));
     if (biases != null) {
       inputs.add(weights.stack(biases.down()));
@@ -91,15 +90,6 @@ final class ExpertsBuilder {
     String output = "moe_" + all.down().layer();
     graph.contrib("MoE", inputs, List.of(output), attributes.toArray(OnnxMl.AttributeProto[]::new));
     return output;
-  }
-
-  /** A stack [E, 2I, ..] of gate rows then up rows with these rows alternating. */
-  private String alternating(TensorSpec tensor) {
-    Shape each = stack(tensor).each();
-    long columns = each.rank() == 1 ? 1 : each.dim(1);
-    String apart =
-        graph.reshape(weights.stack(tensor), stack(tensor).experts(), 2, each.dim(0), columns);
-    return graph.reshape(graph.transpose(apart, 0, 2, 1, 3), tensor.shape());
   }
 
   private static TensorSpec.Stack stack(TensorSpec tensor) {

@@ -23,7 +23,9 @@ import java.util.Objects;
  * come out, and may be the same memory; keys and values of a compressed latent must be.
  *
  * <p>Weights are external data: the session option {@code
- * session.model_external_initializers_file_folder_path} must name the package's folder.
+ * session.model_external_initializers_file_folder_path} must name the package's folder. Where the
+ * target {@link Target#binds} matrices, these are inputs of their canonical names and shapes, a
+ * stack of gate rows then up rows with these rows alternating.
  */
 public final class Lowering {
   /** Name of the input that takes hidden states [S, H], where a graph begins with them. */
@@ -71,26 +73,30 @@ public final class Lowering {
   }
 
   /**
-   * {@code ids} int64 [S] to {@code logits} [S, V].
+   * {@code ids} int64 [S] to {@code logits} [R, V], those after the tokens whose indices among the
+   * new ones are {@code rows}, int64 [R].
    *
    * @throws UnsupportedException if an operator of the target lacks what the model needs
    */
   public OnnxMl.ModelProto wholeModel() {
     Graph graph = new Graph("model");
-    return result(graph, "logits", new Forward<>(pack.architecture(), reader(graph)).logits());
+    Onnx reader = reader(graph);
+    var forward = new Forward<>(pack.architecture(), reader);
+    return result(graph, "logits", "R", forward.head(reader.wanted(forward.hidden())));
   }
 
   /** {@code ids} int64 [S] to {@value #HIDDEN} states [S, H]. */
   public OnnxMl.ModelProto embedding() {
     Graph graph = new Graph("embedding");
-    return result(graph, HIDDEN, new Forward<>(pack.architecture(), reader(graph)).embedding());
+    Onnx.Value embedded = new Forward<>(pack.architecture(), reader(graph)).embedding();
+    return result(graph, HIDDEN, "S", embedded);
   }
 
   /** {@value #HIDDEN} states [S, H] to {@code logits} [S, V]. */
   public OnnxMl.ModelProto head() {
     Graph graph = new Graph("head");
     var forward = new Forward<>(pack.architecture(), reader(graph));
-    return result(graph, "logits", forward.head(hidden(graph)));
+    return result(graph, "logits", "S", forward.head(hidden(graph)));
   }
 
   /**
@@ -113,7 +119,7 @@ public final class Lowering {
   }
 
   private Onnx reader(Graph graph, Notes notes) {
-    Weights weights = new PackageWeights(pack, target.compute(), graph);
+    Weights weights = new PackageWeights(pack, target, graph);
     if (permuted) {
       weights = new PermutedWeights(pack.architecture(), weights, graph);
     }
@@ -126,10 +132,10 @@ public final class Lowering {
     return Onnx.Value.of(graph.cast(input, Dtype.F32, target.compute()), width);
   }
 
-  private static OnnxMl.ModelProto result(Graph graph, String name, Onnx.Value value) {
+  private static OnnxMl.ModelProto result(Graph graph, String name, String rows, Onnx.Value value) {
     graph.standard(
         "Cast", List.of(value.name()), List.of(name), attribute("to", Graph.type(Dtype.F32)));
-    graph.output(name, Dtype.F32, "S", value.width());
+    graph.output(name, Dtype.F32, rows, value.width());
     return graph.model();
   }
 

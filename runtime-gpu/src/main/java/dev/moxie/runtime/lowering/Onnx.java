@@ -74,9 +74,15 @@ final class Onnx implements Ops<Onnx.Value> {
         weights.gathered(table, positions.ids()), Math.toIntExact(table.shape().dim(1)));
   }
 
+  /** Of the new tokens, those whose logits are wanted. */
+  Value wanted(Value x) {
+    return like(x, graph.node("Gather", List.of(x.name(), positions.rows())));
+  }
+
   @Override
   public Value linear(Value x, Leaf matrix) {
-    String y = graph.node("Gemm", List.of(x.name(), weights.of(matrix)), attribute("transB", 1));
+    String y =
+        graph.node("Gemm", List.of(x.name(), weights.matrix(matrix)), attribute("transB", 1));
     return Value.of(y, Math.toIntExact(matrix.shape().dim(0)));
   }
 

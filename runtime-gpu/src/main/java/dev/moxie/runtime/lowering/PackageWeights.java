@@ -9,6 +9,7 @@ import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -21,11 +22,13 @@ import org.jspecify.annotations.Nullable;
 final class PackageWeights implements Weights {
   private final MoxiePackage pack;
   private final Dtype compute;
+  private final boolean binds;
   private final Graph graph;
 
-  PackageWeights(MoxiePackage pack, Dtype compute, Graph graph) {
+  PackageWeights(MoxiePackage pack, Target target, Graph graph) {
     this.pack = pack;
-    this.compute = compute;
+    this.compute = target.compute();
+    this.binds = target.binds();
     this.graph = graph;
   }
 
@@ -35,9 +38,39 @@ final class PackageWeights implements Weights {
     return whole("", row, pack.scales(row).orElse(null), row, 1);
   }
 
-  /** Where it is spread over files, its parts joined. */
+  @Override
+  public String matrix(Leaf leaf) {
+    return binds ? bound(leaf.tensor()) : of(leaf);
+  }
+
   @Override
   public String stack(TensorSpec tensor) {
+    return isBound(tensor) ? bound(tensor) : joined(tensor);
+  }
+
+  @Override
+  public String alternating(TensorSpec tensor) {
+    if (isBound(tensor)) {
+      return bound(tensor);
+    }
+    TensorSpec.Stack stack = Objects.requireNonNull(tensor.stack(), tensor.name());
+    Shape each = stack.each();
+    long columns = each.rank() == 1 ? 1 : each.dim(1);
+    String apart = graph.reshape(joined(tensor), stack.experts(), 2, each.dim(0), columns);
+    return graph.reshape(graph.transpose(apart, 0, 2, 1, 3), tensor.shape());
+  }
+
+  /** Biases are small, and added by the operator as they are. */
+  private boolean isBound(TensorSpec tensor) {
+    return binds && tensor.each().rank() > 1;
+  }
+
+  private String bound(TensorSpec tensor) {
+    return graph.input(tensor.name(), compute, tensor.shape().dims().toArray());
+  }
+
+  /** Where a stack is spread over files, its parts joined. */
+  private String joined(TensorSpec tensor) {
     String name = tensor.name();
     List<Projection> projections = Objects.requireNonNull(tensor.stack(), name).projections();
     int count = projections.size();
@@ -80,6 +113,9 @@ final class PackageWeights implements Weights {
 
   @Override
   public String gathered(Leaf table, String ids) {
+    if (binds) {
+      return graph.node("Gather", List.of(bound(table.tensor()), ids));
+    }
     IndexRow row = pack.tensor(table.tensor().name());
     if (row.encoding() instanceof BlockScaled) {
       return graph.node("Gather", List.of(of(table), ids));

@@ -25,6 +25,16 @@ record PermutedWeights(Architecture architecture, Weights of, Graph graph) imple
   }
 
   @Override
+  public String matrix(Leaf leaf) {
+    return ordered(leaf.tensor(), of.matrix(leaf));
+  }
+
+  @Override
+  public String alternating(TensorSpec tensor) {
+    return ordered(tensor, of.alternating(tensor));
+  }
+
+  @Override
   public String inF32(Leaf leaf) {
     return ordered(leaf.tensor(), of.inF32(leaf));
   }

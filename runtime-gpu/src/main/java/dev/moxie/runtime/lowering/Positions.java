@@ -34,6 +34,11 @@ final class Positions {
     return graph.input("ids", Dtype.I64, "S");
   }
 
+  /** Indices of new tokens, int64 [R]. */
+  String rows() {
+    return graph.input("rows", Dtype.I64, "R");
+  }
+
   Angles angles(Rotary rotary) {
     return angles.computeIfAbsent(
         rotary,

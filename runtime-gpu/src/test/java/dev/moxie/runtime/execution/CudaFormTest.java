@@ -63,10 +63,44 @@ class CudaFormTest {
         Trace trace = Trace.open(checkpoint.resolve("trace.safetensors"))) {
       long[] ids = trace.inputIds();
       float[] expected = trace.floats("logits", ids.length, pack.architecture().vocabSize());
-      float[] logits = run(pack, new Target(Dtype.F32, 16, true), ids);
+      float[] logits = run(pack, new Target(Dtype.F32, 16, true, false), ids);
       for (double error : relativeErrors(logits, expected, ids.length)) {
         assertTrue(error < 1e-5, "relative error " + error);
       }
+    }
+  }
+
+  /** Whatever they are stored in: what is brought into memory by us is what graphs would make. */
+  @ParameterizedTest
+  @MethodSource("all")
+  void boundWeightsAreThoseOfTheGraph(Path checkpoint) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"))) {
+      long[] ids = {1, 2, 3};
+      float[] expected = run(pack, Target.CPU, ids);
+      float[] logits = run(pack, new Target(Dtype.F32, Integer.MAX_VALUE, true, true), ids);
+      for (double error : relativeErrors(logits, expected, ids.length)) {
+        assertTrue(error < 1e-5, "relative error " + error);
+      }
+    }
+  }
+
+  static Stream<Path> all() {
+    return Fixtures.all().stream();
+  }
+
+  /** What is left is read as it is stored, and is small. */
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void noMatrixIsCastWhenTheGraphIsLoaded(Path checkpoint) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"))) {
+      long largest =
+          new Lowering(pack, Target.CUDA)
+              .wholeModel().getGraph().getInitializerList().stream()
+                  .filter(tensor -> !tensor.getName().endsWith("attention.latent_up.weight"))
+                  .mapToLong(tensor -> tensor.getDimsList().stream().reduce(1L, (a, b) -> a * b))
+                  .max()
+                  .orElseThrow();
+      assertTrue(largest <= pack.architecture().vocabSize(), largest + " elements");
     }
   }
 

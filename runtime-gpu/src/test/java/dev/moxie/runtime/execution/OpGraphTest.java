@@ -2,11 +2,12 @@ package dev.moxie.runtime.execution;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtSession;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
 import dev.moxie.runtime.lowering.OpGraph;
+import dev.moxie.runtime.ort.Binding;
+import dev.moxie.runtime.ort.Session;
+import dev.moxie.runtime.ort.Tensor;
 import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
 import dev.moxie.runtime.plain.Program;
@@ -68,21 +69,20 @@ class OpGraphTest {
     program.run();
     float[] expected = pass.copy(result);
     FloatBuffer y = FloatTensors.allocate(TOKENS, result.columns());
-    OrtSession session =
-        Engine.session(OpGraph.of(op, WIDTH), Path.of("").toAbsolutePath(), Device.CPU);
-    try (OnnxTensor one = tensor(a);
-        OnnxTensor two = tensor(b);
-        OnnxTensor out = Engine.wrap(y, TOKENS, result.columns())) {
-      Engine.run(session, Map.of("a", one, "b", two), Map.of("y", out));
-    } finally {
-      Engine.close(session);
+    try (Session session =
+            Engine.session(OpGraph.of(op, WIDTH), Path.of(""), new HostMemory()::addTo);
+        Binding binding = session.binding();
+        Tensor one = tensor(a);
+        Tensor two = tensor(b);
+        Tensor out = Engine.wrap(y, TOKENS, result.columns())) {
+      Engine.run(binding, Map.of("a", one, "b", two), Map.of("y", out));
     }
     for (int i = 0; i < expected.length; i++) {
       assertEquals(expected[i], y.get(i), 1e-6);
     }
   }
 
-  private static OnnxTensor tensor(float[] values) {
+  private static Tensor tensor(float[] values) {
     return Engine.wrap(FloatTensors.allocate(TOKENS, WIDTH).put(values).flip(), TOKENS, WIDTH);
   }
 }

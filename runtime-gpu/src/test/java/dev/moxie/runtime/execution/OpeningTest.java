@@ -56,8 +56,7 @@ class OpeningTest {
       }
       assertEquals(expected, proof.openings);
       Model fused = proof.models.getLast();
-      fused.begin(1);
-      assertThrows(IllegalStateException.class, () -> fused.append(new long[1]));
+      assertThrows(IllegalStateException.class, () -> fused.begin(1));
     }
   }
 }

@@ -25,7 +25,7 @@ class GraphDigestsTest {
           Map.of(
               "cpu", Target.CPU,
               "cuda", Target.CUDA,
-              "narrow", new Target(Dtype.F32, 16, true)));
+              "narrow", new Target(Dtype.F32, 16, true, false)));
 
   @TempDir private Path folder;
 

@@ -16,6 +16,16 @@ record NoWeights(String bias) implements Weights {
   }
 
   @Override
+  public String matrix(Leaf leaf) {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public String alternating(TensorSpec tensor) {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
   public String inF32(Leaf leaf) {
     return bias;
   }

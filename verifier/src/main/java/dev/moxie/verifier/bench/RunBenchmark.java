@@ -1,6 +1,13 @@
 package dev.moxie.verifier.bench;
 
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.Projection;
+import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
+import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
@@ -10,7 +17,9 @@ import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.execution.StorageReads;
+import dev.moxie.runtime.plain.ArithmeticSweep;
 import dev.moxie.runtime.plain.ExpertMemory;
+import dev.moxie.runtime.plain.KernelSweep;
 import dev.moxie.runtime.plain.MemorySweep;
 import dev.moxie.verifier.LoweringCheck;
 import java.lang.foreign.MemorySegment;
@@ -43,11 +52,15 @@ public final class RunBenchmark {
   private final int decode;
   private final int texts;
   private final @Nullable MemorySweep sweep;
+  private final ArithmeticSweep arithmetic = new ArithmeticSweep();
+  private final @Nullable KernelSweep kernel;
   private final @Nullable Long budget;
   private final @Nullable ExpertMemory experts;
   private final List<Double> prefills = new ArrayList<>();
   private final List<Double> steps = new ArrayList<>();
   private final List<Double> reads = new ArrayList<>();
+  private final List<Double> computations = new ArrayList<>();
+  private final List<Double> multiplications = new ArrayList<>();
   private final List<Double> together = new ArrayList<>();
   private long weightBytes;
   private long weightBytesTogether;
@@ -75,6 +88,7 @@ public final class RunBenchmark {
     this.experts = experts;
     // A read test would bring all weights into memory.
     this.sweep = budget == null && plain != null ? sweep(pack) : null;
+    this.kernel = plain == null ? null : new KernelSweep(pack, matrix(pack));
   }
 
   /**
@@ -168,6 +182,8 @@ public final class RunBenchmark {
     prefills.clear();
     steps.clear();
     reads.clear();
+    computations.clear();
+    multiplications.clear();
     together.clear();
     weightBytes = 0;
     weightBytesTogether = 0;
@@ -188,7 +204,7 @@ public final class RunBenchmark {
     Long perToken = plain == null ? null : weightBytes / steps.size();
     return new RunReport(
         pack.folder().toString(),
-        device.name(),
+        device.description(),
         MemorySweep.threads(),
         prompt,
         decode,
@@ -207,6 +223,7 @@ public final class RunBenchmark {
             : RunReport.Together.of(
                 texts, together, weightBytesTogether / together.size(), decoded, perToken),
         sweep == null || perToken == null ? null : bandwidth(sweep, perToken, decoded),
+        kernel == null ? null : arithmetic(kernel, prefill),
         StorageReads.bytes().isPresent() ? readBytes / steps.size() : null,
         experts == null || budget == null ? null : RunReport.Experts.of(budget, hits, experts),
         against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
@@ -219,9 +236,34 @@ public final class RunBenchmark {
         swept.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS);
   }
 
+  /** The first matrix of routed experts, or the first of all. */
+  private static IndexRow matrix(MoxiePackage pack) {
+    List<TensorSpec> all = Tensors.ofForwardPass(pack.architecture());
+    return all.stream()
+        .filter(tensor -> tensor.role() == Role.EXPERT_GATE_UP)
+        .findFirst()
+        .map(tensor -> pack.slice(tensor.name(), 0, Projection.GATE))
+        .orElseGet(() -> pack.tensor(all.getFirst().name()));
+  }
+
+  private RunReport.Arithmetic arithmetic(KernelSweep swept, RunReport.Prefill prefill) {
+    double perS = ArithmeticSweep.operations() * 1e3 / Quantile.median(computations);
+    Architecture architecture = pack.architecture();
+    // Only the last token's logits are computed.
+    double head = (double) vocabulary * architecture.hiddenSize();
+    double each = ParameterCount.of(architecture).activeInside() - head;
+    double operations = 2 * (each + head / prompt) * prefill.median();
+    return new RunReport.Arithmetic(
+        perS / 1e9, operations / perS, swept.bytes() / 1e6 / Quantile.median(multiplications));
+  }
+
   private void repetition(RandomTokens tokens) {
     if (sweep != null) {
       reads.add(millis(sweep::run));
+    }
+    if (kernel != null) {
+      computations.add(millis(arithmetic::run));
+      multiplications.add(millis(kernel::run));
     }
     model.begin(prompt + decode);
     long[] ids = tokens.next(prompt);

@@ -29,6 +29,8 @@ import tools.jackson.databind.annotation.JsonNaming;
  * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
  *     average; null of the fused execution
  * @param bandwidth null where the memory of weights has a limit, and of the fused execution
+ * @param arithmetic what the same threads compute where they wait for nothing; null of the fused
+ *     execution
  * @param storageBytesPerToken that a decoded token had read from storage, on average; null where
  *     the system does not say
  * @param experts null where the system keeps what it can
@@ -54,6 +56,7 @@ public record RunReport(
     @Nullable Long weightBytesPerToken,
     @Nullable Together together,
     @Nullable Bandwidth bandwidth,
+    @Nullable Arithmetic arithmetic,
     @Nullable Long storageBytesPerToken,
     @Nullable Experts experts,
     @Nullable Against against) {
@@ -151,6 +154,17 @@ public record RunReport(
   public record Bandwidth(long bytes, double gbPerS, double reached) {}
 
   /**
+   * What the same threads compute where no memory is waited for.
+   *
+   * @param gflopPerS operations on float32 in registers, a multiply-add being two; median
+   * @param reached by the prompt's products with weights, as a part of that
+   * @param weightsGbPerS bytes of an expert's weights that are multiplied with one token, out of
+   *     the nearest caches; median
+   */
+  @JsonNaming(SnakeCaseStrategy.class)
+  public record Arithmetic(double gflopPerS, double reached, double weightsGbPerS) {}
+
+  /**
    * A peer, in medians of its runs.
    *
    * @param prefillRatio ours to the peer's; above 1 ours is faster
@@ -238,6 +252,12 @@ public record RunReport(
       lines.add(
           "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
           bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
+    }
+    if (arithmetic != null) {
+      lines.add(
+          "arithmetic %.0f GFLOP/s in float32, of which the prompt reaches %.0f %%; weights out of"
+              + " the cache, one token: %.2f GB/s",
+          arithmetic.gflopPerS(), 100 * arithmetic.reached(), arithmetic.weightsGbPerS());
     }
     if (storageBytesPerToken != null) {
       lines.add("storage    %.3f MB read per decoded token", storageBytesPerToken / 1e6);

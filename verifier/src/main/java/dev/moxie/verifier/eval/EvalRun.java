@@ -303,7 +303,7 @@ public final class EvalRun {
             ? null
             : Verdict.of(limits.stream().allMatch(limit -> limit.verdict().passed())),
         side.pack().folder().toString(),
-        device.name(),
+        device.description(),
         sources,
         windows.most(),
         Math.min(windows.stride(), windows.most() - beginning),
