@@ -3,8 +3,10 @@ package dev.moxie.converter.family;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Routing;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 
 /**
  * dots.llm1 (rednote-hilab, "dots.llm1 Technical Report", 2025; transformers {@code
@@ -16,6 +18,14 @@ final class Dots1 {
       Key.whole("max_window_layers", 0, Limits.MAX_LAYERS, "layers before the first with a window")
           .or(62);
 
+  /** The release names the choice where others name the score. */
+  private static final Map<String, Routing.Score> SCORES =
+      Map.of("noaux_tc", Routing.Score.SIGMOID, "sigmoid", Routing.Score.SIGMOID);
+
+  private static final Key<String> SCORE =
+      Key.word("scoring_func", "score of an expert, a sigmoid either way", SCORES.keySet())
+          .or("noaux_tc");
+
   static final Family FAMILY =
       new Family(
           "dots1",
@@ -26,10 +36,7 @@ final class Dots1 {
               .and(Experts.SHARED.always(), Experts.DENSE_FIRST.or(0))
               .and(Experts.NORMALISED.or(false), Experts.SCALE.or(1.0))
               .and(Experts.GROUPS.or(1), Experts.KEPT_GROUPS.or(1))
-              // The release names the choice where others name the score.
-              .and(
-                  Key.word("scoring_func", "a sigmoid, either way", Set.of("noaux_tc", "sigmoid"))
-                      .or("noaux_tc"))
+              .and(SCORE)
               .and(Key.text("topk_method", "how experts are chosen").only("noaux_tc")),
           Dots1::model,
           List.of(Names.released(Names.LLAMA, Names.DEEPSEEK)));
@@ -40,6 +47,7 @@ final class Dots1 {
     var normed = Llama.normed(c, Llama.attention(c), Attention.NormSpan.HEAD);
     var attention =
         Llama.windowed(c, normed, i -> c.find(Llama.WINDOW) != null && i >= c.get(FIRST_WINDOW));
-    return Experts.model(c, attention, Experts.of(c, DeepSeekV3.routing(c)));
+    Routing routing = Parts.with(DeepSeekV3.routing(c), "score", SCORES.get(c.get(SCORE)));
+    return Experts.model(c, attention, Experts.of(c, routing));
   }
 }
