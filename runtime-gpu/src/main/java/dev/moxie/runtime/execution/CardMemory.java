@@ -76,7 +76,8 @@ final class CardMemory implements Memory {
     }
   }
 
-  private void await() {
+  @Override
+  public void await() {
     stream.await();
     taken = 0;
   }
