@@ -43,7 +43,7 @@ class HalfPrecisionTest {
     return Stream.of(
         Fixtures.tinyMixtral(),
         Fixtures.root().resolve("random/deepseek_v2"),
-        Fixtures.root().resolve("variants/v3-eight-groups-fp8"));
+        Fixtures.tinyDeepSeek());
   }
 
   @ParameterizedTest
