@@ -253,10 +253,12 @@ public record RunReport(
           "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
           bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
     }
-    lines.add(
-        "arithmetic %.0f GFLOP/s in float32, of which the prompt reaches %.0f %%; weights out of"
-            + " the cache, one token: %.2f GB/s",
-        arithmetic.gflopPerS(), 100 * arithmetic.reached(), arithmetic.weightsGbPerS());
+    if (arithmetic != null) {
+      lines.add(
+          "arithmetic %.0f GFLOP/s in float32, of which the prompt reaches %.0f %%; weights out of"
+              + " the cache, one token: %.2f GB/s",
+          arithmetic.gflopPerS(), 100 * arithmetic.reached(), arithmetic.weightsGbPerS());
+    }
     if (storageBytesPerToken != null) {
       lines.add("storage    %.3f MB read per decoded token", storageBytesPerToken / 1e6);
     }
