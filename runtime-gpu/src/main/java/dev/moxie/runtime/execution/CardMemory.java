@@ -76,8 +76,7 @@ final class CardMemory implements Memory {
     }
   }
 
-  @Override
-  public void await() {
+  private void await() {
     stream.await();
     taken = 0;
   }

@@ -34,9 +34,6 @@ final class HostMemory implements Memory {
   }
 
   @Override
-  public void await() {}
-
-  @Override
   public Tensor tensor(MemorySegment data, ElementType type, long... shape) {
     return Engine.memory(MemoryInfo.Kind.HOST).tensor(data, type, shape);
   }

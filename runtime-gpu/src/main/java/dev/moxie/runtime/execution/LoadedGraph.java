@@ -11,7 +11,6 @@ import java.util.stream.Collectors;
 
 /** A graph over a package's weights, ready to run on some memory. */
 final class LoadedGraph implements AutoCloseable {
-  private final Memory memory;
   private final Session session;
   private final BoundWeights weights;
   private final Set<String> inputs;
@@ -23,7 +22,6 @@ final class LoadedGraph implements AutoCloseable {
    * @param target that it was built for
    */
   LoadedGraph(MoxiePackage pack, OnnxMl.ModelProto model, Target target, Memory memory) {
-    this.memory = memory;
     inputs =
         model.getGraph().getInputList().stream()
             .map(OnnxMl.ValueInfoProto::getName)
@@ -79,9 +77,6 @@ final class LoadedGraph implements AutoCloseable {
 
   @Override
   public void close() {
-    // A run gives buffers back when the card is through; a session that was gone then would be torn
-    // down by the driver's own thread, which may free nothing.
-    memory.await();
     session.close();
     weights.close();
   }

@@ -39,9 +39,6 @@ sealed interface Memory extends AutoCloseable permits HostMemory, CardMemory {
   /** Copies from there, once what was to be computed is. */
   void read(MemorySegment to, MemorySegment from);
 
-  /** Waits for what was to be computed. */
-  void await();
-
   /** A tensor over some of it. */
   Tensor tensor(MemorySegment data, ElementType type, long... shape);
 
