@@ -1,4 +1,4 @@
-"""Loads a Hugging Face checkpoint to compute in a given dtype, fp8 blocks dequantised."""
+"""Loads a Hugging Face checkpoint to compute in a given dtype, fp8 and mxfp4 blocks dequantised."""
 
 import copy
 import json
@@ -18,8 +18,14 @@ from problem import Problem
 Tensors = dict[str, torch.Tensor]
 
 SCALE = "_scale_inv"
+MXFP4 = "mxfp4"
+# What the two halves of a matrix in mxfp4 are called after its name.
+NUMBERS, EXPONENTS = "_blocks", "_scales"
+# The values of its sixteen numbers.
+E2M1 = torch.tensor([0, .5, 1, 1.5, 2, 3, 4, 6, -0., -.5, -1, -1.5, -2, -3, -4, -6])
 DTYPE_NAMES = {
     "BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn",
+    "U8": MXFP4,
 }
 # Before 5 every implementation of experts was a loop, and none could be asked for.
 BEFORE_5 = int(transformers.__version__.split(".")[0]) < 5
@@ -183,12 +189,17 @@ class Checkpoint:
         return self._found
 
     def tensors(self, names: Mapping[str, str]) -> Tensors:
-        """Tensors by the names to take them for; fp8 ones as float32 products of value and block scale."""
+        """Tensors by the names to take them for; quantised ones as float32 products of value and block scale."""
         stored: Tensors = {}
         for file in sorted({self._places()[name] for name in names}):
             with open_weights(file) as weights:
                 stored |= {names[name]: weights.get_tensor(name) for name in names
                            if self._places()[name] == file}
+        for name in [name for name in stored if name.endswith(NUMBERS)]:
+            matrix = name.removesuffix(NUMBERS)
+            if matrix + EXPONENTS not in stored:
+                raise Problem(f"{self.folder}: expected {matrix}{EXPONENTS} beside {name}, found none.")
+            stored[matrix] = decoded(stored.pop(name), stored.pop(matrix + EXPONENTS))
         scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
         for name, value in stored.items():
             scale = scales.pop(name + SCALE, None)
@@ -214,13 +225,15 @@ def take_out(module: nn.Module, path: str, kept: set[str]) -> None:
 
 
 def block_size(folder: Path, config: PretrainedConfig) -> list[int] | None:
-    """Rows and columns of an fp8 block; None if the checkpoint is not quantised."""
+    """Rows and columns of a block; None if the checkpoint is not quantised."""
     options = getattr(config, "quantization_config", None)
     if options is None:
         return None
+    if options.get("quant_method") == MXFP4:
+        return [1, 32]
     block = options.get("weight_block_size")
     if options.get("quant_method") != "fp8" or not block or len(block) != 2:
-        raise Problem(f"{folder}: expected weights that are not quantised, or fp8 with weight_block_size, "
+        raise Problem(f"{folder}: expected weights that are not quantised, fp8 with weight_block_size, or mxfp4, "
                       f"found {json.dumps(options, default=str)}; dequantise the checkpoint first.")
     return list(block)
 
@@ -263,6 +276,13 @@ def spread(grid: torch.Tensor, shape: torch.Size, block: list[int]) -> torch.Ten
     """One value per block becomes one per element."""
     rows = grid.repeat_interleave(block[0], 0)[:shape[0]]
     return rows.repeat_interleave(block[1], 1)[:, :shape[1]]
+
+
+def decoded(numbers: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
+    """Matrices [E, R, C] in mxfp4, as the class has them, [E, C, R]: two numbers a byte, the low half first."""
+    both = torch.stack([numbers & 15, numbers >> 4], dim=-1).flatten(-2)
+    values = torch.ldexp(E2M1[both.long()], exponents.int().unsqueeze(-1) - 127)
+    return values.flatten(-2).transpose(1, 2).contiguous()
 
 
 def first_line(error: Exception) -> str:

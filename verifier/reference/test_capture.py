@@ -459,10 +459,10 @@ class StreamingTest(CaptureTest):
     """A model that is loaded part by part computes what it computes as a whole."""
 
     def test_layer_by_layer_the_trace_is_the_same(self) -> None:
-        # Experts that are stacked in the checkpoint or not, groups, fp8 blocks, dense layers, a tied head, a bias
-        # beside the router, experts that all run.
+        # Experts that are stacked in the checkpoint or not, groups, fp8 and mxfp4 blocks, dense layers, a tied head,
+        # a bias beside the router, experts that all run.
         for folder in (MIXTRAL, DEEPSEEK, *(FIXTURES / "random" / name for name in (
-                "dbrx", "ernie4_5_moe", "gpt_oss", "llama4_text", "minimax_m2"))):
+                "dbrx", "ernie4_5_moe", "gpt_oss", "gpt_oss_mxfp4", "llama4_text", "minimax_m2"))):
             with self.subTest(folder.name):
                 run(folder, "--ids", "5,6,7", "--new-tokens", 1, "--output", self.folder / f"{folder.name}.safetensors")
                 run(folder, "--ids", "5,6,7", "--new-tokens", 1, "--stream", "--output",
@@ -632,6 +632,17 @@ class FilesTest(CaptureTest):
         for stream in ([], [] if BEFORE_5 else ["--stream"]):
             self.refused("found missing keys, such as model.layers.1.input_layernorm.weight",
                          broken, "--ids", "1", "--output", "x", *stream)
+
+    def test_numbers_without_their_scales_are_refused(self) -> None:
+        source = FIXTURES / "random" / "gpt_oss_mxfp4"
+        stored: Tensors = {}
+        for file in source.glob("model*.safetensors"):
+            stored |= load_file(file)
+        del stored["model.layers.1.mlp.experts.down_proj_scales"]
+        save_file(stored, self.folder / "model.safetensors", {"format": "pt"})
+        shutil.copy(source / "config.json", self.folder)
+        self.refused("expected model.layers.1.mlp.experts.down_proj_scales beside", self.folder,
+                     "--ids", "1", "--output", "x")
 
     def test_folders_that_are_no_checkpoint_are_refused(self) -> None:
         self.refused("expected a checkpoint with config.json", self.folder, "--ids", "1", "--output", "x")

@@ -6,6 +6,9 @@ import dev.moxie.converter.bench.MachineLimits;
 import dev.moxie.converter.bench.Timing;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.Disk;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.bench.RunBenchmark;
 import dev.moxie.verifier.bench.RunReport;
 import dev.moxie.verifier.bench.VerifyBenchmark;
@@ -17,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -158,8 +162,8 @@ final class BenchCommand {
   @Command(
       name = "run",
       description = {
-        "Measures a package on the CPU: opening, a prompt, tokens after it one by one, tokens of"
-            + " several texts together, memory, bytes of weights that a token takes, and how much"
+        "Measures a package: opening, a prompt, tokens after it one by one, memory; on the CPU also"
+            + " tokens of several texts together, bytes of weights that a token takes, and how much"
             + " of the memory's bandwidth that is.",
         "All but opening is done once before it counts, for the compiler. Tokens are drawn at"
             + " random, the same in each run. The first run of a package is held to the oracle"
@@ -206,6 +210,16 @@ final class BenchCommand {
                 + " prints what runtime-gpu/bench/llama.mjs or bench run --json does, and compare.")
     private @Nullable String against;
 
+    @Mixin private DeviceOption device = new DeviceOption();
+
+    @Option(
+        names = "--execution",
+        paramLabel = "plain|fused|kernels",
+        description =
+            "How to run; default: plain on the CPU, on CUDA kernels, or fused where there are"
+                + " none.")
+    private @Nullable Execution execution;
+
     @Option(
         names = "--memory-budget",
         paramLabel = "SIZE",
@@ -222,8 +236,18 @@ final class BenchCommand {
       requirePositive("--decode", decode);
       requirePositive("--together", texts);
       requirePositive("--reps", reps);
-      RunReport report = RunBenchmark.run(pack, prompt, decode, texts, reps, budget, against);
+      Device where = device.wanted();
+      Execution chosen = execution == null ? best(where) : execution;
+      chosen.require(where);
+      RunReport report =
+          RunBenchmark.run(pack, where, chosen, prompt, decode, texts, reps, budget, against);
       System.out.println(json ? report.json() : report.text());
+    }
+
+    private Execution best(Device where) {
+      try (MoxiePackage opened = MoxiePackage.open(pack)) {
+        return Execution.best(opened, where);
+      }
     }
 
     private static void requirePositive(String option, int value) {

@@ -29,6 +29,9 @@ import picocli.CommandLine.Parameters;
       "Checks a package: every byte against its digest; with --source, every tensor against the"
           + " checkpoint; with --reference, routing, layers, logits and greedy tokens against"
           + " another implementation's.",
+      "With --device cuda, layers, routing, logits and greedy tokens are those of the graphs that"
+          + " run there, bounds those of what both sides round, and models are held to the oracle"
+          + " as whenever they are opened there.",
       "Ends with 1 if something differs, with 3 if the package cannot be read at all."
     },
     footer = {
@@ -92,15 +95,7 @@ final class VerifyCommand implements Callable<Integer> {
               + " reference.")
   private boolean invariance;
 
-  @Option(
-      names = "--device",
-      paramLabel = "auto|cpu|cuda",
-      converter = DeviceChoice.Reader.class,
-      description =
-          "Where to run the package; default: cpu. On CUDA layers, routing, logits and greedy"
-              + " tokens are those of its graphs, bounds those of float16, and models are held to"
-              + " the oracle as whenever they are opened there; auto takes CUDA if it loads.")
-  private DeviceChoice deviceChoice = DeviceChoice.CPU;
+  @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
       names = "--execution",
@@ -168,16 +163,15 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   private Running running() {
-    Device device = deviceChoice.device();
-    if (device == Device.CUDA && execution == Execution.PLAIN) {
+    if (device.wanted() == Device.CUDA && execution == Execution.PLAIN) {
       throw new UsageException(
           "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
     }
-    Set<Execution> executions = execution == null ? Execution.of(device) : EnumSet.of(execution);
     // Layers alone are those of graphs, whatever runs the whole.
-    device.require();
-    executions.forEach(each -> each.require(device));
-    return Running.on(device, executions);
+    Device where = device.device();
+    Set<Execution> executions = execution == null ? Execution.of(where) : EnumSet.of(execution);
+    executions.forEach(each -> each.require(where));
+    return Running.on(where, executions);
   }
 
   private void requireReferences(String option, boolean given) {

@@ -53,23 +53,24 @@ class BenchRunTest {
     assertEquals(0, outcome.status(), outcome.err());
     String number = "[\\d.]+";
     String shape =
-        ("%s  \\d+ threads; prompt 4, then 3 tokens; median of 2, after one that does not count\n"
-             + "open       # ms, first token after # ms\n"
-             + "( +# ms of it to hold the model to the oracle, once: .*\n"
-             + ")?prefill    # tokens/s, best #\n"
-             + "decode     # tokens/s, best decile #\n"
-             + "together   5 texts: # tokens/s, # times one text's\n"
-             + "  weights  # MB read per step, so that at most # times were to be had: # %% of it\n"
-             + "(resident   .*\n"
-             + ")+weights    # MB read per decoded token\n"
-             + "bandwidth  # GB/s, reading # MB of the weights; decoding reaches # %%\n"
-             + "arithmetic # GFLOP/s in float32, of which the prompt reaches # %%; weights out of"
-             + " the cache, one token: # GB/s\n"
-             + "(storage    # MB read per decoded token\n"
-             + ")?against    \\Q%s\\E\n"
-             + "  first token after 9 ms\n"
-             + "  prefill  10.0 tokens/s, ratio #\n"
-             + "  decode   10.0 tokens/s, ratio #\n")
+        ("%s  on CPU, \\d+ threads; prompt 4, then 3 tokens; median of 2, after one .*\n"
+                + "open       # ms, first token after # ms\n"
+                + "( +# ms of it to hold the model to the oracle, once: .*\n)?"
+                + "prefill    # tokens/s, best #\n"
+                + "decode     # tokens/s, best decile #\n"
+                + "together   5 texts: # tokens/s, # times one text's\n"
+                + "  weights  # MB read per step, so that at most # times were to be had: # %% of"
+                + " it\n"
+                + "(resident   .*\n)+"
+                + "weights    # MB read per decoded token\n"
+                + "bandwidth  # GB/s, reading # MB of the weights; decoding reaches # %%\n"
+                + "arithmetic # GFLOP/s in float32, of which the prompt reaches # %%; weights out"
+                + " of the cache, one token: # GB/s\n"
+                + "(storage    # MB read per decoded token\n)?"
+                + "against    \\Q%s\\E\n"
+                + "  first token after 9 ms\n"
+                + "  prefill  10.0 tokens/s, ratio #\n"
+                + "  decode   10.0 tokens/s, ratio #\n")
             .formatted("\\Q" + pack + "\\E", PEER)
             .replace("#", number);
     assertTrue(outcome.out().matches(shape), outcome.out());

@@ -437,8 +437,9 @@ class CommandLineTest {
   @ParameterizedTest
   @ValueSource(strings = {"cuda:1", "cuda,cuda", "cuda:0,1", "0", "2", "CUDA:0"})
   void oneGpuIsUsedAndSeveralAreRefusedWithTheWayToChoose(String devices) {
-    for (String verb : List.of("run", "verify")) {
-      Outcome outcome = moxie(verb, "p", "--device", devices);
+    for (String verb : List.of("run", "verify", "eval", "bench run")) {
+      String[] words = (verb + " p --device " + devices).split(" ");
+      Outcome outcome = moxie(words);
       assertOneSentence(2, outcome);
       assertTrue(outcome.err().contains("one GPU is used, the first that is visible"));
       assertTrue(outcome.err().contains("CUDA_VISIBLE_DEVICES"));

@@ -115,7 +115,7 @@ class FamiliesCommandTest {
     String written =
         with(
             with(text, "| family", FamiliesCommand.table(Evidence.all())),
-            "| key",
+            "| key |",
             KeyTable.markdown());
     if (Boolean.getBoolean("moxie.rewrite")) {
       Files.writeString(page, written);

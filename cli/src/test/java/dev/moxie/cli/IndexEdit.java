@@ -12,7 +12,6 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -107,7 +106,7 @@ final class IndexEdit {
         cells.put("offset", row.offset());
         cells.put("bytes", row.bytes());
         cells.put("crc32c", row.crc32c());
-        cells.put("sha256", row.sha256() == null ? null : HexFormat.of().parseHex(row.sha256()));
+        cells.put("sha256", row.sha256());
         cells.put("source_file", row.sourceFile());
         cells.put("source_tensor", row.sourceTensor());
         cells.put("view", row.view() == null ? null : row.view().numbers());

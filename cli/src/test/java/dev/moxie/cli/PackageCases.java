@@ -190,7 +190,7 @@ final class PackageCases {
     index("nulls in a column that has none", pack -> IndexEdit.nulls(pack, 0, 1));
     index("a null_count below nothing", pack -> IndexEdit.nulls(pack, 3, -1));
     index("a null_count above the rows", pack -> IndexEdit.nulls(pack, 3, 1L << 40));
-    cell("a stack with digests", "stack", row -> row.put("sha256", new byte[32]));
+    cell("a stack with digests", "stack", row -> row.put("sha256", "00".repeat(32)));
     cell("a stack with a crc32c", "stack", row -> row.put("crc32c", 1L));
     cell("a stack with a source", "stack", row -> row.put("source_tensor", "a"));
     role("a filler with layer 99", "padding", row -> row.put("layer", 99));

@@ -32,6 +32,8 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
@@ -61,6 +63,7 @@ class FamilyMutationsTest {
           "olmoe",
           "gpt_oss",
           "glm4_moe",
+          "dots1",
           "minimax_m2",
           "granitemoe",
           "dbrx",
@@ -307,13 +310,18 @@ class FamilyMutationsTest {
           "a rotary embedding that the reference does not have",
           x -> x.withRotary(a.rotary()));
     }
-    if (a.window() != null) {
+    Optional<Integer> window =
+        model.layers().stream()
+            .map(b -> ((GroupedQuery) b.attention()).window())
+            .filter(Objects::nonNull)
+            .findFirst();
+    if (window.isPresent()) {
       attention(
           "window off by one",
           "a sliding window",
           x -> widened(x, x.window() == null ? null : x.window() - 1));
       attention("window dropped", "a dropped sliding window", x -> widened(x, null));
-      attention("window in every layer", "a sliding window", x -> widened(x, a.window()));
+      attention("window in every layer", "a sliding window", x -> widened(x, window.get()));
     }
     if (a.chunk() != null) {
       attention(
@@ -426,6 +434,9 @@ class FamilyMutationsTest {
           "selection bias added to the weights",
           "a bias added to the weights",
           routing(x -> x.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
+    }
+    if (r.groups() != null) {
+      plan("groups dropped", "dropped groups", routing(x -> x.withGroups(null)));
     }
     if (m.clamp() != null) {
       plan("clamp dropped", "a dropped clamp", experts(x -> Parts.with(x, "clamp", null)));

@@ -43,7 +43,7 @@ class HalfPrecisionTest {
     return Stream.of(
         Fixtures.tinyMixtral(),
         Fixtures.root().resolve("random/deepseek_v2"),
-        Fixtures.root().resolve("variants/v3-eight-groups-fp8"));
+        Fixtures.tinyDeepSeek());
   }
 
   @ParameterizedTest
@@ -110,7 +110,7 @@ class HalfPrecisionTest {
       var proof = new ProofByReport(true);
       assertEquals(right, proof.require(opening, right));
       assertEquals(List.of(), proof.refusals());
-      var wrong = new Scaled(right);
+      var wrong = new ChangedModel(right, (ids, logits) -> twice(logits));
       assertEquals(wrong, proof.require(opening, wrong));
       assertEquals(1, proof.refusals().size());
       assertTrue(proof.refusals().getFirst().contains("of the oracle's"));
@@ -118,29 +118,12 @@ class HalfPrecisionTest {
     }
   }
 
-  /** Logits twice as large. */
-  private record Scaled(Model model) implements Model {
-    @Override
-    public void begin(int capacity) {
-      model.begin(capacity);
+  private static float[] twice(float[] logits) {
+    float[] twice = new float[logits.length];
+    for (int i = 0; i < twice.length; i++) {
+      twice[i] = 2 * logits[i];
     }
-
-    @Override
-    public float[] append(long[] ids) {
-      float[] logits = model.append(ids);
-      for (int i = 0; i < logits.length; i++) {
-        logits[i] *= 2;
-      }
-      return logits;
-    }
-
-    @Override
-    public int length() {
-      return model.length();
-    }
-
-    @Override
-    public void close() {}
+    return twice;
   }
 
   private Path convert(Path checkpoint) {

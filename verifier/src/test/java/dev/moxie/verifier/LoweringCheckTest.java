@@ -91,7 +91,7 @@ class LoweringCheckTest {
     try (MoxiePackage pack = right(Fixtures.tinyMixtral());
         Model model = PlainModel.open(pack, new Unproven())) {
       Model changed =
-          new Changed(
+          changed(
               model,
               length,
               logits -> {
@@ -166,7 +166,7 @@ class LoweringCheckTest {
   private String refusalOf(int length, UnaryOperator<float[]> change) {
     try (MoxiePackage pack = right(Fixtures.tinyMixtral());
         Model model = Execution.FUSED.open(pack, Device.CPU, new Unproven())) {
-      return refusal(pack, Target.CPU, new Changed(model, length, change));
+      return refusal(pack, Target.CPU, changed(model, length, change));
     }
   }
 
@@ -260,24 +260,8 @@ class LoweringCheckTest {
   }
 
   /** Changes the logits of chunks of one length. */
-  private record Changed(Model model, int chunk, UnaryOperator<float[]> change) implements Model {
-    @Override
-    public void begin(int capacity) {
-      model.begin(capacity);
-    }
-
-    @Override
-    public float[] append(long[] ids) {
-      float[] logits = model.append(ids);
-      return ids.length == chunk ? change.apply(logits) : logits;
-    }
-
-    @Override
-    public int length() {
-      return model.length();
-    }
-
-    @Override
-    public void close() {}
+  private static Model changed(Model model, int chunk, UnaryOperator<float[]> change) {
+    return new ChangedModel(
+        model, (ids, logits) -> ids.length == chunk ? change.apply(logits) : logits);
   }
 }

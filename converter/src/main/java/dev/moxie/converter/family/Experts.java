@@ -8,6 +8,7 @@ import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -114,14 +115,20 @@ final class Experts {
 
   /** A model of layers without experts first, then with them, then for multi-token prediction. */
   static Architecture model(Settings c, Attention attention, FeedForward experts) {
-    int dense = c.get(DENSE_FIRST);
-    if (dense > c.get(Llama.LAYERS)) {
-      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + c.get(Llama.LAYERS), dense);
-    }
-    Architecture model = Llama.model(c, i -> attention, i -> i < dense ? dense(c) : experts);
+    Architecture model = model(c, i -> attention, experts);
     Integer more = c.find(PREDICTION);
     return more == null || more == 0
         ? model
         : Parts.with(model, "prediction", new Architecture.Prediction(more, attention, experts));
+  }
+
+  /** A model of layers without experts first, then with them; attention counted from 0. */
+  static Architecture model(
+      Settings c, IntFunction<? extends Attention> attention, FeedForward experts) {
+    int dense = c.get(DENSE_FIRST);
+    if (dense > c.get(Llama.LAYERS)) {
+      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + c.get(Llama.LAYERS), dense);
+    }
+    return Llama.model(c, attention, i -> i < dense ? dense(c) : experts);
   }
 }

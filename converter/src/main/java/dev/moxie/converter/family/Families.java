@@ -20,6 +20,7 @@ public final class Families {
           Olmoe.FAMILY,
           GptOss.FAMILY,
           Glm.GLM4_MOE,
+          Dots1.FAMILY,
           MiniMax.M2,
           Granite.FAMILY,
           Dbrx.FAMILY,

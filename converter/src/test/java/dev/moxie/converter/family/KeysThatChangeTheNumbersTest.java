@@ -91,6 +91,13 @@ class KeysThatChangeTheNumbersTest {
   }
 
   @Test
+  void aScoreThatTheClassDoesNotComputeIsRefused() {
+    refuses("dots1", "scoring_func", json -> set(json, "scoring_func", "\"softmax\""));
+    assertEquals(
+        describe("dots1", json -> {}), describe("dots1", json -> json.remove("scoring_func")));
+  }
+
+  @Test
   void anIntervalLongerThanTheModelLeavesAllLayersDense() {
     Architecture dense = describe("ernie4_5_moe", json -> set(json, "moe_layer_interval", "9"));
     assertTrue(dense.layers().stream().allMatch(l -> l.feedForward() instanceof FeedForward.Dense));

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
 import org.apache.arrow.flatbuf.Buffer;
@@ -69,7 +70,11 @@ final class ArrowBatch {
       case DIGEST -> {
         ByteBuffer data = littleEndian(ArrowFileWriter.DIGEST_BYTES * values.size());
         values.forEach(
-            v -> data.put(v == null ? new byte[ArrowFileWriter.DIGEST_BYTES] : (byte[]) v));
+            v ->
+                data.put(
+                    v == null
+                        ? new byte[ArrowFileWriter.DIGEST_BYTES]
+                        : HexFormat.of().parseHex((String) v)));
         buffers.add(data.array());
       }
       case INT32_LIST -> addLists(values, v -> ((int[]) v).length, 4, ArrowBatch::putInts);

@@ -8,6 +8,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.function.Supplier;
 import org.apache.arrow.flatbuf.Block;
@@ -269,10 +270,10 @@ final class ArrowFileReader {
     };
   }
 
-  private static byte[] digest(ByteBuffer data, int row) {
+  private static String digest(ByteBuffer data, int row) {
     byte[] digest = new byte[ArrowFileWriter.DIGEST_BYTES];
     data.get(digest.length * row, digest);
-    return digest;
+    return HexFormat.of().formatHex(digest);
   }
 
   /** What most lists are, where they may be null. */

@@ -18,6 +18,6 @@ public enum ArrowType {
   INT64_LIST,
   /** A {@code float[]}. */
   FLOAT32_LIST,
-  /** A {@code byte[]} of 32. */
+  /** A {@link String} of 64 hexadecimal digits, which take 32 bytes. */
   DIGEST
 }

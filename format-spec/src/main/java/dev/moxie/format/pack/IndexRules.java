@@ -227,7 +227,9 @@ final class IndexRules {
           require(!also, leaves.getFirst(), "a source of its own", source.tensor());
           checkViews(source, leaves);
         });
-    checkQuantisedTogether(rows, scales);
+    if (provenance.quantisation() != null) {
+      checkQuantisedTogether(rows, scales);
+    }
   }
 
   /** Numbers and scales that were made together are of the same elements. */

@@ -96,10 +96,11 @@ final class BoundWeights implements AutoCloseable {
         .forEach(
             part -> {
               float[] numbers = new float[rows.columns()];
+              float[] unordered = new float[rows.columns()];
               short[] halves = new short[numbers.length];
               long end = Math.min(count, (part + 1L) * ROWS);
               for (long i = (long) part * ROWS; i < end; i++) {
-                rows.read(first + i, numbers);
+                rows.read(first + i, numbers, unordered);
                 write(rows, numbers, halves, room.asSlice(i * bytes, bytes));
               }
             });
@@ -136,14 +137,14 @@ final class BoundWeights implements AutoCloseable {
       return (long) leaves.size() * leaves.getFirst().rows();
     }
 
-    void read(long row, float[] numbers) {
+    void read(long row, float[] numbers, float[] room) {
       int projections = tensor.stack() == null ? 1 : tensor.stack().projections().size();
       long ofExpert = (long) projections * leaves.getFirst().rows();
       int expert = (int) (row / ofExpert);
       int within = (int) (row % ofExpert);
       leaves
           .get(expert * projections + within % projections)
-          .read(within / projections, numbers, 0);
+          .readInOrder(within / projections, numbers, 0, room);
     }
   }
 

@@ -80,9 +80,10 @@ final class CudaProvider {
             });
   }
 
-  private static EnvironmentException missing(String message) {
+  /** What a message of ONNX Runtime means, and what to do. */
+  static EnvironmentException missing(String message) {
     Matcher library = MISSING_LIBRARY.matcher(message);
-    boolean cpuBuild = !EngineJar.mayHaveCuda();
+    boolean cpuBuild = message.contains("not enabled in this build");
     String found =
         library.find()
             ? "no " + library.group(1) + " on this machine"

@@ -9,8 +9,6 @@ import dev.moxie.runtime.ort.SessionOptions;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -24,7 +22,7 @@ public enum Device {
    * What the jar's provider has machine code for, tens the major and ones the minor number, and
    * nothing from which a driver could make more: cuobjdump --list-elf --list-ptx.
    */
-  private static final Set<Integer> CODE = new TreeSet<>(Set.of(60, 70, 75, 80, 86, 89, 90, 120));
+  private static final List<Integer> CODE = List.of(60, 70, 75, 80, 86, 89, 90, 120);
 
   /** What graphs for this device are built for. */
   public Target target() {

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.execution;
 
 import ai.onnx.proto.OnnxMl;
+import dev.moxie.runtime.ort.Binding;
 import dev.moxie.runtime.ort.ElementType;
 import dev.moxie.runtime.ort.EngineJar;
 import dev.moxie.runtime.ort.Environment;
@@ -75,11 +76,6 @@ final class Engine {
     return kind == MemoryInfo.Kind.HOST ? HOST : STARTED.environment.memory(kind);
   }
 
-  /** Opens a session for a graph whose external data lie in {@code folder}. */
-  static Session session(OnnxMl.ModelProto model, Path folder, Device device) {
-    return session(model, folder, options -> device.addTo(options, null));
-  }
-
   /**
    * Opens a session for a graph whose external data lie in {@code folder}.
    *
@@ -99,19 +95,13 @@ final class Engine {
     }
   }
 
-  /** Runs a session once; every output is written where {@code outputs} says. */
-  static void run(Session session, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
-    try (var binding = session.binding();
-        RunOptions options = runOptions()) {
-      inputs.forEach(binding::input);
-      outputs.forEach(binding::output);
+  /** Runs a session with more inputs and outputs than are bound; it is done when this returns. */
+  static void run(Binding binding, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+    inputs.forEach(binding::input);
+    outputs.forEach(binding::output);
+    try (RunOptions options = runOptions()) {
       binding.run(options);
     }
-  }
-
-  /** A float32 tensor over fresh memory outside the heap. */
-  static Tensor floats(long... shape) {
-    return wrap(FloatTensors.allocate(shape), shape);
   }
 
   /** A float32 tensor over a buffer that the caller keeps. */

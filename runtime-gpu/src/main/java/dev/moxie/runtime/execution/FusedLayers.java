@@ -8,7 +8,6 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.ort.Binding;
-import dev.moxie.runtime.ort.RunOptions;
 import dev.moxie.runtime.ort.Tensor;
 import dev.moxie.runtime.plain.RotaryAngles;
 import java.lang.foreign.Arena;
@@ -194,12 +193,9 @@ public final class FusedLayers implements Layers {
               buffers.put(name, buffer);
               outputs.put(name, Engine.wrap(buffer, tokens, width));
             });
-    try (Binding binding = part.graph().binding();
-        RunOptions options = Engine.runOptions()) {
+    try (Binding binding = part.graph().binding()) {
       more.accept(binding);
-      inputs.forEach(binding::input);
-      outputs.forEach(binding::output);
-      binding.run(options);
+      Engine.run(binding, inputs, outputs);
     } finally {
       buffers.keySet().forEach(name -> Objects.requireNonNull(outputs.get(name)).close());
     }

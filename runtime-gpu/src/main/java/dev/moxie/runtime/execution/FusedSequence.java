@@ -60,8 +60,6 @@ final class FusedSequence implements AutoCloseable {
     vocabulary = architecture.vocabSize();
     binding = loaded.binding();
     try {
-      // What is read afterwards waits by itself.
-      options.set("disable_synchronize_execution_providers", "1");
       total = arena.allocate(ValueLayout.JAVA_INT);
       ids = memory.allocate(arena, FloatTensors.size(Long.BYTES, capacity));
       rows = memory.allocate(arena, ids.byteSize());
@@ -102,6 +100,9 @@ final class FusedSequence implements AutoCloseable {
     try (Tensor tensor = memory.tensor(logits, ElementType.FLOAT, wanted, vocabulary)) {
       binding.output("logits", tensor);
     }
+    // Waits for the card: a session that is closed after a run that does not ends the process,
+    // where
+    // operators left memory to be freed by the driver's thread.
     binding.run(options);
     memory.read(
         MemorySegment.ofArray(result), logits.asSlice(0, (long) result.length * Float.BYTES));

@@ -3,17 +3,22 @@ package dev.moxie.runtime.lowering;
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import ai.onnx.proto.OnnxMl;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.format.safetensors.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 
 /** All routed experts of a layer in one operator. */
 final class ExpertsBuilder {
+  /** Numbers of float16 in 16 bytes, of which kernels of experts read whole ones. */
+  private static final int ALIGNED = 8;
+
   private final Graph graph;
   private final Dtype compute;
   private final Weights weights;
@@ -65,6 +70,7 @@ final class ExpertsBuilder {
 
   /** The operator: softmax of the logits, renormalised over the k largest, weighs the experts. */
   private String operator(Ops.Experts all, String x, String logits, int k) {
+    requireAligned(stack(all.down()).each(), Objects.requireNonNull(all.down().layer()));
     Ops.ExpertBiases biases = all.biases();
     List<String> inputs = new ArrayList<>();
     inputs.addAll(List.of(x, fromF32(logits), weights.alternating(all.gateUp())));
@@ -90,6 +96,21 @@ final class ExpertsBuilder {
     String output = "moe_" + all.down().layer();
     graph.contrib("MoE", inputs, List.of(output), attributes.toArray(OnnxMl.AttributeProto[]::new));
     return output;
+  }
+
+  /**
+   * Rows that begin elsewhere are refused on CUDA, some by an error that takes the process along.
+   */
+  private void requireAligned(Shape down, int layer) {
+    if (compute == Dtype.F16 && (down.dim(0) % ALIGNED != 0 || down.dim(1) % ALIGNED != 0)) {
+      throw new UnsupportedException(
+          "layer " + layer + " in " + compute,
+          "experts whose hidden and intermediate size are multiples of "
+              + ALIGNED
+              + ", as the operator's kernels take them",
+          down.dim(0) + " and " + down.dim(1),
+          "use --device cpu");
+    }
   }
 
   private static TensorSpec.Stack stack(TensorSpec tensor) {

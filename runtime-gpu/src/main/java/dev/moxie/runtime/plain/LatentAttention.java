@@ -47,10 +47,11 @@ record LatentAttention(
     float[] latents = scratch.of(Scratch.Room.LATENT, tokens * rank);
     Arrays.fill(latents, 0, tokens * rank, 0);
     float[] row = scratch.of(Scratch.Room.ROW, rank);
+    float[] room = scratch.of(Scratch.Room.PANEL, rank);
     float[] queries = pass.array(q);
     int query = head * attention.headSize();
     for (int i = 0; i < attention.plainSize(); i++) {
-      Pairs.read(up, firstRow + i, row, 0, scratch);
+      up.readInOrder(firstRow + i, row, 0, room);
       for (int t = 0; t < tokens; t++) {
         Sums.add(queries[t * q.apart() + query + i], row, 0, latents, t * rank, rank);
       }
@@ -60,7 +61,7 @@ record LatentAttention(
     }
     float[] out = pass.array(y);
     for (int i = 0; i < attention.valueSize(); i++) {
-      Pairs.read(up, firstRow + attention.plainSize() + i, row, 0, scratch);
+      up.readInOrder(firstRow + attention.plainSize() + i, row, 0, room);
       for (int t = 0; t < tokens; t++) {
         out[t * y.apart() + head * attention.valueSize() + i] =
             Sums.dot(latents, t * rank, row, 0, rank, scratch.lanes);

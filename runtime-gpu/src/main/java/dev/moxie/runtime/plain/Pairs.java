@@ -21,17 +21,4 @@ final class Pairs {
       }
     }
   }
-
-  /** A row of a matrix in the order of its columns, whatever its own. */
-  static void read(StoredMatrix matrix, int row, float[] into, int at, Scratch scratch) {
-    if (!matrix.paired()) {
-      matrix.read(row, into, at);
-      return;
-    }
-    float[] pairs = scratch.of(Scratch.Room.PANEL, matrix.columns());
-    matrix.read(row, pairs, 0);
-    for (int c = 0; c < matrix.columns(); c++) {
-      into[at + c] = pairs[place(c)];
-    }
-  }
 }

@@ -106,8 +106,11 @@ public final class Program implements Ops<Value> {
             pass,
             matrix.columns(),
             (t, scratch) ->
-                Pairs.read(
-                    matrix, Math.toIntExact(pass.id(t)), pass.array(y), t * y.apart(), scratch)));
+                matrix.readInOrder(
+                    Math.toIntExact(pass.id(t)),
+                    pass.array(y),
+                    t * y.apart(),
+                    scratch.of(Scratch.Room.PANEL, matrix.columns()))));
     return y;
   }
 

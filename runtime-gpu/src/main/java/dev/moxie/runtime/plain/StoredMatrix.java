@@ -44,6 +44,22 @@ public interface StoredMatrix {
   }
 
   /**
+   * As {@link #read}, but in the order of its columns whatever its own.
+   *
+   * @param room [columns], which then holds anything
+   */
+  default void readInOrder(int row, float[] into, int at, float[] room) {
+    if (!paired()) {
+      read(row, into, at);
+      return;
+    }
+    read(row, room, 0);
+    for (int c = 0; c < columns(); c++) {
+      into[at + c] = room[Pairs.place(c)];
+    }
+  }
+
+  /**
    * For how many tokens at most it is faster to multiply elements where they lie than to decode
    * rows of them first; 0 where it has no {@link #dots} and {@link #pair}.
    */

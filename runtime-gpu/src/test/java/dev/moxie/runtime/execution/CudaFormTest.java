@@ -12,6 +12,8 @@ import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -84,8 +86,10 @@ class CudaFormTest {
     }
   }
 
-  static Stream<Path> all() {
-    return Fixtures.all().stream();
+  static Stream<Path> all() throws IOException {
+    try (Stream<Path> random = Files.list(Fixtures.root().resolve("random"))) {
+      return Stream.concat(Fixtures.all().stream(), random.toList().stream()).distinct().sorted();
+    }
   }
 
   /** What is left is read as it is stored, and is small. */

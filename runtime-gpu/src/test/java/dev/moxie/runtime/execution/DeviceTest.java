@@ -52,4 +52,19 @@ class DeviceTest {
         " on Card (compute capability 9.0, 80 GB), the first of 8 cards",
         Device.description(card("9.0"), 8));
   }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "Failed to load library /tmp/x.so with error: libcublasLt.so.12: cannot open shared object"
+            + "|found no libcublasLt.so.12 on this machine; install CUDA 12.8,",
+        "CUDA execution provider is not enabled in this build."
+            + "|found no CUDA provider (libonnxruntime_providers_cuda) in this build; build with",
+        "CUDA failure 100|found CUDA failure 100; install CUDA 12.8,"
+      })
+  void whatTheProviderLacksIsNamed(String message, String sentence) {
+    String said = CudaProvider.missing(message).getMessage();
+    assertTrue(said.contains(sentence), said);
+  }
 }

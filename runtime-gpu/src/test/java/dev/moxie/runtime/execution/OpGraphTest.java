@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
 import dev.moxie.runtime.lowering.OpGraph;
+import dev.moxie.runtime.ort.Binding;
 import dev.moxie.runtime.ort.Session;
 import dev.moxie.runtime.ort.Tensor;
 import dev.moxie.runtime.plain.Pass;
@@ -68,14 +69,13 @@ class OpGraphTest {
     program.run();
     float[] expected = pass.copy(result);
     FloatBuffer y = FloatTensors.allocate(TOKENS, result.columns());
-    Session session =
-        Engine.session(OpGraph.of(op, WIDTH), Path.of("").toAbsolutePath(), Device.CPU);
-    try (Tensor one = tensor(a);
+    try (Session session =
+            Engine.session(OpGraph.of(op, WIDTH), Path.of(""), new HostMemory()::addTo);
+        Binding binding = session.binding();
+        Tensor one = tensor(a);
         Tensor two = tensor(b);
         Tensor out = Engine.wrap(y, TOKENS, result.columns())) {
-      Engine.run(session, Map.of("a", one, "b", two), Map.of("y", out));
-    } finally {
-      session.close();
+      Engine.run(binding, Map.of("a", one, "b", two), Map.of("y", out));
     }
     for (int i = 0; i < expected.length; i++) {
       assertEquals(expected[i], y.get(i), 1e-6);

@@ -6,6 +6,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.lowering.RoutingGraph;
+import dev.moxie.runtime.ort.Binding;
 import dev.moxie.runtime.ort.Session;
 import dev.moxie.runtime.ort.Tensor;
 import dev.moxie.runtime.plain.Vectors;
@@ -100,16 +101,15 @@ class RoutingGraphTest {
     int k = moe.routing().expertsPerToken();
     FloatBuffer chosen = FloatTensors.allocate(tokens, k);
     FloatBuffer weights = FloatTensors.allocate(tokens, k);
-    Session session =
-        Engine.session(RoutingGraph.of(moe), Path.of("").toAbsolutePath(), Device.CPU);
-    try (Tensor x = Engine.wrap(in, tokens, 12);
+    try (Session session =
+            Engine.session(RoutingGraph.of(moe), Path.of(""), new HostMemory()::addTo);
+        Binding binding = session.binding();
+        Tensor x = Engine.wrap(in, tokens, 12);
         Tensor b = Engine.wrap(biases, 12);
         Tensor experts = Engine.wrap(chosen, tokens, k);
         Tensor w = Engine.wrap(weights, tokens, k)) {
       Engine.run(
-          session, Map.of("router_logits", x, "bias", b), Map.of("chosen", experts, "weights", w));
-    } finally {
-      session.close();
+          binding, Map.of("router_logits", x, "bias", b), Map.of("chosen", experts, "weights", w));
     }
     List<float[]> routed = Vectors.route(moe.routing(), logits, 12, bias);
     for (int i = 0; i < tokens * k; i++) {

@@ -4,7 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.converter.family.ConfigVariant;
+import dev.moxie.converter.family.ReleaseTensors;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.fixtures.SyntheticCheckpoint;
+import dev.moxie.fixtures.SyntheticValues;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
@@ -16,12 +21,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The executor with its kernels emulated on the host, held to the plain execution. */
@@ -59,6 +67,60 @@ class DecoderTest {
   @MethodSource("all")
   void everyFixtureRuns(Path checkpoint) throws IOException, InterruptedException {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
+      requirePlain(pack);
+    }
+  }
+
+  /** Sizes as releases have them, for which there are kernels, in models as small as can be. */
+  static Stream<Arguments> released() {
+    return Stream.of("64", "128")
+        .map(
+            size ->
+                Arguments.of(
+                    "attend_" + size,
+                    "qwen3-30b-a3b",
+                    "head_dim=%s hidden_size=64 num_hidden_layers=2 vocab_size=96".formatted(size)
+                        + " num_attention_heads=12 num_key_value_heads=1 moe_intermediate_size=32"
+                        + " num_experts=8 num_experts_per_tok=2"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("released")
+  void attentionOfReleasedSizesIsAKernelOfItsOwn(String kernel, String config, String values)
+      throws IOException, InterruptedException {
+    requireKernel(kernel, config, values);
+  }
+
+  @Tag("exhaustive")
+  @Test
+  void latentsOfReleasedSizesAreKernelsOfTheirOwn() throws IOException, InterruptedException {
+    requireKernel(
+        "attend_latent_512",
+        "deepseek-v3",
+        "hidden_size=256 intermediate_size=128 num_hidden_layers=2 first_k_dense_replace=1"
+            + " num_nextn_predict_layers=0 vocab_size=96 num_attention_heads=32"
+            + " num_key_value_heads=32 q_lora_rank=64 qk_nope_head_dim=32 v_head_dim=32"
+            + " moe_intermediate_size=64 n_routed_experts=16 num_experts_per_tok=4");
+  }
+
+  private void requireKernel(String kernel, String config, String values)
+      throws IOException, InterruptedException {
+    Map<String, String> changed =
+        Stream.of(values.split(" "))
+            .map(value -> value.split("="))
+            .collect(Collectors.toMap(value -> value[0], value -> value[1]));
+    byte[] json =
+        ConfigVariant.of(Fixtures.root().resolve("configs/" + config + ".json"), changed, 1);
+    Path checkpoint = temporary.resolve("c");
+    SyntheticCheckpoint.write(
+        checkpoint,
+        json,
+        List.of(ReleaseTensors.of(Config.parse("config.json", json))),
+        new SyntheticValues(1));
+    try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
+      assertTrue(
+          Decoder.plan(pack, 132, 227 << 10, 1).stream()
+              .anyMatch(launch -> launch.kernel().equals(kernel)));
       requirePlain(pack);
     }
   }

@@ -3,6 +3,7 @@ package dev.moxie.runtime.lowering;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.Digests;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
@@ -52,8 +53,15 @@ class GraphDigestsTest {
   }
 
   private static void add(StringBuilder lines, Lowering lowering, String name, String form) {
-    byte[] graph = CanonicalGraph.of(lowering.wholeModel()).toByteArray();
-    lines.append(Digests.sha256(graph)).append("  ").append(name).append(' ').append(form);
+    lines.append(digest(lowering)).append("  ").append(name).append(' ').append(form);
     lines.append('\n');
+  }
+
+  private static String digest(Lowering lowering) {
+    try {
+      return Digests.sha256(CanonicalGraph.of(lowering.wholeModel()).toByteArray());
+    } catch (UnsupportedException e) {
+      return "refused";
+    }
   }
 }

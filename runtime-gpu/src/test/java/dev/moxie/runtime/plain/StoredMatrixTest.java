@@ -141,9 +141,9 @@ class StoredMatrixTest {
   private static void requireSame(String what, StoredMatrix matrix, Elements elements) {
     float[] expected = new float[matrix.columns()];
     float[] widened = new float[matrix.columns()];
-    var scratch = new Scratch();
+    float[] room = new float[matrix.columns()];
     for (int r = 0; r < matrix.rows(); r++) {
-      Pairs.read(matrix, r, widened, 0, scratch);
+      matrix.readInOrder(r, widened, 0, room);
       for (int c = 0; c < widened.length; c++) {
         expected[c] = (float) elements.get((long) r * widened.length + c);
       }

@@ -10,6 +10,9 @@ import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
@@ -23,12 +26,13 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a package costs to run on the CPU: opening, a prompt, tokens one by one, and those of
- * several texts together, memory, and how much of the memory's bandwidth decoding reaches. Opening
- * comes first, in a JVM as cold as users have it; all else happens once before it counts, for the
+ * What a package costs to run: opening, a prompt, tokens one by one; on the CPU also those of
+ * several texts together, and how much of the memory's bandwidth decoding reaches. Opening comes
+ * first, in a JVM as cold as users have it; all else happens once before it counts, for the
  * compiler. Each repetition has its read test and its turn of the peer, so that all have the same
  * weather.
  */
@@ -37,14 +41,19 @@ public final class RunBenchmark {
   private static final long LARGEST_READ = 1L << 30;
 
   private final MoxiePackage pack;
-  private final PlainModel model;
+  private final Device device;
+  private final Model model;
+
+  /** The same model, of which more is known; null if fused. */
+  private final @Nullable PlainModel plain;
+
   private final int vocabulary;
   private final int prompt;
   private final int decode;
   private final int texts;
   private final @Nullable MemorySweep sweep;
   private final ArithmeticSweep arithmetic = new ArithmeticSweep();
-  private final KernelSweep kernel;
+  private final @Nullable KernelSweep kernel;
   private final @Nullable Long budget;
   private final @Nullable ExpertMemory experts;
   private final List<Double> prefills = new ArrayList<>();
@@ -60,14 +69,17 @@ public final class RunBenchmark {
 
   private RunBenchmark(
       MoxiePackage pack,
-      PlainModel model,
+      Device device,
+      Model model,
       int prompt,
       int decode,
       int texts,
       @Nullable Long budget,
       @Nullable ExpertMemory experts) {
     this.pack = pack;
+    this.device = device;
     this.model = model;
+    this.plain = model instanceof PlainModel one ? one : null;
     this.vocabulary = pack.architecture().vocabSize();
     this.prompt = prompt;
     this.decode = decode;
@@ -75,42 +87,56 @@ public final class RunBenchmark {
     this.budget = budget;
     this.experts = experts;
     // A read test would bring all weights into memory.
-    this.sweep = budget == null ? sweep(pack) : null;
-    this.kernel = new KernelSweep(pack, matrix(pack));
+    this.sweep = budget == null && plain != null ? sweep(pack) : null;
+    this.kernel = plain == null ? null : new KernelSweep(pack, matrix(pack));
   }
 
   /**
    * Measures.
    *
+   * @param device where it is run
+   * @param execution how
    * @param prompt tokens of the prompt, from 1
    * @param decode tokens after it, from 1
-   * @param texts that are decoded together, from 1, besides one alone
+   * @param texts that are decoded together on the CPU, from 1, besides one alone
    * @param reps times that both are measured, from 1
    * @param budget bytes of weights that are kept in memory; null for as many as the system keeps
    * @param against a peer's command ({@link Peer}); null for none
-   * @throws UsageException if the tokens do not fit the model
+   * @throws UsageException if the tokens do not fit the model, or memory has a limit where weights
+   *     are not read as they are needed
    */
   public static RunReport run(
       Path folder,
+      Device device,
+      Execution execution,
       int prompt,
       int decode,
       int texts,
       int reps,
       @Nullable Long budget,
       @Nullable String against) {
+    if (budget != null && execution != Execution.PLAIN) {
+      throw new UsageException(
+          "--memory-budget",
+          "plain execution, which reads weights as it needs them",
+          execution.name().toLowerCase(Locale.ROOT),
+          "pass --device cpu, or leave it out");
+    }
     Resident before = Resident.now();
     long start = System.nanoTime();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       requireFit(pack, prompt, decode);
       var check = new LoweringCheck();
-      try (var model = PlainModel.open(pack, check)) {
-        ExpertMemory experts = budget == null ? null : model.limitMemory(budget);
+      try (Model model = execution.open(pack, device, check)) {
+        ExpertMemory experts =
+            budget != null && model instanceof PlainModel plain ? plain.limitMemory(budget) : null;
         double open = millis(start);
         model.begin(1);
         model.next(new long[1]);
         @Nullable Double checked = check.took().map(time -> time.toNanos() / 1e6).orElse(null);
-        var opening = new Opening(open, checked, millis(start), before, Resident.now());
-        return new RunBenchmark(pack, model, prompt, decode, texts, budget, experts)
+        var opening =
+            new Opening(open, checked, check.untried(), millis(start), before, Resident.now());
+        return new RunBenchmark(pack, device, model, prompt, decode, texts, budget, experts)
             .measure(opening, reps, against);
       }
     }
@@ -120,6 +146,7 @@ public final class RunBenchmark {
   private record Opening(
       double openMs,
       @Nullable Double checkMs,
+      List<String> untried,
       double firstTokenMs,
       @Nullable Resident before,
       @Nullable Resident after) {}
@@ -174,9 +201,10 @@ public final class RunBenchmark {
     }
     var prefill = RunReport.Prefill.of(prompt, prefills);
     var decoded = RunReport.Decode.of(steps);
-    long perToken = weightBytes / steps.size();
+    Long perToken = plain == null ? null : weightBytes / steps.size();
     return new RunReport(
         pack.folder().toString(),
+        device.description(),
         MemorySweep.threads(),
         prompt,
         decode,
@@ -184,15 +212,18 @@ public final class RunBenchmark {
         reps,
         opening.openMs(),
         opening.checkMs(),
+        opening.untried(),
         opening.firstTokenMs(),
         prefill,
         decoded,
         RunReport.Memory.of(opening.before(), opening.after(), Resident.now()),
         perToken,
-        RunReport.Together.of(
-            texts, together, weightBytesTogether / together.size(), decoded, perToken),
-        sweep == null ? null : bandwidth(sweep, perToken, decoded),
-        arithmetic(prefill),
+        perToken == null
+            ? null
+            : RunReport.Together.of(
+                texts, together, weightBytesTogether / together.size(), decoded, perToken),
+        sweep == null || perToken == null ? null : bandwidth(sweep, perToken, decoded),
+        kernel == null ? null : arithmetic(kernel, prefill),
         StorageReads.bytes().isPresent() ? readBytes / steps.size() : null,
         experts == null || budget == null ? null : RunReport.Experts.of(budget, hits, experts),
         against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
@@ -215,7 +246,7 @@ public final class RunBenchmark {
         .orElseGet(() -> pack.tensor(all.getFirst().name()));
   }
 
-  private RunReport.Arithmetic arithmetic(RunReport.Prefill prefill) {
+  private RunReport.Arithmetic arithmetic(KernelSweep swept, RunReport.Prefill prefill) {
     double perS = ArithmeticSweep.operations() * 1e3 / Quantile.median(computations);
     Architecture architecture = pack.architecture();
     // Only the last token's logits are computed.
@@ -223,42 +254,51 @@ public final class RunBenchmark {
     double each = ParameterCount.of(architecture).activeInside() - head;
     double operations = 2 * (each + head / prompt) * prefill.median();
     return new RunReport.Arithmetic(
-        perS / 1e9, operations / perS, kernel.bytes() / 1e6 / Quantile.median(multiplications));
+        perS / 1e9, operations / perS, swept.bytes() / 1e6 / Quantile.median(multiplications));
   }
 
   private void repetition(RandomTokens tokens) {
     if (sweep != null) {
       reads.add(millis(sweep::run));
     }
-    computations.add(millis(arithmetic::run));
-    multiplications.add(millis(kernel::run));
+    if (kernel != null) {
+      computations.add(millis(arithmetic::run));
+      multiplications.add(millis(kernel::run));
+    }
     model.begin(prompt + decode);
     long[] ids = tokens.next(prompt);
     prefills.add(millis(() -> model.next(ids)));
-    long before = model.weightBytes();
+    long before = weightBytes();
     long readBefore = StorageReads.bytes().orElse(0);
     ExpertMemory.Hits hitsBefore = experts == null ? hits : experts.hits();
     for (int i = 0; i < decode; i++) {
       long[] id = tokens.next(1);
       steps.add(millis(() -> model.next(id)));
     }
-    weightBytes += model.weightBytes() - before;
+    weightBytes += weightBytes() - before;
     readBytes += StorageReads.bytes().orElse(0) - readBefore;
     if (experts != null) {
       hits = hits.plus(experts.hits().since(hitsBefore));
     }
   }
 
+  private long weightBytes() {
+    return plain == null ? 0 : plain.weightBytes();
+  }
+
   /** The same of several texts, of which each has a prompt of its own. */
   private void repetitionTogether(RandomTokens tokens) {
-    Sequences sequences = model.sequences(Long.MAX_VALUE);
+    if (plain == null) {
+      return;
+    }
+    Sequences sequences = plain.sequences(Long.MAX_VALUE);
     List<Sequence> all = new ArrayList<>();
     for (int i = 0; i < texts; i++) {
       all.add(sequences.begin(prompt + decode));
       sequences.step(List.of(new Sequences.Slice(all.get(i), tokens.next(prompt), new float[0])));
     }
     float[][] logits = new float[texts][vocabulary];
-    long before = model.weightBytes();
+    long before = weightBytes();
     for (int i = 0; i < decode; i++) {
       List<Sequences.Slice> step = new ArrayList<>();
       for (int text = 0; text < texts; text++) {
@@ -266,7 +306,7 @@ public final class RunBenchmark {
       }
       together.add(millis(() -> sequences.step(step)));
     }
-    weightBytesTogether += model.weightBytes() - before;
+    weightBytesTogether += weightBytes() - before;
     all.forEach(Sequence::close);
   }
 

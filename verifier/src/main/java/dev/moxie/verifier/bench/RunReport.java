@@ -15,6 +15,7 @@ import tools.jackson.databind.annotation.JsonNaming;
  * prints, so that it can be a peer itself.
  *
  * @param model folder of the package
+ * @param device where it was run
  * @param prompt tokens of a prompt
  * @param decode tokens after each, one by one
  * @param batch texts at a time
@@ -22,21 +23,24 @@ import tools.jackson.databind.annotation.JsonNaming;
  * @param openMs until a token can be fed
  * @param checkMs of that, what it took to hold the model to the oracle; null where a pass was
  *     remembered
+ * @param untried what of that was not tried, in words
  * @param firstTokenMs until the logits of a first token, opening included
  * @param residentMb null where the system does not say
  * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
- *     average
- * @param bandwidth null where the memory of weights has a limit
- * @param arithmetic what the same threads compute where they wait for nothing
+ *     average; null of the fused execution
+ * @param bandwidth null where the memory of weights has a limit, and of the fused execution
+ * @param arithmetic what the same threads compute where they wait for nothing; null of the fused
+ *     execution
  * @param storageBytesPerToken that a decoded token had read from storage, on average; null where
  *     the system does not say
  * @param experts null where the system keeps what it can
- * @param together several texts at a time, besides one alone
+ * @param together several texts at a time, besides one alone; null of the fused execution
  * @param against null without a peer
  */
 @JsonNaming(SnakeCaseStrategy.class)
 public record RunReport(
     String model,
+    String device,
     int threads,
     int prompt,
     int decode,
@@ -44,14 +48,15 @@ public record RunReport(
     int reps,
     double openMs,
     @Nullable Double checkMs,
+    List<String> untried,
     double firstTokenMs,
     Prefill prefillPerS,
     Decode decodePerS,
     @Nullable Memory residentMb,
-    long weightBytesPerToken,
-    Together together,
+    @Nullable Long weightBytesPerToken,
+    @Nullable Together together,
     @Nullable Bandwidth bandwidth,
-    Arithmetic arithmetic,
+    @Nullable Arithmetic arithmetic,
     @Nullable Long storageBytesPerToken,
     @Nullable Experts experts,
     @Nullable Against against) {
@@ -203,8 +208,9 @@ public record RunReport(
   public String text() {
     var lines = new Lines();
     lines.add(
-        "%s  %d threads; prompt %d, then %d tokens; median of %d, after one that does not count",
-        model, threads, prompt, decode, reps);
+        "%s  on %s, %d threads; prompt %d, then %d tokens; median of %d, after one that does not"
+            + " count",
+        model, device, threads, prompt, decode, reps);
     lines.add("open       %.0f ms, first token after %.0f ms", openMs, firstTokenMs);
     if (checkMs != null) {
       lines.add(
@@ -212,18 +218,21 @@ public record RunReport(
               + " cold",
           checkMs);
     }
+    untried.forEach(what -> lines.add("           %s", what));
     lines.add("prefill    %.1f tokens/s, best %.1f", prefillPerS.median(), prefillPerS.best());
     lines.add(
         "decode     %.1f tokens/s, best decile %.1f", decodePerS.median(), decodePerS.bestDecile());
-    lines.add(
-        "together   %d texts: %.1f tokens/s, %.2f times one text's",
-        together.texts(), together.tokensPerS(), together.ratio());
-    lines.add(
-        "  weights  %.3f MB read per step, so that at most %.2f times were to be had: %.0f %% of"
-            + " it",
-        together.weightBytesPerStep() / 1e6,
-        together.ratioOfBytes(),
-        100 * together.ratio() / together.ratioOfBytes());
+    if (together != null) {
+      lines.add(
+          "together   %d texts: %.1f tokens/s, %.2f times one text's",
+          together.texts(), together.tokensPerS(), together.ratio());
+      lines.add(
+          "  weights  %.3f MB read per step, so that at most %.2f times were to be had: %.0f %% of"
+              + " it",
+          together.weightBytesPerStep() / 1e6,
+          together.ratioOfBytes(),
+          100 * together.ratio() / together.ratioOfBytes());
+    }
     if (residentMb == null) {
       lines.add("resident   this system does not say (no RssAnon in /proc/self/status)");
     } else {
@@ -231,18 +240,25 @@ public record RunReport(
       add(lines, "first token", residentMb.firstToken());
       add(lines, "at the end", residentMb.after());
     }
-    lines.add("weights    %.3f MB read per decoded token", weightBytesPerToken / 1e6);
-    if (bandwidth == null) {
-      lines.add("bandwidth  not measured, since weights may not all be in memory");
+    if (weightBytesPerToken == null) {
+      lines.add(
+          "weights    not measured, nor several texts together, which takes the plain execution");
     } else {
+      lines.add("weights    %.3f MB read per decoded token", weightBytesPerToken / 1e6);
+    }
+    if (bandwidth == null && weightBytesPerToken != null) {
+      lines.add("bandwidth  not measured, since weights may not all be in memory");
+    } else if (bandwidth != null) {
       lines.add(
           "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
           bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
     }
-    lines.add(
-        "arithmetic %.0f GFLOP/s in float32, of which the prompt reaches %.0f %%; weights out of"
-            + " the cache, one token: %.2f GB/s",
-        arithmetic.gflopPerS(), 100 * arithmetic.reached(), arithmetic.weightsGbPerS());
+    if (arithmetic != null) {
+      lines.add(
+          "arithmetic %.0f GFLOP/s in float32, of which the prompt reaches %.0f %%; weights out of"
+              + " the cache, one token: %.2f GB/s",
+          arithmetic.gflopPerS(), 100 * arithmetic.reached(), arithmetic.weightsGbPerS());
+    }
     if (storageBytesPerToken != null) {
       lines.add("storage    %.3f MB read per decoded token", storageBytesPerToken / 1e6);
     }

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
  * How well a package foresees a text, and how far it is from another package.
  *
  * @param verdict whether all limits hold; null without any
+ * @param device where it was run
  * @param sources what was read, and into how many windows it was cut
  * @param context tokens of a window
  * @param stride tokens by which windows advance
@@ -21,6 +22,7 @@ import org.jspecify.annotations.Nullable;
 public record EvalReport(
     @Nullable Verdict verdict,
     String packageFolder,
+    String device,
     List<Corpus.Source> sources,
     int context,
     int stride,

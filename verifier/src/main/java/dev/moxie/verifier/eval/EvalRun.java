@@ -3,6 +3,9 @@ package dev.moxie.verifier.eval;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.verifier.LoweringCheck;
@@ -75,7 +78,7 @@ public final class EvalRun {
       @Nullable Double minAgreement) {}
 
   /** A package that runs. */
-  private record Side(MoxiePackage pack, PlainModel model) {}
+  private record Side(MoxiePackage pack, Model model) {}
 
   private EvalRun(Side side, @Nullable Side other, boolean routing, Progress progress) {
     this.side = side;
@@ -90,6 +93,8 @@ public final class EvalRun {
    * Evaluates.
    *
    * @param against another package of the same tokens; null for none
+   * @param device where both are run
+   * @param execution how
    * @param begun is given the number of tokens to score before the first, and takes the progress
    * @throws UsageException if options do not fit the model, packages cannot be compared, or there
    *     is no token to score
@@ -98,6 +103,8 @@ public final class EvalRun {
   public static EvalReport run(
       Path folder,
       @Nullable Path against,
+      Device device,
+      Execution execution,
       Corpus corpus,
       Options options,
       LongFunction<Progress> begun) {
@@ -109,13 +116,16 @@ public final class EvalRun {
         SameTokens.require(pack, second, corpus.hasText());
         Flips.incomparable(pack.architecture(), second.architecture())
             .ifPresent(why -> notCompared.add("routing decisions: " + why));
+        if (execution == Execution.FUSED) {
+          notCompared.add("routing decisions, which the fused execution does not show");
+        }
       }
       int beginning = tokenizer == null ? 0 : tokenizer.beginning().length;
       Windows windows = windows(pack, second, options, beginning);
       long all = count(pack, tokenizer, corpus, windows);
-      try (var model = PlainModel.open(pack, new LoweringCheck());
-          @Nullable PlainModel others =
-              second == null ? null : PlainModel.open(second, new LoweringCheck())) {
+      try (Model model = execution.open(pack, device, new LoweringCheck());
+          @Nullable Model others =
+              second == null ? null : execution.open(second, device, new LoweringCheck())) {
         var run =
             new EvalRun(
                 new Side(pack, model),
@@ -124,7 +134,7 @@ public final class EvalRun {
                 begun.apply(all));
         List<Corpus.Source> sources =
             corpus.cut(tokenizer, pack.architecture().vocabSize(), windows, run::window);
-        return run.report(windows, beginning, sources, options, notCompared);
+        return run.report(device, windows, beginning, sources, options, notCompared);
       }
     }
   }
@@ -238,8 +248,7 @@ public final class EvalRun {
   }
 
   private LogSoftmax[] predictions(Side of, long[] ids, Choices choices) {
-    of.model().observe(ids, choices);
-    float[] logits = of.model().head(choices.hidden());
+    float[] logits = logits(of.model(), ids, choices);
     LogSoftmax[] predictions = new LogSoftmax[ids.length];
     IntStream.range(0, ids.length)
         .parallel()
@@ -256,7 +265,17 @@ public final class EvalRun {
     return predictions;
   }
 
+  /** Logits after each token, and what routers chose where the model shows it. */
+  private static float[] logits(Model model, long[] ids, Choices choices) {
+    if (model instanceof PlainModel plain) {
+      plain.observe(ids, choices);
+      return plain.head(choices.hidden());
+    }
+    return model.append(ids);
+  }
+
   private EvalReport report(
+      Device device,
       Windows windows,
       int beginning,
       List<Corpus.Source> sources,
@@ -284,6 +303,7 @@ public final class EvalRun {
             ? null
             : Verdict.of(limits.stream().allMatch(limit -> limit.verdict().passed())),
         side.pack().folder().toString(),
+        device.description(),
         sources,
         windows.most(),
         Math.min(windows.stride(), windows.most() - beginning),

@@ -46,11 +46,12 @@ final class EvalText {
     }
     lines.add(
         "scored       %s, each once: in windows of %d, %d further each, after at least %d others"
-            + " but in a text's first window",
+            + " but in a text's first window; on %s",
         Figures.of(report.scored(), "token"),
         report.context(),
         report.stride(),
-        report.leastContext());
+        report.leastContext(),
+        report.device());
   }
 
   private void likelihood(String folder, Likelihood likelihood) {

@@ -11,6 +11,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.Packages;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -69,7 +71,8 @@ class RunBenchmarkTest {
     Path peer = Files.writeString(folder.resolve("peer.json"), PEER);
     Path runs = folder.resolve("runs");
     String command = "echo x >> '" + runs + "'; cat '" + peer + "'";
-    RunReport report = RunBenchmark.run(pack, 8, 3, 4, 2, null, command);
+    RunReport report =
+        RunBenchmark.run(pack, Device.CPU, Execution.PLAIN, 8, 3, 4, 2, null, command);
     assertEquals(2, Files.readAllLines(runs).size());
     RunReport.Against against = report.against();
     assertNotNull(against);
@@ -86,6 +89,20 @@ class RunBenchmarkTest {
     assertTrue(together.ratioOfBytes() > 1, "weights are read once for all texts");
     Peer same = Peer.of("moxie", report.json().getBytes(StandardCharsets.UTF_8), 8, 3);
     assertEquals(report.decodePerS().median(), same.decodePerS());
+  }
+
+  @Test
+  void whatOnlyThePlainExecutionShowsIsSaidNotToBeMeasured() {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    RunReport report = RunBenchmark.run(pack, Device.CPU, Execution.FUSED, 8, 3, 4, 1, null, null);
+    assertTrue(report.decodePerS().median() > 0);
+    assertNull(report.together());
+    assertNull(report.weightBytesPerToken());
+    assertTrue(report.text().contains("on CPU"), report.text());
+    assertTrue(report.text().contains("weights    not measured"), report.text());
+    assertThrows(
+        UsageException.class,
+        () -> RunBenchmark.run(pack, Device.CPU, Execution.FUSED, 8, 3, 4, 1, 1L << 30, null));
   }
 
   @ParameterizedTest
@@ -129,7 +146,9 @@ class RunBenchmarkTest {
     String message =
         assertThrows(
                 UsageException.class,
-                () -> RunBenchmark.run(pack, 1, Integer.MAX_VALUE, 1, 1, null, null))
+                () ->
+                    RunBenchmark.run(
+                        pack, Device.CPU, Execution.PLAIN, 1, Integer.MAX_VALUE, 1, 1, null, null))
             .getMessage();
     assertTrue(message.contains("512 positions together, found 1 and 2147483647"), message);
   }

@@ -12,6 +12,8 @@ import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.verifier.DamagedCheckpoint;
 import dev.moxie.verifier.Packages;
@@ -76,12 +78,14 @@ class EvalRunTest {
   }
 
   private static EvalReport run(Corpus corpus, EvalRun.Options options) {
-    return EvalRun.run(pack, null, corpus, options, all -> scored -> {});
+    return EvalRun.run(
+        pack, null, Device.CPU, Execution.PLAIN, corpus, options, all -> scored -> {});
   }
 
   private static EvalReport.Against compare(Path folder, Path against, Corpus corpus) {
     return Objects.requireNonNull(
-        EvalRun.run(folder, against, corpus, ALL, all -> scored -> {}).against());
+        EvalRun.run(folder, against, Device.CPU, Execution.PLAIN, corpus, ALL, all -> scored -> {})
+            .against());
   }
 
   /** What transformers recorded, summed up here. */
@@ -117,7 +121,8 @@ class EvalRunTest {
             folder.resolve("z"),
             DamagedCheckpoint.values(name -> name.contains("lm_head"), (i, values) -> 0));
     Path zeros = Packages.convert(checkpoint, folder.resolve("zeros"));
-    EvalReport report = EvalRun.run(zeros, null, text(TALE), ALL, all -> scored -> {});
+    EvalReport report =
+        EvalRun.run(zeros, null, Device.CPU, Execution.PLAIN, text(TALE), ALL, all -> scored -> {});
     assertEquals(512, report.likelihood().perplexity(), 1e-9);
     assertEquals(0, report.likelihood().standardError(), 1e-12);
   }
@@ -240,7 +245,9 @@ class EvalRunTest {
   void limitsAreHeldTo() {
     for (double limit : new double[] {1e-9, 10}) {
       var options = new EvalRun.Options(null, null, null, limit, 1 - limit / 10);
-      EvalReport report = EvalRun.run(small, pack, text(TALE), options, all -> scored -> {});
+      EvalReport report =
+          EvalRun.run(
+              small, pack, Device.CPU, Execution.PLAIN, text(TALE), options, all -> scored -> {});
       assertEquals(Verdict.of(limit > 1), report.verdict());
       assertEquals(2, report.limits().size());
     }
@@ -256,6 +263,21 @@ class EvalRunTest {
     assertEquals(1, report.sources().size());
   }
 
+  /** As on CUDA. */
+  @Test
+  void theFusedExecutionForeseesTheSameAndShowsNoDecisions() {
+    EvalReport plain =
+        EvalRun.run(pack, pack, Device.CPU, Execution.PLAIN, text(TALE), ALL, all -> scored -> {});
+    EvalReport fused =
+        EvalRun.run(pack, pack, Device.CPU, Execution.FUSED, text(TALE), ALL, all -> scored -> {});
+    double expected = plain.likelihood().perplexity();
+    assertEquals(expected, fused.likelihood().perplexity(), 1e-4 * expected);
+    assertEquals(List.of(), plain.notCompared());
+    assertEquals(
+        List.of("routing decisions, which the fused execution does not show"), fused.notCompared());
+    assertEquals(List.of(), Objects.requireNonNull(fused.against()).routing());
+  }
+
   @Test
   void progressTellsOfEveryTokenThatIsScored() {
     long[] seen = new long[2];
@@ -263,6 +285,8 @@ class EvalRunTest {
         EvalRun.run(
             pack,
             null,
+            Device.CPU,
+            Execution.PLAIN,
             text(TALE),
             options(8, 4),
             all -> {
@@ -296,8 +320,12 @@ class EvalRunTest {
         Packages.convert(Fixtures.root().resolve("variants/v2-grouped"), folder.resolve("n"));
     assertThrows(
         UnsupportedException.class,
-        () -> EvalRun.run(other, null, text(TALE), ALL, all -> scored -> {}));
-    EvalReport report = EvalRun.run(other, null, tokens(1, 2, 3), ALL, all -> scored -> {});
+        () ->
+            EvalRun.run(
+                other, null, Device.CPU, Execution.PLAIN, text(TALE), ALL, all -> scored -> {}));
+    EvalReport report =
+        EvalRun.run(
+            other, null, Device.CPU, Execution.PLAIN, tokens(1, 2, 3), ALL, all -> scored -> {});
     assertEquals(2, report.scored());
   }
 
@@ -321,7 +349,9 @@ class EvalRunTest {
   @Test
   void decisionsOfOtherExpertsAreNotComparedAndSoIsSaid() {
     Path other = Packages.convert(Fixtures.tinyDeepSeek(), folder.resolve("experts"));
-    EvalReport report = EvalRun.run(pack, other, tokens(1, 2, 3), ALL, all -> scored -> {});
+    EvalReport report =
+        EvalRun.run(
+            pack, other, Device.CPU, Execution.PLAIN, tokens(1, 2, 3), ALL, all -> scored -> {});
     assertEquals(1, report.notCompared().size());
     assertEquals(List.of(), Objects.requireNonNull(report.against()).routing());
     assertTrue(report.text().contains("not compared routing decisions"), report::text);

@@ -13,6 +13,7 @@ import dev.moxie.runtime.execution.FusedModel;
 import dev.moxie.runtime.execution.Layers;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.lowering.Target;
+import dev.moxie.verifier.ChangedModel;
 import dev.moxie.verifier.Packages;
 import dev.moxie.verifier.Unproven;
 import dev.moxie.verifier.oracle.Precision;
@@ -54,35 +55,21 @@ class ElsewhereTest {
         Trace trace = Trace.open(Fixtures.traces(CHECKPOINT).getFirst());
         Layers parts = new FusedLayers(pack, Device.CPU, Target.CUDA);
         Model model = FusedModel.open(pack, Device.CPU, Target.CUDA, new Unproven())) {
-      Map<Execution, Model> models = Map.of(Execution.FUSED, new Changed(model, token));
+      Map<Execution, Model> models =
+          Map.of(
+              Execution.FUSED,
+              new ChangedModel(model, (ids, logits) -> changed(ids, logits, token)));
       return new TraceCheck(pack, trace, null, parts, Precision.F16, models, Scope.all()).run();
     }
   }
 
   /** Another sign for the logits of one token of a prompt, the last one if there are fewer. */
-  private record Changed(Model model, int token) implements Model {
-    @Override
-    public void begin(int capacity) {
-      model.begin(capacity);
+  private static float[] changed(long[] ids, float[] logits, int token) {
+    int words = logits.length / ids.length;
+    int from = Math.min(token, ids.length - 1) * words;
+    for (int i = from; ids.length > 1 && i < from + words; i++) {
+      logits[i] = -logits[i];
     }
-
-    @Override
-    public float[] append(long[] ids) {
-      float[] logits = model.append(ids);
-      int words = logits.length / ids.length;
-      int from = Math.min(token, ids.length - 1) * words;
-      for (int i = from; ids.length > 1 && i < from + words; i++) {
-        logits[i] = -logits[i];
-      }
-      return logits;
-    }
-
-    @Override
-    public int length() {
-      return model.length();
-    }
-
-    @Override
-    public void close() {}
+    return logits;
   }
 }
