@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -174,8 +175,7 @@ class QuantisedPackagesTest {
     assertFalse(report.diagnosis().isEmpty());
   }
 
-  private static Report.Reference reference(
-      Path checkpoint, Path pack, EnumSet<Execution> executions) {
+  private static Report.Reference reference(Path checkpoint, Path pack, Set<Execution> executions) {
     return Verifier.verify(pack, null, List.of(Fixtures.traces(checkpoint).getFirst()), executions)
         .references()
         .getFirst();

@@ -64,6 +64,18 @@ public final class Stream implements AutoCloseable {
         address);
   }
 
+  /** Copies within the card's memory. */
+  public void copy(MemorySegment to, MemorySegment from) {
+    long bytes = from.byteSize();
+    context.call(
+        "copying in the card's memory",
+        Function.MEMCPY_DTOD_ASYNC,
+        room(to, bytes),
+        from,
+        bytes,
+        address);
+  }
+
   /** Fills memory of the card with zeros. */
   public void clear(MemorySegment card) {
     context.call(

@@ -60,6 +60,11 @@ public final class KernelModel implements Model {
     return decoder.append(ids, wanted);
   }
 
+  /** What computes, to be measured. */
+  public Decoder decoder() {
+    return decoder;
+  }
+
   @Override
   public int length() {
     return decoder.length();

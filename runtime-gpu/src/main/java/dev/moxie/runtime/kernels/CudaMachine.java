@@ -96,6 +96,14 @@ public final class CudaMachine implements Machine {
   }
 
   @Override
+  public void copy(MemorySegment to, MemorySegment from, int times) {
+    for (int i = 0; i < times; i++) {
+      stream.copy(to, from);
+    }
+    transfers.await();
+  }
+
+  @Override
   public void run(List<Launch> launches) {
     launches.forEach(this::run);
   }

@@ -5,6 +5,7 @@ import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -28,6 +29,7 @@ public final class Decoder implements AutoCloseable {
   private final Shapes shapes;
   private final DeviceWeights weights;
   private final int most;
+  private final long weightBytes;
   private @Nullable Sequence sequence;
   private int length;
 
@@ -43,7 +45,13 @@ public final class Decoder implements AutoCloseable {
     shapes = new Shapes(machine.processors(), machine.sharedMemory());
     weights = new DeviceWeights(pack, machine, permuted);
     try (var room = new Room(null, 1, 1, 0)) {
-      most = read(room, 1, 1).most();
+      Program one = read(room, 1, 1);
+      most = one.most();
+      weightBytes =
+          one.launches().stream()
+              .flatMap(launch -> launch.reads().stream())
+              .mapToLong(Launch.Weights::bytes)
+              .sum();
     } catch (RuntimeException | Error e) {
       close();
       throw e;
@@ -203,6 +211,45 @@ public final class Decoder implements AutoCloseable {
             String.valueOf(logit),
             "use --device cpu, and report this");
       }
+    }
+  }
+
+  /** Bytes of the weights that one token is multiplied with, scales included. */
+  public long weightBytes() {
+    return weightBytes;
+  }
+
+  /** A test of how fast memory is copied, of so many bytes. */
+  public Copying copying(long bytes) {
+    return new Copying(bytes);
+  }
+
+  /** Copies memory of the machine: what its bandwidth is measured by. */
+  public final class Copying implements AutoCloseable {
+    private static final int TIMES = 8;
+
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment from;
+    private final MemorySegment to;
+
+    private Copying(long bytes) {
+      from = machine.allocate(arena, bytes);
+      to = machine.allocate(arena, bytes);
+    }
+
+    /** Bytes that are read or written each time. */
+    public long bytes() {
+      return 2 * TIMES * from.byteSize();
+    }
+
+    /** Copies, and waits. */
+    public void run() {
+      machine.copy(to, from, TIMES);
+    }
+
+    @Override
+    public void close() {
+      arena.close();
     }
   }
 

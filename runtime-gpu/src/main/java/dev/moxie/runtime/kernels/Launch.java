@@ -1,6 +1,7 @@
 package dev.moxie.runtime.kernels;
 
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * A kernel and what it is given.
@@ -9,7 +10,7 @@ import java.util.List;
  * @param x blocks along the first axis
  * @param threads of a block
  * @param shared bytes of shared memory of a block
- * @param reads names of the weights, for people
+ * @param reads the weights that it reads
  */
 public record Launch(
     String part,
@@ -20,7 +21,19 @@ public record Launch(
     int threads,
     int shared,
     List<Arguments> arguments,
-    List<String> reads) {
+    List<Weights> reads) {
+
+  /**
+   * Some that are read.
+   *
+   * @param bytes of them, scales included
+   */
+  public record Weights(String name, long bytes) {
+    @Override
+    public String toString() {
+      return name;
+    }
+  }
 
   /** For people: the kernel, its blocks, what it reads. */
   @Override
@@ -33,6 +46,8 @@ public record Launch(
             z,
             threads,
             shared,
-            reads.isEmpty() ? "" : ": " + String.join(", ", reads));
+            reads.isEmpty()
+                ? ""
+                : reads.stream().map(Weights::name).collect(Collectors.joining(", ", ": ", "")));
   }
 }

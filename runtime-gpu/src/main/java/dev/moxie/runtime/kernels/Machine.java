@@ -21,6 +21,9 @@ public interface Machine extends AutoCloseable {
   /** Copies from there, once what was to be computed is. */
   void read(MemorySegment to, MemorySegment from);
 
+  /** Copies within its memory as often as that, and waits until it is done. */
+  void copy(MemorySegment to, MemorySegment from, int times);
+
   /** Runs launches, one after the other, sooner or later. */
   void run(List<Launch> launches);
 

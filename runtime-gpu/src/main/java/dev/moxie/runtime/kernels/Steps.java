@@ -79,20 +79,30 @@ final class Steps {
       int threads,
       long shared,
       List<Arguments> arguments,
-      String... reads) {
+      Launch.Weights... reads) {
     launches.add(
         new Launch(
             part, kernel, x, y, z, threads, Math.toIntExact(shared), arguments, List.of(reads)));
   }
 
   private void any(
-      String kernel, int x, int y, int threads, long shared, Arguments arguments, String... reads) {
+      String kernel,
+      int x,
+      int y,
+      int threads,
+      long shared,
+      Arguments arguments,
+      Launch.Weights... reads) {
     add(COMMON, kernel, x, y, 1, threads, shared, List.of(arguments), reads);
   }
 
   void embed(Stored table, Place y) {
     Arguments a = new Arguments().stored(table).pointers(room.ids(), y.address());
-    any("embed_any", tokens, 1, THREADS, 0, a.integers(y.stride()), table.name());
+    any("embed_any", tokens, 1, THREADS, 0, a.integers(y.stride()), row(table));
+  }
+
+  private Launch.Weights row(Stored table) {
+    return new Launch.Weights(table.name(), table.read(tokens).bytes() / table.rows());
   }
 
   void anyProject(Stored matrix, Place x, Place y) {
@@ -103,7 +113,7 @@ final class Steps {
             .integers(x.stride())
             .pointer(y.address())
             .integers(y.stride(), tokens);
-    any("project_any", Math.ceilDiv(matrix.rows(), WARPS), 1, THREADS, 0, a, matrix.name());
+    any("project_any", Math.ceilDiv(matrix.rows(), WARPS), 1, THREADS, 0, a, matrix.read(1));
   }
 
   private Optional<Shapes.Shares> shares(List<Stored> matrices) {
@@ -152,7 +162,7 @@ final class Steps {
         shares.warps() * WARP,
         shares.bytes(),
         List.of(a),
-        matrices.stream().map(Stored::name).toArray(String[]::new));
+        matrices.stream().map(m -> m.read(1)).toArray(Launch.Weights[]::new));
   }
 
   /**
@@ -337,7 +347,7 @@ final class Steps {
             .integers(y.stride());
     int warps = ATTEND_THREADS / WARP;
     long shared = (width + warps * (l.latentSize() + 2L)) * Float.BYTES;
-    any("latent_any", l.heads(), tokens, ATTEND_THREADS, shared, a, up.name());
+    any("latent_any", l.heads(), tokens, ATTEND_THREADS, shared, a, up.read(1));
   }
 
   /** Whether the latent kernels are made for it. */
@@ -396,12 +406,12 @@ final class Steps {
             .integers(y.stride());
     String part = up.encoding().id();
     List<Arguments> all = List.of(a);
-    add(part, "absorb_" + part, l.heads(), tokens, 1, THREADS, 0, all, up.name());
+    add(part, "absorb_" + part, l.heads(), tokens, 1, THREADS, 0, all);
     long shared = (64L * (width + 32) + 64 * 136) * Short.BYTES + 17L * 32 * Float.BYTES;
     add(COMMON, "attend_latent_512", splits, groups, tokens, THREADS, shared, all);
     long factors = Math.ceilDiv(splits, 4) * 16L;
     long output = 2L * WARPS * 128 * Float.BYTES + factors + 3L * (LATENT + 32) * Short.BYTES;
-    add(part, "latent_output_" + part, l.heads(), tokens, 1, THREADS, output, all, up.name());
+    add(part, "latent_output_" + part, l.heads(), tokens, 1, THREADS, output, all, up.read(1));
   }
 
   /**
@@ -462,7 +472,7 @@ final class Steps {
         THREADS,
         routeShared(router),
         List.of(route(router, matrix, hidden, x, logits), new Arguments().integers(rows)),
-        matrix.name());
+        matrix.read(1));
   }
 
   private Arguments route(
@@ -540,8 +550,15 @@ final class Steps {
         THREADS,
         0,
         a,
-        m.gateUp().name());
-    any("down_any", Math.ceilDiv(m.down().rows(), WARPS), tokens, THREADS, 0, a, m.down().name());
+        m.gateUp().read(2 * tokens * m.chosen()));
+    any(
+        "down_any",
+        Math.ceilDiv(m.down().rows(), WARPS),
+        tokens,
+        THREADS,
+        0,
+        a,
+        m.down().read(tokens * m.chosen()));
   }
 
   /**
@@ -621,7 +638,7 @@ final class Steps {
           .integers(y.stride());
     }
 
-    private void launch(String kernel, Shapes.Shares shares, List<String> reads) {
+    private void launch(String kernel, Shapes.Shares shares, List<Launch.Weights> reads) {
       add(
           encoding.id(),
           kernel + "_" + encoding.id() + shares.variant(),
@@ -631,17 +648,17 @@ final class Steps {
           shares.warps() * WARP,
           shares.bytes(),
           List.of(arguments(shares.split())),
-          reads.toArray(String[]::new));
+          reads.toArray(Launch.Weights[]::new));
     }
 
     private void gateUp() {
-      List<String> reads = new ArrayList<>();
+      List<Launch.Weights> reads = new ArrayList<>();
       if (m != null) {
-        reads.add(m.gateUp().name());
+        reads.add(m.gateUp().read(2 * tokens * chosen));
       }
       if (alone != null) {
-        reads.add(alone.gate().name());
-        reads.add(alone.up().name());
+        reads.add(alone.gate().read(1));
+        reads.add(alone.up().read(1));
       }
       launch(
           "gate_up",
@@ -650,12 +667,12 @@ final class Steps {
     }
 
     void down() {
-      List<String> reads = new ArrayList<>();
+      List<Launch.Weights> reads = new ArrayList<>();
       if (m != null) {
-        reads.add(m.down().name());
+        reads.add(m.down().read(tokens * chosen));
       }
       if (alone != null) {
-        reads.add(alone.down().name());
+        reads.add(alone.down().read(1));
       }
       launch(
           "down",

@@ -114,10 +114,26 @@ record Stored(
       return slots(tiles) * tiles * (16 * pieces() * 64 + scales);
     }
 
+    /** Bytes of the scale of a block; 0 where there are none. */
+    int scaleBytes() {
+      return switch (this) {
+        case MXFP4 -> Byte.BYTES;
+        case FP8, INT8, INT4 -> Float.BYTES;
+        case BF16, F16, F32 -> 0;
+      };
+    }
+
     /** What its kernels are called by. */
     String id() {
       return name().toLowerCase(Locale.ROOT);
     }
+  }
+
+  /** So many of its matrices, as they are read. */
+  Launch.Weights read(int matrices) {
+    long blocks = (long) Math.ceilDiv(rows, blockRows) * Math.ceilDiv(columns, blockColumns);
+    long each = encoding.bytes((long) rows * columns) + blocks * encoding.scaleBytes();
+    return new Launch.Weights(name, matrices * each);
   }
 
   /** Whether the kernels of its encoding take it; others take any. */

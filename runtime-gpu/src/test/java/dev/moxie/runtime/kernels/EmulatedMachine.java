@@ -111,6 +111,11 @@ final class EmulatedMachine implements Machine {
   }
 
   @Override
+  public void copy(MemorySegment to, MemorySegment from, int times) {
+    to.copyFrom(from);
+  }
+
+  @Override
   public void run(List<Launch> launches) {
     launches.forEach(this::run);
   }

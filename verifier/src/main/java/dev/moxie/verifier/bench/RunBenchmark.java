@@ -12,11 +12,13 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.KernelModel;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.execution.StorageReads;
+import dev.moxie.runtime.kernels.Decoder;
 import dev.moxie.runtime.plain.ArithmeticSweep;
 import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.plain.KernelSweep;
@@ -27,6 +29,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,6 +42,11 @@ import org.jspecify.annotations.Nullable;
 public final class RunBenchmark {
   /** Bytes that a read test reads at most; no cache holds as many. */
   private static final long LARGEST_READ = 1L << 30;
+
+  /**
+   * Bytes of a card's memory that are copied to see how fast that is: more than its caches hold.
+   */
+  private static final long COPIED = 512L << 20;
 
   private final MoxiePackage pack;
   private final Device device;
@@ -53,6 +61,7 @@ public final class RunBenchmark {
   private final int texts;
   private final @Nullable MemorySweep sweep;
   private final ArithmeticSweep arithmetic = new ArithmeticSweep();
+  private final Decoder.@Nullable Copying copying;
   private final @Nullable KernelSweep kernel;
   private final @Nullable Long budget;
   private final @Nullable ExpertMemory experts;
@@ -88,6 +97,7 @@ public final class RunBenchmark {
     this.experts = experts;
     // A read test would bring all weights into memory.
     this.sweep = budget == null && plain != null ? sweep(pack) : null;
+    this.copying = model instanceof KernelModel kernels ? kernels.decoder().copying(COPIED) : null;
     this.kernel = plain == null ? null : new KernelSweep(pack, matrix(pack));
   }
 
@@ -201,7 +211,7 @@ public final class RunBenchmark {
     }
     var prefill = RunReport.Prefill.of(prompt, prefills);
     var decoded = RunReport.Decode.of(steps);
-    Long perToken = plain == null ? null : weightBytes / steps.size();
+    Long perToken = perToken();
     return new RunReport(
         pack.folder().toString(),
         device.description(),
@@ -218,22 +228,32 @@ public final class RunBenchmark {
         decoded,
         RunReport.Memory.of(opening.before(), opening.after(), Resident.now()),
         perToken,
-        perToken == null
+        plain == null || perToken == null
             ? null
             : RunReport.Together.of(
                 texts, together, weightBytesTogether / together.size(), decoded, perToken),
-        sweep == null || perToken == null ? null : bandwidth(sweep, perToken, decoded),
+        perToken == null ? null : bandwidth(perToken, decoded),
         kernel == null ? null : arithmetic(kernel, prefill),
         StorageReads.bytes().isPresent() ? readBytes / steps.size() : null,
         experts == null || budget == null ? null : RunReport.Experts.of(budget, hits, experts),
         against == null ? null : RunReport.Against.of(against, peers, prefill, decoded));
   }
 
-  private RunReport.Bandwidth bandwidth(
-      MemorySweep swept, long perToken, RunReport.Decode decoded) {
-    double bytesPerS = swept.bytes() * 1e3 / Quantile.median(reads);
+  private @Nullable Long perToken() {
+    if (model instanceof KernelModel kernels) {
+      return kernels.decoder().weightBytes();
+    }
+    return plain == null ? null : weightBytes / steps.size();
+  }
+
+  private RunReport.@Nullable Bandwidth bandwidth(long perToken, RunReport.Decode decoded) {
+    if (sweep == null && copying == null) {
+      return null;
+    }
+    long bytes = copying == null ? Objects.requireNonNull(sweep).bytes() : copying.bytes();
+    double bytesPerS = bytes * 1e3 / Quantile.median(reads);
     return new RunReport.Bandwidth(
-        swept.bytes(), bytesPerS / 1e9, perToken * decoded.median() / bytesPerS);
+        bytes, bytesPerS / 1e9, perToken * decoded.median() / bytesPerS, copying != null);
   }
 
   /** The first matrix of routed experts, or the first of all. */
@@ -260,6 +280,9 @@ public final class RunBenchmark {
   private void repetition(RandomTokens tokens) {
     if (sweep != null) {
       reads.add(millis(sweep::run));
+    }
+    if (copying != null) {
+      reads.add(millis(copying::run));
     }
     if (kernel != null) {
       computations.add(millis(arithmetic::run));

@@ -29,12 +29,12 @@ import tools.jackson.databind.annotation.JsonNaming;
  * @param weightBytesPerToken bytes of the matrices that a decoded token is multiplied with, on
  *     average; null of the fused execution
  * @param bandwidth null where the memory of weights has a limit, and of the fused execution
- * @param arithmetic what the same threads compute where they wait for nothing; null of the fused
- *     execution
+ * @param arithmetic what the same threads compute where they wait for nothing; null unless
+ *     execution is plain
  * @param storageBytesPerToken that a decoded token had read from storage, on average; null where
  *     the system does not say
  * @param experts null where the system keeps what it can
- * @param together several texts at a time, besides one alone; null of the fused execution
+ * @param together several texts at a time, besides one alone; null unless execution is plain
  * @param against null without a peer
  */
 @JsonNaming(SnakeCaseStrategy.class)
@@ -144,14 +144,16 @@ public record RunReport(
   }
 
   /**
-   * What memory gives the same threads, weights being read and nothing computed.
+   * What memory gives the same threads, weights being read and nothing computed, or a card that
+   * copies.
    *
-   * @param bytes that a read test reads
+   * @param bytes that a test reads, or reads and writes
    * @param gbPerS median
    * @param reached by decoding, as a part of that
+   * @param copied whether they were copied on a card
    */
   @JsonNaming(SnakeCaseStrategy.class)
-  public record Bandwidth(long bytes, double gbPerS, double reached) {}
+  public record Bandwidth(long bytes, double gbPerS, double reached, boolean copied) {}
 
   /**
    * What the same threads compute where no memory is waited for.
@@ -250,8 +252,12 @@ public record RunReport(
       lines.add("bandwidth  not measured, since weights may not all be in memory");
     } else if (bandwidth != null) {
       lines.add(
-          "bandwidth  %.2f GB/s, reading %.0f MB of the weights; decoding reaches %.0f %%",
-          bandwidth.gbPerS(), bandwidth.bytes() / 1e6, 100 * bandwidth.reached());
+          "bandwidth  %.2f GB/s, %s; decoding reaches %.0f %%",
+          bandwidth.gbPerS(),
+          bandwidth.copied()
+              ? "reading and writing the card's memory"
+              : "reading %.0f MB of the weights".formatted(bandwidth.bytes() / 1e6),
+          100 * bandwidth.reached());
     }
     if (arithmetic != null) {
       lines.add(
