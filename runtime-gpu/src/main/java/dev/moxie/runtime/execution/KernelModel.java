@@ -8,8 +8,8 @@ import dev.moxie.runtime.kernels.Decoder;
 
 /** The whole model by kernels, on the first of the cards that this process sees. */
 public final class KernelModel implements Model {
-  private final MoxiePackage pack;
   private final Decoder decoder;
+  private final float[] last;
   private int capacity;
 
   /**
@@ -35,8 +35,8 @@ public final class KernelModel implements Model {
   }
 
   private KernelModel(MoxiePackage pack, Decoder decoder) {
-    this.pack = pack;
     this.decoder = decoder;
+    last = new float[pack.architecture().vocabSize()];
   }
 
   @Override
@@ -47,17 +47,18 @@ public final class KernelModel implements Model {
 
   @Override
   public float[] append(long[] ids) {
-    return forward(ids, ids.length);
+    return forward(ids, new float[FloatTensors.elements(ids.length, last.length)]);
   }
 
   @Override
   public float[] next(long[] ids) {
-    return forward(ids, 1);
+    return forward(ids, last);
   }
 
-  private float[] forward(long[] ids, int wanted) {
-    Tokens.require(ids, pack.architecture().vocabSize(), decoder.length(), capacity);
-    return decoder.append(ids, wanted);
+  private float[] forward(long[] ids, float[] logits) {
+    Tokens.require(ids, last.length, decoder.length(), capacity);
+    decoder.append(ids, logits);
+    return logits;
   }
 
   /** What computes, to be measured. */

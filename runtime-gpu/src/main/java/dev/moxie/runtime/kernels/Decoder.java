@@ -24,6 +24,9 @@ public final class Decoder implements AutoCloseable {
 
   private static final int SHARED = 99 << 10;
 
+  /** The bits of infinity; of what is no number they are larger. */
+  private static final int INFINITE = 0x7f800000;
+
   private final MoxiePackage pack;
   private final Machine machine;
   private final Shapes shapes;
@@ -182,13 +185,11 @@ public final class Decoder implements AutoCloseable {
   /**
    * Appends tokens.
    *
-   * @param wanted of how many, the last ones, logits are
-   * @return these, [wanted · V]
+   * @param logits takes those of the last tokens, of as many as it has room for, [n · V]
    */
-  public float[] append(long[] ids, int wanted) {
+  public void append(long[] ids, float[] logits) {
     Sequence to = Objects.requireNonNull(sequence);
-    float[] logits = new float[Math.multiplyExact(wanted, vocabulary())];
-    int before = ids.length - wanted;
+    int before = ids.length - logits.length / vocabulary();
     for (int from = 0; from < ids.length; from += most) {
       int end = Math.min(from + most, ids.length);
       int some = Math.max(0, end - Math.max(from, before));
@@ -197,20 +198,21 @@ public final class Decoder implements AutoCloseable {
       length += end - from;
     }
     requireFinite(logits);
-    return logits;
   }
 
   private void requireFinite(float[] logits) {
+    int largest = 0;
     for (float logit : logits) {
-      if (!Float.isFinite(logit)) {
-        // What was computed with lies in places that later sequences would read.
-        closeSequence();
-        throw new EnvironmentException(
-            pack.folder() + ", KERNELS on CUDA",
-            "logits that are finite numbers",
-            String.valueOf(logit),
-            "use --device cpu, and report this");
-      }
+      largest = Math.max(largest, Float.floatToRawIntBits(logit) & Integer.MAX_VALUE);
+    }
+    if (largest >= INFINITE) {
+      // What was computed with lies in places that later sequences would read.
+      closeSequence();
+      throw new EnvironmentException(
+          pack.folder() + ", KERNELS on CUDA",
+          "logits that are finite numbers",
+          "some that are not",
+          "use --device cpu, and report this");
     }
   }
 

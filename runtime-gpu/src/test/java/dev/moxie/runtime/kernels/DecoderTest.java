@@ -4,12 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.converter.checkpoint.Config;
-import dev.moxie.converter.family.ConfigVariant;
-import dev.moxie.converter.family.ReleaseTensors;
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.fixtures.SyntheticCheckpoint;
-import dev.moxie.fixtures.SyntheticValues;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
@@ -21,9 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -105,18 +98,7 @@ class DecoderTest {
 
   private void requireKernel(String kernel, String config, String values)
       throws IOException, InterruptedException {
-    Map<String, String> changed =
-        Stream.of(values.split(" "))
-            .map(value -> value.split("="))
-            .collect(Collectors.toMap(value -> value[0], value -> value[1]));
-    byte[] json =
-        ConfigVariant.of(Fixtures.root().resolve("configs/" + config + ".json"), changed, 1);
-    Path checkpoint = temporary.resolve("c");
-    SyntheticCheckpoint.write(
-        checkpoint,
-        json,
-        List.of(ReleaseTensors.of(Config.parse("config.json", json))),
-        new SyntheticValues(1));
+    Path checkpoint = Small.checkpoint(temporary, config, values);
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
       assertTrue(
           Decoder.plan(pack, 132, 227 << 10, 1).stream()
@@ -145,15 +127,15 @@ class DecoderTest {
       plain.begin(TOKENS);
       float[] expected = plain.append(ids);
       decoder.begin(TOKENS);
-      float[] together = decoder.append(ids, TOKENS);
+      float[] together = append(decoder, ids, TOKENS, words);
       decoder.begin(TOKENS);
       float[] apart = new float[together.length];
       for (int token = 0; token < TOKENS; token++) {
-        float[] logits = decoder.append(new long[] {ids[token]}, 1);
+        float[] logits = append(decoder, new long[] {ids[token]}, 1, words);
         System.arraycopy(logits, 0, apart, token * words, words);
       }
       permuted.begin(TOKENS);
-      float[] otherwise = permuted.append(ids, TOKENS);
+      float[] otherwise = append(permuted, ids, TOKENS, words);
       for (float[] found : List.of(together, apart, otherwise)) {
         for (int token = 0; token < TOKENS; token++) {
           double far = distance(expected, found, token * words, words);
@@ -162,9 +144,15 @@ class DecoderTest {
       }
       decoder.begin(TOKENS);
       float[] last = Arrays.copyOfRange(together, (TOKENS - 1) * words, TOKENS * words);
-      assertTrue(distance(last, decoder.append(ids, 1), 0, words) < 1e-5);
+      assertTrue(distance(last, append(decoder, ids, 1, words), 0, words) < 1e-5);
       assertEquals(TOKENS, decoder.length());
     }
+  }
+
+  private static float[] append(Decoder decoder, long[] ids, int wanted, int words) {
+    float[] logits = new float[wanted * words];
+    decoder.append(ids, logits);
+    return logits;
   }
 
   /** The first tokens of which no choice of experts is rounding's. */
