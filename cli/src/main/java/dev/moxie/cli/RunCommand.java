@@ -100,8 +100,9 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(
       names = "--execution",
-      paramLabel = "plain|fused",
-      description = "How to run; default: plain on the CPU, fused on CUDA.")
+      paramLabel = "plain|fused|kernels",
+      description =
+          "How to run; default: plain on the CPU, on CUDA kernels, or fused where there are none.")
   private @Nullable Execution execution;
 
   @Option(
@@ -115,7 +116,6 @@ final class RunCommand implements Callable<Integer> {
   public Integer call() {
     Sampler sampler = sampler();
     Device device = deviceChoice.device();
-    device.require();
     var pace = new Pace();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       if (prompt.text != null) {
@@ -139,13 +139,17 @@ final class RunCommand implements Callable<Integer> {
 
   /** Where CUDA was not asked for and does not run such a model, the CPU. */
   private Device fitting(MoxiePackage pack, Device device) {
-    Execution wanted = execution == null ? Execution.best(device) : execution;
+    Execution wanted = execution(pack, device);
     Optional<UnsupportedException> refusal = wanted.refusal(pack, device);
     if (deviceChoice != DeviceChoice.AUTO || device == Device.CPU || refusal.isEmpty()) {
       return device;
     }
     System.err.println(Line.of("not on CUDA: " + refusal.get().getMessage()));
     return Device.CPU;
+  }
+
+  private Execution execution(MoxiePackage pack, Device device) {
+    return execution == null ? Execution.best(pack, device) : execution;
   }
 
   private void generate(
@@ -157,10 +161,11 @@ final class RunCommand implements Callable<Integer> {
       Pace pace,
       LongConsumer onToken) {
     requireFit(pack, ids);
-    Execution chosen = execution == null ? Execution.best(device) : execution;
+    Execution chosen = execution(pack, device);
     requireFit(chosen);
+    chosen.require(device);
     System.err.printf(
-        "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device));
+        "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device, chosen));
     var check =
         new LoweringCheck(
             () -> System.err.println("a first opening: holding the model to the oracle"));
@@ -193,11 +198,11 @@ final class RunCommand implements Callable<Integer> {
   }
 
   /** Which form of latent attention's cache the device takes; nothing for other attention. */
-  private static String cache(MoxiePackage pack, Device device) {
+  private static String cache(MoxiePackage pack, Device device, Execution execution) {
     return switch (pack.architecture().layers().getFirst().attention()) {
       case Attention.GroupedQuery a -> "";
       case Attention.MultiHeadLatent a ->
-          CacheLayout.of(a, device.target()).latent()
+          execution == Execution.KERNELS || CacheLayout.of(a, device.target()).latent()
               ? ", cache of compressed latents"
               : ", cache of every head's keys and values, since latents of "
                   + (a.latentSize() + a.rotary().dimensions())

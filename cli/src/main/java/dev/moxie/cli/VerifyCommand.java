@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -98,10 +99,10 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Option(
       names = "--execution",
-      paramLabel = "plain|fused",
+      paramLabel = "plain|fused|kernels",
       description =
-          "Run only this one end to end; default: both, where both run such a model, and fused on"
-              + " CUDA.")
+          "Run only this one end to end; default: both that the device has, plain and fused or"
+              + " fused and kernels, where both run such a model.")
   private @Nullable Execution execution;
 
   @Option(
@@ -167,11 +168,11 @@ final class VerifyCommand implements Callable<Integer> {
       throw new UsageException(
           "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
     }
-    if (execution != null) {
-      return Running.on(device.device(), EnumSet.of(execution));
-    }
-    return Running.on(
-        device.device(), onCuda ? EnumSet.of(Execution.FUSED) : EnumSet.allOf(Execution.class));
+    // Layers alone are those of graphs, whatever runs the whole.
+    Device usable = device.device();
+    Set<Execution> executions = execution == null ? Execution.of(usable) : EnumSet.of(execution);
+    executions.forEach(each -> each.require(usable));
+    return Running.on(usable, executions);
   }
 
   private void requireReferences(String option, boolean given) {

@@ -88,7 +88,7 @@ final class ChunkCheck {
   private static List<Integer> all(Execution execution) {
     return switch (execution) {
       case PLAIN -> PLAIN_LENGTHS;
-      case FUSED -> FUSED_LENGTHS;
+      case FUSED, KERNELS -> FUSED_LENGTHS;
     };
   }
 

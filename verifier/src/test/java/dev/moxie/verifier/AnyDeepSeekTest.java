@@ -43,7 +43,7 @@ class AnyDeepSeekTest {
       write(folder.resolve("c"), random);
       Packages.convert(folder.resolve("c"), folder.resolve("p"));
       try (MoxiePackage pack = MoxiePackage.open(folder.resolve("p"))) {
-        for (Execution execution : Execution.values()) {
+        for (Execution execution : Execution.of(Device.CPU)) {
           try (Model model = execution.open(pack, Device.CPU, new Unproven())) {
             Comparison logits =
                 LoweringCheck.compare(pack, model, dev.moxie.verifier.oracle.Precision.F32);

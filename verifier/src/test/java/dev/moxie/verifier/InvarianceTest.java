@@ -8,6 +8,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.TensorInfo;
+import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
@@ -53,7 +54,7 @@ class InvarianceTest {
             null,
             List.of(),
             null,
-            Running.onCpu(EnumSet.allOf(Execution.class)),
+            Running.onCpu(Execution.of(Device.CPU)),
             DecisionFiles.NONE,
             true,
             Scope.all());

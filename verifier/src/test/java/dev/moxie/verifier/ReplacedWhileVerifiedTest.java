@@ -9,6 +9,7 @@ import dev.moxie.converter.plan.Progress;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.reference.Running;
 import dev.moxie.verifier.reference.Scope;
@@ -16,7 +17,6 @@ import dev.moxie.verifier.routing.DecisionFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -44,7 +44,7 @@ class ReplacedWhileVerifiedTest {
                                 source,
                                 List.of(),
                                 null,
-                                Running.onCpu(EnumSet.allOf(Execution.class)),
+                                Running.onCpu(Execution.of(Device.CPU)),
                                 DecisionFiles.NONE,
                                 false,
                                 Scope.all()))

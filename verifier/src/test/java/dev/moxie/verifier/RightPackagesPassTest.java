@@ -7,11 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -37,7 +37,7 @@ class RightPackagesPassTest {
             Packages.convert(checkpoint, folder.resolve("p")),
             checkpoint,
             traces,
-            EnumSet.allOf(Execution.class));
+            Execution.of(Device.CPU));
     assertEquals(Verdict.PASS, report.verdict());
     assertEquals(report.equivalence().tensors(), report.equivalence().identical());
     assertEquals(traces.size(), report.references().size());
@@ -125,8 +125,7 @@ class RightPackagesPassTest {
   }
 
   private static Report verify(Path checkpoint, Path pack) {
-    return Verifier.verify(
-        pack, checkpoint, Fixtures.traces(checkpoint), EnumSet.allOf(Execution.class));
+    return Verifier.verify(pack, checkpoint, Fixtures.traces(checkpoint), Execution.of(Device.CPU));
   }
 
   /** The bound that allows for bf16 rounding of weights allows for nothing else. */

@@ -21,7 +21,9 @@ class TwoRotariesTest {
   @TempDir Path folder;
 
   @ParameterizedTest
-  @EnumSource(Execution.class)
+  @EnumSource(
+      value = Execution.class,
+      names = {"PLAIN", "FUSED"})
   void everyExecutionComputesIt(Execution execution) {
     Path target =
         Packages.convert(

@@ -15,6 +15,9 @@ import java.lang.foreign.MemorySegment;
  */
 @SuppressWarnings("restricted") // Machine code is what this package is about.
 public final class Context implements AutoCloseable {
+  private static final int MULTIPROCESSOR_COUNT = 16;
+  private static final int MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97;
+
   private final Driver driver;
   private final int device;
   private final MemorySegment address;
@@ -93,6 +96,35 @@ public final class Context implements AutoCloseable {
       call("asking for free memory", Function.MEM_GET_INFO, free, total);
       return free.get(JAVA_LONG, 0);
     }
+  }
+
+  /** How many multiprocessors the card has. */
+  public int processors() {
+    return driver.attribute(device, MULTIPROCESSOR_COUNT);
+  }
+
+  /** Bytes of shared memory that a block may be given. */
+  public int sharedMemory() {
+    return driver.attribute(device, MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+  }
+
+  /**
+   * Code for the card, which the driver makes of PTX.
+   *
+   * @param name for messages
+   */
+  public Module load(String name, byte[] ptx) {
+    return new Module(this, name, ptx);
+  }
+
+  /** Calls a function in this context, and gives its CUresult. */
+  int result(Function function, Object... arguments) {
+    driver.call("using the card", Function.CTX_SET_CURRENT, address);
+    return driver.result(function, arguments);
+  }
+
+  String error(int result) {
+    return driver.error(result);
   }
 
   /** A queue of work for the card. */

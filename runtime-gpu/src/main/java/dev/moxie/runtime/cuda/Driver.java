@@ -98,6 +98,15 @@ public final class Driver {
     return new Context(this, device(0));
   }
 
+  /** A number that a device says of itself, by its CUdevice_attribute. */
+  int attribute(int device, int attribute) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_INT);
+      call("asking for the card", Function.DEVICE_GET_ATTRIBUTE, out, attribute, device);
+      return out.get(JAVA_INT, 0);
+    }
+  }
+
   private int device(int ordinal) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(JAVA_INT);
@@ -115,15 +124,20 @@ public final class Driver {
   void call(String doing, Function function, Object... arguments) {
     int result = result(function, arguments);
     if (result != 0) {
-      throw new EnvironmentException(
-          doing,
-          "the driver to do it",
-          error(result),
-          "see with nvidia-smi what else uses the card, or use --device cpu");
+      throw failure(doing, error(result));
     }
   }
 
-  private int result(Function function, Object... arguments) {
+  /** That something was not done. */
+  static EnvironmentException failure(String doing, String found) {
+    return new EnvironmentException(
+        doing,
+        "the driver to do it",
+        found,
+        "see with nvidia-smi what else uses the card, or use --device cpu");
+  }
+
+  int result(Function function, Object... arguments) {
     return (int) functions.computeIfAbsent(function, this::find).call(arguments);
   }
 
@@ -135,7 +149,7 @@ public final class Driver {
   }
 
   /** What the driver says of a result, as in "CUDA_ERROR_NO_DEVICE, no CUDA-capable device…". */
-  private String error(int result) {
+  String error(int result) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ADDRESS);
       if (result(Function.GET_ERROR_NAME, result, out) != 0) {

@@ -38,6 +38,7 @@ public final class BuildIdentity {
         switch (execution) {
           case PLAIN -> "java-" + Runtime.version();
           case FUSED -> "onnxruntime-" + Engine.version();
+          case KERNELS -> "kernels";
         };
     return String.join(
         "-",

@@ -3,6 +3,7 @@ package dev.moxie.runtime.execution;
 import dev.moxie.runtime.cuda.Context;
 import dev.moxie.runtime.cuda.Driver;
 import dev.moxie.runtime.cuda.Stream;
+import dev.moxie.runtime.cuda.Transfers;
 import dev.moxie.runtime.ort.ElementType;
 import dev.moxie.runtime.ort.MemoryInfo;
 import dev.moxie.runtime.ort.SessionOptions;
@@ -11,27 +12,18 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
 
-/** A card's memory, and one stream on which all is done. Copies go through pinned memory. */
+/** A card's memory, and one stream on which all is done. */
 final class CardMemory implements Memory {
-  private static final long PIECE = 32L << 20;
-
-  /** What the driver aligns its own memory to, and kernels may count on. */
-  private static final long ALIGNMENT = 256;
-
   private final Context context;
   private final Stream stream;
+  private final Transfers transfers;
   private final MemoryInfo info;
-  private final Arena arena = Arena.ofShared();
-  private final MemorySegment pinned;
-
-  /** Bytes of it that copies to the card may still be reading. */
-  private long taken;
 
   private CardMemory(Context context, Stream stream, MemoryInfo info) {
     this.context = context;
     this.stream = stream;
     this.info = info;
-    pinned = context.allocatePinned(arena, 2 * PIECE);
+    transfers = new Transfers(context, stream);
   }
 
   static CardMemory open() {
@@ -40,45 +32,23 @@ final class CardMemory implements Memory {
   }
 
   @Override
-  public MemorySegment allocate(Arena of, long bytes) {
-    MemorySegment memory = context.allocate(of, bytes);
-    stream.clear(memory);
-    return memory;
+  public MemorySegment allocate(Arena arena, long bytes) {
+    return transfers.allocate(arena, bytes);
   }
 
   @Override
   public long piece() {
-    return PIECE;
+    return Transfers.PIECE;
   }
 
-  /** While one piece is copied, the next is made. */
   @Override
   public void write(MemorySegment to, Consumer<MemorySegment> maker) {
-    long bytes = to.byteSize();
-    if (bytes > pinned.byteSize() - taken) {
-      await();
-    }
-    MemorySegment room = pinned.asSlice(taken, bytes);
-    maker.accept(room);
-    stream.upload(to, room);
-    taken = Math.ceilDiv(taken + bytes, ALIGNMENT) * ALIGNMENT;
+    transfers.write(to, maker);
   }
 
   @Override
   public void read(MemorySegment to, MemorySegment from) {
-    await();
-    for (long done = 0; done < from.byteSize(); done += PIECE) {
-      long piece = Math.min(from.byteSize() - done, PIECE);
-      MemorySegment room = pinned.asSlice(0, piece);
-      stream.download(room, from.asSlice(done, piece));
-      await();
-      to.asSlice(done, piece).copyFrom(room);
-    }
-  }
-
-  private void await() {
-    stream.await();
-    taken = 0;
+    transfers.read(to, from);
   }
 
   @Override
@@ -93,9 +63,8 @@ final class CardMemory implements Memory {
 
   @Override
   public void close() {
-    await();
+    transfers.close();
     info.close();
-    arena.close();
     stream.close();
     context.close();
   }

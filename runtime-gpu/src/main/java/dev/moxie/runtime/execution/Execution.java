@@ -1,25 +1,53 @@
 package dev.moxie.runtime.execution;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.kernels.CudaMachine;
+import dev.moxie.runtime.kernels.Decoder;
 import dev.moxie.runtime.lowering.Lowering;
 import java.lang.management.ManagementFactory;
+import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 
 /** How a model is run. */
 public enum Execution {
   /** Java, operation by operation, on weights as they are stored; on the CPU alone. */
   PLAIN,
   /** One graph for the whole model. */
-  FUSED;
+  FUSED,
+  /** Kernels of our own, on weights as they are stored; on CUDA alone. */
+  KERNELS;
 
-  /** What is best on a device. */
-  public static Execution best(Device device) {
-    return device == Device.CUDA ? FUSED : PLAIN;
+  /** Those that compute on a device. */
+  public static Set<Execution> of(Device device) {
+    return device == Device.CUDA ? EnumSet.of(FUSED, KERNELS) : EnumSet.of(PLAIN, FUSED);
+  }
+
+  /** What is best for a package on a device. */
+  public static Execution best(MoxiePackage pack, Device device) {
+    if (device == Device.CPU) {
+      return PLAIN;
+    }
+    return KERNELS.refusal(pack, device).isEmpty() ? KERNELS : FUSED;
+  }
+
+  /**
+   * Makes sure that a device can be used.
+   *
+   * @throws EnvironmentException naming what is missing
+   */
+  public void require(Device device) {
+    if (this == KERNELS && device == Device.CUDA) {
+      CudaMachine.require();
+    } else {
+      device.require();
+    }
   }
 
   /** Why a package cannot be run this way on a device; nothing if it can. */
@@ -28,6 +56,10 @@ public enum Execution {
       switch (this) {
         case PLAIN -> requireCpu(pack, device);
         case FUSED -> new Lowering(pack, device.target()).wholeModel();
+        case KERNELS -> {
+          requireCuda(pack, device);
+          Decoder.requireKernels(pack);
+        }
       }
       return Optional.empty();
     } catch (UnsupportedException e) {
@@ -38,7 +70,7 @@ public enum Execution {
   /** Bytes of weights that are held beside the package, in another form. */
   public long memory(MoxiePackage pack) {
     return switch (this) {
-      case PLAIN -> 0;
+      case PLAIN, KERNELS -> 0;
       case FUSED ->
           Tensors.ofForwardPass(pack.architecture()).stream()
               .mapToLong(tensor -> tensor.shape().elements() * Float.BYTES)
@@ -64,6 +96,10 @@ public enum Execution {
         yield PlainModel.open(pack, proof);
       }
       case FUSED -> FusedModel.open(pack, device, device.target(), proof);
+      case KERNELS -> {
+        requireCuda(pack, device);
+        yield KernelModel.open(pack, proof);
+      }
     };
   }
 
@@ -81,6 +117,10 @@ public enum Execution {
         yield PlainModel.openPermuted(pack, proof);
       }
       case FUSED -> FusedModel.openPermuted(pack, device, device.target(), proof);
+      case KERNELS -> {
+        requireCuda(pack, device);
+        yield KernelModel.openPermuted(pack, proof);
+      }
     };
   }
 
@@ -91,6 +131,16 @@ public enum Execution {
           "the CPU, on which the plain execution computes",
           "--device " + device.name().toLowerCase(Locale.ROOT),
           "use --device cpu or --execution fused");
+    }
+  }
+
+  private static void requireCuda(MoxiePackage pack, Device device) {
+    if (device != Device.CUDA) {
+      throw new UnsupportedException(
+          pack.folder().toString(),
+          "CUDA, for which the kernels are written",
+          "--device " + device.name().toLowerCase(Locale.ROOT),
+          "use --device cuda or another --execution");
     }
   }
 }

@@ -1,0 +1,179 @@
+package dev.moxie.runtime.kernels;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.EnvironmentException;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.Packages;
+import dev.moxie.runtime.Unproven;
+import dev.moxie.runtime.cuda.Card;
+import dev.moxie.runtime.execution.PlainModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The executor with its kernels emulated on the host, held to the plain execution. */
+class DecoderTest {
+  /** Of the length of a token's logits: a cache in float16 rounds by 2⁻¹². */
+  private static final double FAR = 4e-3;
+
+  /** What a choice of experts is decided by, at least, for rounding not to decide it. */
+  private static final float CLEAR = 2e-3f;
+
+  private static final int TOKENS = 6;
+
+  @TempDir static Path library;
+  @TempDir Path temporary;
+
+  @Test
+  void kernelsGiveThePlainLogits() throws IOException, InterruptedException {
+    Path checkpoint = Fixtures.root().resolve("random/mixtral");
+    try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
+      requirePlain(pack);
+    }
+  }
+
+  static Stream<Path> all() throws IOException {
+    try (Stream<Path> random = Files.list(Fixtures.root().resolve("random"));
+        Stream<Path> variants = Files.list(Fixtures.root().resolve("variants"))) {
+      return Stream.concat(
+          Stream.of(Fixtures.tinyMixtral(), Fixtures.tinyDeepSeek()),
+          Stream.concat(random.sorted().toList().stream(), variants.sorted().toList().stream()));
+    }
+  }
+
+  @Tag("exhaustive")
+  @ParameterizedTest
+  @MethodSource("all")
+  void everyFixtureRuns(Path checkpoint) throws IOException, InterruptedException {
+    try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
+      requirePlain(pack);
+    }
+  }
+
+  @Test
+  void expertsOfFourBitsAreMultipliedAsTheyAreStored() throws IOException, InterruptedException {
+    Path checkpoint = Fixtures.root().resolve("random/mixtral");
+    try (MoxiePackage pack = Packages.quantise(checkpoint, temporary.resolve("p"))) {
+      assertTrue(
+          Decoder.plan(pack, 132, 227 << 10, 1).stream()
+              .anyMatch(launch -> launch.kernel().equals("gate_up_int4_slots")));
+      requirePlain(pack);
+    }
+  }
+
+  private static void requirePlain(MoxiePackage pack) throws IOException, InterruptedException {
+    try (var decoder = new Decoder(pack, EmulatedMachine.compiled(library), false);
+        var permuted = new Decoder(pack, EmulatedMachine.compiled(library), true);
+        PlainModel plain = PlainModel.open(pack, new Unproven())) {
+      long[] ids = clear(plain, pack.architecture().vocabSize());
+      int words = pack.architecture().vocabSize();
+      plain.begin(TOKENS);
+      float[] expected = plain.append(ids);
+      decoder.begin(TOKENS);
+      float[] together = decoder.append(ids, TOKENS);
+      decoder.begin(TOKENS);
+      float[] apart = new float[together.length];
+      for (int token = 0; token < TOKENS; token++) {
+        float[] logits = decoder.append(new long[] {ids[token]}, 1);
+        System.arraycopy(logits, 0, apart, token * words, words);
+      }
+      permuted.begin(TOKENS);
+      float[] otherwise = permuted.append(ids, TOKENS);
+      for (float[] found : List.of(together, apart, otherwise)) {
+        for (int token = 0; token < TOKENS; token++) {
+          double far = distance(expected, found, token * words, words);
+          assertTrue(far < FAR, "token " + token + ": " + far);
+        }
+      }
+      decoder.begin(TOKENS);
+      float[] last = Arrays.copyOfRange(together, (TOKENS - 1) * words, TOKENS * words);
+      assertTrue(distance(last, decoder.append(ids, 1), 0, words) < 1e-5);
+      assertEquals(TOKENS, decoder.length());
+    }
+  }
+
+  /** The first tokens of which no choice of experts is rounding's. */
+  private static long[] clear(PlainModel plain, int words) {
+    for (int seed = 0; seed < 1000; seed++) {
+      long[] ids = new Random(seed).longs(TOKENS, 0, words).toArray();
+      plain.begin(TOKENS);
+      float[] least = {Float.MAX_VALUE};
+      plain.observe(
+          ids,
+          (layer, result) -> {
+            if (result.mixture() != null) {
+              int chosen = result.mixture().decisions().getFirst().experts().length;
+              least[0] = Math.min(least[0], margin(result.mixture().choice(), chosen));
+              if (result.mixture().groups() != null) {
+                least[0] = Math.min(least[0], nearest(result.mixture().groups()));
+              }
+            }
+          });
+      if (least[0] > CLEAR) {
+        return ids;
+      }
+    }
+    throw new AssertionError("rounding decides every choice");
+  }
+
+  private static float margin(float[] choices, int chosen) {
+    int experts = choices.length / TOKENS;
+    float least = Float.MAX_VALUE;
+    for (int from = 0; from < choices.length && chosen < experts; from += experts) {
+      float[] sorted = Arrays.copyOfRange(choices, from, from + experts);
+      Arrays.sort(sorted);
+      least = Math.min(least, sorted[experts - chosen] - sorted[experts - chosen - 1]);
+    }
+    return least;
+  }
+
+  private static float nearest(float[] groups) {
+    int count = groups.length / TOKENS;
+    float least = Float.MAX_VALUE;
+    for (int from = 0; from < groups.length; from += count) {
+      float[] sorted = Arrays.copyOfRange(groups, from, from + count);
+      Arrays.sort(sorted);
+      for (int i = 1; i < count; i++) {
+        least = Math.min(least, sorted[i] - sorted[i - 1]);
+      }
+    }
+    return least;
+  }
+
+  private static double distance(float[] expected, float[] found, int from, int count) {
+    double difference = 0;
+    double length = 0;
+    for (int i = from; i < from + count; i++) {
+      difference += Math.pow((double) found[i] - expected[i], 2);
+      length += Math.pow(expected[i], 2);
+    }
+    return Math.sqrt(difference / length);
+  }
+
+  @Test
+  void aCardThatCannotOverlapLaunchesIsRefused() {
+    String message =
+        assertThrows(
+                EnvironmentException.class,
+                () -> CudaMachine.requireCapable(new Card("NVIDIA A100", 8, 0, 80L << 30)))
+            .getMessage();
+    assertEquals(
+        "--device cuda: expected a card of compute capability 9.0 or later, for which the kernels"
+            + " are written, found NVIDIA A100 (compute capability 8.0, 86 GB); use --execution"
+            + " fused, or --device cpu.",
+        message);
+  }
+}
