@@ -218,6 +218,12 @@ final class BenchCommand {
         description = RunCommand.MEMORY_BUDGET)
     private @Nullable Long budget;
 
+    @Option(
+        names = "--execution",
+        paramLabel = "plain|fused|kernels",
+        description = "How to run it; default: what is best on the device.")
+    private @Nullable Execution execution;
+
     @Option(names = "--json", description = "Print the report as one JSON object.")
     private boolean json;
 
@@ -229,8 +235,7 @@ final class BenchCommand {
       requirePositive("--reps", reps);
       Device where = device.device();
       RunReport report =
-          RunBenchmark.run(
-              pack, where, Execution.best(where), prompt, decode, texts, reps, budget, against);
+          RunBenchmark.run(pack, where, execution, prompt, decode, texts, reps, budget, against);
       System.out.println(json ? report.json() : report.text());
     }
 

@@ -2,7 +2,6 @@ package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
 import dev.moxie.runtime.execution.Device;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.eval.EvalReport;
 import dev.moxie.verifier.eval.EvalRun;
 import java.nio.file.Path;
@@ -89,12 +88,10 @@ final class EvalCommand implements Callable<Integer> {
   public Integer call() {
     requireLimits();
     Device where = device.device();
-    Execution execution = Execution.best(where);
     var options = new EvalRun.Options(context, stride, tokens, maxKl, minAgreement);
     EvalReport report;
     try (var progress = new TokenProgress(quiet)) {
-      report =
-          EvalRun.run(folder, against, where, execution, corpus.corpus(), options, progress::begin);
+      report = EvalRun.run(folder, against, where, null, corpus.corpus(), options, progress::begin);
     }
     System.out.println(json ? report.json() : report.text());
     return report.verdict() == null || report.verdict().passed() ? 0 : Failures.MISMATCH;
