@@ -1,9 +1,7 @@
 package dev.moxie.cli;
 
 import dev.moxie.format.error.UsageException;
-import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.eval.EvalReport;
 import dev.moxie.verifier.eval.EvalRun;
 import java.nio.file.Path;
@@ -89,23 +87,14 @@ final class EvalCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     requireLimits();
-    Device where = device.wanted();
-    Execution execution = best(where);
-    execution.require(where);
+    Device where = device.device();
     var options = new EvalRun.Options(context, stride, tokens, maxKl, minAgreement);
     EvalReport report;
     try (var progress = new TokenProgress(quiet)) {
-      report =
-          EvalRun.run(folder, against, where, execution, corpus.corpus(), options, progress::begin);
+      report = EvalRun.run(folder, against, where, null, corpus.corpus(), options, progress::begin);
     }
     System.out.println(json ? report.json() : report.text());
     return report.verdict() == null || report.verdict().passed() ? 0 : Failures.MISMATCH;
-  }
-
-  private Execution best(Device where) {
-    try (MoxiePackage pack = MoxiePackage.open(folder)) {
-      return Execution.best(pack, where);
-    }
   }
 
   private void requireLimits() {

@@ -163,15 +163,16 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   private Running running() {
-    if (device.wanted() == Device.CUDA && execution == Execution.PLAIN) {
+    boolean onCuda = device.wanted() == Device.CUDA;
+    if (onCuda && execution == Execution.PLAIN) {
       throw new UsageException(
           "--execution plain", "--device cpu, where it computes", "cuda", "leave one of them out");
     }
     // Layers alone are those of graphs, whatever runs the whole.
-    Device where = device.device();
-    Set<Execution> executions = execution == null ? Execution.of(where) : EnumSet.of(execution);
-    executions.forEach(each -> each.require(where));
-    return Running.on(where, executions);
+    Device usable = device.device();
+    Set<Execution> executions = execution == null ? Execution.of(usable) : EnumSet.of(execution);
+    executions.forEach(each -> each.require(usable));
+    return Running.on(usable, executions);
   }
 
   private void requireReferences(String option, boolean given) {

@@ -105,7 +105,7 @@ public final class RunBenchmark {
    * Measures.
    *
    * @param device where it is run
-   * @param execution how
+   * @param wanted how; null for what is best there
    * @param prompt tokens of the prompt, from 1
    * @param decode tokens after it, from 1
    * @param texts that are decoded together on the CPU, from 1, besides one alone
@@ -118,24 +118,26 @@ public final class RunBenchmark {
   public static RunReport run(
       Path folder,
       Device device,
-      Execution execution,
+      @Nullable Execution wanted,
       int prompt,
       int decode,
       int texts,
       int reps,
       @Nullable Long budget,
       @Nullable String against) {
-    if (budget != null && execution != Execution.PLAIN) {
-      throw new UsageException(
-          "--memory-budget",
-          "plain execution, which reads weights as it needs them",
-          execution.name().toLowerCase(Locale.ROOT),
-          "pass --device cpu, or leave it out");
-    }
     Resident before = Resident.now();
     long start = System.nanoTime();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       requireFit(pack, prompt, decode);
+      Execution execution = wanted == null ? Execution.best(pack, device) : wanted;
+      execution.require(device);
+      if (budget != null && execution != Execution.PLAIN) {
+        throw new UsageException(
+            "--memory-budget",
+            "plain execution, which reads weights as it needs them",
+            execution.name().toLowerCase(Locale.ROOT),
+            "pass --device cpu, or leave it out");
+      }
       var check = new LoweringCheck();
       try (Model model = execution.open(pack, device, check)) {
         ExpertMemory experts =

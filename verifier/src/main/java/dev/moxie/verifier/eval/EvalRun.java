@@ -94,7 +94,7 @@ public final class EvalRun {
    *
    * @param against another package of the same tokens; null for none
    * @param device where both are run
-   * @param execution how
+   * @param wanted how; null for what is best there
    * @param begun is given the number of tokens to score before the first, and takes the progress
    * @throws UsageException if options do not fit the model, packages cannot be compared, or there
    *     is no token to score
@@ -104,20 +104,22 @@ public final class EvalRun {
       Path folder,
       @Nullable Path against,
       Device device,
-      Execution execution,
+      @Nullable Execution wanted,
       Corpus corpus,
       Options options,
       LongFunction<Progress> begun) {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         @Nullable MoxiePackage second = against == null ? null : MoxiePackage.open(against);
         @Nullable TextTokenizer tokenizer = corpus.hasText() ? TextTokenizer.of(pack) : null) {
+      Execution execution = wanted == null ? Execution.best(pack, device) : wanted;
+      execution.require(device);
       List<String> notCompared = new ArrayList<>();
       if (second != null) {
         SameTokens.require(pack, second, corpus.hasText());
         Flips.incomparable(pack.architecture(), second.architecture())
             .ifPresent(why -> notCompared.add("routing decisions: " + why));
-        if (execution == Execution.FUSED) {
-          notCompared.add("routing decisions, which the fused execution does not show");
+        if (execution != Execution.PLAIN) {
+          notCompared.add("routing decisions, which the plain execution alone shows");
         }
       }
       int beginning = tokenizer == null ? 0 : tokenizer.beginning().length;

@@ -274,7 +274,7 @@ class EvalRunTest {
     assertEquals(expected, fused.likelihood().perplexity(), 1e-4 * expected);
     assertEquals(List.of(), plain.notCompared());
     assertEquals(
-        List.of("routing decisions, which the fused execution does not show"), fused.notCompared());
+        List.of("routing decisions, which the plain execution alone shows"), fused.notCompared());
     assertEquals(List.of(), Objects.requireNonNull(fused.against()).routing());
   }
 
