@@ -332,12 +332,10 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
     }
   }
   if (used == 1) return;
-  __threadfence();
   __syncthreads();
-  if (threadIdx.x == 0) last = atomicAdd(a.arrived + token * gridDim.y + blockIdx.y, 1) == used - 1;
+  if (threadIdx.x == 0) last = arrive(a.arrived + token * gridDim.y + blockIdx.y) == used - 1;
   __syncthreads();
   if (!last) return;
-  __threadfence();
   float* factors = room;  // [heads][used]: what each part counts
   for (int h = warp; h < heads; h += WARPS)
     part_factors(a.extremes, ((u64)token * a.heads + head0 + h) * splits, used, a.sinks ? a.sinks + head0 + h : nullptr, factors + h * used);
