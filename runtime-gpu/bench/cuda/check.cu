@@ -347,7 +347,7 @@ static void check_latent(const Kernels& k, int heads, int position, int splits, 
   a.out = room<float>(tokens * heads * value), a.outStride = heads * value;
   poison(a.absorbed, (size_t)tokens * heads * KEY * 4), poison(a.partial, (size_t)tokens * heads * splits * LATENT * 4), poison(a.out, tokens * heads * value * 4);
   launch(k.absorb, dim3(heads, tokens), 256, 0, a);
-  launch(attend_latent_512, dim3(splits, heads / 32, tokens), 256, latent_shared(), a);
+  launch(attend_latent_512, dim3(splits, (heads + 63) / 64, tokens), 256, latent_shared(), a);
   launch(k.latentOutput, dim3(heads, tokens), 256, latent_output_shared(splits), a);
   auto got = download(a.out, tokens * heads * value);
   std::vector<double> want;

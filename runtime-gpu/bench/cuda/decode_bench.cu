@@ -348,7 +348,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   u64* largest = hold<u64>(T);
   OK(cudaMemset(largest, 0, 8 * T));
   float* absorbed = hold<float>((size_t)T * s.heads * KEY);
-  int groups = latent ? s.heads / 32 : s.keyHeads * ceil_div(s.heads / s.keyHeads, 8);
+  int groups = latent ? s.heads / 64 : s.keyHeads * ceil_div(s.heads / s.keyHeads, 8);
   int splits = std::max(1, SMS / groups / std::min(T, 2));
   float *partial = hold<float>((size_t)T * s.heads * splits * (latent ? LATENT : s.d)), *extremes = hold<float>((size_t)T * s.heads * splits * 2);
   std::vector<int> at(T, contexts[0]);

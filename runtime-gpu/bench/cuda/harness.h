@@ -129,5 +129,5 @@ inline size_t down_slots_shared(const Kernels& k, int warps, int m, int tokens, 
   return sums_bytes(warps, m, 1) + plan_bytes(tokens, chosen) + warps * (k.slotBytes[m - 1] + k.depth[m - 1] * activations);
 }
 inline size_t attend_shared(int d, int warps) { return 16 * (d + 32) * 2 + warps * 8 * (d + 2) * 4; }
-inline size_t latent_shared() { return (64 * (KEY + 32) + 64 * 136) * 2 + 17 * 32 * 4; }
+inline size_t latent_shared() { return 128 * KEY * 2 + 64 * 40 * 2 + (16 << 10) + 4 * 64 * 4; }
 inline size_t latent_output_shared(int splits) { return sums_bytes(8, 1, 1) + (splits + 3) / 4 * 16 + 3 * (LATENT + 32) * 2; }

@@ -64,7 +64,7 @@ LATENT_KERNELS(int8, INT8, 4)
 LATENT_KERNELS(int4, INT4, 2)
 LATENT_KERNELS(mxfp4, MXFP4, 2)
 
-extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentArgs)) {
+extern "C" __global__ void __launch_bounds__(256, 1) attend_latent_512(ARGS(LatentArgs)) {
   SHARED_BYTES(shared);
   attend_latent(args, shared);
 }
