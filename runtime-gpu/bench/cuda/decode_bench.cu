@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 
+#include "choice.h"
 #include "harness.h"
 
 static double bandwidth;  // bytes per microsecond, read and written
@@ -123,8 +124,9 @@ static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // Tries configurations of one kernel, launched over and over with other weights; the quickest wins.
 // run(config, i) launches the i-th of `launches`, and says false where the configuration does not fit.
-template <class F> static Config tuned(const char* what, double bytes, int launches, const std::vector<Config>& all, const F& run, std::string& table) {
+template <class F> static Config tuned(const char* what, double bytes, int launches, const std::vector<Config>& all, const Config& ruled, const F& run, std::string& table) {
   Config best;
+  double byRule = 0;
   double least = 1e30, worst = 0;
   int tried = 0;
   auto attempt = [&](const Config& c) {
@@ -137,21 +139,31 @@ template <class F> static Config tuned(const char* what, double bytes, int launc
     worst = std::max(worst, t);
     if (t < least) least = t, best = c, best.us = t;
   };
+  if (ruled.slots) {
+    attempt(ruled);
+    byRule = best.us;
+  }
   for (const Config& c : all) attempt(c);
   if (!tried) throw std::string("no configuration fits of ") + what;
   for (int prefetches : {0, 3}) {
+    if (best.slots) break;  // which have no use for it
     Config c = best;
     c.prefetches = prefetches;
     attempt(c);
   }
-  char line[240];
-  snprintf(line, sizeof line, "    %-10s %8.2f MB  limit %7.2f  best %7.2f us (%3.0f %%)  %-20s worst of %d: %.2f\n", what, bytes / 1e6, bytes / bandwidth, least, 100 * bytes / bandwidth / least, best.text().c_str(), tried, worst);
+  char line[300];
+  snprintf(line, sizeof line, "    %-10s %8.2f MB  limit %7.2f  best %7.2f us (%3.0f %%)  %-20s worst of %d: %.2f; by choose %.2f %s\n", what, bytes / 1e6, bytes / bandwidth, least, 100 * bytes / bandwidth / least, best.text().c_str(), tried, worst, byRule, ruled.slots ? ruled.text().c_str() : "-");
   table += line;
   return best;
 }
+static Config rule(const Kernels& k, int tokens, int tiles16, int columns, int most) {
+  if (column_tiles(k, tokens) > 1) return {};
+  Choice c = choose(tiles16, ceil_div(columns, k.slotColumns), most, SMS);
+  return {c.m, c.warps, c.split, 1, 1, 0, 1, 0};
+}
 static std::vector<Config> candidates(bool two, bool far) {
   std::vector<Config> all;
-  for (int slots = 0; slots <= 1; slots++)
+  for (int slots = 1; slots >= 0; slots--)
   for (int f = 0; f <= (far ? 1 : 0); f++)
     for (int m = 1; m <= (two ? 2 : 1); m++)
       for (auto ws : {std::pair<int, int>{8, 8}, {8, 4}, {8, 2}, {8, 1}, {4, 4}, {4, 2}, {2, 2}, {6, 6}, {6, 2}, {6, 1}, {16, 16}, {16, 8}, {16, 4}, {12, 12}})
@@ -320,8 +332,8 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   Tuning best;
   auto gu = [&](const Config& c, int i) { return run_gate_up(ke, experts(layer_of(i), plans[i]), c); };
   auto dn = [&](const Config& c, int i) { return run_down(ke, experts(layer_of(i), plans[i]), c); };
-  Config gc = best.of["gate_up"] = tuned("gate_up", gateUpBytes, launches, candidates(false, false), gu, table);
-  Config dc = best.of["down"] = tuned("down", downBytes, launches, candidates(T == 1, true), dn, table);
+  Config gc = best.of["gate_up"] = tuned("gate_up", gateUpBytes, launches, candidates(false, false), rule(ke, T, T * s.chosen * ceil_div(s.width, 16) + ceil_div(s.shared, 16), H, 1), gu, table);
+  Config dc = best.of["down"] = tuned("down", downBytes, launches, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), T * s.chosen * ceil_div(s.width, ke.slotColumns) * ke.slotColumns + s.shared, 2), dn, table);
   double both, apart;
   {
     Graph g([&] { for (int i = 0; i < launches; i++) gu(gc, i), dn(dc, i); });
@@ -399,14 +411,14 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   double upBytes = latent ? bytes_of(ka, s.heads * 256, LATENT) : 0, routerBytes = 2. * s.experts * H, headBytes = 2. * s.vocabulary * H;
   int n = s.layers * std::max(1, 16 / s.layers);
   auto any = [&](int i) -> const Layer& { return layers[i % s.layers]; };
-  Config ic = tuned(latent ? "q,kv down" : "q,k,v", inBytes, n, candidates(T == 1, false), [&](const Config& c, int i) { return run_project(ka, in(any(i)), c); }, table);
-  Config uc = latent ? tuned("q up", qupBytes, n, candidates(T == 1, false), [&](const Config& c, int i) { return run_project(ka, qup(any(i)), c); }, table) : Config();
-  Config oc = tuned("o", outBytes, n, candidates(T == 1, false), [&](const Config& c, int i) { return run_project(ka, out(any(i)), c); }, table);
-  Config hc = tuned("head", headBytes, 2, candidates(T == 1, false), [&](const Config& c, int) { return run_project(kh, last(), c); }, table);
+  Config ic = tuned(latent ? "q,kv down" : "q,k,v", inBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(latent ? 1536 + KEY : (s.heads + 2 * s.keyHeads) * s.d, 16), H, 2), [&](const Config& c, int i) { return run_project(ka, in(any(i)), c); }, table);
+  Config uc = latent ? tuned("q up", qupBytes, n, candidates(T == 1, false), rule(ka, T, s.heads * 12, 1536, 2), [&](const Config& c, int i) { return run_project(ka, qup(any(i)), c); }, table) : Config();
+  Config oc = tuned("o", outBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(H, 16), latent ? s.heads * 128 : s.heads * s.d, 2), [&](const Config& c, int i) { return run_project(ka, out(any(i)), c); }, table);
+  Config hc = tuned("head", headBytes, 2, candidates(T == 1, false), rule(kh, T, ceil_div(s.vocabulary, 16), H, 2), [&](const Config& c, int) { return run_project(kh, last(), c); }, table);
   Config denseGate, denseDown;
   if (dense) {
-    denseGate = tuned("dense g,u", bytes_of(ke, 2 * 18432, H), 4, candidates(false, false), [&](const Config& c, int) { return run_gate_up(ke, experts(layers[0], nullptr), c); }, table);
-    denseDown = tuned("dense down", bytes_of(ke, H, 18432), 4, candidates(T == 1, true), [&](const Config& c, int) { return run_down(ke, experts(layers[0], nullptr), c); }, table);
+    denseGate = tuned("dense g,u", bytes_of(ke, 2 * 18432, H), 4, candidates(false, false), rule(ke, T, 18432 / 16, H, 1), [&](const Config& c, int) { return run_gate_up(ke, experts(layers[0], nullptr), c); }, table);
+    denseDown = tuned("dense down", bytes_of(ke, H, 18432), 4, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), 18432, 2), [&](const Config& c, int) { return run_down(ke, experts(layers[0], nullptr), c); }, table);
   }
   auto alone = [&](const char* what, double bytes, const std::function<void(const Layer&)>& f, bool onlyRouted) {
     Graph g([&] { for (int i = 0; i < n; i++) f(onlyRouted ? layer_of(i) : any(i)); });
