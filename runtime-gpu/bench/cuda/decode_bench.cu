@@ -177,28 +177,28 @@ static const int MOST_SHARED = 227 * 1024;
 static bool run_project(const Kernels& k, ProjectArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = 0;
   for (int i = 0; i < a.matrices; i++) tiles += ceil_div(a.matrix[i].rows, 16 * m);
-  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * c.warps * k.slotBytes[m - 1];
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
+  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * slots_bytes(k, c.warps, m, nt);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  launch(nt > 1 ? k.projectT4 : c.slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
+  launch(nt > 1 ? (c.slots ? k.projectT4Slots : k.projectT4) : c.slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
 static bool run_gate_up(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens);
   int tiles = a.tokens * a.chosen * ceil_div(a.intermediate, 16) + ceil_div(a.sharedGate.rows, 16);
-  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * c.warps * k.slotBytes[1];
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
+  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * slots_bytes(k, c.warps, 2, nt);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  launch(nt > 1 ? k.gateUpT4 : c.slots ? k.gateUpSlots : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
+  launch(nt > 1 ? (c.slots ? k.gateUpT4Slots : k.gateUpT4) : c.slots ? k.gateUpSlots : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
 static bool run_down(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = ceil_div(a.hidden, 16 * m);
-  if (c.slots && (c.far || nt > 1)) return false;
-  size_t shared = c.slots ? down_slots_shared(k, c.warps, m, a.tokens, a.chosen) : down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
+  if (c.slots && c.far) return false;
+  size_t shared = c.slots ? down_slots_shared(k, c.warps, m, nt, a.tokens, a.chosen) : down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.slots ? k.downSlots[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
+  ExpertsKernel kernel = nt > 1 ? (c.slots ? k.downT4Slots : c.far ? k.downT4Far : k.downT4) : c.slots ? k.downSlots[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
   launch(kernel, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }

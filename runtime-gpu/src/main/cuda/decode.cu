@@ -40,7 +40,10 @@
   PROJECT(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2))                 \
   GATE_UP(name##_slots, enc, SLOT_L(enc), 1, DEPTH(enc, 2))                       \
   DOWN(name##_m1_slots, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1), false)              \
-  DOWN(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), false)
+  DOWN(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), false)             \
+  PROJECT(name##_m1_t4_slots, enc, 1, SLOT_L(enc), 4, 4)                          \
+  GATE_UP(name##_t4_slots, enc, SLOT_L(enc), 4, DEPTH(enc, 2))                    \
+  DOWN(name##_m1_t4_slots, enc, 1, SLOT_L(enc), 4, 4, false)
 // Numbers of four bits: longer steps, so that a request for scales serves more of them. Slots of a warp: 16 KiB or so.
 #define SLOT_L(enc) (enc >= INT4 ? 4 : 2)
 #define DEPTH(enc, m) (enc >= INT4 ? 5 - m : 8 / m)

@@ -326,6 +326,7 @@ struct LatentOutput {
   float* factors;  // of splits
   u16* xs;
 
+  DEVICE int active(int, int) const { return 1; }
   DEVICE int tiles() const { return args.heads * (blockDim.x >> 5); }
   DEVICE int chunks() const { return LATENT / (L * E::piece); }
   DEVICE int column(int c) const { return c * L * E::piece; }
