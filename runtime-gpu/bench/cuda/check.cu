@@ -293,6 +293,16 @@ static void check_attend(int d, int heads, int keyHeads, int position, int split
   int groups = keyHeads * ((heads / keyHeads + 7) / 8);
   for (int twice = 0; twice < 2; twice++) launch(d == 64 ? attend_64 : attend_128, dim3(splits, groups, tokens), 256, attend_shared(d, 8), a);
   auto got = download(a.out, tokens * heads * d);
+  // appended alone, the new keys and values are the same
+  auto attended = a;
+  a.keys = uploaded(keys), a.values = uploaded(values);
+  launch(d == 64 ? append_64 : append_128, dim3(keyHeads, tokens), 64, 0, a);
+  int apart = 0;
+  for (auto pair : {std::pair<u16*, u16*>{a.keys, attended.keys}, {a.values, attended.values}}) {
+    auto one = download(pair.first, keys.size()), two = download(pair.second, keys.size());
+    for (size_t i = 0; i < keys.size(); i++) apart += one[i] != two[i];
+  }
+  if (apart) failures++, printf("append: %d halves differ  WRONG\n", apart);
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
     int p = positions[t];

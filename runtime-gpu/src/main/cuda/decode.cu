@@ -80,6 +80,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) attend_latent_512(ARGS(Late
 ATTEND(64)
 ATTEND(128)
 
+#define APPEND(d) \
+  extern "C" __global__ void __launch_bounds__(64) append_##d(ARGS(AttendArgs)) { append_heads<d>(args); }
+APPEND(64)
+APPEND(128)
+
 extern "C" __global__ void __launch_bounds__(256) route_experts(ARGS(RouteArgs), int rows) {
   SHARED_BYTES(shared);
   route(args, rows, shared);

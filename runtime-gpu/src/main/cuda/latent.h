@@ -345,9 +345,16 @@ struct LatentOutput {
     u64 at = ((u64)token * args.heads + head) * args.splits;
     if (threadIdx.x < 32) part_factors(args.extremes, at, used, nullptr, factors);
     __syncthreads();
-    for (int d = threadIdx.x * 4; d < LATENT; d += blockDim.x * 4) {
-      float4 y = add_parts(args.partial + at * LATENT + d, LATENT, used, factors);
-      E::put(xs, stride, d, y.x), E::put(xs, stride, d + 1, y.y), E::put(xs, stride, d + 2, y.z), E::put(xs, stride, d + 3, y.w);
+    // half of the threads take the first parts, half the others
+    __shared__ float4 others[LATENT / 4];
+    int mine = threadIdx.x % (LATENT / 4), d = mine * 4, middle = (used + 1) / 2, second = threadIdx.x / (LATENT / 4);
+    const float* from = args.partial + at * LATENT + d;
+    float4 y = second ? add_parts(from + (u64)middle * LATENT, LATENT, used - middle, factors + middle) : add_parts(from, LATENT, middle, factors);
+    if (second) others[mine] = y;
+    __syncthreads();
+    if (!second) {
+      float4 z = others[mine];
+      E::put(xs, stride, d, y.x + z.x), E::put(xs, stride, d + 1, y.y + z.y), E::put(xs, stride, d + 2, y.z + z.z), E::put(xs, stride, d + 3, y.w + z.w);
     }
     __syncthreads();
   }

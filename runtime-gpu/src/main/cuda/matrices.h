@@ -10,7 +10,7 @@ DEVICE void put_activations(u16* xs, int stride, const float* x, int xStride, co
   int padded = (columns + E::piece - 1) / E::piece * E::piece;
   for (int token = 0; token < tokens; token++) {
     float square = 0;
-#pragma unroll 2
+#pragma unroll 4
     for (int k = threadIdx.x * 8; k < padded; k += blockDim.x * 8) {
       float v[8];
 #pragma unroll
