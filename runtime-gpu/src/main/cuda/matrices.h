@@ -2,35 +2,45 @@
 #pragma once
 #include "product.h"
 
+// A token's activations as operands, by threads that take eight at a time; the sum of squares of a thread's.
+template <int ENC>
+DEVICE float put_row(u16* to, int stride, const float* x, const float* norm, int columns, int thread, int threads) {
+  typedef Encoding<ENC> E;
+  int padded = (columns + E::piece - 1) / E::piece * E::piece;
+  float square = 0;
+#pragma unroll 4
+  for (int k = thread * 8; k < padded; k += threads * 8) {
+    float v[8];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      bool there = k + 4 * h < columns;
+      float4 a = there ? __ldcg((const float4*)(x + k) + h) : make_float4(0, 0, 0, 0);
+      square += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
+      if (norm && there) {
+        float4 n = __ldg((const float4*)(norm + k) + h);
+        a.x *= n.x, a.y *= n.y, a.z *= n.z, a.w *= n.w;
+      }
+      v[4 * h] = a.x, v[4 * h + 1] = a.y, v[4 * h + 2] = a.z, v[4 * h + 3] = a.w;
+    }
+    E::put(to, stride, k, v);
+  }
+  return square;
+}
 // Norm and products together: the sum of squares is taken while the activations are written, and divides the results.
+// One token is the block's, of several each a warp's.
 template <int ENC>
 DEVICE void put_activations(u16* xs, int stride, const float* x, int xStride, const float* norm, float epsilon, int columns,
                             int tokens, float* part, float* factors) {
-  typedef Encoding<ENC> E;
-  int padded = (columns + E::piece - 1) / E::piece * E::piece;
-  for (int token = 0; token < tokens; token++) {
-    float square = 0;
-#pragma unroll 4
-    for (int k = threadIdx.x * 8; k < padded; k += blockDim.x * 8) {
-      float v[8];
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        bool there = k + 4 * h < columns;
-        float4 a = there ? __ldcg((const float4*)(x + (u64)token * xStride + k) + h) : make_float4(0, 0, 0, 0);
-        square += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
-        if (norm && there) {
-          float4 n = __ldg((const float4*)(norm + k) + h);
-          a.x *= n.x, a.y *= n.y, a.z *= n.z, a.w *= n.w;
-        }
-        v[4 * h] = a.x, v[4 * h + 1] = a.y, v[4 * h + 2] = a.z, v[4 * h + 3] = a.w;
-      }
-      E::put(xs + (u64)token * E::parts * stride, stride, k, v);
-    }
-    if (norm) {
-      square = block_sum(square, part);
-      if (threadIdx.x == 0) factors[token] = 1.f / sqrtf(square / columns + epsilon);
-    } else if (threadIdx.x == 0) {
-      factors[token] = 1;
+  int warps = blockDim.x >> 5, lane = threadIdx.x & 31;
+  if (tokens == 1) {
+    float square = put_row<ENC>(xs, stride, x, norm, columns, threadIdx.x, blockDim.x);
+    if (norm) square = block_sum(square, part);
+    if (threadIdx.x == 0) factors[0] = norm ? 1.f / sqrtf(square / columns + epsilon) : 1;
+  } else {
+    for (int token = threadIdx.x >> 5; token < tokens; token += warps) {
+      float square = put_row<ENC>(xs + (u64)token * Encoding<ENC>::parts * stride, stride, x + (u64)token * xStride, norm, columns, lane, 32);
+      square = warp_sum(square);
+      if (lane == 0) factors[token] = norm ? 1.f / sqrtf(square / columns + epsilon) : 1;
     }
   }
   __syncthreads();
