@@ -419,12 +419,20 @@ static void check_ends() {
   report("embed", want, download(h, tokens * hidden), 0);
 }
 
-// check [part] [backwards]
+// What a launch must know of the slots: the table of the kernels' README.
+static void print_sizes() {
+  for (auto& k : KERNEL)
+    printf("| %s | %d | %d · %d | %d · %d | %zu |\n", k.name, k.slotColumns, k.depth[0], k.slotBytes[0] / k.depth[0], k.depth[1], k.slotBytes[1] / k.depth[1],
+           near_bytes(k));
+}
+
+// check [part] [backwards]; check sizes
 int main(int argc, char** argv) {
   const char* only = argc > 1 ? argv[1] : "";
 #ifdef MOXIE_EMULATION
   emulated::backwards = argc > 2;
 #endif
+  if (!strcmp(only, "sizes")) return print_sizes(), 0;
   auto asked = [&](const char* what) { return !*only || !strcmp(only, what); };
 #ifndef MOXIE_EMULATION
   OK(cudaStreamCreate(&stream));

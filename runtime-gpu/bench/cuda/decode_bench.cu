@@ -156,10 +156,14 @@ template <class F> static Config tuned(const char* what, double bytes, int launc
   table += line;
   return best;
 }
-static Config rule(const Kernels& k, int tokens, int tiles16, int columns, int most) {
+static const int MOST_SHARED = 227 * 1024;
+// `tiles` a warp takes together: 1 or 2 by choice, or always 2; what is not the warps' shared memory is `fixed`
+static Config rule(const Kernels& k, int tokens, int tiles16, int columns, int most, size_t fixed, bool pairs = false, bool streamed = false) {
   if (column_tiles(k, tokens) > 1) return {};
-  Choice c = choose(tiles16, ceil_div(columns, k.slotColumns), most, SMS);
-  return {c.m, c.warps, c.split, 1, 1, 0, 1, 0};
+  long each[2];
+  for (int m = 1; m <= 2; m++) each[m - 1] = sums_bytes(1, m, 1) + k.slotBytes[m - 1] + (streamed ? k.depth[m - 1] * tokens * near_bytes(k) : 0);
+  Choice c = choose(tiles16, ceil_div(columns, k.slotColumns), most, SMS, (long)fixed, pairs ? each + 1 : each, MOST_SHARED - 1024);
+  return c.m ? Config{c.m, c.warps, c.split, 1, 1, 0, 1, 0} : Config();
 }
 static std::vector<Config> candidates(bool two, bool far) {
   std::vector<Config> all;
@@ -173,7 +177,6 @@ static std::vector<Config> candidates(bool two, bool far) {
 }
 
 // ---- one launch of each kind ----
-static const int MOST_SHARED = 227 * 1024;
 static bool run_project(const Kernels& k, ProjectArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = 0;
   for (int i = 0; i < a.matrices; i++) tiles += ceil_div(a.matrix[i].rows, 16 * m);
@@ -332,8 +335,8 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   Tuning best;
   auto gu = [&](const Config& c, int i) { return run_gate_up(ke, experts(layer_of(i), plans[i]), c); };
   auto dn = [&](const Config& c, int i) { return run_down(ke, experts(layer_of(i), plans[i]), c); };
-  Config gc = best.of["gate_up"] = tuned("gate_up", gateUpBytes, launches, candidates(false, false), rule(ke, T, T * s.chosen * ceil_div(s.width, 16) + ceil_div(s.shared, 16), H, 1), gu, table);
-  Config dc = best.of["down"] = tuned("down", downBytes, launches, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), T * s.chosen * ceil_div(s.width, ke.slotColumns) * ke.slotColumns + s.shared, 2), dn, table);
+  Config gc = best.of["gate_up"] = tuned("gate_up", gateUpBytes, launches, candidates(false, false), rule(ke, T, T * s.chosen * ceil_div(s.width, 16) + ceil_div(s.shared, 16), H, 1, gate_up_shared(ke, 0, 1, T, s.chosen, H), true), gu, table);
+  Config dc = best.of["down"] = tuned("down", downBytes, launches, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), T * s.chosen * ceil_div(s.width, ke.slotColumns) * ke.slotColumns + s.shared, 2, plan_bytes(T, s.chosen), false, true), dn, table);
   double both, apart;
   {
     Graph g([&] { for (int i = 0; i < launches; i++) gu(gc, i), dn(dc, i); });
@@ -411,14 +414,14 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   double upBytes = latent ? bytes_of(ka, s.heads * 256, LATENT) : 0, routerBytes = 2. * s.experts * H, headBytes = 2. * s.vocabulary * H;
   int n = s.layers * std::max(1, 16 / s.layers);
   auto any = [&](int i) -> const Layer& { return layers[i % s.layers]; };
-  Config ic = tuned(latent ? "q,kv down" : "q,k,v", inBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(latent ? 1536 + KEY : (s.heads + 2 * s.keyHeads) * s.d, 16), H, 2), [&](const Config& c, int i) { return run_project(ka, in(any(i)), c); }, table);
-  Config uc = latent ? tuned("q up", qupBytes, n, candidates(T == 1, false), rule(ka, T, s.heads * 12, 1536, 2), [&](const Config& c, int i) { return run_project(ka, qup(any(i)), c); }, table) : Config();
-  Config oc = tuned("o", outBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(H, 16), latent ? s.heads * 128 : s.heads * s.d, 2), [&](const Config& c, int i) { return run_project(ka, out(any(i)), c); }, table);
-  Config hc = tuned("head", headBytes, 2, candidates(T == 1, false), rule(kh, T, ceil_div(s.vocabulary, 16), H, 2), [&](const Config& c, int) { return run_project(kh, last(), c); }, table);
+  Config ic = tuned(latent ? "q,kv down" : "q,k,v", inBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(latent ? 1536 + KEY : (s.heads + 2 * s.keyHeads) * s.d, 16), H, 2, project_shared(ka, 0, 1, 1, T, H)), [&](const Config& c, int i) { return run_project(ka, in(any(i)), c); }, table);
+  Config uc = latent ? tuned("q up", qupBytes, n, candidates(T == 1, false), rule(ka, T, s.heads * 12, 1536, 2, project_shared(ka, 0, 1, 1, T, 1536)), [&](const Config& c, int i) { return run_project(ka, qup(any(i)), c); }, table) : Config();
+  Config oc = tuned("o", outBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(H, 16), layers[0].o.columns, 2, project_shared(ka, 0, 1, 1, T, layers[0].o.columns)), [&](const Config& c, int i) { return run_project(ka, out(any(i)), c); }, table);
+  Config hc = tuned("head", headBytes, 2, candidates(T == 1, false), rule(kh, T, ceil_div(s.vocabulary, 16), H, 2, project_shared(kh, 0, 1, 1, T, H)), [&](const Config& c, int) { return run_project(kh, last(), c); }, table);
   Config denseGate, denseDown;
   if (dense) {
-    denseGate = tuned("dense g,u", bytes_of(ke, 2 * 18432, H), 4, candidates(false, false), rule(ke, T, 18432 / 16, H, 1), [&](const Config& c, int) { return run_gate_up(ke, experts(layers[0], nullptr), c); }, table);
-    denseDown = tuned("dense down", bytes_of(ke, H, 18432), 4, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), 18432, 2), [&](const Config& c, int) { return run_down(ke, experts(layers[0], nullptr), c); }, table);
+    denseGate = tuned("dense g,u", bytes_of(ke, 2 * 18432, H), 4, candidates(false, false), rule(ke, T, 18432 / 16, H, 1, gate_up_shared(ke, 0, 1, T, 0, H), true), [&](const Config& c, int) { return run_gate_up(ke, experts(layers[0], nullptr), c); }, table);
+    denseDown = tuned("dense down", bytes_of(ke, H, 18432), 4, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), 18432, 2, 0, false, true), [&](const Config& c, int) { return run_down(ke, experts(layers[0], nullptr), c); }, table);
   }
   auto alone = [&](const char* what, double bytes, const std::function<void(const Layer&)>& f, bool onlyRouted) {
     Graph g([&] { for (int i = 0; i < n; i++) f(onlyRouted ? layer_of(i) : any(i)); });

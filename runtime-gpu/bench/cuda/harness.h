@@ -130,8 +130,10 @@ inline size_t down_shared(const Kernels& k, int warps, int m, int nt, int tokens
 inline size_t slots_bytes(const Kernels& k, int warps, int m, int nt) {
   return warps * (nt > 1 && m == 1 ? (size_t)k.slotBytes[0] / k.depth[0] * 4 : k.slotBytes[m - 1]);
 }
+// a step's activations of one token
+inline size_t near_bytes(const Kernels& k) { return k.parts * (k.slotColumns + (k.encoding <= F16 ? 32 : 8)) * 2; }
 inline size_t down_slots_shared(const Kernels& k, int warps, int m, int nt, int tokens, int chosen) {
-  size_t activations = (size_t)tokens * k.parts * (k.slotColumns + (k.encoding <= F16 ? 32 : 8)) * 2;
+  size_t activations = tokens * near_bytes(k);
   return sums_bytes(warps, m, nt) + plan_bytes(tokens, chosen) + slots_bytes(k, warps, m, nt) + warps * (nt > 1 ? 4 : k.depth[m - 1]) * activations;
 }
 inline size_t attend_shared(int d, int warps) { return 16 * (d + 32) * 2 + warps * 8 * (d + 2) * 4; }
