@@ -104,7 +104,7 @@ static void check_project(const Kernels& k, int columns, std::vector<int> rows, 
   a.y = uploaded(y0), a.yStride = all, a.add = add;
   if (!add) poison(a.y, y0.size() * 4);
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.projectT4 : slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(grid), warps * 32, project_shared(k, warps, m, nt, tokens, columns) + slots * warps * k.slotBytes[m - 1], a);
+  launch(nt > 1 ? (slots ? k.projectT4Slots : k.projectT4) : slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(grid), warps * 32, project_shared(k, warps, m, nt, tokens, columns) + slots * slots_bytes(k, warps, m, nt), a);
   auto got = download(a.y, y0.size());
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
@@ -164,9 +164,9 @@ static void check_experts(const Kernels& k, int experts, int chosen, int tokens,
   a.x = uploaded(x), a.xStride = hidden, a.norm = uploaded(w), a.epsilon = 1e-6f, a.yStride = hidden, a.y = uploaded(y0);
   a.activated = room<u16>(activated_halves(k, tokens, chosen, width, sharedWidth));
   int nt = column_tiles(k, tokens);
-  launch(nt > 1 ? k.gateUpT4 : slots ? k.gateUpSlots : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden) + slots * warps * k.slotBytes[1], a);
+  launch(nt > 1 ? (slots ? k.gateUpT4Slots : k.gateUpT4) : slots ? k.gateUpSlots : k.gateUp, dim3(grid), warps * 32, gate_up_shared(k, warps, nt, tokens, chosen, hidden) + slots * slots_bytes(k, warps, 2, nt), a);
   int dm = nt > 1 ? 1 : m;
-  launch(nt > 1 ? (far ? k.downT4Far : k.downT4) : slots ? k.downSlots[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, slots ? down_slots_shared(k, warps, m, tokens, chosen) : down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far), a);
+  launch(nt > 1 ? (slots ? k.downT4Slots : far ? k.downT4Far : k.downT4) : slots ? k.downSlots[m - 1] : (far ? k.downFar : k.down)[m - 1], dim3(grid), warps * 32, slots ? down_slots_shared(k, warps, dm, nt, tokens, chosen) : down_shared(k, warps, dm, nt, tokens, chosen, width, sharedWidth, far), a);
   auto got = download(a.y, y0.size());
   std::vector<double> want(y0.begin(), y0.end());
   for (int t = 0; t < tokens; t++) {
@@ -293,6 +293,16 @@ static void check_attend(int d, int heads, int keyHeads, int position, int split
   int groups = keyHeads * ((heads / keyHeads + 7) / 8);
   for (int twice = 0; twice < 2; twice++) launch(d == 64 ? attend_64 : attend_128, dim3(splits, groups, tokens), 256, attend_shared(d, 8), a);
   auto got = download(a.out, tokens * heads * d);
+  // appended alone, the new keys and values are the same
+  auto attended = a;
+  a.keys = uploaded(keys), a.values = uploaded(values);
+  launch(d == 64 ? append_64 : append_128, dim3(keyHeads, tokens), 64, 0, a);
+  int apart = 0;
+  for (auto pair : {std::pair<u16*, u16*>{a.keys, attended.keys}, {a.values, attended.values}}) {
+    auto one = download(pair.first, keys.size()), two = download(pair.second, keys.size());
+    for (size_t i = 0; i < keys.size(); i++) apart += one[i] != two[i];
+  }
+  if (apart) failures++, printf("append: %d halves differ  WRONG\n", apart);
   std::vector<double> want;
   for (int t = 0; t < tokens; t++) {
     int p = positions[t];
@@ -347,7 +357,7 @@ static void check_latent(const Kernels& k, int heads, int position, int splits, 
   a.out = room<float>(tokens * heads * value), a.outStride = heads * value;
   poison(a.absorbed, (size_t)tokens * heads * KEY * 4), poison(a.partial, (size_t)tokens * heads * splits * LATENT * 4), poison(a.out, tokens * heads * value * 4);
   launch(k.absorb, dim3(heads, tokens), 256, 0, a);
-  launch(attend_latent_512, dim3(splits, heads / 32, tokens), 256, latent_shared(), a);
+  launch(attend_latent_512, dim3(splits, (heads + 63) / 64, tokens), 256, latent_shared(), a);
   launch(k.latentOutput, dim3(heads, tokens), 256, latent_output_shared(splits), a);
   auto got = download(a.out, tokens * heads * value);
   std::vector<double> want;
@@ -409,12 +419,20 @@ static void check_ends() {
   report("embed", want, download(h, tokens * hidden), 0);
 }
 
-// check [part] [backwards]
+// What a launch must know of the slots: the table of the kernels' README.
+static void print_sizes() {
+  for (auto& k : KERNEL)
+    printf("| %s | %d | %d · %d | %d · %d | %zu |\n", k.name, k.slotColumns, k.depth[0], k.slotBytes[0] / k.depth[0], k.depth[1], k.slotBytes[1] / k.depth[1],
+           near_bytes(k));
+}
+
+// check [part] [backwards]; check sizes
 int main(int argc, char** argv) {
   const char* only = argc > 1 ? argv[1] : "";
 #ifdef MOXIE_EMULATION
   emulated::backwards = argc > 2;
 #endif
+  if (!strcmp(only, "sizes")) return print_sizes(), 0;
   auto asked = [&](const char* what) { return !*only || !strcmp(only, what); };
 #ifndef MOXIE_EMULATION
   OK(cudaStreamCreate(&stream));
@@ -429,6 +447,7 @@ int main(int argc, char** argv) {
       check_project(k, 256, {80}, k.encoding == BF16 ? 2 : k.columns == 8 ? 1 : 4, 1, 2, 2, true, false, 2);
       check_project(k, 512, {48, 32}, 4, 1, 2, 1, true, true, 2);
       if (k.encoding == FP8 || k.encoding == INT8) check_project(k, 144, {32}, 4, 1, 2, 1, true, true, 2);
+      check_project(k, 640, {48, 32}, 4, 1, 4, 2, true, true, 2, 32, true);
       check_project(k, 128, {32}, 3, 1, 2, 2, false, false, 1);
       check_project(k, 1536, {32}, 1, 1, 12, 12, true, false, 2);
       check_project(k, 512, {272}, 1, 2, 16, 4, true, true, 1);
@@ -443,6 +462,8 @@ int main(int argc, char** argv) {
       check_experts(k, 4, 2, 1, 256, 160, 0, 1, 4, 4, true, true, 2);
       check_experts(k, 6, 2, 4, 128, 128, 128, 1, 2, 2, false, true, 2);
       check_experts(k, 3, 2, 3, 128, 192, 0, 1, 2, 1, true, false, 2);
+      check_experts(k, 6, 2, 4, 128, 128, 128, 1, 2, 2, false, true, 2, true);
+      check_experts(k, 7, 2, 4, 256, 192, 0, 1, 4, 2, false, false, 2, true);
       check_experts(k, 1, 0, 1, 128, 64, 256, 1, 4, 4, false, false, 2);
       check_experts(k, 6, 3, 1, 256, 128, 128, 1, 4, 2, false, false, 2, true);
       check_experts(k, 6, 3, 1, 256, 192, 128, 2, 2, 1, false, true, 2, true);

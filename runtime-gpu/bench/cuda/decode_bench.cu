@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 
+#include "choice.h"
 #include "harness.h"
 
 static double bandwidth;  // bytes per microsecond, read and written
@@ -123,8 +124,9 @@ static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // Tries configurations of one kernel, launched over and over with other weights; the quickest wins.
 // run(config, i) launches the i-th of `launches`, and says false where the configuration does not fit.
-template <class F> static Config tuned(const char* what, double bytes, int launches, const std::vector<Config>& all, const F& run, std::string& table) {
+template <class F> static Config tuned(const char* what, double bytes, int launches, const std::vector<Config>& all, const Config& ruled, const F& run, std::string& table) {
   Config best;
+  double byRule = 0;
   double least = 1e30, worst = 0;
   int tried = 0;
   auto attempt = [&](const Config& c) {
@@ -137,21 +139,35 @@ template <class F> static Config tuned(const char* what, double bytes, int launc
     worst = std::max(worst, t);
     if (t < least) least = t, best = c, best.us = t;
   };
+  if (ruled.slots) {
+    attempt(ruled);
+    byRule = best.us;
+  }
   for (const Config& c : all) attempt(c);
   if (!tried) throw std::string("no configuration fits of ") + what;
   for (int prefetches : {0, 3}) {
+    if (best.slots) break;  // which have no use for it
     Config c = best;
     c.prefetches = prefetches;
     attempt(c);
   }
-  char line[240];
-  snprintf(line, sizeof line, "    %-10s %8.2f MB  limit %7.2f  best %7.2f us (%3.0f %%)  %-20s worst of %d: %.2f\n", what, bytes / 1e6, bytes / bandwidth, least, 100 * bytes / bandwidth / least, best.text().c_str(), tried, worst);
+  char line[300];
+  snprintf(line, sizeof line, "    %-10s %8.2f MB  limit %7.2f  best %7.2f us (%3.0f %%)  %-20s worst of %d: %.2f; by choose %.2f %s\n", what, bytes / 1e6, bytes / bandwidth, least, 100 * bytes / bandwidth / least, best.text().c_str(), tried, worst, byRule, ruled.slots ? ruled.text().c_str() : "-");
   table += line;
   return best;
 }
+static const int MOST_SHARED = 227 * 1024;
+// `tiles` a warp takes together: 1 or 2 by choice, or always 2; what is not the warps' shared memory is `fixed`
+static Config rule(const Kernels& k, int tokens, int tiles16, int columns, int most, size_t fixed, bool pairs = false, bool streamed = false) {
+  if (column_tiles(k, tokens) > 1) return {};
+  long each[2];
+  for (int m = 1; m <= 2; m++) each[m - 1] = sums_bytes(1, m, 1) + k.slotBytes[m - 1] + (streamed ? k.depth[m - 1] * tokens * near_bytes(k) : 0);
+  Choice c = choose(tiles16, ceil_div(columns, k.slotColumns), most, SMS, (long)fixed, pairs ? each + 1 : each, MOST_SHARED - 1024);
+  return c.m ? Config{c.m, c.warps, c.split, 1, 1, 0, 1, 0} : Config();
+}
 static std::vector<Config> candidates(bool two, bool far) {
   std::vector<Config> all;
-  for (int slots = 0; slots <= 1; slots++)
+  for (int slots = 1; slots >= 0; slots--)
   for (int f = 0; f <= (far ? 1 : 0); f++)
     for (int m = 1; m <= (two ? 2 : 1); m++)
       for (auto ws : {std::pair<int, int>{8, 8}, {8, 4}, {8, 2}, {8, 1}, {4, 4}, {4, 2}, {2, 2}, {6, 6}, {6, 2}, {6, 1}, {16, 16}, {16, 8}, {16, 4}, {12, 12}})
@@ -161,32 +177,31 @@ static std::vector<Config> candidates(bool two, bool far) {
 }
 
 // ---- one launch of each kind ----
-static const int MOST_SHARED = 227 * 1024;
 static bool run_project(const Kernels& k, ProjectArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = 0;
   for (int i = 0; i < a.matrices; i++) tiles += ceil_div(a.matrix[i].rows, 16 * m);
-  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * c.warps * k.slotBytes[m - 1];
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
+  size_t shared = project_shared(k, c.warps, m, nt, a.tokens, a.matrix[0].columns) + c.slots * slots_bytes(k, c.warps, m, nt);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  launch(nt > 1 ? k.projectT4 : c.slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
+  launch(nt > 1 ? (c.slots ? k.projectT4Slots : k.projectT4) : c.slots ? k.projectSlots[m - 1] : k.project[m - 1], dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
 static bool run_gate_up(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens);
   int tiles = a.tokens * a.chosen * ceil_div(a.intermediate, 16) + ceil_div(a.sharedGate.rows, 16);
-  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * c.warps * k.slotBytes[1];
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
+  size_t shared = gate_up_shared(k, c.warps, nt, a.tokens, a.chosen, a.hidden) + c.slots * slots_bytes(k, c.warps, 2, nt);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  launch(nt > 1 ? k.gateUpT4 : c.slots ? k.gateUpSlots : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
+  launch(nt > 1 ? (c.slots ? k.gateUpT4Slots : k.gateUpT4) : c.slots ? k.gateUpSlots : k.gateUp, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
 static bool run_down(const Kernels& k, ExpertsArgs a, const Config& c) {
   int nt = column_tiles(k, a.tokens), m = nt > 1 ? 1 : c.m, tiles = ceil_div(a.hidden, 16 * m);
-  if (c.slots && (c.far || nt > 1)) return false;
-  size_t shared = c.slots ? down_slots_shared(k, c.warps, m, a.tokens, a.chosen) : down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
-  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && (c.warps > 8 || c.slots))) return false;
+  if (c.slots && c.far) return false;
+  size_t shared = c.slots ? down_slots_shared(k, c.warps, m, nt, a.tokens, a.chosen) : down_shared(k, c.warps, m, nt, a.tokens, a.chosen, a.intermediate, a.sharedDown.columns, c.far);
+  if (shared * c.perSm > MOST_SHARED - 1024 * c.perSm || (nt > 1 && c.warps > 8)) return false;
   a.split = c.split, a.prefetches = c.prefetches;
-  ExpertsKernel kernel = nt > 1 ? (c.far ? k.downT4Far : k.downT4) : c.slots ? k.downSlots[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
+  ExpertsKernel kernel = nt > 1 ? (c.slots ? k.downT4Slots : c.far ? k.downT4Far : k.downT4) : c.slots ? k.downSlots[m - 1] : (c.far ? k.downFar : k.down)[m - 1];
   launch(kernel, dim3(std::min(ceil_div(tiles, c.warps / c.split), c.perSm * SMS)), c.warps * 32, shared, a);
   return true;
 }
@@ -320,8 +335,8 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   Tuning best;
   auto gu = [&](const Config& c, int i) { return run_gate_up(ke, experts(layer_of(i), plans[i]), c); };
   auto dn = [&](const Config& c, int i) { return run_down(ke, experts(layer_of(i), plans[i]), c); };
-  Config gc = best.of["gate_up"] = tuned("gate_up", gateUpBytes, launches, candidates(false, false), gu, table);
-  Config dc = best.of["down"] = tuned("down", downBytes, launches, candidates(T == 1, true), dn, table);
+  Config gc = best.of["gate_up"] = tuned("gate_up", gateUpBytes, launches, candidates(false, false), rule(ke, T, T * s.chosen * ceil_div(s.width, 16) + ceil_div(s.shared, 16), H, 1, gate_up_shared(ke, 0, 1, T, s.chosen, H), true), gu, table);
+  Config dc = best.of["down"] = tuned("down", downBytes, launches, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), T * s.chosen * ceil_div(s.width, ke.slotColumns) * ke.slotColumns + s.shared, 2, plan_bytes(T, s.chosen), false, true), dn, table);
   double both, apart;
   {
     Graph g([&] { for (int i = 0; i < launches; i++) gu(gc, i), dn(dc, i); });
@@ -348,7 +363,7 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   u64* largest = hold<u64>(T);
   OK(cudaMemset(largest, 0, 8 * T));
   float* absorbed = hold<float>((size_t)T * s.heads * KEY);
-  int groups = latent ? s.heads / 32 : s.keyHeads * ceil_div(s.heads / s.keyHeads, 8);
+  int groups = latent ? s.heads / 64 : s.keyHeads * ceil_div(s.heads / s.keyHeads, 8);
   int splits = std::max(1, SMS / groups / std::min(T, 2));
   float *partial = hold<float>((size_t)T * s.heads * splits * (latent ? LATENT : s.d)), *extremes = hold<float>((size_t)T * s.heads * splits * 2);
   std::vector<int> at(T, contexts[0]);
@@ -399,14 +414,14 @@ static void bench(const Shape& s, const Kernels& ke, const Kernels& ka, int toke
   double upBytes = latent ? bytes_of(ka, s.heads * 256, LATENT) : 0, routerBytes = 2. * s.experts * H, headBytes = 2. * s.vocabulary * H;
   int n = s.layers * std::max(1, 16 / s.layers);
   auto any = [&](int i) -> const Layer& { return layers[i % s.layers]; };
-  Config ic = tuned(latent ? "q,kv down" : "q,k,v", inBytes, n, candidates(T == 1, false), [&](const Config& c, int i) { return run_project(ka, in(any(i)), c); }, table);
-  Config uc = latent ? tuned("q up", qupBytes, n, candidates(T == 1, false), [&](const Config& c, int i) { return run_project(ka, qup(any(i)), c); }, table) : Config();
-  Config oc = tuned("o", outBytes, n, candidates(T == 1, false), [&](const Config& c, int i) { return run_project(ka, out(any(i)), c); }, table);
-  Config hc = tuned("head", headBytes, 2, candidates(T == 1, false), [&](const Config& c, int) { return run_project(kh, last(), c); }, table);
+  Config ic = tuned(latent ? "q,kv down" : "q,k,v", inBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(latent ? 1536 + KEY : (s.heads + 2 * s.keyHeads) * s.d, 16), H, 2, project_shared(ka, 0, 1, 1, T, H)), [&](const Config& c, int i) { return run_project(ka, in(any(i)), c); }, table);
+  Config uc = latent ? tuned("q up", qupBytes, n, candidates(T == 1, false), rule(ka, T, s.heads * 12, 1536, 2, project_shared(ka, 0, 1, 1, T, 1536)), [&](const Config& c, int i) { return run_project(ka, qup(any(i)), c); }, table) : Config();
+  Config oc = tuned("o", outBytes, n, candidates(T == 1, false), rule(ka, T, ceil_div(H, 16), layers[0].o.columns, 2, project_shared(ka, 0, 1, 1, T, layers[0].o.columns)), [&](const Config& c, int i) { return run_project(ka, out(any(i)), c); }, table);
+  Config hc = tuned("head", headBytes, 2, candidates(T == 1, false), rule(kh, T, ceil_div(s.vocabulary, 16), H, 2, project_shared(kh, 0, 1, 1, T, H)), [&](const Config& c, int) { return run_project(kh, last(), c); }, table);
   Config denseGate, denseDown;
   if (dense) {
-    denseGate = tuned("dense g,u", bytes_of(ke, 2 * 18432, H), 4, candidates(false, false), [&](const Config& c, int) { return run_gate_up(ke, experts(layers[0], nullptr), c); }, table);
-    denseDown = tuned("dense down", bytes_of(ke, H, 18432), 4, candidates(T == 1, true), [&](const Config& c, int) { return run_down(ke, experts(layers[0], nullptr), c); }, table);
+    denseGate = tuned("dense g,u", bytes_of(ke, 2 * 18432, H), 4, candidates(false, false), rule(ke, T, 18432 / 16, H, 1, gate_up_shared(ke, 0, 1, T, 0, H), true), [&](const Config& c, int) { return run_gate_up(ke, experts(layers[0], nullptr), c); }, table);
+    denseDown = tuned("dense down", bytes_of(ke, H, 18432), 4, candidates(T == 1, true), rule(ke, T, ceil_div(H, 16), 18432, 2, 0, false, true), [&](const Config& c, int) { return run_down(ke, experts(layers[0], nullptr), c); }, table);
   }
   auto alone = [&](const char* what, double bytes, const std::function<void(const Layer&)>& f, bool onlyRouted) {
     Graph g([&] { for (int i = 0; i < n; i++) f(onlyRouted ? layer_of(i) : any(i)); });

@@ -115,6 +115,9 @@ template <class T>
 inline T __shfl_xor_sync(u32 m, T x, int with) { return __shfl_sync(m, x, (emulated::current & 31) ^ with); }
 template <class T> inline T __ldcg(const T* p) { return *p; }
 template <class T> inline T __ldg(const T* p) { return *p; }
+inline int arrive(int* p) { return (*p)++; }
+inline u32 __reduce_max_sync(u32 m, u32 x) { for (int o = 16; o; o >>= 1) x = std::max(x, __shfl_xor_sync(m, x, o)); return x; }
+inline u32 __reduce_min_sync(u32 m, u32 x) { for (int o = 16; o; o >>= 1) x = std::min(x, __shfl_xor_sync(m, x, o)); return x; }
 inline u32 __umulhi(u32 a, u32 b) { return (u32)((u64)a * b >> 32); }
 inline int atomicAdd(int* p, int x) { int old = *p; *p += x; return old; }
 inline u64 atomicMax(u64* p, u64 x) { u64 old = *p; *p = std::max(old, x); return old; }

@@ -85,6 +85,8 @@ struct Kernels {
   ExpertsKernel gateUp, gateUpT4, down[2], downFar[2], downT4, downT4Far;
   ProjectKernel projectSlots[2];
   ExpertsKernel gateUpSlots, downSlots[2];
+  ProjectKernel projectT4Slots;
+  ExpertsKernel gateUpT4Slots, downT4Slots;
   int slotBytes[2], depth[2];  // of a warp, with one tile and with two
   int slotColumns;
   LatentKernel absorb, latentOutput;
@@ -93,7 +95,7 @@ struct Kernels {
   {#n, e, Encoding<e>::piece, Encoding<e>::parts, Encoding<e>::columns, {project_##n##_m1, project_##n##_m2},         \
    project_##n##_m1_t4, gate_up_##n, gate_up_##n##_t4, {down_##n##_m1, down_##n##_m2},                               \
    {down_##n##_m1_far, down_##n##_m2_far}, down_##n##_m1_t4, down_##n##_m1_t4_far, {project_##n##_m1_slots, project_##n##_m2_slots},    \
-   gate_up_##n##_slots, {down_##n##_m1_slots, down_##n##_m2_slots},\
+   gate_up_##n##_slots, {down_##n##_m1_slots, down_##n##_m2_slots}, project_##n##_m1_t4_slots, gate_up_##n##_t4_slots, down_##n##_m1_t4_slots,\
    {DEPTH(e, 1) * Slot<e, 1, SLOT_L(e)>::bytes, DEPTH(e, 2) * Slot<e, 2, SLOT_L(e)>::bytes}, {DEPTH(e, 1), DEPTH(e, 2)}, SLOT_L(e) * Encoding<e>::piece, absorb_##n, latent_output_##n}
 static const Kernels KERNEL[] = {ROW(bf16, BF16), ROW(f16, F16), ROW(fp8, FP8), ROW(int8, INT8), ROW(int4, INT4), ROW(mxfp4, MXFP4)};
 
@@ -124,10 +126,16 @@ inline size_t activated_halves(const Kernels& k, int tokens, int chosen, int wid
 inline size_t down_shared(const Kernels& k, int warps, int m, int nt, int tokens, int chosen, int width, int sharedWidth, bool far) {
   return sums_bytes(warps, m, nt) + plan_bytes(tokens, chosen) + (far ? 0 : activated_halves(k, tokens, chosen, width, sharedWidth) * 2);
 }
-inline size_t down_slots_shared(const Kernels& k, int warps, int m, int tokens, int chosen) {
-  size_t activations = (size_t)tokens * k.parts * (k.slotColumns + (k.encoding <= F16 ? 32 : 8)) * 2;
-  return sums_bytes(warps, m, 1) + plan_bytes(tokens, chosen) + warps * (k.slotBytes[m - 1] + k.depth[m - 1] * activations);
+// slots of m tiles, behind everything else; for several tokens there are four of one tile
+inline size_t slots_bytes(const Kernels& k, int warps, int m, int nt) {
+  return warps * (nt > 1 && m == 1 ? (size_t)k.slotBytes[0] / k.depth[0] * 4 : k.slotBytes[m - 1]);
+}
+// a step's activations of one token
+inline size_t near_bytes(const Kernels& k) { return k.parts * (k.slotColumns + (k.encoding <= F16 ? 32 : 8)) * 2; }
+inline size_t down_slots_shared(const Kernels& k, int warps, int m, int nt, int tokens, int chosen) {
+  size_t activations = tokens * near_bytes(k);
+  return sums_bytes(warps, m, nt) + plan_bytes(tokens, chosen) + slots_bytes(k, warps, m, nt) + warps * (nt > 1 ? 4 : k.depth[m - 1]) * activations;
 }
 inline size_t attend_shared(int d, int warps) { return 16 * (d + 32) * 2 + warps * 8 * (d + 2) * 4; }
-inline size_t latent_shared() { return (64 * (KEY + 32) + 64 * 136) * 2 + 17 * 32 * 4; }
+inline size_t latent_shared() { return 128 * KEY * 2 + 64 * 40 * 2 + (16 << 10) + 4 * 64 * 4; }
 inline size_t latent_output_shared(int splits) { return sums_bytes(8, 1, 1) + (splits + 3) / 4 * 16 + 3 * (LATENT + 32) * 2; }

@@ -9,6 +9,7 @@ struct Entry {
 #define ONE(name, type) {#name, sizeof(type), [](void** p) { name(*(const type*)p[0]); }}
 #define ENCODING(n)                                                                                                  \
   ONE(project_##n##_m1_slots, ProjectArgs), ONE(project_##n##_m2_slots, ProjectArgs), ONE(project_##n##_m1_t4, ProjectArgs), \
+  ONE(project_##n##_m1_t4_slots, ProjectArgs), ONE(gate_up_##n##_t4_slots, ExpertsArgs), ONE(down_##n##_m1_t4_slots, ExpertsArgs), \
   ONE(gate_up_##n##_slots, ExpertsArgs), ONE(gate_up_##n##_t4, ExpertsArgs), ONE(down_##n##_m1_slots, ExpertsArgs),    \
   ONE(down_##n##_m2_slots, ExpertsArgs), ONE(down_##n##_m1_t4, ExpertsArgs), ONE(down_##n##_m1_t4_far, ExpertsArgs),   \
   ONE(absorb_##n, LatentArgs), ONE(latent_output_##n, LatentArgs)

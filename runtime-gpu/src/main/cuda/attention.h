@@ -122,14 +122,13 @@ DEVICE void append_heads(const AttendArgs& a) {
 DEVICE u32 zip_low(u32 a, u32 b) { return (a & 0xffffu) | (b << 16); }
 DEVICE u32 zip_high(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
 
-// The part of the sequence that a block attends to: of a multiple of 64 positions, at least 128, so that a short sequence
-// is one part.
+// The part of the sequence that a block attends to: a multiple of `unit` positions, at least `least`.
 struct Span {
   int from, to, used;
 };
-DEVICE Span span_of(int position, int window, int splits, int split) {
+DEVICE Span span_of(int position, int window, int splits, int split, int unit, int least) {
   int first = window ? max(0, position - window + 1) : 0, length = position + 1 - first;
-  int each = max(128, (length + splits * 64 - 1) / (splits * 64) * 64);
+  int each = max(least, (length + splits * unit - 1) / (splits * unit) * unit);
   int from = first + split * each;
   return {from, min(from + each, position + 1), (length + each - 1) / each};
 }
@@ -173,7 +172,7 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
   float* room = (float*)(shared + 16 * STRIDE * 2);  // [warp][8][D]
   float2* ends = (float2*)(room + WARPS * 8 * D);     // [warp][8]: largest score, sum
   int position = __ldcg(a.positions + token), splits = gridDim.x, split = blockIdx.x;
-  Span span = span_of(position, a.window, splits, split);
+  Span span = span_of(position, a.window, splits, split, 64, WARPS * 16);
   int from = span.from, to = span.to, used = span.used;
   if (split >= used) return;
   const u16* keys = a.keys + token * a.sequenceStride + (u64)keyHead * a.capacity * D;
@@ -332,12 +331,10 @@ DEVICE void attend(const AttendArgs& a, u8* shared) {
     }
   }
   if (used == 1) return;
-  __threadfence();
   __syncthreads();
-  if (threadIdx.x == 0) last = atomicAdd(a.arrived + token * gridDim.y + blockIdx.y, 1) == used - 1;
+  if (threadIdx.x == 0) last = arrive(a.arrived + token * gridDim.y + blockIdx.y) == used - 1;
   __syncthreads();
   if (!last) return;
-  __threadfence();
   float* factors = room;  // [heads][used]: what each part counts
   for (int h = warp; h < heads; h += WARPS)
     part_factors(a.extremes, ((u64)token * a.heads + head0 + h) * splits, used, a.sinks ? a.sinks + head0 + h : nullptr, factors + h * used);

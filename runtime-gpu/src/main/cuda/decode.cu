@@ -52,7 +52,10 @@
   PROJECT(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2))                 \
   GATE_UP(name##_slots, enc, SLOT_L(enc), 1, DEPTH(enc, 2))                       \
   DOWN(name##_m1_slots, enc, 1, SLOT_L(enc), 1, DEPTH(enc, 1), false)              \
-  DOWN(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), false)
+  DOWN(name##_m2_slots, enc, 2, SLOT_L(enc), 1, DEPTH(enc, 2), false)             \
+  PROJECT(name##_m1_t4_slots, enc, 1, SLOT_L(enc), 4, 4)                          \
+  GATE_UP(name##_t4_slots, enc, SLOT_L(enc), 4, DEPTH(enc, 2))                    \
+  DOWN(name##_m1_t4_slots, enc, 1, SLOT_L(enc), 4, 4, false)
 // Numbers of four bits: longer steps, so that a request for scales serves more of them. Slots of a warp: 16 KiB or so.
 #define SLOT_L(enc) (enc >= INT4 ? 4 : 2)
 #define DEPTH(enc, m) (enc >= INT4 ? 5 - m : 8 / m)
@@ -89,7 +92,7 @@ LATENT_KERNELS(mxfp4, MXFP4, 2)
 #endif
 
 #if !PART || PART == 7
-extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentArgs)) {
+extern "C" __global__ void __launch_bounds__(256, 1) attend_latent_512(ARGS(LatentArgs)) {
   SHARED_BYTES(shared);
   attend_latent(args, shared);
 }
@@ -101,6 +104,11 @@ extern "C" __global__ void __launch_bounds__(256) attend_latent_512(ARGS(LatentA
   }
 ATTEND(64)
 ATTEND(128)
+
+#define APPEND(d) \
+  extern "C" __global__ void __launch_bounds__(64) append_##d(ARGS(AttendArgs)) { append_heads<d>(args); }
+APPEND(64)
+APPEND(128)
 
 extern "C" __global__ void __launch_bounds__(256) route_experts(ARGS(RouteArgs), int rows) {
   SHARED_BYTES(shared);
@@ -159,9 +167,4 @@ SHARED_STEP(latent_any, AnyLatentArgs, attend_absorbed(args, shared))
 SHARED_STEP(route_any, RouteArgs, await_previous(); plan_experts(args, shared))
 STEP(gate_up_any, AnyExpertsArgs, gate_up(args))
 STEP(down_any, AnyExpertsArgs, down(args))
-
-#define APPEND(d) \
-  extern "C" __global__ void __launch_bounds__(64) append_##d(ARGS(AttendArgs)) { append_heads<d>(args); }
-APPEND(64)
-APPEND(128)
 #endif

@@ -68,6 +68,13 @@ DEVICE void await_previous() {
   asm volatile("griddepcontrol.wait;\n griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+// Counts a block that has written what others will read; what those wrote that counted before is there for it to read, and
+// after a barrier for all its threads. Before it, a barrier for what other threads wrote.
+DEVICE int arrive(int* count) {
+  int before;
+  asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;" : "=r"(before) : "l"(count) : "memory");
+  return before;
+}
 #endif
 
 DEVICE u16 to_bf16(float x) {

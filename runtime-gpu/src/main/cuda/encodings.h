@@ -24,6 +24,10 @@ struct Encoding {
   static constexpr float before = ENC == BF16 ? 1.f : 1.f / 16;
   static constexpr float after = ENC == BF16 ? 1.f : ENC == FP8 ? 16.f * 256 : ENC == MXFP4 ? 16.f * 16384 : 16.f;
 
+  // tiles of eight columns that a token, or all of so many, has a part in, as bits
+  static DEVICE int tiles_of(int token) { return 1 << token * columns / 8 | 1 << (token * columns + columns - 1) / 8; }
+  static DEVICE int all_tiles(int tokens) { return (1 << (tokens * columns + 7) / 8) - 1; }
+
   static DEVICE u64 bytes(u64 weights) { return ENC <= F16 ? 2 * weights : nibbles ? weights / 2 : weights; }
 
   // where column k lies among the activations

@@ -22,7 +22,7 @@ struct LatentArgs {
   u64 sequenceStride;
   const int* positions;
   int splits;                      // parts of the sequence that attend_latent is launched with
-  float* absorbed;                 // [tokens, heads, KEY]
+  float* absorbed;                 // [tokens, heads, KEY], sixteenths in float16
   float *partial, *extremes;       // [tokens, heads, splits, LATENT] and [.., 2]
   float* out;                      // [tokens, heads * value]
   int outStride;
@@ -103,7 +103,7 @@ DEVICE void absorb(const LatentArgs& a) {
   await_previous();
   int position = __ldcg(a.positions + token);
   const float* q = a.q + (u64)token * a.qStride + head * (a.plain + TURNED);
-  float* to = a.absorbed + ((u64)token * a.heads + head) * KEY;
+  u16* to = (u16*)a.absorbed + ((u64)token * a.heads + head) * KEY;
   for (int d = lane; d < a.plain; d += 256) query[d] = __ldcg(q + d) * a.scale;
   __syncthreads();
   float sum[16];
@@ -123,13 +123,13 @@ DEVICE void absorb(const LatentArgs& a) {
     float y = 0;
 #pragma unroll
     for (int i = 0; i < 8; i++) y += sums[i][(c & 15) * 32 + (c >> 4)];
-    to[c] = y;
+    to[c] = to_f16(y * (1.f / 16));
   }
   if (lane < TURNED / 2) {
     float u, v;
     int d0, d1;
     turn(a, q + a.plain, lane, position, u, v, d0, d1);
-    to[LATENT + d0] = u * a.scale, to[LATENT + d1] = v * a.scale;
+    to[LATENT + d0] = to_f16(u * a.scale * (1.f / 16)), to[LATENT + d1] = to_f16(v * a.scale * (1.f / 16));
   }
   if (head) return;
   const float* x = a.down + (u64)token * a.downStride;
@@ -146,131 +146,132 @@ DEVICE void absorb(const LatentArgs& a) {
   }
 }
 
-// Grid: (splits, heads / 32, tokens), 256 threads. Shared: 64 * (KEY + 32) + 64 * 136 halves, then 17 * 32 floats.
-// Each warp scores 16 positions of 128 for 32 heads; weights go through shared memory; each warp then sums 64 of the
-// latent's dimensions over all 128.
+// Rows of KEY halves in shared memory, their chunks of 16 bytes moved so that neither eight lanes that read rows 2 i and
+// 2 i + 1 nor eight that read rows 0, 2, 4 and 6 meet in a bank.
+struct LatentTile {
+  static constexpr int rows = 32, pitch = KEY * 2, chunks = KEY / 8;
+  static DEVICE u8* at(u8* tile, int row, int chunk) {
+    return tile + row * pitch + ((chunk ^ (row & 6) ^ ((row & 1) << 2)) << 4);
+  }
+};
+
+// Grid: (splits, ceil(heads / 64), tokens), 256 threads. Shared: (64 + 2 * 32) rows of the tiles, 64 * 40 halves, 16 KiB,
+// 4 * 64 floats. Splits: as many as give each multiprocessor one block.
+// 32 positions at a time: four warps score them for 16 heads each over half of KEY, four over the other half; weights go
+// through shared memory; each warp then sums 64 of the latent's dimensions for all heads. Queries and weights are float16,
+// as the cache is.
 DEVICE void attend_latent(const LatentArgs& a, u8* shared) {
-  constexpr int Q = KEY + 32, P = 136, GROUPS = 4;
-  int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-  int head0 = blockIdx.y * 32, token = blockIdx.z;
-  u16* q = (u16*)shared;            // [group][16][Q]: eight heads, and what they lack to float32
-  u16* p = q + 64 * Q;              // [group][16][P]
-  float* largest = (float*)(p + 64 * P);  // [8 warps][32]
-  float* sums = largest + 8 * 32;         // [8 warps][32]
-  await_previous();
+  typedef LatentTile T;
+  constexpr int HEADS = 64, P = T::rows + 8;
+  int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3, of = warp & 3, half = warp >> 2;
+  int head0 = blockIdx.y * HEADS, token = blockIdx.z;
+  if (head0 >= a.heads) return;
+  u8 *q = shared, *tiles = q + HEADS * T::pitch;
+  u16* p = (u16*)(tiles + 2 * T::rows * T::pitch);  // [64][P]
+  float4* exchanged = (float4*)(p + HEADS * P);        // [8 warps][4][32 lanes]
+  float *shrinks = (float*)(exchanged + 8 * 4 * 32), *sums = shrinks + HEADS, *largest = sums + 2 * HEADS;
   int position = __ldcg(a.positions + token);
-  Span span = span_of(position, 0, gridDim.x, blockIdx.x);
+  Span span = span_of(position, 0, gridDim.x, blockIdx.x, T::rows, T::rows);
   if ((int)blockIdx.x >= span.used) return;
   const u16* cache = a.cache + token * a.sequenceStride;
-  const float* from = a.absorbed + ((u64)token * a.heads + head0) * KEY;
-#pragma unroll 6
-  for (int i = threadIdx.x; i < 32 * KEY / 4; i += 256) {
-    int h = i / (KEY / 4), d = (i - h * (KEY / 4)) * 4;
-    float4 x = __ldcg((const float4*)(from + h * KEY + d));
-    float v[4] = {x.x, x.y, x.z, x.w};
-    u16 hi[4], lo[4];
+  // rows past the end are the last one again, whose weights are nothing
+  auto copy_tile = [&](int p0, int which) {
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
-      v[j] *= 1.f / 16;
-      hi[j] = to_f16(v[j]);
-      lo[j] = to_f16((v[j] - from_f16(hi[j])) * 2048.f);
+    for (int i = 0; i < T::rows * T::chunks / 256; i++) {
+      int at = threadIdx.x + 256 * i, row = at / T::chunks, chunk = at - row * T::chunks;
+      copy_weights(T::at(tiles + which * T::rows * T::pitch, row, chunk), cache + (u64)min(p0 + row, span.to - 1) * KEY + chunk * 8, true);
     }
-    u16* to = q + ((h >> 3) * 16 + (h & 7)) * Q + d;
-    *(uint2*)to = make_uint2(hi[0] | (u32)hi[1] << 16, hi[2] | (u32)hi[3] << 16);
-    *(uint2*)(to + 8 * Q) = make_uint2(lo[0] | (u32)lo[1] << 16, lo[2] | (u32)lo[3] << 16);
-  }
-  __syncthreads();
-  float o[GROUPS][8][4];
-  float most[GROUPS], sum[GROUPS];
+  };
+  // what earlier steps put into the cache is there before the wait
+  bool early = gridDim.z == 1 && span.from + T::rows <= position;
+  if (early) copy_tile(span.from, 0);
+  await_previous();
+  if (!early) copy_tile(span.from, 0);
+  const u16* from = (const u16*)a.absorbed + ((u64)token * a.heads + head0) * KEY;
 #pragma unroll
-  for (int h = 0; h < GROUPS; h++) {
-    most[h] = -INFINITY, sum[h] = 0;
+  for (int i = 0; i < HEADS * T::chunks / 256; i++) {
+    int at = threadIdx.x + 256 * i, head = at / T::chunks, chunk = at - head * T::chunks;
+    bool there = head0 + head < a.heads;
+    copy_weights(T::at(q, head, chunk), from + (there ? head * KEY + chunk * 8 : 0), there);
+  }
+  end_copies();
+  float o[4][8][4], most[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+#pragma unroll
+  for (int h = 0; h < 4; h++)
 #pragma unroll
     for (int j = 0; j < 8; j++)
 #pragma unroll
       for (int i = 0; i < 4; i++) o[h][j][i] = 0;
-  }
-  for (int p0 = span.from; p0 < span.to; p0 += 128) {
-    float s[GROUPS][2][4];
+  int which = 0;
+  for (int p0 = span.from; p0 < span.to; p0 += T::rows, which ^= 1) {
+    u8* tile = tiles + which * T::rows * T::pitch;
+    await_copies<0>();
+    __syncthreads();
+    if (p0 + T::rows < span.to) {
+      copy_tile(p0 + T::rows, which ^ 1);
+      end_copies();
+    }
+    float s[4][4];
 #pragma unroll
-    for (int h = 0; h < GROUPS; h++)
+    for (int n = 0; n < 4; n++)
 #pragma unroll
-      for (int n = 0; n < 2; n++)
+      for (int i = 0; i < 4; i++) s[n][i] = 0;
+#pragma unroll 3
+    for (int u = 0; u < T::chunks / 8; u++) {
+      int chunk = (half * (T::chunks / 8) + u) * 4 + t;
+      uint4 x = *(const uint4*)T::at(q, of * 16 + g, chunk), y = *(const uint4*)T::at(q, of * 16 + g + 8, chunk);
 #pragma unroll
-        for (int i = 0; i < 4; i++) s[h][n][i] = 0;
-    int mine = p0 + warp * 16;
-    if (mine < span.to) {
-      const uint4* k0 = (const uint4*)(cache + (u64)min(mine + g, span.to - 1) * KEY) + t;
-      const uint4* k1 = (const uint4*)(cache + (u64)min(mine + 8 + g, span.to - 1) * KEY) + t;
-#pragma unroll 6
-      for (int u = 0; u < KEY / 32; u++) {
-        uint4 b[2] = {__ldcg(k0 + 4 * u), __ldcg(k1 + 4 * u)};
-#pragma unroll
-        for (int h = 0; h < GROUPS; h++) {
-          uint4 hi = *(const uint4*)(q + (h * 16 + g) * Q + u * 32 + t * 8), lo = *(const uint4*)(q + (h * 16 + g + 8) * Q + u * 32 + t * 8);
-#pragma unroll
-          for (int n = 0; n < 2; n++) {
-            mma_f16(s[h][n], hi.x, lo.x, hi.y, lo.y, b[n].x, b[n].y);
-            mma_f16(s[h][n], hi.z, lo.z, hi.w, lo.w, b[n].z, b[n].w);
-          }
-        }
+      for (int n = 0; n < 4; n++) {
+        uint4 k = *(const uint4*)T::at(tile, n * 8 + g, chunk);
+        mma_f16(s[n], x.x, y.x, x.y, y.y, k.x, k.y);
+        mma_f16(s[n], x.z, y.z, x.w, y.w, k.z, k.w);
       }
     }
 #pragma unroll
-    for (int h = 0; h < GROUPS; h++) {
-      float top = -INFINITY;
-#pragma unroll
-      for (int n = 0; n < 2; n++)
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          s[h][n][i] = mine + n * 8 + 2 * t + i < span.to ? 16 * fmaf(s[h][n][2 + i], 1.f / 2048, s[h][n][i]) : -INFINITY;
-          top = fmaxf(top, s[h][n][i]);
-        }
-      top = fmaxf(top, __shfl_xor_sync(~0u, top, 1));
-      top = fmaxf(top, __shfl_xor_sync(~0u, top, 2));
-      if (t == 0) largest[warp * 32 + h * 8 + g] = top;
-    }
+    for (int n = 0; n < 4; n++) exchanged[(warp * 4 + n) * 32 + lane] = make_float4(s[n][0], s[n][1], s[n][2], s[n][3]);
     __syncthreads();
-    float shrink[GROUPS];
+    float now[2] = {most[0], most[1]};
 #pragma unroll
-    for (int h = 0; h < GROUPS; h++) {
-      float now = most[h];
+    for (int n = 0; n < 4; n++) {
+      float4 other = exchanged[((warp ^ 4) * 4 + n) * 32 + lane];
+      s[n][0] += other.x, s[n][1] += other.y, s[n][2] += other.z, s[n][3] += other.w;
 #pragma unroll
-      for (int w = 0; w < 8; w++) now = fmaxf(now, largest[w * 32 + h * 8 + g]);
-      shrink[h] = expf(most[h] - now);
-      most[h] = now;
-      sum[h] *= shrink[h];
-#pragma unroll
-      for (int n = 0; n < 2; n++) {
-        u16 hi[2], lo[2];
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          float e = expf(s[h][n][i] - now);
-          sum[h] += e;
-          hi[i] = to_f16(e);
-          lo[i] = to_f16((e - from_f16(hi[i])) * 2048.f);
-        }
-        u16* to = p + (h * 16 + g) * P + warp * 16 + n * 8 + 2 * t;
-        *(u32*)to = hi[0] | (u32)hi[1] << 16;
-        *(u32*)(to + 8 * P) = lo[0] | (u32)lo[1] << 16;
+      for (int i = 0; i < 4; i++) {
+        s[n][i] = p0 + n * 8 + 2 * t + (i & 1) < span.to ? 16 * s[n][i] : -INFINITY;
+        now[i >> 1] = fmaxf(now[i >> 1], s[n][i]);
       }
+    }
 #pragma unroll
-      for (int j = 0; j < 8; j++)
+    for (int r = 0; r < 2; r++) {
+      now[r] = fmaxf(now[r], __shfl_xor_sync(~0u, now[r], 1));
+      now[r] = fmaxf(now[r], __shfl_xor_sync(~0u, now[r], 2));
+      float shrink = expf(most[r] - now[r]);
+      most[r] = now[r];
+      sum[r] *= shrink;
+      if (half == 0 && t == 0) shrinks[of * 16 + 8 * r + g] = shrink;
 #pragma unroll
-        for (int i = 0; i < 4; i++) o[h][j][i] *= shrink[h];
+      for (int n = 0; n < 4; n++) {
+        if (n >> 1 != half) continue;
+        u16 e0 = to_f16(expf(s[n][2 * r] - now[r])), e1 = to_f16(expf(s[n][2 * r + 1] - now[r]));
+        sum[r] += from_f16(e0) + from_f16(e1);
+        *(u32*)(p + (of * 16 + 8 * r + g) * P + n * 8 + 2 * t) = e0 | (u32)e1 << 16;
+      }
     }
     __syncthreads();
-    int steps = min(8, (span.to - p0 + 15) >> 4);
-    const u16* v = cache + warp * 64 + g * 8;
-#pragma unroll 2
-    for (int step = 0; step < steps; step++) {
-      int at = p0 + step * 16 + 2 * t;
+#pragma unroll
+    for (int h = 0; h < 4; h++) {
+      float f0 = shrinks[h * 16 + g], f1 = shrinks[h * 16 + g + 8];
+#pragma unroll
+      for (int j = 0; j < 8; j++) o[h][j][0] *= f0, o[h][j][1] *= f0, o[h][j][2] *= f1, o[h][j][3] *= f1;
+    }
+#pragma unroll
+    for (int step = 0; step < T::rows / 16; step++) {
       uint4 r[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) r[i] = __ldcg((const uint4*)(v + (u64)min(at + (i >> 1) * 8 + (i & 1), span.to - 1) * KEY));
-      u32 weight[GROUPS][4];
+      for (int i = 0; i < 4; i++) r[i] = *(const uint4*)T::at(tile, step * 16 + (i >> 1) * 8 + 2 * t + (i & 1), warp * 8 + g);
+      u32 weight[4][4];
 #pragma unroll
-      for (int h = 0; h < GROUPS; h++) {
+      for (int h = 0; h < 4; h++) {
         const u16* w = p + (h * 16 + g) * P + step * 16 + 2 * t;
         weight[h][0] = *(const u32*)w, weight[h][1] = *(const u32*)(w + 8 * P);
         weight[h][2] = *(const u32*)(w + 8), weight[h][3] = *(const u32*)(w + 8 * P + 8);
@@ -280,7 +281,7 @@ DEVICE void attend_latent(const LatentArgs& a, u8* shared) {
         u32 w0 = ((const u32*)&r[0])[j], w1 = ((const u32*)&r[1])[j], w2 = ((const u32*)&r[2])[j], w3 = ((const u32*)&r[3])[j];
         u32 b0 = zip_low(w0, w1), b1 = zip_low(w2, w3), c0 = zip_high(w0, w1), c1 = zip_high(w2, w3);
 #pragma unroll
-        for (int h = 0; h < GROUPS; h++) {
+        for (int h = 0; h < 4; h++) {
           mma_f16(o[h][2 * j], weight[h][0], weight[h][1], weight[h][2], weight[h][3], b0, b1);
           mma_f16(o[h][2 * j + 1], weight[h][0], weight[h][1], weight[h][2], weight[h][3], c0, c1);
         }
@@ -288,25 +289,30 @@ DEVICE void attend_latent(const LatentArgs& a, u8* shared) {
     }
   }
 #pragma unroll
-  for (int h = 0; h < GROUPS; h++) {
-    sum[h] += __shfl_xor_sync(~0u, sum[h], 1);
-    sum[h] += __shfl_xor_sync(~0u, sum[h], 2);
-    if (t == 0) sums[warp * 32 + h * 8 + g] = sum[h];
-    // column c of a tile is dimension 8 c + j of the warp's 64
-    u64 row = ((u64)token * a.heads + head0 + h * 8 + g) * gridDim.x + blockIdx.x;
-    float* to = a.partial + row * LATENT + warp * 64;
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-#pragma unroll
-      for (int j = 0; j < 8; j++) to[(2 * t + i) * 8 + j] = fmaf(o[h][j][2 + i], 1.f / 2048, o[h][j][i]);
-    if (warp == 0 && t == 0) a.extremes[row * 2] = most[h];
+  for (int r = 0; r < 2; r++) {
+    sum[r] += __shfl_xor_sync(~0u, sum[r], 1);
+    sum[r] += __shfl_xor_sync(~0u, sum[r], 2);
+    if (t == 0) sums[half * HEADS + of * 16 + 8 * r + g] = sum[r];
+    if (t == 0 && half == 0) largest[of * 16 + 8 * r + g] = most[r];
   }
+  // column c of a tile of products is dimension 8 c + j of the warp's 64
+#pragma unroll
+  for (int h = 0; h < 4; h++)
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      int head = head0 + h * 16 + 8 * r + g;
+      if (head >= a.heads) continue;
+      float* to = a.partial + (((u64)token * a.heads + head) * gridDim.x + blockIdx.x) * LATENT + warp * 64;
+#pragma unroll
+      for (int i = 0; i < 2; i++)
+#pragma unroll
+        for (int j = 0; j < 8; j += 4)
+          *(float4*)(to + (2 * t + i) * 8 + j) = make_float4(o[h][j][2 * r + i], o[h][j + 1][2 * r + i], o[h][j + 2][2 * r + i], o[h][j + 3][2 * r + i]);
+    }
   __syncthreads();
-  if (threadIdx.x < 32) {
-    float total = 0;
-    for (int w = 0; w < 8; w++) total += sums[w * 32 + threadIdx.x];
-    a.extremes[(((u64)token * a.heads + head0 + threadIdx.x) * gridDim.x + blockIdx.x) * 2 + 1] = total;
-  }
+  int head = head0 + threadIdx.x;
+  if (threadIdx.x < HEADS && head < a.heads)
+    *(float2*)(a.extremes + (((u64)token * a.heads + head) * gridDim.x + blockIdx.x) * 2) = make_float2(largest[threadIdx.x], sums[threadIdx.x] + sums[HEADS + threadIdx.x]);
 }
 
 // Parts of the sequence added up, and a head's own rows of latent_up times that. Grid: (heads, tokens), 256 threads.
@@ -320,6 +326,7 @@ struct LatentOutput {
   float* factors;  // of splits
   u16* xs;
 
+  DEVICE int active(int, int) const { return 1; }
   DEVICE int tiles() const { return args.heads * (blockDim.x >> 5); }
   DEVICE int chunks() const { return LATENT / (L * E::piece); }
   DEVICE int column(int c) const { return c * L * E::piece; }
@@ -334,13 +341,20 @@ struct LatentOutput {
   DEVICE void prepare() {
     int head = blockIdx.x, token = blockIdx.y;
     await_previous();
-    int used = span_of(__ldcg(args.positions + token), 0, args.splits, 0).used;
+    int used = span_of(__ldcg(args.positions + token), 0, args.splits, 0, LatentTile::rows, LatentTile::rows).used;
     u64 at = ((u64)token * args.heads + head) * args.splits;
     if (threadIdx.x < 32) part_factors(args.extremes, at, used, nullptr, factors);
     __syncthreads();
-    for (int d = threadIdx.x * 4; d < LATENT; d += blockDim.x * 4) {
-      float4 y = add_parts(args.partial + at * LATENT + d, LATENT, used, factors);
-      E::put(xs, stride, d, y.x), E::put(xs, stride, d + 1, y.y), E::put(xs, stride, d + 2, y.z), E::put(xs, stride, d + 3, y.w);
+    // half of the threads take the first parts, half the others
+    __shared__ float4 others[LATENT / 4];
+    int mine = threadIdx.x % (LATENT / 4), d = mine * 4, middle = (used + 1) / 2, second = threadIdx.x / (LATENT / 4);
+    const float* from = args.partial + at * LATENT + d;
+    float4 y = second ? add_parts(from + (u64)middle * LATENT, LATENT, used - middle, factors + middle) : add_parts(from, LATENT, middle, factors);
+    if (second) others[mine] = y;
+    __syncthreads();
+    if (!second) {
+      float4 z = others[mine];
+      E::put(xs, stride, d, y.x + z.x), E::put(xs, stride, d + 1, y.y + z.y), E::put(xs, stride, d + 2, y.z + z.z), E::put(xs, stride, d + 3, y.w + z.w);
     }
     __syncthreads();
   }

@@ -2,35 +2,45 @@
 #pragma once
 #include "product.h"
 
+// A token's activations as operands, by threads that take eight at a time; the sum of squares of a thread's.
+template <int ENC>
+DEVICE float put_row(u16* to, int stride, const float* x, const float* norm, int columns, int thread, int threads) {
+  typedef Encoding<ENC> E;
+  int padded = (columns + E::piece - 1) / E::piece * E::piece;
+  float square = 0;
+#pragma unroll 4
+  for (int k = thread * 8; k < padded; k += threads * 8) {
+    float v[8];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      bool there = k + 4 * h < columns;
+      float4 a = there ? __ldcg((const float4*)(x + k) + h) : make_float4(0, 0, 0, 0);
+      square += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
+      if (norm && there) {
+        float4 n = __ldg((const float4*)(norm + k) + h);
+        a.x *= n.x, a.y *= n.y, a.z *= n.z, a.w *= n.w;
+      }
+      v[4 * h] = a.x, v[4 * h + 1] = a.y, v[4 * h + 2] = a.z, v[4 * h + 3] = a.w;
+    }
+    E::put(to, stride, k, v);
+  }
+  return square;
+}
 // Norm and products together: the sum of squares is taken while the activations are written, and divides the results.
+// One token is the block's, of several each a warp's.
 template <int ENC>
 DEVICE void put_activations(u16* xs, int stride, const float* x, int xStride, const float* norm, float epsilon, int columns,
                             int tokens, float* part, float* factors) {
-  typedef Encoding<ENC> E;
-  int padded = (columns + E::piece - 1) / E::piece * E::piece;
-  for (int token = 0; token < tokens; token++) {
-    float square = 0;
-#pragma unroll 2
-    for (int k = threadIdx.x * 8; k < padded; k += blockDim.x * 8) {
-      float v[8];
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        bool there = k + 4 * h < columns;
-        float4 a = there ? __ldcg((const float4*)(x + (u64)token * xStride + k) + h) : make_float4(0, 0, 0, 0);
-        square += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
-        if (norm && there) {
-          float4 n = __ldg((const float4*)(norm + k) + h);
-          a.x *= n.x, a.y *= n.y, a.z *= n.z, a.w *= n.w;
-        }
-        v[4 * h] = a.x, v[4 * h + 1] = a.y, v[4 * h + 2] = a.z, v[4 * h + 3] = a.w;
-      }
-      E::put(xs + (u64)token * E::parts * stride, stride, k, v);
-    }
-    if (norm) {
-      square = block_sum(square, part);
-      if (threadIdx.x == 0) factors[token] = 1.f / sqrtf(square / columns + epsilon);
-    } else if (threadIdx.x == 0) {
-      factors[token] = 1;
+  int warps = blockDim.x >> 5, lane = threadIdx.x & 31;
+  if (tokens == 1) {
+    float square = put_row<ENC>(xs, stride, x, norm, columns, threadIdx.x, blockDim.x);
+    if (norm) square = block_sum(square, part);
+    if (threadIdx.x == 0) factors[0] = norm ? 1.f / sqrtf(square / columns + epsilon) : 1;
+  } else {
+    for (int token = threadIdx.x >> 5; token < tokens; token += warps) {
+      float square = put_row<ENC>(xs + (u64)token * Encoding<ENC>::parts * stride, stride, x + (u64)token * xStride, norm, columns, lane, 32);
+      square = warp_sum(square);
+      if (lane == 0) factors[token] = norm ? 1.f / sqrtf(square / columns + epsilon) : 1;
     }
   }
   __syncthreads();
@@ -57,6 +67,7 @@ struct Project {
   u16* xs;
   float *part, *factors;
 
+  DEVICE int active(int, int) const { return E::all_tiles(tokens); }
   DEVICE int tilesOf(int i) const { return (args.matrix[i].rows + 16 * M - 1) / (16 * M); }
   DEVICE int tiles() const { return count; }
   DEVICE int chunks() const { return (args.matrix[0].columns + L * E::piece - 1) / (L * E::piece); }
@@ -133,10 +144,22 @@ struct ExpertsArgs {
 
 // The plan is asked for at every step: it is kept in shared memory.
 DEVICE int plan_size(int tokens, int chosen) { return chosen ? (1 + tokens * chosen * (1 + tokens) + 3) & ~3 : 0; }
+// With an expert is noted, for several tokens, which tiles of activations those that chose it are in.
+template <int ENC>
 DEVICE void copy_plan(const ExpertsArgs& args, int* plan) {
+  typedef Encoding<ENC> E;
   for (int i = threadIdx.x; i < plan_size(args.tokens, args.chosen); i += blockDim.x) plan[i] = __ldcg(args.plan + i);
   __syncthreads();
+  if (args.tokens == 1 || !args.chosen) return;
+  for (int u = threadIdx.x; u < plan[0]; u += blockDim.x) {
+    int tiles = 0;
+    for (int t = 0; t < args.tokens; t++)
+      if (plan[1 + args.tokens * args.chosen + u * args.tokens + t] >= 0) tiles |= E::tiles_of(t);
+    plan[1 + u] |= tiles << 16;
+  }
+  __syncthreads();
 }
+DEVICE int expert_at(const int* plan, int u) { return plan[1 + u] & 0xffff; }
 
 template <int ENC>
 struct Slots {
@@ -160,6 +183,10 @@ struct GateUp {
   int distinct;
 
   DEVICE int tilesOf(int width) const { return (width + 15) / 16; }
+  DEVICE int active(int tile, int) const {
+    int alone = tilesOf(args.sharedGate.rows);
+    return tile < alone ? E::all_tiles(tokens) : plan[1 + (tile - alone) / tilesOf(args.intermediate)] >> 16;
+  }
   DEVICE int tiles() const { return distinct * tilesOf(args.intermediate) + tilesOf(args.sharedGate.rows); }
   DEVICE int chunks() const { return (args.hidden + L * E::piece - 1) / (L * E::piece); }
   DEVICE int column(int c) const { return c * L * E::piece; }
@@ -177,7 +204,7 @@ struct GateUp {
       return;
     }
     int width = args.intermediate, of = tilesOf(width), u = (tile - alone) / of, first = (tile - alone - u * of) * 16;
-    u64 expert = plan[1 + u], each = E::bytes((u64)width * args.hidden);
+    u64 expert = expert_at(plan, u), each = E::bytes((u64)width * args.hidden);
     u64 scales = scale_bytes<ENC>(width, args.hidden, args.block);
     const u8 *w = args.gateUp + expert * 2 * each, *s = args.gateUpScales + expert * 2 * scales;
     rows[0] = {w, s, first, width, args.hidden, args.block};
@@ -188,7 +215,7 @@ struct GateUp {
     if (!args.chosen) await_previous();
     put_activations<ENC>(xs, stride, args.x, args.xStride, args.norm, args.epsilon, args.hidden, tokens, part, factors);
     if (args.chosen) await_previous();
-    copy_plan(args, plan);
+    copy_plan<ENC>(args, plan);
     distinct = args.chosen ? plan[0] : 0;
   }
   DEVICE void finish(int tile, int row, int token, const float (&v)[2]) const {
@@ -207,7 +234,7 @@ struct GateUp {
     float weight = __ldcg(args.weights + slot);
     if (args.inputWeighted) gate *= weight, up *= weight, weight = 1;
     if (args.gateUpBias) {
-      const float* bias = args.gateUpBias + (u64)plan[1 + u] * 2 * width;
+      const float* bias = args.gateUpBias + (u64)expert_at(plan, u) * 2 * width;
       gate += bias[i], up += bias[width + i];
     }
     gate = fminf(gate, args.limit);
@@ -244,6 +271,9 @@ struct Down {
   u32 inverse;  // 2^32 / each, rounded up: quotients of numbers of 16 bits
 
   DEVICE int expert_of(int c) const { return each == 1 ? c : (int)__umulhi((u32)c, inverse); }
+  DEVICE int active(int, int c) const {
+    return c < distinct * each ? plan[1 + expert_of(c)] >> 16 : E::all_tiles(tokens);
+  }
   DEVICE int tiles() const { return (args.hidden + 16 * M - 1) / (16 * M); }
   DEVICE int chunks() const { return distinct * each + alone; }
   DEVICE int column(int c) const { return (c < distinct * each ? c - expert_of(c) * each : c - distinct * each) * L * E::piece; }
@@ -265,7 +295,7 @@ struct Down {
       for (int m = 0; m < M; m++) rows[m] = {a.weights, a.scales, (tile * M + m) * 16, a.rows, a.columns, a.block};
       return;
     }
-    u64 expert = plan[1 + expert_of(c)], size = E::bytes((u64)args.hidden * args.intermediate);
+    u64 expert = expert_at(plan, expert_of(c)), size = E::bytes((u64)args.hidden * args.intermediate);
     u64 scales = scale_bytes<ENC>(args.hidden, args.intermediate, args.block);
 #pragma unroll
     for (int m = 0; m < M; m++)
@@ -292,7 +322,7 @@ struct Down {
           int slot = plan[1 + tokens * args.chosen + u * tokens + token];
           if (slot >= 0)
             sum = fmaf(args.inputWeighted ? 1.f : __ldcg(args.weights + slot),
-                       args.downBias[(u64)plan[1 + u] * args.hidden + at], sum);
+                       args.downBias[(u64)expert_at(plan, u) * args.hidden + at], sum);
         }
       *y = __ldcg(y) + sum;
     }
@@ -304,7 +334,7 @@ DEVICE void down(const ExpertsArgs& args, u8* shared) {
   typedef Encoding<ENC> E;
   typedef Down<ENC, M, L, STAGED, (DEPTH > 0)> Job;
   int* plan = (int*)after_sums<M, NT>(shared);
-  copy_plan(args, plan);  // complete before the wait: routing is two kernels back
+  copy_plan<ENC>(args, plan);  // complete before the wait: routing is two kernels back
   int each = max(1, (args.intermediate + L * E::piece - 1) / (L * E::piece));
   Job job = {args, args.tokens, args.split, args.prefetches, plan, (u16*)(plan + plan_size(args.tokens, args.chosen)),
              args.chosen ? plan[0] : 0, each,

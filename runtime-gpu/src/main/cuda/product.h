@@ -169,15 +169,16 @@ struct Product {
   }
 
   // `near`: the step's own activations, of a job whose activations are streamed
-  DEVICE void multiply(const Job& job, const Stage<ENC, M, L>& stage, int c, const u16* near = nullptr) {
+  DEVICE void multiply(const Job& job, const Stage<ENC, M, L>& stage, int tile, int c, const u16* near = nullptr) {
     int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
-    int k0 = job.column(c), columns = job.columns(c);
+    int k0 = job.column(c), columns = job.columns(c), active = NT > 1 ? job.active(tile, c) : 1;
 #pragma unroll
     for (int l = 0; l < L; l++) {
       int k = k0 + l * E::piece;
       if (k >= columns) break;
 #pragma unroll
       for (int n = 0; n < NT; n++) {
+        if (!(active >> n & 1)) continue;
         int column = E::nibbles ? g & 1 : n * 8 + g;
         int token = E::nibbles ? n : column / E::parts, part = E::nibbles ? column : column % E::parts;
         // where this lane's activations lie, or less than nothing
@@ -314,12 +315,12 @@ struct Product {
             job.rows(tile, c + split, rows);
             b.load(rows, job.column(c + split));
           }
-          multiply(job, a, c);
+          multiply(job, a, tile, c);
           if (c + 2 * split < chunks) {
             job.rows(tile, c + 2 * split, rows);
             a.load(rows, job.column(c + 2 * split));
           }
-          if (c + split < chunks) multiply(job, b, c + split);
+          if (c + split < chunks) multiply(job, b, tile, c + split);
         }
       }
       if (tile + step < tiles && part < chunks) {
@@ -403,7 +404,7 @@ struct Product {
           // into the slot that the step before was read from, by all lanes before the barrier above
           copy(next, true, true);
           end_copies();
-          multiply(job, stage, c, (const u16*)(slot + S::bytes));
+          multiply(job, stage, tile, c, (const u16*)(slot + S::bytes));
         }
       add_up(job, sums, parity, tile, tiles);
     }

@@ -449,7 +449,7 @@ final class Kernels implements Ops<Value> {
       Optional<Input> x = input(linear.x());
       boolean readable =
           matrix.encoding() == Stored.Encoding.BF16 || matrix.encoding() == Stored.Encoding.F32;
-      if (readable && matrix.columns() % 4 == 0 && x.isPresent() && x.get().norm() != 0) {
+      if (readable && matrix.columns() % 8 == 0 && x.isPresent() && x.get().norm() != 0) {
         steps.route(router, matrix, matrix.columns(), x.get());
         return;
       }

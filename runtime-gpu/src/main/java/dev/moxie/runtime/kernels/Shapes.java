@@ -2,6 +2,8 @@ package dev.moxie.runtime.kernels;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntToLongFunction;
+import java.util.stream.IntStream;
 
 /**
  * How launches of products are shared: README.md beside the kernels, "Which launch". Sizes of
@@ -21,6 +23,12 @@ record Shapes(int processors, int shared) {
 
   /** Warps of a block of those kernels, all of them on one tile of rows. */
   private static final int WARPS = 8;
+
+  /** The same where shared memory is too small for those. */
+  private static final int FEWER_WARPS = 4;
+
+  /** Slots of a warp of those kernels, but of gate and up. */
+  private static final long SEVERAL_SLOTS = 4;
 
   /** Rows of a tile. */
   private static final int ROWS = 16;
@@ -57,60 +65,62 @@ record Shapes(int processors, int shared) {
 
   /** The launch of products of one x, or nothing if there is none for so many tokens. */
   Optional<Shares> project(Stored.Encoding encoding, int tokens, int columns, List<Integer> rows) {
-    Bytes bytes =
-        (warps, tiles) ->
-            sums(tokens, warps, tiles)
-                + inputs(encoding, tokens, columns)
-                + (tokens == 1 ? (long) warps * encoding.slotBytes(tiles) : 0);
+    Bytes fixed = (warps, tiles) -> sums(tokens, warps, tiles) + inputs(encoding, tokens, columns);
     if (tokens == 1) {
+      Bytes bytes = with(fixed, encoding::slotBytes);
       return slots(rows, Math.ceilDiv(columns, encoding.step()), 2, bytes, true);
     }
-    return several("_m1_t4", bytes.of(WARPS, 1), tiles(rows, 1));
+    Bytes bytes = with(fixed, tiles -> SEVERAL_SLOTS * encoding.slot(1));
+    return several("_m1_t4_slots", bytes, 1, tiles(rows, 1))
+        .or(() -> several("_m1_t4", fixed, 1, tiles(rows, 1)));
   }
 
   /** The launch of gate and up, tiles of both together. */
   Optional<Shares> gateUp(
       Stored.Encoding encoding, int tokens, int chosen, int hidden, int width, int sharedWidth) {
-    Bytes bytes =
+    Bytes fixed =
         (warps, tiles) ->
-            sums(tokens, warps, 2)
-                + inputs(encoding, tokens, hidden)
-                + plan(tokens, chosen)
-                + (tokens == 1 ? (long) warps * encoding.slotBytes(2) : 0);
+            sums(tokens, warps, 2) + inputs(encoding, tokens, hidden) + plan(tokens, chosen);
+    Bytes bytes = with(fixed, tiles -> encoding.slotBytes(2));
     int tiles = tokens * chosen * Math.ceilDiv(width, ROWS) + Math.ceilDiv(sharedWidth, ROWS);
-    if (tokens == 1) {
-      List<Integer> rows = List.of(tiles * ROWS);
-      return slots(rows, Math.ceilDiv(hidden, encoding.step()), 1, bytes, false);
-    }
-    return several("_t4", bytes.of(WARPS, 2), tiles);
+    return tokens == 1
+        ? slots(List.of(tiles * ROWS), Math.ceilDiv(hidden, encoding.step()), 1, bytes, false)
+        : several("_t4_slots", bytes, 2, tiles).or(() -> several("_t4", fixed, 2, tiles));
   }
 
   /** The launch of the second matrices of what was activated. */
   Optional<Shares> down(
       Stored.Encoding encoding, int tokens, int chosen, int hidden, int width, int sharedWidth) {
+    Bytes fixed = (warps, tiles) -> sums(tokens, warps, tiles) + plan(tokens, chosen);
+    long near = tokens * encoding.activations();
     if (tokens == 1) {
-      long activations =
-          encoding.parts() * (encoding.step() + (encoding.isWide() ? 32L : 8L)) * Short.BYTES;
-      Bytes bytes =
-          (warps, tiles) ->
-              sums(1, warps, tiles)
-                  + plan(1, chosen)
-                  + warps * (encoding.slotBytes(tiles) + encoding.slots(tiles) * activations);
+      Bytes bytes = with(fixed, tiles -> encoding.slotBytes(tiles) + encoding.slots(tiles) * near);
       int steps =
           chosen * Math.ceilDiv(width, encoding.step())
               + Math.ceilDiv(sharedWidth, encoding.step());
       return slots(List.of(hidden), steps, 2, bytes, true);
     }
-    long bytes = sums(tokens, WARPS, 1) + plan(tokens, chosen);
-    long near = bytes + activated(encoding, tokens, chosen, width, sharedWidth);
     int tiles = Math.ceilDiv(hidden, ROWS);
-    return near <= shared ? several("_m1_t4", near, tiles) : several("_m1_t4_far", bytes, tiles);
+    long all = activated(encoding, tokens, chosen, width, sharedWidth);
+    Bytes bytes = with(fixed, together -> SEVERAL_SLOTS * (encoding.slot(1) + near));
+    return several("_m1_t4_slots", bytes, 1, tiles)
+        .or(() -> several("_m1_t4", (warps, m) -> fixed.of(warps, m) + all, 1, tiles))
+        .or(() -> several("_m1_t4_far", fixed, 1, tiles));
   }
 
-  private Optional<Shares> several(String variant, long bytes, int tiles) {
-    return bytes <= shared
-        ? Optional.of(new Shares(variant, WARPS, WARPS, Math.min(tiles, processors), bytes))
-        : Optional.empty();
+  /** And so much of each warp's, that takes so many tiles. */
+  private static Bytes with(Bytes fixed, IntToLongFunction each) {
+    return (warps, tiles) -> fixed.of(warps, tiles) + warps * each.applyAsLong(tiles);
+  }
+
+  private Optional<Shares> several(String variant, Bytes bytes, int together, int tiles) {
+    return IntStream.of(WARPS, FEWER_WARPS)
+        .filter(warps -> bytes.of(warps, together) <= shared)
+        .mapToObj(
+            warps ->
+                new Shares(
+                    variant, warps, warps, Math.min(tiles, processors), bytes.of(warps, together)))
+        .findFirst();
   }
 
   /**

@@ -286,7 +286,7 @@ final class Steps {
       Place y) {
     int size = g.headSize();
     int groups = g.keyValueHeads() * Math.ceilDiv(g.heads() / g.keyValueHeads(), 8);
-    int splits = splits(groups);
+    int splits = splits(groups, 128);
     long rows = (long) room.most() * g.heads() * splits;
     Rotary rotary = q.rotary();
     Arguments a =
@@ -322,9 +322,9 @@ final class Steps {
     add(COMMON, "attend_" + size, splits, groups, tokens, THREADS, shared, List.of(a));
   }
 
-  /** Parts of a sequence, so that all processors have some. */
-  private int splits(int groups) {
-    int most = Math.ceilDiv(room.capacity(), 128);
+  /** Parts of a sequence, of so many positions at least, so that all processors have some. */
+  private int splits(int groups, int least) {
+    int most = Math.ceilDiv(room.capacity(), least);
     return Math.clamp(shapes.processors() / groups / Math.min(tokens, 2), 1, most);
   }
 
@@ -354,7 +354,6 @@ final class Steps {
   static boolean isUsual(Attention.MultiHeadLatent l, Stored up) {
     return l.latentSize() == LATENT
         && l.rotary().dimensions() == TURNED
-        && l.heads() % 32 == 0
         && l.plainSize() <= 256
         && l.plainSize() % 8 == 0
         && l.valueSize() <= 128
@@ -377,8 +376,8 @@ final class Steps {
       Stored up,
       Place y) {
     int width = LATENT + TURNED;
-    int groups = l.heads() / 32;
-    int splits = splits(groups);
+    int groups = Math.ceilDiv(l.heads(), 64);
+    int splits = splits(groups, 32);
     long rows = (long) room.most() * l.heads() * splits;
     Rotary rotary = l.rotary();
     Arguments a =
@@ -407,7 +406,8 @@ final class Steps {
     String part = up.encoding().id();
     List<Arguments> all = List.of(a);
     add(part, "absorb_" + part, l.heads(), tokens, 1, THREADS, 0, all);
-    long shared = (64L * (width + 32) + 64 * 136) * Short.BYTES + 17L * 32 * Float.BYTES;
+    long shared =
+        128L * width * Short.BYTES + 64 * 40 * Short.BYTES + (16 << 10) + 4 * 64 * Float.BYTES;
     add(COMMON, "attend_latent_512", splits, groups, tokens, THREADS, shared, all);
     long factors = Math.ceilDiv(splits, 4) * 16L;
     long output = 2L * WARPS * 128 * Float.BYTES + factors + 3L * (LATENT + 32) * Short.BYTES;

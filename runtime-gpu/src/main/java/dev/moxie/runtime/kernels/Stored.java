@@ -101,7 +101,12 @@ record Stored(
     }
 
     /** Bytes of a warp's slots, as Slot of product.h cuts them. */
-    int slotBytes(int tiles) {
+    long slotBytes(int tiles) {
+      return slots(tiles) * slot(tiles);
+    }
+
+    /** Bytes of one of them. */
+    long slot(int tiles) {
       int words =
           switch (this) {
             case FP8 -> pieces() / 2;
@@ -111,7 +116,12 @@ record Stored(
             default -> 0;
           };
       int scales = Math.ceilDiv(words * Integer.BYTES, 16) * 16;
-      return slots(tiles) * tiles * (16 * pieces() * 64 + scales);
+      return tiles * (16L * pieces() * 64 + scales);
+    }
+
+    /** Bytes of a step's activations of a token. */
+    long activations() {
+      return parts * (step() + (isWide() ? 32L : 8L)) * Short.BYTES;
     }
 
     /** Bytes of the scale of a block; 0 where there are none. */

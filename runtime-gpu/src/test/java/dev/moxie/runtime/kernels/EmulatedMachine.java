@@ -21,7 +21,7 @@ final class EmulatedMachine implements Machine {
   private static final int SHARED = 227 << 10;
 
   /** Few, or every launch would have many blocks with nothing to do. */
-  private static final int PROCESSORS = 2;
+  private static final int PROCESSORS = 4;
 
   /** The kernels' smallest arrays are read by sixteen bytes. */
   private static final int BEYOND = 64;
