@@ -567,7 +567,7 @@ final class Kernels implements Ops<Value> {
   private Place attended(Value.Latent l, Place y) {
     Attention.MultiHeadLatent a = l.attention();
     Stored up = weights.matrix(l.up());
-    if (Steps.isUsual(a, up)
+    if (steps.isUsual(a, up)
         && l.q().of() instanceof Value.Rotate q
         && l.c().of() instanceof Value.Norm c
         && c.weight() != null

@@ -24,6 +24,13 @@ final class Steps {
 
   static final int TURNED = 64;
 
+  /** As latent.h says, in the order in which it does. */
+  private static final long LATENT_SHARED =
+      128L * (LATENT + TURNED) * Short.BYTES
+          + 64 * 40 * Short.BYTES
+          + (16 << 10)
+          + 4 * 64 * Float.BYTES;
+
   /** As general.h numbers what is done to each column. */
   enum Each {
     COPY(0),
@@ -351,12 +358,13 @@ final class Steps {
   }
 
   /** Whether the latent kernels are made for it. */
-  static boolean isUsual(Attention.MultiHeadLatent l, Stored up) {
+  boolean isUsual(Attention.MultiHeadLatent l, Stored up) {
     return l.latentSize() == LATENT
         && l.rotary().dimensions() == TURNED
         && l.plainSize() <= 256
         && l.plainSize() % 8 == 0
         && l.valueSize() <= 128
+        && LATENT_SHARED <= shapes.shared()
         && up.fits();
   }
 
@@ -406,9 +414,7 @@ final class Steps {
     String part = up.encoding().id();
     List<Arguments> all = List.of(a);
     add(part, "absorb_" + part, l.heads(), tokens, 1, THREADS, 0, all);
-    long shared =
-        128L * width * Short.BYTES + 64 * 40 * Short.BYTES + (16 << 10) + 4 * 64 * Float.BYTES;
-    add(COMMON, "attend_latent_512", splits, groups, tokens, THREADS, shared, all);
+    add(COMMON, "attend_latent_512", splits, groups, tokens, THREADS, LATENT_SHARED, all);
     long factors = Math.ceilDiv(splits, 4) * 16L;
     long output = 2L * WARPS * 128 * Float.BYTES + factors + 3L * (LATENT + 32) * Short.BYTES;
     add(part, "latent_output_" + part, l.heads(), tokens, 1, THREADS, output, all, up.read(1));
