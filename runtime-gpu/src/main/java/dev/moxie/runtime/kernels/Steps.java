@@ -1,6 +1,7 @@
 package dev.moxie.runtime.kernels;
 
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
@@ -528,7 +529,7 @@ final class Steps {
   record Alone(Stored gate, Stored up, Stored down) {}
 
   /** Limit, sharpness and offset. */
-  static double[] clamp(dev.moxie.format.model.FeedForward.@Nullable Clamp clamp) {
+  static double[] clamp(FeedForward.@Nullable Clamp clamp) {
     return clamp == null
         ? new double[] {Double.POSITIVE_INFINITY, 1, 0}
         : new double[] {clamp.limit(), clamp.sharpness(), clamp.offset()};
