@@ -45,6 +45,9 @@ record Shapes(int processors, int shared) {
           new int[] {6, 1},
           new int[] {4, 4});
 
+  /** Where none of those fits. */
+  private static final int[] LEAST = {2, 2};
+
   /** Steps that the beginning and the end of a round of tiles take. */
   private static final int ENDS = 8;
 
@@ -146,6 +149,11 @@ record Shapes(int processors, int shared) {
           best = new Shares(variant, by[0], by[1], blocks, bytes.of(by[0], m));
         }
       }
+    }
+    if (best == null && bytes.of(LEAST[0], 1) <= shared) {
+      int blocks = Math.min(tiles(rows, 1), processors);
+      String variant = (named ? "_m1" : "") + "_slots";
+      best = new Shares(variant, LEAST[0], LEAST[1], blocks, bytes.of(LEAST[0], 1));
     }
     return Optional.ofNullable(best);
   }

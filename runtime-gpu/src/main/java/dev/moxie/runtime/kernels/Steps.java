@@ -1,5 +1,6 @@
 package dev.moxie.runtime.kernels;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -135,8 +136,14 @@ final class Steps {
         first.encoding(), of, first.columns(), matrices.stream().map(Stored::rows).toList());
   }
 
-  private static Shapes.Shares required(Optional<Shapes.Shares> shares) {
-    return shares.orElseThrow(() -> new IllegalStateException("more tokens than were asked for"));
+  private Shapes.Shares required(Optional<Shapes.Shares> shares) {
+    return shares.orElseThrow(
+        () ->
+            new UnsupportedException(
+                "--execution kernels",
+                "products of " + tokens + " tokens that fit the card's shared memory",
+                shapes.shared() + " bytes of it",
+                "use --execution fused"));
   }
 
   /**

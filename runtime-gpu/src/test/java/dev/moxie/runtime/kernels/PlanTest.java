@@ -93,4 +93,13 @@ class PlanTest {
               .toList());
     }
   }
+
+  /** Of four bits, whose tiles take the most room, on cards that have the least. */
+  @Test
+  void everyEncodingFitsEveryCard() {
+    Path checkpoint = Fixtures.root().resolve("random/gpt_oss_mxfp4");
+    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"))) {
+      Decoder.requireKernels(pack);
+    }
+  }
 }
