@@ -102,7 +102,7 @@ final class RunCommand implements Callable<Integer> {
       names = "--execution",
       paramLabel = "plain|fused|kernels",
       description =
-          "How to run; default: plain on the CPU, on CUDA kernels, or fused where there are none.")
+          "How to run; default: plain on the CPU, on CUDA fused, or kernels where it has no graph.")
   private @Nullable Execution execution;
 
   @Option(

@@ -29,12 +29,15 @@ public enum Execution {
     return device == Device.CUDA ? EnumSet.of(FUSED, KERNELS) : EnumSet.of(PLAIN, FUSED);
   }
 
-  /** What is best for a package on a device. */
+  /**
+   * What is best for a package on a device. On CUDA kernels decode faster, but take prompts a few
+   * tokens at a time: they are for models that no graph computes, and for those who ask for them.
+   */
   public static Execution best(MoxiePackage pack, Device device) {
     if (device == Device.CPU) {
       return PLAIN;
     }
-    return KERNELS.refusal(pack, device).isEmpty() ? KERNELS : FUSED;
+    return FUSED.refusal(pack, device).isEmpty() ? FUSED : KERNELS;
   }
 
   /**
