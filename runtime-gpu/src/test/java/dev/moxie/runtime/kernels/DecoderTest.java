@@ -33,7 +33,7 @@ class DecoderTest {
   /** What a choice of experts is decided by, at least, for rounding not to decide it. */
   private static final float CLEAR = 2e-3f;
 
-  private static final int TOKENS = 6;
+  private static final int TOKENS = 4;
 
   @TempDir static Path library;
   @TempDir Path temporary;
@@ -46,19 +46,20 @@ class DecoderTest {
     }
   }
 
+  /** Every family, and sizes that none of the kernels that are made for some is for. */
   static Stream<Path> all() throws IOException {
-    try (Stream<Path> random = Files.list(Fixtures.root().resolve("random"));
-        Stream<Path> variants = Files.list(Fixtures.root().resolve("variants"))) {
+    try (Stream<Path> random = Files.list(Fixtures.root().resolve("random"))) {
       return Stream.concat(
-          Stream.of(Fixtures.tinyMixtral(), Fixtures.tinyDeepSeek()),
-          Stream.concat(random.sorted().toList().stream(), variants.sorted().toList().stream()));
+          random.sorted().toList().stream(),
+          Stream.of("f32-three-experts", "v2-grouped", "v3-eight-groups-fp8")
+              .map(Fixtures.root().resolve("variants")::resolve));
     }
   }
 
   @Tag("exhaustive")
   @ParameterizedTest
   @MethodSource("all")
-  void everyFixtureRuns(Path checkpoint) throws IOException, InterruptedException {
+  void everyFamilyRuns(Path checkpoint) throws IOException, InterruptedException {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
       requirePlain(pack);
     }
