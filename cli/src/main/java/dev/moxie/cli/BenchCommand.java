@@ -233,7 +233,7 @@ final class BenchCommand {
       requirePositive("--decode", decode);
       requirePositive("--together", texts);
       requirePositive("--reps", reps);
-      Device where = device.device();
+      Device where = device.wanted();
       RunReport report =
           RunBenchmark.run(pack, where, execution, prompt, decode, texts, reps, budget, against);
       System.out.println(json ? report.json() : report.text());

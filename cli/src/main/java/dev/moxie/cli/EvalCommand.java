@@ -87,7 +87,7 @@ final class EvalCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     requireLimits();
-    Device where = device.device();
+    Device where = device.wanted();
     var options = new EvalRun.Options(context, stride, tokens, maxKl, minAgreement);
     EvalReport report;
     try (var progress = new TokenProgress(quiet)) {

@@ -199,12 +199,15 @@ public final class Verifier {
       Optional<UnsupportedException> refusal = execution.refusal(pack, running.device());
       if (refusal.isPresent()) {
         notChecked.add("the execution " + name + ": " + refusal.get().getMessage());
-      } else if (execution.memory(pack) > Execution.memoryOfMachine() / 2) {
+      } else if (execution.memory(pack, running.device()) > Execution.memoryOfMachine() / 2) {
         notChecked.add(
             Figures.text(
                 "the execution %s, a second engine: its weights take %.1f GB in float32, which is"
                     + " more than half of this machine's %.1f GB (--execution %s tries it)",
-                name, execution.memory(pack) / 1e9, Execution.memoryOfMachine() / 1e9, name));
+                name,
+                execution.memory(pack, running.device()) / 1e9,
+                Execution.memoryOfMachine() / 1e9,
+                name));
       } else {
         runnable.add(execution);
       }

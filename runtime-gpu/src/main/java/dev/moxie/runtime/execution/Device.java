@@ -75,10 +75,10 @@ public enum Device {
   /**
    * For people: the device, the card, and of how many it is the first.
    *
-   * @throws EnvironmentException as {@link #card}
+   * @throws EnvironmentException if there is no card
    */
   public String description() {
-    return name() + card().map(card -> description(card, cards().size())).orElse("");
+    return name() + (this == CPU ? "" : description(cards().getFirst(), cards().size()));
   }
 
   static String description(Card card, int of) {

@@ -70,8 +70,11 @@ public enum Execution {
     }
   }
 
-  /** Bytes of weights that are held beside the package, in another form. */
-  public long memory(MoxiePackage pack) {
+  /** Bytes of this machine's memory for weights beside the package, in another form. */
+  public long memory(MoxiePackage pack, Device device) {
+    if (device == Device.CUDA) {
+      return 0;
+    }
     return switch (this) {
       case PLAIN, KERNELS -> 0;
       case FUSED ->

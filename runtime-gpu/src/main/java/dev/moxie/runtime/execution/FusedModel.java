@@ -4,6 +4,8 @@ import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.safetensors.Dtype;
+import dev.moxie.runtime.kernels.Logits;
 import dev.moxie.runtime.lowering.Lowering;
 import dev.moxie.runtime.lowering.Target;
 import dev.moxie.runtime.plain.RotaryAngles;
@@ -83,6 +85,10 @@ public final class FusedModel implements Model {
   private float[] forward(long[] ids, int wanted) {
     Tokens.require(ids, pack.architecture().vocabSize(), length, capacity);
     float[] logits = Objects.requireNonNull(sequence).append(ids, length, wanted);
+    if (target.compute() == Dtype.F16) {
+      // Hidden states of later tokens may be larger than those that opening tried.
+      Logits.requireFinite(pack.folder() + ", FUSED in " + target.compute(), logits);
+    }
     length += ids.length;
     return logits;
   }

@@ -100,9 +100,8 @@ final class FusedSequence implements AutoCloseable {
     try (Tensor tensor = memory.tensor(logits, ElementType.FLOAT, wanted, vocabulary)) {
       binding.output("logits", tensor);
     }
-    // Waits for the card: a session that is closed after a run that does not ends the process,
-    // where
-    // operators left memory to be freed by the driver's thread.
+    // Waits for the card: where operators left memory to be freed by the driver's thread, closing
+    // the session after a run that does not wait ends the process.
     binding.run(options);
     memory.read(
         MemorySegment.ofArray(result), logits.asSlice(0, (long) result.length * Float.BYTES));

@@ -1,6 +1,5 @@
 package dev.moxie.runtime.kernels;
 
-import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ExpertOrder;
@@ -23,9 +22,6 @@ public final class Decoder implements AutoCloseable {
   private static final int PROCESSORS = 1;
 
   private static final int SHARED = 99 << 10;
-
-  /** The bits of infinity; of what is no number they are larger. */
-  private static final int INFINITE = 0x7f800000;
 
   private final MoxiePackage pack;
   private final Machine machine;
@@ -56,7 +52,11 @@ public final class Decoder implements AutoCloseable {
               .mapToLong(Launch.Weights::bytes)
               .sum();
     } catch (RuntimeException | Error e) {
-      close();
+      try {
+        close();
+      } catch (RuntimeException also) {
+        e.addSuppressed(also);
+      }
       throw e;
     }
   }
@@ -201,18 +201,12 @@ public final class Decoder implements AutoCloseable {
   }
 
   private void requireFinite(float[] logits) {
-    int largest = 0;
-    for (float logit : logits) {
-      largest = Math.max(largest, Float.floatToRawIntBits(logit) & Integer.MAX_VALUE);
-    }
-    if (largest >= INFINITE) {
+    try {
+      Logits.requireFinite(pack.folder() + ", KERNELS on CUDA", logits);
+    } catch (RuntimeException e) {
       // What was computed with lies in places that later sequences would read.
       closeSequence();
-      throw new EnvironmentException(
-          pack.folder() + ", KERNELS on CUDA",
-          "logits that are finite numbers",
-          "some that are not",
-          "use --device cpu, and report this");
+      throw e;
     }
   }
 
@@ -235,8 +229,13 @@ public final class Decoder implements AutoCloseable {
     private final MemorySegment to;
 
     private Copying(long bytes) {
-      from = machine.allocate(arena, bytes);
-      to = machine.allocate(arena, bytes);
+      try {
+        from = machine.allocate(arena, bytes);
+        to = machine.allocate(arena, bytes);
+      } catch (RuntimeException | Error e) {
+        arena.close();
+        throw e;
+      }
     }
 
     /** Bytes that are read or written each time. */
@@ -261,16 +260,20 @@ public final class Decoder implements AutoCloseable {
   }
 
   private void closeSequence() {
-    if (sequence != null) {
-      sequence.close();
-      sequence = null;
+    Sequence open = sequence;
+    sequence = null;
+    if (open != null) {
+      open.close();
     }
   }
 
   @Override
   public void close() {
-    closeSequence();
-    weights.close();
-    machine.close();
+    try {
+      closeSequence();
+      weights.close();
+    } finally {
+      machine.close();
+    }
   }
 }

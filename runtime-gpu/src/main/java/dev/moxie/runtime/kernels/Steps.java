@@ -89,6 +89,9 @@ final class Steps {
       long shared,
       List<Arguments> arguments,
       Launch.Weights... reads) {
+    if (shared > shapes.shared()) {
+      throw tooLarge(shared);
+    }
     launches.add(
         new Launch(
             part, kernel, x, y, z, threads, Math.toIntExact(shared), arguments, List.of(reads)));
@@ -137,13 +140,17 @@ final class Steps {
   }
 
   private Shapes.Shares required(Optional<Shapes.Shares> shares) {
-    return shares.orElseThrow(
-        () ->
-            new UnsupportedException(
-                "--execution kernels",
-                "products of " + tokens + " tokens that fit the card's shared memory",
-                shapes.shared() + " bytes of it",
-                "use --execution fused"));
+    return shares.orElseThrow(() -> tooLarge(shapes.shared() + 1L));
+  }
+
+  private UnsupportedException tooLarge(long least) {
+    return new UnsupportedException(
+        "--execution kernels",
+        "a model whose kernels fit the "
+            + shapes.shared()
+            + " bytes that a block of the card shares",
+        "one that takes " + least + " or more",
+        "use --execution fused");
   }
 
   /**
@@ -373,7 +380,14 @@ final class Steps {
         && l.plainSize() % 8 == 0
         && l.valueSize() <= 128
         && LATENT_SHARED <= shapes.shared()
-        && up.fits();
+        && up.fits()
+        && hasTilesOfOneBlock(l, up);
+  }
+
+  /** Of fp8 a tile of sixteen rows has one scale for each block of columns. */
+  private static boolean hasTilesOfOneBlock(Attention.MultiHeadLatent l, Stored up) {
+    return up.encoding() != Stored.Encoding.FP8
+        || (l.plainSize() % 16 == 0 && l.valueSize() % 16 == 0);
   }
 
   /**
@@ -414,7 +428,10 @@ final class Steps {
             .pointer(positions())
             .integers(splits)
             .pointers(
-                room.of("absorbed", (long) room.most() * l.heads() * width * Float.BYTES).address(),
+                room.of(
+                        "absorbed " + l.heads(),
+                        (long) room.most() * l.heads() * width * Float.BYTES)
+                    .address(),
                 room.of("partial " + rows * LATENT, rows * LATENT * Float.BYTES).address(),
                 room.of("extremes " + rows, rows * 2 * Float.BYTES).address(),
                 y.address())
