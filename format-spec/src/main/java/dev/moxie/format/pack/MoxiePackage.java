@@ -13,6 +13,7 @@ import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.Shape;
@@ -298,6 +299,14 @@ public final class MoxiePackage implements AutoCloseable {
   /** The row of one projection of one expert. */
   public IndexRow slice(String stack, int expert, Projection projection) {
     return require(new Key(stack, expert, projection));
+  }
+
+  /** The row of a part of a tensor: one projection of one expert, or all of what is no stack. */
+  public IndexRow row(TensorSpec.Leaf leaf) {
+    String name = leaf.tensor().name();
+    return leaf.expert() == null || leaf.projection() == null
+        ? tensor(name)
+        : slice(name, leaf.expert(), leaf.projection());
   }
 
   /** The row of the scales of a matrix or slice, if its elements have any. */

@@ -1,10 +1,8 @@
 package dev.moxie.runtime.execution;
 
 import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
-import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.lowering.Lowering;
@@ -117,16 +115,8 @@ final class BoundWeights implements AutoCloseable {
       return new Rows(
           tensor,
           tensor.leaves().parallelStream()
-              .map(leaf -> StoredMatrix.of(pack, row(pack, leaf)))
+              .map(leaf -> StoredMatrix.of(pack, pack.row(leaf)))
               .toList());
-    }
-
-    private static IndexRow row(MoxiePackage pack, TensorSpec.Leaf leaf) {
-      Integer expert = leaf.expert();
-      Projection projection = leaf.projection();
-      return expert == null || projection == null
-          ? pack.tensor(leaf.tensor().name())
-          : pack.slice(leaf.tensor().name(), expert, projection);
     }
 
     int columns() {

@@ -35,19 +35,12 @@ public final class PackageWeights implements Weights {
 
   @Override
   public List<MemorySegment> places(Leaf leaf) {
-    IndexRow row = row(leaf);
+    IndexRow row = pack.row(leaf);
     return Stream.concat(Stream.of(row), pack.scales(row).stream()).map(pack::bytes).toList();
   }
 
-  private IndexRow row(Leaf leaf) {
-    String name = leaf.tensor().name();
-    return leaf.expert() == null || leaf.projection() == null
-        ? pack.tensor(name)
-        : pack.slice(name, leaf.expert(), leaf.projection());
-  }
-
   private StoredMatrix open(Leaf leaf) {
-    IndexRow row = row(leaf);
+    IndexRow row = pack.row(leaf);
     StoredMatrix matrix = StoredMatrix.of(pack, row);
     if (row.role() == Role.ROUTER_BIAS) {
       requireFinite(row, matrix);

@@ -120,9 +120,7 @@ public final class Weights {
       return WeightMatrix.vector(vector);
     }
     IndexRow row =
-        leaf.expert() == null || leaf.projection() == null
-            ? pack.tensor(isShared(leaf.tensor()) ? shared(leaf.tensor().role()) : name)
-            : pack.slice(name, leaf.expert(), leaf.projection());
+        isShared(leaf.tensor()) ? pack.tensor(shared(leaf.tensor().role())) : pack.row(leaf);
     return supposition.apply(row, this::stored);
   }
 
