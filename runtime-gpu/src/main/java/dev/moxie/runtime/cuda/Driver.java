@@ -85,12 +85,12 @@ public final class Driver {
     int device = device(ordinal);
     MemorySegment name = arena.allocate(LONGEST_NAME);
     call(doing, Function.DEVICE_GET_NAME, name, LONGEST_NAME, device);
-    call(doing, Function.DEVICE_GET_ATTRIBUTE, out, COMPUTE_CAPABILITY_MAJOR, device);
-    int major = out.get(JAVA_INT, 0);
-    call(doing, Function.DEVICE_GET_ATTRIBUTE, out, COMPUTE_CAPABILITY_MINOR, device);
-    int minor = out.get(JAVA_INT, 0);
     call(doing, Function.DEVICE_TOTAL_MEM, out, device);
-    return new Card(name.getString(0), major, minor, out.get(JAVA_LONG, 0));
+    return new Card(
+        name.getString(0),
+        attribute(device, COMPUTE_CAPABILITY_MAJOR),
+        attribute(device, COMPUTE_CAPABILITY_MINOR),
+        out.get(JAVA_LONG, 0));
   }
 
   /** Makes the first card's memory and streams ours; it is shared with other libraries. */

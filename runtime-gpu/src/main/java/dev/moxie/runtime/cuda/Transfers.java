@@ -50,6 +50,15 @@ public final class Transfers implements AutoCloseable {
     taken = Math.ceilDiv(taken + bytes, ALIGNMENT) * ALIGNMENT;
   }
 
+  /** Copies to the card from any segment, which may change afterwards. */
+  public void write(MemorySegment to, MemorySegment from) {
+    long bytes = from.byteSize();
+    for (long done = 0; done < bytes; done += PIECE) {
+      MemorySegment some = from.asSlice(done, Math.min(PIECE, bytes - done));
+      write(to.asSlice(done, some.byteSize()), room -> room.copyFrom(some));
+    }
+  }
+
   /** Copies from the card, once what was to be computed is. */
   public void read(MemorySegment to, MemorySegment from) {
     await();

@@ -69,14 +69,9 @@ final class Angles {
 
   private void compute(int until) {
     for (Table table : tables) {
-      int pairs = table.angles.pairs();
-      float[] cos = new float[(until - computed) * pairs];
-      float[] sin = new float[cos.length];
-      for (int i = 0; i < cos.length; i++) {
-        cos[i] = table.angles.cos(computed + i / pairs, i % pairs);
-        sin[i] = table.angles.sin(computed + i / pairs, i % pairs);
-      }
-      long from = (long) computed * pairs * Float.BYTES;
+      float[] cos = table.angles.cosines(computed, until - computed);
+      float[] sin = table.angles.sines(computed, until - computed);
+      long from = (long) computed * table.angles.pairs() * Float.BYTES;
       memory.write(table.cos.asSlice(from), MemorySegment.ofArray(cos));
       memory.write(table.sin.asSlice(from), MemorySegment.ofArray(sin));
     }

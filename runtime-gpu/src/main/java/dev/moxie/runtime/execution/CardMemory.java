@@ -47,6 +47,11 @@ final class CardMemory implements Memory {
   }
 
   @Override
+  public void write(MemorySegment to, MemorySegment from) {
+    transfers.write(to, from);
+  }
+
+  @Override
   public void read(MemorySegment to, MemorySegment from) {
     transfers.read(to, from);
   }

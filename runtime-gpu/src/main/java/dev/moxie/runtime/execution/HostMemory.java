@@ -29,6 +29,11 @@ final class HostMemory implements Memory {
   }
 
   @Override
+  public void write(MemorySegment to, MemorySegment from) {
+    to.asSlice(0, from.byteSize()).copyFrom(from);
+  }
+
+  @Override
   public void read(MemorySegment to, MemorySegment from) {
     to.copyFrom(from);
   }

@@ -26,15 +26,7 @@ sealed interface Memory extends AutoCloseable permits HostMemory, CardMemory {
   void write(MemorySegment to, Consumer<MemorySegment> maker);
 
   /** Copies there from any segment, which may change afterwards. */
-  default void write(MemorySegment to, MemorySegment from) {
-    long bytes = from.byteSize();
-    long next;
-    for (long done = 0; done < bytes; done += next) {
-      next = Math.min(piece(), bytes - done);
-      MemorySegment some = from.asSlice(done, next);
-      write(to.asSlice(done, next), room -> room.copyFrom(some));
-    }
-  }
+  void write(MemorySegment to, MemorySegment from);
 
   /** Copies from there, once what was to be computed is. */
   void read(MemorySegment to, MemorySegment from);

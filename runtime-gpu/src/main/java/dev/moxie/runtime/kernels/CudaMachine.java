@@ -83,11 +83,7 @@ public final class CudaMachine implements Machine {
 
   @Override
   public void write(MemorySegment to, MemorySegment from) {
-    long bytes = from.byteSize();
-    for (long done = 0; done < bytes; done += Transfers.PIECE) {
-      MemorySegment some = from.asSlice(done, Math.min(Transfers.PIECE, bytes - done));
-      transfers.write(to.asSlice(done, some.byteSize()), room -> room.copyFrom(some));
-    }
+    transfers.write(to, from);
   }
 
   @Override

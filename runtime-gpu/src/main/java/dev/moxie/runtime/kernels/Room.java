@@ -13,6 +13,9 @@ final class Room implements AutoCloseable {
   /** Distance of addresses where nothing is. */
   static final long FAKE = 1L << 40;
 
+  /** Positions whose angles are computed together. */
+  private static final int TOGETHER = 4096;
+
   private final @Nullable Machine machine;
   private final int capacity;
   private final int most;
@@ -77,14 +80,13 @@ final class Room implements AutoCloseable {
       return of(name, 0).address();
     }
     var angles = new RotaryAngles(rotary);
-    int pairs = angles.pairs();
-    float[] values = new float[Math.multiplyExact(capacity, pairs)];
-    for (int i = 0; i < values.length; i++) {
-      int position = i / pairs;
-      values[i] = sines ? angles.sin(position, i % pairs) : angles.cos(position, i % pairs);
+    long row = (long) angles.pairs() * Float.BYTES;
+    MemorySegment place = of(name, capacity * row);
+    for (int first = 0; first < capacity; first += TOGETHER) {
+      int count = Math.min(TOGETHER, capacity - first);
+      float[] values = sines ? angles.sines(first, count) : angles.cosines(first, count);
+      machine.write(place.asSlice(first * row, count * row), MemorySegment.ofArray(values));
     }
-    MemorySegment place = of(name, (long) values.length * Float.BYTES);
-    machine.write(place, MemorySegment.ofArray(values));
     return place.address();
   }
 

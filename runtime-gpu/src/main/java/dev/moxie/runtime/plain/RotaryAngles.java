@@ -67,6 +67,24 @@ public final class RotaryAngles {
     return frequencies.length;
   }
 
+  /** Cosines of positions one after the other, [count · pairs]. */
+  public float[] cosines(int first, int count) {
+    float[] all = new float[Math.multiplyExact(count, pairs())];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = cos(first + i / pairs(), i % pairs());
+    }
+    return all;
+  }
+
+  /** Sines likewise. */
+  public float[] sines(int first, int count) {
+    float[] all = new float[Math.multiplyExact(count, pairs())];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = sin(first + i / pairs(), i % pairs());
+    }
+    return all;
+  }
+
   public float cos(long position, int pair) {
     return (float) StrictMath.cos((float) position * frequencies[pair]) * magnitude;
   }
