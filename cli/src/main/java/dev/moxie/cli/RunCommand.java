@@ -122,14 +122,13 @@ final class RunCommand implements Callable<Integer> {
         try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
           long[] ids = tokenizer.encode(prompt.text);
           var stream = new TextStream(tokenizer, ids, System.out::print);
-          generate(pack, fitting(pack, device), ids, sampler, prompt.text, pace, stream::accept);
+          generate(pack, way(pack, device), ids, sampler, prompt.text, pace, stream::accept);
           stream.finish();
         }
       } else {
         long[] ids =
             Objects.requireNonNull(prompt.ids).stream().flatMapToLong(Arrays::stream).toArray();
-        generate(
-            pack, fitting(pack, device), ids, sampler, "", pace, id -> System.out.print(id + " "));
+        generate(pack, way(pack, device), ids, sampler, "", pace, id -> System.out.print(id + " "));
       }
       System.out.println();
       System.err.println(pace);
@@ -137,15 +136,20 @@ final class RunCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** Where CUDA was not asked for and does not run such a model, the CPU. */
-  private Device fitting(MoxiePackage pack, Device device) {
+  /** Where and how a package is run. */
+  private record Way(Device device, Execution execution) {}
+
+  /** Where CUDA was not asked for and does not run such a model, it is the CPU's. */
+  private Way way(MoxiePackage pack, Device device) {
     Execution wanted = execution(pack, device);
-    Optional<UnsupportedException> refusal = wanted.refusal(pack, device);
-    if (deviceChoice != DeviceChoice.AUTO || device == Device.CPU || refusal.isEmpty()) {
-      return device;
+    if (deviceChoice == DeviceChoice.AUTO && device != Device.CPU) {
+      Optional<UnsupportedException> refusal = wanted.refusal(pack, device);
+      if (refusal.isPresent()) {
+        System.err.println(Line.of("not on CUDA: " + refusal.get().getMessage()));
+        return new Way(Device.CPU, execution(pack, Device.CPU));
+      }
     }
-    System.err.println(Line.of("not on CUDA: " + refusal.get().getMessage()));
-    return Device.CPU;
+    return new Way(device, wanted);
   }
 
   private Execution execution(MoxiePackage pack, Device device) {
@@ -154,14 +158,15 @@ final class RunCommand implements Callable<Integer> {
 
   private void generate(
       MoxiePackage pack,
-      Device device,
+      Way way,
       long[] ids,
       Sampler sampler,
       String echo,
       Pace pace,
       LongConsumer onToken) {
     requireFit(pack, ids);
-    Execution chosen = execution(pack, device);
+    Device device = way.device();
+    Execution chosen = way.execution();
     requireFit(chosen);
     chosen.require(device);
     System.err.printf(
