@@ -1,6 +1,6 @@
 // Kernels that decode one token or a few of a Mixture-of-Experts model, weights as a package stores them.
 // Names: what it does, the encoding, and m: 16-row tiles a warp takes together; t: 8-column tiles of activations.
-// PART says which of them are compiled, for a file of PTX: 1 to 6 those of an encoding, 7 the others; 0, all and what is tuned.
+// PART says which of them are compiled, for a file of PTX: 1 to 6 those of an encoding, 7 the others; 0, all and what is tuned or for the benchmark alone.
 #include "general.h"
 #include "latent.h"
 #include "matrices.h"
@@ -115,6 +115,7 @@ extern "C" __global__ void __launch_bounds__(256) route_experts(ARGS(RouteArgs),
   route(args, rows, shared);
 }
 
+#if !PART
 // Rows of a bfloat16 embedding. Grid: tokens.
 extern "C" __global__ void embed_bf16(const u16* embedding, const int* ids, float* h, int hidden, int stride) {
   await_previous();
@@ -148,6 +149,7 @@ extern "C" __global__ void largest_logit(const float* logits, int vocabulary, u6
     arrived[blockIdx.y] = 0;
   }
 }
+#endif
 
 #define STEP(name, type, call)                                                         \
   extern "C" __global__ void __launch_bounds__(256) name(ARGS(type)) { call; }
