@@ -84,7 +84,8 @@ public final class RunBenchmark {
       int decode,
       int texts,
       @Nullable Long budget,
-      @Nullable ExpertMemory experts) {
+      @Nullable ExpertMemory experts,
+      Decoder.@Nullable Copying copying) {
     this.pack = pack;
     this.device = device;
     this.model = model;
@@ -97,7 +98,7 @@ public final class RunBenchmark {
     this.experts = experts;
     // A read test would bring all weights into memory.
     this.sweep = budget == null && plain != null ? sweep(pack) : null;
-    this.copying = model instanceof KernelModel kernels ? kernels.decoder().copying(COPIED) : null;
+    this.copying = copying;
     this.kernel = plain == null ? null : new KernelSweep(pack, matrix(pack));
   }
 
@@ -148,8 +149,12 @@ public final class RunBenchmark {
         @Nullable Double checked = check.took().map(time -> time.toNanos() / 1e6).orElse(null);
         var opening =
             new Opening(open, checked, check.untried(), millis(start), before, Resident.now());
-        return new RunBenchmark(pack, device, model, prompt, decode, texts, budget, experts)
-            .measure(opening, reps, against);
+        try (Decoder.@Nullable Copying copying =
+            model instanceof KernelModel kernels ? kernels.decoder().copying(COPIED) : null) {
+          return new RunBenchmark(
+                  pack, device, model, prompt, decode, texts, budget, experts, copying)
+              .measure(opening, reps, against);
+        }
       }
     }
   }
@@ -264,7 +269,7 @@ public final class RunBenchmark {
     return all.stream()
         .filter(tensor -> tensor.role() == Role.EXPERT_GATE_UP)
         .findFirst()
-        .map(tensor -> pack.slice(tensor.name(), 0, Projection.GATE))
+        .map(tensor -> pack.row(tensor.leaf(0, Projection.GATE)))
         .orElseGet(() -> pack.tensor(all.getFirst().name()));
   }
 

@@ -288,7 +288,10 @@ class RoutingRunTest {
   }
 
   private static Report verify(Path pack, DecisionFiles files) {
-    List<Path> traces = Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1);
+    return verify(pack, Fixtures.traces(Fixtures.tinyMixtral()).subList(0, 1), files);
+  }
+
+  private static Report verify(Path pack, List<Path> traces, DecisionFiles files) {
     return Verifier.verify(
         pack,
         null,
@@ -306,17 +309,7 @@ class RoutingRunTest {
     Path pack = Packages.convert(checkpoint, folder.resolve("p"));
     List<Path> traces = Fixtures.traces(checkpoint).subList(0, 2);
     var files = new DecisionFiles(folder.resolve("r.arrow"), folder.resolve("r.safetensors"));
-    var report =
-        Verifier.verify(
-                pack,
-                null,
-                traces,
-                null,
-                Running.onCpu(EnumSet.of(Execution.PLAIN)),
-                files,
-                false,
-                Scope.all())
-            .references();
+    var report = verify(pack, traces, files).references();
     List<Map<String, Object>> rows = RoutingTable.read(files.arrow());
     Replay replay = read(files.replay());
     int decisions = report.stream().mapToInt(r -> r.routing().decisions()).sum();
