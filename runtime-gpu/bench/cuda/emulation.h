@@ -2,6 +2,7 @@
 // a warp does together. Finds wrong indices and missing barriers, not races that need real concurrency.
 #pragma once
 #include <math.h>
+#include <setjmp.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -31,9 +32,10 @@ using std::min;
 
 namespace emulated {
 inline u8* shared;
-struct Fibre { ucontext_t context; std::vector<u8> stack; bool done; };
+// A fibre starts by a context, and goes on by a jump: swapcontext would ask the system for the mask of signals each time.
+struct Fibre { ucontext_t context; jmp_buf at; std::vector<u8> stack; bool started, done; };
 inline std::vector<Fibre> fibres;
-inline ucontext_t scheduler;
+inline jmp_buf scheduler;
 inline int current, alive;
 inline bool backwards;  // the last thread first: another order finds other missing barriers
 inline u32 threadX;
@@ -44,7 +46,13 @@ inline int waiting[33], generation[33];  // of each warp, and of the block
 inline int size[33];
 inline std::function<void()> body;
 
-inline void yield() { swapcontext(&fibres[current].context, &scheduler); }
+inline void yield() { if (!_setjmp(fibres[current].at)) _longjmp(scheduler, 1); }
+inline void resume(Fibre& f) {
+  if (_setjmp(scheduler)) return;
+  if (f.started) _longjmp(f.at, 1);
+  f.started = true;
+  setcontext(&f.context);
+}
 inline void barrier(int which) {
   int mine = generation[which];
   if (++waiting[which] == size[which]) waiting[which] = 0, generation[which]++;
@@ -83,7 +91,7 @@ inline void run(dim3 grid, dim3 block, size_t bytes, std::function<void()> kerne
         for (int w = 0; w < 33; w++) waiting[w] = 0, size[w] = w < 32 ? 32 : block.x;
         for (unsigned i = 0; i < block.x; i++) {
           Fibre& f = fibres[i];
-          f.done = false;
+          f.started = f.done = false;
           f.stack.resize(256 << 10);
           getcontext(&f.context);
           f.context.uc_stack.ss_sp = f.stack.data();
@@ -93,7 +101,7 @@ inline void run(dim3 grid, dim3 block, size_t bytes, std::function<void()> kerne
         }
         while (alive)
           for (unsigned i = 0; i < block.x; i++)
-            if (int at = backwards ? block.x - 1 - i : i; !fibres[at].done) current = at, swapcontext(&scheduler, &fibres[at].context);
+            if (int at = backwards ? block.x - 1 - i : i; !fibres[at].done) current = at, resume(fibres[at]);
       }
 }
 }  // namespace emulated
