@@ -38,7 +38,12 @@ public final class PlainModel implements Model, Layers {
   private final PlainLayers layers;
   private final Sequences own;
   private final float[] last;
+
+  /** The one token that {@link #next} is mostly given, and the step of it. */
+  private final long[] token = new long[1];
+
   private Sequence sequence;
+  private List<Sequences.Slice> tokenStep;
 
   /**
    * Opens a package: its weights are mapped and checked, experts when a token first needs them.
@@ -55,6 +60,7 @@ public final class PlainModel implements Model, Layers {
     own = sequences(Long.MAX_VALUE);
     last = new float[pack.architecture().vocabSize()];
     sequence = own.begin(0);
+    tokenStep = List.of(new Sequences.Slice(sequence, token, last));
   }
 
   /**
@@ -80,6 +86,7 @@ public final class PlainModel implements Model, Layers {
   public void begin(int capacity) {
     sequence.close();
     sequence = own.begin(capacity);
+    tokenStep = List.of(new Sequences.Slice(sequence, token, last));
   }
 
   @Override
@@ -89,10 +96,15 @@ public final class PlainModel implements Model, Layers {
     return logits;
   }
 
-  /** Computes logits of the last token alone, and allocates no activation for one token. */
+  /** Computes logits of the last token alone, and allocates nothing for one token. */
   @Override
   public float[] next(long[] ids) {
-    own.step(List.of(new Sequences.Slice(sequence, ids, last)));
+    if (ids.length == 1) {
+      token[0] = ids[0];
+      own.step(tokenStep);
+    } else {
+      own.step(List.of(new Sequences.Slice(sequence, ids, last)));
+    }
     return last;
   }
 

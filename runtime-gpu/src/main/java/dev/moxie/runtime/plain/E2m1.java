@@ -3,14 +3,23 @@ package dev.moxie.runtime.plain;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** {@link Mxfp4}. */
+/**
+ * {@link Mxfp4}. Each lane selects its number, but for the sign, from a vector of all eight, which
+ * every vector that holds bytes has room for.
+ */
 final class E2m1 extends FourBits {
-  /** Twice the numbers of the codes from 0 to 7, four bits for each. */
-  private static final int TWICE = 0xc8643210;
+  private static final int[] MAGNITUDES = new int[Lanes.WIDTH];
+
+  static {
+    for (int i = 0; i < MAGNITUDES.length; i++) {
+      MAGNITUDES[i] = Float.floatToRawIntBits(Mxfp4.number(i & 7));
+    }
+  }
 
   E2m1(Shape matrix, MemorySegment values, ScaleGrid grid) {
     super(matrix, values, grid);
@@ -21,44 +30,82 @@ final class E2m1 extends FourBits {
     return Mxfp4.number(code);
   }
 
+  /** Spelled out, since beyond some size C2 inlines only what is a vector's own method. */
   @Override
   void readVectors(int row, float[] into, int at) {
+    IntVector numbers = IntVector.fromArray(Lanes.INTS, MAGNITUDES, 0);
+    IntVector sign = IntVector.broadcast(Lanes.INTS, Integer.MIN_VALUE);
     long first = first(row) / 2;
     long place = grid.first(row);
     int k = columns();
     for (int i = 0; i < k; i += GROUP) {
-      float half = grid.at(place + (i >> shift)) / 2;
+      float scale = grid.at(place + (i >> shift));
       for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
-        IntVector both = bytes(first + i / 2 + p);
-        twice(both).mul(half).intoArray(into, at + i + p);
-        twice(odd(both)).mul(half).intoArray(into, at + i + p + Lanes.COUNT);
+        IntVector both =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, first + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        both.selectFrom(numbers)
+            .or(both.lanewise(VectorOperators.LSHL, 28).and(sign))
+            .reinterpretAsFloats()
+            .mul(scale)
+            .intoArray(into, at + i + p);
+        both.lanewise(VectorOperators.LSHR, 4)
+            .selectFrom(numbers)
+            .or(both.lanewise(VectorOperators.LSHL, 24).and(sign))
+            .reinterpretAsFloats()
+            .mul(scale)
+            .intoArray(into, at + i + p + Lanes.COUNT);
       }
     }
   }
 
   @Override
   public void dots(int row, int apart, float[] x, int at, float[] lanes) {
-    for (int r = 0; r < Sums.ROWS; r++) {
-      // By itself, since what C2 inlines of vectors in one method is limited.
-      dot(row + r * apart, x, at, lanes, r * Lanes.COUNT);
-    }
+    dots(row, row + apart, x, at, lanes, 0);
+    dots(row + 2 * apart, row + 3 * apart, x, at, lanes, 2 * Lanes.COUNT);
   }
 
-  private void dot(int row, float[] x, int at, float[] lanes, int to) {
-    long first = first(row) / 2;
-    long place = grid.first(row);
+  /** Spelled out likewise. */
+  private void dots(int rowOne, int rowTwo, float[] x, int at, float[] lanes, int to) {
+    long first = first(rowOne) / 2;
+    long second = first(rowTwo) / 2;
+    long placeOne = grid.first(rowOne);
+    long placeTwo = grid.first(rowTwo);
     int k = columns();
+    IntVector numbers = IntVector.fromArray(Lanes.INTS, MAGNITUDES, 0);
+    IntVector sign = IntVector.broadcast(Lanes.INTS, Integer.MIN_VALUE);
     for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
-      FloatVector sum = FloatVector.zero(Lanes.FLOATS);
+      FloatVector a = FloatVector.zero(Lanes.FLOATS);
+      FloatVector b = a;
       for (int i = 0; i < k; i += GROUP) {
-        float half = grid.at(place + (i >> shift)) / 2;
-        IntVector both = bytes(first + i / 2 + p);
-        FloatVector even = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
-        FloatVector odd = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
-        sum = twice(both).mul(half).fma(even, sum);
-        sum = twice(odd(both)).mul(half).fma(odd, sum);
+        FloatVector scaleOne =
+            FloatVector.broadcast(Lanes.FLOATS, grid.at(placeOne + (i >> shift)));
+        FloatVector scaleTwo =
+            FloatVector.broadcast(Lanes.FLOATS, grid.at(placeTwo + (i >> shift)));
+        IntVector one =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, first + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        IntVector two =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, second + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        FloatVector v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p);
+        IntVector minusOne = one.lanewise(VectorOperators.LSHL, 28).and(sign);
+        IntVector minusTwo = two.lanewise(VectorOperators.LSHL, 28).and(sign);
+        a = one.selectFrom(numbers).or(minusOne).reinterpretAsFloats().mul(scaleOne).fma(v, a);
+        b = two.selectFrom(numbers).or(minusTwo).reinterpretAsFloats().mul(scaleTwo).fma(v, b);
+        v = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT);
+        minusOne = one.lanewise(VectorOperators.LSHL, 24).and(sign);
+        minusTwo = two.lanewise(VectorOperators.LSHL, 24).and(sign);
+        one = one.lanewise(VectorOperators.LSHR, 4).selectFrom(numbers);
+        two = two.lanewise(VectorOperators.LSHR, 4).selectFrom(numbers);
+        a = one.or(minusOne).reinterpretAsFloats().mul(scaleOne).fma(v, a);
+        b = two.or(minusTwo).reinterpretAsFloats().mul(scaleTwo).fma(v, b);
       }
-      sum.intoArray(lanes, to + p);
+      a.intoArray(lanes, to + p);
+      b.intoArray(lanes, to + Lanes.COUNT + p);
     }
   }
 
@@ -69,36 +116,34 @@ final class E2m1 extends FourBits {
     }
   }
 
+  /** Spelled out likewise. */
   private void pair(int row, float[] x, int at, int other, float[] lanes, int to) {
     long first = first(row) / 2;
     long place = grid.first(row);
     int k = columns();
+    IntVector numbers = IntVector.fromArray(Lanes.INTS, MAGNITUDES, 0);
+    IntVector sign = IntVector.broadcast(Lanes.INTS, Integer.MIN_VALUE);
     for (int p = 0; p < Lanes.COUNT; p += Lanes.WIDTH) {
       FloatVector a = FloatVector.zero(Lanes.FLOATS);
       FloatVector b = a;
       for (int i = 0; i < k; i += GROUP) {
-        float half = grid.at(place + (i >> shift)) / 2;
-        IntVector both = bytes(first + i / 2 + p);
-        FloatVector w = twice(both).mul(half);
+        FloatVector scale = FloatVector.broadcast(Lanes.FLOATS, grid.at(place + (i >> shift)));
+        IntVector both =
+            (IntVector)
+                ByteVector.fromMemorySegment(Lanes.BYTES, bytes, first + i / 2 + p, Lanes.LITTLE)
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
+        IntVector minus = both.lanewise(VectorOperators.LSHL, 28).and(sign);
+        FloatVector w = both.selectFrom(numbers).or(minus).reinterpretAsFloats().mul(scale);
         a = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p).fma(w, a);
         b = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p).fma(w, b);
-        w = twice(odd(both)).mul(half);
+        minus = both.lanewise(VectorOperators.LSHL, 24).and(sign);
+        both = both.lanewise(VectorOperators.LSHR, 4).selectFrom(numbers);
+        w = both.or(minus).reinterpretAsFloats().mul(scale);
         a = FloatVector.fromArray(Lanes.FLOATS, x, at + i + p + Lanes.COUNT).fma(w, a);
         b = FloatVector.fromArray(Lanes.FLOATS, x, other + i + p + Lanes.COUNT).fma(w, b);
       }
       a.intoArray(lanes, to + p);
       b.intoArray(lanes, to + p + Sums.ROWS * Lanes.COUNT);
     }
-  }
-
-  /** Twice the numbers of the codes in the low four bits. */
-  private static FloatVector twice(IntVector codes) {
-    IntVector place = codes.lanewise(VectorOperators.LSHL, 2).and(28);
-    IntVector magnitude =
-        IntVector.broadcast(Lanes.INTS, TWICE).lanewise(VectorOperators.LSHR, place).and(15);
-    return ((FloatVector) magnitude.convert(VectorOperators.I2F, 0))
-        .reinterpretAsInts()
-        .or(codes.lanewise(VectorOperators.LSHL, 28).and(Integer.MIN_VALUE))
-        .reinterpretAsFloats();
   }
 }

@@ -3,9 +3,6 @@ package dev.moxie.runtime.plain;
 import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import jdk.incubator.vector.ByteVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
 
 /** Codes of four bits, two to a byte, the first in the low bits, with a scale for each block. */
 abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1, Int4 {
@@ -58,17 +55,5 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1, Int4 
   @Override
   public final int few() {
     return vectors ? FEWER : 0;
-  }
-
-  /** Some bytes, each in a lane. */
-  final IntVector bytes(long at) {
-    return (IntVector)
-        ByteVector.fromMemorySegment(Lanes.BYTES, bytes, at, Lanes.LITTLE)
-            .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.INTS, 0);
-  }
-
-  /** The second codes of bytes. */
-  static IntVector odd(IntVector both) {
-    return both.lanewise(VectorOperators.LSHR, 4);
   }
 }

@@ -77,7 +77,9 @@ public final class Pass {
     }
     places.reserve(tokens);
     for (int i = 0; i < all.size(); i++) {
-      all.get(i).compute(positions, before, tokens);
+      for (int t = before; t < tokens; t++) {
+        all.get(i).reserve(positions[t]);
+      }
     }
   }
 

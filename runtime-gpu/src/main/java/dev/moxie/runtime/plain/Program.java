@@ -273,7 +273,7 @@ public final class Program implements Ops<Value> {
         (t, a, at, y, to) -> {
           System.arraycopy(a, at, y, to, x.columns());
           for (int head = 0; head < x.columns(); head += headSize) {
-            turns.turn(t, y, to + head + first);
+            turns.turn(pass.position(t), y, to + head + first);
           }
         });
   }
