@@ -1,6 +1,7 @@
 package dev.moxie.runtime.plain;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -112,6 +113,10 @@ class StoredMatrixTest {
   }
 
   private static void requireSameProducts(StoredMatrix matrix, float[] x) {
+    if (matrix instanceof FourBits && !Lanes.BYTES_FIT) {
+      assertEquals(0, matrix.few(), "vectors too narrow for the bytes of one");
+      return;
+    }
     int k = matrix.columns();
     float[] own = new float[4 * Lanes.COUNT];
     float[] pair = new float[8 * Lanes.COUNT];
