@@ -38,7 +38,7 @@ def weights(package):
     def weight(name, expert=None, projection=None):
         row = rows[name, expert, projection]
         encoding, data = blocks_of(row["encoding"]), package.bytes_of(row)
-        if encoding and encoding[1] == 2:
+        if encoding and encoding[1] > 1:
             codes = np.frombuffer(data, np.uint8)
             codes = np.stack([codes & 15, codes >> 4], axis=-1)
             values = E2M1[codes] if row["encoding"] == "mxfp4" else np.float32(codes) - 8

@@ -214,6 +214,10 @@ def blocks_of(encoding):
         return "I8", 1, 1, math.inf, {"F32"}
     if size := re.fullmatch("int4_block_(16|32|64|128|256)", encoding or ""):
         return "U8", 2, 1, int(size[1]), {"F32"}
+    if encoding == "fp8_channel":
+        return "F8_E4M3", 1, 1, math.inf, {"F32", "BF16", "F16"}
+    if size := re.fullmatch("int4_group_([1-9][0-9]{0,3})", encoding or ""):
+        return "I32", 8, 1, int(size[1]), {"F32", "BF16", "F16"}
     if size := re.fullmatch("fp8_block_([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", encoding or ""):
         return "F8_E4M3", 1, *map(int, size.groups()), {"F32", "BF16", "F8_E8M0", "U8"}
     return None
@@ -237,8 +241,17 @@ def is_transform(name):
     known = [blocks_of(part.partition("_")[2]) for part in (first, last) if part]
     right = first.startswith("dequantise_" if joined else ("dequantise_", "quantise_"))
     right = right and bool(last) == bool(joined) and (not last or last.startswith("quantise_"))
-    fp8 = (quantised(name) or "").startswith("fp8")
-    return name in ("copy", "cast") or right and all(known) and not fp8
+    given = not (quantised(name) or "").startswith(("fp8", "int4_group"))
+    return name in ("copy", "cast") or right and all(known) and given
+
+
+def scales_of(tensor, transform):
+    """Section 3: the source tensor of the scales of one that is decoded."""
+    endings = {"mxfp4": ("_blocks", "_scales"), "fp8_channel": (".weight", ".weight_scale"),
+               "int4_group": (".weight_packed", ".weight_scale")}
+    name = transform.removeprefix("dequantise_")
+    values, scales = next((e for id, e in endings.items() if name.startswith(id)), ("", "_scale_inv"))
+    return tensor.removesuffix(values) + scales if tensor.endswith(values) else None
 
 
 def is_made_scale(row):
@@ -257,7 +270,8 @@ def stored(shape, encoding):
 
 
 def holds(shape, encoding):
-    return len(shape) > 1 and (encoding[1] == 1 or shape[-1] % encoding[3] == 0)
+    multiple = encoding[1] if encoding[0] == "I32" else 1 if encoding[1] == 1 else encoding[3]
+    return len(shape) > 1 and shape[-1] % multiple == 0
 
 
 def places(view):

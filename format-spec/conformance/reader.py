@@ -335,9 +335,7 @@ def sources(p):
         if made == "copy":
             right = dtype == row["dtype"]
         elif encoding := index.decoded(made):
-            packed = made.startswith("dequantise_mxfp4")
-            ending = ("_blocks", "_scales") if packed else ("", "_scale_inv")
-            grid = scales.get(name.removesuffix(ending[0]) + ending[1], (None, None))
+            grid = scales.get(index.scales_of(name, made), (None, None))
             sized = view or grid[1] == [*index.block_grid(index.elements_of(row), encoding)]
             right = dtype == encoding[0] and grid[0] in encoding[4] and sized
         else:

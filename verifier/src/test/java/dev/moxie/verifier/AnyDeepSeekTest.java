@@ -70,7 +70,6 @@ class AnyDeepSeekTest {
 
   private static void write(Path folder, Random random) throws IOException {
     boolean third = random.nextBoolean();
-    boolean scaled = random.nextBoolean();
     int groups = of(random, 1, 4);
     int kept = of(random, 1, groups);
     int perGroup = of(random, 2, 4);
@@ -120,11 +119,27 @@ class AnyDeepSeekTest {
                 yarn,
                 random.nextBoolean(),
                 third && random.nextBoolean() ? ", \"rope_interleave\": false" : "",
-                scaled
-                    ? ", \"quantization_config\": {\"quant_method\": \"fp8\","
-                        + " \"weight_block_size\": [128, 128]}"
-                    : "");
+                quantisation(random));
     write(folder, config, random);
+  }
+
+  /** How matrices are stored that can be stored so. */
+  private static String quantisation(Random random) {
+    String compressed =
+        """
+        , "quantization_config": {"quant_method": "compressed-tensors", "format": "%s",
+         "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"type": "%s",
+          "symmetric": true, "num_bits": %d, "strategy": "%s", "group_size": %s}}},
+         "ignore": ["lm_head", "re:.*mlp.gate$"]}\
+        """;
+    return switch (random.nextInt(4)) {
+      case 0 -> "";
+      case 1 ->
+          ", \"quantization_config\": {\"quant_method\": \"fp8\","
+              + " \"weight_block_size\": [128, 128]}";
+      case 2 -> compressed.formatted("float-quantized", "float", 8, "channel", "null");
+      default -> compressed.formatted("pack-quantized", "int", 4, "group", of(random, 1, 70));
+    };
   }
 
   /** A checkpoint of random weights, such that activations stay of order one. */
@@ -132,13 +147,24 @@ class AnyDeepSeekTest {
     Files.createDirectories(folder);
     Files.writeString(folder.resolve("config.json"), config);
     List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+    Shape last = Shape.of();
     for (TensorDeclaration tensor :
         ReleaseTensors.of(Config.read(folder.resolve("config.json"), Set.of()))) {
+      last = tensor.name().endsWith("_packed") ? tensor.shape() : last;
+      ByteBuffer values = tensor.name().endsWith("_shape") ? shape(last) : values(tensor, random);
       tensors.add(
-          new SafetensorsWriter.Tensor(
-              tensor.name(), tensor.dtype(), tensor.shape(), values(tensor, random)));
+          new SafetensorsWriter.Tensor(tensor.name(), tensor.dtype(), tensor.shape(), values));
     }
     SafetensorsWriter.write(folder.resolve("model.safetensors"), Map.of("format", "pt"), tensors);
+  }
+
+  /** What is said of the shape of a matrix whose numbers stand eight to a value. */
+  private static ByteBuffer shape(Shape packed) {
+    return ByteBuffer.allocate(2 * Integer.BYTES)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putInt(Math.toIntExact(packed.dim(0)))
+        .putInt(8 * Math.toIntExact(packed.dim(1)))
+        .flip();
   }
 
   private static ByteBuffer values(TensorDeclaration tensor, Random random) {
@@ -146,7 +172,7 @@ class AnyDeepSeekTest {
     int elements = Math.toIntExact(shape.elements());
     boolean vector = shape.rank() == 1;
     boolean norm = vector && tensor.name().contains("norm");
-    boolean scales = tensor.name().endsWith("_scale_inv");
+    boolean scales = tensor.name().matches(".*_scale(_inv)?");
     double width = shape.dim(shape.rank() - 1);
     ByteBuffer bytes =
         ByteBuffer.allocate(Math.toIntExact(tensor.bytes())).order(ByteOrder.LITTLE_ENDIAN);
@@ -158,9 +184,11 @@ class AnyDeepSeekTest {
             bytes.putFloat((float) (scales ? 0.01 * (0.5 + random.nextDouble()) : 0.2 * normal));
         case BF16 -> {
           double other = vector ? 0.5 * normal : normal / Math.sqrt(width);
-          double value = norm ? 1 + 0.1 * normal : other;
+          double matrix = scales ? 0.02 * (0.5 + random.nextDouble()) : other;
+          double value = norm ? 1 + 0.1 * normal : matrix;
           bytes.putShort((short) (Float.floatToIntBits((float) value) >> 16));
         }
+        case I32 -> bytes.putInt(random.nextInt());
         // Any code but those of no number, between -18 and 18.
         default -> bytes.put((byte) (random.nextInt(0x59) | (random.nextBoolean() ? 0x80 : 0)));
       }

@@ -74,8 +74,12 @@ class FamilyMutationsTest {
   private static final Map<String, String> LAYOUTS =
       new TreeMap<>(
           Map.of(
+              "glm4_moe_fp8ct",
+              "glm4_moe",
               "gpt_oss_mxfp4",
               "gpt_oss",
+              "kimi_k2_int4",
+              "deepseek_v3",
               "minimax_m2_fp8",
               "minimax_m2",
               "qwen3_moe_fp8",

@@ -73,6 +73,43 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "fp8-with-a-scale-for-each-row",
+              """
+              {"model_type": "deepseek_v3", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 14, "num_hidden_layers": 2, "first_k_dense_replace": 1,
+               "intermediate_size": 13, "moe_intermediate_size": 11, "n_routed_experts": 4,
+               "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+               "topk_method": "noaux_tc", "norm_topk_prob": true, "routed_scaling_factor": 1.5,
+               "num_attention_heads": 2, "q_lora_rank": 9, "kv_lora_rank": 7,
+               "qk_nope_head_dim": 5, "qk_rope_head_dim": 4, "v_head_dim": 4,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 64,
+               "rope_scaling": null, "tie_word_embeddings": false,
+               "quantization_config": {"quant_method": "compressed-tensors",
+                "format": "float-quantized", "ignore": ["lm_head"], "config_groups": {"group_0":
+                 {"targets": ["Linear"], "weights": {"type": "float", "num_bits": 8,
+                  "strategy": "channel", "symmetric": true}}}}}
+              """,
+              Packages::convert),
+          new Model(
+              "int4-in-groups-the-last-of-a-row-smaller",
+              """
+              {"model_type": "deepseek_v3", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 16, "num_hidden_layers": 1, "first_k_dense_replace": 0,
+               "intermediate_size": 13, "moe_intermediate_size": 24, "n_routed_experts": 4,
+               "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+               "topk_method": "noaux_tc", "norm_topk_prob": true, "routed_scaling_factor": 1.5,
+               "num_attention_heads": 2, "q_lora_rank": 9, "kv_lora_rank": 7,
+               "qk_nope_head_dim": 5, "qk_rope_head_dim": 4, "v_head_dim": 4,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 64,
+               "rope_scaling": null, "tie_word_embeddings": false,
+               "quantization_config": {"quant_method": "compressed-tensors",
+                "format": "pack-quantized", "ignore": ["lm_head", "re:.*self_attn.*"],
+                "config_groups": {"group_0": {"targets": ["Linear"],
+                 "weights": {"type": "int", "num_bits": 4, "strategy": "group",
+                  "group_size": 10, "symmetric": true}}}}}
+              """,
+              Packages::convert),
+          new Model(
               "latent-softmax-cast-to-bf16",
               """
               {"model_type": "deepseek_v2", "hidden_act": "silu", "vocab_size": 19,

@@ -209,6 +209,11 @@ public final class Config {
     return numbers;
   }
 
+  /** The keys that it has, in their order. */
+  public List<String> names() {
+    return List.copyOf(json.propertyNames());
+  }
+
   private JsonNode require(String key) {
     int dot = key.indexOf('.');
     if (dot >= 0 && has(key.substring(0, dot))) {

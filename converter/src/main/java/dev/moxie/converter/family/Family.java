@@ -73,8 +73,10 @@ public record Family(
    * @param architecture with the layers for multi-token prediction that it declares
    * @param dtype of weights that are stored one by one; a checkpoint may yet deviate from it
    * @param encoding of some of them; plain if all are stored one by one
+   * @param encoded modules whose matrices may be in it
    */
-  public record Description(Architecture architecture, Dtype dtype, Encoding encoding) {}
+  public record Description(
+      Architecture architecture, Dtype dtype, Encoding encoding, Modules encoded) {}
 
   /** What a config.json describes. */
   public Description describe(Config config) {
@@ -83,12 +85,12 @@ public record Family(
           "architectures", modelClass, config.texts("architectures").toString());
     }
     Dtype dtype = Dtypes.of(config);
-    Encoding encoding = Quantisation.of(config);
+    Quantisation quantisation = Quantisation.of(config);
     Architecture described = config.derive(() -> architecture.apply(new Settings(config, keys)));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(keys.harmless());
-    return new Description(described, dtype, encoding);
+    return new Description(described, dtype, quantisation.encoding(), quantisation.modules());
   }
 
   /** The layout that most of a checkpoint's names are of; of equals the first. */
@@ -111,7 +113,8 @@ public record Family(
             layout ->
                 !(encoding instanceof BlockScaled scaled)
                     || layout.places().values().stream()
-                        .anyMatch(p -> scaled.scalesInCheckpoints(p.tensor()).isPresent()))
+                        .map(place -> scaled.valuesFor(place.tensor()))
+                        .anyMatch(name -> scaled.scalesInCheckpoints(name).isPresent()))
         .findFirst()
         .orElseThrow();
   }

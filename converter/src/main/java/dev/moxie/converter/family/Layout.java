@@ -175,6 +175,13 @@ public record Layout(String name, Map<String, Place> places) {
     return String.join(".", segments);
   }
 
+  /** The module that a tensor is the weight of; a tensor of another name is its own. */
+  public static String module(String tensor) {
+    return tensor.endsWith(".weight")
+        ? tensor.substring(0, tensor.length() - ".weight".length())
+        : tensor;
+  }
+
   private static boolean isNumber(String segment) {
     return !segment.isEmpty()
         && segment.length() <= MOST_DIGITS

@@ -8,31 +8,36 @@ import dev.moxie.format.encoding.Mxfp4;
 import java.util.List;
 import java.util.Locale;
 
-/** What the {@code quantization_config} of a checkpoint says of how numbers are stored. */
-final class Quantisation {
+/**
+ * What the {@code quantization_config} of a checkpoint says of how numbers are stored.
+ *
+ * @param modules those whose matrices may be so
+ */
+record Quantisation(Encoding encoding, Modules modules) {
   private static final List<String> E4M3 = List.of("e4m3", "float8_e4m3fn");
 
-  private Quantisation() {}
-
-  /** The encoding that config.json declares; one that is not known is refused. */
-  static Encoding of(Config config) {
+  /** What config.json declares; an encoding that is not known is refused. */
+  static Quantisation of(Config config) {
     if (!config.has("quantization_config")) {
-      return Encoding.PLAIN;
+      return new Quantisation(Encoding.PLAIN, Modules.ALL);
     }
     Config quantisation = config.object("quantization_config");
     String method = quantisation.text("quant_method");
-    BlockScaled encoding =
-        switch (method.toLowerCase(Locale.ROOT)) {
-          case "fp8" -> fp8(quantisation);
-          case "mxfp4" -> new Mxfp4();
-          default ->
-              throw quantisation.unsupported(
-                  "quant_method", "\"fp8\" or \"mxfp4\"", "\"" + method + "\"");
-        };
+    return switch (method.toLowerCase(Locale.ROOT)) {
+      case "fp8" -> stored(quantisation, fp8(quantisation));
+      case "mxfp4" -> stored(quantisation, new Mxfp4());
+      case "compressed-tensors" -> CompressedTensors.of(quantisation);
+      default ->
+          throw quantisation.unsupported(
+              "quant_method", "\"fp8\", \"mxfp4\" or \"compressed-tensors\"", "\"" + method + "\"");
+    };
+  }
+
+  private static Quantisation stored(Config quantisation, BlockScaled encoding) {
     // How a trainer rounded the scales does not matter to who multiplies by them; which modules
     // were left as they were shows in the weights' dtypes.
     quantisation.understand(List.of("scale_fmt", "modules_to_not_convert", "ignored_layers"));
-    return encoding;
+    return new Quantisation(encoding, Modules.ALL);
   }
 
   private static BlockScaled fp8(Config quantisation) {

@@ -85,8 +85,10 @@ public final class ReleaseTensors {
     }
     TensorSpec spec = leaf.tensor();
     Optional<String> scales =
-        description.encoding() instanceof BlockScaled encoding && isEncoded(encoding, leaf)
-            ? encoding.scalesInCheckpoints(place.tensor())
+        description.encoding() instanceof BlockScaled encoding
+                && isEncoded(encoding, leaf)
+                && description.encoded().has(Layout.module(place.tensor()))
+            ? encoding.scalesInCheckpoints(encoding.valuesFor(place.tensor()))
             : Optional.empty();
     if (scales.isEmpty()) {
       Dtype dtype = spec.role() == Role.ROUTER_BIAS ? Dtype.F32 : description.dtype();
@@ -99,21 +101,23 @@ public final class ReleaseTensors {
     Shape shape =
         place
             .arrangement()
-            .locate(place.tensor(), values, name -> encoding.stored(shape(name)))
+            .locate(place.tensor(), values, other -> encoding.stored(shape(other)))
             .shape();
+    String name = encoding.valuesFor(place.tensor());
     tensors.add(
-        new TensorDeclaration(
-            place.tensor(), encoding.dtype(), encoding.inCheckpoints(shape).getFirst()));
+        new TensorDeclaration(name, encoding.dtype(), encoding.inCheckpoints(shape).getFirst()));
     TensorSpec.Leaf grid = encoding.scales(spec).leaves().get(leaf.position());
-    Dtype dtype = encoding.scaleDtypes().contains(Dtype.F32) ? Dtype.F32 : Dtype.U8;
     tensors.add(
         new TensorDeclaration(
             scales.get(),
-            dtype,
+            encoding.usualScales(),
             place
                 .arrangement()
-                .locate(scales.get(), grid, name -> encoding.grid(shape(name)))
+                .locate(scales.get(), grid, other -> encoding.grid(shape(other)))
                 .shape()));
+    encoding
+        .shapeInCheckpoints(name)
+        .ifPresent(s -> tensors.add(new TensorDeclaration(s, Dtype.I32, Shape.of(2))));
   }
 
   private static boolean isEncoded(BlockScaled encoding, TensorSpec.Leaf leaf) {

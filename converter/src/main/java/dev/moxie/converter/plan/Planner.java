@@ -56,6 +56,10 @@ public final class Planner {
   private final Conversion conversion;
   private final Map<String, SourceTensor> unused;
   private final List<SourceTensor> superseded;
+
+  /** What is kept although nobody computes with it. */
+  private final List<SourceTensor> opaque = new ArrayList<>();
+
   private final Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
   private final List<ShardLayout.Item> items = new ArrayList<>();
 
@@ -208,7 +212,7 @@ public final class Planner {
 
   /** Keeps what nobody computes with: it is there so that the checkpoint can be restored. */
   private void keepOpaque(Architecture architecture) {
-    List<SourceTensor> opaque = new ArrayList<>(superseded);
+    opaque.addAll(superseded);
     SourceTensor head = unused.get(layout.nameOf("head.weight"));
     if (head != null && architecture.tiedEmbeddings()) {
       requireCopy(
@@ -314,7 +318,7 @@ public final class Planner {
   /** Finds the sources of a tensor, and of its scales where it has any. */
   private void find(TensorSpec spec) {
     List<TensorSpec.Leaf> leaves = spec.leaves();
-    Layout.Place first = layout.place(leaves.getFirst());
+    Layout.Place first = place(leaves.getFirst());
     SourceTensor there = checkpoint.tensors().get(first.tensor());
     BlockScaled encoding = there == null ? null : encoding(there, spec);
     TensorSpec stored = encoding == null ? spec : encoding.stored(spec);
@@ -323,7 +327,7 @@ public final class Planner {
     List<Place> places = new ArrayList<>();
     List<Place> scales = new ArrayList<>();
     for (int i = 0; i < leaves.size(); i++) {
-      Layout.Place place = i == 0 ? first : layout.place(leaves.get(i));
+      Layout.Place place = i == 0 ? first : place(leaves.get(i));
       Source source =
           place
               .arrangement()
@@ -332,10 +336,25 @@ public final class Planner {
       requireFit(spec, encoding, found.tensor(), places.isEmpty() ? null : places.getFirst());
       places.add(found);
       if (encoding != null) {
+        requireDeclared(found.tensor());
         scales.add(takeScales(encoding, place, grids.get(i), leaves.get(i).shape()));
+        takeShape(encoding, place.tensor(), leaves.get(i).shape());
       }
     }
     add(spec, encoding, places, scales);
+  }
+
+  /** Where a leaf lies: some encodings give the tensor of its values another name. */
+  private Layout.Place place(TensorSpec.Leaf leaf) {
+    Layout.Place place = layout.place(leaf);
+    if (!(description.encoding() instanceof BlockScaled encoding)
+        || checkpoint.tensors().containsKey(place.tensor())) {
+      return place;
+    }
+    String values = encoding.valuesFor(place.tensor());
+    return checkpoint.tensors().containsKey(values)
+        ? new Layout.Place(values, place.arrangement())
+        : place;
   }
 
   private void add(
@@ -459,6 +478,17 @@ public final class Planner {
     return encoding;
   }
 
+  private void requireDeclared(SourceTensor source) {
+    String module = Layout.module(BlockScaled.valuesInCheckpoints(source.name()));
+    if (!description.encoded().has(module)) {
+      throw new CorruptException(
+          where(source),
+          "a weight stored as it is, since quantization_config leaves " + module + " out",
+          source.dtype().toString(),
+          "config.json and weights do not belong together, pass those of one checkpoint");
+    }
+  }
+
   private Place take(Source source, @Nullable BlockScaled encoding, Supplier<String> reason) {
     SourceTensor tensor = unused.remove(source.tensor());
     List<View> seen = views.get(source.tensor());
@@ -529,6 +559,24 @@ public final class Planner {
           "this build does not convert that dtype");
     }
     return scales;
+  }
+
+  /** Takes the tensor that states a matrix's shape once more, which is kept for export. */
+  private void takeShape(BlockScaled encoding, String values, Shape matrix) {
+    Optional<String> name = encoding.shapeInCheckpoints(values);
+    if (name.isPresent()) {
+      var source = new Source(name.get(), Shape.of(matrix.rank()), null);
+      SourceTensor tensor = take(source, null, () -> values + " calls").tensor();
+      List<Long> stated = StatedShape.of(checkpoint.folder(), tensor);
+      if (!stated.equals(matrix.dims())) {
+        throw new CorruptException(
+            where(tensor),
+            matrix.dims() + ", the shape that config.json gives " + values,
+            stated.toString(),
+            "config.json and weights do not belong together, pass those of one checkpoint");
+      }
+      opaque.add(tensor);
+    }
   }
 
   private void requireFit(

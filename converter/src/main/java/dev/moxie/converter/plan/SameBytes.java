@@ -35,8 +35,8 @@ final class SameBytes {
     }
   }
 
-  private static void read(FileChannel channel, ByteBuffer chunk, long position)
-      throws IOException {
+  /** Fills a chunk with a file's bytes from one on. */
+  static void read(FileChannel channel, ByteBuffer chunk, long position) throws IOException {
     while (chunk.hasRemaining()) {
       if (channel.read(chunk, position + chunk.position()) < 0) {
         throw new EOFException("a weight file shrank while it was read");

@@ -7,6 +7,7 @@ import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -17,12 +18,25 @@ import org.jspecify.annotations.Nullable;
  * scale, rounded once to float32, to nearest, ties to even, so that it lies within half a unit in
  * the last place of the exact product.
  */
-public sealed interface BlockScaled extends Encoding permits Fp8Block, Quantised {
+public sealed interface BlockScaled extends Encoding
+    permits Fp8Block, Fp8Channel, Int4Group, Quantised {
+  /** What names of parameters end with, and names of the values that they belong to. */
+  Map<String, String> IN_CHECKPOINTS =
+      Map.of(
+          Fp8Block.SCALES_END, "",
+          Mxfp4.SCALES_END, Mxfp4.VALUES_END,
+          Fp8Channel.SCALES_END, ".weight",
+          Int4Group.VALUES_END, ".weight",
+          Int4Group.SHAPE_END, ".weight");
+
   /** Dtype of the tensor that holds the numbers. */
   Dtype dtype();
 
   /** What scales may be of. */
   Set<Dtype> scaleDtypes();
+
+  /** What a release has its scales in. */
+  Dtype usualScales();
 
   /** Rows of a block. */
   int blockRows();
@@ -37,6 +51,25 @@ public sealed interface BlockScaled extends Encoding permits Fp8Block, Quantised
   List<Shape> inCheckpoints(Shape stored);
 
   /**
+   * The name of a checkpoint's tensor of values.
+   *
+   * @param weight the name of the tensor if its elements were stored one by one
+   */
+  default String valuesFor(String weight) {
+    return weight;
+  }
+
+  /**
+   * The name of a checkpoint's tensor that states the shape of the matrix.
+   *
+   * @param values the name of that of the numbers
+   * @return empty if no checkpoint has one
+   */
+  default Optional<String> shapeInCheckpoints(String values) {
+    return Optional.empty();
+  }
+
+  /**
    * The name of a checkpoint's tensor of scales.
    *
    * @param values the name of that of the numbers
@@ -44,14 +77,22 @@ public sealed interface BlockScaled extends Encoding permits Fp8Block, Quantised
    */
   Optional<String> scalesInCheckpoints(String values);
 
-  /** The name of a checkpoint's tensor of values; a name that is not one of scales stays. */
+  /**
+   * What a checkpoint's tensor of scales, or of what else belongs to a matrix, would be called if
+   * it were the matrix; a name of another kind stays.
+   */
   static String valuesInCheckpoints(String name) {
-    for (String[] endings : List.of(Fp8Block.IN_CHECKPOINTS, Mxfp4.IN_CHECKPOINTS)) {
-      if (name.endsWith(endings[1])) {
-        return name.substring(0, name.length() - endings[1].length()) + endings[0];
-      }
-    }
-    return name;
+    return IN_CHECKPOINTS.entrySet().stream()
+        .flatMap(end -> renamed(name, end.getKey(), end.getValue()).stream())
+        .findFirst()
+        .orElse(name);
+  }
+
+  /** A name with another ending, if it has the one. */
+  static Optional<String> renamed(String name, String ending, String other) {
+    return name.endsWith(ending)
+        ? Optional.of(name.substring(0, name.length() - ending.length()) + other)
+        : Optional.empty();
   }
 
   /** One number, without its scale. */

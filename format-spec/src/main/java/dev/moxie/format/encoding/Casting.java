@@ -42,13 +42,14 @@ public final class Casting {
     float[] scaleOfElement = new float[ElementBlock.SIZE];
     MemorySegment source = MemorySegment.ofBuffer(in);
     MemorySegment target = MemorySegment.ofBuffer(out);
-    long elements = source.byteSize() * encoding.perValue();
+    long values = source.byteSize() * Byte.SIZE / encoding.dtype().bits();
+    long elements = values * encoding.perValue();
     for (long done = 0; done < elements; done += ElementBlock.SIZE) {
       int count = (int) Math.min(ElementBlock.SIZE, elements - done);
       spread(encoding, scales, first + done, columns, scaleOfElement, count);
-      MemorySegment values =
-          encoding.decode(block, source, done / encoding.perValue(), count, scaleOfElement);
-      block.encode(values, count, target, bytes(done, to), to);
+      long at = bytes(done / encoding.perValue(), encoding.dtype());
+      MemorySegment products = encoding.decode(block, source, at, count, scaleOfElement);
+      block.encode(products, count, target, bytes(done, to), to);
     }
     passed(in, out, bytes(elements, to));
   }

@@ -16,7 +16,12 @@ public sealed interface Encoding permits Plain, BlockScaled {
       case "plain" -> Optional.of(PLAIN);
       case "mxfp4" -> Optional.of(new Mxfp4());
       case "int8_channel" -> Optional.of(new Int8Channel());
-      default -> Int4Block.of(id).<Encoding>map(block -> block).or(() -> Fp8Block.of(id));
+      case "fp8_channel" -> Optional.of(new Fp8Channel());
+      default ->
+          Int4Block.of(id)
+              .<Encoding>map(block -> block)
+              .or(() -> Int4Group.of(id))
+              .or(() -> Fp8Block.of(id));
     };
   }
 }

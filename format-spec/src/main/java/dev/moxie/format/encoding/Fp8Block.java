@@ -19,8 +19,7 @@ import java.util.regex.Pattern;
  * @param blockColumns likewise
  */
 public record Fp8Block(int blockRows, int blockColumns) implements BlockScaled {
-  /** What the names of values and scales end with. */
-  static final String[] IN_CHECKPOINTS = {"", "_scale_inv"};
+  static final String SCALES_END = "_scale_inv";
 
   private static final int MOST = 9999;
   private static final Pattern ID =
@@ -61,6 +60,11 @@ public record Fp8Block(int blockRows, int blockColumns) implements BlockScaled {
   }
 
   @Override
+  public Dtype usualScales() {
+    return Dtype.F32;
+  }
+
+  @Override
   public int perValue() {
     return 1;
   }
@@ -72,7 +76,7 @@ public record Fp8Block(int blockRows, int blockColumns) implements BlockScaled {
 
   @Override
   public Optional<String> scalesInCheckpoints(String values) {
-    return Optional.of(values + IN_CHECKPOINTS[1]);
+    return Optional.of(values + SCALES_END);
   }
 
   @Override

@@ -57,6 +57,11 @@ public record Int4Block(int blockColumns) implements Quantised {
 
   @Override
   public float number(MemorySegment values, long index) {
+    return numberAt(values, index);
+  }
+
+  /** A number, of two to a byte, the first in the low bits. */
+  static float numberAt(MemorySegment values, long index) {
     int both = values.get(ValueLayout.JAVA_BYTE, index / 2);
     return number(index % 2 == 0 ? both : both >> 4);
   }

@@ -16,8 +16,8 @@ import java.util.Set;
  * of a row.
  */
 public record Mxfp4() implements Quantised {
-  /** What the names of values and scales end with. */
-  static final String[] IN_CHECKPOINTS = {"_blocks", "_scales"};
+  static final String VALUES_END = "_blocks";
+  static final String SCALES_END = "_scales";
 
   private static final int BLOCK = 32;
 
@@ -73,10 +73,7 @@ public record Mxfp4() implements Quantised {
 
   @Override
   public Optional<String> scalesInCheckpoints(String values) {
-    String ending = IN_CHECKPOINTS[0];
-    return values.endsWith(ending)
-        ? Optional.of(values.substring(0, values.length() - ending.length()) + IN_CHECKPOINTS[1])
-        : Optional.empty();
+    return BlockScaled.renamed(values, VALUES_END, SCALES_END);
   }
 
   @Override

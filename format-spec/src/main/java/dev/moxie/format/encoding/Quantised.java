@@ -17,6 +17,11 @@ public sealed interface Quantised extends BlockScaled permits Int8Channel, Int4B
   }
 
   @Override
+  default Dtype usualScales() {
+    return writtenScales();
+  }
+
+  @Override
   default Set<Dtype> scaleDtypes() {
     return Set.of(writtenScales());
   }

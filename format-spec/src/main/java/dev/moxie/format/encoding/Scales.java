@@ -28,7 +28,7 @@ public final class Scales {
   public static float get(MemorySegment bytes, Dtype dtype, long index) {
     return switch (dtype) {
       case F32 -> bytes.get(FLOAT, index * Float.BYTES);
-      case BF16 -> (float) Elements.get(bytes, dtype, index);
+      case BF16, F16 -> (float) Elements.get(bytes, dtype, index);
       case F8_E8M0, U8 -> powerOfTwo(bytes.get(ValueLayout.JAVA_BYTE, index));
       default -> throw new IllegalArgumentException("scales of " + dtype);
     };

@@ -243,6 +243,52 @@ class CastingTest {
         });
   }
 
+  @Property(tries = 200)
+  void everyFp8ElementOfARowMeetsItsOneScale(
+      @ForAll @IntRange(min = 1, max = 40) int rows,
+      @ForAll @IntRange(min = 1, max = 300) int columns,
+      @ForAll @IntRange(min = 1, max = 3000) int chunk,
+      @ForAll long seed) {
+    var random = new Random(seed);
+    byte[] codes = new byte[rows * columns];
+    random.nextBytes(codes);
+    float[] scales = anyFloats(rows, random);
+    assertDecoded(
+        new Fp8Channel(),
+        codes,
+        chunk,
+        columns,
+        scales,
+        (r, c) -> Fp8Block.number(codes[r * columns + c]) * scales[r]);
+  }
+
+  /** Eight to a little-endian I32, whatever is left for the last group of a row. */
+  @Property(tries = 200)
+  void everyInt4ElementIsItsPlaceInItsValueLess8TimesTheScaleOfItsGroup(
+      @ForAll @IntRange(min = 1, max = 40) int rows,
+      @ForAll @IntRange(min = 1, max = 40) int eights,
+      @ForAll @IntRange(min = 1, max = 130) int group,
+      @ForAll @IntRange(min = 1, max = 700) int chunk,
+      @ForAll long seed) {
+    var random = new Random(seed);
+    int columns = 8 * eights;
+    int across = Math.ceilDiv(columns, group);
+    byte[] codes = new byte[rows * columns / 2];
+    random.nextBytes(codes);
+    var values = ByteBuffer.wrap(codes).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer();
+    float[] scales = anyFloats(rows * across, random);
+    assertDecoded(
+        new Int4Group(group),
+        codes,
+        Integer.BYTES * chunk,
+        columns,
+        scales,
+        (r, c) -> {
+          int code = values.get(r * eights + c / 8) >>> (4 * (c % 8)) & 0xf;
+          return (float) ((code - 8.0) * scales[r * across + c / group]);
+        });
+  }
+
   /** Of any sign and magnitude, subnormals and infinities among them. */
   private static float[] anyFloats(int count, Random random) {
     float[] floats = new float[count];
@@ -264,7 +310,7 @@ class CastingTest {
       int columns,
       float[] scales,
       Expected expected) {
-    int rows = codes.length * encoding.perValue() / columns;
+    int rows = elements(encoding, codes.length) / columns;
     ByteBuffer f32 = decode(encoding, codes, chunk, columns, scales, Dtype.F32);
     ByteBuffer bf16 = decode(encoding, codes, chunk, columns, scales, Dtype.BF16);
     ByteBuffer grid = floats(scales);
@@ -330,13 +376,18 @@ class CastingTest {
 
   private static ByteBuffer decode(
       BlockScaled encoding, byte[] codes, int chunk, int columns, float[] scales, Dtype to) {
-    ByteBuffer out = buffer(codes.length * encoding.perValue() * to.bits() / Byte.SIZE);
+    ByteBuffer out = buffer(elements(encoding, codes.length) * to.bits() / Byte.SIZE);
     for (int at = 0; at < codes.length; at += chunk) {
       ByteBuffer part = ByteBuffer.wrap(codes, at, Math.min(chunk, codes.length - at));
-      Casting.decode(encoding, part, (long) at * encoding.perValue(), columns, scales, out, to);
+      Casting.decode(encoding, part, elements(encoding, at), columns, scales, out, to);
       assertFalse(part.hasRemaining());
     }
     assertFalse(out.hasRemaining());
     return out.flip();
+  }
+
+  /** How many numbers so many bytes hold. */
+  private static int elements(BlockScaled encoding, int bytes) {
+    return bytes * Byte.SIZE / encoding.dtype().bits() * encoding.perValue();
   }
 }

@@ -110,6 +110,22 @@ final class ConformanceVectors {
         "experts in int4 that were in fp8 blocks",
         p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.INT4));
     valid(
+        "fp8-rows",
+        "a scale for each row of fp8, in bfloat16",
+        p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.ROWS));
+    valid(
+        "fp8-rows-dequantised",
+        "weights that were in fp8 with a scale for each row, in float16",
+        p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.ROWS_DEQUANTISED));
+    valid(
+        "int4-groups",
+        "experts in int4, eight to a value, the last group of a row smaller",
+        p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.GROUPS));
+    valid(
+        "int4-groups-dequantised",
+        "experts that were in int4 groups",
+        p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.GROUPS_DEQUANTISED));
+    valid(
         "fp8-blocks-of-another-size",
         "blocks of 2 × 3, scales in bfloat16",
         p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.SMALL_BLOCKS));

@@ -2,7 +2,9 @@ package dev.moxie.format.pack;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.encoding.Quantised;
@@ -213,6 +215,14 @@ final class TinyPackage {
     MXFP4(new Mxfp4(), Dtype.U8),
     /** BF16 that was stored as MXFP4 is. */
     MXFP4_DEQUANTISED(new Mxfp4(), Dtype.U8),
+    /** Matrices inside layers in fp8 with a scale for each row, copied. */
+    ROWS(new Fp8Channel(), Dtype.BF16),
+    /** BF16 that was stored as ROWS is. */
+    ROWS_DEQUANTISED(new Fp8Channel(), Dtype.F16),
+    /** Experts in int4 groups, copied. */
+    GROUPS(new Int4Group(12), Dtype.BF16),
+    /** BF16 that was stored as GROUPS is. */
+    GROUPS_DEQUANTISED(new Int4Group(5), Dtype.F32),
     /** Experts in int8 that were BF16. */
     INT8(null, null, new Int8Channel()),
     /** Experts in int4 that were in fp8 blocks. */
@@ -239,7 +249,7 @@ final class TinyPackage {
     /** The encoding of the source of such a tensor; null if it is plain. */
     private @Nullable BlockScaled encoding(TensorSpec spec) {
       boolean quantised =
-          encoding instanceof Mxfp4 || to != null
+          encoding instanceof Mxfp4 || encoding instanceof Int4Group || to != null
               ? spec.stack() != null
               : spec.layer() != null
                   && spec.shape().rank() > 1
@@ -253,7 +263,10 @@ final class TinyPackage {
     }
 
     private boolean decoded() {
-      return this == DEQUANTISED || this == MXFP4_DEQUANTISED;
+      return this == DEQUANTISED
+          || this == MXFP4_DEQUANTISED
+          || this == ROWS_DEQUANTISED
+          || this == GROUPS_DEQUANTISED;
     }
 
     private boolean cast(TensorSpec spec) {
@@ -300,7 +313,12 @@ final class TinyPackage {
       if (isFused() && JOINED.contains(spec.role())) {
         return "layers.%d.attention.qkv.weight".formatted(spec.layer());
       }
-      return isFused() && spec.stack() != null ? spec.name() : TinyPackage.source(leaf);
+      if (isFused() && spec.stack() != null) {
+        return spec.name();
+      }
+      BlockScaled own = encoding(spec);
+      String name = TinyPackage.source(leaf);
+      return own == null ? name : own.valuesFor(name);
     }
 
     /** What of the source tensor a leaf is; null if it is all. */

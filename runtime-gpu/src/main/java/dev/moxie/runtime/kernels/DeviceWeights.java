@@ -2,7 +2,9 @@ package dev.moxie.runtime.kernels;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.encoding.Plain;
@@ -149,9 +151,9 @@ final class DeviceWeights implements AutoCloseable {
     int matrixRows = Math.toIntExact(shape.elements() / columns);
     int blockRows = 1;
     int blockColumns = columns;
-    if (first.encoding() instanceof BlockScaled blocks && !(blocks instanceof Int8Channel)) {
+    if (first.encoding() instanceof BlockScaled blocks) {
       blockRows = blocks.blockRows();
-      blockColumns = blocks.blockColumns();
+      blockColumns = Math.min(columns, blocks.blockColumns());
     }
     for (IndexRow row : rows) {
       if (!row.encoding().equals(first.encoding()) || row.dtype() != first.dtype()) {
@@ -196,8 +198,10 @@ final class DeviceWeights implements AutoCloseable {
                     "this build does not compute with those");
           };
       case Fp8Block fp8 -> Stored.Encoding.FP8;
+      case Fp8Channel fp8 -> Stored.Encoding.FP8;
       case Int8Channel int8 -> Stored.Encoding.INT8;
       case Int4Block int4 -> Stored.Encoding.INT4;
+      case Int4Group int4 -> Stored.Encoding.INT4;
       case Mxfp4 mxfp4 -> Stored.Encoding.MXFP4;
     };
   }

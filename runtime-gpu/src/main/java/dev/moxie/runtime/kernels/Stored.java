@@ -152,7 +152,7 @@ record Stored(
       case F32 -> false;
       case BF16, F16, INT8 -> columns % encoding.held() == 0;
       case FP8 -> columns % encoding.held() == 0 && blockRows == 128 && blockColumns == 128;
-      case INT4 -> columns % encoding.held() == 0 && blockColumns >= encoding.held();
+      case INT4 -> columns % blockColumns == 0 && blockColumns % encoding.held() == 0;
       // Scales are fetched four at a time, of whichever matrix of a stack.
       case MXFP4 -> columns % encoding.held() == 0 && (rows * (columns / encoding.held())) % 4 == 0;
     };

@@ -4,7 +4,9 @@ import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.safetensors.Dtype;
@@ -61,15 +63,17 @@ final class Blocks {
   private String numbers(String values) {
     return switch (encoding) {
       case Fp8Block blocks -> oneToAValue(values);
+      case Fp8Channel channels -> oneToAValue(values);
       case Int8Channel channels -> oneToAValue(values);
       case Mxfp4 blocks -> ofCodes(values, Mxfp4.numbers());
       case Int4Block blocks -> ofCodes(values, Int4Block.numbers());
+      case Int4Group groups -> ofCodes(values, Int4Block.numbers());
     };
   }
 
   /** The numbers of codes of four bits. */
   private String ofCodes(String values, float[] numbers) {
-    String indices = graph.cast(codes(values), encoding.dtype(), Dtype.I64);
+    String indices = graph.cast(codes(values), Dtype.U8, Dtype.I64);
     return graph.node("Gather", List.of(graph.floats(numbers), indices));
   }
 

@@ -125,8 +125,12 @@ final class PackageWeights implements Weights {
   }
 
   private String stored(String name, IndexRow row, List<Long> shape, long bytes) {
-    // ONNX Runtime has no powers of two as elements; their bytes are read as numbers.
-    Dtype dtype = row.dtype() == Dtype.F8_E8M0 ? Dtype.U8 : row.dtype();
-    return graph.external(name, dtype, shape, row.shard(), row.offset(), bytes);
+    return switch (row.dtype()) {
+      // ONNX Runtime has no powers of two as elements; their bytes are read as numbers.
+      case F8_E8M0 -> graph.external(name, Dtype.U8, shape, row.shard(), row.offset(), bytes);
+      // Codes of four bits, of which it takes bytes apart.
+      case I32 -> graph.external(name, Dtype.U8, List.of(bytes), row.shard(), row.offset(), bytes);
+      default -> graph.external(name, row.dtype(), shape, row.shard(), row.offset(), bytes);
+    };
   }
 }

@@ -9,7 +9,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** {@link Fp8Block} with blocks of whole {@link Lanes} across. */
+/** E4m3 numbers in blocks of whole {@link Lanes} across, or of rows. */
 final class E4m3 extends StoredMatrix.Elements {
   private static final int MAGNITUDE = 0x7f;
 

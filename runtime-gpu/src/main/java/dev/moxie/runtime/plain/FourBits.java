@@ -23,6 +23,11 @@ abstract sealed class FourBits extends StoredMatrix.Elements permits E2m1, Int4 
     vectors = Lanes.BYTES_FIT && grid.columns() % GROUP == 0;
   }
 
+  /** Whether two columns of a byte share a scale, and shifting a column gives its block. */
+  static boolean shifts(ScaleGrid grid) {
+    return grid.columns() > 1 && Integer.bitCount(grid.columns()) == 1;
+  }
+
   /** The number of a code from 0 to 15. */
   abstract float number(int code);
 

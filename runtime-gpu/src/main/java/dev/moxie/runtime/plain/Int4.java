@@ -8,7 +8,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** {@link Int4Block}. */
+/** {@link Int4Block} and {@code Int4Group}, whose bytes are the same. */
 final class Int4 extends FourBits {
   /** What makes a code the last bits of 2²³ and so of a number that is 2²³ too large. */
   private static final int MANTISSA = 0x4b000000;

@@ -2,7 +2,9 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
@@ -114,9 +116,12 @@ public interface StoredMatrix {
     boolean vectors = Lanes.BYTES_FIT && blocks.blockColumns() % Lanes.COUNT == 0;
     return switch (blocks) {
       case Fp8Block fp8 when vectors -> new E4m3(matrix, numbers, grid);
+      case Fp8Channel fp8 when Lanes.BYTES_FIT -> new E4m3(matrix, numbers, grid);
       case Int8Channel int8 when Lanes.BYTES_FIT -> new Int8(matrix, numbers, grid);
       case Mxfp4 mxfp4 -> new E2m1(matrix, numbers, grid);
       case Int4Block int4 when matrix.dim(1) % FourBits.GROUP == 0 ->
+          new Int4(matrix, numbers, grid);
+      case Int4Group int4 when matrix.dim(1) % FourBits.GROUP == 0 && FourBits.shifts(grid) ->
           new Int4(matrix, numbers, grid);
       default -> new Scaled(matrix, numbers, blocks, grid);
     };

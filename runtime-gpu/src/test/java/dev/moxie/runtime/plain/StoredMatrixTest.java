@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.encoding.Fp8Block;
+import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
+import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
@@ -69,6 +71,24 @@ class StoredMatrixTest {
     requireSame(new Mxfp4(), Shape.of(rows, 32L * blocks), random);
   }
 
+  @Property(tries = 50)
+  void fp8OfRowsIsWidenedAsTheFormatDefines(
+      @ForAll @IntRange(min = 1, max = 20) int rows,
+      @ForAll @IntRange(min = 1, max = 70) int columns,
+      @ForAll Random random) {
+    requireSame(new Fp8Channel(), Shape.of(rows, columns), random);
+  }
+
+  @Property(tries = 200)
+  void int4OfAnyGroupsIsWidenedAsTheFormatDefines(
+      @ForAll @IntRange(min = 1, max = 20) int rows,
+      @ForAll @IntRange(min = 1, max = 40) int eights,
+      @ForAll @IntRange(min = 1, max = 130) int group,
+      @ForAll Random random) {
+    requireSame(new Int4Group(group), Shape.of(rows, 8L * eights), random);
+    requireSame(new Int4Group(Integer.highestOneBit(group)), Shape.of(rows, 8L * eights), random);
+  }
+
   private static void requireSame(BlockScaled encoding, Shape matrix, Random random) {
     MemorySegment numbers = bytes(encoding.stored(matrix), encoding.dtype(), random);
     List<Dtype> dtypes = encoding.scaleDtypes().stream().sorted().toList();
@@ -96,8 +116,23 @@ class StoredMatrixTest {
       MemorySegment bytes = bytes(shape, dtype, random);
       requireSameProducts(StoredMatrix.plain("a", dtype, shape, bytes), x);
     }
+    if (shape.dim(1) % FourBits.GROUP == 0) {
+      requireSameProducts(
+          StoredMatrix.scaled(
+              shape,
+              bytes(new Int4Group(32).stored(shape), Dtype.I32, random),
+              new Int4Group(32),
+              bytes(new Int4Group(32).grid(shape), Dtype.F32, random),
+              Dtype.F32),
+          x);
+    }
     for (BlockScaled encoding :
-        List.of(new Fp8Block(3, 32), new Mxfp4(), new Int8Channel(), new Int4Block(64))) {
+        List.of(
+            new Fp8Block(3, 32),
+            new Fp8Channel(),
+            new Mxfp4(),
+            new Int8Channel(),
+            new Int4Block(64))) {
       if (encoding.holds(shape)) {
         Dtype dtype = encoding.scaleDtypes().contains(Dtype.F32) ? Dtype.F32 : Dtype.U8;
         requireSameProducts(
