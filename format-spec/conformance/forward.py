@@ -250,17 +250,26 @@ def forward(package, ids):
     a, w, trace = package.manifest["architecture"], weights(package), {}
     times, embedding = a.get("multipliers", {}), w("embedding")
     h, residual = times.get("embedding", 1) * embedding[ids], times.get("residual", 1)
+    after = "normPlacement" in a
+
+    def read(x, half):
+        return x if after else norm(x, w(f"{half}_norm"), a)
+
+    def made(y, half):
+        return norm(y, w(f"{half}_output_norm"), a) if after else y
+
     for layer, block, prediction in layers(a):
         if prediction:
             break
         name, ff = f"layers.{layer}", block["feedForward"]
         trace[f"{name}.input"] = h
-        x = norm(h, w(f"{name}.attention_norm"), a)
-        h = h + residual * attention(x, w, f"{name}.attention", block["attention"])
-        x = norm(h, w(f"{name}.feed_forward_norm"), a)
+        x = read(h, f"{name}.attention")
+        y = attention(x, w, f"{name}.attention", block["attention"])
+        h = h + residual * made(y, f"{name}.attention")
+        x = read(h, f"{name}.feed_forward")
         dense = ff["type"] == "dense"
         y = network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace)
-        h = h + residual * y
+        h = h + residual * made(y, f"{name}.feed_forward")
         trace[f"{name}.output"] = h
     head = embedding if a["tiedEmbeddings"] else w("head")
     trace["logits"] = times.get("logits", 1) * (norm(h, w("final_norm"), a) @ head.T)

@@ -112,7 +112,9 @@ def file_claims(data, schema, later):
 
 MODEL = {"always": "embedding V H; final_norm H", "head": "head V H"}
 LAYER = {
-    "always": "attention_norm H; feed_forward_norm H; attention.output H O",
+    "always": "attention.output H O",
+    "input_norms": "attention_norm H; feed_forward_norm H",
+    "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.query Q H; attention.key K H; attention.value K H",
     "multi_head_latent": "attention.latent_down C+D H; attention.latent_norm C;"
                          "attention.latent_up U C",
@@ -166,6 +168,7 @@ def canonical(architecture):
     add(["always"] if architecture["tiedEmbeddings"] else MODEL, MODEL)
     for layer, block, prediction in layers(architecture):
         a, ff, parts = block["attention"], block["feedForward"], ["always"]
+        parts.append("output_norms" if "normPlacement" in architecture else "input_norms")
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = value = a["headSize"]

@@ -16,6 +16,7 @@ import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
@@ -61,6 +62,7 @@ class FamilyMutationsTest {
           "qwen3_moe",
           "qwen2_moe",
           "olmoe",
+          "flex_olmo",
           "gpt_oss",
           "glm4_moe",
           "dots1",
@@ -195,13 +197,14 @@ class FamilyMutationsTest {
         "key and value swapped",
         "key and value swapped",
         leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
+    String norm = model.normPlacement() == null ? "_norm." : "_output_norm.";
     plan(
         "norms of a layer swapped",
-        "attention norm and feed-forward norm swapped",
+        "norm swapped",
         leaves(
             n ->
                 n.startsWith("layers.1.")
-                    ? swap(n, ".attention_norm.", ".feed_forward_norm.")
+                    ? swap(n, ".attention" + norm, ".feed_forward" + norm)
                     : n));
     plan(
         "the router of another layer",
@@ -217,11 +220,20 @@ class FamilyMutationsTest {
           "bias of key and value swapped",
           leaves(n -> n.endsWith(".bias") ? swap(n, ".attention.key.", ".attention.value.") : n));
     }
-    Set<String> output = sources(n -> n.equals("layers.1.attention.output.weight"));
+    if (model.hasOutputNorms()) {
+      doubled("attention output norm", "layers.1.attention_output_norm.weight");
+      doubled("feed-forward output norm", "layers.1.feed_forward_output_norm.weight");
+    } else {
+      doubled("attention output", "layers.1.attention.output.weight");
+    }
+  }
+
+  private void doubled(String what, String canonical) {
+    Set<String> tensors = sources(canonical::equals);
     bytes(
-        "attention output twice as large",
+        what + " twice as large",
         "off by a factor of 2",
-        DamagedCheckpoint.values(output::contains, (i, v) -> 2 * v[i]));
+        DamagedCheckpoint.values(tensors::contains, (i, v) -> 2 * v[i]));
   }
 
   /** The checkpoint's tensors that canonical ones come from. */
@@ -489,6 +501,16 @@ class FamilyMutationsTest {
         "norm epsilon a hundred times as large",
         "norm epsilon",
         rebuilt(x -> x.withNormEpsilon(100 * x.normEpsilon())));
+    NormPlacement other = model.normPlacement() == null ? NormPlacement.OUTPUT : null;
+    String read = other == null ? "_output_norm." : "_norm.";
+    String made = other == null ? "_norm." : "_output_norm.";
+    plan(
+        "norms on the other side of a layer's halves",
+        "norms of what halves of a layer",
+        plan ->
+            WrongPlans.called(
+                rebuilt(x -> Parts.with(x, "normPlacement", other)).apply(plan),
+                n -> n.replaceFirst("(attention|feed_forward)" + read, "$1" + made)));
     Architecture.Multipliers m = model.multipliers();
     if (m != null) {
       multiplied("embedding multiplier dropped", "embedding", m, "embedding", 1);

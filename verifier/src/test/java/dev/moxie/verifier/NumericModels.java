@@ -278,6 +278,17 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "norms-of-what-halves-make",
+              """
+              {"model_type": "flex_olmo", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 10,
+               "num_experts": 5, "num_experts_per_tok": 2, "norm_topk_prob": false,
+               "num_attention_heads": 2, "num_key_value_heads": 1, "attention_bias": false,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "least-sum-of-weights",
               """
               {"model_type": "ernie4_5_moe", "hidden_act": "silu", "vocab_size": 19,

@@ -23,6 +23,7 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /** Plans that were tampered with: what they make is well-formed, digests and all, and wrong. */
 final class WrongPlans {
@@ -150,22 +151,35 @@ final class WrongPlans {
 
   /** Leaves tensors out, and lays the others out anew. */
   static ConversionPlan without(ConversionPlan plan, Predicate<String> gone) {
+    return laidOut(plan, spec -> gone.test(spec.name()) ? null : spec);
+  }
+
+  /** Calls tensors otherwise, as the plan's architecture does. */
+  static ConversionPlan called(ConversionPlan plan, UnaryOperator<String> rename) {
+    Map<String, TensorSpec> specs = new HashMap<>();
+    Tensors.of(plan.architecture()).forEach(spec -> specs.put(spec.name(), spec));
+    return laidOut(plan, spec -> specs.getOrDefault(rename.apply(spec.name()), spec));
+  }
+
+  /** Lays out anew what tensors become, without those that become nothing. */
+  private static ConversionPlan laidOut(
+      ConversionPlan plan, Function<TensorSpec, @Nullable TensorSpec> become) {
     List<ConversionPlan.Shard> shards = new ArrayList<>();
     for (ConversionPlan.Shard shard : plan.shards()) {
       Map<String, List<ConversionPlan.Piece>> pieces = new HashMap<>();
-      shard
-          .moves()
-          .forEach(
-              move ->
-                  pieces
-                      .computeIfAbsent(move.tensor().spec().name(), name -> new ArrayList<>())
-                      .add(move.piece()));
-      List<ShardLayout.Item> items =
-          shard.layout().tensors().stream()
-              .filter(placed -> placed.spec().role() != Role.PADDING)
-              .filter(placed -> !gone.test(placed.spec().name()))
-              .map(placed -> new ShardLayout.Item(placed.spec(), placed.dtype(), placed.encoding()))
-              .toList();
+      for (ConversionPlan.Move move : shard.moves()) {
+        TensorSpec spec = become.apply(move.tensor().spec());
+        if (spec != null) {
+          pieces.computeIfAbsent(spec.name(), name -> new ArrayList<>()).add(move.piece());
+        }
+      }
+      List<ShardLayout.Item> items = new ArrayList<>();
+      for (ShardLayout.Placed placed : shard.layout().tensors()) {
+        TensorSpec spec = become.apply(placed.spec());
+        if (spec != null && spec.role() != Role.PADDING) {
+          items.add(new ShardLayout.Item(spec, placed.dtype(), placed.encoding()));
+        }
+      }
       ShardLayout layout = ShardLayout.of(shard.layout().file(), null, items);
       shards.add(
           new ConversionPlan.Shard(

@@ -18,6 +18,7 @@ public final class Families {
           Qwen2Moe.FAMILY,
           Qwen3Moe.FAMILY,
           Olmoe.FAMILY,
+          FlexOlmo.FAMILY,
           GptOss.FAMILY,
           Glm.GLM4_MOE,
           Dots1.FAMILY,

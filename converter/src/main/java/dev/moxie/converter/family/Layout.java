@@ -131,7 +131,7 @@ public record Layout(String name, Map<String, Place> places) {
   /** The layer that a tensor of a checkpoint belongs to, if it is named like one of a layer. */
   public OptionalInt layerOf(String source) {
     String template =
-        Objects.requireNonNull(places.get(IN_LAYER + "attention_norm.weight")).tensor();
+        Objects.requireNonNull(places.get(IN_LAYER + "attention.output.weight")).tensor();
     String prefix = template.substring(0, template.indexOf(LAYER));
     int end = source.indexOf('.', prefix.length());
     if (!source.startsWith(prefix) || end < 0) {

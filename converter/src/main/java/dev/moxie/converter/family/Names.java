@@ -34,6 +34,12 @@ final class Names {
               "attention.value.bias", "self_attn.v_proj.bias",
               "attention.output.bias", "self_attn.o_proj.bias"));
 
+  /** Norms of what halves of a layer make, where these have the names of OLMo 2. */
+  static final Map<String, String> OUTPUT_NORMS =
+      weights(
+          "attention_output_norm", "post_attention_layernorm",
+          "feed_forward_output_norm", "post_feedforward_layernorm");
+
   /** A dense network in the place of experts. */
   static final Map<String, String> DENSE = gated("dense", "mlp.");
 

@@ -9,23 +9,27 @@ import java.util.List;
  * transformers {@code models/olmoe/modeling_olmoe.py}): queries and keys are normed over all heads.
  */
 final class Olmoe {
+  /** Keys of OLMo's mixtures of experts. */
+  static final Keys KEYS =
+      Llama.KEYS
+          .and(Llama.BIASES)
+          .and(Experts.KEYS)
+          .and(
+              Experts.COUNT.spelled("num_experts", "num_local_experts"),
+              Experts.WIDTH.spelled("intermediate_size"),
+              Experts.NORMALISED.or(false));
+
   static final Family FAMILY =
       new Family(
           "olmoe",
           "OlmoeForCausalLM",
-          Llama.KEYS
-              .and(Llama.BIASES, Llama.CLIP)
-              .and(Experts.KEYS)
-              .and(
-                  Experts.COUNT.spelled("num_experts", "num_local_experts"),
-                  Experts.WIDTH.spelled("intermediate_size"),
-                  Experts.NORMALISED.or(false)),
+          KEYS.and(Llama.CLIP),
           Olmoe::model,
           List.of(Names.released(Names.LLAMA, Names.EXPERTS)));
 
   private Olmoe() {}
 
-  private static Architecture model(Settings c) {
+  static Architecture model(Settings c) {
     var attention = Llama.normed(c, Llama.attention(c), Attention.NormSpan.ALL_HEADS);
     return Llama.model(c, attention, Experts.of(c, Experts.softmax(c)));
   }

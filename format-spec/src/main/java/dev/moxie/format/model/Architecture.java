@@ -2,6 +2,7 @@ package dev.moxie.format.model;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -21,13 +22,15 @@ import org.jspecify.annotations.Nullable;
  *
  * where norm(x) = weight · x / sqrt(mean(x²) + epsilon) (Zhang and Sennrich, "Root Mean Square
  * Layer Normalization", 2019), of x less its mean where norms are centred (Ba et al., "Layer
- * Normalization", 2016, without the bias).
+ * Normalization", 2016, without the bias). Halves of a layer may be normed elsewhere ({@link
+ * NormPlacement}).
  *
  * @param vocabSize V
  * @param hiddenSize H
  * @param maxPositions longest sequence the model was made for, in tokens
  * @param normEpsilon epsilon of every norm
  * @param centredNorms whether these take the mean from what they are given
+ * @param normPlacement where a layer's halves are normed; null where it is what each reads
  * @param tiedEmbeddings whether the head is the embedding
  * @param multipliers of embedding, halves of layers and logits; null where there are none
  * @param blocks runs of equal layers, first layer first
@@ -40,10 +43,18 @@ public record Architecture(
     long maxPositions,
     double normEpsilon,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean centredNorms,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable NormPlacement normPlacement,
     boolean tiedEmbeddings,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
+
+  /** Where the halves of a layer are normed, other than what each of them reads. */
+  public enum NormPlacement {
+    /** What each makes: a = h + norm(attention(h)) (OLMo Team, "2 OLMo 2 Furious", 2024). */
+    @JsonProperty("output")
+    OUTPUT
+  }
 
   /**
    * Numbers that keep activations of one size whatever the width (Yang et al., "Tensor Programs V",
@@ -137,6 +148,7 @@ public record Architecture(
         maxPositions,
         normEpsilon,
         false,
+        null,
         tiedEmbeddings,
         null,
         blocks,
@@ -152,6 +164,16 @@ public record Architecture(
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
     blocks = List.copyOf(blocks);
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
+  }
+
+  /** Whether halves of a layer read the residual stream through a norm. */
+  public boolean hasInputNorms() {
+    return normPlacement != NormPlacement.OUTPUT;
+  }
+
+  /** Whether what they make is normed before it is added to the residual stream. */
+  public boolean hasOutputNorms() {
+    return normPlacement == NormPlacement.OUTPUT;
   }
 
   /** One entry per layer; layers of a run share their {@link Blocks}. */

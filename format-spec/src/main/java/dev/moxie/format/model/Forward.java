@@ -107,13 +107,19 @@ public final class Forward<V> {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
         };
-    return ops.note(Step.OUTPUT, added(a, y));
+    return ops.note(Step.OUTPUT, added(layer, a, y));
   }
 
-  /** The residual stream and what half a layer adds to it. */
-  private V added(V h, V y) {
+  /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
+  public V added(int layer, V a, V y) {
+    return added(new Scope(layer), Role.FEED_FORWARD_OUTPUT_NORM, a, y);
+  }
+
+  /** The residual stream and what half a layer makes. */
+  private V added(Scope scope, Role outputNorm, V h, V y) {
+    V normed = model.hasOutputNorms() ? norm(scope, outputNorm, y) : y;
     Architecture.Multipliers m = model.multipliers();
-    return ops.add(h, m == null ? y : scaled(y, m.residual()));
+    return ops.add(h, m == null ? normed : scaled(normed, m.residual()));
   }
 
   private V scaled(V x, double factor) {
@@ -123,8 +129,10 @@ public final class Forward<V> {
   /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
   public V attended(int layer, Attention attention, V h) {
     var scope = new Scope(layer);
-    V x = norm(scope, Role.ATTENTION_NORM, h);
+    V x = read(scope, Role.ATTENTION_NORM, h);
     return added(
+        scope,
+        Role.ATTENTION_OUTPUT_NORM,
         h,
         switch (attention) {
           case Attention.GroupedQuery g -> attention(scope, layer, g, x);
@@ -134,7 +142,12 @@ public final class Forward<V> {
 
   /** What the second half of a layer reads, [T, H]. */
   public V normed(int layer, V a) {
-    return norm(new Scope(layer), Role.FEED_FORWARD_NORM, a);
+    return read(new Scope(layer), Role.FEED_FORWARD_NORM, a);
+  }
+
+  /** What half a layer reads of the residual stream. */
+  private V read(Scope scope, Role norm, V h) {
+    return model.hasInputNorms() ? norm(scope, norm, h) : h;
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
@@ -142,6 +143,7 @@ class SpecEquationsTest {
     row("the whole, here of one layer", logits(MODEL));
     var model = new Members<>("", MODEL, SpecEquationsTest::logits);
     model.with("centredNorms", true);
+    model.with("normPlacement", NormPlacement.OUTPUT, json(NormPlacement.OUTPUT));
     model.with("tiedEmbeddings", true);
     model.with("multipliers", new Architecture.Multipliers(12.5, 0.22, 0.06));
     row(

@@ -1,11 +1,18 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Architecture.NormPlacement;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Role;
+import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
@@ -24,7 +31,7 @@ final class Exchanges {
 
   private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
   private static final Pattern BLOCK_NORM =
-      Pattern.compile("layers\\.\\d+\\.(attention|feed_forward)_norm\\.weight");
+      Pattern.compile("layers\\.\\d+\\.(attention|feed_forward)(_output)?_norm\\.weight");
 
   /** Larger square matrices are not transposed: all their elements are held in memory for that. */
   private static final int LARGEST_TRANSPOSED = 4096;
@@ -56,18 +63,60 @@ final class Exchanges {
 
   /** Norms in each other's place, or one less or more than they are. */
   Stream<Suspect> norms() {
-    String attention = prefix + "attention_norm.weight";
-    String feedForward = prefix + "feed_forward_norm.weight";
+    List<String> own = blockNorms();
+    List<Suspect> suspects = new ArrayList<>();
+    for (int i = 0; i < own.size(); i++) {
+      for (int j = i + 1; j < own.size(); j++) {
+        Set<String> both = Set.of(own.get(i), own.get(j));
+        suspects.add(
+            swapped(
+                words(own.get(i)) + " and " + words(own.get(j)) + " swapped",
+                row -> both.contains(row.name()),
+                own.get(i),
+                own.get(j)));
+      }
+    }
+    placements().forEach(suspects::add);
+    suspects.add(shifted("norm weights stored as differences from one", BLOCK_NORM, 1));
+    suspects.add(shifted("norm weights stored as differences from one", ANY_NORM, 1));
+    suspects.add(shifted("one added to norm weights", BLOCK_NORM, -1));
+    suspects.add(shifted("one added to norm weights", ANY_NORM, -1));
+    return suspects.stream();
+  }
+
+  /** The norms of the layer's halves, in the order in which they are computed. */
+  private List<String> blockNorms() {
+    return Tensors.ofForwardPass(evidence.architecture()).stream()
+        .map(TensorSpec::name)
+        .filter(name -> name.startsWith(prefix) && BLOCK_NORM.matcher(name).matches())
+        .toList();
+  }
+
+  private String words(String norm) {
+    String name = norm.substring(prefix.length(), norm.length() - ".weight".length());
+    return name.replace("feed_forward", "feed-forward").replace('_', ' ');
+  }
+
+  /** The same norms, of what halves of layers make instead of what they read, or the reverse. */
+  private Stream<Suspect> placements() {
+    Architecture own = evidence.architecture();
+    boolean outputs = own.normPlacement() == null;
+    Map<String, String> others = new HashMap<>();
+    for (int i = 0; i < own.layers().size(); i++) {
+      for (String half : List.of("attention", "feed_forward")) {
+        String name = "layers." + i + "." + half;
+        others.put(
+            name + (outputs ? "_output_norm" : "_norm") + ".weight",
+            name + (outputs ? "_norm" : "_output_norm") + ".weight");
+      }
+    }
     return Stream.of(
-        swapped(
-            "attention norm and feed-forward norm swapped",
-            row -> row.name().equals(attention) || row.name().equals(feedForward),
-            attention,
-            feedForward),
-        shifted("norm weights stored as differences from one", BLOCK_NORM, 1),
-        shifted("norm weights stored as differences from one", ANY_NORM, 1),
-        shifted("one added to norm weights", BLOCK_NORM, -1),
-        shifted("one added to norm weights", ANY_NORM, -1));
+        new Suspect(
+            outputs
+                ? "norms of what halves of a layer read instead of what they make"
+                : "norms of what halves of a layer make instead of what they read",
+            Parts.with(own, "normPlacement", outputs ? NormPlacement.OUTPUT : null),
+            evidence.weights().named(others)));
   }
 
   private Suspect shifted(String cause, Pattern norms, double summand) {
@@ -122,8 +171,7 @@ final class Exchanges {
 
   /** Norms of this layer in the place of the final one. */
   Stream<Suspect> finalNorm() {
-    return Stream.of("attention_norm", "feed_forward_norm")
-        .map(norm -> prefix + norm + ".weight")
+    return blockNorms().stream()
         .map(
             name ->
                 exchange(

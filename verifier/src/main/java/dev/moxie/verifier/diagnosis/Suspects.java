@@ -60,6 +60,12 @@ final class Suspects {
               attention(stage),
               scaled("attention", stage));
       case NORM -> List.of(norms(), ofModel(), numbers(stage, mistakes.epsilon()));
+      case SUM ->
+          List.of(
+              norms(),
+              ofModel(),
+              outputFactor("feed-forward output norm", "feed_forward_output_norm", stage),
+              numbers(stage, mistakes.epsilon()));
       case ROUTER ->
           List.of(
               moved("router rows", "layers." + layer + ".router.weight", stage),
@@ -119,22 +125,22 @@ final class Suspects {
             "other numbers of the model",
             () ->
                 failing.stream()
-                    .filter(Set.of(Stage.ATTENTION, Stage.NORM, Stage.DENSE)::contains)
+                    .filter(Set.of(Stage.ATTENTION, Stage.NORM, Stage.SUM, Stage.DENSE)::contains)
                     .limit(1)
                     .flatMap(
                         stage -> fitted(stage, List.of(mistakes.epsilon(), mistakes.residual())))));
   }
 
   private List<Kind> attention(Stage stage) {
-    String output = "layers." + layer + ".attention.output.weight";
+    // A norm of what attention makes takes factors out of it.
+    boolean normed = evidence.architecture().hasOutputNorms();
     return List.of(
         new Kind("another attention", () -> supposed(mistakes.ofAttention())),
         ofModel(),
         misplaced("attention"),
-        factor(
-            "attention output",
-            output,
-            () -> Difference.quotient(own, stage, own.given(Step.INPUT))),
+        normed
+            ? outputFactor("attention output norm", "attention_output_norm", stage)
+            : outputFactor("attention output", "attention.output", stage),
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage));
@@ -177,6 +183,15 @@ final class Suspects {
     return new Kind(
         "a factor of the " + what,
         () -> Suspect.factor(what, tensor, quotient.getAsDouble(), evidence));
+  }
+
+  /** Of what is added to the residual stream. */
+  private Kind outputFactor(String what, String tensor, Stage stage) {
+    Step before = stage == Stage.SUM ? Step.MOE_INPUT : Step.INPUT;
+    return factor(
+        what,
+        "layers." + layer + "." + tensor + ".weight",
+        () -> Difference.quotient(own, stage, own.given(before)));
   }
 
   private Kind moved(String what, String tensor, Stage stage) {

@@ -17,8 +17,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads a layer of a forward pass one stage at a time, each when it is asked for and from what a
  * trace recorded just before it: a stage that comes out otherwise is wrong itself, whatever the
- * stages before it did. The residual stream between the halves of a layer is not recorded; it is
- * the layer's output without the second half's, to the rounding of that sum.
+ * stages before it did. The residual stream between the halves of a layer is what the second one
+ * reads where that is not normed; else it is not recorded, and is the layer's output without the
+ * second half's, to the rounding of that sum.
  *
  * <p>Under a supposition the same stages are read again, but for the operations whose inputs and
  * weights it leaves alone.
@@ -36,6 +37,8 @@ public final class Forced {
     WEIGHTS,
     EXPERTS,
     SHARED,
+    /** What experts make, normed, and the sum of that and the residual stream. */
+    SUM,
     /** All of a layer without experts, inside which nothing is recorded. */
     DENSE,
     /** After the last layer. */
@@ -116,8 +119,9 @@ public final class Forced {
       case MixtureOfExperts moe ->
           has(Step.MOE_INPUT) && has(Step.MOE_OUTPUT)
               ? Stream.of(Stage.values())
-                  .filter(s -> s.compareTo(Stage.ATTENTION) >= 0 && s.compareTo(Stage.SHARED) <= 0)
+                  .filter(s -> s.compareTo(Stage.ATTENTION) >= 0 && s.compareTo(Stage.SUM) <= 0)
                   .filter(s -> s != Stage.ROUTER || has(Step.ROUTER_LOGITS))
+                  .filter(s -> s != (model.hasInputNorms() ? Stage.SUM : Stage.NORM))
                   .toList()
               : List.of();
     };
@@ -137,7 +141,7 @@ public final class Forced {
       case WEIGHTS -> given(Step.ROUTER_WEIGHTS);
       case EXPERTS -> given(Step.EXPERTS_OUTPUT);
       case SHARED -> difference(Step.MOE_OUTPUT, 1, Step.EXPERTS_OUTPUT);
-      case DENSE -> given(Step.OUTPUT);
+      case SUM, DENSE -> given(Step.OUTPUT);
       case HEAD -> memory.record(recorded::logits, "logits");
     };
   }
@@ -165,6 +169,9 @@ public final class Forced {
   }
 
   private Estimate residual() {
+    if (!model.hasInputNorms()) {
+      return given(Step.MOE_INPUT);
+    }
     Architecture.Multipliers multipliers = model.multipliers();
     double factor = multipliers == null ? 1 : multipliers.residual();
     return difference(Step.OUTPUT, factor, Step.MOE_OUTPUT);
@@ -200,6 +207,7 @@ public final class Forced {
             ? Estimate.zeros(x.rows(), x.columns())
             : forward.shared(layer, moe(), shared, x);
       }
+      case SUM -> forward.added(layer, residual(), given(Step.MOE_OUTPUT));
       case DENSE -> forward.layer(layer, given(Step.INPUT));
       case HEAD -> forward.head(given(Step.OUTPUT));
     };

@@ -6,6 +6,7 @@ import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
@@ -111,6 +112,19 @@ public final class Weights {
   /** The same weights and vectors that the package lacks, by name. */
   public Weights with(Map<String, double[]> others) {
     return new Weights(pack, rounded, readAs, supposition, others, matrices);
+  }
+
+  /** The same weights, some vectors being what the package has under other names. */
+  public Weights named(Map<String, String> others) {
+    Map<String, double[]> all = new HashMap<>(vectors);
+    others.forEach(
+        (name, other) -> {
+          WeightMatrix stored = stored(pack.tensor(other), ScaleShift.NONE);
+          double[] vector = new double[stored.columns()];
+          stored.read(0, vector);
+          all.put(name, vector);
+        });
+    return with(all);
   }
 
   WeightMatrix of(TensorSpec.Leaf leaf) {

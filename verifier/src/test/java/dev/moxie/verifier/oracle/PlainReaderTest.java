@@ -9,6 +9,7 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
@@ -66,6 +67,7 @@ class PlainReaderTest {
     YARN_EXACT_BOUNDS,
     LATENT,
     CENTRED_NORMS,
+    NORMS_OF_OUTPUTS,
     MULTIPLIERS,
     TIED_HEAD,
     DENSE,
@@ -217,16 +219,24 @@ class PlainReaderTest {
         parts.contains(Part.DENSE)
             ? new FeedForward.Dense(20, FeedForward.Activation.SILU)
             : mixture(parts);
-    return new Architecture(
-        VOCABULARY,
-        HIDDEN,
-        512,
-        1e-5,
-        parts.contains(Part.CENTRED_NORMS),
-        parts.contains(Part.TIED_HEAD),
-        parts.contains(Part.MULTIPLIERS) ? new Architecture.Multipliers(3, 0.5, 0.25) : null,
-        List.of(new Architecture.Blocks(2, attention, feedForward)),
-        null);
+    var plain =
+        new Architecture(
+            VOCABULARY,
+            HIDDEN,
+            512,
+            1e-5,
+            parts.contains(Part.TIED_HEAD),
+            List.of(new Architecture.Blocks(2, attention, feedForward)),
+            null);
+    var multipliers = new Architecture.Multipliers(3, 0.5, 0.25);
+    var multiplied =
+        Parts.with(plain, "multipliers", parts.contains(Part.MULTIPLIERS) ? multipliers : null);
+    var placed =
+        Parts.with(
+            multiplied,
+            "normPlacement",
+            parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null);
+    return Parts.with(placed, "centredNorms", parts.contains(Part.CENTRED_NORMS));
   }
 
   private static Attention grouped(List<Part> parts) {
