@@ -1,7 +1,6 @@
 package dev.moxie.runtime.plain;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -148,9 +147,8 @@ class StoredMatrixTest {
   }
 
   private static void requireSameProducts(StoredMatrix matrix, float[] x) {
-    if (matrix instanceof FourBits && !Lanes.BYTES_FIT) {
-      assertEquals(0, matrix.few(), "vectors too narrow for the bytes of one");
-      return;
+    if (matrix.few() == 0 && !Lanes.BYTES_FIT) {
+      return; // Vectors of 128 bits are too narrow for codes of bytes: such rows are widened.
     }
     int k = matrix.columns();
     float[] own = new float[4 * Lanes.COUNT];
