@@ -12,6 +12,7 @@ final class Pace {
   private long first;
   private long last;
   private int tokens;
+  private String speculation = "";
   private @Nullable ExpertMemory experts;
 
   /** At the first token and at the last: what the prompt took is in both. */
@@ -41,6 +42,11 @@ final class Pace {
     }
   }
 
+  /** So many tokens were guessed, and so many of those chosen. */
+  void speculated(int right, int guesses) {
+    speculation = String.format("; %d of %d guesses right", right, guesses);
+  }
+
   @Override
   public String toString() {
     if (atFirst == null || atLast == null || tokens < 2) {
@@ -65,6 +71,7 @@ final class Pace {
     String one = String.format("%s, first token %.2f s later", open, (first - opened) / 1e9);
     return tokens == 1
         ? one
-        : String.format("%s, then %.1f tokens/s", one, (tokens - 1) * 1e9 / (last - first));
+        : String.format(
+            "%s, then %.1f tokens/s%s", one, (tokens - 1) * 1e9 / (last - first), speculation);
   }
 }

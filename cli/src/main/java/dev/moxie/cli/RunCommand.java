@@ -10,6 +10,7 @@ import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.SpeculativeModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
 import dev.moxie.runtime.generation.TextStream;
@@ -112,6 +113,13 @@ final class RunCommand implements Callable<Integer> {
       description = MEMORY_BUDGET)
   private @Nullable Long memoryBudget;
 
+  @Option(
+      names = "--speculate",
+      description =
+          "Have the layer for multi-token prediction guess the token after the next one, so that"
+              + " both are computed together; the text is the same. Plain execution.")
+  private boolean speculate;
+
   @Override
   public Integer call() {
     Sampler sampler = sampler();
@@ -168,31 +176,47 @@ final class RunCommand implements Callable<Integer> {
     Device device = way.device();
     Execution chosen = way.execution();
     requireFit(chosen);
+    if (speculate) {
+      SpeculativeModel.prediction(pack);
+    }
     chosen.require(device);
     System.err.printf(
         "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device, chosen));
     var check =
         new LoweringCheck(
             () -> System.err.println("a first opening: holding the model to the oracle"));
-    try (Model model = chosen.open(pack, device, check)) {
+    try (Model opened = chosen.open(pack, device, check)) {
       check
           .took()
           .ifPresent(
               time -> System.err.printf("held to the oracle in %.1f s%n", time.toMillis() / 1e3));
       check.untried().forEach(System.err::println);
       ExpertMemory experts =
-          memoryBudget != null && model instanceof PlainModel plain
+          memoryBudget != null && opened instanceof PlainModel plain
               ? plain.limitMemory(memoryBudget)
               : null;
+      SpeculativeModel speculative =
+          speculate && opened instanceof PlainModel plain ? plain.speculative() : null;
+      Model model = speculative == null ? opened : speculative;
       Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
       pace.opened(experts);
       Generator.generate(
           model, ids, maxTokens, sampler, end, ((LongConsumer) pace::token).andThen(onToken));
+      if (speculative != null) {
+        pace.speculated(speculative.right(), speculative.guesses());
+      }
     }
   }
 
   private void requireFit(Execution chosen) {
+    if (speculate && (chosen != Execution.PLAIN || memoryBudget != null)) {
+      throw new UsageException(
+          "--speculate",
+          "plain execution without --memory-budget",
+          memoryBudget == null ? chosen.name().toLowerCase(Locale.ROOT) : "one",
+          "pass --device cpu --execution plain and no budget, or leave it out");
+    }
     if (memoryBudget != null && chosen != Execution.PLAIN) {
       throw new UsageException(
           "--memory-budget",

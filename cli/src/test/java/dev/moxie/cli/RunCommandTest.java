@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -138,6 +139,39 @@ class RunCommandTest {
       Outcome outcome = CommandLineTest.moxie(words.toArray(String[]::new));
       assertEquals(2, outcome.status(), outcome.err());
       assertTrue(outcome.err().contains("--memory-budget: expected "), outcome.err());
+    }
+  }
+
+  @Test
+  void guessesOfTokensAreCountedAndChangeNoText() {
+    String pack = folder.resolve("p").toString();
+    String checkpoint = Fixtures.tinyDeepSeek().toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint, pack, "--mtp", "keep").status());
+    String[] run = {"run", pack, "--prompt-ids", "1,2", "--max-tokens", "20"};
+    Outcome without = CommandLineTest.moxie(run);
+    String[] speculating = Arrays.copyOf(run, run.length + 1);
+    speculating[run.length] = "--speculate";
+    Outcome with = CommandLineTest.moxie(speculating);
+    assertEquals(0, with.status(), with.err());
+    assertEquals(without.out(), with.out());
+    assertTrue(
+        with.err().strip().matches("(?s).* tokens/s; \\d+ of \\d+ guesses right"), with.err());
+  }
+
+  @Test
+  void guessesThatNothingMakesAreRefused() {
+    String pack = folder.resolve("p").toString();
+    String checkpoint = Fixtures.tinyMixtral().toString();
+    assertEquals(0, CommandLineTest.moxie("convert", checkpoint, pack).status());
+    for (String options :
+        new String[] {
+          "--speculate", "--speculate --execution fused", "--speculate --memory-budget 5GB"
+        }) {
+      List<String> words = new ArrayList<>(List.of("run", pack, "--prompt-ids", "1,2"));
+      words.addAll(List.of(options.split(" ")));
+      Outcome outcome = CommandLineTest.moxie(words.toArray(String[]::new));
+      assertEquals(2, outcome.status(), outcome.err());
+      assertTrue(outcome.err().contains("--speculate"), outcome.err());
     }
   }
 

@@ -34,7 +34,8 @@ final class PlainLayers {
     }
   }
 
-  private Part part(BiFunction<Forward<Value>, Value, Value> reading) {
+  /** Reads a part that takes hidden states. */
+  Part part(BiFunction<Forward<Value>, Value, Value> reading) {
     var program = new Program(weights, pass);
     Value input = program.input(architecture.hiddenSize());
     return new Part(program, input, reading.apply(new Forward<>(architecture, program), input));

@@ -72,6 +72,16 @@ public final class PlainModel implements Model, Layers {
     return new Sequences(layers, bytes);
   }
 
+  /**
+   * This model with guesses of its first layer for multi-token prediction, whose weights nothing
+   * checks, since they cannot change a text; closing it closes this one.
+   *
+   * @throws UsageException if the package has no such layer
+   */
+  public SpeculativeModel speculative() {
+    return new SpeculativeModel(this, layers, SpeculativeModel.prediction(pack));
+  }
+
   /** The same with the experts in another order ({@link ExpertOrder}). */
   static PlainModel openPermuted(MoxiePackage pack, LoweringProof proof) {
     var weights = new PermutedWeights(pack.architecture(), new PackageWeights(pack));

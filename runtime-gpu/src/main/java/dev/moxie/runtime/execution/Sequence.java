@@ -68,6 +68,14 @@ public final class Sequence implements AutoCloseable {
     length += tokens;
   }
 
+  /**
+   * Forgets the tokens after the first ones. Only for one that no other has been forked of: what
+   * both would share is written again.
+   */
+  void cut(int tokens) {
+    length = tokens;
+  }
+
   private void requireOpen() {
     if (closed) {
       throw new IllegalStateException("the sequence was closed");

@@ -19,7 +19,7 @@ import java.util.function.IntConsumer;
  */
 public final class Sequences {
   /** Tokens that pass through the layers together; more would only take more memory. */
-  private static final int TOGETHER = 128;
+  static final int TOGETHER = 128;
 
   private final PlainLayers layers;
   private final PastMemory memory;
