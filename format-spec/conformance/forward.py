@@ -160,11 +160,18 @@ def grouped_query(x, w, name, a):
         return normed(rotate(y, rotary), part, True)
 
     q, k, v = (projected(part) for part in ("query", "key", "value"))
-    if temperature := a.get("temperature"):
-        floors = np.floor((np.arange(len(x)) + 1) / temperature["floor"])
-        q = q * (1 + temperature["scale"] * np.log(1 + floors))[:, None, None]
+    q = tempered(q, a)
     serves = np.arange(heads) * a["keyValueHeads"] // heads
     return q, k[:, serves], v[:, serves]
+
+
+def tempered(q, a):
+    temperature = a.get("temperature")
+    if temperature is None:
+        return q
+    counts = np.arange(len(q)) + ("fromZero" not in temperature)
+    growth = np.log(1 + np.floor(counts / temperature["floor"]))
+    return q * (1 + temperature["scale"] * growth)[:, None, None]
 
 
 def multi_head_latent(x, w, name, a):
@@ -181,7 +188,7 @@ def multi_head_latent(x, w, name, a):
         down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
         q = down @ w(f"{name}.query_up").T
     q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
-    return np.concatenate([q, rotate(turned, rotary)], axis=-1), k, v
+    return tempered(np.concatenate([q, rotate(turned, rotary)], axis=-1), a), k, v
 
 
 def attention(x, w, name, a):

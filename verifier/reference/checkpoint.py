@@ -57,7 +57,7 @@ class Checkpoint:
         """The model without its weights."""
         options = {} if dtype is None else self._options(dtype)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(self.plain_config(), **options).eval()
+            return causal_model(self.plain_config(), **options).eval()
 
     def end_tokens(self) -> list[int]:
         """The tokens that end a text: generation_config.json, else config.json, as the verifier reads them.
@@ -212,6 +212,18 @@ class Checkpoint:
             raise Problem(f"{self.folder}: expected a weight for every scale, "
                           f"found none for {sorted(scales)[0]}.")
         return stored
+
+
+def causal_model(config: PretrainedConfig, **options: object) -> PreTrainedModel:
+    """The language model of a configuration: transformers does not list the class of every family."""
+    if type(config) in AutoModelForCausalLM._model_mapping:
+        return AutoModelForCausalLM.from_config(config, **options)
+    names = config.architectures or []
+    kind = getattr(transformers, names[0], None) if len(names) == 1 else None
+    if kind is None or kind.config_class is not type(config):
+        raise Problem(f"config.json: expected a model_type that transformers {transformers.__version__} has a "
+                      f"language model for, found {config.model_type} and architectures {json.dumps(names)}.")
+    return kind._from_config(config, **options)
 
 
 def take_out(module: nn.Module, path: str, kept: set[str]) -> None:

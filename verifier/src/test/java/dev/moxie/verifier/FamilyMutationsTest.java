@@ -1,5 +1,6 @@
 package dev.moxie.verifier;
 
+import static dev.moxie.verifier.WrongPlans.blocks;
 import static dev.moxie.verifier.WrongPlans.experts;
 import static dev.moxie.verifier.WrongPlans.grouped;
 import static dev.moxie.verifier.WrongPlans.leaves;
@@ -19,10 +20,12 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Routing.Groups;
 import dev.moxie.runtime.execution.Execution;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -65,8 +68,11 @@ class FamilyMutationsTest {
           "flex_olmo",
           "gpt_oss",
           "glm4_moe",
+          "glm4_moe_lite",
+          "mistral4",
           "dots1",
           "minimax_m2",
+          "hunyuan_v1_moe",
           "granitemoe",
           "dbrx",
           "llama4_text",
@@ -193,10 +199,6 @@ class FamilyMutationsTest {
         "gate and up of a layer's experts swapped",
         "gate and up swapped in",
         leaves(n -> n.contains("layers.1.experts.") ? swap(n, ".gate.", ".up.") : n));
-    plan(
-        "key and value swapped",
-        "key and value swapped",
-        leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
     String norm = model.normPlacement() == null ? "_norm." : "_output_norm.";
     plan(
         "norms of a layer swapped",
@@ -210,10 +212,18 @@ class FamilyMutationsTest {
         "the router of another layer",
         "layer 1 with the router of layer 2",
         leaves(n -> n.contains(".router.") ? swap(n, "layers.1.", "layers.2.") : n));
+    boolean grouped = model.layers().get(1).attention() instanceof GroupedQuery;
+    if (grouped) {
+      plan(
+          "key and value swapped",
+          "key and value swapped",
+          leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
+    }
+    String values = "layers.1.attention." + (grouped ? "value" : "latent_up") + ".weight";
     plan(
         "values of another layer",
-        "layers.1.attention.value.weight taken from layer 2",
-        leaves(n -> n.endsWith("attention.value.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+        values + " taken from layer 2",
+        leaves(n -> n.endsWith(values.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
     if (model.layers().get(1).attention() instanceof GroupedQuery a && a.biases()) {
       plan(
           "biases of key and value swapped",
@@ -294,8 +304,10 @@ class FamilyMutationsTest {
   }
 
   private void plantAttention() {
-    GroupedQuery a = (GroupedQuery) model.layers().getFirst().attention();
-    attention("attention scale doubled", "attention scale", x -> x.withScale(2 * x.scale()));
+    plan(
+        "attention scale doubled",
+        "attention scale",
+        blocks(b -> b.withAttention(b.attention().withScale(2 * b.attention().scale()))));
     plan("rotary base off by 1 %", "rotary base", turned(r -> WrongPlans.theta(r, 1.01)));
     plan(
         "another rotary pairing",
@@ -306,6 +318,39 @@ class FamilyMutationsTest {
                     r.pairing() == Rotary.Pairing.HALVES
                         ? Rotary.Pairing.INTERLEAVED
                         : Rotary.Pairing.HALVES)));
+    switch (model.layers().getFirst().attention()) {
+      case GroupedQuery a -> plantGrouped(a);
+      case MultiHeadLatent a -> plantLatent(a);
+    }
+  }
+
+  private void plantLatent(MultiHeadLatent a) {
+    if (a.rotary().scaling() instanceof Rotary.Yarn) {
+      plan(
+          "YaRN softmax factor dropped",
+          "YaRN softmax factor",
+          turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "softmaxFactor", 1.0))));
+    }
+    Attention.Temperature own = a.temperature();
+    if (own != null) {
+      tempered("dropped", "a dropped temperature", null);
+      tempered(
+          "counted from one", "another temperature", Parts.with(own, "fromZero", !own.fromZero()));
+      tempered("off by 1 %", "temperature", Parts.with(own, "scale", 1.01 * own.scale()));
+    }
+  }
+
+  private void tempered(String name, String words, Attention.Temperature other) {
+    plan(
+        "temperature " + name,
+        words,
+        blocks(
+            b ->
+                b.withAttention(
+                    Parts.with((MultiHeadLatent) b.attention(), "temperature", other))));
+  }
+
+  private void plantGrouped(GroupedQuery a) {
     attention("rotary dropped", "a dropped rotary embedding", x -> with(x, "rotary", null));
     if (a.rotary().dimensions() < a.headSize()) {
       plan(
@@ -389,7 +434,11 @@ class FamilyMutationsTest {
   }
 
   private static UnaryOperator<ConversionPlan> turned(UnaryOperator<Rotary> change) {
-    return grouped(a -> a.rotary() == null ? a : a.withRotary(change.apply(a.rotary())));
+    return blocks(
+        b -> {
+          Rotary own = b.attention().rotary();
+          return own == null ? b : b.withAttention(b.attention().withRotary(change.apply(own)));
+        });
   }
 
   private static GroupedQuery with(GroupedQuery a, String member, Object value) {
@@ -453,6 +502,14 @@ class FamilyMutationsTest {
     }
     if (r.groups() != null) {
       plan("groups dropped", "dropped groups", routing(x -> x.withGroups(null)));
+      Groups.Aggregate other =
+          r.groups().aggregate() == Groups.Aggregate.MAXIMUM
+              ? Groups.Aggregate.SUM_OF_TOP_TWO
+              : Groups.Aggregate.MAXIMUM;
+      plan(
+          "groups by another aggregate",
+          "group aggregate",
+          routing(x -> x.withGroups(Parts.with(x.groups(), "aggregate", other))));
     }
     if (m.clamp() != null) {
       plan("clamp dropped", "a dropped clamp", experts(x -> Parts.with(x, "clamp", null)));

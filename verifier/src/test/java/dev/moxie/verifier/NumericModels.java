@@ -164,6 +164,22 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "latent-temperature-from-zero",
+              """
+              {"model_type": "mistral4", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 10, "num_hidden_layers": 1, "first_k_dense_replace": 0,
+               "intermediate_size": 9, "moe_intermediate_size": 7, "n_routed_experts": 6,
+               "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1,
+               "norm_topk_prob": true, "routed_scaling_factor": 1.5, "num_attention_heads": 2,
+               "q_lora_rank": 6, "kv_lora_rank": 5, "qk_nope_head_dim": 3,
+               "qk_rope_head_dim": 4, "v_head_dim": 4, "rms_norm_eps": 1e-6,
+               "max_position_embeddings": 64, "rope_parameters": {"rope_type": "yarn",
+                "rope_theta": 10.0, "factor": 16, "mscale": 1.0, "mscale_all_dim": 1.0,
+                "llama_4_scaling_beta": 0.5, "original_max_position_embeddings": 3},
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "sigmoid-bias-in-the-weights",
               """
               {"model_type": "deepseek_v3", "hidden_act": "silu", "vocab_size": 19,

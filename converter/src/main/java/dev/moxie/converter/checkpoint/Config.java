@@ -6,6 +6,7 @@ import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -212,6 +213,17 @@ public final class Config {
   /** The keys that it has, in their order. */
   public List<String> names() {
     return List.copyOf(json.propertyNames());
+  }
+
+  /** So many whole numbers from 1 to {@code most}, or one that is all of them. */
+  public List<Integer> counts(String key, int most, int size) {
+    List<Integer> counts =
+        require(key).isArray() ? numbers(key) : Collections.nCopies(size, count(key, most));
+    if (counts.size() != size || counts.stream().anyMatch(n -> n < 1 || n > most)) {
+      throw wrong(
+          key, "%d whole numbers from 1 to %d, or one".formatted(size, most), counts.toString());
+    }
+    return counts;
   }
 
   private JsonNode require(String key) {

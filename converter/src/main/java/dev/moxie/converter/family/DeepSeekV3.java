@@ -4,6 +4,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * DeepSeek-V3 and what is trained in its shape: R1, V3.1, Moonlight, Kimi-K2 (DeepSeek-AI,
@@ -12,7 +13,7 @@ import java.util.List;
  * choice, and groups by the sum of their two best experts.
  */
 final class DeepSeekV3 {
-  private static final Key<Boolean> INTERLEAVED =
+  static final Key<Boolean> INTERLEAVED =
       Key.flag("rope_interleave", "whether neighbouring dimensions are turned together").or(true);
 
   /** Keeps a sum of scores from being zero. */
@@ -38,9 +39,12 @@ final class DeepSeekV3 {
   private DeepSeekV3() {}
 
   private static Architecture model(Settings c) {
-    var pairing = c.get(INTERLEAVED) ? Rotary.Pairing.INTERLEAVED : Rotary.Pairing.HALVES;
-    var attention = Latent.attention(c, pairing);
+    var attention = Latent.attention(c, pairing(c));
     return Experts.model(c, attention, Experts.of(c, routing(c)));
+  }
+
+  static Rotary.Pairing pairing(Settings c) {
+    return c.get(INTERLEAVED) ? Rotary.Pairing.INTERLEAVED : Rotary.Pairing.HALVES;
   }
 
   static Routing routing(Settings c) {
@@ -51,8 +55,11 @@ final class DeepSeekV3 {
                 c,
                 Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
                 Routing.Groups.MaskValue.NEGATIVE_INFINITY))
-        .withNormalisation(
-            c.get(Experts.NORMALISED) ? new Routing.Normalisation(NORMALISATION_EPSILON) : null)
+        .withNormalisation(normalisation(c))
         .withScale(c.get(Experts.SCALE));
+  }
+
+  static Routing.@Nullable Normalisation normalisation(Settings c) {
+    return c.get(Experts.NORMALISED) ? new Routing.Normalisation(NORMALISATION_EPSILON) : null;
   }
 }

@@ -6,9 +6,12 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.IntFunction;
+import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,6 +21,9 @@ import org.jspecify.annotations.Nullable;
 final class Experts {
   private static final Map<String, FeedForward.Activation> ACTIVATIONS =
       Map.of("silu", FeedForward.Activation.SILU);
+
+  private static final String DENSE = "dense";
+  private static final String SPARSE = "sparse";
 
   static final Key<String> ACTIVATION =
       Key.word("hidden_act", "what gates are put through", ACTIVATIONS.keySet());
@@ -52,6 +58,9 @@ final class Experts {
               "num_nextn_predict_layers", 0, Limits.MAX_LAYERS, "layers for multi-token prediction")
           .or(0);
 
+  static final Key<List<String>> KINDS =
+      Key.texts("mlp_layer_types", "dense or sparse for each layer, sparse with experts").orNone();
+
   /** A step that is longer than any model. */
   static final int MAX_STEP = 1 << 20;
 
@@ -85,8 +94,13 @@ final class Experts {
   /** Routed experts, and shared ones of the family's own. */
   static FeedForward.MixtureOfExperts of(
       Settings c, Routing routing, FeedForward.@Nullable SharedExperts shared) {
-    return new FeedForward.MixtureOfExperts(
-        c.get(COUNT), c.get(WIDTH), activation(c), routing, shared);
+    return of(c, c.get(COUNT), routing, shared);
+  }
+
+  /** So many of them. */
+  static FeedForward.MixtureOfExperts of(
+      Settings c, int count, Routing routing, FeedForward.@Nullable SharedExperts shared) {
+    return new FeedForward.MixtureOfExperts(count, c.get(WIDTH), activation(c), routing, shared);
   }
 
   /** Whether it is a layer's turn to have experts, counted from 0. */
@@ -115,11 +129,39 @@ final class Experts {
 
   /** A model of layers without experts first, then with them, then for multi-token prediction. */
   static Architecture model(Settings c, Attention attention, FeedForward experts) {
-    Architecture model = model(c, i -> attention, experts);
+    return predicting(c, model(c, i -> attention, experts), attention, experts);
+  }
+
+  /** The model with the layers for multi-token prediction that are declared. */
+  static Architecture predicting(
+      Settings c, Architecture model, Attention attention, FeedForward experts) {
     Integer more = c.find(PREDICTION);
     return more == null || more == 0
         ? model
         : Parts.with(model, "prediction", new Architecture.Prediction(more, attention, experts));
+  }
+
+  /**
+   * Which layers have no experts, counted from 0.
+   *
+   * @param first so many where nothing says which; the number of those first may repeat it
+   */
+  static IntPredicate denseByKind(Settings c, int first) {
+    List<String> kinds = c.find(KINDS);
+    int layers = c.get(Llama.LAYERS);
+    if (kinds != null
+        && (kinds.size() != layers || !kinds.stream().allMatch(List.of(DENSE, SPARSE)::contains))) {
+      throw c.unsupported(KINDS, "%d times %s or %s".formatted(layers, DENSE, SPARSE), kinds);
+    }
+    IntPredicate dense = i -> kinds == null ? i < first : kinds.get(i).equals(DENSE);
+    Integer stated = c.find(DENSE_FIRST);
+    if (stated != null && !IntStream.range(0, layers).allMatch(i -> dense.test(i) == i < stated)) {
+      throw c.unsupported(
+          DENSE_FIRST,
+          kinds == null ? Integer.toString(first) : "what mlp_layer_types says",
+          stated);
+    }
+    return dense;
   }
 
   /** A model of layers without experts first, then with them; attention counted from 0. */

@@ -21,8 +21,11 @@ public final class Families {
           FlexOlmo.FAMILY,
           GptOss.FAMILY,
           Glm.GLM4_MOE,
+          Glm4Lite.FAMILY,
+          Mistral4.FAMILY,
           Dots1.FAMILY,
           MiniMax.M2,
+          Hunyuan.V1,
           Granite.FAMILY,
           Dbrx.FAMILY,
           Llama4.TEXT,
@@ -74,7 +77,7 @@ public final class Families {
     }
     return ALL.stream()
         .map(family -> Distance.of(family, config))
-        .min(Comparator.comparingInt(Distance::keys))
+        .min(Comparator.comparingInt(Distance::keys).thenComparing(Distance::anotherClass))
         .orElseThrow()
         .toString();
   }
@@ -84,9 +87,12 @@ public final class Families {
    *
    * @param more those that the family does not understand
    * @param fewer those that it needs and that are not there
+   * @param anotherClass whether it does not name the family's class
    */
-  private record Distance(String family, List<String> more, List<String> fewer) {
+  private record Distance(
+      String family, List<String> more, List<String> fewer, boolean anotherClass) {
     private static final int SHOWN = 5;
+    private static final String CLASSES = "architectures";
 
     static Distance of(Family family, Config config) {
       Config own = config.unread();
@@ -99,7 +105,8 @@ public final class Families {
           family.keys().read().values().stream()
               .filter(key -> key.required() && key.names().stream().noneMatch(own::has))
               .map(Key::name)
-              .toList());
+              .toList(),
+          !config.has(CLASSES) || !config.texts(CLASSES).contains(family.modelClass()));
     }
 
     int keys() {

@@ -1,6 +1,7 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.format.model.Limits;
 import java.util.List;
 import java.util.Set;
 import java.util.function.BiFunction;
@@ -30,6 +31,8 @@ public record Key<T>(
     @Nullable T otherwise,
     @Nullable T only,
     boolean nullable) {
+  private static final String LAYERS = "num_hidden_layers";
+
   private static <T> Key<T> of(
       String name, String values, BiFunction<Config, String, T> read, String meaning) {
     return new Key<>(name, meaning, values, read, List.of(name), true, null, null, false);
@@ -70,6 +73,15 @@ public record Key<T>(
   /** Whole numbers. */
   static Key<List<Integer>> numbers(String name, String meaning) {
     return of(name, "whole numbers", Config::numbers, meaning);
+  }
+
+  /** A whole number from 1 to {@code most} for each layer; one number is every layer's. */
+  static Key<List<Integer>> ofLayers(int most, String meaning, String name) {
+    return of(
+        name,
+        "a whole number from 1 to %d, or one for each layer".formatted(most),
+        (config, key) -> config.counts(key, most, config.count(LAYERS, Limits.MAX_LAYERS)),
+        meaning);
   }
 
   /** Strings. */

@@ -26,6 +26,12 @@ final class RotarySettings {
               "rope_scaling.partial_rotary_factor")
           .only(1.0);
 
+  /** Hunyuan's base that a stretch of type dynamic makes larger once and for all. */
+  static final Key<Double> ALPHA =
+      Key.positive("rope_scaling.alpha", "power d / (d - 2) of it multiplies the base")
+          .spelled("rope_scaling.alpha", "rope_parameters.alpha")
+          .orNone();
+
   private static final String CURRENT = "rope_parameters";
   private static final String FORMER = "rope_scaling";
   private static final String ORIGINAL = "original_max_position_embeddings";
@@ -80,7 +86,18 @@ final class RotarySettings {
       Settings c, int dimensions, Rotary.Pairing pairing, boolean latent) {
     Rotary.@Nullable Scaling scaling =
         scaling(c).map(declared -> stretch(declared, latent)).orElse(null);
-    return new Rotary(c.get(THETA), dimensions, pairing, scaling);
+    return new Rotary(theta(c, dimensions), dimensions, pairing, scaling);
+  }
+
+  private static double theta(Settings c, int dimensions) {
+    Double alpha = c.find(ALPHA);
+    return alpha != null && c.stated(SCALING).stream().anyMatch(key -> isDynamic(c, key))
+        ? c.get(THETA) * Math.pow(alpha, dimensions / (dimensions - 2.0))
+        : c.get(THETA);
+  }
+
+  private static boolean isDynamic(Settings c, String key) {
+    return type(c.config().object(key)).equals("dynamic");
   }
 
   /** The object that declares a scaling of positions, if one does. */
@@ -101,6 +118,7 @@ final class RotarySettings {
     }
     boolean unscaled =
         type(scaling).equals("default")
+            || (isDynamic(c, key) && c.find(ALPHA) != null)
             || (type(scaling).equals("linear") && scaling.positive("factor") == 1);
     return unscaled ? Optional.empty() : Optional.of(scaling);
   }

@@ -72,11 +72,23 @@ public sealed interface Attention {
    * Nakanishi, "Scalable-Softmax", 2025): q times 1 + scale · ln(1 + ⌊(p + 1) / floor⌋).
    *
    * @param floor positions up to which queries are left
+   * @param fromZero whether p takes the place of p + 1 (Mistral 4)
    */
-  record Temperature(double scale, double floor) {
+  record Temperature(
+      double scale, double floor, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean fromZero) {
+    /** Of positions that count from one. */
+    public Temperature(double scale, double floor) {
+      this(scale, floor, false);
+    }
+
     public Temperature {
       Limits.requirePositive("attention.temperature.scale", scale);
       Limits.requirePositive("attention.temperature.floor", floor);
+    }
+
+    /** What a position is counted as. */
+    public long count(long position) {
+      return fromZero ? position : position + 1;
     }
   }
 
@@ -223,6 +235,7 @@ public sealed interface Attention {
    * @param scale factor of the products before the softmax: 1/sqrt(plainSize + dimensions)
    * @param latentNormEpsilon epsilon of the norms inside the attention
    * @param rotary its dimensions are the turned part of a head; its softmax factor multiplies scale
+   * @param temperature of whole queries, once they are turned; null leaves them as they are
    */
   record MultiHeadLatent(
       int heads,
@@ -232,8 +245,31 @@ public sealed interface Attention {
       int valueSize,
       double scale,
       double latentNormEpsilon,
-      Rotary rotary)
+      Rotary rotary,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature)
       implements Attention {
+    /** Without anything that an attention may lack. */
+    public MultiHeadLatent(
+        int heads,
+        @Nullable Integer queryRank,
+        int latentSize,
+        int plainSize,
+        int valueSize,
+        double scale,
+        double latentNormEpsilon,
+        Rotary rotary) {
+      this(
+          heads,
+          queryRank,
+          latentSize,
+          plainSize,
+          valueSize,
+          scale,
+          latentNormEpsilon,
+          rotary,
+          null);
+    }
+
     public MultiHeadLatent {
       Limits.require("attention.heads", heads, 1, Limits.MAX_HEADS);
       if (queryRank != null) {

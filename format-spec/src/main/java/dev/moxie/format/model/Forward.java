@@ -203,6 +203,7 @@ public final class Forward<V> {
   private V attention(Scope scope, int layer, Attention.MultiHeadLatent a, V x) {
     int turned = a.rotary().dimensions();
     V q = ops.rotate(query(scope, a, x), a.rotary(), a.headSize(), a.plainSize());
+    q = a.temperature() == null ? q : ops.temper(q, a.temperature());
     V down =
         ops.linear(
             x,

@@ -127,7 +127,8 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term temper(Term x, Attention.Temperature t) {
-    return term("(1 + %s ln(1 + ⌊(i + 1) / %s⌋)) %s", t.scale(), t.floor(), name(x, "q"));
+    String position = t.fromZero() ? "i" : "(i + 1)";
+    return term("(1 + %s ln(1 + ⌊%s / %s⌋)) %s", t.scale(), position, t.floor(), name(x, "q"));
   }
 
   /** What is added to keeps its name. */

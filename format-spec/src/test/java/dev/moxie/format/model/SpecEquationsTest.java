@@ -177,12 +177,14 @@ class SpecEquationsTest {
     grouped.with("clip", EVERYTHING.clip());
     grouped.with("sinks", true);
     grouped.with("temperature", EVERYTHING.temperature());
+    grouped.with("temperature", new Attention.Temperature(0.19, 8192, true), "`fromZero`");
     grouped.with("rotary", null);
     grouped.requireAllBut();
     row("attention, `grouped_query`, with all of them", attended(EVERYTHING));
     row("attention, `multi_head_latent`", attended(LATENT));
     var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
     latent.with("queryRank", 28);
+    latent.with("temperature", EVERYTHING.temperature());
     latent.requireAllBut();
   }
 

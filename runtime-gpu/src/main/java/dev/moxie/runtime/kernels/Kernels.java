@@ -647,6 +647,11 @@ final class Kernels implements Ops<Value> {
     return value(x.columns(), new Value.Norm(x, weight, epsilon, size, false));
   }
 
+  private UnsupportedException lacks(String what) {
+    return new UnsupportedException(
+        where, "what kernels compute", what, "use --device cpu, or --execution fused if it can");
+  }
+
   @Override
   public Value clip(Value x, double limit) {
     return value(x.columns(), new Value.Clip(x, limit));
@@ -654,6 +659,9 @@ final class Kernels implements Ops<Value> {
 
   @Override
   public Value temper(Value x, Attention.Temperature temperature) {
+    if (temperature.fromZero()) {
+      throw lacks("a temperature of positions from zero");
+    }
     return value(x.columns(), new Value.Temper(x, temperature));
   }
 

@@ -83,7 +83,10 @@ final class Positions {
 
   /** What queries are multiplied by, [S, 1]. */
   String temperature(Attention.Temperature temperature) {
-    String count = graph.node("Add", List.of(ofNewTokens(), graph.whole(1)));
+    String count =
+        temperature.fromZero()
+            ? ofNewTokens()
+            : graph.node("Add", List.of(ofNewTokens(), graph.whole(1)));
     String numbers = graph.cast(count, Dtype.I64, Dtype.F32);
     String ratio = graph.node("Div", List.of(numbers, graph.number((float) temperature.floor())));
     String floors = graph.node("Floor", List.of(ratio));

@@ -204,7 +204,7 @@ public final class Program implements Ops<Value> {
         x,
         x.columns(),
         (t, a, at, y, to) -> {
-          double floors = Math.floor((pass.position(t) + 1) / temperature.floor());
+          double floors = Math.floor(temperature.count(pass.position(t)) / temperature.floor());
           float f = (float) (1 + temperature.scale() * StrictMath.log1p(floors));
           for (int c = 0; c < x.columns(); c++) {
             y[to + c] = f * a[at + c];

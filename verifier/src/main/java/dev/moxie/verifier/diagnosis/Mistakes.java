@@ -4,6 +4,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
 import dev.moxie.format.model.Attention.Temperature;
@@ -143,10 +144,35 @@ final class Mistakes {
     if (own != null) {
       rotaries(own).forEach((cause, r) -> attention(mistakes, cause, a -> a.withRotary(r)));
     }
-    if (blocks.attention() instanceof GroupedQuery a) {
-      ofGroupedQuery(a, mistakes);
+    switch (blocks.attention()) {
+      case GroupedQuery a -> ofGroupedQuery(a, mistakes);
+      case MultiHeadLatent a -> ofLatent(a, mistakes);
     }
     return mistakes;
+  }
+
+  private void ofLatent(MultiHeadLatent a, List<Mistake> mistakes) {
+    List<@Nullable Temperature> others = new ArrayList<>();
+    others.add(null);
+    if (a.temperature() != null) {
+      others.add(Parts.with(a.temperature(), "fromZero", !a.temperature().fromZero()));
+    }
+    for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
+      for (boolean fromZero : new boolean[] {false, true}) {
+        others.add(new Temperature(TEMPERATURE_SCALE, width, fromZero));
+      }
+    }
+    for (Temperature other : others) {
+      String cause = words("temperature", a.temperature(), other);
+      attention(mistakes, cause, x -> Parts.with((MultiHeadLatent) x, "temperature", other));
+    }
+  }
+
+  private static String words(String noun, @Nullable Object own, @Nullable Object other) {
+    if (other == null) {
+      return "a " + noun + " that the reference does not have";
+    }
+    return own == null ? "a dropped " + noun : "another " + noun;
   }
 
   private void ofGroupedQuery(GroupedQuery a, List<Mistake> mistakes) {
@@ -446,22 +472,26 @@ final class Mistakes {
               33,
               c -> with(with(a, "clip", c))));
       if (g.temperature() != null) {
-        numbers.add(scale(g, g.temperature()));
+        numbers.add(scale(g.temperature(), other -> with(with(g, "temperature", other))));
       }
       if (g.queryKeyNorm() != null) {
         numbers.add(epsilon(g, g.queryKeyNorm()));
       }
     }
+    if (a instanceof MultiHeadLatent l && l.temperature() != null) {
+      Temperature own = l.temperature();
+      numbers.add(scale(own, other -> with(Parts.with(l, "temperature", other))));
+    }
     return numbers;
   }
 
-  private Scalar scale(GroupedQuery a, Temperature own) {
+  private static Scalar scale(Temperature own, Function<Temperature, Architecture> with) {
     return number(
         "scale of the temperature",
         own.scale(),
         100,
         33,
-        s -> with(with(a, "temperature", Parts.with(own, "scale", s))));
+        s -> with.apply(Parts.with(own, "scale", s)));
   }
 
   private Scalar epsilon(GroupedQuery a, QueryKeyNorm own) {
@@ -541,23 +571,24 @@ final class Mistakes {
           0,
           Map.of("query.bias", queries, "key.bias", keys, "value.bias", keys));
     }
-    for (NormSpan span : NormSpan.values()) {
-      boolean head = span == NormSpan.HEAD;
-      if (a.queryKeyNorm() == null) {
-        missing(
-            missing,
-            a,
-            QUERY_KEY_NORM,
-            new QueryKeyNorm(span, model.normEpsilon(), true, false),
-            1,
-            Map.of(
-                "query_norm.weight",
-                head ? a.headSize() : queries,
-                "key_norm.weight",
-                head ? a.headSize() : keys));
-      }
+    if (a.queryKeyNorm() == null) {
+      missing(missing, a, NormSpan.HEAD, false, a.headSize(), a.headSize());
+      missing(missing, a, NormSpan.HEAD, true, a.headSize(), a.headSize());
+      missing(missing, a, NormSpan.ALL_HEADS, false, queries, keys);
     }
     return missing;
+  }
+
+  private void missing(
+      List<Missing> missing,
+      GroupedQuery a,
+      NormSpan span,
+      boolean afterRotation,
+      int queries,
+      int keys) {
+    var norm = new QueryKeyNorm(span, model.normEpsilon(), true, afterRotation);
+    Map<String, Integer> sizes = Map.of("query_norm.weight", queries, "key_norm.weight", keys);
+    missing(missing, a, QUERY_KEY_NORM, norm, 1, sizes);
   }
 
   private void missing(

@@ -221,7 +221,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
   Estimate temper(Attention.Temperature temperature, Estimate x) {
     var result = new Estimate(x.rows(), x.columns());
     for (int t = 0; t < x.rows(); t++) {
-      double floors = Math.floor((t + 1) / temperature.floor());
+      double floors = Math.floor(temperature.count(t) / temperature.floor());
       double factor = 1 + temperature.scale() * Math.log1p(floors);
       for (int c = 0; c < x.columns(); c++) {
         double y = factor * x.value(t, c);

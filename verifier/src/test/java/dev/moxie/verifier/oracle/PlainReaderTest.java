@@ -28,6 +28,7 @@ import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -58,6 +59,7 @@ class PlainReaderTest {
     CLIP,
     SINKS,
     TEMPERATURE,
+    TEMPERATURE_FROM_ZERO,
     NO_POSITIONS,
     INTERLEAVED,
     PARTIAL_ROTATION,
@@ -213,7 +215,8 @@ class PlainReaderTest {
   private static Architecture architecture(List<Part> parts) {
     Attention attention =
         parts.contains(Part.LATENT)
-            ? new Attention.MultiHeadLatent(HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts))
+            ? new Attention.MultiHeadLatent(
+                HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts), temperature(parts))
             : grouped(parts);
     FeedForward feedForward =
         parts.contains(Part.DENSE)
@@ -239,6 +242,13 @@ class PlainReaderTest {
     return Parts.with(placed, "centredNorms", parts.contains(Part.CENTRED_NORMS));
   }
 
+  private static Attention.@Nullable Temperature temperature(List<Part> parts) {
+    boolean fromZero = parts.contains(Part.TEMPERATURE_FROM_ZERO);
+    return fromZero || parts.contains(Part.TEMPERATURE)
+        ? new Attention.Temperature(0.3, 3, fromZero)
+        : null;
+  }
+
   private static Attention grouped(List<Part> parts) {
     return new Attention.GroupedQuery(
         HEADS,
@@ -252,7 +262,7 @@ class PlainReaderTest {
         queryKeyNorm(parts),
         parts.contains(Part.CLIP) ? 0.75 : null,
         parts.contains(Part.SINKS),
-        parts.contains(Part.TEMPERATURE) ? new Attention.Temperature(0.3, 3) : null,
+        temperature(parts),
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
   }
 
