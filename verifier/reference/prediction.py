@@ -104,6 +104,11 @@ def decoder(checkpoint: Checkpoint, paths: list[str], tensors: list[str], layers
     """The modules at some paths, of a model of so many layers."""
     config = checkpoint.plain_config()
     config.num_hidden_layers = layers
+    for kinds in ("mlp_layer_types", "layer_types"):
+        stated = getattr(config, kinds, None)
+        if stated:
+            # A list has none for layers after the last one, which are of the last one's kind.
+            setattr(config, kinds, [*stated, *[stated[-1]] * (layers - len(stated))])
     with torch.device("meta"):
         modules = [name for name, _ in AutoModelForCausalLM.from_config(config).named_modules()]
     inside = [name for name in modules if any(name == path or name.startswith(path + ".") for path in paths)]
