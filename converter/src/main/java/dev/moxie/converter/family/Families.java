@@ -25,7 +25,9 @@ public final class Families {
           Granite.FAMILY,
           Dbrx.FAMILY,
           Llama4.TEXT,
-          Ernie.FAMILY);
+          Ernie.FAMILY,
+          Qwen35Moe.FAMILY,
+          Qwen3Next.FAMILY);
 
   private Families() {}
 
@@ -73,7 +75,9 @@ public final class Families {
     }
     return ALL.stream()
         .map(family -> Distance.of(family, config))
-        .min(Comparator.comparingInt(Distance::keys))
+        .min(
+            Comparator.comparingInt(Distance::keys)
+                .thenComparing(Comparator.comparingLong(Distance::known).reversed()))
         .orElseThrow()
         .toString();
   }
@@ -83,8 +87,9 @@ public final class Families {
    *
    * @param more those that the family does not understand
    * @param fewer those that it needs and that are not there
+   * @param known how many say something to it
    */
-  private record Distance(String family, List<String> more, List<String> fewer) {
+  private record Distance(String family, List<String> more, List<String> fewer, long known) {
     private static final int SHOWN = 5;
 
     static Distance of(Family family, Config config) {
@@ -98,7 +103,10 @@ public final class Families {
           family.keys().read().values().stream()
               .filter(key -> key.required() && key.names().stream().noneMatch(own::has))
               .map(Key::name)
-              .toList());
+              .toList(),
+          family.keys().read().values().stream()
+              .filter(key -> key.names().stream().anyMatch(own::has))
+              .count());
     }
 
     int keys() {

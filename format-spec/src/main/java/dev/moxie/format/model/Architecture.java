@@ -28,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * @param maxPositions longest sequence the model was made for, in tokens
  * @param normEpsilon epsilon of every norm
  * @param centredNorms whether these take the mean from what they are given
+ * @param offsetNorms whether these, and those of queries and keys, have 1 + the stored weights; not
+ *     where norms are centred
  * @param tiedEmbeddings whether the head is the embedding
  * @param multipliers of embedding, halves of layers and logits; null where there are none
  * @param blocks runs of equal layers, first layer first
@@ -40,6 +42,7 @@ public record Architecture(
     long maxPositions,
     double normEpsilon,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean centredNorms,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean offsetNorms,
     boolean tiedEmbeddings,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
     List<Blocks> blocks,
@@ -137,6 +140,7 @@ public record Architecture(
         maxPositions,
         normEpsilon,
         false,
+        false,
         tiedEmbeddings,
         null,
         blocks,
@@ -148,6 +152,10 @@ public record Architecture(
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
+    if (centredNorms && offsetNorms) {
+      throw new IllegalArgumentException(
+          "offsetNorms: expected none beside centredNorms, found both");
+    }
     Objects.requireNonNull(blocks, "blocks is missing");
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
     blocks = List.copyOf(blocks);

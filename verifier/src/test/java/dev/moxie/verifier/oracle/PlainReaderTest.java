@@ -57,6 +57,7 @@ class PlainReaderTest {
     CLIP,
     SINKS,
     TEMPERATURE,
+    OUTPUT_GATE,
     NO_POSITIONS,
     INTERLEAVED,
     PARTIAL_ROTATION,
@@ -65,7 +66,10 @@ class PlainReaderTest {
     YARN,
     YARN_EXACT_BOUNDS,
     LATENT,
+    STATES,
+    STATES_BY_KEY_HEAD,
     CENTRED_NORMS,
+    OFFSET_NORMS,
     MULTIPLIERS,
     TIED_HEAD,
     DENSE,
@@ -209,10 +213,7 @@ class PlainReaderTest {
   }
 
   private static Architecture architecture(List<Part> parts) {
-    Attention attention =
-        parts.contains(Part.LATENT)
-            ? new Attention.MultiHeadLatent(HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts))
-            : grouped(parts);
+    Attention attention = attention(parts);
     FeedForward feedForward =
         parts.contains(Part.DENSE)
             ? new FeedForward.Dense(20, FeedForward.Activation.SILU)
@@ -223,10 +224,25 @@ class PlainReaderTest {
         512,
         1e-5,
         parts.contains(Part.CENTRED_NORMS),
+        parts.contains(Part.OFFSET_NORMS) && !parts.contains(Part.CENTRED_NORMS),
         parts.contains(Part.TIED_HEAD),
         parts.contains(Part.MULTIPLIERS) ? new Architecture.Multipliers(3, 0.5, 0.25) : null,
         List.of(new Architecture.Blocks(2, attention, feedForward)),
         null);
+  }
+
+  private static Attention attention(List<Part> parts) {
+    if (parts.contains(Part.LATENT)) {
+      return new Attention.MultiHeadLatent(HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts));
+    }
+    if (parts.contains(Part.STATES) || parts.contains(Part.STATES_BY_KEY_HEAD)) {
+      Attention.Projections projections =
+          parts.contains(Part.STATES)
+              ? Attention.Projections.BY_KIND
+              : Attention.Projections.BY_KEY_HEAD;
+      return new Attention.GatedDelta(2, HEADS, HEAD_SIZE, 10, 4, 1e-6, 1e-6, projections);
+    }
+    return grouped(parts);
   }
 
   private static Attention grouped(List<Part> parts) {
@@ -243,6 +259,7 @@ class PlainReaderTest {
         parts.contains(Part.CLIP) ? 0.75 : null,
         parts.contains(Part.SINKS),
         parts.contains(Part.TEMPERATURE) ? new Attention.Temperature(0.3, 3) : null,
+        parts.contains(Part.OUTPUT_GATE),
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
   }
 
