@@ -27,7 +27,8 @@ public final class Families {
           Llama4.TEXT,
           Ernie.FAMILY,
           Qwen35Moe.FAMILY,
-          Qwen3Next.FAMILY);
+          Qwen3Next.FAMILY,
+          Qwen3VlMoe.FAMILY);
 
   private Families() {}
 

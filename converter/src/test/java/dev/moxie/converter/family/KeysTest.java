@@ -99,10 +99,9 @@ class KeysTest {
               .sorted()
               .toList()) {
         ObjectNode json = StrictJson.readObject(file);
-        // Within another model keys stand elsewhere.
-        if (family.modelTypes().contains(json.path("model_type").asString())
-            && !json.has("text_config")) {
-          models.add(json);
+        if (family.modelTypes().contains(json.path("model_type").asString())) {
+          // Within another model it is an object.
+          models.add(json.path("text_config") instanceof ObjectNode text ? text : json);
         }
       }
     }
