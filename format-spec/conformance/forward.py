@@ -63,7 +63,12 @@ def norm(x, weight, architecture):
     """Of the residual stream."""
     if "centredNorms" in architecture:
         x = x - np.mean(x, axis=-1, keepdims=True)
-    return rms_norm(x, weight, architecture["normEpsilon"])
+    return rms_norm(x, offset(architecture) + weight, architecture["normEpsilon"])
+
+
+def offset(architecture):
+    """What stored weights of norms are added to."""
+    return 1 if "offsetNorms" in architecture else 0
 
 
 def softmax(x):
@@ -139,8 +144,8 @@ def rotate(x, rotary):
     return y
 
 
-def grouped_query(x, w, name, a):
-    """Queries, keys and values of each query head, [T, heads, ·]."""
+def grouped_query(x, w, name, a, offset):
+    """Queries, keys and values of each query head, [T, heads, ·], and gates of what is read."""
     heads, size, clip, rotary = a["heads"], a["headSize"], a.get("clip", math.inf), a.get("rotary")
 
     def normed(y, part, after):
@@ -148,21 +153,26 @@ def grouped_query(x, w, name, a):
         if qk_norm is None or qk_norm["afterRotation"] != after:
             return y
         flat = y if qk_norm["span"] == "head" else y.reshape(len(x), 1, -1)
-        weight = w(f"{name}.{part}_norm") if qk_norm["weighted"] else 1
+        weight = offset + w(f"{name}.{part}_norm") if qk_norm["weighted"] else 1
         return rms_norm(flat, weight, qk_norm["epsilon"]).reshape(y.shape)
 
-    def projected(part):
+    def raw(part):
         y = x @ w(f"{name}.{part}").T + (w(f"{name}.{part}.bias") if "biases" in a else 0)
-        y = y.reshape(len(x), -1, size)
+        return y.reshape(len(x), -1, size)
+
+    def ready(part, y):
         if part == "value":
             return np.clip(y, -clip, clip)
         y = np.clip(normed(y, part, False), -clip, clip)
         return normed(rotate(y, rotary), part, True)
 
-    q, k, v = (projected(part) for part in ("query", "key", "value"))
+    q, k, v, gates = *(raw(part) for part in ("query", "key", "value")), None
+    if "outputGate" in a:
+        q, gates = q[:, 0::2], q[:, 1::2]
+    q, k, v = (ready(part, y) for part, y in (("query", q), ("key", k), ("value", v)))
     q = tempered(q, a)
     serves = np.arange(heads) * a["keyValueHeads"] // heads
-    return q, k[:, serves], v[:, serves]
+    return q, k[:, serves], v[:, serves], gates
 
 
 def tempered(q, a):
@@ -174,7 +184,7 @@ def tempered(q, a):
     return q * (1 + temperature["scale"] * growth)[:, None, None]
 
 
-def multi_head_latent(x, w, name, a):
+def multi_head_latent(x, w, name, a, _):
     """Likewise."""
     rotary, heads, plain = a["rotary"], a["heads"], a["plainSize"]
     epsilon = a["latentNormEpsilon"]
@@ -188,11 +198,57 @@ def multi_head_latent(x, w, name, a):
         down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
         q = down @ w(f"{name}.query_up").T
     q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
-    return tempered(np.concatenate([q, rotate(turned, rotary)], axis=-1), a), k, v
+    return tempered(np.concatenate([q, rotate(turned, rotary)], axis=-1), a), k, v, None
 
 
-def attention(x, w, name, a):
-    q, k, v = (grouped_query if a["type"] == "grouped_query" else multi_head_latent)(x, w, name, a)
+def silu(x):
+    return x * sigmoid(x)
+
+
+def unit(x, epsilon):
+    return x / np.sqrt(np.sum(x * x, axis=-1, keepdims=True) + epsilon)
+
+
+def projections(x, w, name, a):
+    """[q; k; v], the gates, what is written and what decays, of each token."""
+    if a["projections"] == "by_kind":
+        return (x @ w(f"{name}.{part}").T for part in ("mixed", "gate", "write", "decay"))
+    heads, size = a["keyHeads"], a["keySize"]
+    served = a["valueHeads"] * a["valueSize"] // heads
+    each = (x @ w(f"{name}.mixed").T).reshape(len(x), heads, -1)
+    *mixed, gate = np.split(each, np.cumsum([size, size, served]), axis=-1)
+    both = np.split((x @ w(f"{name}.write_decay").T).reshape(len(x), heads, -1), 2, axis=-1)
+    write, decay, gate, *mixed = (y.reshape(len(x), -1) for y in (*both, gate, *mixed))
+    return np.concatenate(mixed, axis=-1), gate, write, decay
+
+
+def gated_delta(x, w, name, a):
+    mixed, gate, write, decay = projections(x, w, name, a)
+    taps = w(f"{name}.convolution")
+    behind = np.concatenate([np.zeros((a["convolution"] - 1, len(taps))), mixed])
+    mixed = silu(sum(behind[j : j + len(x)] * taps[:, j] for j in range(a["convolution"])))
+    keys, heads, size = a["keyHeads"] * a["keySize"], a["valueHeads"], a["keySize"]
+    serves = np.arange(heads) * a["keyHeads"] // heads
+    q, k = (unit(y.reshape(len(x), -1, size), a["unitEpsilon"])[:, serves]
+            for y in (mixed[:, :keys], mixed[:, keys : 2 * keys]))
+    v = mixed[:, 2 * keys :].reshape(len(x), heads, -1)
+    softplus = np.logaddexp(0, decay + w(f"{name}.decay_shift"))
+    d = np.exp(-np.exp(w(f"{name}.decay_rate")) * softplus)[:, :, None, None]
+    state, read = np.zeros((heads, size, a["valueSize"])), np.zeros_like(v)
+    for t in range(len(x)):
+        state = d[t] * state
+        written = sigmoid(write[t])[:, None] * (v[t] - np.einsum("hkv,hk->hv", state, k[t]))
+        state = state + k[t][:, :, None] * written[:, None]
+        read[t] = np.einsum("hkv,hk->hv", state, q[t] / math.sqrt(size))
+    read = rms_norm(read, w(f"{name}.norm"), a["normEpsilon"]).reshape(len(x), -1)
+    return (read * silu(gate)) @ w(f"{name}.output").T
+
+
+def attention(x, w, name, a, offset):
+    if a["type"] == "gated_delta":
+        return gated_delta(x, w, name.replace("attention", "delta"), a)
+    kind = grouped_query if a["type"] == "grouped_query" else multi_head_latent
+    q, k, v, gates = kind(x, w, name, a, offset)
     scaling = (a.get("rotary") or {}).get("scaling", {})
     i, j = np.arange(len(x))[:, None], np.arange(len(x))
     seen = (j <= i) & (j > i - (a.get("window") or len(x)))
@@ -204,7 +260,9 @@ def attention(x, w, name, a):
         sinks = np.broadcast_to(w(f"{name}.sinks")[:, None, None], (*scores.shape[:2], 1))
         scores = np.concatenate([scores, sinks], axis=-1)
     p = softmax(scores)[..., : len(x)]
-    out = np.einsum("hij,jhd->ihd", p, v).reshape(len(x), -1) @ w(f"{name}.output").T
+    read = np.einsum("hij,jhd->ihd", p, v)
+    read = read if gates is None else read * sigmoid(gates)
+    out = read.reshape(len(x), -1) @ w(f"{name}.output").T
     return out + (w(f"{name}.output.bias") if "outputBias" in a else 0)
 
 
@@ -271,7 +329,7 @@ def forward(package, ids):
         name, ff = f"layers.{layer}", block["feedForward"]
         trace[f"{name}.input"] = h
         x = read(h, f"{name}.attention")
-        y = attention(x, w, f"{name}.attention", block["attention"])
+        y = attention(x, w, f"{name}.attention", block["attention"], offset(a))
         h = h + residual * made(y, f"{name}.attention")
         x = read(h, f"{name}.feed_forward")
         dense = ff["type"] == "dense"

@@ -112,15 +112,19 @@ def file_claims(data, schema, later):
 
 MODEL = {"always": "embedding V H; final_norm H", "head": "head V H"}
 LAYER = {
-    "always": "attention.output H O",
     "input_norms": "attention_norm H; feed_forward_norm H",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
-    "grouped_query": "attention.query Q H; attention.key K H; attention.value K H",
-    "multi_head_latent": "attention.latent_down C+D H; attention.latent_norm C;"
+    "grouped_query": "attention.output H O; attention.query QG H; attention.key K H;"
+                     "attention.value K H",
+    "gated_delta": "delta.mixed M H; delta.convolution W N; delta.decay_shift A;"
+                   "delta.decay_rate A; delta.norm D; delta.output H O",
+    "by_kind": "delta.gate O H; delta.write A H; delta.decay A H",
+    "by_key_head": "delta.write_decay 2A H",
+    "multi_head_latent": "attention.output H O; attention.latent_down C+D H; attention.latent_norm C;"
                          "attention.latent_up U C",
     "query": "attention.query Q H",
     "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
-    "biases": "attention.query.bias Q; attention.key.bias K; attention.value.bias K",
+    "biases": "attention.query.bias QG; attention.key.bias K; attention.value.bias K",
     "outputBias": "attention.output.bias H",
     "head_norms": "attention.query_norm D; attention.key_norm D",
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
@@ -167,23 +171,31 @@ def canonical(architecture):
 
     add(["always"] if architecture["tiedEmbeddings"] else MODEL, MODEL)
     for layer, block, prediction in layers(architecture):
-        a, ff, parts = block["attention"], block["feedForward"], ["always"]
-        parts.append("output_norms" if "normPlacement" in architecture else "input_norms")
+        a, ff = block["attention"], block["feedForward"]
+        parts = ["output_norms" if "normPlacement" in architecture else "input_norms"]
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = value = a["headSize"]
-            size |= {"K": a["keyValueHeads"] * head, "D": head, "A": a["heads"]}
+            heads, rows = a["heads"], a["heads"] * head * (2 if "outputGate" in a else 1)
+            size |= {"K": a["keyValueHeads"] * head, "D": head, "A": heads, "QG": rows}
             parts += [part for part in ("biases", "outputBias", "sinks") if part in a]
             norm = a.get("queryKeyNorm", {"weighted": False})
             parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
+        elif a["type"] == "gated_delta":
+            heads, value, head = a["valueHeads"], a["valueSize"], a["keySize"]
+            wide = 2 * a["keyHeads"] * head + heads * value
+            more = heads * value if a["projections"] == "by_key_head" else 0
+            size |= {"M": wide + more, "W": wide, "N": a["convolution"], "A": heads,
+                     "2A": 2 * heads, "D": value}
+            parts.append(a["projections"])
         else:
-            turned, value = a["rotary"]["dimensions"], a["valueSize"]
+            heads, turned, value = a["heads"], a["rotary"]["dimensions"], a["valueSize"]
             head = a["plainSize"] + turned
             parts.append("query" if a["queryRank"] is None else "query_rank")
             size |= {"R": a["queryRank"], "C": a["latentSize"], "C+D": a["latentSize"] + turned,
                      "U": a["heads"] * (a["plainSize"] + value)}
         width = ff["intermediateSize"]
-        size |= {"Q": a["heads"] * head, "O": a["heads"] * value, "I": width, "2I": 2 * width,
+        size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
         if ff["type"] == "mixture_of_experts":
             shared = ff["shared"] or {"intermediateSize": width}

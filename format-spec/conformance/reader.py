@@ -214,13 +214,18 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A9, as far as the schema does not say them."""
+    """A1 to A10, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
+    yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
         rotary, routing = attention.get("rotary"), ff.get("routing")
+        if attention["type"] == "gated_delta":
+            keys, heads = attention["keyHeads"], attention["valueHeads"]
+            wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
+            yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             turned = rotary["dimensions"] if rotary else 0

@@ -230,6 +230,7 @@ final class RunCommand implements Callable<Integer> {
   private static String cache(MoxiePackage pack, Device device, Execution execution) {
     return switch (pack.architecture().layers().getFirst().attention()) {
       case Attention.GroupedQuery a -> "";
+      case Attention.GatedDelta a -> "";
       case Attention.MultiHeadLatent a ->
           execution == Execution.KERNELS || CacheLayout.of(a, device.target()).latent()
               ? ", cache of compressed latents"

@@ -40,9 +40,11 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.IntUnaryOperator;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -76,7 +78,9 @@ class FamilyMutationsTest {
           "granitemoe",
           "dbrx",
           "llama4_text",
-          "ernie4_5_moe");
+          "ernie4_5_moe",
+          "qwen3_next",
+          "qwen3_5_moe");
 
   /** Checkpoints in another encoding, whose weights alone are damaged, and their families. */
   private static final Map<String, String> LAYOUTS =
@@ -155,6 +159,7 @@ class FamilyMutationsTest {
     plantWeights();
     plantStacks();
     plantAttention();
+    plantStates();
     plantExperts();
     plantModel();
   }
@@ -304,10 +309,7 @@ class FamilyMutationsTest {
   }
 
   private void plantAttention() {
-    plan(
-        "attention scale doubled",
-        "attention scale",
-        blocks(b -> b.withAttention(b.attention().withScale(2 * b.attention().scale()))));
+    plan("attention scale doubled", "attention scale", softmax(a -> a.withScale(2 * a.scale())));
     plan("rotary base off by 1 %", "rotary base", turned(r -> WrongPlans.theta(r, 1.01)));
     plan(
         "another rotary pairing",
@@ -318,7 +320,7 @@ class FamilyMutationsTest {
                     r.pairing() == Rotary.Pairing.HALVES
                         ? Rotary.Pairing.INTERLEAVED
                         : Rotary.Pairing.HALVES)));
-    switch (model.layers().getFirst().attention()) {
+    switch (attentions(Attention.Softmax.class).findFirst().orElseThrow()) {
       case GroupedQuery a -> plantGrouped(a);
       case MultiHeadLatent a -> plantLatent(a);
     }
@@ -365,15 +367,15 @@ class FamilyMutationsTest {
           "YaRN between bounds that are whole pairs",
           turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "exactBounds", false))));
     }
-    if (model.layers().stream().anyMatch(b -> b.attention().rotary() == null)) {
+    if (attentions(GroupedQuery.class).anyMatch(x -> x.rotary() == null)) {
       attention(
           "rotary where there is none",
           "a rotary embedding that the reference does not have",
           x -> x.withRotary(a.rotary()));
     }
     Optional<Integer> window =
-        model.layers().stream()
-            .map(b -> ((GroupedQuery) b.attention()).window())
+        attentions(GroupedQuery.class)
+            .map(GroupedQuery::window)
             .filter(Objects::nonNull)
             .findFirst();
     if (window.isPresent()) {
@@ -388,8 +390,7 @@ class FamilyMutationsTest {
       attention(
           "chunk of 5", "a chunk of attention", x -> x.chunk() == null ? x : with(x, "chunk", 5));
     }
-    if (model.layers().stream()
-        .anyMatch(b -> ((GroupedQuery) b.attention()).temperature() != null)) {
+    if (attentions(GroupedQuery.class).anyMatch(x -> x.temperature() != null)) {
       attention(
           "temperature from the first positions on",
           "a temperature that the reference does not have",
@@ -433,12 +434,121 @@ class FamilyMutationsTest {
     }
   }
 
-  private static UnaryOperator<ConversionPlan> turned(UnaryOperator<Rotary> change) {
-    return blocks(
-        b -> {
-          Rotary own = b.attention().rotary();
-          return own == null ? b : b.withAttention(b.attention().withRotary(change.apply(own)));
+  private <A extends Attention> Stream<A> attentions(Class<A> kind) {
+    return model.layers().stream()
+        .map(Architecture.Blocks::attention)
+        .filter(kind::isInstance)
+        .map(kind::cast);
+  }
+
+  private void plantStates() {
+    List<Attention.GatedDelta> states = attentions(Attention.GatedDelta.class).toList();
+    attentions(GroupedQuery.class)
+        .filter(GroupedQuery::outputGate)
+        .findFirst()
+        .ifPresent(
+            a ->
+                rows(
+                    "query and gate of each head swapped",
+                    "query and gate rows swapped",
+                    "attention.query.",
+                    r -> r / a.headSize() % 2 == 0 ? r + a.headSize() : r - a.headSize()));
+    if (states.isEmpty()) {
+      return;
+    }
+    Attention.GatedDelta a = states.getFirst();
+    int size = a.keySize();
+    int served = Math.toIntExact(a.values() / a.keyHeads());
+    int group = 2 * (size + served);
+    int each = a.valueHeads() / a.keyHeads();
+    if (a.projections() == Attention.Projections.BY_KEY_HEAD) {
+      rows(
+          "queries and keys of states swapped",
+          "query and key rows swapped",
+          "delta.mixed.",
+          r -> r % group / size == 0 ? r + size : r % group / size == 1 ? r - size : r);
+      rows(
+          "projections of states by kind",
+          "rows that stand kind by kind read as head by head",
+          "delta.mixed.",
+          r -> byKind(a.keyHeads(), size, size, served, served)[r]);
+      rows(
+          "what is written and what decays swapped",
+          "write and decay rows swapped",
+          "delta.write_decay.",
+          r -> r / each % 2 == 0 ? r + each : r - each);
+    } else {
+      int keys = Math.toIntExact(a.keys());
+      rows(
+          "queries and keys of states swapped",
+          "query and key rows swapped",
+          "delta.mixed.",
+          r -> r < keys ? r + keys : r < 2 * keys ? r - keys : r);
+      plan(
+          "what is written and what decays swapped",
+          "write and decay swapped",
+          leaves(n -> swap(n, ".delta.write.", ".delta.decay.")));
+    }
+    plan(
+        "shift and rate of decays swapped",
+        "decay_shift and decay_rate swapped",
+        leaves(n -> swap(n, ".delta.decay_shift.", ".delta.decay_rate.")));
+    Set<String> taps = sources(n -> n.endsWith("delta.convolution.weight"));
+    int span = a.convolution();
+    bytes(
+        "a convolution in reverse",
+        "factors of a convolution in reverse",
+        DamagedCheckpoint.values(
+            taps::contains, (i, v) -> v[i / span * span + span - 1 - i % span]));
+    plan(
+        "epsilon of a state's norm",
+        "epsilon",
+        WrongPlans.blocks(
+            b ->
+                b.attention() instanceof Attention.GatedDelta d
+                    ? b.withAttention(Parts.with(d, "normEpsilon", 1e4 * d.normEpsilon()))
+                    : b));
+  }
+
+  /** Which row stands where, once all groups of a kind stand together. */
+  private static int[] byKind(int groups, int... sizes) {
+    int group = IntStream.of(sizes).sum();
+    List<Integer> rows = new ArrayList<>();
+    int before = 0;
+    for (int size : sizes) {
+      for (int i = 0; i < groups * size; i++) {
+        rows.add(i / size * group + before + i % size);
+      }
+      before += size;
+    }
+    return rows.stream().mapToInt(Integer::intValue).toArray();
+  }
+
+  /** Rows of matrices, and elements of their biases, in another order. */
+  private void rows(String name, String words, String stem, IntUnaryOperator source) {
+    Set<String> tensors = sources(n -> n.contains("." + stem));
+    bytes(
+        name,
+        words,
+        (info, data) -> {
+          if (tensors.contains(info.name())) {
+            byte[] old = new byte[data.limit()];
+            data.get(0, old);
+            int row = Math.toIntExact(info.bytes() / info.shape().dim(0));
+            for (int i = 0; i < old.length; i++) {
+              data.put(i, old[source.applyAsInt(i / row) * row + i % row]);
+            }
+          }
         });
+  }
+
+  private static UnaryOperator<ConversionPlan> turned(UnaryOperator<Rotary> change) {
+    return softmax(a -> a.rotary() == null ? a : a.withRotary(change.apply(a.rotary())));
+  }
+
+  private static UnaryOperator<ConversionPlan> softmax(UnaryOperator<Attention.Softmax> change) {
+    return blocks(
+        b -> b.attention() instanceof Attention.Softmax a ? b.withAttention(change.apply(a)) : b);
   }
 
   private static GroupedQuery with(GroupedQuery a, String member, Object value) {
@@ -550,10 +660,17 @@ class FamilyMutationsTest {
   }
 
   private void plantModel() {
-    plan(
-        "norms about another centre",
-        "norms about",
-        rebuilt(x -> Parts.with(x, "centredNorms", !x.centredNorms())));
+    if (model.offsetNorms()) {
+      plan(
+          "norms from zero",
+          "norm weights stored as differences from one",
+          rebuilt(x -> Parts.with(x, "offsetNorms", false)));
+    } else {
+      plan(
+          "norms about another centre",
+          "norms about",
+          rebuilt(x -> Parts.with(x, "centredNorms", !x.centredNorms())));
+    }
     plan(
         "norm epsilon a hundred times as large",
         "norm epsilon",

@@ -253,10 +253,7 @@ class MutationTableTest {
     both(
         "attention scale 1/d for 1/sqrt(d)",
         "attention scale",
-        blocks(
-            b ->
-                b.withAttention(
-                    b.attention().withScale(b.attention().scale() * b.attention().scale()))));
+        blocks(b -> WrongPlans.withScale(b, scale -> scale * scale)));
     plan(
         MIXTRAL,
         "a sliding window of 4",

@@ -35,6 +35,20 @@ final class NumericModels {
   static final List<Model> ALL =
       List.of(
           new Model(
+              "states-gated-attention-and-norms-from-one",
+              """
+              {"model_type": "qwen3_next", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "full_attention_interval": 2,
+               "linear_conv_kernel_dim": 3, "linear_num_key_heads": 2,
+               "linear_num_value_heads": 4, "linear_key_head_dim": 5, "linear_value_head_dim": 3,
+               "moe_intermediate_size": 6, "shared_expert_intermediate_size": 5,
+               "num_experts": 5, "num_experts_per_tok": 2, "num_attention_heads": 4,
+               "num_key_value_heads": 2, "head_dim": 8, "attention_bias": true,
+               "rms_norm_eps": 1e-5, "rope_theta": 1000.0, "partial_rotary_factor": 0.5,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,

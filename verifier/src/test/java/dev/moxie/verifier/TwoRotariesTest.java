@@ -3,6 +3,7 @@ package dev.moxie.verifier;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Device;
@@ -33,7 +34,8 @@ class TwoRotariesTest {
                 b ->
                     b.feedForward() instanceof FeedForward.Dense
                         ? b.withAttention(
-                            b.attention().withRotary(WrongPlans.theta(b.attention().rotary(), 2)))
+                            WrongPlans.withRotary(
+                                (Attention.Softmax) b.attention(), r -> WrongPlans.theta(r, 2)))
                         : b));
     try (MoxiePackage pack = MoxiePackage.open(target);
         Model model = execution.open(pack, Device.CPU, new Unproven())) {

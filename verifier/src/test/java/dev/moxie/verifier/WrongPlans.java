@@ -20,6 +20,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.DoubleUnaryOperator;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
@@ -60,8 +61,17 @@ final class WrongPlans {
   }
 
   static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
-    return blocks(
-        b -> b.withAttention(b.attention().withRotary(change.apply(b.attention().rotary()))));
+    return blocks(b -> b.withAttention(withRotary((Attention.Softmax) b.attention(), change)));
+  }
+
+  static Attention withRotary(Attention.Softmax attention, UnaryOperator<Rotary> change) {
+    return attention.withRotary(change.apply(attention.rotary()));
+  }
+
+  /** Scores multiplied by another number, that to which theirs is changed. */
+  static Architecture.Blocks withScale(Architecture.Blocks b, DoubleUnaryOperator change) {
+    var attention = (Attention.Softmax) b.attention();
+    return b.withAttention(attention.withScale(change.applyAsDouble(attention.scale())));
   }
 
   static UnaryOperator<ConversionPlan> grouped(UnaryOperator<Attention.GroupedQuery> change) {

@@ -176,6 +176,10 @@ public final class Config {
 
   /** An object within the config, which keeps its own account of what was read. */
   public Config object(String key) {
+    int dot = key.indexOf('.');
+    if (dot >= 0) {
+      return object(key.substring(0, dot)).object(key.substring(dot + 1));
+    }
     JsonNode value = require(key);
     if (!value.isObject()) {
       throw wrong(key, "an object", value.toString());

@@ -45,6 +45,9 @@ public sealed interface Arrangement {
   /** Gate and up biases of all experts, which alternate. */
   Arrangement ALTERNATING_BIAS = Axes.of("e (r p)");
 
+  /** What a convolution multiplies tokens with, channel by channel. */
+  Arrangement TAPS = Axes.of("r 1 c");
+
   /** A vector as a matrix of one row. */
   Arrangement ROW = Axes.of("1 r");
 

@@ -28,6 +28,11 @@ final class Dtypes {
     return now.or(() -> before).map(KNOWN::get).orElse(Dtype.BF16);
   }
 
+  /** Of a config.json and an object in it, the one that declares a dtype. */
+  static Config stating(Config config, String object) {
+    return config.has("dtype") || config.has("torch_dtype") ? config : config.object(object);
+  }
+
   private static Optional<String> declared(Config config, String key) {
     if (!config.has(key)) {
       return Optional.empty();

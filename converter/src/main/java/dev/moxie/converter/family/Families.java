@@ -29,7 +29,10 @@ public final class Families {
           Granite.FAMILY,
           Dbrx.FAMILY,
           Llama4.TEXT,
-          Ernie.FAMILY);
+          Ernie.FAMILY,
+          Qwen35Moe.FAMILY,
+          Qwen3Next.FAMILY,
+          Qwen3VlMoe.FAMILY);
 
   private Families() {}
 
@@ -77,7 +80,10 @@ public final class Families {
     }
     return ALL.stream()
         .map(family -> Distance.of(family, config))
-        .min(Comparator.comparingInt(Distance::keys).thenComparing(Distance::anotherClass))
+        .min(
+            Comparator.comparingInt(Distance::keys)
+                .thenComparing(Distance::anotherClass)
+                .thenComparing(Comparator.comparingLong(Distance::known).reversed()))
         .orElseThrow()
         .toString();
   }
@@ -88,9 +94,10 @@ public final class Families {
    * @param more those that the family does not understand
    * @param fewer those that it needs and that are not there
    * @param anotherClass whether it does not name the family's class
+   * @param known how many say something to it
    */
   private record Distance(
-      String family, List<String> more, List<String> fewer, boolean anotherClass) {
+      String family, List<String> more, List<String> fewer, boolean anotherClass, long known) {
     private static final int SHOWN = 5;
     private static final String CLASSES = "architectures";
 
@@ -106,7 +113,10 @@ public final class Families {
               .filter(key -> key.required() && key.names().stream().noneMatch(own::has))
               .map(Key::name)
               .toList(),
-          !config.has(CLASSES) || !config.texts(CLASSES).contains(family.modelClass()));
+          !config.has(CLASSES) || !config.texts(CLASSES).contains(family.modelClass()),
+          family.keys().read().values().stream()
+              .filter(key -> key.names().stream().anyMatch(own::has))
+              .count());
     }
 
     int keys() {

@@ -6,11 +6,13 @@ import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A set of checkpoints with one naming and one forward pass.
@@ -21,6 +23,7 @@ import java.util.stream.Collectors;
  * @param keys of config.json that it understands
  * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
+ * @param composite a model that it is a part of; null without
  * @param notLoaded what the names of tensors begin with that the class leaves in the files; they
  *     are kept for export
  */
@@ -31,6 +34,7 @@ public record Family(
     Keys keys,
     Function<Settings, Architecture> architecture,
     List<Layout> layouts,
+    @Nullable Composite composite,
     Set<String> notLoaded) {
   /** Keys that are read alike whatever the family. */
   static final List<String> COMMON =
@@ -43,18 +47,33 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), modelClass, keys, architecture, layouts, Set.of());
+    this(name, Set.of(name), modelClass, keys, architecture, layouts, null, Set.of());
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
   Family alias(String modelType) {
-    Set<String> both = Set.of(name, modelType);
-    return new Family(name, both, modelClass, keys, architecture, layouts, notLoaded);
+    return with(Set.of(name, modelType), composite, notLoaded);
+  }
+
+  /** The same family, which goes by another {@code model_type} alone. */
+  Family called(String modelType) {
+    return with(Set.of(modelType), composite, notLoaded);
+  }
+
+  /** The same family, which is also found within another model. */
+  Family within(Composite whole) {
+    Set<String> types = new HashSet<>(modelTypes);
+    types.add(whole.modelType());
+    return with(Set.copyOf(types), whole, notLoaded);
   }
 
   /** The same family, whose class leaves tensors of such names in the files. */
   Family notLoading(String... prefixes) {
-    return new Family(name, modelTypes, modelClass, keys, architecture, layouts, Set.of(prefixes));
+    return with(modelTypes, composite, Set.of(prefixes));
+  }
+
+  private Family with(Set<String> types, @Nullable Composite whole, Set<String> left) {
+    return new Family(name, types, modelClass, keys, architecture, layouts, whole, left);
   }
 
   /** Whether its class reads a tensor of that name. */
@@ -80,16 +99,21 @@ public record Family(
 
   /** What a config.json describes. */
   public Description describe(Config config) {
-    if (config.has("architectures") && !config.texts("architectures").contains(modelClass)) {
-      throw config.unsupported(
-          "architectures", modelClass, config.texts("architectures").toString());
+    Composite whole =
+        composite != null && config.text("model_type").equals(composite.modelType())
+            ? composite
+            : null;
+    String expected = whole == null ? modelClass : whole.modelClass();
+    if (config.has("architectures") && !config.texts("architectures").contains(expected)) {
+      throw config.unsupported("architectures", expected, config.texts("architectures").toString());
     }
-    Dtype dtype = Dtypes.of(config);
+    Dtype dtype = Dtypes.of(whole == null ? config : Dtypes.stating(config, Composite.TEXT));
     Quantisation quantisation = Quantisation.of(config);
-    Architecture described = config.derive(() -> architecture.apply(new Settings(config, keys)));
+    Keys own = whole == null ? keys : whole.keys();
+    Architecture described = config.derive(() -> architecture.apply(new Settings(config, own)));
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
-    config.requireAllUnderstood(keys.harmless());
+    config.requireAllUnderstood(own.harmless());
     return new Description(described, dtype, quantisation.encoding(), quantisation.modules());
   }
 
@@ -112,9 +136,10 @@ public record Family(
         .filter(
             layout ->
                 !(encoding instanceof BlockScaled scaled)
-                    || layout.places().values().stream()
-                        .map(place -> scaled.valuesFor(place.tensor()))
-                        .anyMatch(name -> scaled.scalesInCheckpoints(name).isPresent()))
+                    || layout.places().entrySet().stream()
+                        .filter(place -> place.getKey().matches(".*\\.experts\\..*weight"))
+                        .map(place -> scaled.valuesFor(place.getValue().tensor()))
+                        .allMatch(name -> scaled.scalesInCheckpoints(name).isPresent()))
         .findFirst()
         .orElseThrow();
   }

@@ -52,6 +52,17 @@ public record Layout(String name, Map<String, Place> places) {
     return new Layout(other, places);
   }
 
+  /** The same places whose names begin otherwise, under another name. */
+  Layout under(String prefix, String other, String otherName) {
+    Map<String, Place> moved = new HashMap<>(places);
+    moved.replaceAll(
+        (canonical, place) ->
+            place.tensor().startsWith(prefix)
+                ? new Place(other + place.tensor().substring(prefix.length()), place.arrangement())
+                : place);
+    return new Layout(otherName, moved);
+  }
+
   /**
    * With one place more. That of all experts takes the places of those that each had.
    *

@@ -141,9 +141,13 @@ final class Names {
    * ({@code save_pretrained} with {@code save_original_format=False}).
    */
   static Layout fused(Layout released) {
-    String network = LAYER + "mlp.";
-    return released
-        .as("transformers 5")
+    return fused(released, LAYER).as("transformers 5");
+  }
+
+  /** The same where layers are called otherwise. */
+  static Layout fused(Layout apart, String layer) {
+    String network = layer + "mlp.";
+    return apart
         .and("router.weight", network + "gate.weight", Arrangement.ITSELF)
         .and("experts.gate_up.weight", network + "experts.gate_up_proj", Arrangement.HALVES)
         .and("experts.down.weight", network + "experts.down_proj", Arrangement.STACKED);

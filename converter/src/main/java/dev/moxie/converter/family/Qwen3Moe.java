@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * {@code models/qwen3_moe/modeling_qwen3_moe.py}): queries and keys are normed head by head.
  */
 final class Qwen3Moe {
-  private static final Key<List<Integer>> DENSE =
+  static final Key<List<Integer>> DENSE =
       Key.numbers("mlp_only_layers", "layers without experts, from 0").or(List.of());
   private static final Key<Boolean> WINDOWED =
       Key.flag("use_sliding_window", "whether there are windows").or(false);
@@ -52,8 +52,11 @@ final class Qwen3Moe {
   /** Experts in every so many layers, but in some by name. */
   static Architecture model(
       Settings c, IntFunction<Attention.GroupedQuery> attention, FeedForward experts) {
-    List<Integer> dense = c.get(DENSE);
-    return Llama.model(
-        c, attention, i -> Experts.isTurn(c, i) && !dense.contains(i) ? experts : Experts.dense(c));
+    return Llama.model(c, attention, i -> isDense(c, i) ? Experts.dense(c) : experts);
+  }
+
+  /** Whether a layer, counted from 0, has no experts. */
+  static boolean isDense(Settings c, int layer) {
+    return !Experts.isTurn(c, layer) || c.get(DENSE).contains(layer);
   }
 }

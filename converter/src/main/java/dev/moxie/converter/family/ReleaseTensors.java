@@ -30,6 +30,11 @@ public final class ReleaseTensors {
           Role.EMBEDDING,
           Role.HEAD,
           Role.ROUTER,
+          Role.SHARED_SWITCH,
+          Role.DELTA_WRITE,
+          Role.DELTA_DECAY,
+          Role.DELTA_WRITE_DECAY,
+          Role.DELTA_CONVOLUTION,
           Role.PREDICTION_EMBEDDING,
           Role.PREDICTION_COMBINE,
           Role.PREDICTION_HEAD);

@@ -113,7 +113,7 @@ final class RotarySettings {
 
   private static Optional<Config> declared(Settings c, String key) {
     Config scaling = c.config().object(key);
-    if (key.equals(FORMER) && !scaling.has("rope_type") && !scaling.has("type")) {
+    if (key.endsWith(FORMER) && !scaling.has("rope_type") && !scaling.has("type")) {
       throw c.config().wrong(key, "an object with a type", "one without");
     }
     boolean unscaled =

@@ -376,12 +376,14 @@ public record Inspection(
     return switch (attention) {
       case Attention.GroupedQuery a ->
           "grouped-query: %d query heads, %d key/value heads of %d; rotary %s%s"
-              .formatted(
-                  a.heads(),
-                  a.keyValueHeads(),
-                  a.headSize(),
-                  words(a.rotary()),
-                  a.window() == null ? "" : "; window of " + a.window());
+                  .formatted(
+                      a.heads(),
+                      a.keyValueHeads(),
+                      a.headSize(),
+                      words(a.rotary()),
+                      a.window() == null ? "" : "; window of " + a.window())
+              + (a.outputGate() ? "; output gated" : "");
+      case Attention.GatedDelta a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
               .formatted(
@@ -393,6 +395,11 @@ public record Inspection(
                   a.queryRank() == null ? "" : "; queries from a latent of " + a.queryRank(),
                   words(a.rotary()));
     };
+  }
+
+  private static String words(Attention.GatedDelta a) {
+    return "gated delta rule: %d value heads of %d, %d query and key heads of %d; convolution of %d"
+        .formatted(a.valueHeads(), a.valueSize(), a.keyHeads(), a.keySize(), a.convolution());
   }
 
   private static String words(@Nullable Rotary rotary) {

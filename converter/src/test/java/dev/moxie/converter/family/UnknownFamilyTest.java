@@ -34,14 +34,14 @@ class UnknownFamilyTest {
         refusal(
             "qwen3_moe",
             json -> {
-              json.put("linear_conv_kernel_dim", 4);
-              json.put("linear_num_key_heads", 16);
+              json.put("mamba_d_conv", 4);
+              json.put("mamba_d_state", 16);
               json.remove("num_experts");
               json.remove("num_local_experts");
             });
     assertTrue(
         message.contains(
-            "qwen3_moe, which does not know linear_conv_kernel_dim, linear_num_key_heads and needs"
+            "qwen3_moe, which does not know mamba_d_conv, mamba_d_state and needs"
                 + " num_experts"),
         message);
     assertEquals(1, message.lines().count());
@@ -79,6 +79,8 @@ class UnknownFamilyTest {
     ObjectNode json =
         StrictJson.readObject(
             Fixtures.root().resolve("random").resolve(family).resolve("config.json"));
+    // Within another model it is an object.
+    json = json.path("text_config") instanceof ObjectNode text ? text : json;
     json.put("model_type", "newcomer");
     change.accept(json);
     return message(Config.parse("config.json", json.toString().getBytes(StandardCharsets.UTF_8)));

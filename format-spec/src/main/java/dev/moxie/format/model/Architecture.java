@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  * @param normEpsilon epsilon of every norm
  * @param centredNorms whether these take the mean from what they are given
  * @param normPlacement where a layer's halves are normed; null where it is what each reads
+ * @param offsetNorms whether these, and those of queries and keys, have 1 + the stored weights; not
+ *     where norms are centred
  * @param tiedEmbeddings whether the head is the embedding
  * @param multipliers of embedding, halves of layers and logits; null where there are none
  * @param blocks runs of equal layers, first layer first
@@ -44,6 +46,7 @@ public record Architecture(
     double normEpsilon,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean centredNorms,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable NormPlacement normPlacement,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean offsetNorms,
     boolean tiedEmbeddings,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
     List<Blocks> blocks,
@@ -149,6 +152,7 @@ public record Architecture(
         normEpsilon,
         false,
         null,
+        false,
         tiedEmbeddings,
         null,
         blocks,
@@ -160,6 +164,10 @@ public record Architecture(
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
+    if (centredNorms && offsetNorms) {
+      throw new IllegalArgumentException(
+          "offsetNorms: expected none beside centredNorms, found both");
+    }
     Objects.requireNonNull(blocks, "blocks is missing");
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
     blocks = List.copyOf(blocks);

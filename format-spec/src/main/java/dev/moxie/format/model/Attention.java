@@ -12,30 +12,10 @@ import org.jspecify.annotations.Nullable;
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
 @JsonSubTypes({
   @JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"),
-  @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent")
+  @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent"),
+  @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta")
 })
 public sealed interface Attention {
-  /** Query heads. */
-  int heads();
-
-  /** Factor of q·k before the softmax, without the rotary embedding's. */
-  double scale();
-
-  /** How positions turn queries and keys; null where they do not. */
-  @Nullable Rotary rotary();
-
-  /** The same attention with another rotary embedding. */
-  Attention withRotary(Rotary other);
-
-  /** The same attention with scores multiplied by another number. */
-  Attention withScale(double other);
-
-  /** What q·k is multiplied by before the softmax, all factors together. */
-  default double softmaxScale() {
-    Rotary rotary = rotary();
-    return rotary == null ? scale() : scale() * rotary.softmaxFactor();
-  }
-
   /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
   @JsonIgnore
   long cachedPerToken();
@@ -43,6 +23,39 @@ public sealed interface Attention {
   /** Likewise where the keys and values of every key/value head are kept. */
   @JsonIgnore
   long expandedPerToken();
+
+  /** Numbers that a layer keeps of a sequence, however long it is. */
+  @JsonIgnore
+  long keptPerSequence();
+
+  /** Every token meets the keys of those that it sees, and mixes their values. */
+  sealed interface Softmax extends Attention {
+    /** Query heads. */
+    int heads();
+
+    /** Factor of q·k before the softmax, without the rotary embedding's. */
+    double scale();
+
+    /** How positions turn queries and keys; null where they do not. */
+    @Nullable Rotary rotary();
+
+    /** The same attention with another rotary embedding. */
+    Softmax withRotary(Rotary other);
+
+    /** The same attention with scores multiplied by another number. */
+    Softmax withScale(double other);
+
+    /** What q·k is multiplied by before the softmax, all factors together. */
+    default double softmaxScale() {
+      Rotary rotary = rotary();
+      return rotary == null ? scale() : scale() * rotary.softmaxFactor();
+    }
+
+    @Override
+    default long keptPerSequence() {
+      return 0;
+    }
+  }
 
   /** Over which columns of queries and keys a norm goes. */
   enum NormSpan {
@@ -112,6 +125,9 @@ public sealed interface Attention {
    * @param sinks whether every head has a stored score that takes part in the softmax and has no
    *     value (Xiao et al., "Efficient Streaming Language Models with Attention Sinks", 2023)
    * @param temperature null leaves queries as they are
+   * @param outputGate whether the query projection has, of each head, the rows of a gate g below
+   *     those of the query: σ(g) multiplies what the head reads, before the output projection (Qiu
+   *     et al., "Gated Attention for Large Language Models", 2025)
    * @param rotary applied to queries and keys; null where no position turns them
    */
   record GroupedQuery(
@@ -127,8 +143,9 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double clip,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean sinks,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputGate,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary)
-      implements Attention {
+      implements Softmax {
     /** Without anything that an attention may lack. */
     public GroupedQuery(
         int heads,
@@ -150,6 +167,7 @@ public sealed interface Attention {
           null,
           false,
           null,
+          false,
           rotary);
     }
 
@@ -247,7 +265,7 @@ public sealed interface Attention {
       double latentNormEpsilon,
       Rotary rotary,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature)
-      implements Attention {
+      implements Softmax {
     /** Without anything that an attention may lack. */
     public MultiHeadLatent(
         int heads,
@@ -307,6 +325,105 @@ public sealed interface Attention {
     @Override
     public long expandedPerToken() {
       return (long) heads * (headSize() + valueSize);
+    }
+  }
+
+  /** How the projections of {@link GatedDelta} are stored. */
+  enum Projections {
+    /** Those of queries, keys and values together, the others apart. */
+    @JsonProperty("by_kind")
+    BY_KIND,
+    /**
+     * Two matrices: of each key head the query, the key, its heads' values and their gates; and
+     * what its heads write and how they decay.
+     */
+    @JsonProperty("by_key_head")
+    BY_KEY_HEAD
+  }
+
+  /**
+   * The gated delta rule (Yang et al., "Gated Delta Networks", 2024, equation 10; transformers
+   * {@code models/qwen3_next/modeling_qwen3_next.py}): no keys are kept, but of each value head a
+   * matrix S [keySize, valueSize], which begins at zero, fades, and in which the value at a key is
+   * replaced in part. Value head i reads key head j = i · keyHeads / valueHeads.
+   *
+   * <pre>
+   * [q; k; v] = silu(convolution of mixed · x)   the last {@code convolution} tokens, by channel
+   * q_j, k_j  = q_j / (‖q_j‖ √keySize), k_j / ‖k_j‖     ‖x‖ = sqrt(Σ x² + unitEpsilon)
+   * d         = exp(−exp(decay_rate) · softplus(decay · x + decay_shift))     one per value head
+   * b         = σ(write · x)                                                   likewise
+   * S_i       = d_i S_i + k_j (b_i (v_i − d_i S_iᵀ k_j))ᵀ
+   * o_i       = rmsnorm(S_iᵀ q_j) ∘ silu(gate · x)_i
+   * y         = output · [o_1; …]
+   * </pre>
+   *
+   * @param keyHeads heads of queries and keys; divides valueHeads
+   * @param valueHeads heads of values
+   * @param keySize width of a query or key
+   * @param valueSize width of a value
+   * @param convolution tokens that the convolution spans, the last one included
+   * @param unitEpsilon keeps the length of a query or key from being zero
+   * @param normEpsilon epsilon of the norm of what is read, whose weights all heads share
+   * @param projections how they are stored
+   */
+  record GatedDelta(
+      int keyHeads,
+      int valueHeads,
+      int keySize,
+      int valueSize,
+      int convolution,
+      double unitEpsilon,
+      double normEpsilon,
+      Projections projections)
+      implements Attention {
+    public GatedDelta {
+      Limits.require("attention.valueHeads", valueHeads, 1, Limits.MAX_HEADS);
+      Limits.require("attention.keyHeads", keyHeads, 1, valueHeads);
+      Limits.require("attention.keySize", keySize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.valueSize", valueSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.convolution", convolution, 1, Limits.MAX_TAPS);
+      Limits.requirePositive("attention.unitEpsilon", unitEpsilon);
+      Limits.requirePositive("attention.normEpsilon", normEpsilon);
+      Objects.requireNonNull(projections, "attention.projections is missing");
+      Limits.require(
+          "attention's queries, keys, values and gates together",
+          2 * Math.addExact((long) keyHeads * keySize, (long) valueHeads * valueSize),
+          1,
+          Limits.MAX_WIDTH);
+      if (valueHeads % keyHeads != 0) {
+        throw new IllegalArgumentException(
+            "attention.keyHeads: expected a divisor of "
+                + valueHeads
+                + " value heads, found "
+                + keyHeads);
+      }
+    }
+
+    /** Width of all queries, or of all keys. */
+    @JsonIgnore
+    public long keys() {
+      return (long) keyHeads * keySize;
+    }
+
+    /** Width of all values. */
+    @JsonIgnore
+    public long values() {
+      return (long) valueHeads * valueSize;
+    }
+
+    @Override
+    public long cachedPerToken() {
+      return 0;
+    }
+
+    @Override
+    public long expandedPerToken() {
+      return 0;
+    }
+
+    @Override
+    public long keptPerSequence() {
+      return values() * keySize + (convolution - 1) * (2 * keys() + values());
     }
   }
 }

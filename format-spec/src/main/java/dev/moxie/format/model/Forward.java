@@ -137,6 +137,7 @@ public final class Forward<V> {
         switch (attention) {
           case Attention.GroupedQuery g -> attention(scope, layer, g, x);
           case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
+          case Attention.GatedDelta d -> attention(scope, d, x);
         });
   }
 
@@ -153,7 +154,13 @@ public final class Forward<V> {
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
     long queries = (long) a.heads() * a.headSize();
     long keys = (long) a.keyValueHeads() * a.headSize();
-    V q = projected(scope, a, Role.ATTENTION_QUERY, Role.ATTENTION_QUERY_BIAS, queries, x);
+    long rows = a.outputGate() ? 2 * queries : queries;
+    V q = projected(scope, a, Role.ATTENTION_QUERY, Role.ATTENTION_QUERY_BIAS, rows, x);
+    V gate = q;
+    if (a.outputGate()) {
+      gate = ops.ofHeads(q, 2 * a.headSize(), a.headSize(), a.headSize());
+      q = ops.ofHeads(q, 2 * a.headSize(), 0, a.headSize());
+    }
     q = turned(scope, a, Role.ATTENTION_QUERY_NORM, queries, q);
     if (a.temperature() != null) {
       q = ops.temper(q, a.temperature());
@@ -164,6 +171,7 @@ public final class Forward<V> {
     v = a.clip() == null ? v : ops.clip(v, a.clip());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
     V o = ops.attend(layer, a, q, k, v, sinks);
+    o = a.outputGate() ? ops.switched(o, gate) : o;
     V y = ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), queries));
     return a.outputBias()
         ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
@@ -197,6 +205,9 @@ public final class Forward<V> {
           case HEAD -> a.headSize();
           case ALL_HEADS -> Math.toIntExact(width);
         };
+    if (norm.weighted() && model.offsetNorms()) {
+      return ops.offsetNorms(x, scope.vector(weight, size), norm.epsilon(), size);
+    }
     return ops.norms(x, norm.weighted() ? scope.vector(weight, size) : null, norm.epsilon(), size);
   }
 
@@ -232,6 +243,62 @@ public final class Forward<V> {
     V down = ops.linear(x, scope.matrix(Role.ATTENTION_QUERY_DOWN, rank, model.hiddenSize()));
     V normed = ops.norm(down, scope.vector(Role.ATTENTION_QUERY_NORM, rank), a.latentNormEpsilon());
     return ops.linear(normed, scope.matrix(Role.ATTENTION_QUERY_UP, queries, rank));
+  }
+
+  private V attention(Scope scope, Attention.GatedDelta a, V x) {
+    int keys = Math.toIntExact(a.keys());
+    int values = Math.toIntExact(a.values());
+    int hidden = model.hiddenSize();
+    int heads = a.valueHeads();
+    V mixed;
+    V gate;
+    V written;
+    V decayed;
+    switch (a.projections()) {
+      case BY_KIND -> {
+        mixed = ops.linear(x, scope.matrix(Role.DELTA_MIXED, 2L * keys + values, hidden));
+        gate = ops.linear(x, scope.matrix(Role.DELTA_GATE, values, hidden));
+        written = ops.linear(x, scope.matrix(Role.DELTA_WRITE, heads, hidden));
+        decayed = ops.linear(x, scope.matrix(Role.DELTA_DECAY, heads, hidden));
+      }
+      case BY_KEY_HEAD -> {
+        int size = a.keySize();
+        int served = values / a.keyHeads();
+        int all = 2 * (size + served);
+        V each = ops.linear(x, scope.matrix(Role.DELTA_MIXED, 2L * (keys + values), hidden));
+        V queriesAndKeys =
+            ops.join(ops.ofHeads(each, all, 0, size), ops.ofHeads(each, all, size, size));
+        mixed = ops.join(queriesAndKeys, ops.ofHeads(each, all, 2 * size, served));
+        gate = ops.ofHeads(each, all, 2 * size + served, served);
+        V both = ops.linear(x, scope.matrix(Role.DELTA_WRITE_DECAY, 2L * heads, hidden));
+        int per = heads / a.keyHeads();
+        written = ops.ofHeads(both, 2 * per, 0, per);
+        decayed = ops.ofHeads(both, 2 * per, per, per);
+      }
+      default -> throw new IllegalStateException(a.projections().name());
+    }
+    int width = 2 * keys + values;
+    Leaf taps = scope.matrix(Role.DELTA_CONVOLUTION, width, a.convolution());
+    V c = ops.activate(FeedForward.Activation.SILU, ops.convolve(mixed, taps));
+    V d = ops.shift(decayed, scope.vector(Role.DELTA_DECAY_SHIFT, heads));
+    V o =
+        ops.delta(
+            a,
+            unit(a, ops.columns(c, 0, keys), 1.0 / a.keySize()),
+            unit(a, ops.columns(c, keys, keys), 1 / Math.sqrt(a.keySize())),
+            ops.columns(c, 2 * keys, values),
+            ops.decay(d, scope.vector(Role.DELTA_DECAY_RATE, heads)),
+            written);
+    Leaf weight = scope.vector(Role.DELTA_NORM, a.valueSize());
+    V normed = ops.norms(o, weight, a.normEpsilon(), a.valueSize());
+    return ops.linear(
+        ops.gate(FeedForward.Activation.SILU, null, gate, normed),
+        scope.matrix(Role.DELTA_OUTPUT, hidden, values));
+  }
+
+  /** Heads over their root mean square, which is √keySize times what a unit vector is, scaled. */
+  private V unit(Attention.GatedDelta a, V x, double factor) {
+    return ops.scale(ops.norms(x, null, a.unitEpsilon() / a.keySize(), a.keySize()), factor);
   }
 
   /** What routed and shared experts of a layer make of x, [T, H]. */
@@ -378,6 +445,9 @@ public final class Forward<V> {
 
   private V norm(Scope scope, Role role, V x) {
     Leaf weight = scope.vector(role, model.hiddenSize());
+    if (model.offsetNorms()) {
+      return ops.offsetNorms(x, weight, model.normEpsilon(), model.hiddenSize());
+    }
     return model.centredNorms()
         ? ops.centredNorm(x, weight, model.normEpsilon())
         : ops.norm(x, weight, model.normEpsilon());

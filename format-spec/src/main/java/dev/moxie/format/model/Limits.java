@@ -12,6 +12,10 @@ public final class Limits {
   public static final int MAX_LAYERS = 1 << 14;
   public static final int MAX_EXPERTS = 1 << 16;
   public static final int MAX_HEADS = 1 << 16;
+
+  /** Tokens that a short convolution spans. */
+  public static final int MAX_TAPS = 256;
+
   public static final int MAX_WIDTH = 1 << 24;
   public static final int MAX_VOCABULARY = 1 << 28;
   public static final long MAX_POSITIONS = 1L << 40;

@@ -39,6 +39,9 @@ public interface Ops<V> {
    */
   V norms(V x, @Nullable Leaf weight, double epsilon, int size);
 
+  /** As {@link #norms}, but with 1 + weight. */
+  V offsetNorms(V x, Leaf weight, double epsilon, int size);
+
   /** Every value held within ±limit. */
   V clip(V x, double limit);
 
@@ -51,15 +54,21 @@ public interface Ops<V> {
   /** f(gate) ∘ up, or what {@link FeedForward.Clamp} makes of them. */
   V gate(FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, V gate, V up);
 
+  /** f(x). */
+  V activate(FeedForward.Activation f, V x);
+
   /**
-   * σ(by) · x, row by row.
+   * σ(by) ∘ x.
    *
-   * @param by [T, 1]
+   * @param by as wide as x, or one number for each row
    */
   V switched(V x, V by);
 
   /** Columns {@code first} to {@code first + count − 1}. */
   V columns(V x, int first, int count);
+
+  /** The same columns of every head of x, side by side. */
+  V ofHeads(V x, int headSize, int first, int count);
 
   /** The columns of a, then those of b. */
   V join(V a, V b);
@@ -74,7 +83,7 @@ public interface Ops<V> {
   V rotate(V x, Rotary rotary, int headSize, int first);
 
   /**
-   * softmax({@link Attention#softmaxScale} · q kᵀ + mask) v, head by head ({@link
+   * softmax({@link Attention.Softmax#softmaxScale} · q kᵀ + mask) v, head by head ({@link
    * Attention.GroupedQuery}).
    *
    * @param layer whose keys and values are kept for later tokens
@@ -97,6 +106,34 @@ public interface Ops<V> {
    * @return [T, heads · valueSize]
    */
   V latent(int layer, Attention.MultiHeadLatent attention, V q, V c, V r, Leaf up);
+
+  /**
+   * A short convolution: channel by channel, Σ over the last tokens of a weight times x, that of
+   * the token itself being the last one. Before the first token there are zeros.
+   *
+   * @param weight [columns of x, tokens]; what it needs of past tokens is kept for later ones
+   */
+  V convolve(V x, Leaf weight);
+
+  /**
+   * What a state keeps of itself: exp(−exp(rate) · softplus(x)).
+   *
+   * @param rate as wide as x
+   */
+  V decay(V x, Leaf rate);
+
+  /**
+   * Reads what every value head keeps, after it was updated: S = d S + k (σ(b) (v − d Sᵀ k))ᵀ, then
+   * Sᵀ q ({@link Attention.GatedDelta}).
+   *
+   * @param q [T, keyHeads · keySize]
+   * @param k [T, keyHeads · keySize]
+   * @param v [T, valueHeads · valueSize]
+   * @param d [T, valueHeads]
+   * @param b [T, valueHeads]
+   * @return [T, valueHeads · valueSize]
+   */
+  V delta(Attention.GatedDelta attention, V q, V k, V v, V d, V b);
 
   /**
    * Scores of all experts.

@@ -27,6 +27,16 @@ public enum Role {
   ATTENTION_LATENT_DOWN("attention.latent_down.weight"),
   ATTENTION_LATENT_NORM("attention.latent_norm.weight"),
   ATTENTION_LATENT_UP("attention.latent_up.weight"),
+  DELTA_MIXED("delta.mixed.weight"),
+  DELTA_GATE("delta.gate.weight"),
+  DELTA_WRITE("delta.write.weight"),
+  DELTA_DECAY("delta.decay.weight"),
+  DELTA_WRITE_DECAY("delta.write_decay.weight"),
+  DELTA_CONVOLUTION("delta.convolution.weight"),
+  DELTA_DECAY_SHIFT("delta.decay_shift.weight"),
+  DELTA_DECAY_RATE("delta.decay_rate.weight"),
+  DELTA_NORM("delta.norm.weight"),
+  DELTA_OUTPUT("delta.output.weight"),
   FEED_FORWARD_NORM("feed_forward_norm.weight"),
   FEED_FORWARD_OUTPUT_NORM("feed_forward_output_norm.weight"),
   DENSE_GATE("dense.gate.weight"),
@@ -65,6 +75,11 @@ public enum Role {
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
     return this == ROUTER || this == ROUTER_BIAS || this == OPAQUE;
+  }
+
+  /** Whether all heads share a vector of this role. */
+  boolean isOfHeads() {
+    return this == ATTENTION_QUERY_NORM || this == ATTENTION_KEY_NORM;
   }
 
   /** Whether the model's own tensor of this kind serves where a package holds none. */

@@ -111,6 +111,12 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term offsetNorms(Term x, Leaf weight, double epsilon, int size) {
+    String per = weight.tensor().role().isOfHeads() ? ", per " + size : "";
+    return term("rmsnorm(%s%s; 1 + w)", x.text, per);
+  }
+
+  @Override
   public Term shift(Term x, Leaf vector) {
     return term("%s + %s", x.text, matrix(vector).replaceFirst("^W_", "b_"));
   }
@@ -157,6 +163,11 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term activate(FeedForward.Activation f, Term x) {
+    return term("%s(%s)", f.name().toLowerCase(Locale.ROOT), x.text);
+  }
+
+  @Override
   public Term switched(Term x, Term by) {
     return term("σ(%s) · %s", by.text, x.text);
   }
@@ -164,6 +175,11 @@ public final class Symbols implements Ops<Symbols.Term> {
   @Override
   public Term columns(Term x, int first, int count) {
     return term("%s[%d:%d]", name(x, "d"), first, first + count);
+  }
+
+  @Override
+  public Term ofHeads(Term x, int headSize, int first, int count) {
+    return term("%s[%d:%d of each %d]", name(x, "d"), first, first + count, headSize);
   }
 
   @Override
@@ -200,10 +216,32 @@ public final class Symbols implements Ops<Symbols.Term> {
     return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), "j ≤ i", "v_i");
   }
 
-  private Term attended(Attention a, String product, String seen, String values) {
+  private Term attended(Attention.Softmax a, String product, String seen, String values) {
     Term heads = term("softmax(%.4g · %s, over %s) %s", a.softmaxScale(), product, seen, values);
     name(heads, "o");
     return heads;
+  }
+
+  @Override
+  public Term convolve(Term x, Leaf weight) {
+    return term("%s ∗ %s", matrix(weight), name(x, "m"));
+  }
+
+  @Override
+  public Term decay(Term x, Leaf rate) {
+    return term("exp(−exp(rate) softplus(%s))", x.text);
+  }
+
+  @Override
+  public Term delta(Attention.GatedDelta a, Term q, Term k, Term v, Term d, Term b) {
+    String fading = name(d, "f");
+    String key = name(k, "k");
+    lines.add(
+        "S = %s S + %s (σ(%s) (%s − %s Sᵀ %s))ᵀ, per value head"
+            .formatted(fading, key, name(b, "b"), name(v, "v"), fading, key));
+    Term read = term("Sᵀ %s", name(q, "q"));
+    name(read, "o");
+    return read;
   }
 
   @Override

@@ -99,6 +99,11 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long offsetNorms(Long x, Leaf weight, double epsilon, int size) {
+    return norms(x, weight, epsilon, size);
+  }
+
+  @Override
   public Long shift(Long x, Leaf vector) {
     return sized(vector, x);
   }
@@ -132,8 +137,13 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long activate(FeedForward.Activation f, Long x) {
+    return x;
+  }
+
+  @Override
   public Long switched(Long x, Long by) {
-    require("a switch", 1, by);
+    require("a switch", by == 1 ? 1 : x, by);
     return x;
   }
 
@@ -141,6 +151,13 @@ public final class Tensors implements Ops<Long> {
   public Long columns(Long x, int first, int count) {
     require("columns", Math.max(x, first + (long) count), x);
     return (long) count;
+  }
+
+  @Override
+  public Long ofHeads(Long x, int headSize, int first, int count) {
+    require("heads", 0, x % headSize);
+    require("a head", headSize, Math.max(headSize, first + (long) count));
+    return x / headSize * count;
   }
 
   @Override
@@ -173,6 +190,26 @@ public final class Tensors implements Ops<Long> {
     require("turned key", a.rotary().dimensions(), r);
     require("keys and values", (long) a.heads() * (a.plainSize() + a.valueSize()), rows(up, c));
     return (long) a.heads() * a.valueSize();
+  }
+
+  @Override
+  public Long convolve(Long x, Leaf weight) {
+    return rows(weight, weight.shape().dim(1));
+  }
+
+  @Override
+  public Long decay(Long x, Leaf rate) {
+    return sized(rate, x);
+  }
+
+  @Override
+  public Long delta(Attention.GatedDelta a, Long q, Long k, Long v, Long d, Long b) {
+    require("queries", a.keys(), q);
+    require("keys", a.keys(), k);
+    require("values", a.values(), v);
+    require("decays", a.valueHeads(), d);
+    require("writes", a.valueHeads(), b);
+    return v;
   }
 
   @Override

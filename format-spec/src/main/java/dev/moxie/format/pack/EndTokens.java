@@ -36,7 +36,10 @@ public record EndTokens(SortedSet<Long> ids, SortedSet<Long> outside, @Nullable 
       Optional<byte[]> bytes = files.apply(name);
       if (bytes.isPresent()) {
         String file = where.apply(name).toString();
-        JsonNode stated = StrictJson.parseObject(file, bytes.get()).path("eos_token_id");
+        JsonNode json = StrictJson.parseObject(file, bytes.get());
+        // A model with more parts than text states it with those of text.
+        JsonNode stated = json.path("eos_token_id");
+        stated = stated.isMissingNode() ? json.path("text_config").path("eos_token_id") : stated;
         // Both are read before one is taken: neither may be nonsense.
         EndTokens tokens = read(name, file, stated, vocabSize);
         if (first == null && tokens.statedIn != null) {

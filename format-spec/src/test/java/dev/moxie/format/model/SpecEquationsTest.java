@@ -6,9 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture.NormPlacement;
+import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
+import dev.moxie.format.model.Attention.Projections;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
 import dev.moxie.format.model.FeedForward.Activation;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
@@ -57,6 +59,19 @@ class SpecEquationsTest {
           Map.entry("8192.0", "temperature.floor"),
           Map.entry("32", "latentSize"),
           Map.entry("40", "latentSize + dimensions"),
+          Map.entry("28", "headSize + headSize"),
+          Map.entry("25", "keySize"),
+          Map.entry("11", "valueSize"),
+          Map.entry("75", "keys"),
+          Map.entry("150", "keys + keys"),
+          Map.entry("216", "keys + keys + values"),
+          Map.entry("0.04", "1 / keySize"),
+          Map.entry("0.2", "1 / √keySize"),
+          Map.entry("50", "keySize + keySize"),
+          Map.entry("72", "keySize + keySize + served"),
+          Map.entry("94", "group"),
+          Map.entry("2", "shared"),
+          Map.entry("4", "shared + shared"),
           Map.entry("7.1", "clamp.limit"),
           Map.entry("1.7", "clamp.sharpness"),
           Map.entry("1.9", "clamp.offset"),
@@ -88,7 +103,10 @@ class SpecEquationsTest {
           7.5,
           true,
           new Attention.Temperature(0.19, 8192),
+          true,
           ROTARY);
+  private static final GatedDelta DELTA =
+      new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
   private static final MultiHeadLatent LATENT =
       new MultiHeadLatent(6, null, 32, 14, 14, 0.731, 1e-6, ROTARY);
   private static final FeedForward.Dense DENSE = new FeedForward.Dense(96, Activation.SILU);
@@ -144,6 +162,7 @@ class SpecEquationsTest {
     var model = new Members<>("", MODEL, SpecEquationsTest::logits);
     model.with("centredNorms", true);
     model.with("normPlacement", NormPlacement.OUTPUT, json(NormPlacement.OUTPUT));
+    model.with("offsetNorms", true);
     model.with("tiedEmbeddings", true);
     model.with("multipliers", new Architecture.Multipliers(12.5, 0.22, 0.06));
     row(
@@ -178,6 +197,7 @@ class SpecEquationsTest {
     grouped.with("sinks", true);
     grouped.with("temperature", EVERYTHING.temperature());
     grouped.with("temperature", new Attention.Temperature(0.19, 8192, true), "`fromZero`");
+    grouped.with("outputGate", true);
     grouped.with("rotary", null);
     grouped.requireAllBut();
     row("attention, `grouped_query`, with all of them", attended(EVERYTHING));
@@ -186,6 +206,10 @@ class SpecEquationsTest {
     latent.with("queryRank", 28);
     latent.with("temperature", EVERYTHING.temperature());
     latent.requireAllBut();
+    row("attention, `gated_delta`", attended(DELTA));
+    var delta = new Members<>("attention.", DELTA, SpecEquationsTest::attended);
+    delta.with("projections", Projections.BY_KEY_HEAD, json(Projections.BY_KEY_HEAD));
+    delta.requireAllBut();
   }
 
   private static List<String> attended(Attention attention) {

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /** Packages of models with the parts that most models lack: SPEC.md, sections 4 and 5. */
 final class PartsVectors {
@@ -22,6 +23,9 @@ final class PartsVectors {
 
   /** Every optional member at least once, in four layers. */
   private static final Architecture ALL = all();
+
+  /** What no attention of the other has, and norms that it cannot have. */
+  private static final Architecture STATES = states();
 
   private PartsVectors() {}
 
@@ -36,6 +40,7 @@ final class PartsVectors {
     first = with(first, "queryKeyNorm", norm(Attention.NormSpan.ALL_HEADS, true, true));
     first = with(first, "clip", 8.0);
     first = with(first, "sinks", true);
+    first = with(first, "outputGate", true);
     first = first.withRotary(PLAIN.withScaling(new Rotary.Llama3(8, 1, 1, 64)));
     var bare = with(plain, "queryKeyNorm", norm(Attention.NormSpan.HEAD, false, false));
     var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
@@ -60,6 +65,17 @@ final class PartsVectors {
         Parts.with(model, "centredNorms", true),
         "multipliers",
         new Architecture.Multipliers(1, 0.5, 1));
+  }
+
+  private static Architecture states() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    List<Architecture.Blocks> layers =
+        Stream.of(Attention.Projections.values())
+            .map(p -> new Attention.GatedDelta(1, 2, 3, 2, 4, 1e-6, 1e-5, p))
+            .map(a -> new Architecture.Blocks(1, a, dense))
+            .toList();
+    var model = new Architecture(5, 4, 16, 1e-5, false, layers, null);
+    return Parts.with(model, "offsetNorms", true);
   }
 
   private static Attention.GroupedQuery with(
@@ -94,6 +110,16 @@ final class PartsVectors {
 
   static void write(ConformanceVectors v) throws IOException {
     v.valid("every-optional-part", "every optional member of an architecture", PartsVectors::write);
+    v.valid(
+        "states-and-norms-from-one",
+        "the gated delta rule, both kinds of its projections, norms from one",
+        p -> TinyPackage.write(p, STATES, false));
+    v.broken("norms-from-one-and-about-the-mean", "A10", "both of two norms", "offsetNorms")
+        .in(PartsVectors::write)
+        .byWords("\"centredNorms\" : true,", "\"centredNorms\" : true, \"offsetNorms\" : true,");
+    v.broken("states-without-a-key", "A2", "keyHeads does not divide valueHeads", "keyHeads")
+        .in(p -> TinyPackage.write(p, STATES, false))
+        .byManifest(text -> text.replaceFirst("\"keyHeads\" : 1", "\"keyHeads\" : 3"));
     v.valid(
         "biases-over-ranks",
         "biases of experts of two ranks",

@@ -30,7 +30,7 @@ public final class Sequence implements AutoCloseable {
    * A sequence that begins with the first tokens of this one, none of which is computed again. What
    * both keep of them lies in memory once, but for a few tokens at their end.
    *
-   * @param tokens how many, from 0 to {@link #length}
+   * @param tokens how many, from 0 to {@link #length}, of which {@link #forkable} are
    */
   public Sequence fork(int tokens) {
     requireOpen();
@@ -38,8 +38,22 @@ public final class Sequence implements AutoCloseable {
       throw new IllegalArgumentException(
           "the first " + tokens + " tokens of a sequence that has " + length);
     }
-    among.requireRoom(tokens % Past.BLOCK == 0 ? 0 : 1);
+    if (forkable(tokens) != tokens) {
+      throw new IllegalArgumentException(
+          "the first %d of %d tokens, of which layers keep one state: fork all of them, or none"
+              .formatted(tokens, length));
+    }
+    among.requireRoom(among.blocksOfFork(tokens));
     return new Sequence(among, past.fork(tokens), capacity, tokens);
+  }
+
+  /**
+   * How many of its first tokens a fork can begin with: all of those, or, where layers keep a state
+   * of the whole sequence, none unless that is all it has. Whoever wants to go on from a beginning
+   * again keeps a fork that was made there.
+   */
+  public int forkable(int tokens) {
+    return tokens == length || !among.haveStates() ? tokens : 0;
   }
 
   Past past() {
@@ -66,6 +80,7 @@ public final class Sequence implements AutoCloseable {
 
   void advance(int tokens) {
     length += tokens;
+    past.keep(length);
   }
 
   /**

@@ -38,8 +38,27 @@ public final class Sequences {
   Sequences(PlainLayers layers, long bytes) {
     this.layers = layers;
     vocabulary = layers.architecture().vocabSize();
-    blockBytes = bytesPerToken(layers.architecture()) * Past.BLOCK;
-    memory = new PastMemory(bytes / blockBytes);
+    // Where all layers have states, tokens take nothing.
+    blockBytes = Math.max(1, bytesPerToken(layers.architecture()) * Past.BLOCK);
+    long states = bytesOfStates(layers.architecture());
+    memory = new PastMemory(bytes / blockBytes, Math.ceilDiv(states, blockBytes));
+  }
+
+  /** Of one sequence; each state lies there twice ({@link Past}). */
+  private static long bytesOfStates(Architecture architecture) {
+    return architecture.layers().stream()
+        .mapToLong(layer -> layer.attention().keptPerSequence() * 2 * Float.BYTES)
+        .sum();
+  }
+
+  /** Blocks that a sequence of so many tokens takes beside another one that begins with them. */
+  long blocksOfFork(int tokens) {
+    return tokens == 0 ? 0 : memory.state() + (tokens % Past.BLOCK == 0 ? 0 : 1);
+  }
+
+  /** Whether layers keep of a sequence what none of its beginnings has. */
+  boolean haveStates() {
+    return memory.state() > 0;
   }
 
   private static long bytesPerToken(Architecture architecture) {
@@ -100,6 +119,9 @@ public final class Sequences {
    */
   void step(List<Slice> step, int together, IntConsumer computed) {
     requireRoom(lacks(step));
+    for (int i = 0; i < step.size(); i++) {
+      step.get(i).sequence.past().restore();
+    }
     Pass pass = layers.pass();
     int next = 0;
     int done = 0;

@@ -647,6 +647,11 @@ final class Kernels implements Ops<Value> {
     return value(x.columns(), new Value.Norm(x, weight, epsilon, size, false));
   }
 
+  @Override
+  public Value offsetNorms(Value x, Leaf weight, double epsilon, int size) {
+    throw lacks("norms with 1 + their weights");
+  }
+
   private UnsupportedException lacks(String what) {
     return new UnsupportedException(
         where, "what kernels compute", what, "use --device cpu, or --execution fused if it can");
@@ -679,13 +684,26 @@ final class Kernels implements Ops<Value> {
   }
 
   @Override
+  public Value activate(FeedForward.Activation f, Value x) {
+    throw lacks("a function of an activation alone");
+  }
+
+  @Override
   public Value switched(Value x, Value by) {
+    if (by.columns() > 1) {
+      throw lacks("a gate of each number that attention gives");
+    }
     return value(x.columns(), new Value.Switched(x, by));
   }
 
   @Override
   public Value columns(Value x, int first, int count) {
     return value(count, new Value.Columns(x, first));
+  }
+
+  @Override
+  public Value ofHeads(Value x, int headSize, int first, int count) {
+    throw lacks("projections that alternate by head");
   }
 
   @Override
@@ -714,6 +732,21 @@ final class Kernels implements Ops<Value> {
       int layer, Attention.MultiHeadLatent attention, Value q, Value c, Value r, Leaf up) {
     return value(
         attention.heads() * attention.valueSize(), new Value.Latent(layer, attention, q, c, r, up));
+  }
+
+  @Override
+  public Value convolve(Value x, Leaf weight) {
+    throw lacks("a short convolution over tokens");
+  }
+
+  @Override
+  public Value decay(Value x, Leaf rate) {
+    throw lacks("a state that decays");
+  }
+
+  @Override
+  public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
+    throw lacks("the gated delta rule");
   }
 
   @Override

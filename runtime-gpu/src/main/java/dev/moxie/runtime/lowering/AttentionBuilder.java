@@ -86,7 +86,7 @@ final class AttentionBuilder {
    */
   Onnx.Value attend(
       int layer,
-      Attention attention,
+      Attention.Softmax attention,
       Heads query,
       Heads key,
       Heads value,

@@ -4,6 +4,7 @@ import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.ExpertOrder;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Rotary;
@@ -66,7 +67,7 @@ public final class Lowering {
   /** How positions turn queries and keys: every way in which layers do it. */
   public List<Rotary> rotaries() {
     return pack.architecture().blocks().stream()
-        .map(run -> run.attention().rotary())
+        .map(run -> run.attention() instanceof Attention.Softmax a ? a.rotary() : null)
         .filter(Objects::nonNull)
         .distinct()
         .toList();

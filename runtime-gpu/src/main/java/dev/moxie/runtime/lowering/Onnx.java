@@ -2,6 +2,7 @@ package dev.moxie.runtime.lowering;
 
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -103,10 +104,20 @@ final class Onnx implements Ops<Onnx.Value> {
 
   @Override
   public Value norms(Value x, @Nullable Leaf weight, double epsilon, int size) {
-    String scale =
-        weight == null
-            ? graph.cast(graph.filled(graph.longs(size), 1), Dtype.F32, target.compute())
-            : weights.of(weight);
+    return norms(x, weight == null ? ones(size) : weights.of(weight), epsilon, size);
+  }
+
+  @Override
+  public Value offsetNorms(Value x, Leaf weight, double epsilon, int size) {
+    String scale = graph.node("Add", List.of(weights.of(weight), ones(size)));
+    return norms(x, scale, epsilon, size);
+  }
+
+  private String ones(int size) {
+    return graph.cast(graph.filled(graph.longs(size), 1), Dtype.F32, target.compute());
+  }
+
+  private Value norms(Value x, String scale, double epsilon, int size) {
     if (size == x.width()) {
       return like(x, normed("RMSNormalization", x.name(), scale, epsilon));
     }
@@ -160,6 +171,13 @@ final class Onnx implements Ops<Onnx.Value> {
   }
 
   @Override
+  public Value activate(FeedForward.Activation f, Value x) {
+    return switch (f) {
+      case SILU -> switched(x, x);
+    };
+  }
+
+  @Override
   public Value switched(Value x, Value by) {
     return like(x, graph.node("Mul", List.of(x.name(), graph.node("Sigmoid", List.of(by.name())))));
   }
@@ -167,6 +185,13 @@ final class Onnx implements Ops<Onnx.Value> {
   @Override
   public Value columns(Value x, int first, int count) {
     return Value.of(graph.slice(x.name(), 1, first, first + count), count);
+  }
+
+  @Override
+  public Value ofHeads(Value x, int headSize, int first, int count) {
+    String heads = attention.split(AttentionBuilder.heads(x, headSize));
+    String cut = graph.slice(heads, 2, first, first + count);
+    return attention.joined(cut, x.width() / headSize, count);
   }
 
   @Override
@@ -198,6 +223,29 @@ final class Onnx implements Ops<Onnx.Value> {
     return CacheLayout.of(a, target).latent()
         ? latents.absorbed(layer, a, q, c, r, weights.of(up))
         : latents.expanded(layer, a, q, linear(c, up), r);
+  }
+
+  @Override
+  public Value convolve(Value x, Leaf weight) {
+    throw lacks("a short convolution over tokens");
+  }
+
+  @Override
+  public Value decay(Value x, Leaf rate) {
+    throw lacks("a state that decays");
+  }
+
+  @Override
+  public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
+    throw lacks("the gated delta rule");
+  }
+
+  private static UnsupportedException lacks(String what) {
+    return new UnsupportedException(
+        "--execution fused",
+        "layers that keep keys and values of tokens, for which graphs have operators",
+        what,
+        "use --device cpu --execution plain");
   }
 
   @Override

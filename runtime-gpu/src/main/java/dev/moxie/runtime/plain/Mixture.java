@@ -287,6 +287,22 @@ final class Mixture implements Instruction {
     }
   }
 
+  /** f(x). */
+  static void activate(
+      FeedForward.Activation f, float[] x, int from, int count, float[] out, int at) {
+    switch (f) {
+      case SILU -> {
+        int whole = count & -Lanes.WIDTH;
+        for (int i = 0; i < whole; i += Lanes.WIDTH) {
+          Numbers.silu(FloatVector.fromArray(Lanes.FLOATS, x, from + i)).intoArray(out, at + i);
+        }
+        for (int i = whole; i < count; i++) {
+          out[at + i] = Numbers.silu(x[from + i]);
+        }
+      }
+    }
+  }
+
   private static void add(
       StoredMatrix bias,
       int row,

@@ -25,6 +25,7 @@ public final class Pass {
   private Past[] pasts = new Past[0];
   private int[] positions = new int[0];
   private int tokens;
+  private int states;
   private long weightBytes;
   private @Nullable ExpertMemory experts;
   private @Nullable List<int[]> replayed;
@@ -134,6 +135,20 @@ public final class Pass {
 
   Past past(int token) {
     return pasts[token];
+  }
+
+  /** The first token after this one that does not follow it in its sequence. */
+  int endOfRun(int token) {
+    int end = token + 1;
+    while (end < tokens && pasts[end] == pasts[token]) {
+      end++;
+    }
+    return end;
+  }
+
+  /** The number of one more state of sequences. */
+  int newState() {
+    return states++;
   }
 
   /** Keys that tokens see, on average, where none is masked. */

@@ -20,9 +20,12 @@ public final class Past {
 
   private final List<Block> blocks = new ArrayList<>();
 
+  /** Of whatever keeps one. */
+  private final List<State> states = new ArrayList<>();
+
   /** An empty one in memory without a limit. */
   public Past() {
-    this(new PastMemory(Long.MAX_VALUE));
+    this(new PastMemory(Long.MAX_VALUE, 0));
   }
 
   /** An empty one. */
@@ -63,6 +66,43 @@ public final class Past {
     }
   }
 
+  /**
+   * What is kept of all tokens together, and so of none of their beginnings. A step that fails has
+   * changed nothing: it computes a state beside that of the step before.
+   */
+  static final class State {
+    private float[] kept;
+    private float[] made;
+    private boolean isMade;
+
+    private State(int size) {
+      kept = new float[size];
+      made = new float[size];
+    }
+
+    /** After the tokens so far; zeros before the first one. */
+    float[] now() {
+      return isMade ? made : kept;
+    }
+
+    /** Where it is to be after more of them; may be the same array. */
+    float[] next() {
+      return made;
+    }
+
+    /** Says that it is there. */
+    void advance() {
+      isMade = true;
+    }
+
+    private State copy() {
+      var copy = new State(0);
+      copy.kept = kept.clone();
+      copy.made = new float[kept.length];
+      return copy;
+    }
+  }
+
   /** How many blocks so many tokens take. */
   public static long blocks(long tokens) {
     return Math.ceilDiv(tokens, (long) BLOCK);
@@ -87,10 +127,7 @@ public final class Past {
       int valueAt,
       int valueWidth) {
     int block = position / BLOCK;
-    while (blocks.size() <= block) {
-      memory.take(1);
-      blocks.add(new Block());
-    }
+    reach(block + 1);
     Layer kept = layer(layer);
     kept.reserve(block + 1, keyWidth, valueWidth);
     int row = position % BLOCK;
@@ -98,14 +135,65 @@ public final class Past {
     System.arraycopy(values, valueAt, kept.values[block], row * valueWidth, valueWidth);
   }
 
+  /**
+   * A state, which is there for whoever computes it only.
+   *
+   * @param number counted by the model from 0
+   */
+  State state(int number, int size) {
+    if (states.isEmpty()) {
+      memory.take(memory.state());
+    }
+    while (states.size() <= number) {
+      states.add(new State(0));
+    }
+    if (states.get(number).kept.length != size) {
+      states.set(number, new State(size));
+    }
+    return states.get(number);
+  }
+
+  /** Forgets what a step that failed made of states. */
+  public void restore() {
+    states.forEach(state -> state.isMade = false);
+  }
+
+  /**
+   * Keeps states as they are now.
+   *
+   * @param tokens that have passed
+   */
+  public void keep(long tokens) {
+    // No layer has, where all keep states.
+    reach(blocks(tokens));
+    for (int i = 0; i < states.size(); i++) {
+      State state = states.get(i);
+      if (state.isMade) {
+        float[] before = state.kept;
+        state.kept = state.made;
+        state.made = before;
+        state.isMade = false;
+      }
+    }
+  }
+
+  private void reach(long count) {
+    while (blocks.size() < count) {
+      memory.take(1);
+      blocks.add(new Block());
+    }
+  }
+
   /** Blocks that it lacks for so many tokens. */
   public long lacks(long tokens) {
-    return Math.max(0, blocks(tokens) - blocks.size());
+    return Math.max(0, blocks(tokens) - blocks.size()) + (states.isEmpty() ? memory.state() : 0);
   }
 
   /**
    * One that begins with the same tokens: it shares the blocks that they fill, and has a copy of
    * the one that they do not.
+   *
+   * @param tokens all of them or none, where there are states
    */
   public Past fork(int tokens) {
     var fork = new Past(memory);
@@ -117,16 +205,25 @@ public final class Past {
     }
     for (Layer layer : layers) {
       var copy = new Layer();
+      fork.layers.add(copy);
+      if (layer.keys.length == 0) {
+        // Keeps a state.
+        continue;
+      }
       copy.keys = Arrays.copyOf(layer.keys, all);
       copy.values = Arrays.copyOf(layer.values, all);
       for (int b = whole; b < all; b++) {
         copy.keys[b] = layer.keys[b].clone();
         copy.values[b] = layer.values[b].clone();
       }
-      fork.layers.add(copy);
+    }
+    long state = 0;
+    if (tokens > 0 && !states.isEmpty()) {
+      states.forEach(each -> fork.states.add(each.copy()));
+      state = memory.state();
     }
     // Counted once nothing is left to allocate: a fork that fails has changed nothing.
-    memory.take(all - whole);
+    memory.take(all - whole + state);
     for (int b = 0; b < whole; b++) {
       blocks.get(b).holders++;
     }
@@ -140,7 +237,11 @@ public final class Past {
         memory.give(1);
       }
     }
+    if (!states.isEmpty()) {
+      memory.give(memory.state());
+    }
     blocks.clear();
     layers.clear();
+    states.clear();
   }
 }

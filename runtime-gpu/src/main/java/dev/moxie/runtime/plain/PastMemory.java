@@ -3,13 +3,21 @@ package dev.moxie.runtime.plain;
 /** How many blocks of past tokens the sequences of a model have, those that they share once. */
 public final class PastMemory {
   private final long most;
+  private final long state;
   private long taken;
 
   /**
    * @param most blocks that there may be
+   * @param state as many of them as the states of one sequence take
    */
-  public PastMemory(long most) {
+  public PastMemory(long most, long state) {
     this.most = most;
+    this.state = state;
+  }
+
+  /** Blocks that the states of one sequence take. */
+  public long state() {
+    return state;
   }
 
   /** Blocks that are taken. */

@@ -164,7 +164,19 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value norms(Value x, @Nullable Leaf weight, double epsilon, int size) {
-    float[] w = weight == null ? null : weights.vector(weight);
+    return norms(x, weight == null ? null : weights.vector(weight), epsilon, size);
+  }
+
+  @Override
+  public Value offsetNorms(Value x, Leaf weight, double epsilon, int size) {
+    float[] w = weights.vector(weight);
+    for (int i = 0; i < w.length; i++) {
+      w[i] += 1;
+    }
+    return norms(x, w, epsilon, size);
+  }
+
+  private Value norms(Value x, float @Nullable [] w, double epsilon, int size) {
     return row(
         x,
         x.columns(),
@@ -236,13 +248,22 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value activate(FeedForward.Activation f, Value x) {
+    return row(x, x.columns(), (t, a, at, y, to) -> Mixture.activate(f, a, at, x.columns(), y, to));
+  }
+
+  @Override
   public Value switched(Value x, Value by) {
+    int each = by.columns() == 1 ? 0 : 1;
     return row(
         x,
         x.columns(),
         (t, a, at, y, to) -> {
-          float f = Numbers.sigmoid(pass.array(by)[t * by.apart()]);
+          float[] switches = pass.array(by);
+          int from = t * by.apart();
+          float f = Numbers.sigmoid(switches[from]);
           for (int c = 0; c < x.columns(); c++) {
+            f = each == 0 ? f : Numbers.sigmoid(switches[from + c]);
             y[to + c] = f * a[at + c];
           }
         });
@@ -251,6 +272,19 @@ public final class Program implements Ops<Value> {
   @Override
   public Value columns(Value x, int first, int count) {
     return row(x, count, (t, a, at, y, to) -> System.arraycopy(a, at + first, y, to, count));
+  }
+
+  @Override
+  public Value ofHeads(Value x, int headSize, int first, int count) {
+    int heads = x.columns() / headSize;
+    return row(
+        x,
+        heads * count,
+        (t, a, at, y, to) -> {
+          for (int h = 0; h < heads; h++) {
+            System.arraycopy(a, at + h * headSize + first, y, to + h * count, count);
+          }
+        });
   }
 
   @Override
@@ -291,6 +325,40 @@ public final class Program implements Ops<Value> {
   public Value latent(int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
     Value y = make(a.heads() * a.valueSize());
     instructions.add(new LatentAttention(pass, layer, a, q, c, r, weights.matrix(up), y));
+    return y;
+  }
+
+  @Override
+  public Value convolve(Value x, Leaf weight) {
+    StoredMatrix matrix = weights.matrix(weight);
+    Value y = make(x.columns());
+    instructions.add(Convolution.of(pass, matrix, x, y));
+    return y;
+  }
+
+  @Override
+  public Value decay(Value x, Leaf rate) {
+    float[] rates = weights.vector(rate);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < rates.length; c++) {
+            double softplus = Math.max(a[at + c], 0) + log1pExp(-Math.abs((double) a[at + c]));
+            y[to + c] = (float) StrictMath.exp(-StrictMath.exp(rates[c]) * softplus);
+          }
+        });
+  }
+
+  /** ln(1 + eˣ). */
+  private static double log1pExp(double x) {
+    return StrictMath.log1p(StrictMath.exp(x));
+  }
+
+  @Override
+  public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
+    Value y = make(v.columns());
+    instructions.add(new DeltaRule(pass, pass.newState(), a, q, k, v, d, b, y));
     return y;
   }
 

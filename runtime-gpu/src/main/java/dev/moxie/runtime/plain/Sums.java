@@ -139,6 +139,20 @@ final class Sums {
     return sum;
   }
 
+  /** y_i = factor · x_i + other · z_i of a row of x and the same row of y; z begins at 0. */
+  static void fade(float factor, float[] x, float other, float[] z, float[] y, int at, int count) {
+    int whole = count & -Lanes.WIDTH;
+    FloatVector f = FloatVector.broadcast(Lanes.FLOATS, factor);
+    FloatVector o = FloatVector.broadcast(Lanes.FLOATS, other);
+    for (int i = 0; i < whole; i += Lanes.WIDTH) {
+      FloatVector faded = FloatVector.fromArray(Lanes.FLOATS, x, at + i).mul(f);
+      FloatVector.fromArray(Lanes.FLOATS, z, i).fma(o, faded).intoArray(y, at + i);
+    }
+    for (int i = whole; i < count; i++) {
+      y[at + i] = Math.fma(other, z[i], factor * x[at + i]);
+    }
+  }
+
   /** Adds factor · x_i to every sum. */
   static void add(float factor, float[] x, int from, float[] sums, int at, int count) {
     int whole = count & -Lanes.WIDTH;

@@ -95,7 +95,7 @@ class SequencesTest {
           texts.add(
               some == null || random.nextBoolean()
                   ? new Text(sequences.begin(200))
-                  : some.fork(random.nextInt(some.ids.size() + 1)));
+                  : some.fork(forkable(some.sequence, random)));
         } else if (random.nextInt(8) == 0) {
           some.requireSameAlone(model);
           some.sequence.close();
@@ -108,6 +108,28 @@ class SequencesTest {
         text.sequence.close();
       }
       assertEquals(0, sequences.bytes());
+    }
+  }
+
+  /** Any beginning; where there are states, all or nothing. */
+  private static int forkable(Sequence sequence, Random random) {
+    int tokens = random.nextInt(sequence.length() + 1);
+    return sequence.forkable(random.nextBoolean() ? tokens : sequence.length());
+  }
+
+  @Test
+  void aBeginningOfWhichNoStateWasKeptIsNoForkAndOneSentenceSaysSo() {
+    try (MoxiePackage pack =
+            Packages.convert(Fixtures.root().resolve("random/qwen3_next"), folder.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      Sequences sequences = model.sequences(Long.MAX_VALUE);
+      Sequence sequence = sequences.begin(9);
+      sequences.step(List.of(new Slice(sequence, new long[5], NONE)));
+      assertEquals(5, sequence.forkable(5));
+      assertEquals(0, sequence.forkable(4));
+      String message =
+          assertThrows(IllegalArgumentException.class, () -> sequence.fork(4)).getMessage();
+      assertTrue(message.contains("keep one state"), message);
     }
   }
 

@@ -22,12 +22,43 @@ class PastTest {
 
   @Test
   void aForkThatFailedHoldsNoBlocks() {
-    var memory = new PastMemory(2);
+    var memory = new PastMemory(2, 0);
     var past = new Past(memory);
     for (int position = 0; position <= Past.BLOCK; position++) {
       put(past, position, 1);
     }
     assertThrows(IllegalStateException.class, () -> past.fork(Past.BLOCK + 1));
+    past.clear();
+    assertEquals(0, memory.taken());
+  }
+
+  @Test
+  void aStepThatFailedLeavesTheStateBeforeIt() {
+    var past = new Past();
+    past.state(0, 1).next()[0] = 3;
+    past.state(0, 1).advance();
+    past.keep(1);
+    past.state(0, 1).next()[0] = 4;
+    past.state(0, 1).advance();
+    past.restore();
+    assertEquals(3, past.state(0, 1).now()[0]);
+  }
+
+  @Test
+  void statesAreCountedOnceForEachSequenceAndAForkHasItsOwn() {
+    var memory = new PastMemory(10, 4);
+    var past = new Past(memory);
+    assertEquals(5, past.lacks(1));
+    past.state(1, 1).next()[0] = 3;
+    past.state(1, 1).advance();
+    past.keep(1);
+    Past fork = past.fork(1);
+    fork.state(1, 1).next()[0] = 5;
+    fork.state(1, 1).advance();
+    fork.keep(1);
+    assertEquals(3, past.state(1, 1).now()[0]);
+    assertEquals(10, memory.taken());
+    fork.clear();
     past.clear();
     assertEquals(0, memory.taken());
   }

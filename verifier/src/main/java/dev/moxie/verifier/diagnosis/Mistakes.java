@@ -3,10 +3,12 @@ package dev.moxie.verifier.diagnosis;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
+import dev.moxie.format.model.Attention.Softmax;
 import dev.moxie.format.model.Attention.Temperature;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.Clamp;
@@ -140,13 +142,13 @@ final class Mistakes {
   /** What may be wrong with the attention, the likeliest first. */
   List<Mistake> ofAttention() {
     List<Mistake> mistakes = new ArrayList<>();
-    Rotary own = blocks.attention().rotary();
-    if (own != null) {
-      rotaries(own).forEach((cause, r) -> attention(mistakes, cause, a -> a.withRotary(r)));
+    if (blocks.attention() instanceof Softmax a && a.rotary() != null) {
+      rotaries(a.rotary()).forEach((cause, r) -> attention(mistakes, cause, x -> a.withRotary(r)));
     }
     switch (blocks.attention()) {
       case GroupedQuery a -> ofGroupedQuery(a, mistakes);
       case MultiHeadLatent a -> ofLatent(a, mistakes);
+      case GatedDelta a -> {} // It lacks no member.
     }
     return mistakes;
   }
@@ -409,12 +411,22 @@ final class Mistakes {
   /** What may be wrong with the model as a whole. */
   List<Mistake> ofModel() {
     List<Mistake> mistakes = new ArrayList<>();
-    add(
-        mistakes,
-        model.centredNorms()
-            ? "norms about the mean instead of about zero"
-            : "norms about zero instead of about the mean",
-        Parts.with(model, "centredNorms", !model.centredNorms()));
+    if (!model.offsetNorms()) {
+      add(
+          mistakes,
+          model.centredNorms()
+              ? "norms about the mean instead of about zero"
+              : "norms about zero instead of about the mean",
+          Parts.with(model, "centredNorms", !model.centredNorms()));
+    }
+    if (!model.centredNorms()) {
+      add(
+          mistakes,
+          model.offsetNorms()
+              ? "one added to norm weights"
+              : "norm weights stored as differences from one",
+          Parts.with(model, "offsetNorms", !model.offsetNorms()));
+    }
     Multipliers own = model.multipliers();
     if (own != null) {
       for (boolean inverse : new boolean[] {false, true}) {
@@ -450,8 +462,14 @@ final class Mistakes {
 
   /** Numbers that the attention may have wrong. */
   List<Scalar> numbersOfAttention() {
-    Attention a = blocks.attention();
     List<Scalar> numbers = new ArrayList<>();
+    if (blocks.attention() instanceof GatedDelta d) {
+      numbers.add(epsilon("norm of what states give", d, "normEpsilon", d.normEpsilon()));
+      numbers.add(epsilon("length of queries and keys", d, "unitEpsilon", d.unitEpsilon()));
+    }
+    if (!(blocks.attention() instanceof Softmax a)) {
+      return numbers;
+    }
     Rotary rotary = a.rotary();
     if (rotary != null) {
       numbers.add(
@@ -492,6 +510,10 @@ final class Mistakes {
         100,
         33,
         s -> with.apply(Parts.with(own, "scale", s)));
+  }
+
+  private Scalar epsilon(String of, GatedDelta d, String member, double own) {
+    return number("epsilon of the " + of, own, 1e6, 25, e -> with(Parts.with(d, member, e)));
   }
 
   private Scalar epsilon(GroupedQuery a, QueryKeyNorm own) {

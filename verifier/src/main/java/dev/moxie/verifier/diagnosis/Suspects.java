@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.verifier.oracle.Forced;
@@ -56,9 +57,9 @@ final class Suspects {
               new Kind("rows of the embedding moved", exchanges::movedEmbedding));
       case ATTENTION ->
           join(
-              List.of(norms(), scales(".attention.")),
+              List.of(norms(), scales("." + partOfAttention() + ".")),
               attention(stage),
-              scaled("attention", stage));
+              scaled(partOfAttention(), stage));
       case NORM -> List.of(norms(), ofModel(), numbers(stage, mistakes.epsilon()));
       case SUM ->
           List.of(
@@ -131,16 +132,28 @@ final class Suspects {
                         stage -> fitted(stage, List.of(mistakes.epsilon(), mistakes.residual())))));
   }
 
+  /** What its tensors are called within a layer. */
+  private String partOfAttention() {
+    return switch (evidence.architecture().layers().get(layer).attention()) {
+      case Attention.Softmax a -> "attention";
+      case Attention.GatedDelta a -> "delta";
+    };
+  }
+
   private List<Kind> attention(Stage stage) {
+    String part = partOfAttention();
     // A norm of what attention makes takes factors out of it.
     boolean normed = evidence.architecture().hasOutputNorms();
     return List.of(
         new Kind("another attention", () -> supposed(mistakes.ofAttention())),
         ofModel(),
-        misplaced("attention"),
+        misplaced(part),
+        new Kind(
+            "rows of projections in another order",
+            () -> new RowOrders(evidence, layer).suspects()),
         normed
             ? outputFactor("attention output norm", "attention_output_norm", stage)
-            : outputFactor("attention output", "attention.output", stage),
+            : outputFactor("attention output", part + ".output", stage),
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage));

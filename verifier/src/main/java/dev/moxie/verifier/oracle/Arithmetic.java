@@ -293,14 +293,20 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
-  /** y = σ(b) x, b one number per row. */
+  /** y = silu(x). */
+  Estimate silu(Estimate x) {
+    return gated(x, Estimate.ones(x.rows(), x.columns()));
+  }
+
+  /** y = σ(b) x, b as wide as x or one number per row. */
   Estimate switched(Estimate x, Estimate by) {
     var result = new Estimate(x.rows(), x.columns());
     for (int r = 0; r < x.rows(); r++) {
       Estimate s = sigmoid(by, r);
       for (int c = 0; c < x.columns(); c++) {
-        double y = s.value(0, 0) * x.value(r, c);
-        double carried = norm2(s.value(0, 0) * x.error(r, c), s.error(0, 0) * x.value(r, c), 0);
+        int i = c % by.columns();
+        double y = s.value(0, i) * x.value(r, c);
+        double carried = norm2(s.value(0, i) * x.error(r, c), s.error(0, i) * x.value(r, c), 0);
         result.set(r, c, y, norm2(carried, u * y, 0));
       }
     }

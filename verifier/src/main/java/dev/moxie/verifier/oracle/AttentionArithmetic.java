@@ -102,7 +102,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
    * @param sinks a score per head beside those of keys; null where there are none
    */
   Estimate attend(
-      Attention attention,
+      Attention.Softmax attention,
       LongUnaryOperator firstSeen,
       Estimate query,
       Estimate key,

@@ -58,6 +58,13 @@ public final class Estimate {
     return new Estimate(rows, columns);
   }
 
+  /** Ones, exactly. */
+  static Estimate ones(int rows, int columns) {
+    var estimate = new Estimate(rows, columns);
+    Arrays.fill(estimate.values, 1);
+    return estimate;
+  }
+
   /**
    * What a multiple of another matrix was added to, where an implementation recorded only the sum.
    */

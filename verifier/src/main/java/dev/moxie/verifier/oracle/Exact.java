@@ -31,6 +31,7 @@ final class Exact implements Ops<Estimate> {
   private final Arithmetic arithmetic;
   private final Arithmetic scoring;
   private final AttentionArithmetic attention;
+  private final StateArithmetic states;
   private final long[] tokens;
   private final @Nullable List<int[]> replayed;
   private final @Nullable Memory memory;
@@ -57,6 +58,7 @@ final class Exact implements Ops<Estimate> {
     // The routing equation is computed in float32; only the weights are stored as all else is.
     this.scoring = Arithmetic.of(Precision.F32).with(arithmetic.noise());
     this.attention = new AttentionArithmetic(arithmetic);
+    this.states = new StateArithmetic(arithmetic);
     this.tokens = tokens;
     this.replayed = replayed;
     this.memory = memory;
@@ -133,6 +135,18 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate offsetNorms(Estimate x, Leaf weight, double epsilon, int size) {
+    WeightMatrix w = weights.apply(weight);
+    return once(
+        () -> arithmetic.norm(x.folded(size), w.plus(1), epsilon).folded(x.columns()),
+        "offset norms",
+        x,
+        w,
+        epsilon,
+        size);
+  }
+
+  @Override
   public Estimate shift(Estimate x, Leaf vector) {
     WeightMatrix w = weights.apply(vector);
     return once(() -> arithmetic.shift(x, w), "shift", x, w);
@@ -167,6 +181,13 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate activate(FeedForward.Activation f, Estimate x) {
+    return switch (f) {
+      case SILU -> once(() -> arithmetic.silu(x), "silu", x);
+    };
+  }
+
+  @Override
   public Estimate switched(Estimate x, Estimate by) {
     return arithmetic.switched(x, by);
   }
@@ -174,6 +195,18 @@ final class Exact implements Ops<Estimate> {
   @Override
   public Estimate columns(Estimate x, int first, int count) {
     return once(() -> x.part(first, count), "columns", x, first, count);
+  }
+
+  @Override
+  public Estimate ofHeads(Estimate x, int headSize, int first, int count) {
+    int heads = x.columns() / headSize;
+    return once(
+        () -> x.folded(headSize).part(first, count).folded(heads * count),
+        "of heads",
+        x,
+        headSize,
+        first,
+        count);
   }
 
   @Override
@@ -214,6 +247,24 @@ final class Exact implements Ops<Estimate> {
       int layer, Attention.MultiHeadLatent a, Estimate q, Estimate c, Estimate r, Leaf up) {
     WeightMatrix w = weights.apply(up);
     return once(() -> attention.latent(a, q, c, r, w), "latent", a, q, c, r, w);
+  }
+
+  @Override
+  public Estimate convolve(Estimate x, Leaf weight) {
+    WeightMatrix w = weights.apply(weight);
+    return once(() -> states.convolve(x, w), "convolve", x, w);
+  }
+
+  @Override
+  public Estimate decay(Estimate x, Leaf rate) {
+    WeightMatrix w = weights.apply(rate);
+    return once(() -> states.decay(x, w), "decay", x, w);
+  }
+
+  @Override
+  public Estimate delta(
+      Attention.GatedDelta a, Estimate q, Estimate k, Estimate v, Estimate d, Estimate b) {
+    return once(() -> states.delta(a, q, k, v, d, b), "delta", a, q, k, v, d, b);
   }
 
   @Override

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
@@ -66,7 +67,11 @@ class ForcedTest {
   void anotherArchitectureComputesAgainWhatItSaysOtherwise() {
     Architecture other =
         pack.architecture()
-            .withBlocks(b -> b.withAttention(b.attention().withScale(2 * b.attention().scale())));
+            .withBlocks(
+                b -> {
+                  var attention = (Attention.Softmax) b.attention();
+                  return b.withAttention(attention.withScale(2 * attention.scale()));
+                });
     Forced supposed = own.supposing(other, weights);
     assertNotSame(own.computed(Stage.ATTENTION), supposed.computed(Stage.ATTENTION));
     assertSame(own.computed(Stage.ROUTER), supposed.computed(Stage.ROUTER));

@@ -17,7 +17,7 @@ final class HandWrittenAttention {
   }
 
   /** From normed hidden states [T, H] to what is added to the residual stream, [T, H]. */
-  Estimate attention(String layer, Attention attention, Estimate x) {
+  Estimate attention(String layer, Attention.Softmax attention, Estimate x) {
     String stem = layer + "attention.";
     Estimate joined =
         switch (attention) {
@@ -151,7 +151,7 @@ final class HandWrittenAttention {
 
   /** Every head's query against the keys it may see; values side by side, [T, heads · width]. */
   private Estimate attend(
-      Attention attention,
+      Attention.Softmax attention,
       @Nullable Integer window,
       Estimate query,
       Estimate key,

@@ -110,7 +110,7 @@ final class HandWrittenOracle {
   public Estimate attended(int layer, Estimate input) {
     String prefix = "layers." + layer + ".";
     Estimate normed = norm(input, prefix + "attention_norm.weight");
-    Attention kind = architecture.layers().get(layer).attention();
+    var kind = (Attention.Softmax) architecture.layers().get(layer).attention();
     return arithmetic.sum(input, attention.attention(prefix, kind, normed));
   }
 

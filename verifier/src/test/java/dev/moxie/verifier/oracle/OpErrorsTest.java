@@ -95,6 +95,12 @@ class OpErrorsTest {
           rotary(Rotary.Pairing.HALVES, null));
     }
 
+    /** Two states to a key. */
+    Attention.GatedDelta delta() {
+      return new Attention.GatedDelta(
+          heads, 2 * heads, headSize, headSize + 3, 4, 1e-6, 1e-6, Attention.Projections.BY_KIND);
+    }
+
     /** Experts half as wide inside as outside. */
     Ops.Experts experts(FeedForward.Clamp clamp, boolean biases, Routing.WeightsApplyTo to) {
       int inside = Math.ceilDiv(width, 2);
@@ -445,6 +451,73 @@ class OpErrorsTest {
         Routing.WeightsApplyTo to = Routing.WeightsApplyTo.EXPERT_INPUT;
         return mixed(ops, s.experts(null, false, to), x);
       }
+    },
+    OFFSET_NORMS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.offsetNorms(x.get(0), s.vector(s.headSize()), 1e-6, s.headSize());
+      }
+    },
+    ACTIVATE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.activate(FeedForward.Activation.SILU, x.get(0));
+      }
+    },
+    SWITCHED_EACH {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.switched(x.get(0), x.get(1));
+      }
+    },
+    CONVOLVE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.convolve(x.get(0), s.matrix(s.width(), 4));
+      }
+    },
+    DECAY {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.decay(x.get(0), s.vector(s.width()));
+      }
+    },
+    DELTA {
+      @Override
+      List<Integer> widths(Sizes s) {
+        Attention.GatedDelta a = s.delta();
+        int keys = (int) a.keys();
+        return List.of(keys, keys, (int) a.values(), a.valueHeads(), a.valueHeads());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V q = ops.norms(x.get(0), null, 1e-6, s.headSize());
+        V k = ops.scale(ops.norms(x.get(1), null, 1e-6, s.headSize()), 1 / Math.sqrt(s.headSize()));
+        V d = ops.decay(x.get(3), s.vector(2 * s.heads()));
+        return ops.delta(s.delta(), q, k, x.get(2), d, x.get(4));
+      }
+    },
+    OF_HEADS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.ofHeads(x.get(0), s.headSize(), 1, 2);
+      }
     };
 
     abstract <V> V of(Ops<V> ops, Sizes s, List<V> x);
@@ -471,7 +544,7 @@ class OpErrorsTest {
 
   /** What gives numbers that it was given, which no implementation rounds. */
   private static final Set<Operation> EXACT =
-      EnumSet.of(Operation.CLIP, Operation.COLUMNS, Operation.JOIN);
+      EnumSet.of(Operation.CLIP, Operation.COLUMNS, Operation.OF_HEADS, Operation.JOIN);
 
   @ParameterizedTest
   @EnumSource(Operation.class)

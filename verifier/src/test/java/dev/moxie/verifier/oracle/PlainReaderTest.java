@@ -60,6 +60,7 @@ class PlainReaderTest {
     SINKS,
     TEMPERATURE,
     TEMPERATURE_FROM_ZERO,
+    OUTPUT_GATE,
     NO_POSITIONS,
     INTERLEAVED,
     PARTIAL_ROTATION,
@@ -68,8 +69,11 @@ class PlainReaderTest {
     YARN,
     YARN_EXACT_BOUNDS,
     LATENT,
+    STATES,
+    STATES_BY_KEY_HEAD,
     CENTRED_NORMS,
     NORMS_OF_OUTPUTS,
+    OFFSET_NORMS,
     MULTIPLIERS,
     TIED_HEAD,
     DENSE,
@@ -213,11 +217,7 @@ class PlainReaderTest {
   }
 
   private static Architecture architecture(List<Part> parts) {
-    Attention attention =
-        parts.contains(Part.LATENT)
-            ? new Attention.MultiHeadLatent(
-                HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts), temperature(parts))
-            : grouped(parts);
+    Attention attention = attention(parts);
     FeedForward feedForward =
         parts.contains(Part.DENSE)
             ? new FeedForward.Dense(20, FeedForward.Activation.SILU)
@@ -239,7 +239,9 @@ class PlainReaderTest {
             multiplied,
             "normPlacement",
             parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null);
-    return Parts.with(placed, "centredNorms", parts.contains(Part.CENTRED_NORMS));
+    boolean centred = parts.contains(Part.CENTRED_NORMS);
+    var norms = Parts.with(placed, "centredNorms", centred);
+    return Parts.with(norms, "offsetNorms", parts.contains(Part.OFFSET_NORMS) && !centred);
   }
 
   private static Attention.@Nullable Temperature temperature(List<Part> parts) {
@@ -247,6 +249,21 @@ class PlainReaderTest {
     return fromZero || parts.contains(Part.TEMPERATURE)
         ? new Attention.Temperature(0.3, 3, fromZero)
         : null;
+  }
+
+  private static Attention attention(List<Part> parts) {
+    if (parts.contains(Part.LATENT)) {
+      return new Attention.MultiHeadLatent(
+          HEADS, 10, 16, 8, 6, 0.3, 1e-6, rotary(parts), temperature(parts));
+    }
+    if (parts.contains(Part.STATES) || parts.contains(Part.STATES_BY_KEY_HEAD)) {
+      Attention.Projections projections =
+          parts.contains(Part.STATES)
+              ? Attention.Projections.BY_KIND
+              : Attention.Projections.BY_KEY_HEAD;
+      return new Attention.GatedDelta(2, HEADS, HEAD_SIZE, 10, 4, 1e-6, 1e-6, projections);
+    }
+    return grouped(parts);
   }
 
   private static Attention grouped(List<Part> parts) {
@@ -263,6 +280,7 @@ class PlainReaderTest {
         parts.contains(Part.CLIP) ? 0.75 : null,
         parts.contains(Part.SINKS),
         temperature(parts),
+        parts.contains(Part.OUTPUT_GATE),
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
   }
 

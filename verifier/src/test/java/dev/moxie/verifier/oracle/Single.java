@@ -142,6 +142,13 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
+  public Activation offsetNorms(Activation x, Leaf weight, double epsilon, int size) {
+    float[] w = vector(weight);
+    Activation y = norms(x, null, epsilon, size);
+    return like(y, (t, c) -> (1 + w[c % size]) * y.at(t, c));
+  }
+
+  @Override
   public Activation clip(Activation x, double limit) {
     return like(x, (t, c) -> Math.clamp(x.at(t, c), (float) -limit, (float) limit));
   }
@@ -179,13 +186,26 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
+  public Activation activate(FeedForward.Activation f, Activation x) {
+    return like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
+  }
+
+  @Override
   public Activation switched(Activation x, Activation by) {
-    return like(x, (t, c) -> sigmoid(by.at(t, 0)) * x.at(t, c));
+    return like(x, (t, c) -> sigmoid(by.at(t, c % by.columns())) * x.at(t, c));
   }
 
   @Override
   public Activation columns(Activation x, int first, int count) {
     return each(x.rows(), count, (t, c) -> x.at(t, first + c));
+  }
+
+  @Override
+  public Activation ofHeads(Activation x, int headSize, int first, int count) {
+    return each(
+        x.rows(),
+        x.columns() / headSize * count,
+        (t, c) -> x.at(t, c / count * headSize + first + c % count));
   }
 
   @Override
@@ -301,6 +321,66 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   private static Activation heads(
       Attention.MultiHeadLatent a, int width, int tokens, OfHead number) {
     return each(tokens, a.heads() * width, (t, c) -> number.at(t, c / width, c % width));
+  }
+
+  @Override
+  public Activation convolve(Activation x, Leaf leaf) {
+    StoredMatrix taps = weights.stored(leaf);
+    int n = taps.columns();
+    return like(
+        x,
+        (t, c) -> {
+          float[] w = row(taps, c);
+          float sum = 0;
+          for (int j = Math.max(0, n - 1 - t); j < n; j++) {
+            sum += w[j] * x.at(t - n + 1 + j, c);
+          }
+          return sum;
+        });
+  }
+
+  @Override
+  public Activation decay(Activation x, Leaf leaf) {
+    float[] rate = vector(leaf);
+    return like(
+        x,
+        (t, c) -> {
+          float softplus = (float) StrictMath.log1p(exp(x.at(t, c)));
+          return exp(-exp(rate[c]) * softplus);
+        });
+  }
+
+  @Override
+  public Activation delta(
+      Attention.GatedDelta a,
+      Activation q,
+      Activation k,
+      Activation v,
+      Activation d,
+      Activation b) {
+    float[] y = new float[v.values().length];
+    for (int head = 0; head < a.valueHeads(); head++) {
+      int key = head * a.keyHeads() / a.valueHeads() * a.keySize();
+      for (int j = 0; j < a.valueSize(); j++) {
+        int column = head * a.valueSize() + j;
+        float[] state = new float[a.keySize()];
+        for (int t = 0; t < v.rows(); t++) {
+          float read = 0;
+          for (int i = 0; i < state.length; i++) {
+            state[i] *= d.at(t, head);
+            read += state[i] * k.at(t, key + i);
+          }
+          float written = sigmoid(b.at(t, head)) * (v.at(t, column) - read);
+          float sum = 0;
+          for (int i = 0; i < state.length; i++) {
+            state[i] += k.at(t, key + i) * written;
+            sum += state[i] * q.at(t, key + i);
+          }
+          y[t * v.columns() + column] = sum;
+        }
+      }
+    }
+    return Activation.of(y, v.columns());
   }
 
   @Override
