@@ -225,6 +225,9 @@ def architecture(p):
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+        if indexer := attention.get("indexer"):
+            yield "A3", "indexer.size", rotary["dimensions"] <= indexer["size"]
+            yield "A10", "queryRank", attention["queryRank"] is not None
         if scaling := rotary and rotary.get("scaling"):
             low, high = (scaling.get(end, 0) for end in ("lowFrequency", "highFrequency"))
             yield "A3", "rotary.theta", scaling["type"] != "yarn" or rotary["theta"] != 1

@@ -18,6 +18,7 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
@@ -63,6 +64,7 @@ class FamilyMutationsTest {
           "olmoe",
           "gpt_oss",
           "glm4_moe",
+          "deepseek_v32",
           "dots1",
           "minimax_m2",
           "granitemoe",
@@ -146,7 +148,10 @@ class FamilyMutationsTest {
     begin(name, name);
     plantWeights();
     plantStacks();
-    plantAttention();
+    switch (model.layers().getFirst().attention()) {
+      case GroupedQuery a -> plantAttention(a);
+      case MultiHeadLatent a -> plantLatent(a);
+    }
     plantExperts();
     plantModel();
   }
@@ -192,10 +197,6 @@ class FamilyMutationsTest {
         "gate and up swapped in",
         leaves(n -> n.contains("layers.1.experts.") ? swap(n, ".gate.", ".up.") : n));
     plan(
-        "key and value swapped",
-        "key and value swapped",
-        leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
-    plan(
         "norms of a layer swapped",
         "attention norm and feed-forward norm swapped",
         leaves(
@@ -207,6 +208,21 @@ class FamilyMutationsTest {
         "the router of another layer",
         "layer 1 with the router of layer 2",
         leaves(n -> n.contains(".router.") ? swap(n, "layers.1.", "layers.2.") : n));
+    if (model.layers().get(1).attention() instanceof GroupedQuery) {
+      plantKeysAndValues();
+    }
+    Set<String> output = sources(n -> n.equals("layers.1.attention.output.weight"));
+    bytes(
+        "attention output twice as large",
+        "off by a factor of 2",
+        DamagedCheckpoint.values(output::contains, (i, v) -> 2 * v[i]));
+  }
+
+  private void plantKeysAndValues() {
+    plan(
+        "key and value swapped",
+        "key and value swapped",
+        leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
     plan(
         "values of another layer",
         "layers.1.attention.value.weight taken from layer 2",
@@ -217,11 +233,6 @@ class FamilyMutationsTest {
           "bias of key and value swapped",
           leaves(n -> n.endsWith(".bias") ? swap(n, ".attention.key.", ".attention.value.") : n));
     }
-    Set<String> output = sources(n -> n.equals("layers.1.attention.output.weight"));
-    bytes(
-        "attention output twice as large",
-        "off by a factor of 2",
-        DamagedCheckpoint.values(output::contains, (i, v) -> 2 * v[i]));
   }
 
   /** The checkpoint's tensors that canonical ones come from. */
@@ -267,12 +278,10 @@ class FamilyMutationsTest {
             if (scales.contains(info.name())) {
               byte[] old = new byte[data.limit()];
               data.get(0, old);
-              int row =
-                  Math.toIntExact(
-                      info.bytes()
-                          / info.shape().elements()
-                          * info.shape().dim(info.shape().rank() - 1));
               int one = Math.toIntExact(info.bytes() / info.shape().elements());
+              long columns = info.shape().dim(info.shape().rank() - 1);
+              // Where a row has one scale, that of the next row.
+              int row = columns == 1 ? old.length : Math.toIntExact(one * columns);
               for (int i = 0; i < old.length; i++) {
                 data.put(i, old[i / row * row + (i + one) % row]);
               }
@@ -281,8 +290,59 @@ class FamilyMutationsTest {
     }
   }
 
-  private void plantAttention() {
-    GroupedQuery a = (GroupedQuery) model.layers().getFirst().attention();
+  private void plantLatent(MultiHeadLatent a) {
+    plan("attention scale doubled", "attention scale", latent(x -> x.withScale(2 * x.scale())));
+    plan(
+        "rotary base off by 1 %",
+        "rotary base", latent(x -> x.withRotary(WrongPlans.theta(x.rotary(), 1.01))));
+    plan(
+        "another rotary pairing",
+        "rotary",
+        latent(x -> x.withRotary(x.rotary().withPairing(Rotary.Pairing.HALVES))));
+    plan(
+        "latents of another layer",
+        "layers.1.attention.latent_down.weight taken from layer 2",
+        leaves(n -> n.endsWith("latent_down.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    if (a.indexer() != null) {
+      plantIndexer(a.indexer());
+    }
+  }
+
+  private void plantIndexer(Attention.Indexer own) {
+    indexer(
+        "an indexer turned in other pairs",
+        "of the indexer",
+        "pairing",
+        own.pairing() == Rotary.Pairing.HALVES
+            ? Rotary.Pairing.INTERLEAVED
+            : Rotary.Pairing.HALVES);
+    for (int kept : new int[] {own.kept() - 1, own.kept() + 1, 64}) {
+      indexer(kept + " positions seen", "positions that a token sees " + kept, "kept", kept);
+    }
+    plan(
+        "index keys of another layer",
+        "layers.1.attention.index_key.weight taken from layer 2",
+        leaves(n -> n.endsWith("index_key.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    plan(
+        "index queries of another layer",
+        "layers.1.attention.index_query.weight taken from layer 2",
+        leaves(n -> n.endsWith("index_query.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    plan(
+        "index weights of another layer",
+        "layers.1.attention.index_weights.weight taken from layer 2",
+        leaves(n -> n.endsWith("index_weights.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+  }
+
+  private void indexer(String name, String words, String member, Object value) {
+    plan(
+        name, words, latent(x -> Parts.with(x, "indexer", Parts.with(x.indexer(), member, value))));
+  }
+
+  private static UnaryOperator<ConversionPlan> latent(UnaryOperator<MultiHeadLatent> change) {
+    return WrongPlans.blocks(b -> b.withAttention(change.apply((MultiHeadLatent) b.attention())));
+  }
+
+  private void plantAttention(GroupedQuery a) {
     attention("attention scale doubled", "attention scale", x -> x.withScale(2 * x.scale()));
     plan("rotary base off by 1 %", "rotary base", turned(r -> WrongPlans.theta(r, 1.01)));
     plan(

@@ -6,9 +6,11 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.IntFunction;
+import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,6 +35,8 @@ final class Experts {
   static final Key<Integer> DENSE_FIRST =
       Key.whole(
           "first_k_dense_replace", 0, Limits.MAX_LAYERS, "layers without experts, from the first");
+  static final Key<List<String>> NETWORKS =
+      Key.texts("mlp_layer_types", "dense or sparse for each layer").orNone();
   static final Key<Integer> SHARED =
       Key.whole(
               "n_shared_experts",
@@ -59,6 +63,9 @@ final class Experts {
       Key.count("decoder_sparse_step", MAX_STEP, "of so many layers the last has experts").or(1);
 
   static final Keys KEYS = Keys.of(ACTIVATION, COUNT, PER_TOKEN, WIDTH, NORMALISED);
+
+  private static final String DENSE = "dense";
+  private static final String SPARSE = "sparse";
 
   private Experts() {}
 
@@ -125,10 +132,30 @@ final class Experts {
   /** A model of layers without experts first, then with them; attention counted from 0. */
   static Architecture model(
       Settings c, IntFunction<? extends Attention> attention, FeedForward experts) {
-    int dense = c.get(DENSE_FIRST);
-    if (dense > c.get(Llama.LAYERS)) {
-      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + c.get(Llama.LAYERS), dense);
+    IntPredicate dense = withoutExperts(c);
+    return Llama.model(c, attention, i -> dense.test(i) ? dense(c) : experts);
+  }
+
+  /** Layers without experts: the first ones, or those of a list that says the same or all. */
+  private static IntPredicate withoutExperts(Settings c) {
+    int layers = c.get(Llama.LAYERS);
+    int first = c.get(DENSE_FIRST);
+    boolean stated = !c.stated(DENSE_FIRST).isEmpty();
+    if (first > layers && stated) {
+      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + layers, first);
     }
-    return Llama.model(c, attention, i -> i < dense ? dense(c) : experts);
+    List<String> types = c.find(NETWORKS);
+    if (types == null) {
+      return i -> i < first;
+    }
+    if (types.size() != layers || !types.stream().allMatch(List.of(DENSE, SPARSE)::contains)) {
+      throw c.unsupported(NETWORKS, "%d times dense or sparse".formatted(layers), types);
+    }
+    for (int i = 0; stated && i < layers; i++) {
+      if (types.get(i).equals(DENSE) != i < first) {
+        throw c.wrong(NETWORKS, "what first_k_dense_replace says, " + first, types);
+      }
+    }
+    return i -> types.get(i).equals(DENSE);
   }
 }

@@ -39,6 +39,7 @@ public final class Past {
   static final class Layer {
     private float[][] keys = new float[0][];
     private float[][] values = new float[0][];
+    private float[][] index = new float[0][];
 
     /** Of every key/value head, or latents. */
     float[][] keys() {
@@ -48,6 +49,11 @@ public final class Past {
     /** Of those heads, or keys that all heads share. */
     float[][] values() {
       return values;
+    }
+
+    /** Keys of an indexer, where the layer has one. */
+    float[][] index() {
+      return index;
     }
 
     private void reserve(int blocks, int keyWidth, int valueWidth) {
@@ -86,16 +92,34 @@ public final class Past {
       float[] values,
       int valueAt,
       int valueWidth) {
-    int block = position / BLOCK;
-    while (blocks.size() <= block) {
-      memory.take(1);
-      blocks.add(new Block());
-    }
+    int block = block(position);
     Layer kept = layer(layer);
     kept.reserve(block + 1, keyWidth, valueWidth);
     int row = position % BLOCK;
     System.arraycopy(keys, keyAt, kept.keys[block], row * keyWidth, keyWidth);
     System.arraycopy(values, valueAt, kept.values[block], row * valueWidth, valueWidth);
+  }
+
+  /** Keeps the key of an indexer. */
+  void putIndex(int layer, int position, float[] keys, int at, int width) {
+    int block = block(position);
+    Layer kept = layer(layer);
+    while (kept.index.length <= block) {
+      float[][] more = Arrays.copyOf(kept.index, kept.index.length + 1);
+      more[kept.index.length] = new float[Math.multiplyExact(BLOCK, width)];
+      kept.index = more;
+    }
+    System.arraycopy(keys, at, kept.index[block], position % BLOCK * width, width);
+  }
+
+  /** The block of a position, which is then there. */
+  private int block(int position) {
+    int block = position / BLOCK;
+    while (blocks.size() <= block) {
+      memory.take(1);
+      blocks.add(new Block());
+    }
+    return block;
   }
 
   /** Blocks that it lacks for so many tokens. */
@@ -119,9 +143,13 @@ public final class Past {
       var copy = new Layer();
       copy.keys = Arrays.copyOf(layer.keys, all);
       copy.values = Arrays.copyOf(layer.values, all);
+      copy.index = Arrays.copyOf(layer.index, Math.min(layer.index.length, all));
       for (int b = whole; b < all; b++) {
         copy.keys[b] = layer.keys[b].clone();
         copy.values[b] = layer.values[b].clone();
+      }
+      for (int b = whole; b < copy.index.length; b++) {
+        copy.index[b] = layer.index[b].clone();
       }
       fork.layers.add(copy);
     }

@@ -4,6 +4,8 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Indexer;
+import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
 import dev.moxie.format.model.Attention.Temperature;
@@ -143,10 +145,33 @@ final class Mistakes {
     if (own != null) {
       rotaries(own).forEach((cause, r) -> attention(mistakes, cause, a -> a.withRotary(r)));
     }
-    if (blocks.attention() instanceof GroupedQuery a) {
-      ofGroupedQuery(a, mistakes);
+    switch (blocks.attention()) {
+      case GroupedQuery a -> ofGroupedQuery(a, mistakes);
+      case MultiHeadLatent a when a.indexer() != null -> ofIndexer(a, a.indexer(), mistakes);
+      case MultiHeadLatent a -> {}
     }
     return mistakes;
+  }
+
+  private void ofIndexer(MultiHeadLatent a, Indexer own, List<Mistake> mistakes) {
+    indexer(mistakes, a, "an indexer that the reference does not have", null);
+    for (Pairing pairing : Pairing.values()) {
+      String read =
+          switch (pairing) {
+            case INTERLEAVED -> "interleaved dimensions of the indexer read as halves";
+            case HALVES -> "halves of the indexer's dimensions read as interleaved";
+          };
+      indexer(mistakes, a, read, Parts.with(own, "pairing", pairing));
+    }
+    for (int kept = 1; kept < Math.min(tokens, WIDEST_WINDOW); kept++) {
+      String cause = instead("positions that a token sees", own.kept(), kept);
+      indexer(mistakes, a, cause, Parts.with(own, "kept", kept));
+    }
+  }
+
+  private void indexer(
+      List<Mistake> mistakes, MultiHeadLatent a, String cause, @Nullable Indexer other) {
+    attention(mistakes, cause, x -> Parts.with(a, "indexer", other));
   }
 
   private void ofGroupedQuery(GroupedQuery a, List<Mistake> mistakes) {
