@@ -141,6 +141,8 @@ class FamilyMutationsTest {
       assertTrue(
           100 * (own.size() - unnamed.size()) >= LEAST_NAMED * own.size(), unnamed.toString());
     }
+    List<Outcome> missed = outcomes.stream().filter(o -> !o.found()).toList();
+    assertEquals(List.of(), missed);
     WrittenTable.require("table of families", table.toString());
   }
 

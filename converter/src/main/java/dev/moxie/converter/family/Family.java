@@ -6,6 +6,8 @@ import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -17,21 +19,25 @@ import java.util.stream.Collectors;
  *
  * @param name what a package calls it
  * @param modelTypes the values of {@code model_type} in config.json that mean it
- * @param modelClass the class that config.json names, where it names any
+ * @param modelClasses the classes of which config.json names one, where it names any
  * @param keys of config.json that it understands
  * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
- * @param notLoaded what the names of tensors begin with that the class leaves in the files; they
- *     are kept for export
+ * @param notLoaded what the names of tensors begin with that the class leaves in the files, or that
+ *     another part of it loads; they are kept for export
+ * @param within the object of config.json that has the keys; empty for config.json itself
  */
 public record Family(
     String name,
     Set<String> modelTypes,
-    String modelClass,
+    Set<String> modelClasses,
     Keys keys,
     Function<Settings, Architecture> architecture,
     List<Layout> layouts,
-    Set<String> notLoaded) {
+    Set<String> notLoaded,
+    String within) {
+  private static final String TIED = "tie_word_embeddings";
+
   /** Keys that are read alike whatever the family. */
   static final List<String> COMMON =
       List.of("architectures", "dtype", "model_type", "quantization_config", "torch_dtype");
@@ -43,18 +49,33 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), modelClass, keys, architecture, layouts, Set.of());
+    this(name, Set.of(name), Set.of(modelClass), keys, architecture, layouts, Set.of(), "");
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
   Family alias(String modelType) {
     Set<String> both = Set.of(name, modelType);
-    return new Family(name, both, modelClass, keys, architecture, layouts, notLoaded);
+    return new Family(name, both, modelClasses, keys, architecture, layouts, notLoaded, within);
   }
 
   /** The same family, whose class leaves tensors of such names in the files. */
   Family notLoading(String... prefixes) {
-    return new Family(name, modelTypes, modelClass, keys, architecture, layouts, Set.of(prefixes));
+    return new Family(
+        name, modelTypes, modelClasses, keys, architecture, layouts, Set.of(prefixes), within);
+  }
+
+  /** The same family, whose class goes by another name as well. */
+  Family alsoClass(String other) {
+    Set<String> both = new HashSet<>(modelClasses);
+    both.add(other);
+    return new Family(name, modelTypes, both, keys, architecture, layouts, notLoaded, within);
+  }
+
+  /** The same family within another model, whose own keys change nothing in it. */
+  Family within(String object, String... others) {
+    Keys all = keys.configs(object).neutral("about what is beside the text model", others);
+    return new Family(
+        name, modelTypes, modelClasses, all, architecture, layouts, notLoaded, object);
   }
 
   /** Whether its class reads a tensor of that name. */
@@ -80,13 +101,22 @@ public record Family(
 
   /** What a config.json describes. */
   public Description describe(Config config) {
-    if (config.has("architectures") && !config.texts("architectures").contains(modelClass)) {
+    if (config.has("architectures")
+        && Collections.disjoint(config.texts("architectures"), modelClasses)) {
       throw config.unsupported(
-          "architectures", modelClass, config.texts("architectures").toString());
+          "architectures",
+          modelClasses.stream().sorted().collect(Collectors.joining(" or ")),
+          config.texts("architectures").toString());
     }
-    Dtype dtype = Dtypes.of(config);
-    Quantisation quantisation = Quantisation.of(config);
-    Architecture described = config.derive(() -> architecture.apply(new Settings(config, keys)));
+    Config own = within.isEmpty() ? config : config.object(within);
+    Config stored = own.has("quantization_config") ? own : config;
+    Dtype dtype = Dtypes.of(own.has("dtype") || own.has("torch_dtype") ? own : config);
+    Quantisation quantisation = Quantisation.of(stored);
+    config.understand(keys.neutral().stream().flatMap(n -> n.names().stream()).toList());
+    Architecture described = own.derive(() -> architecture.apply(new Settings(own, keys)));
+    if (!within.isEmpty() && config.has(TIED) && config.flag(TIED) != described.tiedEmbeddings()) {
+      throw config.wrong(TIED, "what " + within + " says", "" + config.flag(TIED));
+    }
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(keys.harmless());

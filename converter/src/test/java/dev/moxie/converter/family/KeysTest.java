@@ -37,8 +37,9 @@ class KeysTest {
   void everyKeyThatCountsIsRead(Family family) throws IOException {
     List<String> unread = new ArrayList<>();
     List<ObjectNode> models = models(family);
+    String prefix = family.within().isEmpty() ? "" : family.within() + ".";
     for (Key<?> key : family.keys().read().values()) {
-      for (String name : key.names()) {
+      for (String name : key.names().stream().map(prefix::concat).toList()) {
         if (models.stream().noneMatch(model -> isRead(model, name))) {
           unread.add(name);
         }
