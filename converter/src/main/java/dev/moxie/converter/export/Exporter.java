@@ -342,17 +342,17 @@ public final class Exporter {
   private byte[] config(ObjectNode config) {
     Manifest.Provenance provenance = pack.manifest().provenance();
     Optional<Family> family = Families.named(provenance.family());
-    ObjectNode own =
-        family.map(f -> config.get(f.within())).orElse(null) instanceof ObjectNode within
-            ? within
-            : config;
+    Optional<ObjectNode> within =
+        family
+            .map(f -> config.get(f.within()))
+            .filter(ObjectNode.class::isInstance)
+            .map(ObjectNode.class::cast);
+    ObjectNode own = within.orElse(config);
     Manifest.Cast cast = provenance.cast();
     if (cast != null) {
       String name = cast.dtype() == Dtype.BF16 ? "bfloat16" : "float32";
-      state(own, name, true);
-      if (own != config) {
-        state(config, name, false);
-      }
+      state(config, name, within.isEmpty());
+      within.ifPresent(object -> state(object, name, true));
     }
     String key = family.flatMap(Family::predictionKey).orElse(null);
     if (key != null && provenance.prediction() == Manifest.PredictionLayers.DROPPED) {

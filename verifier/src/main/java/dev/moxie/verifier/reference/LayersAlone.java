@@ -52,15 +52,18 @@ final class LayersAlone {
   List<String> undecided() {
     List<String> sentences = new ArrayList<>();
     undecided.forEach(
-        (layer, tokens) ->
-            sentences.add(
-                "In layer %d rounding may decide which positions token%s %s sees: nothing was held"
-                        .formatted(
-                            layer,
-                            tokens.size() == 1 ? "" : "s",
-                            Words.numbers(tokens, TOKENS_SHOWN))
-                    + " to what becomes of "
-                    + (tokens.size() == 1 ? "it." : "them.")));
+        (layer, tokens) -> {
+          boolean one = tokens.size() == 1;
+          sentences.add(
+              ("In layer %d rounding may decide which positions %s %s %s:"
+                      + " nothing was held to what becomes of %s.")
+                  .formatted(
+                      layer,
+                      one ? "token" : "tokens",
+                      Words.numbers(tokens, TOKENS_SHOWN),
+                      one ? "sees" : "see",
+                      one ? "it" : "them"));
+        });
     return sentences;
   }
 
