@@ -25,7 +25,9 @@ final class GlmDsa {
               .and(Key.flag("rope_interleave", "whether neighbours are turned").only(true))
               .and(Key.flag("indexer_rope_interleave", "likewise in indexers").only(true))
               .and(INDEXERS, Key.count("index_topk_freq", 1 << 20, "of so many one").only(1))
-              .neutral("of a pattern that no frequency of 1 has", "index_skip_topk_offset"),
+              .and(Key.text("moe_router_dtype", "precision of routing").only("float32"))
+              .neutral("of a pattern that no frequency of 1 has", "index_skip_topk_offset")
+              .neutral("of layers for prediction alone", "index_share_for_mtp_iteration"),
           GlmDsa::model,
           List.of(DeepSeekV32.RELEASED));
 

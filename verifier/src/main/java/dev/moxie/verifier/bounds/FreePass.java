@@ -9,8 +9,8 @@ import java.util.Set;
  * The oracle's forward pass from tokens to logits, routing for itself.
  *
  * @param logits [T, V]
- * @param firstUnclear the first token whose choice of experts rounding may change in some layer; T
- *     if there is none
+ * @param firstUnclear the first token whose choice of experts, or of positions to see, rounding may
+ *     change in some layer; T if there is none
  * @param largest magnitude of any hidden state; NaN if one is no number
  */
 public record FreePass(Estimate logits, int firstUnclear, double largest) {

@@ -23,7 +23,8 @@ import java.util.Set;
  * @param logits the oracle's
  * @param parted the first token for which rounding led the runtime to other experts than the
  *     reference has; T if there is none
- * @param clear tokens before the first whose choice rounding may change at all
+ * @param clear tokens before the first whose choice, of experts or positions, rounding may change
+ *     at all
  */
 record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear) {
 
