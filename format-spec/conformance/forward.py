@@ -244,6 +244,23 @@ def gated_delta(x, w, name, a):
     return (read * silu(gate)) @ w(f"{name}.output").T
 
 
+def chosen(x, w, name, a):
+    """Whether position i sees position j, [T, T]: the largest of those before it, as far as kept."""
+    n, epsilon = a["indexer"], a["latentNormEpsilon"]
+    rotary = a["rotary"] | {"pairing": n["pairing"]}
+    down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
+    q = rotate((down @ w(f"{name}.index_query").T).reshape(len(x), n["heads"], -1), rotary)
+    k = x @ w(f"{name}.index_key").T
+    k = rms_norm(k - k.mean(axis=-1, keepdims=True), w(f"{name}.index_key_norm"), n["normEpsilon"])
+    k = rotate((k + w(f"{name}.index_key_norm.bias"))[:, None], rotary)[:, 0]
+    products = np.maximum(0, np.einsum("ihd,jd->ihj", q, k))
+    scores = np.einsum("ih,ihj->ij", x @ w(f"{name}.index_weights").T, products)
+    seen = np.zeros(scores.shape, bool)
+    for i, row in enumerate(scores):
+        seen[i, largest(row[: i + 1], n["kept"])] = True
+    return seen
+
+
 def attention(x, w, name, a, offset):
     if a["type"] == "gated_delta":
         return gated_delta(x, w, name.replace("attention", "delta"), a)
@@ -254,6 +271,8 @@ def attention(x, w, name, a, offset):
     seen = (j <= i) & (j > i - (a.get("window") or len(x)))
     if chunk := a.get("chunk"):
         seen &= j // chunk == i // chunk
+    if "indexer" in a:
+        seen &= chosen(x, w, name, a)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
     scores = np.where(seen, scores, -np.inf)
     if "sinks" in a:  # one more column, whose value is zero

@@ -129,6 +129,9 @@ LAYER = {
     "head_norms": "attention.query_norm D; attention.key_norm D",
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
     "sinks": "attention.sinks A",
+    "indexer": "attention.index_query X R; attention.index_key Y H;"
+               "attention.index_key_norm Y; attention.index_key_norm.bias Y;"
+               "attention.index_weights Z H",
     "dense": "dense.gate I H; dense.up I H; dense.down H I",
     "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
     "bias": "router.bias E",
@@ -194,6 +197,9 @@ def canonical(architecture):
             parts.append("query" if a["queryRank"] is None else "query_rank")
             size |= {"R": a["queryRank"], "C": a["latentSize"], "C+D": a["latentSize"] + turned,
                      "U": a["heads"] * (a["plainSize"] + value)}
+            if n := a.get("indexer"):
+                parts.append("indexer")
+                size |= {"X": n["heads"] * n["size"], "Y": n["size"], "Z": n["heads"]}
         width = ff["intermediateSize"]
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}

@@ -214,7 +214,7 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A10, as far as the schema does not say them."""
+    """A1 to A11, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
@@ -230,6 +230,9 @@ def architecture(p):
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+        if indexer := attention.get("indexer"):
+            yield "A3", "indexer.size", rotary["dimensions"] <= indexer["size"]
+            yield "A11", "queryRank", attention["queryRank"] is not None
         if scaling := rotary and rotary.get("scaling"):
             low, high = (scaling.get(end, 0) for end in ("lowFrequency", "highFrequency"))
             yield "A3", "rotary.theta", scaling["type"] != "yarn" or rotary["theta"] != 1

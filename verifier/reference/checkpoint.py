@@ -1,4 +1,4 @@
-"""Loads a Hugging Face checkpoint to compute in a given dtype, fp8 and mxfp4 blocks dequantised."""
+"""Loads a Hugging Face checkpoint to compute in a given dtype, what is quantised dequantised."""
 
 import copy
 import json
@@ -18,6 +18,13 @@ from problem import Problem
 Tensors = dict[str, torch.Tensor]
 
 SCALE = "_scale_inv"
+COMPRESSED, COMPRESSED_SCALE = "compressed-tensors", "_scale"
+# What compressed-tensors calls eight numbers of four bits in one, and the shape of the matrix.
+PACKED, STATED = ".weight_packed", "_shape"
+# Model types that transformers does not have by that name, and whose it runs.
+BODIES = {"kimi_k2": "deepseek_v3"}
+# Models within others: the object of config.json, and what names of tensors begin with.
+WITHIN = {"kimi_k25": ("text_config", "language_model.")}
 MXFP4 = "mxfp4"
 # What the two halves of a matrix in mxfp4 are called after its name.
 NUMBERS, EXPONENTS = "_blocks", "_scales"
@@ -38,17 +45,21 @@ class Checkpoint:
         if not (folder / "config.json").is_file():
             raise Problem(f"{folder}: expected a checkpoint with config.json, found none.")
         self.folder = folder
-        read_object(folder / "config.json")
+        stated = read_object(folder / "config.json")
+        within, self._prefix = WITHIN.get(str(stated.get("model_type")), ("", ""))
+        stated = stated.get(within, stated)
         if BEFORE_5 and "rope_parameters" in read_object(folder / "config.json"):
             raise Problem(f"{folder}: expected config.json as transformers {transformers.__version__} reads it, "
                           "found rope_parameters, which it would ignore; use transformers 5.")
         try:
-            self.config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
+            self.config: PretrainedConfig = own_config(folder, stated)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Problem(f"{folder}: transformers {transformers.__version__} cannot read config.json: "
                           f"{first_line(error)}") from error
         self._block = block_size(folder, self.config)
         self._files = weight_files(folder)
+        options = getattr(self.config, "quantization_config", None) or {}
+        self._scale = COMPRESSED_SCALE if options.get("quant_method") == COMPRESSED else SCALE
         self._found: dict[str, Path] = {}
         # Tensors that no part of the model has.
         self.left_out: set[str] = set()
@@ -103,7 +114,7 @@ class Checkpoint:
                 kind, None, dtype, self.plain_config(), {name: name for name in self.names()})
         else:
             model, found = self._loaded(kind, self.folder, dtype, self.plain_config())
-        left_out = [name for name in found["unexpected_keys"] if not name.endswith(SCALE)]
+        left_out = [name for name in found["unexpected_keys"] if not name.endswith(self._scale)]
         return model.to(device), sorted(left_out)
 
     def part(self, modules: Iterable[str], tensors: Iterable[str] | Mapping[str, str], dtype: torch.dtype,
@@ -131,7 +142,7 @@ class Checkpoint:
         Part.__name__, Part.__qualname__, Part.__module__ = whole.__name__, whole.__qualname__, whole.__module__
         names = dict(tensors) if isinstance(tensors, Mapping) else {name: name for name in tensors}
         model, found = self._loaded(Part, None, dtype, config, names, kept)
-        self.left_out |= {name for name in found["unexpected_keys"] if not name.endswith(SCALE)}
+        self.left_out |= {name for name in found["unexpected_keys"] if not name.endswith(self._scale)}
         return model
 
     def names(self) -> list[str]:
@@ -181,11 +192,12 @@ class Checkpoint:
         return config
 
     def _places(self) -> dict[str, Path]:
-        """The file of every tensor."""
+        """The file of every tensor of the model; of one within another its own name."""
         if not self._found:
             for file in self._files:
                 with open_weights(file) as weights:
-                    self._found |= dict.fromkeys(weights.keys(), file)
+                    own = [name for name in weights.keys() if name.startswith(self._prefix)]
+                    self._found |= {name.removeprefix(self._prefix): file for name in own}
         return self._found
 
     def tensors(self, names: Mapping[str, str]) -> Tensors:
@@ -193,18 +205,25 @@ class Checkpoint:
         stored: Tensors = {}
         for file in sorted({self._places()[name] for name in names}):
             with open_weights(file) as weights:
-                stored |= {names[name]: weights.get_tensor(name) for name in names
+                stored |= {names[name]: weights.get_tensor(self._prefix + name) for name in names
                            if self._places()[name] == file}
         for name in [name for name in stored if name.endswith(NUMBERS)]:
             matrix = name.removesuffix(NUMBERS)
             if matrix + EXPONENTS not in stored:
                 raise Problem(f"{self.folder}: expected {matrix}{EXPONENTS} beside {name}, found none.")
             stored[matrix] = decoded(stored.pop(name), stored.pop(matrix + EXPONENTS))
-        scales = {name: stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
+        for name in [name for name in stored if name.endswith(PACKED)]:
+            matrix = name.removesuffix(PACKED) + ".weight"
+            if matrix + self._scale not in stored or matrix + STATED not in stored or not self._block:
+                raise Problem(f"{self.folder}: expected scale and shape beside {name}, found not both.")
+            shape = torch.Size(stored.pop(matrix + STATED).tolist())
+            scale = stored.pop(matrix + self._scale).float()
+            stored[matrix] = unpacked(stored.pop(name))[:, :shape[1]] * spread(scale, shape, self._block)
+        scales = {name: stored.pop(name) for name in list(stored) if name.endswith(self._scale)}
         for name, value in stored.items():
-            scale = scales.pop(name + SCALE, None)
+            scale = scales.pop(name + self._scale, None)
             if (scale is None) == (value.dtype == torch.float8_e4m3fn):
-                raise Problem(f"{self.folder}: expected {name} to be fp8 with {name}{SCALE}, or neither, "
+                raise Problem(f"{self.folder}: expected {name} to be fp8 with {name}{self._scale}, or neither, "
                               f"found {value.dtype} and {'a' if scale is not None else 'no'} scale.")
             if scale is not None and self._block:
                 stored[name] = value.float() * spread(scale.float(), value.shape, self._block)
@@ -243,11 +262,34 @@ def block_size(folder: Path, config: PretrainedConfig) -> list[int] | None:
         return None
     if options.get("quant_method") == MXFP4:
         return [1, 32]
+    if options.get("quant_method") == COMPRESSED:
+        return compressed_block(folder, options)
     block = options.get("weight_block_size")
     if options.get("quant_method") != "fp8" or not block or len(block) != 2:
-        raise Problem(f"{folder}: expected weights that are not quantised, fp8 with weight_block_size, or mxfp4, "
-                      f"found {json.dumps(options, default=str)}; dequantise the checkpoint first.")
+        raise Problem(f"{folder}: expected weights that are not quantised, fp8 with weight_block_size, mxfp4, or "
+                      f"{COMPRESSED}, found {json.dumps(options, default=str)}; dequantise the checkpoint first.")
     return list(block)
+
+
+def compressed_block(folder: Path, options: dict[str, object]) -> list[int]:
+    """Of the formats of compressed-tensors that a scale for each row, or for some of its columns, suffices for."""
+    groups = [group["weights"] for group in options["config_groups"].values()]
+    sizes = {group.get("group_size") or 1 << 30 for group in groups}
+    kinds = {(options["format"], group["type"], group["num_bits"], group["strategy"]) for group in groups}
+    known = {("float-quantized", "float", 8, "channel"), ("pack-quantized", "int", 4, "group")}
+    if len(sizes) != 1 or not kinds <= known or not all(group["symmetric"] for group in groups):
+        raise Problem(f"{folder}: expected fp8 with a scale for each row, or symmetric int4 in groups, "
+                      f"found {json.dumps(options, default=str)}; dequantise the checkpoint first.")
+    return [1, sizes.pop()]
+
+
+def own_config(folder: Path, stated: dict[str, object]) -> PretrainedConfig:
+    """What config.json says of the model that computes; of one that transformers knows, it reads it itself."""
+    kind = str(stated.get("model_type"))
+    if kind not in BODIES and stated == read_object(folder / "config.json"):
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    own = {key: value for key, value in stated.items() if key not in ("auto_map", "model_type")}
+    return AutoConfig.for_model(BODIES.get(kind, kind), **own)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -287,7 +329,7 @@ def open_weights(file: Path) -> safe_open:
 def spread(grid: torch.Tensor, shape: torch.Size, block: list[int]) -> torch.Tensor:
     """One value per block becomes one per element."""
     rows = grid.repeat_interleave(block[0], 0)[:shape[0]]
-    return rows.repeat_interleave(block[1], 1)[:, :shape[1]]
+    return rows.repeat_interleave(min(block[1], shape[1]), 1)[:, :shape[1]]
 
 
 def decoded(numbers: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
@@ -295,6 +337,12 @@ def decoded(numbers: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
     both = torch.stack([numbers & 15, numbers >> 4], dim=-1).flatten(-2)
     values = torch.ldexp(E2M1[both.long()], exponents.int().unsqueeze(-1) - 127)
     return values.flatten(-2).transpose(1, 2).contiguous()
+
+
+def unpacked(values: torch.Tensor) -> torch.Tensor:
+    """Numbers of four bits, eight to a value, the first in its lowest bits, 8 added."""
+    shifts = torch.arange(0, 32, 4, dtype=torch.int32)
+    return ((values.unsqueeze(-1) >> shifts & 15) - 8).flatten(-2).float()
 
 
 def first_line(error: Exception) -> str:

@@ -72,6 +72,7 @@ class FamilyMutationsTest {
           "glm4_moe",
           "glm4_moe_lite",
           "mistral4",
+          "deepseek_v32",
           "dots1",
           "minimax_m2",
           "hunyuan_v1_moe",
@@ -151,6 +152,8 @@ class FamilyMutationsTest {
       assertTrue(
           100 * (own.size() - unnamed.size()) >= LEAST_NAMED * own.size(), unnamed.toString());
     }
+    List<Outcome> missed = outcomes.stream().filter(o -> !o.found()).toList();
+    assertEquals(List.of(), missed);
     WrittenTable.require("table of families", table.toString());
   }
 
@@ -294,18 +297,50 @@ class FamilyMutationsTest {
             if (scales.contains(info.name())) {
               byte[] old = new byte[data.limit()];
               data.get(0, old);
-              int row =
-                  Math.toIntExact(
-                      info.bytes()
-                          / info.shape().elements()
-                          * info.shape().dim(info.shape().rank() - 1));
               int one = Math.toIntExact(info.bytes() / info.shape().elements());
+              long columns = info.shape().dim(info.shape().rank() - 1);
+              // Where a row has one scale, that of the next row.
+              int row = columns == 1 ? old.length : Math.toIntExact(one * columns);
               for (int i = 0; i < old.length; i++) {
                 data.put(i, old[i / row * row + (i + one) % row]);
               }
             }
           });
     }
+  }
+
+  private void plantIndexer(Attention.Indexer own) {
+    indexer(
+        "an indexer turned in other pairs",
+        "of the indexer",
+        "pairing",
+        own.pairing() == Rotary.Pairing.HALVES
+            ? Rotary.Pairing.INTERLEAVED
+            : Rotary.Pairing.HALVES);
+    for (int kept : new int[] {own.kept() - 1, own.kept() + 1, 64}) {
+      indexer(kept + " positions seen", "positions that a token sees " + kept, "kept", kept);
+    }
+    plan(
+        "index keys of another layer",
+        "layers.1.attention.index_key.weight taken from layer 2",
+        leaves(n -> n.endsWith("index_key.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    plan(
+        "index queries of another layer",
+        "layers.1.attention.index_query.weight taken from layer 2",
+        leaves(n -> n.endsWith("index_query.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    plan(
+        "index weights of another layer",
+        "layers.1.attention.index_weights.weight taken from layer 2",
+        leaves(n -> n.endsWith("index_weights.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+  }
+
+  private void indexer(String name, String words, String member, Object value) {
+    plan(
+        name, words, latent(x -> Parts.with(x, "indexer", Parts.with(x.indexer(), member, value))));
+  }
+
+  private static UnaryOperator<ConversionPlan> latent(UnaryOperator<MultiHeadLatent> change) {
+    return WrongPlans.blocks(b -> b.withAttention(change.apply((MultiHeadLatent) b.attention())));
   }
 
   private void plantAttention() {
@@ -339,6 +374,13 @@ class FamilyMutationsTest {
       tempered(
           "counted from one", "another temperature", Parts.with(own, "fromZero", !own.fromZero()));
       tempered("off by 1 %", "temperature", Parts.with(own, "scale", 1.01 * own.scale()));
+    }
+    plan(
+        "latents of another layer",
+        "layers.1.attention.latent_down.weight taken from layer 2",
+        leaves(n -> n.endsWith("latent_down.weight") ? swap(n, "layers.1.", "layers.2.") : n));
+    if (a.indexer() != null) {
+      plantIndexer(a.indexer());
     }
   }
 

@@ -331,6 +331,21 @@ final class NumericModels {
                "tie_word_embeddings": true}
               """,
               Packages::convert),
+          new Model(
+              "positions-that-an-indexer-chooses",
+              """
+              {"model_type": "deepseek_v32", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 14, "num_hidden_layers": 2, "first_k_dense_replace": 1,
+               "intermediate_size": 13, "moe_intermediate_size": 11, "n_routed_experts": 4,
+               "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+               "norm_topk_prob": true, "routed_scaling_factor": 1.5, "num_attention_heads": 2,
+               "q_lora_rank": 9, "kv_lora_rank": 7, "qk_nope_head_dim": 5,
+               "qk_rope_head_dim": 4, "v_head_dim": 4, "index_topk": 4, "index_head_dim": 6,
+               "index_n_heads": 9, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+               "max_position_embeddings": 64, "rope_scaling": null,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
           new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(

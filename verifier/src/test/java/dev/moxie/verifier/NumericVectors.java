@@ -70,6 +70,9 @@ final class NumericVectors {
       Oracle.Layer result = oracle.layer(layer, hidden, null);
       tensors.add(floats(prefix + "input", hidden));
       tensors.add(floats(prefix + "output", result.output()));
+      if (!result.undecided().isEmpty()) {
+        throw new IllegalStateException(prefix + "what tokens see is unclear");
+      }
       RoutingOracle.Routed routed = result.routed();
       if (routed != null) {
         requireClear(routed, pack.folder() + ", layer " + layer);

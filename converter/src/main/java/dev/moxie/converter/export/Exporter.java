@@ -32,6 +32,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -340,23 +341,36 @@ public final class Exporter {
   /** The config of what the weights now are: their element type, and the layers that are left. */
   private byte[] config(ObjectNode config) {
     Manifest.Provenance provenance = pack.manifest().provenance();
+    Optional<Family> family = Families.named(provenance.family());
+    Optional<ObjectNode> within =
+        family
+            .map(f -> config.get(f.textObject()))
+            .filter(ObjectNode.class::isInstance)
+            .map(ObjectNode.class::cast);
+    ObjectNode own = within.orElse(config);
     Manifest.Cast cast = provenance.cast();
     if (cast != null) {
-      config.remove("quantization_config");
       String name = cast.dtype() == Dtype.BF16 ? "bfloat16" : "float32";
-      // transformers 5 spells it dtype, and torch_dtype before; some checkpoints have both.
-      if (config.has("dtype")) {
-        config.put("dtype", name);
-      }
-      if (config.has("torch_dtype") || !config.has("dtype")) {
-        config.put("torch_dtype", name);
-      }
+      state(config, name, within.isEmpty());
+      within.ifPresent(object -> state(object, name, true));
     }
-    String key = Families.named(provenance.family()).flatMap(Family::predictionKey).orElse(null);
+    String key = family.flatMap(Family::predictionKey).orElse(null);
     if (key != null && provenance.prediction() == Manifest.PredictionLayers.DROPPED) {
-      config.put(key, 0);
+      own.put(key, 0);
     }
     return print(config);
+  }
+
+  /** States the element type, if it must be or is stated, and no quantisation. */
+  private static void state(ObjectNode config, String name, boolean must) {
+    config.remove("quantization_config");
+    // transformers 5 spells it dtype, and torch_dtype before; some checkpoints have both.
+    if (config.has("dtype")) {
+      config.put("dtype", name);
+    }
+    if (config.has("torch_dtype") || (must && !config.has("dtype"))) {
+      config.put("torch_dtype", name);
+    }
   }
 
   private static byte[] print(ObjectNode object) {

@@ -27,18 +27,16 @@ final class DeepSeekV3 {
           Key.text("scoring_func", "score of an expert").only("sigmoid"),
           Key.text("topk_method", "how experts are chosen").only("noaux_tc"));
 
+  static final Keys KEYS = Latent.KEYS.and(INTERLEAVED).and(EXPERTS);
+  static final Layout RELEASED = Names.released(Names.LLAMA, Names.LATENT, Names.DEEPSEEK);
+
   static final Family FAMILY =
-      new Family(
-              "deepseek_v3",
-              "DeepseekV3ForCausalLM",
-              Latent.KEYS.and(INTERLEAVED).and(EXPERTS),
-              DeepSeekV3::model,
-              List.of(Names.released(Names.LLAMA, Names.LATENT, Names.DEEPSEEK)))
+      new Family("deepseek_v3", "DeepseekV3ForCausalLM", KEYS, DeepSeekV3::model, List.of(RELEASED))
           .alias("kimi_k2");
 
   private DeepSeekV3() {}
 
-  private static Architecture model(Settings c) {
+  static Architecture model(Settings c) {
     var attention = Latent.attention(c, pairing(c));
     return Experts.model(c, attention, Experts.of(c, routing(c)));
   }

@@ -167,10 +167,30 @@ final class Experts {
   /** A model of layers without experts first, then with them; attention counted from 0. */
   static Architecture model(
       Settings c, IntFunction<? extends Attention> attention, FeedForward experts) {
-    int dense = c.get(DENSE_FIRST);
-    if (dense > c.get(Llama.LAYERS)) {
-      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + c.get(Llama.LAYERS), dense);
+    IntPredicate dense = withoutExperts(c);
+    return Llama.model(c, attention, i -> dense.test(i) ? dense(c) : experts);
+  }
+
+  /** Layers without experts: the first ones, or those of a list that says the same or all. */
+  private static IntPredicate withoutExperts(Settings c) {
+    int layers = c.get(Llama.LAYERS);
+    int first = c.get(DENSE_FIRST);
+    boolean stated = !c.stated(DENSE_FIRST).isEmpty();
+    if (first > layers && stated) {
+      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + layers, first);
     }
-    return Llama.model(c, attention, i -> i < dense ? dense(c) : experts);
+    List<String> types = c.find(KINDS);
+    if (types == null) {
+      return i -> i < first;
+    }
+    if (types.size() != layers || !types.stream().allMatch(List.of(DENSE, SPARSE)::contains)) {
+      throw c.unsupported(KINDS, "%d times dense or sparse".formatted(layers), types);
+    }
+    for (int i = 0; stated && i < layers; i++) {
+      if (types.get(i).equals(DENSE) != i < first) {
+        throw c.wrong(KINDS, "what first_k_dense_replace says, " + first, types);
+      }
+    }
+    return i -> types.get(i).equals(DENSE);
   }
 }

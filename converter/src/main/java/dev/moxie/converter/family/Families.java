@@ -3,6 +3,7 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
@@ -15,6 +16,8 @@ public final class Families {
           Mixtral.FAMILY,
           DeepSeekV2.FAMILY,
           DeepSeekV3.FAMILY,
+          DeepSeekV32.FAMILY,
+          Kimi.K25,
           Qwen2Moe.FAMILY,
           Qwen3Moe.FAMILY,
           Olmoe.FAMILY,
@@ -23,6 +26,7 @@ public final class Families {
           Glm.GLM4_MOE,
           Glm4Lite.FAMILY,
           Mistral4.FAMILY,
+          GlmDsa.FAMILY,
           Dots1.FAMILY,
           MiniMax.M2,
           Hunyuan.V1,
@@ -113,7 +117,8 @@ public final class Families {
               .filter(key -> key.required() && key.names().stream().noneMatch(own::has))
               .map(Key::name)
               .toList(),
-          !config.has(CLASSES) || !config.texts(CLASSES).contains(family.modelClass()),
+          !config.has(CLASSES)
+              || Collections.disjoint(config.texts(CLASSES), family.modelClasses()),
           family.keys().read().values().stream()
               .filter(key -> key.names().stream().anyMatch(own::has))
               .count());

@@ -6,6 +6,7 @@ import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -19,23 +20,27 @@ import org.jspecify.annotations.Nullable;
  *
  * @param name what a package calls it
  * @param modelTypes the values of {@code model_type} in config.json that mean it
- * @param modelClass the class that config.json names, where it names any
+ * @param modelClasses the classes of which config.json names one, where it names any
  * @param keys of config.json that it understands
  * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
- * @param composite a model that it is a part of; null without
- * @param notLoaded what the names of tensors begin with that the class leaves in the files; they
- *     are kept for export
+ * @param composite a model that it is also found in; null without
+ * @param notLoaded what the names of tensors begin with that the class leaves in the files, or that
+ *     another part of it loads; they are kept for export
+ * @param within the object of config.json that always has the keys; empty for config.json itself
  */
 public record Family(
     String name,
     Set<String> modelTypes,
-    String modelClass,
+    Set<String> modelClasses,
     Keys keys,
     Function<Settings, Architecture> architecture,
     List<Layout> layouts,
     @Nullable Composite composite,
-    Set<String> notLoaded) {
+    Set<String> notLoaded,
+    String within) {
+  private static final String TIED = "tie_word_embeddings";
+
   /** Keys that are read alike whatever the family. */
   static final List<String> COMMON =
       List.of("architectures", "dtype", "model_type", "quantization_config", "torch_dtype");
@@ -47,7 +52,7 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), modelClass, keys, architecture, layouts, null, Set.of());
+    this(name, Set.of(name), Set.of(modelClass), keys, architecture, layouts, null, Set.of(), "");
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
@@ -73,7 +78,27 @@ public record Family(
   }
 
   private Family with(Set<String> types, @Nullable Composite whole, Set<String> left) {
-    return new Family(name, types, modelClass, keys, architecture, layouts, whole, left);
+    return new Family(name, types, modelClasses, keys, architecture, layouts, whole, left, within);
+  }
+
+  /** The same family, whose class goes by another name as well. */
+  Family alsoClass(String other) {
+    Set<String> both = new HashSet<>(modelClasses);
+    both.add(other);
+    return new Family(
+        name, modelTypes, both, keys, architecture, layouts, composite, notLoaded, within);
+  }
+
+  /** The same family within another model alone, whose own keys change nothing in it. */
+  Family within(String object, String... others) {
+    Keys all = keys.configs(object).neutral("about what is beside the text model", others);
+    return new Family(
+        name, modelTypes, modelClasses, all, architecture, layouts, composite, notLoaded, object);
+  }
+
+  /** The object of config.json that may have the keys, or always has; empty for config.json. */
+  public String textObject() {
+    return composite == null ? within : Composite.TEXT;
   }
 
   /** Whether its class reads a tensor of that name. */
@@ -103,14 +128,27 @@ public record Family(
         composite != null && config.text("model_type").equals(composite.modelType())
             ? composite
             : null;
-    String expected = whole == null ? modelClass : whole.modelClass();
-    if (config.has("architectures") && !config.texts("architectures").contains(expected)) {
-      throw config.unsupported("architectures", expected, config.texts("architectures").toString());
+    Set<String> classes = whole == null ? modelClasses : Set.of(whole.modelClass());
+    if (config.has("architectures")
+        && Collections.disjoint(config.texts("architectures"), classes)) {
+      throw config.unsupported(
+          "architectures",
+          classes.stream().sorted().collect(Collectors.joining(" or ")),
+          config.texts("architectures").toString());
     }
-    Dtype dtype = Dtypes.of(whole == null ? config : Dtypes.stating(config, Composite.TEXT));
-    Quantisation quantisation = Quantisation.of(config);
+    Config text = within.isEmpty() ? config : config.object(within);
     Keys own = whole == null ? keys : whole.keys();
-    Architecture described = config.derive(() -> architecture.apply(new Settings(config, own)));
+    Dtype dtype =
+        Dtypes.of(
+            whole != null
+                ? Dtypes.stating(config, Composite.TEXT)
+                : within.isEmpty() ? config : Dtypes.stating(config, within));
+    Quantisation quantisation = Quantisation.of(text.has("quantization_config") ? text : config);
+    config.understand(own.neutral().stream().flatMap(n -> n.names().stream()).toList());
+    Architecture described = text.derive(() -> architecture.apply(new Settings(text, own)));
+    if (!within.isEmpty() && config.has(TIED) && config.flag(TIED) != described.tiedEmbeddings()) {
+      throw config.wrong(TIED, "what " + within + " says", "" + config.flag(TIED));
+    }
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(own.harmless());

@@ -68,6 +68,16 @@ final class Names {
           "attention.latent_norm", "self_attn.kv_a_layernorm",
           "attention.latent_up", "self_attn.kv_b_proj");
 
+  /** An indexer as DeepSeek names it. */
+  static final Map<String, String> INDEXER =
+      join(
+          weights(
+              "attention.index_query", "self_attn.indexer.wq_b",
+              "attention.index_key", "self_attn.indexer.wk",
+              "attention.index_key_norm", "self_attn.indexer.k_norm",
+              "attention.index_weights", "self_attn.indexer.weights_proj"),
+          inLayer("attention.index_key_norm.bias", "self_attn.indexer.k_norm.bias"));
+
   /** Layers for multi-token prediction as DeepSeek names them. */
   static final Map<String, String> PREDICTION =
       weights(

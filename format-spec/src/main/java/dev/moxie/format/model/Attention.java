@@ -234,6 +234,37 @@ public sealed interface Attention {
   }
 
   /**
+   * Sparse attention (DeepSeek-AI, "DeepSeek-V3.2", 2025, section 2.1; transformers {@code
+   * models/deepseek_v32/modeling_deepseek_v32.py}): position t sees those {@code kept} of the
+   * positions j ≤ t that have the largest I_tj, or all where they are no more.
+   *
+   * <pre>
+   * q     = rotate(index_query · rmsnorm(query_down · x))    per head h: q_h [T, size]
+   * k     = rotate(layernorm(index_key · x) + bias)          [T, size]
+   * w     = index_weights · x                                [T, heads]
+   * I_tj  = Σ_h w_th max(0, q_th · k_j)
+   * </pre>
+   *
+   * <p>Implementations multiply I by positive numbers, which changes no choice. The first {@code
+   * rotary.dimensions} of q_h and k are turned as the attention's own are, but for the pairs.
+   *
+   * @param heads of the indexer
+   * @param size width of its heads
+   * @param kept positions that a token sees at most
+   * @param normEpsilon of the norm of its keys
+   * @param pairing which two dimensions are turned together
+   */
+  record Indexer(int heads, int size, int kept, double normEpsilon, Rotary.Pairing pairing) {
+    public Indexer {
+      Limits.require("attention.indexer.heads", heads, 1, Limits.MAX_HEADS);
+      Limits.require("attention.indexer.size", size, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.indexer.kept", kept, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("attention.indexer.normEpsilon", normEpsilon);
+      Objects.requireNonNull(pairing, "attention.indexer.pairing is missing");
+    }
+  }
+
+  /**
    * Multi-head latent attention (DeepSeek-AI, "DeepSeek-V2", 2024, section 2.1 and equations 37 to
    * 47): keys and values of all heads come from one latent c per token, and one rotated key r is
    * shared by all heads.
@@ -254,6 +285,7 @@ public sealed interface Attention {
    * @param latentNormEpsilon epsilon of the norms inside the attention
    * @param rotary its dimensions are the turned part of a head; its softmax factor multiplies scale
    * @param temperature of whole queries, once they are turned; null leaves them as they are
+   * @param indexer which of the positions before a token it sees; null if all
    */
   record MultiHeadLatent(
       int heads,
@@ -264,9 +296,10 @@ public sealed interface Attention {
       double scale,
       double latentNormEpsilon,
       Rotary rotary,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Indexer indexer)
       implements Softmax {
-    /** Without anything that an attention may lack. */
+    /** Without anything that an attention may lack: it sees all that came before. */
     public MultiHeadLatent(
         int heads,
         @Nullable Integer queryRank,
@@ -285,6 +318,7 @@ public sealed interface Attention {
           scale,
           latentNormEpsilon,
           rotary,
+          null,
           null);
     }
 
@@ -299,6 +333,18 @@ public sealed interface Attention {
       Limits.requirePositive("attention.scale", scale);
       Limits.requirePositive("attention.latentNormEpsilon", latentNormEpsilon);
       Objects.requireNonNull(rotary, "attention.rotary is missing");
+      if (indexer != null && queryRank == null) {
+        throw new IllegalArgumentException(
+            "attention.queryRank: expected the width of a latent, which the indexer reads, found"
+                + " none");
+      }
+      if (indexer != null && rotary.dimensions() > indexer.size()) {
+        throw new IllegalArgumentException(
+            "attention.indexer.size: expected at least rotary.dimensions "
+                + rotary.dimensions()
+                + ", found "
+                + indexer.size());
+      }
     }
 
     /** Width of a query or key head. */
@@ -319,12 +365,16 @@ public sealed interface Attention {
 
     @Override
     public long cachedPerToken() {
-      return latentSize + (long) rotary.dimensions();
+      return latentSize + (long) rotary.dimensions() + indexed();
     }
 
     @Override
     public long expandedPerToken() {
-      return (long) heads * (headSize() + valueSize);
+      return (long) heads * (headSize() + valueSize) + indexed();
+    }
+
+    private int indexed() {
+      return indexer == null ? 0 : indexer.size();
     }
   }
 

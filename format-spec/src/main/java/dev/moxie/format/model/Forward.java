@@ -3,6 +3,7 @@ package dev.moxie.format.model;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.safetensors.Shape;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -213,7 +214,8 @@ public final class Forward<V> {
 
   private V attention(Scope scope, int layer, Attention.MultiHeadLatent a, V x) {
     int turned = a.rotary().dimensions();
-    V q = ops.rotate(query(scope, a, x), a.rotary(), a.headSize(), a.plainSize());
+    V latent = a.queryRank() == null ? x : queryLatent(scope, a, a.queryRank(), x);
+    V q = ops.rotate(query(scope, a, latent), a.rotary(), a.headSize(), a.plainSize());
     q = a.temperature() == null ? q : ops.temper(q, a.temperature());
     V down =
         ops.linear(
@@ -227,22 +229,52 @@ public final class Forward<V> {
             a.latentNormEpsilon());
     V r = ops.rotate(ops.columns(down, a.latentSize(), turned), a.rotary(), turned, 0);
     long expanded = (long) a.heads() * (a.plainSize() + a.valueSize());
-    V o =
-        ops.latent(
-            layer, a, q, c, r, scope.matrix(Role.ATTENTION_LATENT_UP, expanded, a.latentSize()));
+    V seen = a.indexer() == null ? null : chosen(scope, layer, a, a.indexer(), x, latent);
+    Leaf up = scope.matrix(Role.ATTENTION_LATENT_UP, expanded, a.latentSize());
+    V o = ops.latent(layer, a, q, c, r, seen, up);
     long values = (long) a.heads() * a.valueSize();
     return ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), values));
   }
 
-  private V query(Scope scope, Attention.MultiHeadLatent a, V x) {
+  private V queryLatent(Scope scope, Attention.MultiHeadLatent a, int rank, V x) {
+    V down = ops.linear(x, scope.matrix(Role.ATTENTION_QUERY_DOWN, rank, model.hiddenSize()));
+    return ops.norm(down, scope.vector(Role.ATTENTION_QUERY_NORM, rank), a.latentNormEpsilon());
+  }
+
+  /**
+   * Queries.
+   *
+   * @param from x, or its latent where there is one
+   */
+  private V query(Scope scope, Attention.MultiHeadLatent a, V from) {
     long queries = (long) a.heads() * a.headSize();
     Integer rank = a.queryRank();
-    if (rank == null) {
-      return ops.linear(x, scope.matrix(Role.ATTENTION_QUERY, queries, model.hiddenSize()));
-    }
-    V down = ops.linear(x, scope.matrix(Role.ATTENTION_QUERY_DOWN, rank, model.hiddenSize()));
-    V normed = ops.norm(down, scope.vector(Role.ATTENTION_QUERY_NORM, rank), a.latentNormEpsilon());
-    return ops.linear(normed, scope.matrix(Role.ATTENTION_QUERY_UP, queries, rank));
+    return ops.linear(
+        from,
+        rank == null
+            ? scope.matrix(Role.ATTENTION_QUERY, queries, model.hiddenSize())
+            : scope.matrix(Role.ATTENTION_QUERY_UP, queries, rank));
+  }
+
+  /** Which positions tokens see. */
+  private V chosen(
+      Scope scope, int layer, Attention.MultiHeadLatent a, Attention.Indexer n, V x, V latent) {
+    long hidden = model.hiddenSize();
+    int size = n.size();
+    Rotary rotary = a.rotary().withPairing(n.pairing());
+    long rank = Objects.requireNonNull(a.queryRank());
+    long queries = (long) n.heads() * size;
+    V q = ops.linear(latent, scope.matrix(Role.ATTENTION_INDEX_QUERY, queries, rank));
+    V k = ops.linear(x, scope.matrix(Role.ATTENTION_INDEX_KEY, size, hidden));
+    Leaf norm = scope.vector(Role.ATTENTION_INDEX_KEY_NORM, size);
+    Leaf bias = scope.vector(Role.ATTENTION_INDEX_KEY_NORM_BIAS, size);
+    V normed = ops.shift(ops.centredNorm(k, norm, n.normEpsilon()), bias);
+    return ops.choose(
+        layer,
+        n,
+        ops.rotate(q, rotary, size, 0),
+        ops.rotate(normed, rotary, size, 0),
+        ops.linear(x, scope.matrix(Role.ATTENTION_INDEX_WEIGHTS, n.heads(), hidden)));
   }
 
   private V attention(Scope scope, Attention.GatedDelta a, V x) {

@@ -102,10 +102,22 @@ public interface Ops<V> {
    * @param q [T, heads · (plainSize + dimensions)]
    * @param c [T, latentSize]
    * @param r [T, dimensions], the same for every head
+   * @param seen what {@link #choose} made; null where tokens see all that came before
    * @param up [heads · (plainSize + valueSize), latentSize]
    * @return [T, heads · valueSize]
    */
-  V latent(int layer, Attention.MultiHeadLatent attention, V q, V c, V r, Leaf up);
+  V latent(
+      int layer, Attention.MultiHeadLatent attention, V q, V c, V r, @Nullable V seen, Leaf up);
+
+  /**
+   * Which positions tokens see ({@link Attention.Indexer}), in a form that {@link #latent} takes.
+   *
+   * @param layer whose keys are kept for later tokens
+   * @param q [T, heads · size]
+   * @param k [T, size]
+   * @param w [T, heads]
+   */
+  V choose(int layer, Attention.Indexer indexer, V q, V k, V w);
 
   /**
    * A short convolution: channel by channel, Σ over the last tokens of a weight times x, that of

@@ -208,12 +208,28 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term latent(int layer, Attention.MultiHeadLatent a, Term q, Term c, Term r, Leaf up) {
+  public Term latent(
+      int layer,
+      Attention.MultiHeadLatent a,
+      Term q,
+      Term c,
+      Term r,
+      @Nullable Term seen,
+      Leaf up) {
     String queries = name(q, "q");
     String latent = name(c, "c");
     String turned = name(r, "r");
     lines.add("[k_i; v_i] = %s %s, per head i".formatted(matrix(up), latent));
-    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), "j ≤ i", "v_i");
+    String over = seen == null ? "j ≤ i" : "j ∈ " + seen.text;
+    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), over, "v_i");
+  }
+
+  @Override
+  public Term choose(int layer, Attention.Indexer n, Term q, Term k, Term w) {
+    String score = "Σ_h %s_h max(0, %s_h %sᵀ)".formatted(name(w, "w"), name(q, "q"), name(k, "k"));
+    Term chosen = term("top-%d(%s, over j ≤ i)", n.kept(), score);
+    name(chosen, "S");
+    return chosen;
   }
 
   private Term attended(Attention.Softmax a, String product, String seen, String values) {

@@ -185,7 +185,14 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long latent(int layer, Attention.MultiHeadLatent a, Long q, Long c, Long r, Leaf up) {
+  public Long latent(
+      int layer,
+      Attention.MultiHeadLatent a,
+      Long q,
+      Long c,
+      Long r,
+      @Nullable Long seen,
+      Leaf up) {
     require("queries", (long) a.heads() * a.headSize(), q);
     require("turned key", a.rotary().dimensions(), r);
     require("keys and values", (long) a.heads() * (a.plainSize() + a.valueSize()), rows(up, c));
@@ -210,6 +217,14 @@ public final class Tensors implements Ops<Long> {
     require("decays", a.valueHeads(), d);
     require("writes", a.valueHeads(), b);
     return v;
+  }
+
+  @Override
+  public Long choose(int layer, Attention.Indexer n, Long q, Long k, Long w) {
+    require("queries of an indexer", (long) n.heads() * n.size(), q);
+    require("its keys", n.size(), k);
+    require("its weights", n.heads(), w);
+    return (long) n.kept();
   }
 
   @Override

@@ -24,6 +24,17 @@ final class PartsVectors {
   /** Every optional member at least once, in four layers. */
   private static final Architecture ALL = all();
 
+  private static final Architecture INDEXED =
+      TinyPackage.LATENT
+          .withBlocks(
+              run ->
+                  run.withAttention(
+                      Parts.with(
+                          (Attention.MultiHeadLatent) run.attention(),
+                          "indexer",
+                          new Attention.Indexer(2, 3, 5, 1e-6, Rotary.Pairing.HALVES))))
+          .withPrediction(0);
+
   /** What no attention of the other has, and norms that it cannot have. */
   private static final Architecture STATES = states();
 
@@ -124,6 +135,16 @@ final class PartsVectors {
         "biases-over-ranks",
         "biases of experts of two ranks",
         p -> TinyPackage.write(p, ALL, new Manifest.Layout(2, null), false));
+    v.valid(
+        "positions-that-an-indexer-chooses",
+        "an indexer beside latent attention",
+        p -> TinyPackage.write(p, INDEXED, false));
+    v.broken("indexer-narrower-than-what-is-turned", "A3", "an indexer of one dimension", "size")
+        .in(p -> TinyPackage.write(p, INDEXED, false))
+        .byManifest(text -> text.replace("\"size\" : 3", "\"size\" : 1"));
+    v.broken("indexer-without-a-latent", "A11", "an indexer beside no queryRank", "queryRank")
+        .in(p -> TinyPackage.write(p, INDEXED, false))
+        .byManifest(text -> text.replace("\"queryRank\" : 3", "\"queryRank\" : null"));
     v.broken("false-where-nothing-is", "A9", "biases are false", "biases")
         .byManifest(PartsVectors::withoutBiases);
     v.broken("multipliers-of-one", "A9", "three multipliers are 1", "multipliers")

@@ -728,8 +728,23 @@ final class Kernels implements Ops<Value> {
   }
 
   @Override
+  public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
+    throw new UnsupportedException(
+        where,
+        "attention to all that came before or to a window, for which there are kernels",
+        "attention to positions that an indexer chooses",
+        "use --device cpu");
+  }
+
+  @Override
   public Value latent(
-      int layer, Attention.MultiHeadLatent attention, Value q, Value c, Value r, Leaf up) {
+      int layer,
+      Attention.MultiHeadLatent attention,
+      Value q,
+      Value c,
+      Value r,
+      @Nullable Value seen,
+      Leaf up) {
     return value(
         attention.heads() * attention.valueSize(), new Value.Latent(layer, attention, q, c, r, up));
   }

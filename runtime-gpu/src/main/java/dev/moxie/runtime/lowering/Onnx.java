@@ -219,7 +219,23 @@ final class Onnx implements Ops<Onnx.Value> {
   }
 
   @Override
-  public Value latent(int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
+  public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
+    throw new UnsupportedException(
+        "--execution fused",
+        "attention to all that came before or to a window, for which there is an operator",
+        "attention to positions that an indexer chooses",
+        "use --device cpu --execution plain");
+  }
+
+  @Override
+  public Value latent(
+      int layer,
+      Attention.MultiHeadLatent a,
+      Value q,
+      Value c,
+      Value r,
+      @Nullable Value seen,
+      Leaf up) {
     return CacheLayout.of(a, target).latent()
         ? latents.absorbed(layer, a, q, c, r, weights.of(up))
         : latents.expanded(layer, a, q, linear(c, up), r);

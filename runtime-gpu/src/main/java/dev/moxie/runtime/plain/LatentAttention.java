@@ -2,11 +2,14 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Attention;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Latent attention in the absorbed form: since q · (U c) = (Uᵀ q) · c, queries are taken to the
  * latents, which are keys and values of all heads (DeepSeek-AI, "DeepSeek-V2", 2024, section
  * 2.1.2).
+ *
+ * @param chosen which positions tokens see; null if all that came before
  */
 record LatentAttention(
     Pass pass,
@@ -15,6 +18,7 @@ record LatentAttention(
     Value q,
     Value c,
     Value r,
+    @Nullable Chosen chosen,
     StoredMatrix up,
     Value y)
     implements Instruction, Team.Task {
@@ -72,20 +76,34 @@ record LatentAttention(
   /** Puts what a token sees of the latents in the place of its query. */
   private void mix(int t, int turned, float[] latents, Scratch scratch) {
     int rank = attention.latentSize();
-    int count = pass.position(t) + 1;
+    int[] some = chosen == null ? null : chosen.of(t);
+    int count = some == null ? pass.position(t) + 1 : some.length;
     Past.Layer kept = pass.past(t).layer(layer);
     float[] scores = scratch.of(Scratch.Room.SCORES, count);
-    Keys.scores(latents, t * rank, rank, kept.keys(), 0, rank, 0, count, scores, scratch.lanes);
+    if (some == null) {
+      Keys.scores(latents, t * rank, rank, kept.keys(), 0, rank, 0, count, scores, scratch.lanes);
+    } else {
+      for (int j = 0; j < count; j++) {
+        float[] keys = kept.keys()[some[j] / Past.BLOCK];
+        int key = some[j] % Past.BLOCK * rank;
+        scores[j] = Sums.dot(latents, t * rank, keys, key, rank, scratch.lanes);
+      }
+    }
     float[] queries = pass.array(q);
     int size = r.columns();
     float scale = (float) attention.softmaxScale();
     for (int j = 0; j < count; j++) {
-      float[] keys = kept.values()[j / Past.BLOCK];
-      int key = j % Past.BLOCK * size;
+      int position = some == null ? j : some[j];
+      float[] keys = kept.values()[position / Past.BLOCK];
+      int key = position % Past.BLOCK * size;
       float with = Sums.dot(queries, t * q.apart() + turned, keys, key, size, scratch.lanes);
       scores[j] = scale * (scores[j] + with);
     }
     float total = Mixing.shares(scores, count, Mixing.NO_SINK);
-    Mixing.mix(scores, count, total, kept.keys(), 0, rank, 0, rank, latents, t * rank);
+    if (some == null) {
+      Mixing.mix(scores, count, total, kept.keys(), 0, rank, 0, rank, latents, t * rank);
+    } else {
+      Mixing.mix(scores, some, total, kept.keys(), rank, latents, t * rank);
+    }
   }
 }

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.plain;
 
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
@@ -95,6 +96,29 @@ final class Mixing {
       b.div(total).intoArray(out, to + c0 + Lanes.WIDTH);
       c.div(total).intoArray(out, to + c0 + 2 * Lanes.WIDTH);
       d.div(total).intoArray(out, to + c0 + 3 * Lanes.WIDTH);
+    }
+  }
+
+  /**
+   * The same of some values, each of a whole row.
+   *
+   * @param positions of the values, as many as there are shares
+   */
+  static void mix(
+      float[] shares,
+      int[] positions,
+      float total,
+      float[][] values,
+      int width,
+      float[] out,
+      int to) {
+    Arrays.fill(out, to, to + width, 0);
+    for (int j = 0; j < positions.length; j++) {
+      float[] block = values[positions[j] / Past.BLOCK];
+      Sums.add(shares[j], block, positions[j] % Past.BLOCK * width, out, to, width);
+    }
+    for (int c = to; c < to + width; c++) {
+      out[c] /= total;
     }
   }
 

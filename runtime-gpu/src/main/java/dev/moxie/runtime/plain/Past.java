@@ -42,6 +42,7 @@ public final class Past {
   static final class Layer {
     private float[][] keys = new float[0][];
     private float[][] values = new float[0][];
+    private float[][] index = new float[0][];
 
     /** Of every key/value head, or latents. */
     float[][] keys() {
@@ -51,6 +52,11 @@ public final class Past {
     /** Of those heads, or keys that all heads share. */
     float[][] values() {
       return values;
+    }
+
+    /** Keys of an indexer, where the layer has one. */
+    float[][] index() {
+      return index;
     }
 
     private void reserve(int blocks, int keyWidth, int valueWidth) {
@@ -135,6 +141,19 @@ public final class Past {
     System.arraycopy(values, valueAt, kept.values[block], row * valueWidth, valueWidth);
   }
 
+  /** Keeps the key of an indexer. */
+  void putIndex(int layer, int position, float[] keys, int at, int width) {
+    int block = position / BLOCK;
+    reach(block + 1);
+    Layer kept = layer(layer);
+    while (kept.index.length <= block) {
+      float[][] more = Arrays.copyOf(kept.index, kept.index.length + 1);
+      more[kept.index.length] = new float[Math.multiplyExact(BLOCK, width)];
+      kept.index = more;
+    }
+    System.arraycopy(keys, at, kept.index[block], position % BLOCK * width, width);
+  }
+
   /**
    * A state, which is there for whoever computes it only.
    *
@@ -212,9 +231,13 @@ public final class Past {
       }
       copy.keys = Arrays.copyOf(layer.keys, all);
       copy.values = Arrays.copyOf(layer.values, all);
+      copy.index = Arrays.copyOf(layer.index, Math.min(layer.index.length, all));
       for (int b = whole; b < all; b++) {
         copy.keys[b] = layer.keys[b].clone();
         copy.values[b] = layer.values[b].clone();
+      }
+      for (int b = whole; b < copy.index.length; b++) {
+        copy.index[b] = layer.index[b].clone();
       }
     }
     long state = 0;

@@ -25,6 +25,7 @@ public final class Program implements Ops<Value> {
   private final Pass pass;
   private final List<Instruction> instructions = new ArrayList<>();
   private final Map<Value, Product> products = new HashMap<>();
+  private final Map<Value, Chosen> chosen = new HashMap<>();
   private final Map<Step, Value> steps = new EnumMap<>(Step.class);
   private int made;
   private @Nullable Value scores;
@@ -322,10 +323,28 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value latent(int layer, Attention.MultiHeadLatent a, Value q, Value c, Value r, Leaf up) {
+  public Value latent(
+      int layer,
+      Attention.MultiHeadLatent a,
+      Value q,
+      Value c,
+      Value r,
+      @Nullable Value seen,
+      Leaf up) {
     Value y = make(a.heads() * a.valueSize());
-    instructions.add(new LatentAttention(pass, layer, a, q, c, r, weights.matrix(up), y));
+    Chosen some = seen == null ? null : Objects.requireNonNull(chosen.get(seen));
+    instructions.add(new LatentAttention(pass, layer, a, q, c, r, some, weights.matrix(up), y));
     return y;
+  }
+
+  /** The value stands for the choice, which has no width. */
+  @Override
+  public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
+    var some = new Chosen(pass, layer, indexer, q, k, w);
+    instructions.add(some);
+    Value choice = make(1);
+    chosen.put(choice, some);
+    return choice;
   }
 
   @Override

@@ -45,6 +45,10 @@ class ExecutionTest {
   void everyExecutionGivesTheLogitsAndTheGreedyTokensOfTheReference(Path checkpoint) {
     try (MoxiePackage pack = Packages.convert(checkpoint, temporary.resolve("p"))) {
       for (Execution execution : Execution.of(Device.CPU)) {
+        // What the fused graph does not run, evidence.json names.
+        if (execution.refusal(pack, Device.CPU).isPresent()) {
+          continue;
+        }
         requireReference(pack, execution, Fixtures.traces(checkpoint));
       }
     }

@@ -78,6 +78,8 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
     if (oracle != null) {
       exact = oracle.layer(layer, Objects.requireNonNull(hidden), experts(run));
       hidden = exact.output();
+      // No baseline records which positions were seen.
+      comparable = Math.min(comparable, exact.firstUndecided());
     }
     @Nullable Selection selection =
         exact == null || exact.routed() == null ? null : Selection.of(exact);

@@ -9,8 +9,8 @@ import java.util.Set;
  * The oracle's forward pass from tokens to logits, routing for itself.
  *
  * @param logits [T, V]
- * @param firstUnclear the first token whose choice of experts rounding may change in some layer; T
- *     if there is none
+ * @param firstUnclear the first token whose choice of experts, or of positions to see, rounding may
+ *     change in some layer; T if there is none
  * @param largest magnitude of any hidden state; NaN if one is no number
  */
 public record FreePass(Estimate logits, int firstUnclear, double largest) {
@@ -22,6 +22,7 @@ public record FreePass(Estimate logits, int firstUnclear, double largest) {
     double largest = hidden.largest();
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
       Oracle.Layer result = oracle.layer(layer, hidden, null);
+      clear = Math.min(clear, result.firstUndecided());
       if (result.routed() != null) {
         clear = Math.min(clear, Selection.of(result).firstUnclear());
       }

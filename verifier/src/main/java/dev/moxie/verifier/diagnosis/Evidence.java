@@ -146,6 +146,9 @@ public final class Evidence {
     int clear = tokens();
     for (Forced.Predicted layer : layers) {
       Estimate logits = layer.logits();
+      if (!layer.undecided().isEmpty()) {
+        clear = Math.min(clear, layer.undecided().nextSetBit(0));
+      }
       if (layer.routed() != null) {
         clear = Math.min(clear, new Selection(layer.routed()).firstUnclear());
       }

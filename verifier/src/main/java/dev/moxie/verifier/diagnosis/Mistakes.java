@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Indexer;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
@@ -168,6 +169,30 @@ final class Mistakes {
       String cause = words("temperature", a.temperature(), other);
       attention(mistakes, cause, x -> Parts.with((MultiHeadLatent) x, "temperature", other));
     }
+    if (a.indexer() != null) {
+      ofIndexer(a, a.indexer(), mistakes);
+    }
+  }
+
+  private void ofIndexer(MultiHeadLatent a, Indexer own, List<Mistake> mistakes) {
+    indexer(mistakes, a, "an indexer that the reference does not have", null);
+    for (Pairing pairing : Pairing.values()) {
+      String read =
+          switch (pairing) {
+            case INTERLEAVED -> "interleaved dimensions of the indexer read as halves";
+            case HALVES -> "halves of the indexer's dimensions read as interleaved";
+          };
+      indexer(mistakes, a, read, Parts.with(own, "pairing", pairing));
+    }
+    for (int kept = 1; kept < Math.min(tokens, WIDEST_WINDOW); kept++) {
+      String cause = instead("positions that a token sees", own.kept(), kept);
+      indexer(mistakes, a, cause, Parts.with(own, "kept", kept));
+    }
+  }
+
+  private void indexer(
+      List<Mistake> mistakes, MultiHeadLatent a, String cause, @Nullable Indexer other) {
+    attention(mistakes, cause, x -> Parts.with(a, "indexer", other));
   }
 
   private static String words(String noun, @Nullable Object own, @Nullable Object other) {

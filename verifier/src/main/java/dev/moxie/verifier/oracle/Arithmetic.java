@@ -32,7 +32,7 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
   static final double FUNCTION_ROUNDINGS = 4;
 
   /** Standard deviations that no error has. */
-  private static final double FAR = 10;
+  static final double FAR = 10;
 
   static Arithmetic of(Precision precision) {
     return of(Precisions.of(precision));

@@ -4,7 +4,8 @@ import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
-import java.util.function.LongUnaryOperator;
+import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** The operations of attention, heads and positions included; {@link Exact} says what for. */
@@ -16,17 +17,19 @@ record AttentionArithmetic(Arithmetic arithmetic) {
    */
   Estimate latent(
       Attention.MultiHeadLatent a,
+      Seen seen,
       Estimate query,
       Estimate latent,
       Estimate shared,
       WeightMatrix up) {
-    Estimate expanded = expanded(a, query, latent, shared, up);
-    Estimate absorbed = absorbed(a, query, latent, shared, up);
+    Estimate expanded = expanded(a, seen, query, latent, shared, up);
+    Estimate absorbed = absorbed(a, seen, query, latent, shared, up);
     return expanded.withErrorsOf(absorbed);
   }
 
   private Estimate expanded(
       Attention.MultiHeadLatent a,
+      Seen seen,
       Estimate query,
       Estimate latent,
       Estimate shared,
@@ -40,11 +43,12 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       key.copy(shared, 0, shared.columns(), head * a.headSize() + a.plainSize());
       value.copy(both, head * stride + a.plainSize(), a.valueSize(), head * a.valueSize());
     }
-    return attend(a, t -> 0, query, key, value, a.heads(), null);
+    return attend(a, seen, query, key, value, a.heads(), null);
   }
 
   private Estimate absorbed(
       Attention.MultiHeadLatent a,
+      Seen seen,
       Estimate query,
       Estimate latent,
       Estimate shared,
@@ -76,7 +80,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     var key = new Estimate(latent.rows(), width);
     key.copy(latent, 0, rank, 0);
     key.copy(shared, 0, turned, rank);
-    Estimate context = attend(a, t -> 0, arithmetic.settle(inLatent), key, latent, 1, null);
+    Estimate context = attend(a, seen, arithmetic.settle(inLatent), key, latent, 1, null);
     var joined = new Estimate(query.rows(), a.heads() * a.valueSize());
     double[] row = new double[rank];
     double[] rowRounding = new double[rank];
@@ -98,12 +102,11 @@ record AttentionArithmetic(Arithmetic arithmetic) {
   /**
    * Every head's query against the keys it may see; values side by side, [T, heads · width].
    *
-   * @param firstSeen the first position that one sees
    * @param sinks a score per head beside those of keys; null where there are none
    */
   Estimate attend(
       Attention.Softmax attention,
-      LongUnaryOperator firstSeen,
+      Seen seen,
       Estimate query,
       Estimate key,
       Estimate value,
@@ -115,7 +118,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     for (int head = 0; head < heads; head++) {
       int shared = head * keyValueHeads / heads;
       for (int t = 0; t < query.rows(); t++) {
-        int first = (int) firstSeen.applyAsLong(t);
+        int[] keys = seen.of(t);
         Estimate scores =
             scores(
                 attention.softmaxScale(),
@@ -125,20 +128,42 @@ record AttentionArithmetic(Arithmetic arithmetic) {
                 head,
                 query.columns() / heads,
                 shared,
-                first);
+                keys);
         Estimate all = sinks == null ? scores : withSink(scores, sinks, head);
-        mix(all, value, valueSize, t, head, shared, first, joined);
+        mix(all, value, valueSize, t, head, shared, keys, joined);
+        if (seen.undecided(t).length > 0) {
+          int[] both = union(keys, seen.undecided(t));
+          widen(
+              scores(
+                  attention.softmaxScale(),
+                  query,
+                  key,
+                  t,
+                  head,
+                  query.columns() / heads,
+                  shared,
+                  both),
+              value,
+              valueSize,
+              t,
+              head,
+              shared,
+              both,
+              seen.undecided(t),
+              joined);
+        }
       }
     }
     return arithmetic.settle(joined);
   }
 
-  /** scale · q·k for one query and the keys from the first it may see to its own. */
+  /** scale · q·k for one query and the keys that it sees. */
   private Estimate scores(
-      double scale, Estimate query, Estimate key, int t, int head, int d, int shared, int first) {
+      double scale, Estimate query, Estimate key, int t, int head, int d, int shared, int[] keys) {
     double a = arithmetic.a();
-    var scores = new Estimate(1, t - first + 1);
-    for (int j = first; j <= t; j++) {
+    var scores = new Estimate(1, keys.length);
+    for (int c = 0; c < keys.length; c++) {
+      int j = keys[c];
       double dot = 0;
       double squares = 0;
       double carried = 0;
@@ -152,7 +177,46 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       }
       // The product and its multiple are each stored.
       double rounding = a * a * d * (squares + dot * dot) + 2 * arithmetic.storing() * dot * dot;
-      scores.set(0, j - first, scale * dot, scale * Math.sqrt(carried + rounding));
+      scores.set(0, c, scale * dot, scale * Math.sqrt(carried + rounding));
+    }
+    return arithmetic.settle(scores);
+  }
+
+  /**
+   * Σ_h w_h max(0, q_h · k_j) of every token and all positions up to its own. What is so far below
+   * zero that no error brings it back has none.
+   */
+  Estimate index(Attention.Indexer n, Estimate query, Estimate key, Estimate weights) {
+    int d = n.size();
+    var scores = new Estimate(query.rows(), query.rows());
+    for (int t = 0; t < query.rows(); t++) {
+      for (int j = 0; j <= t; j++) {
+        double sum = 0;
+        double squares = 0;
+        double carried = 0;
+        for (int h = 0; h < n.heads(); h++) {
+          double dot = 0;
+          double products = 0;
+          double error = 0;
+          for (int i = 0; i < d; i++) {
+            double q = query.value(t, h * d + i);
+            double k = key.value(j, i);
+            double each = norm2(q * key.error(j, i), k * query.error(t, h * d + i), 0);
+            dot += q * k;
+            products += q * k * q * k;
+            error += each * each;
+          }
+          double off = arithmetic.errorOfSum(d, dot, products, error);
+          double w = weights.value(t, h);
+          double positive = Math.max(0, dot);
+          boolean away = -dot > Arithmetic.FAR * off;
+          sum += w * positive;
+          squares += w * positive * w * positive;
+          double moved = norm2(away ? 0 : w * off, weights.error(t, h) * positive, 0);
+          carried += moved * moved;
+        }
+        scores.set(t, j, sum, arithmetic.errorOfSum(n.heads(), sum, squares, carried));
+      }
     }
     return arithmetic.settle(scores);
   }
@@ -177,7 +241,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       int t,
       int head,
       int shared,
-      int first,
+      int[] keys,
       Estimate joined) {
     double a = arithmetic.a();
     int n = scores.columns();
@@ -197,15 +261,15 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       double carried = 0;
       for (int j = 0; j < n; j++) {
         double p = probabilities.value(0, j);
-        boolean sink = first + j > t;
-        double v = sink ? 0 : value.value(first + j, shared * d + i);
-        double error = sink ? 0 : p * value.error(first + j, shared * d + i);
+        boolean sink = j == keys.length;
+        double v = sink ? 0 : value.value(keys[j], shared * d + i);
+        double error = sink ? 0 : p * value.error(keys[j], shared * d + i);
         y += p * v;
         squares += p * v * p * v;
         carried += error * error;
       }
       for (int j = 0; j < n; j++) {
-        double away = (first + j > t ? 0 : value.value(first + j, shared * d + i)) - y;
+        double away = (j == keys.length ? 0 : value.value(keys[j], shared * d + i)) - y;
         double moved = probabilities.value(0, j) * away * score[j];
         carried += moved * moved;
       }
@@ -214,6 +278,52 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       double rounding =
           a * a * n * (squares + 2 * y * y) + arithmetic.storing() * (squares + y * y);
       joined.set(t, head * d + i, y, Math.sqrt(carried + rounding));
+    }
+  }
+
+  private static int[] union(int[] some, int[] others) {
+    return IntStream.concat(IntStream.of(some), IntStream.of(others)).distinct().sorted().toArray();
+  }
+
+  /**
+   * Adds to the error of y what another choice of undecided positions would move it by: each that
+   * is seen or not moves it by its share of the way from y to its value, of a whole that is no
+   * smaller than that of the positions that are seen in any case.
+   *
+   * @param scores of all that may be seen
+   */
+  private static void widen(
+      Estimate scores,
+      Estimate value,
+      int d,
+      int t,
+      int head,
+      int shared,
+      int[] keys,
+      int[] undecided,
+      Estimate joined) {
+    double max = Double.NEGATIVE_INFINITY;
+    for (int j = 0; j < keys.length; j++) {
+      max = Math.max(max, scores.value(0, j));
+    }
+    double certain = 0;
+    double least = Double.POSITIVE_INFINITY;
+    for (int j = 0; j < keys.length; j++) {
+      double share = Math.exp(scores.value(0, j) - max);
+      boolean open = Arrays.binarySearch(undecided, keys[j]) >= 0;
+      certain += open ? 0 : share;
+      least = Math.min(least, share);
+    }
+    for (int i = 0; i < d; i++) {
+      double y = joined.value(t, head * d + i);
+      double moved = 0;
+      for (int j = 0; j < keys.length; j++) {
+        if (Arrays.binarySearch(undecided, keys[j]) >= 0) {
+          double share = Math.exp(scores.value(0, j) - max) / Math.max(certain, least);
+          moved += share * Math.abs(value.value(keys[j], shared * d + i) - y);
+        }
+      }
+      joined.set(t, head * d + i, y, norm2(joined.error(t, head * d + i), moved, 0));
     }
   }
 

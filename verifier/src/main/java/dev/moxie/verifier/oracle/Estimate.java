@@ -2,6 +2,7 @@ package dev.moxie.verifier.oracle;
 
 import dev.moxie.format.model.Limits;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
@@ -19,6 +20,9 @@ public final class Estimate {
   private final int columns;
   private final double[] values;
   private final double[] errors;
+
+  /** Rows to which nothing can be held. */
+  private BitSet left = new BitSet();
 
   Estimate(int rows, int columns) {
     this.rows = rows;
@@ -91,6 +95,21 @@ public final class Estimate {
 
   public double error(int row, int column) {
     return errors[row * columns + column];
+  }
+
+  /** The same numbers, to some rows of which nothing can be held. */
+  Estimate without(BitSet rowsLeft) {
+    if (rowsLeft.isEmpty()) {
+      return this;
+    }
+    Estimate result = beginning(rows);
+    result.left = (BitSet) rowsLeft.clone();
+    return result;
+  }
+
+  /** Whether something can be held to a row. */
+  public boolean holds(int row) {
+    return !left.get(row);
   }
 
   /** The values, rounded to float32, row-major. */

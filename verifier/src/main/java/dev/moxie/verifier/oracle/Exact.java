@@ -12,6 +12,7 @@ import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -38,6 +39,7 @@ final class Exact implements Ops<Estimate> {
   private final Map<Step, Estimate> steps = new EnumMap<>(Step.class);
   private @Nullable Estimate choice;
   private @Nullable Estimate groups;
+  private @Nullable ChosenPositions chosen;
   private List<int[]> experts = List.of();
 
   /**
@@ -233,7 +235,7 @@ final class Exact implements Ops<Estimate> {
       @Nullable Leaf sinks) {
     WeightMatrix s = sinks == null ? null : weights.apply(sinks);
     return once(
-        () -> attention.attend(a, a::firstSeen, q, k, v, a.keyValueHeads(), s),
+        () -> attention.attend(a, Seen.from(a::firstSeen), q, k, v, a.keyValueHeads(), s),
         "attend",
         a,
         q,
@@ -244,9 +246,37 @@ final class Exact implements Ops<Estimate> {
 
   @Override
   public Estimate latent(
-      int layer, Attention.MultiHeadLatent a, Estimate q, Estimate c, Estimate r, Leaf up) {
+      int layer,
+      Attention.MultiHeadLatent a,
+      Estimate q,
+      Estimate c,
+      Estimate r,
+      @Nullable Estimate seen,
+      Leaf up) {
     WeightMatrix w = weights.apply(up);
-    return once(() -> attention.latent(a, q, c, r, w), "latent", a, q, c, r, w);
+    Attention.Indexer indexer = a.indexer();
+    chosen = indexer == null || seen == null ? null : new ChosenPositions(seen, indexer.kept());
+    ChosenPositions some = chosen;
+    return once(
+        () -> attention.latent(a, some == null ? Seen.ALL : some, q, c, r, w),
+        "latent",
+        a,
+        q,
+        c,
+        r,
+        seen,
+        w);
+  }
+
+  /** The scores of all positions, [T, T]; those of later ones say nothing. */
+  @Override
+  public Estimate choose(int layer, Attention.Indexer n, Estimate q, Estimate k, Estimate w) {
+    return once(() -> new AttentionArithmetic(scoring).index(n, q, k, w), "choose", n, q, k, w);
+  }
+
+  /** Tokens whose positions rounding may have chosen, in the layer read last. */
+  BitSet undecided() {
+    return chosen == null ? new BitSet() : chosen.undecided();
   }
 
   @Override
@@ -358,7 +388,7 @@ final class Exact implements Ops<Estimate> {
   }
 
   /** Indices by falling value; of equal ones the lower first. */
-  private static int[] descending(int count, IntToDoubleFunction value) {
+  static int[] descending(int count, IntToDoubleFunction value) {
     return IntStream.range(0, count)
         .boxed()
         .sorted(

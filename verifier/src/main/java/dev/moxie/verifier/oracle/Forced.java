@@ -7,6 +7,7 @@ import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
@@ -181,7 +182,8 @@ public final class Forced {
   public Estimate computed(Stage stage) {
     Estimate known = computed.get(stage);
     if (known == null) {
-      known = compute(stage, forward());
+      Exact reader = reader(null);
+      known = compute(stage, new Forward<>(model, reader)).without(reader.undecided());
       computed.put(stage, known);
     }
     return known;
@@ -218,8 +220,10 @@ public final class Forced {
    *
    * @param logits [T − 1 − index, V]
    * @param routed how it chose experts, which no trace records; null without any
+   * @param undecided as in {@link Oracle.Layer}
    */
-  public record Predicted(Estimate logits, RoutingOracle.@Nullable Routed routed) {}
+  public record Predicted(
+      Estimate logits, RoutingOracle.@Nullable Routed routed, BitSet undecided) {}
 
   /**
    * The prediction layers that the trace has logits of, from the last decoder layer's recorded
@@ -240,7 +244,8 @@ public final class Forced {
                     .toList());
     List<Predicted> sampled = new ArrayList<>();
     for (int i = 0; i < widened.size(); i++) {
-      sampled.add(new Predicted(widened.get(i), exact.get(i).routed()));
+      Predicted one = exact.get(i);
+      sampled.add(new Predicted(widened.get(i), one.routed(), one.undecided()));
     }
     return sampled;
   }
@@ -265,7 +270,8 @@ public final class Forced {
               forward.predictionHead(index, h),
               layers.feedForward() instanceof MixtureOfExperts moe
                   ? reader.routed(moe.routing())
-                  : null));
+                  : null,
+              reader.undecided()));
     }
     return predicted;
   }

@@ -4,6 +4,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
+import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -50,11 +51,20 @@ public final class Oracle {
    *
    * @param steps what is computed, in that order; experts stand in {@code routed}
    * @param routed choice and weights; null for a layer without experts
+   * @param undecided tokens of whose positions rounding may have decided which attention sees:
+   *     nothing can be held to what becomes of them
    */
-  public record Layer(Map<Step, Estimate> steps, RoutingOracle.@Nullable Routed routed) {
+  public record Layer(
+      Map<Step, Estimate> steps, RoutingOracle.@Nullable Routed routed, BitSet undecided) {
     /** The residual stream after the layer, [T, H]. */
     public Estimate output() {
       return step(Step.OUTPUT);
+    }
+
+    /** The first token that is undecided; the number of tokens if none is. */
+    public int firstUndecided() {
+      int first = undecided.nextSetBit(0);
+      return first < 0 ? output().rows() : first;
     }
 
     /** One of its steps. */
@@ -98,11 +108,14 @@ public final class Oracle {
     new Forward<>(architecture, reader).layer(layer, input);
     Map<Step, Estimate> steps = new EnumMap<>(reader.steps());
     steps.keySet().removeAll(Set.of(Step.INPUT, Step.ROUTER_EXPERTS));
+    BitSet undecided = reader.undecided();
+    steps.replaceAll((step, estimate) -> estimate.without(undecided));
     return new Layer(
         steps,
         architecture.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe
             ? reader.routed(moe.routing())
-            : null);
+            : null,
+        undecided);
   }
 
   /** The stored bias of each expert of a layer's router; zeros where there is none. */

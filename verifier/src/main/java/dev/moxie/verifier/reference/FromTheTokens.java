@@ -23,7 +23,8 @@ import java.util.Set;
  * @param logits the oracle's
  * @param parted the first token for which rounding led the runtime to other experts than the
  *     reference has; T if there is none
- * @param clear tokens before the first whose choice rounding may change at all
+ * @param clear tokens before the first whose choice, of experts or positions, rounding may change
+ *     at all
  */
 record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear) {
 
@@ -50,10 +51,13 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
     List<Output> outputs = new ArrayList<>();
     int parted = ids.length;
     int clear = ids.length;
+    int decided = ids.length;
     for (int layer : sides.layers()) {
       List<int[]> experts = chosen.get(layer);
       Oracle.Layer exact = sides.oracle().layer(layer, hidden, experts);
       Layers.Result free = sides.parts().layerAlone(layer, own, null);
+      decided = Math.min(decided, exact.firstUndecided());
+      clear = Math.min(clear, decided);
       if (experts != null) {
         Selection selection = Selection.of(exact);
         parted = Math.min(parted, firstParted(selection, free, experts));
@@ -61,7 +65,8 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
       }
       hidden = exact.output();
       own = free.output();
-      outputs.add(new Output(own, hidden, Math.min(parted, tally.firstTiedToken(layer))));
+      int together = Math.min(Math.min(parted, decided), tally.firstTiedToken(layer));
+      outputs.add(new Output(own, hidden, together));
       progress.done("layer %d from the tokens on".formatted(layer));
     }
     return new FromTheTokens(outputs, sides.oracle().head(hidden), parted, clear);

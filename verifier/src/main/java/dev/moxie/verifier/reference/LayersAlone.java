@@ -12,10 +12,13 @@ import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import dev.moxie.verifier.report.Words;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,9 +28,14 @@ import org.jspecify.annotations.Nullable;
  * runtime's rounding.
  */
 final class LayersAlone {
+  private static final int TOKENS_SHOWN = 6;
+
   private final Sides sides;
   private final Evidence evidence;
   private final RoutingTally tally;
+
+  /** Tokens of whose positions rounding decides which they see, by layer. */
+  private final Map<Integer, List<Integer>> undecided = new TreeMap<>();
 
   /**
    * A check.
@@ -38,6 +46,25 @@ final class LayersAlone {
     this.sides = sides;
     this.evidence = evidence;
     this.tally = tally;
+  }
+
+  /** What was held to nothing since rounding decides what it is, in sentences. */
+  List<String> undecided() {
+    List<String> sentences = new ArrayList<>();
+    undecided.forEach(
+        (layer, tokens) -> {
+          boolean one = tokens.size() == 1;
+          sentences.add(
+              ("In layer %d rounding may decide which positions %s %s %s:"
+                      + " nothing was held to what becomes of %s.")
+                  .formatted(
+                      layer,
+                      one ? "token" : "tokens",
+                      Words.numbers(tokens, TOKENS_SHOWN),
+                      one ? "sees" : "see",
+                      one ? "it" : "them"));
+        });
+    return sentences;
   }
 
   /** What lies before the first layer and after the last, where those are verified. */
@@ -106,6 +133,9 @@ final class LayersAlone {
     Oracle.Layer judged = alike() ? exact : sides.judge().layer(layer, input, experts);
     if (experts != null) {
       count(layer, sides.parts().layerAlone(layer, input.toFloats(), null), experts, exact, judged);
+    }
+    if (!exact.undecided().isEmpty()) {
+      undecided.put(layer, exact.undecided().stream().boxed().toList());
     }
     Layers.Result own = sides.parts().layerAlone(layer, input.toFloats(), experts);
     return compare(layer, own, exact, judged);

@@ -122,7 +122,8 @@ final class TraceCheck {
     }
     Report.Ends ends = alone.ends();
     if (!sides.whole()) {
-      return summarise(sides.tokens(), ends, new Found(layers, Map.of(), Map.of(), null, false));
+      var found = new Found(layers, Map.of(), Map.of(), null, false);
+      return summarise(sides.tokens(), ends, found, alone.undecided());
     }
     FromTheTokens pass = FromTheTokens.run(sides, chosen, tally, progress);
     judged = pass.judged();
@@ -134,7 +135,7 @@ final class TraceCheck {
     if (eachHolds && !found.holds()) {
       found = find(layers, pass.sampled(sides, chosen), true);
     }
-    return summarise(pass.parted(), ends, found);
+    return summarise(pass.parted(), ends, found, alone.undecided());
   }
 
   private Found find(List<Report.Layer> alone, FromTheTokens pass, boolean sampled) {
@@ -163,7 +164,8 @@ final class TraceCheck {
     return sides.fromTheTokensOn("logits", logits, "logits", pass.logits(), pass.clear());
   }
 
-  private Report.Reference summarise(int parted, Report.Ends ends, Found found) {
+  private Report.Reference summarise(
+      int parted, Report.Ends ends, Found found, List<String> undecided) {
     found.elsewhere().values().forEach(token -> judged = Math.min(judged, token));
     Report.Routing routing = tally.report();
     Map<String, Report.EndToEnd> executions = found.executions();
@@ -188,6 +190,7 @@ final class TraceCheck {
     int tied = tally.firstTiedToken(sides.last());
     List<String> sentences =
         new ArrayList<>(Diagnosis.of(evidence, routing, ends, found.layers(), executions, tied));
+    sentences.addAll(undecided);
     if (parted < Math.min(tied, sides.tokens())) {
       sentences.add(
           "From the tokens on, rounding led to other experts at token %d: logits were compared"

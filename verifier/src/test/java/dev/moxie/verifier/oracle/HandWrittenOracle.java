@@ -8,6 +8,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Step;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -80,7 +81,9 @@ final class HandWrittenOracle {
     return switch (architecture.layers().get(layer).feedForward()) {
       case FeedForward.Dense dense ->
           new Oracle.Layer(
-              Map.of(Step.OUTPUT, arithmetic.sum(residual, dense(layer, normed))), null);
+              Map.of(Step.OUTPUT, arithmetic.sum(residual, dense(layer, normed))),
+              null,
+              new BitSet());
       case FeedForward.MixtureOfExperts moe -> {
         Estimate logits = routerLogits(layer, normed);
         RoutingOracle.Routed routed = route(layer, moe, logits, replayed);
@@ -101,7 +104,8 @@ final class HandWrittenOracle {
                 output,
                 Step.OUTPUT,
                 arithmetic.sum(residual, output)),
-            routed);
+            routed,
+            new BitSet());
       }
     };
   }

@@ -371,7 +371,7 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.MultiHeadLatent a = s.latent();
         Leaf up = s.matrix(a.heads() * (a.plainSize() + a.valueSize()), a.latentSize());
-        return ops.latent(0, a, x.get(0), x.get(1), x.get(2), up);
+        return ops.latent(0, a, x.get(0), x.get(1), x.get(2), null, up);
       }
     },
     SCORE_SOFTMAX {
@@ -517,6 +517,19 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return ops.ofHeads(x.get(0), s.headSize(), 1, 2);
+      }
+    },
+    CHOOSE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.headSize(), s.heads());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var pairing = Rotary.Pairing.HALVES;
+        var indexer = new Attention.Indexer(s.heads(), s.headSize(), 3, 1e-6, pairing);
+        return ops.choose(0, indexer, x.get(0), x.get(1), x.get(2));
       }
     };
 

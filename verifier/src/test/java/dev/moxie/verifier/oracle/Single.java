@@ -279,7 +279,16 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   /** With keys and values of every head. */
   @Override
   public Activation latent(
-      int layer, Attention.MultiHeadLatent a, Activation q, Activation c, Activation r, Leaf up) {
+      int layer,
+      Attention.MultiHeadLatent a,
+      Activation q,
+      Activation c,
+      Activation r,
+      @Nullable Activation seen,
+      Leaf up) {
+    if (seen != null) {
+      throw new UnsupportedOperationException("which positions are chosen jumps");
+    }
     Activation both = linear(c, up);
     int stride = a.plainSize() + a.valueSize();
     int wide = Math.max(a.headSize(), a.valueSize());
@@ -310,6 +319,26 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
         q.rows(),
         a.heads() * a.valueSize(),
         (t, i) -> all.at(t, i / a.valueSize() * wide + i % a.valueSize()));
+  }
+
+  /** The scores that positions are chosen by. */
+  @Override
+  public Activation choose(
+      int layer, Attention.Indexer n, Activation q, Activation k, Activation w) {
+    return each(
+        q.rows(),
+        q.rows(),
+        (t, j) -> {
+          float sum = 0;
+          for (int h = 0; h < n.heads(); h++) {
+            float product = 0;
+            for (int i = 0; i < n.size(); i++) {
+              product += q.at(t, h * n.size() + i) * k.at(j, i);
+            }
+            sum += w.at(t, h) * Math.max(0, product);
+          }
+          return j > t ? 0 : sum;
+        });
   }
 
   /** One number of a head. */

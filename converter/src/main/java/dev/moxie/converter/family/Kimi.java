@@ -1,0 +1,34 @@
+package dev.moxie.converter.family;
+
+import java.util.List;
+
+/**
+ * Kimi-K2.5 and 2.6 (transformers {@code models/kimi_k25/modeling_kimi_k25.py}): DeepSeek-V3's text
+ * model beside a tower of pictures, which is kept for export.
+ */
+final class Kimi {
+  static final Family K25 =
+      new Family(
+              "kimi_k25",
+              "KimiK25ForConditionalGeneration",
+              DeepSeekV3.KEYS,
+              DeepSeekV3::model,
+              List.of(DeepSeekV3.RELEASED.under("language_model.")))
+          .alsoClass("Kimi_K25ForConditionalGeneration")
+          .within(
+              "text_config",
+              "vision_config",
+              "ignore_index",
+              "image_token_id",
+              "media_placeholder_token_id",
+              "projection_hidden_size",
+              "projection_layer_norm_eps",
+              "use_unified_vision_chunk",
+              "video_placeholder",
+              "video_token_id",
+              "vision_end_token_id",
+              "vision_start_token_id")
+          .notLoading("vision_tower.", "mm_projector.");
+
+  private Kimi() {}
+}

@@ -1,0 +1,90 @@
+package dev.moxie.verifier.oracle;
+
+import dev.moxie.format.model.Attention;
+import java.util.Arrays;
+import java.util.BitSet;
+
+/**
+ * Those positions that have the largest scores ({@link Attention.Indexer}). A position is undecided
+ * if rounding may have had its score change places with one on the other side of the choice, as of
+ * experts.
+ */
+final class ChosenPositions implements Seen {
+  private final int[][] chosen;
+  private final int[][] undecided;
+
+  /**
+   * Chooses.
+   *
+   * @param scores [T, T], of which those of later positions say nothing
+   * @param kept how many are chosen
+   */
+  ChosenPositions(Estimate scores, int kept) {
+    chosen = new int[scores.rows()][];
+    undecided = new int[scores.rows()][];
+    for (int t = 0; t < chosen.length; t++) {
+      chosen[t] = Seen.ALL.of(t);
+      undecided[t] = new int[0];
+      if (t >= kept) {
+        int token = t;
+        int[] order = Exact.descending(t + 1, j -> scores.value(token, j));
+        chosen[t] = Arrays.copyOf(order, kept);
+        Arrays.sort(chosen[t]);
+        undecided[t] = undecided(scores, t, order, kept);
+      }
+    }
+  }
+
+  private static int[] undecided(Estimate scores, int token, int[] order, int kept) {
+    double largest = 0;
+    for (int j : order) {
+      largest = Math.max(largest, scores.error(token, j));
+    }
+    // Beyond twice what the largest error allows none changes places with any.
+    double near = 2 * reach(largest);
+    double last = scores.value(token, order[kept - 1]);
+    double next = scores.value(token, order[kept]);
+    BitSet found = new BitSet();
+    for (int in = kept; in-- > 0 && scores.value(token, order[in]) - next <= near; ) {
+      for (int out = kept; out < order.length; out++) {
+        if (last - scores.value(token, order[out]) > near) {
+          break;
+        }
+        if (mayReach(scores, token, order[out], order[in])) {
+          found.set(order[in]);
+          found.set(order[out]);
+        }
+      }
+    }
+    return found.stream().toArray();
+  }
+
+  private static boolean mayReach(Estimate scores, int token, int low, int high) {
+    double gap = scores.value(token, high) - scores.value(token, low);
+    return gap <= reach(Math.hypot(scores.error(token, high), scores.error(token, low)));
+  }
+
+  /** How far two implementations may be apart, each with such an error. */
+  private static double reach(double error) {
+    return Arithmetic.FAR * Math.sqrt(2) * error;
+  }
+
+  @Override
+  public int[] of(int token) {
+    return chosen[token];
+  }
+
+  @Override
+  public int[] undecided(int token) {
+    return undecided[token];
+  }
+
+  /** Tokens with such positions. */
+  BitSet undecided() {
+    BitSet tokens = new BitSet();
+    for (int t = 0; t < undecided.length; t++) {
+      tokens.set(t, undecided[t].length > 0);
+    }
+    return tokens;
+  }
+}
