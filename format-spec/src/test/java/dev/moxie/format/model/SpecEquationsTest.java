@@ -57,7 +57,7 @@ class SpecEquationsTest {
           Map.entry("7.5", "clip"),
           Map.entry("0.19", "temperature.scale"),
           Map.entry("8192.0", "temperature.floor"),
-          Map.entry("11", "indexer.kept"),
+          Map.entry("13", "indexer.kept"),
           Map.entry("32", "latentSize"),
           Map.entry("40", "latentSize + dimensions"),
           Map.entry("28", "headSize + headSize"),
@@ -207,7 +207,7 @@ class SpecEquationsTest {
     latent.with("queryRank", 28);
     latent.with("temperature", EVERYTHING.temperature());
     latent.requireAllBut("indexer");
-    var indexer = new Attention.Indexer(4, 10, 11, 1e-6, Rotary.Pairing.HALVES);
+    var indexer = new Attention.Indexer(4, 10, 13, 1e-6, Rotary.Pairing.HALVES);
     row(
         "attention, `multi_head_latent`, with `queryRank` and `indexer`",
         attended(Parts.with(Parts.with(LATENT, "queryRank", 28), "indexer", indexer)));
