@@ -106,7 +106,7 @@ class ConformanceVectorsTest {
             Execution.of(Device.CPU));
     assertEquals(Verdict.PASS, report.verdict());
     Report.Reference reference = report.references().getFirst();
-    assertEquals(Execution.of(Device.CPU).size(), reference.executions().size());
+    assertEquals(executions(vector.resolve("package")), reference.executions().size());
     assertEquals(reference.routing().decisions(), reference.routing().match());
     assertTrue(reference.logits().maxRel() < 1e-4, "the logits tell: " + reference.logits());
   }
@@ -140,6 +140,14 @@ class ConformanceVectorsTest {
           assertEquals(x[i], y[i], Math.ulp(x[i]), info.name());
         }
       }
+    }
+  }
+
+  private static long executions(Path folder) {
+    try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      return Execution.of(Device.CPU).stream()
+          .filter(execution -> execution.refusal(pack, Device.CPU).isEmpty())
+          .count();
     }
   }
 }

@@ -101,8 +101,9 @@ class KeysTest {
               .toList()) {
         ObjectNode json = StrictJson.readObject(file);
         if (family.modelTypes().contains(json.path("model_type").asString())) {
-          // Within another model it is an object.
-          models.add(json.path("text_config") instanceof ObjectNode text ? text : json);
+          // Within another model it may be an object.
+          boolean alone = family.within().isEmpty();
+          models.add(alone && json.path("text_config") instanceof ObjectNode text ? text : json);
         }
       }
     }

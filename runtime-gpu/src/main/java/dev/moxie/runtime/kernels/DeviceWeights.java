@@ -153,7 +153,8 @@ final class DeviceWeights implements AutoCloseable {
     int blockColumns = columns;
     if (first.encoding() instanceof BlockScaled blocks) {
       blockRows = blocks.blockRows();
-      blockColumns = Math.min(columns, blocks.blockColumns());
+      boolean channel = blocks.blockColumns() == Integer.MAX_VALUE;
+      blockColumns = channel ? columns : blocks.blockColumns();
     }
     for (IndexRow row : rows) {
       if (!row.encoding().equals(first.encoding()) || row.dtype() != first.dtype()) {
