@@ -72,12 +72,16 @@ public final class SpeculativeModel implements Model {
    * @throws UsageException if it has none
    */
   public static Architecture.Prediction prediction(MoxiePackage pack) {
-    Architecture.Prediction prediction = pack.architecture().prediction();
-    if (prediction == null) {
+    Architecture architecture = pack.architecture();
+    Architecture.Prediction prediction = architecture.prediction();
+    boolean states =
+        architecture.layers().stream().anyMatch(layer -> layer.attention().keptPerSequence() > 0);
+    if (prediction == null || states) {
       throw new UsageException(
           pack.folder().toString(),
-          "layers for multi-token prediction, which guess tokens",
-          "none",
+          "layers for multi-token prediction, which guess tokens, and none that keep a state, which"
+              + " no wrong guess could be taken back from",
+          prediction == null ? "none of the former" : "some of the latter",
           "convert the checkpoint with --mtp keep if it has any, or do not --speculate");
     }
     return prediction;
