@@ -23,8 +23,10 @@ COMPRESSED, COMPRESSED_SCALE = "compressed-tensors", "_scale"
 PACKED, STATED = ".weight_packed", "_shape"
 # Model types that transformers does not have by that name, and whose it runs.
 BODIES = {"kimi_k2": "deepseek_v3"}
-# Models within others: the object of config.json, and what names of tensors begin with.
-WITHIN = {"kimi_k25": ("text_config", "language_model.")}
+# Models within others: the object of config.json, what names of tensors begin with, and with what by themselves.
+WITHIN = {"kimi_k25": ("text_config", "language_model.", ""),
+          "qwen3_5_moe": ("text_config", "model.language_model.", "model.")}
+HEAD = "lm_head.weight"
 MXFP4 = "mxfp4"
 # What the two halves of a matrix in mxfp4 are called after its name.
 NUMBERS, EXPONENTS = "_blocks", "_scales"
@@ -46,8 +48,10 @@ class Checkpoint:
             raise Problem(f"{folder}: expected a checkpoint with config.json, found none.")
         self.folder = folder
         stated = read_object(folder / "config.json")
-        within, self._prefix = WITHIN.get(str(stated.get("model_type")), ("", ""))
-        stated = stated.get(within, stated)
+        within, self._prefix, self._own = WITHIN.get(str(stated.get("model_type")), ("", "", ""))
+        # What is said of the whole holds of the part.
+        whole = {key: stated[key] for key in ("quantization_config", "tie_word_embeddings") if within and key in stated}
+        stated = whole | stated.get(within, stated)
         if BEFORE_5 and "rope_parameters" in read_object(folder / "config.json"):
             raise Problem(f"{folder}: expected config.json as transformers {transformers.__version__} reads it, "
                           "found rope_parameters, which it would ignore; use transformers 5.")
@@ -61,6 +65,8 @@ class Checkpoint:
         options = getattr(self.config, "quantization_config", None) or {}
         self._scale = COMPRESSED_SCALE if options.get("quant_method") == COMPRESSED else SCALE
         self._found: dict[str, Path] = {}
+        # What it calls a tensor of a model within another.
+        self._stored: dict[str, str] = {}
         # Tensors that no part of the model has.
         self.left_out: set[str] = set()
 
@@ -109,7 +115,7 @@ class Checkpoint:
         Experts are eager because torch's grouped product refuses rows not a multiple of 16 bytes.
         """
         kind = type(self.skeleton())
-        if self._block:
+        if self._block or self._prefix:
             model, found = self._loaded(
                 kind, None, dtype, self.plain_config(), {name: name for name in self.names()})
         else:
@@ -196,8 +202,10 @@ class Checkpoint:
         if not self._found:
             for file in self._files:
                 with open_weights(file) as weights:
-                    own = [name for name in weights.keys() if name.startswith(self._prefix)]
-                    self._found |= {name.removeprefix(self._prefix): file for name in own}
+                    for stored in weights.keys():
+                        if stored.startswith(self._prefix) or stored == HEAD:
+                            name = self._own + stored[len(self._prefix):] if stored != HEAD else HEAD
+                            self._found[name], self._stored[name] = file, stored
         return self._found
 
     def tensors(self, names: Mapping[str, str]) -> Tensors:
@@ -205,7 +213,7 @@ class Checkpoint:
         stored: Tensors = {}
         for file in sorted({self._places()[name] for name in names}):
             with open_weights(file) as weights:
-                stored |= {names[name]: weights.get_tensor(self._prefix + name) for name in names
+                stored |= {names[name]: weights.get_tensor(self._stored[name]) for name in names
                            if self._places()[name] == file}
         for name in [name for name in stored if name.endswith(NUMBERS)]:
             matrix = name.removesuffix(NUMBERS)
