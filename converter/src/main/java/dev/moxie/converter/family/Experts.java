@@ -146,7 +146,7 @@ final class Experts {
    *
    * @param first so many where nothing says which; the number of those first may repeat it
    */
-  static IntPredicate denseByKind(Settings c, int first) {
+  static IntPredicate withoutExperts(Settings c, int first) {
     List<String> kinds = c.find(KINDS);
     int layers = c.get(Llama.LAYERS);
     if (kinds != null
@@ -154,7 +154,7 @@ final class Experts {
       throw c.unsupported(KINDS, "%d times %s or %s".formatted(layers, DENSE, SPARSE), kinds);
     }
     IntPredicate dense = i -> kinds == null ? i < first : kinds.get(i).equals(DENSE);
-    Integer stated = c.find(DENSE_FIRST);
+    Integer stated = c.stated(DENSE_FIRST).isEmpty() ? null : c.get(DENSE_FIRST);
     if (stated != null && !IntStream.range(0, layers).allMatch(i -> dense.test(i) == i < stated)) {
       throw c.unsupported(
           DENSE_FIRST,
@@ -164,33 +164,17 @@ final class Experts {
     return dense;
   }
 
-  /** A model of layers without experts first, then with them; attention counted from 0. */
+  /**
+   * A model of layers without experts first, or where a list says, then with them; attention
+   * counted from 0.
+   */
   static Architecture model(
       Settings c, IntFunction<? extends Attention> attention, FeedForward experts) {
-    IntPredicate dense = withoutExperts(c);
-    return Llama.model(c, attention, i -> dense.test(i) ? dense(c) : experts);
-  }
-
-  /** Layers without experts: the first ones, or those of a list that says the same or all. */
-  private static IntPredicate withoutExperts(Settings c) {
-    int layers = c.get(Llama.LAYERS);
     int first = c.get(DENSE_FIRST);
-    boolean stated = !c.stated(DENSE_FIRST).isEmpty();
-    if (first > layers && stated) {
-      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + layers, first);
+    if (first > c.get(Llama.LAYERS) && !c.stated(DENSE_FIRST).isEmpty()) {
+      throw c.wrong(DENSE_FIRST, "at most the number of layers, " + c.get(Llama.LAYERS), first);
     }
-    List<String> types = c.find(KINDS);
-    if (types == null) {
-      return i -> i < first;
-    }
-    if (types.size() != layers || !types.stream().allMatch(List.of(DENSE, SPARSE)::contains)) {
-      throw c.unsupported(KINDS, "%d times dense or sparse".formatted(layers), types);
-    }
-    for (int i = 0; stated && i < layers; i++) {
-      if (types.get(i).equals(DENSE) != i < first) {
-        throw c.wrong(KINDS, "what first_k_dense_replace says, " + first, types);
-      }
-    }
-    return i -> types.get(i).equals(DENSE);
+    IntPredicate dense = withoutExperts(c, first);
+    return Llama.model(c, attention, i -> dense.test(i) ? dense(c) : experts);
   }
 }

@@ -25,7 +25,7 @@ final class Glm4Lite {
   private static Architecture model(Settings c) {
     var attention = Latent.attention(c, DeepSeekV3.pairing(c));
     var experts = Experts.of(c, DeepSeekV3.routing(c));
-    var dense = Experts.denseByKind(c, 1);
+    var dense = Experts.withoutExperts(c, 1);
     var model = Llama.model(c, i -> attention, i -> dense.test(i) ? Experts.dense(c) : experts);
     return Experts.predicting(c, model, attention, experts);
   }

@@ -13,7 +13,7 @@ final class Kimi {
               "KimiK25ForConditionalGeneration",
               DeepSeekV3.KEYS,
               DeepSeekV3::model,
-              List.of(DeepSeekV3.RELEASED.under("language_model.")))
+              List.of(DeepSeekV3.RELEASED.under("", "language_model.", "released")))
           .alsoClass("Kimi_K25ForConditionalGeneration")
           .within(
               "text_config",

@@ -63,13 +63,6 @@ public record Layout(String name, Map<String, Place> places) {
     return new Layout(otherName, moved);
   }
 
-  /** The same places in tensors whose names have something before them. */
-  Layout under(String prefix) {
-    Map<String, Place> moved = new HashMap<>(places);
-    moved.replaceAll((c, place) -> new Place(prefix + place.tensor(), place.arrangement()));
-    return new Layout(name, moved);
-  }
-
   /**
    * With one place more. That of all experts takes the places of those that each had.
    *

@@ -48,7 +48,9 @@ public sealed interface BlockScaled extends Encoding
   int perValue();
 
   /** The shapes that a checkpoint's tensor of stored values may have, the usual one first. */
-  List<Shape> inCheckpoints(Shape stored);
+  default List<Shape> inCheckpoints(Shape stored) {
+    return List.of(stored);
+  }
 
   /**
    * The name of a checkpoint's tensor of values.

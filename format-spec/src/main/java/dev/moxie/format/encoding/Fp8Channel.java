@@ -1,11 +1,9 @@
 package dev.moxie.format.encoding;
 
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.EnumSet;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -53,11 +51,6 @@ public record Fp8Channel() implements BlockScaled {
   @Override
   public int perValue() {
     return 1;
-  }
-
-  @Override
-  public List<Shape> inCheckpoints(Shape stored) {
-    return List.of(stored);
   }
 
   @Override

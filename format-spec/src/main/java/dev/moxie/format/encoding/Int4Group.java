@@ -1,9 +1,7 @@
 package dev.moxie.format.encoding;
 
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.Shape;
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -66,11 +64,6 @@ public record Int4Group(int blockColumns) implements BlockScaled {
   @Override
   public int perValue() {
     return 8;
-  }
-
-  @Override
-  public List<Shape> inCheckpoints(Shape stored) {
-    return List.of(stored);
   }
 
   @Override

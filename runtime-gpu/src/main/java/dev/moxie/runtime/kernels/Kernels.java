@@ -729,11 +729,7 @@ final class Kernels implements Ops<Value> {
 
   @Override
   public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
-    throw new UnsupportedException(
-        where,
-        "attention to all that came before or to a window, for which there are kernels",
-        "attention to positions that an indexer chooses",
-        "use --device cpu");
+    throw lacks("attention to positions that an indexer chooses");
   }
 
   @Override
