@@ -16,8 +16,10 @@ final class Chosen implements Instruction, Team.Task {
   private final Value k;
   private final Value w;
 
-  /** By token; null where it sees all. */
+  /** By token; null until one there does not see all. */
   private int[] @Nullable [] positions = new int[0][];
+
+  private boolean[] seesAll = new boolean[0];
 
   Chosen(Pass pass, int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
     this.pass = pass;
@@ -30,7 +32,7 @@ final class Chosen implements Instruction, Team.Task {
 
   /** What a token sees, in ascending order; null if all that came before. */
   int @Nullable [] of(int token) {
-    return positions[token];
+    return seesAll[token] ? null : positions[token];
   }
 
   @Override
@@ -38,6 +40,7 @@ final class Chosen implements Instruction, Team.Task {
     int tokens = pass.tokens();
     if (positions.length < tokens) {
       positions = new int[tokens][];
+      seesAll = new boolean[tokens];
     }
     for (int t = 0; t < tokens; t++) {
       pass.past(t).putIndex(layer, pass.position(t), pass.array(k), t * k.apart(), k.columns());
@@ -48,8 +51,15 @@ final class Chosen implements Instruction, Team.Task {
   @Override
   public void turn(int token, Scratch scratch) {
     int count = pass.position(token) + 1;
-    positions[token] =
-        count <= indexer.kept() ? null : largest(scores(token, count, scratch), count);
+    seesAll[token] = count <= indexer.kept();
+    if (!seesAll[token]) {
+      int[] chosen = positions[token];
+      if (chosen == null) {
+        chosen = new int[indexer.kept()];
+        positions[token] = chosen;
+      }
+      largest(scores(token, count, scratch), count, chosen, scratch);
+    }
   }
 
   /** Σ w_h max(0, q_h · k_j) for each position. */
@@ -72,19 +82,17 @@ final class Chosen implements Instruction, Team.Task {
     return sums;
   }
 
-  private int[] largest(float[] scores, int count) {
-    long[] order = new long[count];
+  private static void largest(float[] scores, int count, int[] chosen, Scratch scratch) {
+    long[] order = scratch.order(count);
     for (int j = 0; j < count; j++) {
       // As whole numbers, bits of floats are in their order, those of negative ones in the other.
       int bits = Float.floatToIntBits(-scores[j]);
       order[j] = (long) (bits ^ (bits >> 31 & Integer.MAX_VALUE)) << Integer.SIZE | j;
     }
-    Arrays.sort(order);
-    int[] chosen = new int[indexer.kept()];
+    Arrays.sort(order, 0, count);
     for (int i = 0; i < chosen.length; i++) {
       chosen[i] = (int) order[i];
     }
     Arrays.sort(chosen);
-    return chosen;
   }
 }

@@ -12,6 +12,7 @@ final class Scratch {
   final float[] lanes = new float[Sums.ROWS * Sums.TOKENS * Lanes.COUNT];
 
   private final Map<Room, float[]> rooms = new EnumMap<>(Room.class);
+  private long[] order = new long[0];
 
   /** What the room is for. */
   enum Room {
@@ -38,5 +39,13 @@ final class Scratch {
       rooms.put(room, had);
     }
     return had;
+  }
+
+  /** Room to sort so many numbers in. */
+  long[] order(int size) {
+    if (order.length < size) {
+      order = new long[size];
+    }
+    return order;
   }
 }
