@@ -74,15 +74,19 @@ public final class SpeculativeModel implements Model {
   public static Architecture.Prediction prediction(MoxiePackage pack) {
     Architecture architecture = pack.architecture();
     Architecture.Prediction prediction = architecture.prediction();
-    boolean states =
-        architecture.layers().stream().anyMatch(layer -> layer.attention().keptPerSequence() > 0);
-    if (prediction == null || states) {
+    if (prediction == null) {
       throw new UsageException(
           pack.folder().toString(),
-          "layers for multi-token prediction, which guess tokens, and none that keep a state, which"
-              + " no wrong guess could be taken back from",
-          prediction == null ? "none of the former" : "some of the latter",
+          "layers for multi-token prediction, which guess tokens",
+          "none",
           "convert the checkpoint with --mtp keep if it has any, or do not --speculate");
+    }
+    if (architecture.layers().stream().anyMatch(l -> l.attention().keptPerSequence() > 0)) {
+      throw new UsageException(
+          pack.folder().toString(),
+          "no layer that keeps a state, which no wrong guess could be taken back from",
+          "some",
+          "do not --speculate");
     }
     return prediction;
   }
