@@ -28,6 +28,7 @@ public final class Families {
           Hunyuan.V1,
           Granite.FAMILY,
           Dbrx.FAMILY,
+          Phimoe.FAMILY,
           Llama4.TEXT,
           Ernie.FAMILY);
 
@@ -106,7 +107,8 @@ public final class Families {
               .filter(key -> key.required() && key.names().stream().noneMatch(own::has))
               .map(Key::name)
               .toList(),
-          !config.has(CLASSES) || !config.texts(CLASSES).contains(family.modelClass()));
+          !config.has(CLASSES)
+              || config.texts(CLASSES).stream().noneMatch(family.modelClasses()::contains));
     }
 
     int keys() {

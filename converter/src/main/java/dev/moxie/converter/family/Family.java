@@ -9,6 +9,7 @@ import dev.moxie.format.safetensors.Dtype;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -17,7 +18,7 @@ import java.util.stream.Collectors;
  *
  * @param name what a package calls it
  * @param modelTypes the values of {@code model_type} in config.json that mean it
- * @param modelClass the class that config.json names, where it names any
+ * @param modelClasses the class that config.json names, where it names any, as it is spelled
  * @param keys of config.json that it understands
  * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
@@ -27,7 +28,7 @@ import java.util.stream.Collectors;
 public record Family(
     String name,
     Set<String> modelTypes,
-    String modelClass,
+    Set<String> modelClasses,
     Keys keys,
     Function<Settings, Architecture> architecture,
     List<Layout> layouts,
@@ -43,18 +44,26 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), modelClass, keys, architecture, layouts, Set.of());
+    this(name, Set.of(name), Set.of(modelClass), keys, architecture, layouts, Set.of());
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
   Family alias(String modelType) {
     Set<String> both = Set.of(name, modelType);
-    return new Family(name, both, modelClass, keys, architecture, layouts, notLoaded);
+    return new Family(name, both, modelClasses, keys, architecture, layouts, notLoaded);
+  }
+
+  /** The same family, whose releases spell the class otherwise. */
+  Family called(String modelClass) {
+    Set<String> all = new TreeSet<>(modelClasses);
+    all.add(modelClass);
+    return new Family(name, modelTypes, all, keys, architecture, layouts, notLoaded);
   }
 
   /** The same family, whose class leaves tensors of such names in the files. */
   Family notLoading(String... prefixes) {
-    return new Family(name, modelTypes, modelClass, keys, architecture, layouts, Set.of(prefixes));
+    return new Family(
+        name, modelTypes, modelClasses, keys, architecture, layouts, Set.of(prefixes));
   }
 
   /** Whether its class reads a tensor of that name. */
@@ -78,9 +87,12 @@ public record Family(
 
   /** What a config.json describes. */
   public Description describe(Config config) {
-    if (config.has("architectures") && !config.texts("architectures").contains(modelClass)) {
+    if (config.has("architectures")
+        && config.texts("architectures").stream().noneMatch(modelClasses::contains)) {
       throw config.unsupported(
-          "architectures", modelClass, config.texts("architectures").toString());
+          "architectures",
+          String.join(" or ", modelClasses),
+          config.texts("architectures").toString());
     }
     Dtype dtype = Dtypes.of(config);
     Encoding encoding = Quantisation.of(config);

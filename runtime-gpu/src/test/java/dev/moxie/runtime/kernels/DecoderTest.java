@@ -38,7 +38,7 @@ class DecoderTest {
   private static final int TOKENS = 4;
 
   /** What has parts that no kernel computes. */
-  private static final Set<String> REFUSED = Set.of("mistral4");
+  private static final Set<String> REFUSED = Set.of("mistral4", "phimoe");
 
   @TempDir static Path library;
   @TempDir Path temporary;

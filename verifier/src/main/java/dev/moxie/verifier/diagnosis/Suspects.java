@@ -59,7 +59,12 @@ final class Suspects {
               List.of(norms(), scales(".attention.")),
               attention(stage),
               scaled("attention", stage));
-      case NORM -> List.of(norms(), ofModel(), numbers(stage, mistakes.epsilon()));
+      case NORM ->
+          List.of(
+              norms(),
+              ofModel(),
+              numbers(stage, mistakes.epsilon()),
+              missing(mistakes.missingInNorm("feed_forward"), stage));
       case SUM ->
           List.of(
               norms(),
@@ -97,7 +102,7 @@ final class Suspects {
               scaled("shared", stage));
       case DENSE ->
           join(
-              List.of(norms(), misplaced("dense"), scales(".")),
+              List.of(norms(), placements(), misplaced("dense"), scales(".")),
               attention(stage),
               scaled("dense", stage));
       case HEAD ->
@@ -107,7 +112,8 @@ final class Suspects {
                   OF_MODEL, () -> mistakes.ofModel().stream().map(m -> Suspect.of(m, evidence))),
               factor("head", Exchanges.HEAD, () -> quotient(stage)),
               moved("rows of the head", Exchanges.HEAD, stage),
-              new Kind("another norm for the final one", exchanges::finalNorm));
+              new Kind("another norm for the final one", exchanges::finalNorm),
+              missing(mistakes.missingInHead(), stage));
     };
   }
 
@@ -117,6 +123,7 @@ final class Suspects {
         new Kind("weights of another layer", exchanges::wholeLayer),
         misplaced("router"),
         norms(),
+        placements(),
         scales("."),
         ofModel(),
         ofExperts(),
@@ -143,7 +150,8 @@ final class Suspects {
             : outputFactor("attention output", "attention.output", stage),
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
-        missing(mistakes.missingInAttention(), stage));
+        missing(mistakes.missingInAttention(), stage),
+        missing(mistakes.missingInNorm("attention"), stage));
   }
 
   private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
@@ -152,6 +160,11 @@ final class Suspects {
 
   private Kind norms() {
     return new Kind("other norms", exchanges::norms);
+  }
+
+  /** Of the two stages that these move, one then holds by itself: they are told by both. */
+  private Kind placements() {
+    return new Kind("norms elsewhere", exchanges::placements);
   }
 
   private Kind scales(String part) {

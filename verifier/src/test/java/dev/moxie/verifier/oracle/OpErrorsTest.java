@@ -295,6 +295,18 @@ class OpErrorsTest {
         return ops.rotate(x.get(0), rotary, s.headSize(), 0);
       }
     },
+    ROTATE_LONGROPE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var rope = new Rotary.LongRope(Collections.nCopies(s.headSize() / 2, 1.3), 1.2);
+        return ops.rotate(x.get(0), s.rotary(Rotary.Pairing.HALVES, rope), s.headSize(), 0);
+      }
+    },
     ROTATE_YARN {
       @Override
       List<Integer> widths(Sizes s) {
@@ -408,6 +420,13 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return weighed(ops, x, new Routing.Normalisation(0, 1.5), 1);
+      }
+    },
+    COMPETE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V chosen = ops.top(x.get(0), Sizes.CHOSEN);
+        return ops.compete(x.get(0), chosen, new Routing.Mixer(0.7), 1);
       }
     },
     EXPERTS {

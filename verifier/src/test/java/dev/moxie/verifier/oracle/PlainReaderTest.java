@@ -65,11 +65,14 @@ class PlainReaderTest {
     PARTIAL_ROTATION,
     LINEAR,
     LLAMA3,
+    LONGROPE,
     YARN,
     YARN_EXACT_BOUNDS,
     LATENT,
     CENTRED_NORMS,
     NORMS_OF_OUTPUTS,
+    NORM_BIASES,
+    HEAD_BIAS,
     MULTIPLIERS,
     TIED_HEAD,
     DENSE,
@@ -84,6 +87,7 @@ class PlainReaderTest {
     NORMALISED,
     NORMALISED_TO_LEAST,
     SCALE,
+    MIXER,
     WEIGHTS_OF_INPUT
   }
 
@@ -239,7 +243,10 @@ class PlainReaderTest {
             multiplied,
             "normPlacement",
             parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null);
-    return Parts.with(placed, "centredNorms", parts.contains(Part.CENTRED_NORMS));
+    var centred = Parts.with(placed, "centredNorms", parts.contains(Part.CENTRED_NORMS));
+    boolean biased = parts.contains(Part.NORM_BIASES) && !parts.contains(Part.NORMS_OF_OUTPUTS);
+    return Parts.with(
+        Parts.with(centred, "normBiases", biased), "headBias", parts.contains(Part.HEAD_BIAS));
   }
 
   private static Attention.@Nullable Temperature temperature(List<Part> parts) {
@@ -284,6 +291,9 @@ class PlainReaderTest {
       scaling = new Rotary.Linear(4);
     } else if (parts.contains(Part.LLAMA3)) {
       scaling = new Rotary.Llama3(8, 1, 4, 64);
+    } else if (parts.contains(Part.LONGROPE)) {
+      int pairs = parts.contains(Part.PARTIAL_ROTATION) || parts.contains(Part.LATENT) ? 3 : 6;
+      scaling = new Rotary.LongRope(List.of(1.0, 1.5, 2.0, 2.5, 3.0, 4.0).subList(0, pairs), 1.1);
     } else if (parts.contains(Part.YARN)) {
       scaling = new Rotary.Yarn(4, 16, 32, 1, 1.1, 1.2);
     } else if (parts.contains(Part.YARN_EXACT_BOUNDS)) {
@@ -322,24 +332,26 @@ class PlainReaderTest {
     } else if (parts.contains(Part.NORMALISED)) {
       normalisation = new Routing.Normalisation(1e-20);
     }
-    return new Routing(
-        3,
-        parts.contains(Part.SIGMOID) ? Routing.Score.SIGMOID : Routing.Score.SOFTMAX,
-        bias,
-        parts.contains(Part.GROUPS)
-            ? new Routing.Groups(
-                4,
-                2,
-                Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
-                Routing.Groups.MaskValue.NEGATIVE_INFINITY)
-            : null,
-        normalisation,
-        parts.contains(Part.SCALE) ? 2.5 : 1,
-        parts.contains(Part.WEIGHTS_OF_INPUT)
-            ? Routing.WeightsApplyTo.EXPERT_INPUT
-            : Routing.WeightsApplyTo.EXPERT_OUTPUT,
-        Routing.Capacity.UNLIMITED,
-        Routing.Ties.LOWER_EXPERT_ID,
-        Dtype.F32);
+    var routing =
+        new Routing(
+            3,
+            parts.contains(Part.SIGMOID) ? Routing.Score.SIGMOID : Routing.Score.SOFTMAX,
+            bias,
+            parts.contains(Part.GROUPS)
+                ? new Routing.Groups(
+                    4,
+                    2,
+                    Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
+                    Routing.Groups.MaskValue.NEGATIVE_INFINITY)
+                : null,
+            normalisation,
+            parts.contains(Part.SCALE) ? 2.5 : 1,
+            parts.contains(Part.WEIGHTS_OF_INPUT)
+                ? Routing.WeightsApplyTo.EXPERT_INPUT
+                : Routing.WeightsApplyTo.EXPERT_OUTPUT,
+            Routing.Capacity.UNLIMITED,
+            Routing.Ties.LOWER_EXPERT_ID,
+            Dtype.F32);
+    return parts.contains(Part.MIXER) ? routing.withMixer(new Routing.Mixer(0.5)) : routing;
   }
 }
