@@ -59,11 +59,12 @@ def rms_norm(x, weight, epsilon):
     return weight * x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + epsilon)
 
 
-def norm(x, weight, architecture):
+def norm(x, w, name, architecture):
     """Of the residual stream."""
     if "centredNorms" in architecture:
         x = x - np.mean(x, axis=-1, keepdims=True)
-    return rms_norm(x, offset(architecture) + weight, architecture["normEpsilon"])
+    bias = w(f"{name}.bias") if "normBiases" in architecture else 0
+    return rms_norm(x, offset(architecture) + w(name), architecture["normEpsilon"]) + bias
 
 
 def offset(architecture):
@@ -107,6 +108,8 @@ def frequencies(rotary):
     f = theta ** (-2 * n / d)
     if scaling is None:
         return f, 1
+    if scaling["type"] == "longrope":
+        return f / scaling["factors"], scaling["magnitude"]
     factor = scaling["factor"]
     if scaling["type"] == "linear":
         return f / factor, 1
@@ -290,9 +293,21 @@ def largest(values, count):
     return np.argsort(-values, axis=-1, kind="stable")[..., :count]
 
 
+def mixed(s, chosen, tolerance):
+    """Weights [T, k] of experts among those near them."""
+    weights, left, tokens = [], s.copy(), np.arange(len(s))
+    for expert in chosen.T:
+        own = s[tokens, expert][:, None]
+        with np.errstate(invalid="ignore"):  # zero beside zero is near
+            far = (own - s) / np.maximum(abs(s), own) > tolerance
+        weights.append(softmax(np.where(far, -np.inf, left))[tokens, expert])
+        left[tokens, expert] = -np.inf
+    return np.stack(weights, axis=-1)
+
+
 def route(logits, routing, bias):
     """Chosen experts [T, k] and their weights, best first."""
-    s = softmax(logits) if routing["score"] == "softmax" else sigmoid(logits)
+    s = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array}[routing["score"]](logits)
     c = s if routing["bias"] in (None, "logits") else s + bias
     tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
     if groups := routing["groups"]:
@@ -303,6 +318,8 @@ def route(logits, routing, bias):
         allowed = kept.reshape(c.shape)
     chosen = largest(np.where(allowed, c, -np.inf), routing["expertsPerToken"])
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
+    if mixer := routing.get("mixer"):
+        weights = mixed(s, chosen, mixer["tolerance"])
     if normalisation := routing["normalisation"]:
         total = np.maximum(weights.sum(axis=-1, keepdims=True), normalisation.get("least", 0))
         weights = weights / (total + normalisation["epsilon"])
@@ -337,10 +354,10 @@ def forward(package, ids):
     after = "normPlacement" in a
 
     def read(x, half):
-        return x if after else norm(x, w(f"{half}_norm"), a)
+        return x if after else norm(x, w, f"{half}_norm", a)
 
     def made(y, half):
-        return norm(y, w(f"{half}_output_norm"), a) if after else y
+        return norm(y, w, f"{half}_output_norm", a) if after else y
 
     for layer, block, prediction in layers(a):
         if prediction:
@@ -356,5 +373,6 @@ def forward(package, ids):
         h = h + residual * made(y, f"{name}.feed_forward")
         trace[f"{name}.output"] = h
     head = embedding if a["tiedEmbeddings"] else w("head")
-    trace["logits"] = times.get("logits", 1) * (norm(h, w("final_norm"), a) @ head.T)
+    logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
+    trace["logits"] = times.get("logits", 1) * logits
     return trace

@@ -110,9 +110,15 @@ def file_claims(data, schema, later):
 # Section 5: the tensors of each part that an architecture may have, with shapes in letters that
 # `canonical` explains. What ends with ? may be absent. Names are without `.weight`.
 
-MODEL = {"always": "embedding V H; final_norm H", "head": "head V H"}
+MODEL = {
+    "always": "embedding V H; final_norm H",
+    "head": "head V H",
+    "normBiases": "final_norm.bias H",
+    "headBias": "head.bias V",
+}
 LAYER = {
     "input_norms": "attention_norm H; feed_forward_norm H",
+    "normBiases": "attention_norm.bias H; feed_forward_norm.bias H",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.output H O; attention.query QG H; attention.key K H;"
                      "attention.value K H",
@@ -172,10 +178,12 @@ def canonical(architecture):
             full += "" if role.endswith(("_bias", "_sinks")) else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
-    add(["always"] if architecture["tiedEmbeddings"] else MODEL, MODEL)
+    biases = [part for part in ("normBiases", "headBias") if part in architecture]
+    add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
         parts = ["output_norms" if "normPlacement" in architecture else "input_norms"]
+        parts += ["normBiases"] * ("normBiases" in architecture)
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = value = a["headSize"]

@@ -218,6 +218,8 @@ def architecture(p):
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
+    alone = not ("normPlacement" in a or a["prediction"])
+    yield "A1", "normBiases", "normBiases" not in a or alone
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
@@ -237,16 +239,21 @@ def architecture(p):
             low, high = (scaling.get(end, 0) for end in ("lowFrequency", "highFrequency"))
             yield "A3", "rotary.theta", scaling["type"] != "yarn" or rotary["theta"] != 1
             yield "A3", "highFrequency", scaling["type"] != "llama3" or low <= high
+            pairs = rotary["dimensions"] // 2
+            yield "A3", "factors", len(scaling.get("factors", [0] * pairs)) == pairs
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
             yield "A4", "expertsPerToken", k <= ff["experts"]
+            mixed = "mixer" in routing
+            yield "A8", "score", mixed == (routing["score"] == "identity")
+            of_scores = routing["bias"] not in (None, "logits")
+            yield "A8", "mixer", not (mixed and (of_scores or groups or routing["normalisation"]))
         if routing and groups:
             size, rest = divmod(ff["experts"], groups["count"])
             divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1
             yield "A5", "groups", divided
             yield "A6", "kept", not divided or groups["kept"] * size >= min(k, ff["experts"])
             yield "A7", "aggregate", not divided or not one or groups["aggregate"] == "maximum"
-            of_scores = routing["bias"] not in (None, "logits")
             yield "A8", "maskValue", groups["maskValue"] != "zero" or not of_scores
 
 

@@ -78,6 +78,7 @@ class FamilyMutationsTest {
           "hunyuan_v1_moe",
           "granitemoe",
           "dbrx",
+          "phimoe",
           "llama4_text",
           "ernie4_5_moe",
           "qwen3_next",
@@ -404,6 +405,8 @@ class FamilyMutationsTest {
     }
     if (a.rotary().scaling() != null) {
       plan("rotary scaling dropped", "dropped rotary scaling", turned(r -> r.withScaling(null)));
+    }
+    if (a.rotary().scaling() instanceof Rotary.Yarn) {
       plan(
           "bounds of rotary scaling rounded",
           "YaRN between bounds that are whole pairs",
@@ -623,6 +626,17 @@ class FamilyMutationsTest {
           "weights on the input of experts",
           "weights on the input of experts",
           routing(x -> Parts.with(x, "weightsApplyTo", Routing.WeightsApplyTo.EXPERT_INPUT)));
+    }
+    if (r.mixer() != null) {
+      plan(
+          "weights among all experts",
+          "weights among all experts",
+          routing(x -> x.withMixer(null)));
+      plan(
+          "tolerance of near experts ten times as large",
+          "tolerance of near experts",
+          routing(x -> x.withMixer(new Routing.Mixer(10 * x.mixer().tolerance()))));
+    } else if (r.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
       plan(
           r.normalisation() == null ? "weights normalised" : "normalisation of weights dropped",
           "normalisation",
@@ -717,16 +731,30 @@ class FamilyMutationsTest {
         "norm epsilon a hundred times as large",
         "norm epsilon",
         rebuilt(x -> x.withNormEpsilon(100 * x.normEpsilon())));
-    NormPlacement other = model.normPlacement() == null ? NormPlacement.OUTPUT : null;
-    String read = other == null ? "_output_norm." : "_norm.";
-    String made = other == null ? "_norm." : "_output_norm.";
-    plan(
-        "norms on the other side of a layer's halves",
-        "norms of what halves of a layer",
-        plan ->
-            WrongPlans.called(
-                rebuilt(x -> Parts.with(x, "normPlacement", other)).apply(plan),
-                n -> n.replaceFirst("(attention|feed_forward)" + read, "$1" + made)));
+    if (model.normBiases()) {
+      plan(
+          "biases of norms dropped",
+          // One of queries, keys and values does the same.
+          "a dropped bias of",
+          plan -> without(rebuilt(x -> Parts.with(x, "normBiases", false)).apply(plan)));
+      plan(
+          "biases of norms swapped",
+          "norm swapped",
+          leaves(
+              n ->
+                  n.endsWith("norm.bias")
+                      ? swap(n, ".attention_norm.", ".feed_forward_norm.")
+                      : n));
+    }
+    if (model.headBias()) {
+      plan(
+          "bias of the head dropped",
+          "a dropped bias of the head",
+          plan -> without(rebuilt(x -> Parts.with(x, "headBias", false)).apply(plan)));
+    }
+    if (!model.normBiases()) {
+      plantPlacement();
+    }
     Architecture.Multipliers m = model.multipliers();
     if (m != null) {
       multiplied("embedding multiplier dropped", "embedding", m, "embedding", 1);
@@ -746,6 +774,19 @@ class FamilyMutationsTest {
                       ? swap(n, "head", "embedding")
                       : n));
     }
+  }
+
+  private void plantPlacement() {
+    NormPlacement other = model.normPlacement() == null ? NormPlacement.OUTPUT : null;
+    String read = other == null ? "_output_norm." : "_norm.";
+    String made = other == null ? "_norm." : "_output_norm.";
+    plan(
+        "norms on the other side of a layer's halves",
+        "norms of what halves of a layer",
+        plan ->
+            WrongPlans.called(
+                rebuilt(x -> Parts.with(x, "normPlacement", other)).apply(plan),
+                n -> n.replaceFirst("(attention|feed_forward)" + read, "$1" + made)));
   }
 
   private void multiplied(

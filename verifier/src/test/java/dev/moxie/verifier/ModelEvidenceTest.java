@@ -11,6 +11,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Recorded;
 import java.io.IOException;
+import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.RecordComponent;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -136,7 +137,11 @@ class ModelEvidenceTest {
         values.add(member + " = " + ((Enum<?>) constant).name());
       }
     } else if (type == List.class) {
-      parts(member, Architecture.Blocks.class, values);
+      var list = (ParameterizedType) component.getGenericType();
+      if (list.getActualTypeArguments()[0] instanceof Class<?> of
+          && of.getName().startsWith(MODEL)) {
+        parts(member, of, values);
+      }
     } else if (type.getName().startsWith(MODEL)) {
       parts(member, type, values);
     } else if (optional) {

@@ -319,6 +319,20 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "mixed-experts-norm-biases-and-longrope",
+              """
+              {"model_type": "phimoe", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 10,
+               "num_local_experts": 6, "num_experts_per_tok": 2, "num_attention_heads": 2,
+               "num_key_value_heads": 1, "attention_bias": true, "lm_head_bias": true,
+               "router_jitter_noise": 0.4, "rms_norm_eps": 1e-5, "rope_theta": 1000.0,
+               "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.5, 3.0],
+                "long_factor": [1.0, 2.0, 8.0], "short_mscale": 1.25, "long_mscale": 1.5,
+                "original_max_position_embeddings": 32},
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "least-sum-of-weights",
               """
               {"model_type": "ernie4_5_moe", "hidden_act": "silu", "vocab_size": 19,

@@ -219,6 +219,19 @@ public final class Config {
     return List.copyOf(json.propertyNames());
   }
 
+  /** Finite numbers above 0. */
+  public List<Double> positives(String key) {
+    JsonNode value = require(key);
+    List<Double> numbers = new ArrayList<>();
+    for (JsonNode item : value.values()) {
+      if (!value.isArray() || !item.isNumber() || !(item.doubleValue() > 0)) {
+        throw wrong(key, "an array of numbers above 0", value.toString());
+      }
+      numbers.add(item.doubleValue());
+    }
+    return numbers;
+  }
+
   /** So many whole numbers from 1 to {@code most}, or one that is all of them. */
   public List<Integer> counts(String key, int most, int size) {
     List<Integer> counts =

@@ -32,6 +32,7 @@ public final class Families {
           Hunyuan.V1,
           Granite.FAMILY,
           Dbrx.FAMILY,
+          Phimoe.FAMILY,
           Llama4.TEXT,
           Ernie.FAMILY,
           Qwen35Moe.FAMILY,

@@ -54,6 +54,16 @@ public record Key<T>(
     return of(name, "a number above 0", Config::positive, meaning);
   }
 
+  /** A finite number from 0. */
+  static Key<Double> notNegative(String name, String meaning) {
+    return of(name, "a number from 0", Config::notNegative, meaning);
+  }
+
+  /** Finite numbers above 0. */
+  static Key<List<Double>> positives(String name, String meaning) {
+    return of(name, "numbers above 0", Config::positives, meaning);
+  }
+
   /** True or false. */
   static Key<Boolean> flag(String name, String meaning) {
     return of(name, "true or false", Config::flag, meaning);

@@ -32,7 +32,20 @@ final class RotarySettings {
           .spelled("rope_scaling.alpha", "rope_parameters.alpha")
           .orNone();
 
+  /** What LongRoPE divides the frequency of each pair by, up to the original length. */
+  static final Key<List<Double>> SHORT =
+      Key.positives("short_factor", "what longrope divides the frequency of each pair by")
+          .spelled("rope_scaling.short_factor", "rope_parameters.short_factor")
+          .orNone();
+
+  /** PhiMoE's factor of cosines and sines, up to that length. */
+  static final Key<Double> SHORT_MAGNITUDE =
+      Key.positive("short_mscale", "what longrope multiplies cosines and sines by")
+          .spelled("rope_scaling.short_mscale", "rope_parameters.short_mscale")
+          .orNone();
+
   private static final String CURRENT = "rope_parameters";
+  private static final String LONG_ROPE = "longrope";
   private static final String FORMER = "rope_scaling";
   private static final String ORIGINAL = "original_max_position_embeddings";
 
@@ -85,7 +98,7 @@ final class RotarySettings {
   private static Rotary stretched(
       Settings c, int dimensions, Rotary.Pairing pairing, boolean latent) {
     Rotary.@Nullable Scaling scaling =
-        scaling(c).map(declared -> stretch(declared, latent)).orElse(null);
+        scaling(c).map(declared -> stretch(c, dimensions, declared, latent)).orElse(null);
     return new Rotary(theta(c, dimensions), dimensions, pairing, scaling);
   }
 
@@ -134,7 +147,15 @@ final class RotarySettings {
     return scaling.has("type") ? scaling.text("type") : "default";
   }
 
-  private static Rotary.Scaling stretch(Config scaling, boolean latent) {
+  private static Rotary.Scaling stretch(
+      Settings c, int dimensions, Config scaling, boolean latent) {
+    if (type(scaling).equals(LONG_ROPE) && c.find(SHORT) != null) {
+      int pairs = dimensions / 2;
+      if (c.get(SHORT).size() != pairs) {
+        throw c.wrong(SHORT, "one number for each of %d pairs".formatted(pairs), c.get(SHORT));
+      }
+      return new Rotary.LongRope(c.get(SHORT), c.get(SHORT_MAGNITUDE));
+    }
     return switch (type(scaling)) {
       case "yarn" -> yarn(scaling, latent);
       case "linear" -> new Rotary.Linear(scaling.positive("factor"));

@@ -418,6 +418,9 @@ public record Inspection(
           case Rotary.Llama3 llama ->
               ", slow pairs slowed %s times from %d positions"
                   .formatted(llama.factor(), llama.originalPositions());
+          case Rotary.LongRope rope ->
+              ", each pair slowed by a number of its own, cosines and sines times %s"
+                  .formatted(rope.magnitude());
           case Rotary.Yarn yarn ->
               ", YaRN %s times %d positions, softmax scale times %.4f"
                   .formatted(yarn.factor(), yarn.originalPositions(), yarn.softmaxFactor());

@@ -22,17 +22,19 @@ import org.jspecify.annotations.Nullable;
  *
  * where norm(x) = weight · x / sqrt(mean(x²) + epsilon) (Zhang and Sennrich, "Root Mean Square
  * Layer Normalization", 2019), of x less its mean where norms are centred (Ba et al., "Layer
- * Normalization", 2016, without the bias). Halves of a layer may be normed elsewhere ({@link
- * NormPlacement}).
+ * Normalization", 2016), plus a bias where norms have one. Halves of a layer may be normed
+ * elsewhere ({@link NormPlacement}).
  *
  * @param vocabSize V
  * @param hiddenSize H
  * @param maxPositions longest sequence the model was made for, in tokens
  * @param normEpsilon epsilon of every norm
  * @param centredNorms whether these take the mean from what they are given
+ * @param normBiases whether they have stored biases; not beside a placement or prediction layers
  * @param normPlacement where a layer's halves are normed; null where it is what each reads
  * @param offsetNorms whether these, and those of queries and keys, have 1 + the stored weights; not
  *     where norms are centred
+ * @param headBias whether the head has a stored bias
  * @param tiedEmbeddings whether the head is the embedding
  * @param multipliers of embedding, halves of layers and logits; null where there are none
  * @param blocks runs of equal layers, first layer first
@@ -45,8 +47,10 @@ public record Architecture(
     long maxPositions,
     double normEpsilon,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean centredNorms,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean normBiases,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable NormPlacement normPlacement,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean offsetNorms,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean headBias,
     boolean tiedEmbeddings,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
     List<Blocks> blocks,
@@ -151,7 +155,9 @@ public record Architecture(
         maxPositions,
         normEpsilon,
         false,
+        false,
         null,
+        false,
         false,
         tiedEmbeddings,
         null,
@@ -167,6 +173,10 @@ public record Architecture(
     if (centredNorms && offsetNorms) {
       throw new IllegalArgumentException(
           "offsetNorms: expected none beside centredNorms, found both");
+    }
+    if (normBiases && (normPlacement != null || prediction != null)) {
+      throw new IllegalArgumentException(
+          "normBiases: expected none beside normPlacement or prediction layers, found both");
     }
     Objects.requireNonNull(blocks, "blocks is missing");
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));

@@ -48,9 +48,11 @@ public final class Forward<V> {
   /** Logits from what the last layer leaves, [T, V]. */
   public V head(V h) {
     Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
-    V logits =
-        ops.linear(
-            headInput(h), new Scope(null).matrix(table, model.vocabSize(), model.hiddenSize()));
+    var scope = new Scope(null);
+    V logits = ops.linear(headInput(h), scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    if (model.headBias()) {
+      logits = ops.shift(logits, scope.vector(Role.HEAD_BIAS, model.vocabSize()));
+    }
     Architecture.Multipliers m = model.multipliers();
     return m == null ? logits : scaled(logits, m.logits());
   }
@@ -378,7 +380,11 @@ public final class Forward<V> {
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
     V chosen = ops.note(Step.ROUTER_EXPERTS, ops.top(limited, routing.expertsPerToken()));
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
-    V w = ops.weigh(values, chosen, routing.normalisation(), routing.scale());
+    Routing.Mixer mixer = routing.mixer();
+    V w =
+        mixer == null
+            ? ops.weigh(values, chosen, routing.normalisation(), routing.scale())
+            : ops.compete(values, chosen, mixer, routing.scale());
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
 
@@ -477,12 +483,24 @@ public final class Forward<V> {
 
   private V norm(Scope scope, Role role, V x) {
     Leaf weight = scope.vector(role, model.hiddenSize());
+    V y;
     if (model.offsetNorms()) {
-      return ops.offsetNorms(x, weight, model.normEpsilon(), model.hiddenSize());
+      y = ops.offsetNorms(x, weight, model.normEpsilon(), model.hiddenSize());
+    } else if (model.centredNorms()) {
+      y = ops.centredNorm(x, weight, model.normEpsilon());
+    } else {
+      y = ops.norm(x, weight, model.normEpsilon());
     }
-    return model.centredNorms()
-        ? ops.centredNorm(x, weight, model.normEpsilon())
-        : ops.norm(x, weight, model.normEpsilon());
+    return model.normBiases() ? ops.shift(y, scope.vector(bias(role), model.hiddenSize())) : y;
+  }
+
+  private static Role bias(Role norm) {
+    return switch (norm) {
+      case ATTENTION_NORM -> Role.ATTENTION_NORM_BIAS;
+      case FEED_FORWARD_NORM -> Role.FEED_FORWARD_NORM_BIAS;
+      case FINAL_NORM -> Role.FINAL_NORM_BIAS;
+      default -> throw new IllegalStateException(norm + " has no bias");
+    };
   }
 
   /**

@@ -184,6 +184,15 @@ public interface Ops<V> {
   V weigh(V values, V chosen, Routing.@Nullable Normalisation normalisation, double scale);
 
   /**
+   * Their weights where each competes with those near it ({@link Routing.Mixer}), times the scale.
+   *
+   * @param values [T, E]
+   * @param chosen [T, k]
+   * @return [T, k]
+   */
+  V compete(V values, V chosen, Routing.Mixer mixer, double scale);
+
+  /**
    * Σ over a token's chosen experts e of w_e · expert_e(x), or of expert_e(w_e · x) as {@link
    * Experts#weightsApplyTo} says, expert_e being {@link Forward#network} of {@link
    * Experts#network}.

@@ -28,14 +28,17 @@ public record ParameterCount(
       EnumSet.of(
           Role.EMBEDDING,
           Role.ATTENTION_NORM,
+          Role.ATTENTION_NORM_BIAS,
           Role.ATTENTION_OUTPUT_NORM,
           Role.ATTENTION_QUERY_NORM,
           Role.ATTENTION_KEY_NORM,
           Role.ATTENTION_SINKS,
           Role.ATTENTION_LATENT_NORM,
           Role.FEED_FORWARD_NORM,
+          Role.FEED_FORWARD_NORM_BIAS,
           Role.FEED_FORWARD_OUTPUT_NORM,
           Role.FINAL_NORM,
+          Role.FINAL_NORM_BIAS,
           Role.ROUTER,
           Role.ROUTER_BIAS);
 

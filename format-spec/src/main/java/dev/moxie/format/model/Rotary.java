@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,7 @@ public record Rotary(
   @JsonSubTypes({
     @JsonSubTypes.Type(value = Linear.class, name = "linear"),
     @JsonSubTypes.Type(value = Llama3.class, name = "llama3"),
+    @JsonSubTypes.Type(value = LongRope.class, name = "longrope"),
     @JsonSubTypes.Type(value = Yarn.class, name = "yarn")
   })
   public sealed interface Scaling {
@@ -85,6 +87,21 @@ public record Rotary(
                 + ", found "
                 + highFrequency);
       }
+    }
+  }
+
+  /**
+   * f_i / factors[i], cosines and sines times {@code magnitude} (Ding et al., "LongRoPE: Extending
+   * LLM Context Window Beyond 2 Million Tokens", 2024).
+   *
+   * @param factors one for each pair
+   */
+  public record LongRope(List<Double> factors, double magnitude) implements Scaling {
+    public LongRope {
+      Objects.requireNonNull(factors, "rotary.scaling.factors is missing");
+      factors = List.copyOf(factors);
+      factors.forEach(factor -> Limits.requirePositive("rotary.scaling.factors", factor));
+      Limits.requirePositive("rotary.scaling.magnitude", magnitude);
     }
   }
 
@@ -174,6 +191,11 @@ public record Rotary(
       throw new IllegalArgumentException(
           "rotary.dimensions: expected an even number, found " + dimensions);
     }
+    if (scaling instanceof LongRope rope && rope.factors().size() != dimensions / 2) {
+      throw new IllegalArgumentException(
+          "rotary.scaling.factors: expected one for each of %d pairs, found %d"
+              .formatted(dimensions / 2, rope.factors().size()));
+    }
     if (scaling instanceof Yarn && theta == 1) {
       throw new IllegalArgumentException(
           "rotary.theta: expected another than 1 with yarn, found 1");
@@ -189,6 +211,18 @@ public record Rotary(
   /** The same embedding stretched otherwise. */
   public Rotary withScaling(@Nullable Scaling other) {
     return new Rotary(theta, dimensions, pairing, other);
+  }
+
+  /** What cosines and sines are multiplied by. */
+  @JsonIgnore
+  public double magnitude() {
+    return switch (scaling) {
+      case Yarn yarn -> yarn.magnitude();
+      case LongRope rope -> rope.magnitude();
+      case Linear linear -> 1;
+      case Llama3 llama -> 1;
+      case null -> 1;
+    };
   }
 
   /** What the attention's scale is multiplied by. */

@@ -3,6 +3,7 @@ package dev.moxie.format.model;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.Locale;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -17,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * c = masked outside the kept groups, where there are groups
  * S = the expertsPerToken experts of largest c; of equal ones, the lower id
  * w = s[S], or c[S] if b touches the weights
- * w = w / (max(Σ w, least) + epsilon), if normalised; then times scale
+ * w = w / (max(Σ w, least) + epsilon), if normalised, or what a mixer makes of s; then times scale
  * y = Σ over e in S of w_e · expert_e(x), or of expert_e(w_e · x)
  * </pre>
  *
@@ -29,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  * @param bias what a stored bias per expert touches; null where there is none
  * @param groups limits the choice to some groups of experts; null leaves all to choose from
  * @param normalisation how the chosen scores become weights; null keeps them as they are
+ * @param mixer how else they do; null where nothing else is said
  * @param scale multiplies the weights, after normalisation
  * @param weightsApplyTo where a weight multiplies
  * @param capacity how many tokens an expert takes before it drops some
@@ -41,6 +43,7 @@ public record Routing(
     @Nullable Bias bias,
     @Nullable Groups groups,
     @Nullable Normalisation normalisation,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Mixer mixer,
     double scale,
     WeightsApplyTo weightsApplyTo,
     Capacity capacity,
@@ -54,7 +57,10 @@ public record Routing(
     SOFTMAX,
     /** s_e = 1 / (1 + exp(−l_e)). */
     @JsonProperty("sigmoid")
-    SIGMOID
+    SIGMOID,
+    /** s_e = l_e. */
+    @JsonProperty("identity")
+    IDENTITY
   }
 
   /** What the stored bias touches. */
@@ -163,6 +169,32 @@ public record Routing(
     }
   }
 
+  /**
+   * Weights of sparse mixing (Liu et al., "GRIN: GRadient-INformed MoE", 2024; transformers {@code
+   * models/phimoe/modeling_phimoe.py}): each of the chosen competes with the experts near it,
+   *
+   * <pre>
+   * w_e = exp(s_e) / Σ_j exp(s_j),  over j that is not chosen before e, best first, with
+   *       (s_e − s_j) / max(|s_j|, s_e) ≤ tolerance
+   * </pre>
+   *
+   * @param tolerance at least 0
+   */
+  public record Mixer(double tolerance) {
+    public Mixer {
+      if (!(tolerance >= 0) || Double.isInfinite(tolerance)) {
+        throw new IllegalArgumentException(
+            "routing.mixer.tolerance: expected a finite number from 0, found " + tolerance);
+      }
+    }
+
+    /** Whether a value competes with a larger one. */
+    public boolean isNear(double larger, double value) {
+      // Zero beside zero is no number, and near.
+      return !((larger - value) / Math.max(Math.abs(value), larger) > tolerance);
+    }
+  }
+
   /** Where a weight multiplies. */
   public enum WeightsApplyTo {
     @JsonProperty("expert_output")
@@ -185,6 +217,32 @@ public record Routing(
     LOWER_EXPERT_ID
   }
 
+  /** Without a mixer. */
+  public Routing(
+      int expertsPerToken,
+      Score score,
+      @Nullable Bias bias,
+      @Nullable Groups groups,
+      @Nullable Normalisation normalisation,
+      double scale,
+      WeightsApplyTo weightsApplyTo,
+      Capacity capacity,
+      Ties ties,
+      Dtype computeDtype) {
+    this(
+        expertsPerToken,
+        score,
+        bias,
+        groups,
+        normalisation,
+        null,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
+
   public Routing {
     Limits.require("routing.expertsPerToken", expertsPerToken, 1, Limits.MAX_EXPERTS);
     Limits.requirePositive("routing.scale", scale);
@@ -199,6 +257,17 @@ public record Routing(
       throw new IllegalArgumentException(
           "routing.groups.maskValue: expected negative_infinity beside a bias, which may make"
               + " values negative, found zero");
+    }
+    if ((score == Score.IDENTITY) != (mixer != null)) {
+      throw new IllegalArgumentException(
+          "routing.score: expected identity where there is a mixer and only there, found "
+              + score.name().toLowerCase(Locale.ROOT));
+    }
+    boolean biased = bias != null && bias.isOfScores();
+    if (mixer != null && (biased || groups != null || normalisation != null)) {
+      throw new IllegalArgumentException(
+          "routing.mixer: expected no bias of scores, groups or normalisation beside it, found"
+              + " some");
     }
     if (computeDtype != Dtype.F32) {
       throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);
@@ -245,6 +314,22 @@ public record Routing(
     return changed(score, bias, groups, other, scale);
   }
 
+  /** The same choice with weights by a mixer of logits, or, without one, by their softmax. */
+  public Routing withMixer(@Nullable Mixer other) {
+    return new Routing(
+        expertsPerToken,
+        other == null ? Score.SOFTMAX : Score.IDENTITY,
+        bias == Bias.LOGITS ? bias : null,
+        null,
+        null,
+        other,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype);
+  }
+
   /** The same equation with another scale. */
   public Routing withScale(double other) {
     return changed(score, bias, groups, normalisation, other);
@@ -262,6 +347,7 @@ public record Routing(
         newBias,
         newGroups,
         newNormalisation,
+        mixer,
         newScale,
         weightsApplyTo,
         capacity,

@@ -15,6 +15,7 @@ public final class RoutingWords {
         switch (routing.score()) {
           case SOFTMAX -> "softmax over all " + moe.experts() + " experts";
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
+          case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
         };
     parts.add(score + " in " + routing.computeDtype());
     switch (routing.bias()) {
@@ -43,7 +44,7 @@ public final class RoutingWords {
     parts.add(
         "their scores, %s%s, %s"
             .formatted(
-                routing.normalisation() == null ? "as they are" : "divided by their sum",
+                weights(routing),
                 routing.scale() == 1 ? "" : ", times " + routing.scale(),
                 applied));
     if (moe.shared() != null) {
@@ -58,5 +59,13 @@ public final class RoutingWords {
           case UNLIMITED -> "no token is dropped";
         });
     return String.join("; ", parts) + ".";
+  }
+
+  private static String weights(Routing routing) {
+    if (routing.mixer() != null) {
+      return "in a softmax with those within %s of them that are not chosen before"
+          .formatted(routing.mixer().tolerance());
+    }
+    return routing.normalisation() == null ? "as they are" : "divided by their sum";
   }
 }

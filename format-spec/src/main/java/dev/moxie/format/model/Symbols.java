@@ -266,8 +266,10 @@ public final class Symbols implements Ops<Symbols.Term> {
         switch (score) {
           case SOFTMAX -> "softmax";
           case SIGMOID -> "sigmoid";
+          case IDENTITY -> "";
         };
-    Term scores = term("%s(%s)", function, name(logits, "l"));
+    String l = name(logits, "l");
+    Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s)", function, l);
     name(scores, "s");
     return scores;
   }
@@ -321,6 +323,18 @@ public final class Symbols implements Ops<Symbols.Term> {
               : " / (" + sum + " + " + normalisation.epsilon() + ")";
     }
     Term weighed = term("%s%s", weights, scale == 1 ? "" : " · " + scale);
+    name(weighed, "w_e");
+    return weighed;
+  }
+
+  @Override
+  public Term compete(Term values, Term chosen, Routing.Mixer mixer, double scale) {
+    String s = values.text;
+    Term weighed =
+        term(
+            "exp(%1$s_e) / Σ_j exp(%1$s_j), over j that is not chosen before e with"
+                + " (%1$s_e − %1$s_j) / max(abs(%1$s_j), %1$s_e) ≤ %2$s%3$s",
+            s, mixer.tolerance(), scale == 1 ? "" : " · " + scale);
     name(weighed, "w_e");
     return weighed;
   }

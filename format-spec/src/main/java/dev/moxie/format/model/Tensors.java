@@ -255,6 +255,11 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long compete(Long values, Long chosen, Routing.Mixer mixer, double scale) {
+    return chosen;
+  }
+
+  @Override
   public Long experts(Experts experts, Long x, Long chosen, Long weights) {
     require("weights", chosen, weights);
     return Forward.network(this, x, experts.network(0));

@@ -81,6 +81,7 @@ class SpecEquationsTest {
           Map.entry("6", "kept"),
           Map.entry("0.013", "epsilon"),
           Map.entry("0.018", "least"),
+          Map.entry("0.021", "mixer.tolerance"),
           Map.entry("2.3", "scale"),
           Map.entry("12.5", "multipliers.embedding"),
           Map.entry("0.22", "multipliers.residual"),
@@ -162,6 +163,8 @@ class SpecEquationsTest {
     row("the whole, here of one layer", logits(MODEL));
     var model = new Members<>("", MODEL, SpecEquationsTest::logits);
     model.with("centredNorms", true);
+    model.with("normBiases", true);
+    model.with("headBias", true);
     model.with("normPlacement", NormPlacement.OUTPUT, json(NormPlacement.OUTPUT));
     model.with("offsetNorms", true);
     model.with("tiedEmbeddings", true);
@@ -235,6 +238,7 @@ class SpecEquationsTest {
   private void showRouting() {
     var routing =
         new Members<>("routing.", ROUTING, r -> Symbols.mixture(MODEL, MIXTURE.withRouting(r)));
+    routing.with("mixer", "", ROUTING.withMixer(new Routing.Mixer(0.021)));
     routing.with("score", Routing.Score.SIGMOID, json(Routing.Score.SIGMOID));
     for (Routing.Bias bias : Routing.Bias.values()) {
       routing.with("bias", bias, json(bias));
@@ -280,7 +284,12 @@ class SpecEquationsTest {
     }
 
     private void with(String member, @Nullable Object value, String words) {
-      List<String> changed = new ArrayList<>(equations.apply(Parts.with(part, member, value)));
+      with(member, words, Parts.with(part, member, value));
+    }
+
+    /** With others changed that go with it. */
+    private void with(String member, String words, P other) {
+      List<String> changed = new ArrayList<>(equations.apply(other));
       changed.removeAll(equations.apply(part));
       shown.add(member);
       row(("`" + prefix + member + "` " + words).strip(), changed);

@@ -766,6 +766,11 @@ final class Kernels implements Ops<Value> {
   }
 
   @Override
+  public Value compete(Value values, Value chosen, Routing.Mixer mixer, double scale) {
+    throw lacks("weights of experts that compete with those near them");
+  }
+
+  @Override
   public Value favour(Value scores, Leaf bias) {
     return value(scores.columns(), new Value.Favour(scores, bias));
   }

@@ -296,6 +296,12 @@ final class Onnx implements Ops<Onnx.Value> {
   }
 
   @Override
+  public Value compete(Value values, Value chosen, Routing.Mixer mixer, double scale) {
+    String weighed = routing.compete(values.name(), chosen.name(), chosen.width(), mixer, scale);
+    return new Value(weighed, chosen.width(), values.scores());
+  }
+
+  @Override
   public Value experts(Experts all, Value x, Value chosen, Value weighed) {
     boolean after = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
     return like(

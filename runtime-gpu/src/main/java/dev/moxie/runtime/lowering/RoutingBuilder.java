@@ -3,6 +3,7 @@ package dev.moxie.runtime.lowering;
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import dev.moxie.format.model.Routing;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +23,7 @@ final class RoutingBuilder {
     return switch (score) {
       case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
       case SIGMOID -> graph.node("Sigmoid", List.of(logits));
+      case IDENTITY -> graph.node("Identity", List.of(logits));
     };
   }
 
@@ -79,7 +81,7 @@ final class RoutingBuilder {
   /** The weights of the chosen, [S, k]. */
   String weigh(
       String values, String chosen, Routing.@Nullable Normalisation normalisation, double scale) {
-    String weights = graph.node("GatherElements", List.of(values, chosen), attribute("axis", 1));
+    String weights = gathered(values, chosen);
     if (normalisation != null) {
       String sum = total(weights);
       if (normalisation.least() != null) {
@@ -90,6 +92,50 @@ final class RoutingBuilder {
       weights = graph.node("Div", List.of(weights, sum));
     }
     return graph.node("Mul", List.of(weights, graph.number((float) scale)));
+  }
+
+  /**
+   * The weights of the chosen, [S, k], each among those near it.
+   *
+   * @param count k
+   */
+  String compete(String values, String chosen, int count, Routing.Mixer mixer, double scale) {
+    List<String> ids = new ArrayList<>();
+    List<String> own = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      ids.add(graph.slice(chosen, 1, i, i + 1));
+      own.add(gathered(values, ids.get(i)));
+    }
+    String least = graph.number(Float.NEGATIVE_INFINITY);
+    List<String> weights = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      String left = values;
+      for (int j = 0; j < count; j++) {
+        String comparison = j < i ? "GreaterOrEqual" : "Greater";
+        String before = graph.node(comparison, List.of(own.get(j), own.get(i)));
+        String instead = graph.node("Where", List.of(before, least, own.get(j)));
+        left =
+            i == j
+                ? left
+                : graph.node(
+                    "ScatterElements", List.of(left, ids.get(j), instead), attribute("axis", 1));
+      }
+      String size = graph.node("Max", List.of(graph.node("Abs", List.of(values)), own.get(i)));
+      String gap = graph.node("Div", List.of(graph.node("Sub", List.of(own.get(i), values)), size));
+      String far = graph.node("Greater", List.of(gap, graph.number((float) mixer.tolerance())));
+      String rivals = graph.node("Where", List.of(far, least, left));
+      weights.add(
+          gathered(graph.node("Softmax", List.of(rivals), attribute("axis", -1)), ids.get(i)));
+    }
+    String all = weights.getFirst();
+    for (String next : weights.subList(1, count)) {
+      all = graph.concat(all, next, 1);
+    }
+    return graph.node("Mul", List.of(all, graph.number((float) scale)));
+  }
+
+  private String gathered(String values, String ids) {
+    return graph.node("GatherElements", List.of(values, ids), attribute("axis", 1));
   }
 
   /**

@@ -82,6 +82,38 @@ final class Choosing {
     }
   }
 
+  /**
+   * The weight of one of the chosen among those near it.
+   *
+   * @param at where the values of all experts begin
+   * @param from where the ids of the chosen begin
+   * @param place of the one that is meant among them
+   */
+  static double share(
+      Routing.Mixer mixer,
+      float[] values,
+      int at,
+      int experts,
+      float[] chosen,
+      int from,
+      int count,
+      int place) {
+    float own = values[at + (int) chosen[from + place]];
+    double total = 0;
+    for (int e = 0; e < experts; e++) {
+      if (mixer.isNear(own, values[at + e])) {
+        total += StrictMath.exp(values[at + e] - own);
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      float other = values[at + (int) chosen[from + i]];
+      if (other > own || (other == own && i < place)) {
+        total -= StrictMath.exp(other - own);
+      }
+    }
+    return 1 / total;
+  }
+
   private static float number(float value) {
     return Float.isNaN(value) ? Float.NEGATIVE_INFINITY : value;
   }

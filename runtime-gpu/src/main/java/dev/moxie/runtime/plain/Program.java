@@ -393,6 +393,7 @@ public final class Program implements Ops<Value> {
             switch (score) {
               case SOFTMAX -> (t, x, at, y, to) -> Norms.softmax(x, at, experts, y, to);
               case SIGMOID -> (t, x, at, y, to) -> Norms.sigmoid(x, at, experts, y, to);
+              case IDENTITY -> (t, x, at, y, to) -> System.arraycopy(x, at, y, to, experts);
             });
     return scores;
   }
@@ -456,6 +457,22 @@ public final class Program implements Ops<Value> {
           double divisor = normalisation == null ? 1 : normalisation.divisor(sum);
           for (int i = 0; i < count; i++) {
             y[to + i] = (float) (x[at + (int) ids[from + i]] / divisor * scale);
+          }
+        });
+  }
+
+  @Override
+  public Value compete(Value values, Value chosen, Routing.Mixer mixer, double scale) {
+    int count = chosen.columns();
+    return row(
+        values,
+        count,
+        (t, x, at, y, to) -> {
+          float[] ids = pass.array(chosen);
+          int from = t * chosen.apart();
+          for (int i = 0; i < count; i++) {
+            double share = Choosing.share(mixer, x, at, values.columns(), ids, from, count, i);
+            y[to + i] = (float) (share * scale);
           }
         });
   }

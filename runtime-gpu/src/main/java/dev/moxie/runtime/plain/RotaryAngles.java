@@ -12,7 +12,7 @@ public final class RotaryAngles {
   private final float magnitude;
 
   public RotaryAngles(Rotary rotary) {
-    magnitude = rotary.scaling() instanceof Rotary.Yarn yarn ? (float) yarn.magnitude() : 1;
+    magnitude = (float) rotary.magnitude();
     frequencies = new float[rotary.dimensions() / 2];
     for (int i = 0; i < frequencies.length; i++) {
       float exponent = 2f * i / rotary.dimensions();
@@ -22,6 +22,7 @@ public final class RotaryAngles {
             case null -> 1f / power;
             case Rotary.Linear linear -> 1f / power / (float) linear.factor();
             case Rotary.Llama3 llama -> slowed(llama, 1f / power);
+            case Rotary.LongRope rope -> 1f / (rope.factors().get(i).floatValue() * power);
             case Rotary.Yarn yarn -> stretched(rotary, yarn, i, power);
           };
     }

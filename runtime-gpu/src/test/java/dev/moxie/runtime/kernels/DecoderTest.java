@@ -43,6 +43,7 @@ class DecoderTest {
           "deepseek_v32",
           "glm_moe_dsa",
           "mistral4",
+          "phimoe",
           "qwen3_5_moe",
           "qwen3_5_moe_fused",
           "qwen3_next");

@@ -31,6 +31,11 @@ public final class Selection {
     return new Selection(Objects.requireNonNull(layer.routed()));
   }
 
+  /** Whether rounding may change the weights of the same experts by any amount. */
+  public boolean mixes() {
+    return routing.mixer() != null;
+  }
+
   /** Expert ids without their order, which means nothing. */
   public static Set<Integer> set(int[] experts) {
     Set<Integer> set = new HashSet<>();
@@ -40,7 +45,10 @@ public final class Selection {
     return set;
   }
 
-  /** The first token whose choice rounding may change; the number of tokens if there is none. */
+  /**
+   * The first token whose choice rounding may change, or whom its experts compete with; the number
+   * of tokens if there is none.
+   */
   public int firstUnclear() {
     for (int t = 0; t < choice.rows(); t++) {
       if (!isClear(t)) {
@@ -69,7 +77,30 @@ public final class Selection {
         }
       }
     }
+    Routing.Mixer mixer = routing.mixer();
+    return mixer == null
+        || competesClearly(mixer, token, eligible.subList(0, routing.expertsPerToken()));
+  }
+
+  /** Whether rounding changes neither who is near a chosen expert nor which of two is before. */
+  private boolean competesClearly(Routing.Mixer mixer, int token, List<Integer> chosen) {
+    for (int own : chosen) {
+      for (int other = 0; other < choice.columns(); other++) {
+        double v = choice.value(token, own);
+        double o = choice.value(token, other);
+        double away = Math.abs(v - o - mixer.tolerance() * Math.max(Math.abs(o), v));
+        double apart = chosen.contains(other) ? Math.min(away, Math.abs(v - o)) : away;
+        double error = Math.hypot(choice.error(token, own), choice.error(token, other));
+        if (other != own && apart <= Tolerance.bound(error, elements())) {
+          return false;
+        }
+      }
+    }
     return true;
+  }
+
+  private long elements() {
+    return (long) choice.rows() * choice.columns();
   }
 
   /**

@@ -67,21 +67,29 @@ final class Exchanges {
     List<Suspect> suspects = new ArrayList<>();
     for (int i = 0; i < own.size(); i++) {
       for (int j = i + 1; j < own.size(); j++) {
-        Set<String> both = Set.of(own.get(i), own.get(j));
-        suspects.add(
-            swapped(
-                words(own.get(i)) + " and " + words(own.get(j)) + " swapped",
-                row -> both.contains(row.name()),
-                own.get(i),
-                own.get(j)));
+        swappedNorms(own.get(i), own.get(j), suspects);
       }
     }
-    placements().forEach(suspects::add);
     suspects.add(shifted("norm weights stored as differences from one", BLOCK_NORM, 1));
     suspects.add(shifted("norm weights stored as differences from one", ANY_NORM, 1));
     suspects.add(shifted("one added to norm weights", BLOCK_NORM, -1));
     suspects.add(shifted("one added to norm weights", ANY_NORM, -1));
     return suspects.stream();
+  }
+
+  /** Both vectors of two norms, where they have two, then each kind alone. */
+  private void swappedNorms(String a, String b, List<Suspect> suspects) {
+    String one = a.replaceFirst("weight$", "");
+    String other = b.replaceFirst("weight$", "");
+    String cause = words(a) + " and " + words(b) + " swapped";
+    Predicate<IndexRow> both = row -> row.name().startsWith(one) || row.name().startsWith(other);
+    suspects.add(swapped(cause, both, one, other));
+    if (evidence.architecture().normBiases()) {
+      for (String ending : List.of("weight", "bias")) {
+        Predicate<IndexRow> alone = both.and(row -> row.name().endsWith(ending));
+        suspects.add(swapped(ending + " of " + cause, alone, one, other));
+      }
+    }
   }
 
   /** The norms of the layer's halves, in the order in which they are computed. */
@@ -98,8 +106,11 @@ final class Exchanges {
   }
 
   /** The same norms, of what halves of layers make instead of what they read, or the reverse. */
-  private Stream<Suspect> placements() {
+  Stream<Suspect> placements() {
     Architecture own = evidence.architecture();
+    if (own.normBiases()) {
+      return Stream.of();
+    }
     boolean outputs = own.normPlacement() == null;
     Map<String, String> others = new HashMap<>();
     for (int i = 0; i < own.layers().size(); i++) {

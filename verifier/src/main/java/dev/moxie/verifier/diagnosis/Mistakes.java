@@ -15,6 +15,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.Clamp;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Rotary.Pairing;
 import dev.moxie.format.model.Rotary.Yarn;
@@ -317,7 +318,9 @@ final class Mistakes {
     for (double base : BASES) {
       others.put(base(own, base), Parts.with(own, "theta", base));
     }
-    if (blocks.attention() instanceof GroupedQuery a) {
+    // Factors are as many as pairs.
+    if (blocks.attention() instanceof GroupedQuery a
+        && !(own.scaling() instanceof Rotary.LongRope)) {
       for (int size = 2; size <= a.headSize(); size += 2) {
         others.put(
             "%d rotary dimensions instead of %d".formatted(own.dimensions(), size),
@@ -652,6 +655,30 @@ final class Mistakes {
             "attention.",
             start,
             sizes));
+  }
+
+  /** Vectors that a norm of what half a layer reads may lack. */
+  List<Missing> missingInNorm(String half) {
+    return model.normBiases() || !model.hasInputNorms() || model.prediction() != null
+        ? List.of()
+        : List.of(
+            missing(
+                "a dropped bias of norms",
+                Parts.with(model, "normBiases", true),
+                half + "_norm.",
+                0,
+                Map.of("bias", model.hiddenSize())));
+  }
+
+  /** Vectors that the head may lack. */
+  List<Missing> missingInHead() {
+    return model.headBias()
+        ? List.of()
+        : List.of(
+            new Missing(
+                "a dropped bias of the head",
+                Parts.with(model, "headBias", true),
+                Map.of(Role.HEAD_BIAS.tensor(), new double[model.vocabSize()])));
   }
 
   /** Vectors that the router or the shared experts may lack. */

@@ -29,9 +29,15 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
                     : b));
   }
 
+  /** Tolerances that a jitter of 0.01, as PhiMoE is released with, may become. */
+  private static final double[] TOLERANCES = {0.02, 0.01, 0.04, 0};
+
   /** What leads to other experts. */
   List<Mistake> ofDecisions() {
     List<Mistake> mistakes = new ArrayList<>();
+    if (stated.mixer() != null) {
+      return mistakes;
+    }
     Groups groups = stated.groups();
     if (groups != null) {
       mistakes.add(mistake("groups that the reference does not have", stated.withGroups(null)));
@@ -119,12 +125,15 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               "a bias added to the selection only instead of to the weights as well",
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
-    mistakes.add(
-        stated.normalisation() == null
-            ? mistake(
-                "dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)))
-            : mistake(
-                "normalisation that the reference does not do", stated.withNormalisation(null)));
+    mixers(mistakes);
+    if (stated.mixer() == null) {
+      mistakes.add(
+          stated.normalisation() == null
+              ? mistake(
+                  "dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)))
+              : mistake(
+                  "normalisation that the reference does not do", stated.withNormalisation(null)));
+    }
     double root = Math.sqrt(stated.scale());
     mistakes.add(
         mistake(
@@ -143,13 +152,38 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   }
 
   private void scores(List<Mistake> mistakes) {
+    if (stated.mixer() != null) {
+      return;
+    }
     Arrays.stream(Routing.Score.values())
+        .filter(other -> other != Routing.Score.IDENTITY)
         .map(
             other ->
                 mistake(
                     "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
                     stated.withScore(other)))
         .forEach(mistakes::add);
+  }
+
+  /** Weights by a mixer, or by another. */
+  private void mixers(List<Mistake> mistakes) {
+    Routing.Mixer own = stated.mixer();
+    if (own != null) {
+      mistakes.add(
+          mistake("weights among near experts instead of among all", stated.withMixer(null)));
+    }
+    for (double tolerance : TOLERANCES) {
+      var other = new Routing.Mixer(tolerance);
+      if (!other.equals(own)) {
+        mistakes.add(
+            mistake(
+                own == null
+                    ? "weights among all experts instead of among near ones"
+                    : "%s as the tolerance of near experts instead of %s"
+                        .formatted(Figures.number(own.tolerance()), Figures.number(tolerance)),
+                stated.withMixer(other)));
+      }
+    }
   }
 
   private static String words(Routing.Score score) {

@@ -60,7 +60,12 @@ final class Suspects {
               List.of(norms(), scales("." + partOfAttention() + ".")),
               attention(stage),
               scaled(partOfAttention(), stage));
-      case NORM -> List.of(norms(), ofModel(), numbers(stage, mistakes.epsilon()));
+      case NORM ->
+          List.of(
+              norms(),
+              ofModel(),
+              numbers(stage, mistakes.epsilon()),
+              missing(mistakes.missingInNorm("feed_forward"), stage));
       case SUM ->
           List.of(
               norms(),
@@ -98,7 +103,7 @@ final class Suspects {
               scaled("shared", stage));
       case DENSE ->
           join(
-              List.of(norms(), misplaced("dense"), scales(".")),
+              List.of(norms(), placements(), misplaced("dense"), scales(".")),
               attention(stage),
               scaled("dense", stage));
       case HEAD ->
@@ -108,7 +113,8 @@ final class Suspects {
                   OF_MODEL, () -> mistakes.ofModel().stream().map(m -> Suspect.of(m, evidence))),
               factor("head", Exchanges.HEAD, () -> quotient(stage)),
               moved("rows of the head", Exchanges.HEAD, stage),
-              new Kind("another norm for the final one", exchanges::finalNorm));
+              new Kind("another norm for the final one", exchanges::finalNorm),
+              missing(mistakes.missingInHead(), stage));
     };
   }
 
@@ -118,6 +124,7 @@ final class Suspects {
         new Kind("weights of another layer", exchanges::wholeLayer),
         misplaced("router"),
         norms(),
+        placements(),
         scales("."),
         ofModel(),
         ofExperts(),
@@ -156,7 +163,8 @@ final class Suspects {
             : outputFactor("attention output", part + ".output", stage),
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
-        missing(mistakes.missingInAttention(), stage));
+        missing(mistakes.missingInAttention(), stage),
+        missing(mistakes.missingInNorm("attention"), stage));
   }
 
   private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
@@ -165,6 +173,11 @@ final class Suspects {
 
   private Kind norms() {
     return new Kind("other norms", exchanges::norms);
+  }
+
+  /** Of the two stages that these move, one then holds by itself: they are told by both. */
+  private Kind placements() {
+    return new Kind("norms elsewhere", exchanges::placements);
   }
 
   private Kind scales(String part) {

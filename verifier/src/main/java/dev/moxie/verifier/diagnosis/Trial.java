@@ -249,8 +249,9 @@ final class Trial {
       return Optional.empty();
     }
     Routing.Groups groups = stated.groups();
-    if (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO) {
-      // With a bias, zero would be a value like any other: there is no such equation.
+    if (stated.mixer() != null
+        || (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO)) {
+      // With a bias, zero would be a value like any other; and logits are mixed as they are.
       return Optional.empty();
     }
     Routing biased = stated.hasBiasOfScores() ? stated : stated.withBias(Routing.Bias.SELECTION);

@@ -1,6 +1,8 @@
 package dev.moxie.verifier.oracle;
 
 import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Routing;
+import java.util.BitSet;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
@@ -233,6 +235,48 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
       result.set(0, i, p, p * norm2(carried, rounding, 0));
     }
     return settle(result);
+  }
+
+  /**
+   * What one of a row's chosen weighs among those near it. Where rounding may decide whether
+   * another is near, or which of two chosen ones is before, the weight may be off by what that
+   * changes.
+   */
+  void share(
+      Routing.Mixer mixer, Estimate x, Estimate chosen, int row, int place, Estimate result) {
+    int own = (int) chosen.value(row, place);
+    double v = x.value(row, own);
+    var others = new BitSet();
+    var before = new BitSet();
+    for (int i = 0; i < chosen.columns(); i++) {
+      int other = (int) chosen.value(row, i);
+      others.set(other, i != place);
+      before.set(other, x.value(row, other) > v || (x.value(row, other) == v && i < place));
+    }
+    double total = 0;
+    double carried = 0;
+    double doubtful = 0;
+    for (int j = 0; j < x.columns(); j++) {
+      double other = x.value(row, j);
+      double p = Math.exp(other - v);
+      if (!before.get(j) && mixer.isNear(v, other)) {
+        total += p;
+        carried += j == own ? 0 : p * p * x.error(row, j) * x.error(row, j);
+      }
+      double size = Math.max(Math.abs(other), v);
+      double gap = Math.abs(v - other - mixer.tolerance() * size);
+      double error = norm2(x.error(row, own), x.error(row, j), FUNCTION_ROUNDINGS * u * size);
+      boolean mayPass = others.get(j) && Math.abs(v - other) <= FAR * error;
+      if (j != own && (mayPass || gap <= FAR * error)) {
+        doubtful += p;
+      }
+    }
+    double w = 1 / total;
+    double drawn = norm2((1 - w) * w * x.error(row, own), w * w * Math.sqrt(carried), 0);
+    // With them, or without them, at most the whole.
+    double changed = doubtful == 0 ? 0 : Math.max(w - 1 / (total + doubtful), 1 - w);
+    double rounding = FUNCTION_ROUNDINGS * u * w;
+    result.set(row, place, w, norm2(drawn, noise == null ? changed : 0, rounding));
   }
 
   /** s_i = 1 / (1 + exp(−x_i)) of one row; ds = s (1 − s) dx. */

@@ -350,7 +350,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
    */
   Estimate rotate(Rotary rotary, Estimate x, int offset, int stride) {
     int pairs = rotary.dimensions() / 2;
-    double magnitude = Frequencies.magnitude(rotary);
+    double magnitude = rotary.magnitude();
     var result = new Estimate(x.rows(), x.columns());
     result.copy(x, 0, x.columns(), 0);
     boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;

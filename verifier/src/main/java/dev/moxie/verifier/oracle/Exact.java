@@ -301,13 +301,11 @@ final class Exact implements Ops<Estimate> {
   public Estimate score(Routing.Score score, Estimate logits) {
     var scores = new Estimate(logits.rows(), logits.columns());
     for (int t = 0; t < logits.rows(); t++) {
-      scores.copyRow(
-          switch (score) {
-            case SOFTMAX -> scoring.softmax(logits, t);
-            case SIGMOID -> scoring.sigmoid(logits, t);
-          },
-          0,
-          t);
+      switch (score) {
+        case SOFTMAX -> scores.copyRow(scoring.softmax(logits, t), 0, t);
+        case SIGMOID -> scores.copyRow(scoring.sigmoid(logits, t), 0, t);
+        case IDENTITY -> scores.copyRow(logits, t, t);
+      }
     }
     choice = scores;
     groups = null;
@@ -433,6 +431,18 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(result);
+  }
+
+  /** Unlike other weights, these are computed in the dtype of the model. */
+  @Override
+  public Estimate compete(Estimate values, Estimate chosen, Routing.Mixer mixer, double scale) {
+    var result = new Estimate(chosen.rows(), chosen.columns());
+    for (int t = 0; t < chosen.rows(); t++) {
+      for (int i = 0; i < chosen.columns(); i++) {
+        arithmetic.share(mixer, values, chosen, t, i, result);
+      }
+    }
+    return arithmetic.settle(scale == 1 ? result : arithmetic.scale(result, scale));
   }
 
   @Override

@@ -16,6 +16,7 @@ final class Frequencies {
         double ramp = ramp(rotary, yarn, pair);
         yield frequency * (1 - ramp + ramp / yarn.factor());
       }
+      case Rotary.LongRope rope -> frequency / rope.factors().get(pair);
       case null -> frequency;
     };
   }
@@ -59,11 +60,6 @@ final class Frequencies {
   private static double pairTurning(Rotary rotary, Rotary.Yarn yarn, double turns) {
     double length = yarn.originalPositions() / (2 * Math.PI * turns);
     return rotary.dimensions() * Math.log(length) / (2 * Math.log(rotary.theta()));
-  }
-
-  /** What cosines and sines are multiplied by. */
-  static double magnitude(Rotary rotary) {
-    return rotary.scaling() instanceof Rotary.Yarn yarn ? yarn.magnitude() : 1;
   }
 
   /**

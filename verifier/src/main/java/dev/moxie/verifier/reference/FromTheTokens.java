@@ -60,8 +60,10 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
       clear = Math.min(clear, decided);
       if (experts != null) {
         Selection selection = Selection.of(exact);
-        parted = Math.min(parted, firstParted(selection, free, experts));
         clear = Math.min(clear, selection.firstUnclear());
+        // The same experts may yet have other weights, by as much as one.
+        int here = selection.mixes() ? clear : firstParted(selection, free, experts);
+        parted = Math.min(parted, here);
       }
       hidden = exact.output();
       own = free.output();

@@ -262,7 +262,7 @@ final class HandWrittenAttention {
    */
   private Estimate rotate(Rotary rotary, Estimate x, int offset, int stride) {
     int pairs = rotary.dimensions() / 2;
-    double magnitude = Frequencies.magnitude(rotary);
+    double magnitude = rotary.magnitude();
     var result = new Estimate(x.rows(), x.columns());
     result.copy(x, 0, x.columns(), 0);
     for (int t = 0; t < x.rows(); t++) {

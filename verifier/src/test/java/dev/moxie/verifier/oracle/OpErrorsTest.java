@@ -301,6 +301,18 @@ class OpErrorsTest {
         return ops.rotate(x.get(0), rotary, s.headSize(), 0);
       }
     },
+    ROTATE_LONGROPE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var rope = new Rotary.LongRope(Collections.nCopies(s.headSize() / 2, 1.3), 1.2);
+        return ops.rotate(x.get(0), s.rotary(Rotary.Pairing.HALVES, rope), s.headSize(), 0);
+      }
+    },
     ROTATE_YARN {
       @Override
       List<Integer> widths(Sizes s) {
@@ -414,6 +426,13 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return weighed(ops, x, new Routing.Normalisation(0, 1.5), 1);
+      }
+    },
+    COMPETE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V chosen = ops.top(x.get(0), Sizes.CHOSEN);
+        return ops.compete(x.get(0), chosen, new Routing.Mixer(0.7), 1);
       }
     },
     EXPERTS {
@@ -573,7 +592,7 @@ class OpErrorsTest {
 
   private static void assertBounded(Operation operation, double error) {
     for (int draw = 0; draw < DRAWS; draw++) {
-      double share = share(operation, new Random(31L * operation.ordinal() + draw), error);
+      double share = share(operation, new Random(31L * operation.name().hashCode() + draw), error);
       boolean exact = error == 0 && EXACT.contains(operation);
       String message = "%s, draw %d: %.3f of the bound".formatted(operation, draw, share);
       assertTrue(exact ? share == 0 : LEAST <= share && share <= 1, message);

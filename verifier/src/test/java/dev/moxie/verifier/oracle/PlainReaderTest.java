@@ -67,6 +67,7 @@ class PlainReaderTest {
     PARTIAL_ROTATION,
     LINEAR,
     LLAMA3,
+    LONGROPE,
     YARN,
     YARN_EXACT_BOUNDS,
     LATENT,
@@ -76,6 +77,8 @@ class PlainReaderTest {
     CENTRED_NORMS,
     NORMS_OF_OUTPUTS,
     OFFSET_NORMS,
+    NORM_BIASES,
+    HEAD_BIAS,
     MULTIPLIERS,
     TIED_HEAD,
     DENSE,
@@ -90,6 +93,7 @@ class PlainReaderTest {
     NORMALISED,
     NORMALISED_TO_LEAST,
     SCALE,
+    MIXER,
     WEIGHTS_OF_INPUT
   }
 
@@ -253,7 +257,10 @@ class PlainReaderTest {
             parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null);
     boolean centred = parts.contains(Part.CENTRED_NORMS);
     var norms = Parts.with(placed, "centredNorms", centred);
-    return Parts.with(norms, "offsetNorms", parts.contains(Part.OFFSET_NORMS) && !centred);
+    var offset = Parts.with(norms, "offsetNorms", parts.contains(Part.OFFSET_NORMS) && !centred);
+    boolean biased = parts.contains(Part.NORM_BIASES) && !parts.contains(Part.NORMS_OF_OUTPUTS);
+    return Parts.with(
+        Parts.with(offset, "normBiases", biased), "headBias", parts.contains(Part.HEAD_BIAS));
   }
 
   private static Attention.@Nullable Temperature temperature(List<Part> parts) {
@@ -328,6 +335,9 @@ class PlainReaderTest {
       scaling = new Rotary.Linear(4);
     } else if (parts.contains(Part.LLAMA3)) {
       scaling = new Rotary.Llama3(8, 1, 4, 64);
+    } else if (parts.contains(Part.LONGROPE)) {
+      int pairs = parts.contains(Part.PARTIAL_ROTATION) || parts.contains(Part.LATENT) ? 3 : 6;
+      scaling = new Rotary.LongRope(List.of(1.0, 1.5, 2.0, 2.5, 3.0, 4.0).subList(0, pairs), 1.1);
     } else if (parts.contains(Part.YARN)) {
       scaling = new Rotary.Yarn(4, 16, 32, 1, 1.1, 1.2);
     } else if (parts.contains(Part.YARN_EXACT_BOUNDS)) {
@@ -366,24 +376,26 @@ class PlainReaderTest {
     } else if (parts.contains(Part.NORMALISED)) {
       normalisation = new Routing.Normalisation(1e-20);
     }
-    return new Routing(
-        3,
-        parts.contains(Part.SIGMOID) ? Routing.Score.SIGMOID : Routing.Score.SOFTMAX,
-        bias,
-        parts.contains(Part.GROUPS)
-            ? new Routing.Groups(
-                4,
-                2,
-                Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
-                Routing.Groups.MaskValue.NEGATIVE_INFINITY)
-            : null,
-        normalisation,
-        parts.contains(Part.SCALE) ? 2.5 : 1,
-        parts.contains(Part.WEIGHTS_OF_INPUT)
-            ? Routing.WeightsApplyTo.EXPERT_INPUT
-            : Routing.WeightsApplyTo.EXPERT_OUTPUT,
-        Routing.Capacity.UNLIMITED,
-        Routing.Ties.LOWER_EXPERT_ID,
-        Dtype.F32);
+    var routing =
+        new Routing(
+            3,
+            parts.contains(Part.SIGMOID) ? Routing.Score.SIGMOID : Routing.Score.SOFTMAX,
+            bias,
+            parts.contains(Part.GROUPS)
+                ? new Routing.Groups(
+                    4,
+                    2,
+                    Routing.Groups.Aggregate.SUM_OF_TOP_TWO,
+                    Routing.Groups.MaskValue.NEGATIVE_INFINITY)
+                : null,
+            normalisation,
+            parts.contains(Part.SCALE) ? 2.5 : 1,
+            parts.contains(Part.WEIGHTS_OF_INPUT)
+                ? Routing.WeightsApplyTo.EXPERT_INPUT
+                : Routing.WeightsApplyTo.EXPERT_OUTPUT,
+            Routing.Capacity.UNLIMITED,
+            Routing.Ties.LOWER_EXPERT_ID,
+            Dtype.F32);
+    return parts.contains(Part.MIXER) ? routing.withMixer(new Routing.Mixer(0.5)) : routing;
   }
 }

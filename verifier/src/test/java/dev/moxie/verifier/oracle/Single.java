@@ -158,7 +158,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return like(
         x,
         (t, c) -> {
-          float floors = (float) Math.floor((t + 1) / (float) temperature.floor());
+          float floors = (float) Math.floor(temperature.count(t) / (float) temperature.floor());
           return x.at(t, c) * ((float) StrictMath.log1p(floors) * (float) temperature.scale() + 1);
         });
   }
@@ -417,6 +417,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return switch (score) {
       case SIGMOID -> like(logits, (t, e) -> sigmoid(logits.at(t, e)));
       case SOFTMAX -> like(logits, (t, e) -> softmax(logits.row(t))[e]);
+      case IDENTITY -> logits;
     };
   }
 
@@ -453,6 +454,26 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     }
     return like(
         chosen, (t, i) -> values.at(t, (int) chosen.at(t, i)) / divisors[t] * (float) scale);
+  }
+
+  @Override
+  public Activation compete(
+      Activation values, Activation chosen, Routing.Mixer mixer, double scale) {
+    return like(
+        chosen,
+        (t, i) -> {
+          float own = values.at(t, (int) chosen.at(t, i));
+          float[] left = values.row(t).clone();
+          for (int e = 0; e < left.length; e++) {
+            float gap = (own - left[e]) / Math.max(Math.abs(left[e]), own);
+            left[e] = gap > (float) mixer.tolerance() ? Float.NEGATIVE_INFINITY : left[e];
+          }
+          for (float other : chosen.row(t)) {
+            float value = values.at(t, (int) other);
+            left[(int) other] = value > own ? Float.NEGATIVE_INFINITY : left[(int) other];
+          }
+          return softmax(left)[(int) chosen.at(t, i)] * (float) scale;
+        });
   }
 
   @Override
