@@ -164,7 +164,8 @@ final class Suspects {
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage),
-        missing(mistakes.missingInNorm("attention"), stage));
+        // A whole layer has two norms, and lacks the biases of both.
+        missing(stage == Stage.DENSE ? List.of() : mistakes.missingInNorm("attention"), stage));
   }
 
   private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
