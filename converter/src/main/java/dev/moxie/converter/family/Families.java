@@ -34,6 +34,7 @@ public final class Families {
           Dbrx.FAMILY,
           Llama4.TEXT,
           Ernie.FAMILY,
+          Lfm2Moe.FAMILY,
           Qwen35Moe.FAMILY,
           Qwen3Next.FAMILY,
           Qwen3VlMoe.FAMILY);
