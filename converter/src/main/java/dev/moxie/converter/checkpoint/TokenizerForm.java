@@ -57,7 +57,7 @@ public final class TokenizerForm {
         .findFirst()
         .ifPresent(
             file -> {
-              throw refused(folder.resolve(file), "this alone");
+              throw refused(folder.resolve(file), "a tokenizer in this form alone");
             });
   }
 

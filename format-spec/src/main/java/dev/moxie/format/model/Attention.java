@@ -58,6 +58,19 @@ public sealed interface Attention {
     }
   }
 
+  /** Something is kept of all tokens together, as large however many they are. */
+  sealed interface Recurrent extends Attention {
+    @Override
+    default long cachedPerToken() {
+      return 0;
+    }
+
+    @Override
+    default long expandedPerToken() {
+      return 0;
+    }
+  }
+
   /** Over which columns of queries and keys a norm goes. */
   enum NormSpan {
     /** Those of one head; all heads share the weights. */
@@ -426,7 +439,7 @@ public sealed interface Attention {
       double unitEpsilon,
       double normEpsilon,
       Projections projections)
-      implements Attention {
+      implements Recurrent {
     public GatedDelta {
       Limits.require("attention.valueHeads", valueHeads, 1, Limits.MAX_HEADS);
       Limits.require("attention.keyHeads", keyHeads, 1, valueHeads);
@@ -463,16 +476,6 @@ public sealed interface Attention {
     }
 
     @Override
-    public long cachedPerToken() {
-      return 0;
-    }
-
-    @Override
-    public long expandedPerToken() {
-      return 0;
-    }
-
-    @Override
     public long keptPerSequence() {
       return values() * keySize + (convolution - 1) * (2 * keys() + values());
     }
@@ -494,20 +497,10 @@ public sealed interface Attention {
    */
   record ShortConvolution(
       int width, int convolution, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases)
-      implements Attention {
+      implements Recurrent {
     public ShortConvolution {
       Limits.require("attention.width", width, 1, Limits.MAX_WIDTH / 3);
       Limits.require("attention.convolution", convolution, 1, Limits.MAX_TAPS);
-    }
-
-    @Override
-    public long cachedPerToken() {
-      return 0;
-    }
-
-    @Override
-    public long expandedPerToken() {
-      return 0;
     }
 
     @Override
