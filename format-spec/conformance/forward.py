@@ -225,11 +225,24 @@ def projections(x, w, name, a):
     return np.concatenate(mixed, axis=-1), gate, write, decay
 
 
+def convolved(x, taps):
+    """By channel, with zeros before the first token; the last factor is of the token itself."""
+    behind = np.concatenate([np.zeros((taps.shape[1] - 1, len(taps))), x])
+    return sum(behind[j : j + len(x)] * taps[:, j] for j in range(taps.shape[1]))
+
+
+def short_convolution(x, w, name, a):
+    def biased(y, part):
+        return y + (w(f"{name}.{part}.bias") if "biases" in a else 0)
+
+    b, c, v = np.split(biased(x @ w(f"{name}.input").T, "input"), 3, axis=-1)
+    m = biased(convolved(b * v, w(f"{name}.taps")), "taps")
+    return biased((c * m) @ w(f"{name}.output").T, "output")
+
+
 def gated_delta(x, w, name, a):
     mixed, gate, write, decay = projections(x, w, name, a)
-    taps = w(f"{name}.convolution")
-    behind = np.concatenate([np.zeros((a["convolution"] - 1, len(taps))), mixed])
-    mixed = silu(sum(behind[j : j + len(x)] * taps[:, j] for j in range(a["convolution"])))
+    mixed = silu(convolved(mixed, w(f"{name}.convolution")))
     keys, heads, size = a["keyHeads"] * a["keySize"], a["valueHeads"], a["keySize"]
     serves = np.arange(heads) * a["keyHeads"] // heads
     q, k = (unit(y.reshape(len(x), -1, size), a["unitEpsilon"])[:, serves]
@@ -267,6 +280,8 @@ def chosen(x, w, name, a):
 def attention(x, w, name, a, offset):
     if a["type"] == "gated_delta":
         return gated_delta(x, w, name.replace("attention", "delta"), a)
+    if a["type"] == "short_convolution":
+        return short_convolution(x, w, name.replace("attention", "convolution"), a)
     kind = grouped_query if a["type"] == "grouped_query" else multi_head_latent
     q, k, v, gates = kind(x, w, name, a, offset)
     scaling = (a.get("rotary") or {}).get("scaling", {})

@@ -126,6 +126,9 @@ LAYER = {
                    "delta.decay_rate A; delta.norm D; delta.output H O",
     "by_kind": "delta.gate O H; delta.write A H; delta.decay A H",
     "by_key_head": "delta.write_decay 2A H",
+    "short_convolution": "convolution.input 3W H; convolution.taps W N; convolution.output H W",
+    "convolution_biases": "convolution.input.bias 3W; convolution.taps.bias W;"
+                          "convolution.output.bias H",
     "multi_head_latent": "attention.output H O; attention.latent_down C+D H; attention.latent_norm C;"
                          "attention.latent_up U C",
     "query": "attention.query Q H",
@@ -199,6 +202,10 @@ def canonical(architecture):
             size |= {"M": wide + more, "W": wide, "N": a["convolution"], "A": heads,
                      "2A": 2 * heads, "D": value}
             parts.append(a["projections"])
+        elif a["type"] == "short_convolution":
+            heads = head = value = 0
+            size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
+            parts += ["convolution_biases"] * ("biases" in a)
         else:
             heads, turned, value = a["heads"], a["rotary"]["dimensions"], a["valueSize"]
             head = a["plainSize"] + turned

@@ -2,6 +2,7 @@ package dev.moxie.cli;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.Config;
+import dev.moxie.converter.checkpoint.TokenizerForm;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.DiskSpace;
@@ -59,6 +60,13 @@ final class ConvertCommand implements Callable<Integer> {
   private Set<String> ignoredKeys = new HashSet<>();
 
   @Option(
+      names = TokenizerForm.OPTION,
+      description =
+          "Convert even if the tokenizer is in a form that is not read here: what runs the package"
+              + " takes token ids (run --prompt-ids).")
+  private boolean tokenIdsOnly;
+
+  @Option(
       names = "--mtp",
       paramLabel = "keep|drop",
       description =
@@ -98,9 +106,13 @@ final class ConvertCommand implements Callable<Integer> {
       throw new UsageException(
           "--json", "--dry-run with it", "none", "a conversion prints no JSON, a plan does");
     }
+    Checkpoint source = Checkpoint.open(checkpoint);
+    if (!tokenIdsOnly) {
+      TokenizerForm.require(source);
+    }
     ConversionPlan plan =
         Planner.plan(
-            Checkpoint.open(checkpoint),
+            source,
             new Conversion(
                 ignoredKeys,
                 prediction,

@@ -21,6 +21,7 @@ import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
+import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
@@ -81,6 +82,7 @@ class FamilyMutationsTest {
           "phimoe",
           "llama4_text",
           "ernie4_5_moe",
+          "lfm2_moe",
           "qwen3_next",
           "qwen3_5_moe");
 
@@ -164,6 +166,7 @@ class FamilyMutationsTest {
     plantStacks();
     plantAttention();
     plantStates();
+    plantConvolutions();
     plantExperts();
     plantModel();
   }
@@ -229,10 +232,12 @@ class FamilyMutationsTest {
           leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
     }
     String values = "layers.1.attention." + (grouped ? "value" : "latent_up") + ".weight";
-    plan(
-        "values of another layer",
-        values + " taken from layer 2",
-        leaves(n -> n.endsWith(values.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
+    if (model.layers().get(2).attention() instanceof Attention.Softmax) {
+      plan(
+          "values of another layer",
+          values + " taken from layer 2",
+          leaves(n -> n.endsWith(values.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
+    }
     if (model.layers().get(1).attention() instanceof GroupedQuery a && a.biases()) {
       plan(
           "biases of key and value swapped",
@@ -538,13 +543,7 @@ class FamilyMutationsTest {
         "shift and rate of decays swapped",
         "decay_shift and decay_rate swapped",
         leaves(n -> swap(n, ".delta.decay_shift.", ".delta.decay_rate.")));
-    Set<String> taps = sources(n -> n.endsWith("delta.convolution.weight"));
-    int span = a.convolution();
-    bytes(
-        "a convolution in reverse",
-        "factors of a convolution in reverse",
-        DamagedCheckpoint.values(
-            taps::contains, (i, v) -> v[i / span * span + span - 1 - i % span]));
+    plantReversed("delta.convolution.weight", a.convolution());
     plan(
         "epsilon of a state's norm",
         "epsilon",
@@ -553,6 +552,53 @@ class FamilyMutationsTest {
                 b.attention() instanceof Attention.GatedDelta d
                     ? b.withAttention(Parts.with(d, "normEpsilon", 1e4 * d.normEpsilon()))
                     : b));
+  }
+
+  private void plantReversed(String tensor, int span) {
+    Set<String> taps = sources(n -> n.endsWith(tensor));
+    bytes(
+        "a convolution in reverse",
+        "factors of a convolution in reverse",
+        DamagedCheckpoint.values(
+            taps::contains, (i, v) -> v[i / span * span + span - 1 - i % span]));
+  }
+
+  private void plantConvolutions() {
+    List<ShortConvolution> convolutions = attentions(ShortConvolution.class).toList();
+    if (convolutions.isEmpty()) {
+      return;
+    }
+    ShortConvolution a = convolutions.getFirst();
+    int width = a.width();
+    plantReversed("convolution.taps.weight", a.convolution());
+    rows(
+        "gates of a convolution swapped",
+        "input gate and output gate rows swapped",
+        "convolution.input.",
+        r -> r < width ? r + width : r < 2 * width ? r - width : r);
+    rows(
+        "an output gate for the values of a convolution",
+        "output gate and value rows swapped",
+        "convolution.input.",
+        r -> r < width ? r : r < 2 * width ? r + width : r - width);
+    String output = "layers.0.convolution.output.weight";
+    plan(
+        "output of a convolution of another layer",
+        output + " taken from layer 2",
+        leaves(n -> n.endsWith(output.substring(9)) ? swap(n, "layers.0.", "layers.2.") : n));
+    if (a.biases()) {
+      plan(
+          "biases of convolutions dropped",
+          "dropped biases of a convolution",
+          plan ->
+              without(
+                  WrongPlans.blocks(
+                          b ->
+                              b.attention() instanceof ShortConvolution c
+                                  ? b.withAttention(Parts.with(c, "biases", false))
+                                  : b)
+                      .apply(plan)));
+    }
   }
 
   /** Which row stands where, once all groups of a kind stand together. */

@@ -39,6 +39,7 @@ class ModelEvidenceTest {
       Set.of(
           "Prediction.attention = GatedDelta",
           "Prediction.attention = GroupedQuery",
+          "Prediction.attention = ShortConvolution",
           "Prediction.feedForward = Dense");
 
   @Test

@@ -49,6 +49,18 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "short-convolutions",
+              """
+              {"model_type": "lfm2_moe", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 3, "num_dense_layers": 1, "intermediate_size": 9,
+               "layer_types": ["conv", "full_attention", "conv"], "conv_L_cache": 4,
+               "conv_bias": true, "moe_intermediate_size": 6, "num_experts": 5,
+               "num_experts_per_tok": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+               "norm_eps": 1e-5, "rope_theta": 1000.0, "max_position_embeddings": 64,
+               "tie_word_embeddings": true}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,

@@ -35,6 +35,7 @@ public final class Families {
           Phimoe.FAMILY,
           Llama4.TEXT,
           Ernie.FAMILY,
+          Lfm2Moe.FAMILY,
           Qwen35Moe.FAMILY,
           Qwen3Next.FAMILY,
           Qwen3VlMoe.FAMILY);

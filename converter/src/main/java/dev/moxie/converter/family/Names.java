@@ -52,11 +52,35 @@ final class Names {
 
   /** Router and experts as Mixtral names them. */
   static final Map<String, String> BLOCK_SPARSE =
-      weights(
-          "router", "block_sparse_moe.gate",
-          "experts.{expert}.gate", "block_sparse_moe.experts.{expert}.w1",
-          "experts.{expert}.up", "block_sparse_moe.experts.{expert}.w3",
-          "experts.{expert}.down", "block_sparse_moe.experts.{expert}.w2");
+      join(
+          weights("router", "block_sparse_moe.gate"),
+          numbered("experts.{expert}", "block_sparse_moe.experts.{expert}."));
+
+  /**
+   * Layers that convolve and others as LFM2 names them, but for what convolutions multiply with.
+   */
+  static final Map<String, String> LFM2 =
+      join(
+          ends("model.embed_tokens", "model.embedding_norm", "lm_head"),
+          weights(
+              "attention_norm", "operator_norm",
+              "attention.query", "self_attn.q_proj",
+              "attention.key", "self_attn.k_proj",
+              "attention.value", "self_attn.v_proj",
+              "attention.output", "self_attn.out_proj",
+              "attention.query_norm", "self_attn.q_layernorm",
+              "attention.key_norm", "self_attn.k_layernorm",
+              "convolution.input", "conv.in_proj",
+              "convolution.output", "conv.out_proj",
+              "feed_forward_norm", "ffn_norm",
+              "router", "feed_forward.gate"),
+          inLayer(
+              "convolution.input.bias", "conv.in_proj.bias",
+              "convolution.taps.bias", "conv.conv.bias",
+              "convolution.output.bias", "conv.out_proj.bias",
+              "router.bias", "feed_forward.expert_bias"),
+          numbered("dense", "feed_forward."),
+          numbered("experts.{expert}", "feed_forward.experts.{expert}."));
 
   /** Latent attention as DeepSeek names it. */
   static final Map<String, String> LATENT =
@@ -131,6 +155,14 @@ final class Names {
         canonical + ".down", prefix + "down_proj");
   }
 
+  /** The same, called as Mixtral does. */
+  static Map<String, String> numbered(String canonical, String prefix) {
+    return weights(
+        canonical + ".gate", prefix + "w1",
+        canonical + ".up", prefix + "w3",
+        canonical + ".down", prefix + "w2");
+  }
+
   /** Tensors of a layer: canonical name, then the checkpoint's. */
   static Map<String, String> inLayer(String... pairs) {
     Map<String, String> names = new HashMap<>();
@@ -151,12 +183,11 @@ final class Names {
    * ({@code save_pretrained} with {@code save_original_format=False}).
    */
   static Layout fused(Layout released) {
-    return fused(released, LAYER).as("transformers 5");
+    return fused(released, LAYER + "mlp.").as("transformers 5");
   }
 
-  /** The same where layers are called otherwise. */
-  static Layout fused(Layout apart, String layer) {
-    String network = layer + "mlp.";
+  /** The same where router and experts are called otherwise. */
+  static Layout fused(Layout apart, String network) {
     return apart
         .and("router.weight", network + "gate.weight", Arrangement.ITSELF)
         .and("experts.gate_up.weight", network + "experts.gate_up_proj", Arrangement.HALVES)

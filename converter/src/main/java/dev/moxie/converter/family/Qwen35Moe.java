@@ -19,7 +19,7 @@ final class Qwen35Moe {
               "delta.decay", "linear_attn.in_proj_a"));
   private static final String WITHIN = "model.language_model.";
   private static final Layout APART = TEXT.under("model.", WITHIN, "experts apart");
-  private static final Layout RELEASED = Names.fused(APART, WITHIN + "layers.{layer}.");
+  private static final Layout RELEASED = Names.fused(APART, WITHIN + "layers.{layer}.mlp.");
 
   private static final Keys KEYS =
       Delta.KEYS

@@ -35,6 +35,7 @@ public final class ReleaseTensors {
           Role.DELTA_DECAY,
           Role.DELTA_WRITE_DECAY,
           Role.DELTA_CONVOLUTION,
+          Role.CONVOLUTION_TAPS,
           Role.PREDICTION_EMBEDDING,
           Role.PREDICTION_COMBINE,
           Role.PREDICTION_HEAD);

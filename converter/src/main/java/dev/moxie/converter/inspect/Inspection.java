@@ -384,6 +384,9 @@ public record Inspection(
                       a.window() == null ? "" : "; window of " + a.window())
               + (a.outputGate() ? "; output gated" : "");
       case Attention.GatedDelta a -> words(a);
+      case Attention.ShortConvolution a ->
+          "short convolution: %d channels, the last %d tokens%s"
+              .formatted(a.width(), a.convolution(), a.biases() ? "; biases" : "");
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
               .formatted(

@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
 @JsonSubTypes({
   @JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"),
   @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent"),
-  @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta")
+  @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta"),
+  @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution")
 })
 public sealed interface Attention {
   /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
@@ -53,6 +54,19 @@ public sealed interface Attention {
 
     @Override
     default long keptPerSequence() {
+      return 0;
+    }
+  }
+
+  /** Something is kept of all tokens together, as large however many they are. */
+  sealed interface Recurrent extends Attention {
+    @Override
+    default long cachedPerToken() {
+      return 0;
+    }
+
+    @Override
+    default long expandedPerToken() {
       return 0;
     }
   }
@@ -425,7 +439,7 @@ public sealed interface Attention {
       double unitEpsilon,
       double normEpsilon,
       Projections projections)
-      implements Attention {
+      implements Recurrent {
     public GatedDelta {
       Limits.require("attention.valueHeads", valueHeads, 1, Limits.MAX_HEADS);
       Limits.require("attention.keyHeads", keyHeads, 1, valueHeads);
@@ -462,18 +476,36 @@ public sealed interface Attention {
     }
 
     @Override
-    public long cachedPerToken() {
-      return 0;
+    public long keptPerSequence() {
+      return values() * keySize + (convolution - 1) * (2 * keys() + values());
     }
+  }
 
-    @Override
-    public long expandedPerToken() {
-      return 0;
+  /**
+   * A short convolution between two gates (Liquid AI, "LFM2 Technical Report", 2025; transformers
+   * {@code models/lfm2_moe/modeling_lfm2_moe.py}): a token sees the few that came last.
+   *
+   * <pre>
+   * [b; c; v] = input · x                                 each [T, width]
+   * m         = convolution of b ∘ v      the last {@code convolution} tokens, by channel
+   * y         = output · (c ∘ m)
+   * </pre>
+   *
+   * @param width channels
+   * @param convolution tokens that it spans, the last one included
+   * @param biases whether input, convolution and output have stored biases
+   */
+  record ShortConvolution(
+      int width, int convolution, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases)
+      implements Recurrent {
+    public ShortConvolution {
+      Limits.require("attention.width", width, 1, Limits.MAX_WIDTH / 3);
+      Limits.require("attention.convolution", convolution, 1, Limits.MAX_TAPS);
     }
 
     @Override
     public long keptPerSequence() {
-      return values() * keySize + (convolution - 1) * (2 * keys() + values());
+      return (convolution - 1L) * width;
     }
   }
 }

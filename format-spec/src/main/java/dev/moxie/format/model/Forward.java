@@ -141,6 +141,7 @@ public final class Forward<V> {
           case Attention.GroupedQuery g -> attention(scope, layer, g, x);
           case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
           case Attention.GatedDelta d -> attention(scope, d, x);
+          case Attention.ShortConvolution c -> attention(scope, c, x);
         });
   }
 
@@ -333,6 +334,23 @@ public final class Forward<V> {
   /** Heads over their root mean square, which is √keySize times what a unit vector is, scaled. */
   private V unit(Attention.GatedDelta a, V x, double factor) {
     return ops.scale(ops.norms(x, null, a.unitEpsilon() / a.keySize(), a.keySize()), factor);
+  }
+
+  private V attention(Scope scope, Attention.ShortConvolution a, V x) {
+    int width = a.width();
+    long hidden = model.hiddenSize();
+    Leaf input = scope.matrix(Role.CONVOLUTION_INPUT, 3L * width, hidden);
+    V d = biased(scope, a, Role.CONVOLUTION_INPUT_BIAS, 3L * width, ops.linear(x, input));
+    V v = ops.multiply(ops.columns(d, 0, width), ops.columns(d, 2 * width, width));
+    Leaf taps = scope.matrix(Role.CONVOLUTION_TAPS, width, a.convolution());
+    V m = biased(scope, a, Role.CONVOLUTION_TAPS_BIAS, width, ops.convolve(v, taps));
+    V o = ops.multiply(ops.columns(d, width, width), m);
+    Leaf output = scope.matrix(Role.CONVOLUTION_OUTPUT, hidden, width);
+    return biased(scope, a, Role.CONVOLUTION_OUTPUT_BIAS, hidden, ops.linear(o, output));
+  }
+
+  private V biased(Scope scope, Attention.ShortConvolution a, Role bias, long width, V y) {
+    return a.biases() ? ops.shift(y, scope.vector(bias, width)) : y;
   }
 
   /** What routed and shared experts of a layer make of x, [T, H]. */

@@ -51,6 +51,9 @@ public interface Ops<V> {
   /** a + b. */
   V add(V a, V b);
 
+  /** a ∘ b. */
+  V multiply(V a, V b);
+
   /** f(gate) ∘ up, or what {@link FeedForward.Clamp} makes of them. */
   V gate(FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, V gate, V up);
 

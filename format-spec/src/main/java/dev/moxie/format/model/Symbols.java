@@ -146,6 +146,11 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term multiply(Term a, Term b) {
+    return term("%s ∘ %s", factor(a), factor(b));
+  }
+
+  @Override
   public Term gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Term gate, Term up) {
     if (clamp == null) {

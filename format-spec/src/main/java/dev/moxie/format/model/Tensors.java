@@ -130,6 +130,12 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long multiply(Long a, Long b) {
+    require("a product", a, b);
+    return a;
+  }
+
+  @Override
   public Long gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Long gate, Long up) {
     require("gate and up", gate, up);

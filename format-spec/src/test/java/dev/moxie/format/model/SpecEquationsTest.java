@@ -12,6 +12,7 @@ import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.Projections;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
+import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward.Activation;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.FeedForward.SharedExperts;
@@ -73,6 +74,9 @@ class SpecEquationsTest {
           Map.entry("94", "group"),
           Map.entry("2", "shared"),
           Map.entry("4", "shared + shared"),
+          Map.entry("33", "width"),
+          Map.entry("66", "width + width"),
+          Map.entry("99", "width + width + width"),
           Map.entry("7.1", "clamp.limit"),
           Map.entry("1.7", "clamp.sharpness"),
           Map.entry("1.9", "clamp.offset"),
@@ -109,6 +113,7 @@ class SpecEquationsTest {
           ROTARY);
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
+  private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
   private static final MultiHeadLatent LATENT =
       new MultiHeadLatent(6, null, 32, 14, 14, 0.731, 1e-6, ROTARY);
   private static final FeedForward.Dense DENSE = new FeedForward.Dense(96, Activation.SILU);
@@ -218,6 +223,10 @@ class SpecEquationsTest {
     var delta = new Members<>("attention.", DELTA, SpecEquationsTest::attended);
     delta.with("projections", Projections.BY_KEY_HEAD, json(Projections.BY_KEY_HEAD));
     delta.requireAllBut();
+    row("attention, `short_convolution`", attended(CONVOLUTION));
+    var convolution = new Members<>("attention.", CONVOLUTION, SpecEquationsTest::attended);
+    convolution.with("biases", true);
+    convolution.requireAllBut();
   }
 
   private static List<String> attended(Attention attention) {

@@ -38,6 +38,8 @@ final class PartsVectors {
   /** What no attention of the other has, and norms that it cannot have. */
   private static final Architecture STATES = states();
 
+  private static final Architecture CONVOLUTIONS = convolutions();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -89,6 +91,16 @@ final class PartsVectors {
     return Parts.with(model, "offsetNorms", true);
   }
 
+  private static Architecture convolutions() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    List<Architecture.Blocks> layers =
+        Stream.of(true, false)
+            .map(biases -> new Attention.ShortConvolution(6, 3, biases))
+            .map(a -> new Architecture.Blocks(1, a, dense))
+            .toList();
+    return new Architecture(5, 4, 16, 1e-5, true, layers, null);
+  }
+
   private static Attention.GroupedQuery with(
       Attention.GroupedQuery attention, String member, Object value) {
     return Parts.with(attention, member, value);
@@ -131,6 +143,21 @@ final class PartsVectors {
     v.broken("states-without-a-key", "A2", "keyHeads does not divide valueHeads", "keyHeads")
         .in(p -> TinyPackage.write(p, STATES, false))
         .byManifest(text -> text.replaceFirst("\"keyHeads\" : 1", "\"keyHeads\" : 3"));
+    v.valid(
+        "short-convolutions",
+        "short convolutions with biases and without, wider than the residual stream",
+        p -> TinyPackage.write(p, CONVOLUTIONS, false));
+    v.broken("convolution-without-a-token", "A1", "a convolution of no token", "convolution")
+        .in(p -> TinyPackage.write(p, CONVOLUTIONS, false))
+        .byManifest(text -> text.replace("\"convolution\" : 3", "\"convolution\" : 0"));
+    v.broken("convolution-bias-missing", "I7", "no bias of a convolution", "convolution.taps.bias")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    CONVOLUTIONS,
+                    TinyPackage.Stored.COPIED,
+                    items -> TensorVectors.without(items, "layers.0.convolution.taps.bias")));
     v.valid(
         "biases-over-ranks",
         "biases of experts of two ranks",

@@ -1,12 +1,13 @@
 package dev.moxie.runtime.generation;
 
-import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.format.tokenizer.AddedTokens;
+import dev.moxie.format.tokenizer.SentencePieceFile;
 import dev.moxie.format.tokenizer.TokenizerFile;
 import dev.moxie.runtime.execution.NativeLibraries;
 import java.io.IOException;
@@ -17,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /** The tokenizer that came with the checkpoint. */
@@ -24,43 +26,117 @@ public final class TextTokenizer implements AutoCloseable {
   /** Some text, to see what is put around it. */
   private static final String PROBE = "a";
 
+  private static final String TOKENIZER_CONFIG = "tokenizer_config.json";
+
   private static boolean loaded;
 
   private final Path file;
   private final int vocabSize;
-  private final HuggingFaceTokenizer tokenizer;
+  private final Form form;
   private final long beginToken;
 
-  private TextTokenizer(Path file, int vocabSize, HuggingFaceTokenizer tokenizer, long beginToken) {
+  private TextTokenizer(Path file, int vocabSize, Form form, long beginToken) {
     this.file = file;
     this.vocabSize = vocabSize;
-    this.tokenizer = tokenizer;
+    this.form = form;
     this.beginToken = beginToken;
   }
 
+  /** What a kind of file is read as. */
+  private interface Form extends AutoCloseable {
+    /**
+     * Tokens of a text.
+     *
+     * @param whole whether what begins or ends a text is put around it
+     */
+    long[] encode(String text, boolean whole);
+
+    /** Text of tokens, special ones left out. */
+    String decode(long[] ids);
+
+    /** The id of a special token, or -1. */
+    long special(String text);
+
+    @Override
+    void close();
+  }
+
   /**
-   * Loads {@code source/tokenizer.json}.
+   * Loads {@code source/tokenizer.json} or, without it, SentencePiece's {@code
+   * source/tokenizer.model}.
    *
-   * @throws UnsupportedException if the package has none
+   * @throws UnsupportedException if the package has neither
    */
   public static TextTokenizer of(MoxiePackage pack) {
-    Path file =
-        pack.sourceFile(TokenizerFile.NAME)
-            .orElseThrow(
-                () ->
-                    new UnsupportedException(
-                        pack.folder().toString(),
-                        "the checkpoint's tokenizer.json",
-                        "none",
-                        "pass token ids instead of text"));
-    HuggingFaceTokenizer tokenizer = open(file);
+    Optional<Path> json = pack.sourceFile(TokenizerFile.NAME);
+    Optional<Path> model = pack.sourceFile(SentencePieceFile.NAME);
+    if (json.isPresent()) {
+      return of(pack, json.get(), new HuggingFace(json.get(), open(json.get())), null);
+    }
+    if (model.isPresent()) {
+      SentencePieceFile file = SentencePieceFile.read(model.get());
+      AddedTokens.requireNone(file, pack::sourceFile);
+      return of(pack, model.get(), new Pieces(new SentencePiece(file)), file.beginning());
+    }
+    throw new UnsupportedException(
+        pack.folder().toString(),
+        "the checkpoint's tokenizer.json or SentencePiece's tokenizer.model",
+        "neither",
+        "pass token ids instead of text");
+  }
+
+  private static TextTokenizer of(
+      MoxiePackage pack, Path file, Form form, @Nullable String beginning) {
     try {
       return new TextTokenizer(
-          file, pack.architecture().vocabSize(), tokenizer, beginToken(pack, file, tokenizer));
+          file, pack.architecture().vocabSize(), form, beginToken(pack, form, beginning));
     } catch (RuntimeException e) {
-      tokenizer.close();
+      form.close();
       throw e;
     }
+  }
+
+  private record HuggingFace(Path file, HuggingFaceTokenizer tokenizer) implements Form {
+    @Override
+    public long[] encode(String text, boolean whole) {
+      return library(file, () -> tokenizer.encode(text, whole, false).getIds());
+    }
+
+    @Override
+    public String decode(long[] ids) {
+      return library(file, () -> tokenizer.decode(ids, true));
+    }
+
+    @Override
+    public long special(String text) {
+      long[] ids = encode(text, false);
+      return ids.length == 1 ? ids[0] : -1;
+    }
+
+    @Override
+    public void close() {
+      tokenizer.close();
+    }
+  }
+
+  private record Pieces(SentencePiece model) implements Form {
+    @Override
+    public long[] encode(String text, boolean whole) {
+      return model.encode(text);
+    }
+
+    @Override
+    public String decode(long[] ids) {
+      return model.decode(ids);
+    }
+
+    @Override
+    public long special(String text) {
+      return model.id(text);
+    }
+
+    @Override
+    public void close() {}
   }
 
   /** Loads a file that keeps the rules without which the library ends the process. */
@@ -116,21 +192,28 @@ public final class TextTokenizer implements AutoCloseable {
     loaded = true;
   }
 
-  /** The token that tokenizer_config.json asks to put in front, or -1. */
-  private static long beginToken(
-      MoxiePackage pack, Path tokenizerFile, HuggingFaceTokenizer tokenizer) {
-    Optional<Path> file = pack.sourceFile("tokenizer_config.json");
+  /**
+   * The token that tokenizer_config.json asks to put in front, or -1.
+   *
+   * @param beginning that token where tokenizer_config.json names none; null if it has to
+   */
+  private static long beginToken(MoxiePackage pack, Form form, @Nullable String beginning) {
+    Optional<Path> file = pack.sourceFile(TOKENIZER_CONFIG);
     if (file.isEmpty()) {
       return -1;
     }
     JsonNode config = StrictJson.readObject(file.get());
     JsonNode token = config.path("bos_token");
     String text = token.isObject() ? token.path("content").asString("") : token.asString("");
-    if (!config.path("add_bos_token").asBoolean(false) || text.isEmpty()) {
-      return -1;
+    if (text.isEmpty() && beginning != null) {
+      text = beginning;
     }
-    long[] ids = library(tokenizerFile, () -> tokenizer.encode(text, false, false).getIds());
-    return ids.length == 1 ? ids[0] : -1;
+    // The class of these models begins every text unless it is told not to.
+    boolean begins =
+        beginning != null && config.path("tokenizer_class").asString("").startsWith("Llama");
+    return config.path("add_bos_token").asBoolean(begins) && !text.isEmpty()
+        ? form.special(text)
+        : -1;
   }
 
   /**
@@ -139,9 +222,8 @@ public final class TextTokenizer implements AutoCloseable {
    * @throws CorruptException if the model has no such token
    */
   public long[] encode(String text) {
-    Encoding encoding = library(file, () -> tokenizer.encode(text, true, false));
     List<Long> ids = new ArrayList<>();
-    for (long id : encoding.getIds()) {
+    for (long id : form.encode(text, true)) {
       ids.add(id);
     }
     if (beginToken >= 0 && (ids.isEmpty() || ids.getFirst() != beginToken)) {
@@ -159,7 +241,7 @@ public final class TextTokenizer implements AutoCloseable {
    * @throws CorruptException if the model has no such token
    */
   public long[] encodeInside(String piece) {
-    long[] ids = library(file, () -> tokenizer.encode(piece, false, false).getIds());
+    long[] ids = form.encode(piece, false);
     for (long id : ids) {
       requireToken(file, id, vocabSize);
     }
@@ -180,7 +262,7 @@ public final class TextTokenizer implements AutoCloseable {
 
   /** Text of tokens, special ones left out. */
   public String decode(long[] ids) {
-    return library(file, () -> tokenizer.decode(ids, true));
+    return form.decode(ids);
   }
 
   private static void requireToken(Path file, long id, int vocabSize) {
@@ -195,6 +277,6 @@ public final class TextTokenizer implements AutoCloseable {
 
   @Override
   public void close() {
-    tokenizer.close();
+    form.close();
   }
 }

@@ -746,6 +746,11 @@ final class Kernels implements Ops<Value> {
   }
 
   @Override
+  public Value multiply(Value a, Value b) {
+    throw lacks("a product of activations");
+  }
+
+  @Override
   public Value convolve(Value x, Leaf weight) {
     throw lacks("a short convolution over tokens");
   }

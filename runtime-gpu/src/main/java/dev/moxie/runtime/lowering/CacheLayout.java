@@ -24,7 +24,7 @@ public record CacheLayout(int heads, int headSize, boolean latent) {
             ? new CacheLayout(1, latent, true)
             : new CacheLayout(a.heads(), padded(Math.max(a.headSize(), a.valueSize())), false);
       }
-      case Attention.GatedDelta a ->
+      case Attention.Recurrent _ ->
           throw new IllegalStateException("a state, which no graph computes");
     };
   }

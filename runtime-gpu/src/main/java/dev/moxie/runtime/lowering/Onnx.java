@@ -152,6 +152,11 @@ final class Onnx implements Ops<Onnx.Value> {
   }
 
   @Override
+  public Value multiply(Value a, Value b) {
+    return like(a, graph.node("Mul", List.of(a.name(), b.name())));
+  }
+
+  @Override
   public Value gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
     return switch (f) {

@@ -240,6 +240,20 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value multiply(Value a, Value b) {
+    return row(
+        a,
+        a.columns(),
+        (t, x, at, y, to) -> {
+          float[] other = pass.array(b);
+          int from = t * b.apart();
+          for (int c = 0; c < a.columns(); c++) {
+            y[to + c] = x[at + c] * other[from + c];
+          }
+        });
+  }
+
+  @Override
   public Value gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
     return row(

@@ -42,6 +42,8 @@ class DecoderTest {
       Set.of(
           "deepseek_v32",
           "glm_moe_dsa",
+          "lfm2_moe",
+          "lfm2_moe_fused",
           "mistral4",
           "phimoe",
           "qwen3_5_moe",

@@ -9,6 +9,7 @@ import dev.moxie.format.model.Attention.Indexer;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
+import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.Attention.Softmax;
 import dev.moxie.format.model.Attention.Temperature;
 import dev.moxie.format.model.FeedForward;
@@ -151,6 +152,11 @@ final class Mistakes {
       case GroupedQuery a -> ofGroupedQuery(a, mistakes);
       case MultiHeadLatent a -> ofLatent(a, mistakes);
       case GatedDelta a -> {} // It lacks no member.
+      case ShortConvolution a ->
+          attention(
+              mistakes,
+              "biases of a convolution that the reference does not have",
+              x -> Parts.with(a, "biases", false));
     }
     return mistakes;
   }
@@ -601,6 +607,21 @@ final class Mistakes {
   /** Vectors that the attention may lack. */
   List<Missing> missingInAttention() {
     List<Missing> missing = new ArrayList<>();
+    if (blocks.attention() instanceof ShortConvolution c && !c.biases()) {
+      missing.add(
+          missing(
+              "dropped biases of a convolution",
+              with(Parts.with(c, "biases", true)),
+              "convolution.",
+              0,
+              Map.of(
+                  "input.bias",
+                  3 * c.width(),
+                  "taps.bias",
+                  c.width(),
+                  "output.bias",
+                  model.hiddenSize())));
+    }
     if (!(blocks.attention() instanceof GroupedQuery a)) {
       return missing;
     }

@@ -2,6 +2,7 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Attention;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.Stream;
@@ -78,17 +79,25 @@ final class RowOrders {
       }
       case Attention.GatedDelta a -> {
         states(a, suspects);
-        String taps = prefix + "delta.convolution.weight";
-        suspects.add(
-            Suspect.of(
-                "factors of a convolution in reverse",
-                evidence,
-                row -> row.name().equals(taps),
-                (row, stored) -> stored.get(row).withColumns(c -> a.convolution() - 1 - c)));
+        suspects.add(reversed("delta.convolution.weight", a.convolution()));
+      }
+      case Attention.ShortConvolution a -> {
+        List<Integer> sizes = Collections.nCopies(3, a.width());
+        List<String> kinds = List.of("input gate", "output gate", "value");
+        add(new Cut("convolution.input.", 1, kinds, sizes), suspects);
+        suspects.add(reversed("convolution.taps.weight", a.convolution()));
       }
       case Attention.GroupedQuery _, Attention.MultiHeadLatent _ -> {}
     }
     return suspects.stream();
+  }
+
+  private Suspect reversed(String tensor, int taps) {
+    return Suspect.of(
+        "factors of a convolution in reverse",
+        evidence,
+        row -> row.name().equals(prefix + tensor),
+        (row, stored) -> stored.get(row).withColumns(c -> taps - 1 - c));
   }
 
   private void states(Attention.GatedDelta a, List<Suspect> suspects) {

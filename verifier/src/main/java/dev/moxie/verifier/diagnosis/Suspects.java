@@ -144,6 +144,7 @@ final class Suspects {
     return switch (evidence.architecture().layers().get(layer).attention()) {
       case Attention.Softmax a -> "attention";
       case Attention.GatedDelta a -> "delta";
+      case Attention.ShortConvolution a -> "convolution";
     };
   }
 

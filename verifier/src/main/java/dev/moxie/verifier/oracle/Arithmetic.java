@@ -103,6 +103,19 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** y = a b, element by element. */
+  Estimate product(Estimate a, Estimate b) {
+    var result = new Estimate(a.rows(), a.columns());
+    for (int r = 0; r < a.rows(); r++) {
+      for (int c = 0; c < a.columns(); c++) {
+        double y = a.value(r, c) * b.value(r, c);
+        double carried = norm2(a.error(r, c) * b.value(r, c), a.value(r, c) * b.error(r, c), 0);
+        result.set(r, c, y, norm2(carried, u * y, 0));
+      }
+    }
+    return settle(result);
+  }
+
   /** y = x within ±limit; what lies so far outside that no error brings it back carries none. */
   Estimate clip(Estimate x, double limit) {
     var result = new Estimate(x.rows(), x.columns());

@@ -175,6 +175,11 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate multiply(Estimate a, Estimate b) {
+    return once(() -> arithmetic.product(a, b), "multiply", a, b);
+  }
+
+  @Override
   public Estimate gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Estimate gate, Estimate up) {
     return switch (f) {

@@ -4,8 +4,10 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.tokenizer.SentencePieceFile;
 import dev.moxie.format.tokenizer.TokenizerFile;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /** Whether a token is the same word to two models. */
 public final class SameTokens {
@@ -30,15 +32,16 @@ public final class SameTokens {
     if (text && !digest(pack).equals(tokenizer)) {
       throw new UsageException(
           "--against " + other.folder(),
-          "the " + TokenizerFile.NAME + " of " + pack.folder(),
+          "the " + TokenizerFile.NAME + " or " + SentencePieceFile.NAME + " of " + pack.folder(),
           tokenizer.isEmpty() ? "none" : "another",
           REMEDY);
     }
   }
 
   private static Optional<String> digest(MoxiePackage pack) {
-    return pack.manifest()
-        .file(PackagePaths.SOURCE + TokenizerFile.NAME)
-        .map(Manifest.OtherFile::sha256);
+    return Stream.of(TokenizerFile.NAME, SentencePieceFile.NAME)
+        .flatMap(name -> pack.manifest().file(PackagePaths.SOURCE + name).stream())
+        .map(Manifest.OtherFile::sha256)
+        .findFirst();
   }
 }

@@ -499,6 +499,17 @@ class OpErrorsTest {
         return ops.switched(x.get(0), x.get(1));
       }
     },
+    MULTIPLY {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.multiply(x.get(0), x.get(1));
+      }
+    },
     CONVOLVE {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {

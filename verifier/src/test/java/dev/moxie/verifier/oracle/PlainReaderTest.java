@@ -73,6 +73,8 @@ class PlainReaderTest {
     LATENT,
     STATES,
     STATES_BY_KEY_HEAD,
+    CONVOLUTION,
+    CONVOLUTION_WITH_BIASES,
     INDEXER,
     CENTRED_NORMS,
     NORMS_OF_OUTPUTS,
@@ -280,6 +282,10 @@ class PlainReaderTest {
               ? Attention.Projections.BY_KIND
               : Attention.Projections.BY_KEY_HEAD;
       return new Attention.GatedDelta(2, HEADS, HEAD_SIZE, 10, 4, 1e-6, 1e-6, projections);
+    }
+    if (parts.contains(Part.CONVOLUTION) || parts.contains(Part.CONVOLUTION_WITH_BIASES)) {
+      boolean biases = parts.contains(Part.CONVOLUTION_WITH_BIASES);
+      return new Attention.ShortConvolution(HIDDEN + 7, 3, biases);
     }
     return grouped(parts);
   }

@@ -169,6 +169,11 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
+  public Activation multiply(Activation a, Activation b) {
+    return like(a, (t, c) -> a.at(t, c) * b.at(t, c));
+  }
+
+  @Override
   public Activation gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Activation gate, Activation up) {
     if (clamp == null) {
