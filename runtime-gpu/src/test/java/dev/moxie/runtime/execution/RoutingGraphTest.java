@@ -44,17 +44,27 @@ class RoutingGraphTest {
         Combinators.combine(
                 Arbitraries.of(0.0, 1e-20, 0.5), Arbitraries.of(1e-12, 0.75).injectNull(0.5))
             .as(Routing.Normalisation::new);
-    return Combinators.combine(
-            Arbitraries.integers().between(1, 2),
-            Arbitraries.of(Routing.Score.class),
-            Arbitraries.of(Routing.Bias.SELECTION, Routing.Bias.SELECTION_AND_WEIGHTS)
-                .injectNull(0.4),
-            groups.injectNull(0.3),
-            normalisations.injectNull(0.4),
-            Arbitraries.of(1.0, 2.5, 16.0))
-        .as(
-            (k, score, bias, g, normalisation, scale) ->
-                moe(k, score, bias, g, normalisation, scale));
+    Arbitrary<FeedForward.MixtureOfExperts> normalised =
+        Combinators.combine(
+                Arbitraries.integers().between(1, 2),
+                Arbitraries.of(Routing.Score.SOFTMAX, Routing.Score.SIGMOID),
+                Arbitraries.of(Routing.Bias.SELECTION, Routing.Bias.SELECTION_AND_WEIGHTS)
+                    .injectNull(0.4),
+                groups.injectNull(0.3),
+                normalisations.injectNull(0.4),
+                Arbitraries.of(1.0, 2.5, 16.0))
+            .as(
+                (k, score, bias, g, normalisation, scale) ->
+                    moe(k, score, bias, g, normalisation, scale));
+    Arbitrary<Routing.Mixer> mixers = Arbitraries.of(0.0, 0.02, 0.5).map(Routing.Mixer::new);
+    return Combinators.combine(normalised, mixers.injectNull(0.8))
+        .as((moe, mixer) -> mixer == null ? moe : mixed(moe, mixer));
+  }
+
+  private static FeedForward.MixtureOfExperts mixed(
+      FeedForward.MixtureOfExperts moe, Routing.Mixer mixer) {
+    return new FeedForward.MixtureOfExperts(
+        moe.experts(), 1, FeedForward.Activation.SILU, moe.routing().withMixer(mixer), null);
   }
 
   private static FeedForward.MixtureOfExperts moe(
