@@ -336,14 +336,15 @@ class PlainReaderTest {
   }
 
   private static Rotary rotary(List<Part> parts) {
+    int dimensions = parts.contains(Part.PARTIAL_ROTATION) ? HEAD_SIZE / 2 : HEAD_SIZE;
     Rotary.Scaling scaling = null;
     if (parts.contains(Part.LINEAR)) {
       scaling = new Rotary.Linear(4);
     } else if (parts.contains(Part.LLAMA3)) {
       scaling = new Rotary.Llama3(8, 1, 4, 64);
     } else if (parts.contains(Part.LONGROPE)) {
-      int pairs = parts.contains(Part.PARTIAL_ROTATION) || parts.contains(Part.LATENT) ? 3 : 6;
-      scaling = new Rotary.LongRope(List.of(1.0, 1.5, 2.0, 2.5, 3.0, 4.0).subList(0, pairs), 1.1);
+      List<Double> factors = List.of(1.0, 1.5, 2.0, 2.5, 3.0, 4.0);
+      scaling = new Rotary.LongRope(factors.subList(0, dimensions / 2), 1.1);
     } else if (parts.contains(Part.YARN)) {
       scaling = new Rotary.Yarn(4, 16, 32, 1, 1.1, 1.2);
     } else if (parts.contains(Part.YARN_EXACT_BOUNDS)) {
@@ -351,7 +352,7 @@ class PlainReaderTest {
     }
     return new Rotary(
         100,
-        parts.contains(Part.PARTIAL_ROTATION) ? HEAD_SIZE / 2 : HEAD_SIZE,
+        dimensions,
         parts.contains(Part.INTERLEAVED) ? Rotary.Pairing.INTERLEAVED : Rotary.Pairing.HALVES,
         scaling);
   }
