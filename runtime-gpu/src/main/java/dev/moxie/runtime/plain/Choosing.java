@@ -101,17 +101,25 @@ final class Choosing {
     float own = values[at + (int) chosen[from + place]];
     double total = 0;
     for (int e = 0; e < experts; e++) {
-      if (mixer.isNear(own, values[at + e])) {
-        total += StrictMath.exp(values[at + e] - own);
-      }
-    }
-    for (int i = 0; i < count; i++) {
-      float other = values[at + (int) chosen[from + i]];
-      if (other > own || (other == own && i < place)) {
-        total -= StrictMath.exp(other - own);
+      float other = values[at + e];
+      if (mixer.isNear(own, other)
+          && (other < own || !isBefore(e, values, at, chosen, from, count, place))) {
+        total += StrictMath.exp(other - own);
       }
     }
     return 1 / total;
+  }
+
+  /** Whether an expert whose value is at least that of one of the chosen is chosen before it. */
+  private static boolean isBefore(
+      int expert, float[] values, int at, float[] chosen, int from, int count, int place) {
+    float own = values[at + (int) chosen[from + place]];
+    for (int i = 0; i < count; i++) {
+      if ((int) chosen[from + i] == expert) {
+        return values[at + expert] > own || i < place;
+      }
+    }
+    return false;
   }
 
   private static float number(float value) {
