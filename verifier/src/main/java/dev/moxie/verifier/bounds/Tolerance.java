@@ -7,6 +7,7 @@ import dev.moxie.verifier.oracle.Precisions;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Verdict;
 import java.util.Objects;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -71,7 +72,7 @@ public final class Tolerance {
   /**
    * Compares element by element, but for rows to which nothing can be held. Fails if any difference
    * exceeds its bound or is no number, and if the bounds are no smaller than the values themselves:
-   * such a comparison would show nothing.
+   * such a comparison would show nothing. Where nothing can be held to any row, it is not judged.
    *
    * @param actual what this runtime computed, row-major; at least {@code rows} rows
    * @param expected what the reference computed, likewise
@@ -86,10 +87,11 @@ public final class Tolerance {
     double largestBound = 0;
     boolean holds = true;
     Comparison.@Nullable Element worst = null;
+    boolean judged = IntStream.range(0, rows).anyMatch(estimate::holds);
     for (int i = 0; i < rows * estimate.columns(); i++) {
       int row = i / estimate.columns();
       int column = i % estimate.columns();
-      if (!estimate.holds(row)) {
+      if (judged && !estimate.holds(row)) {
         continue;
       }
       double bound = factor * bound(estimate.error(row, column), expected.length);
@@ -104,13 +106,15 @@ public final class Tolerance {
       }
     }
     boolean tells = largestBound < largest || maxAbs == 0;
-    return new Comparison(
-        maxAbs,
-        largest == 0 ? 0 : maxAbs / largest,
-        largestBound,
-        tells,
-        Verdict.of(holds && tells),
-        Objects.requireNonNull(worst));
+    var comparison =
+        new Comparison(
+            maxAbs,
+            largest == 0 ? 0 : maxAbs / largest,
+            largestBound,
+            tells,
+            Verdict.of(holds && tells),
+            Objects.requireNonNull(worst));
+    return judged ? comparison : comparison.notJudged();
   }
 
   /** Compares the first rows. */

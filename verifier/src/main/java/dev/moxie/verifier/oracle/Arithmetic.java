@@ -116,6 +116,11 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** How far two implementations may be apart, each with such an error. */
+  static double reach(double error) {
+    return FAR * Math.sqrt(2) * error;
+  }
+
   /** y = x within ±limit; what lies so far outside that no error brings it back carries none. */
   Estimate clip(Estimate x, double limit) {
     var result = new Estimate(x.rows(), x.columns());
@@ -254,8 +259,10 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
    * What one of a row's chosen weighs among those near it. Where rounding may decide whether
    * another is near, or which of two chosen ones is before, the weight may be off by what that
    * changes.
+   *
+   * @return whether rounding may decide so
    */
-  void share(
+  boolean share(
       Routing.Mixer mixer, Estimate x, Estimate chosen, int row, int place, Estimate result) {
     int own = (int) chosen.value(row, place);
     double v = x.value(row, own);
@@ -279,8 +286,8 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
       double size = Math.max(Math.abs(other), v);
       double gap = Math.abs(v - other - mixer.tolerance() * size);
       double error = norm2(x.error(row, own), x.error(row, j), FUNCTION_ROUNDINGS * u * size);
-      boolean mayPass = others.get(j) && Math.abs(v - other) <= FAR * error;
-      if (j != own && (mayPass || gap <= FAR * error)) {
+      boolean mayPass = others.get(j) && Math.abs(v - other) <= reach(error);
+      if (j != own && (mayPass || gap <= reach(error))) {
         doubtful += p;
       }
     }
@@ -290,6 +297,7 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     double changed = doubtful == 0 ? 0 : Math.max(w - 1 / (total + doubtful), 1 - w);
     double rounding = FUNCTION_ROUNDINGS * u * w;
     result.set(row, place, w, norm2(drawn, noise == null ? changed : 0, rounding));
+    return doubtful > 0;
   }
 
   /** s_i = 1 / (1 + exp(−x_i)) of one row; ds = s (1 − s) dx. */

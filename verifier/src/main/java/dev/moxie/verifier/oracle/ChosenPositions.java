@@ -41,7 +41,7 @@ final class ChosenPositions implements Seen {
       largest = Math.max(largest, scores.error(token, j));
     }
     // Beyond twice what the largest error allows none changes places with any.
-    double near = 2 * reach(largest);
+    double near = 2 * Arithmetic.reach(largest);
     double last = scores.value(token, order[kept - 1]);
     double next = scores.value(token, order[kept]);
     BitSet found = new BitSet();
@@ -61,12 +61,7 @@ final class ChosenPositions implements Seen {
 
   private static boolean mayReach(Estimate scores, int token, int low, int high) {
     double gap = scores.value(token, high) - scores.value(token, low);
-    return gap <= reach(Math.hypot(scores.error(token, high), scores.error(token, low)));
-  }
-
-  /** How far two implementations may be apart, each with such an error. */
-  private static double reach(double error) {
-    return Arithmetic.FAR * Math.sqrt(2) * error;
+    return gap <= Arithmetic.reach(Math.hypot(scores.error(token, high), scores.error(token, low)));
   }
 
   @Override

@@ -40,6 +40,7 @@ final class Exact implements Ops<Estimate> {
   private @Nullable Estimate choice;
   private @Nullable Estimate groups;
   private @Nullable ChosenPositions chosen;
+  private final BitSet mixed = new BitSet();
   private List<int[]> experts = List.of();
 
   /**
@@ -279,9 +280,14 @@ final class Exact implements Ops<Estimate> {
     return once(() -> new AttentionArithmetic(scoring).index(n, q, k, w), "choose", n, q, k, w);
   }
 
-  /** Tokens whose positions rounding may have chosen, in the layer read last. */
+  /**
+   * Tokens whose positions rounding may have chosen, or whom their experts compete with, in the
+   * layer read last.
+   */
   BitSet undecided() {
-    return chosen == null ? new BitSet() : chosen.undecided();
+    BitSet tokens = chosen == null ? new BitSet() : chosen.undecided();
+    tokens.or(mixed);
+    return tokens;
   }
 
   @Override
@@ -441,10 +447,15 @@ final class Exact implements Ops<Estimate> {
   /** Unlike other weights, these are computed in the dtype of the model. */
   @Override
   public Estimate compete(Estimate values, Estimate chosen, Routing.Mixer mixer, double scale) {
+    mixed.clear();
     var result = new Estimate(chosen.rows(), chosen.columns());
     for (int t = 0; t < chosen.rows(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        arithmetic.share(mixer, values, chosen, t, i, result);
+        boolean doubtful = arithmetic.share(mixer, values, chosen, t, i, result);
+        // In lower precision most tokens are; how wide their bounds are is told of each step there.
+        if (doubtful && arithmetic.u() <= scoring.u()) {
+          mixed.set(t);
+        }
       }
     }
     return arithmetic.settle(scale == 1 ? result : arithmetic.scale(result, scale));

@@ -51,8 +51,8 @@ public final class Oracle {
    *
    * @param steps what is computed, in that order; experts stand in {@code routed}
    * @param routed choice and weights; null for a layer without experts
-   * @param undecided tokens of whose positions rounding may have decided which attention sees:
-   *     nothing can be held to what becomes of them
+   * @param undecided tokens for which rounding may have decided which positions attention sees, or
+   *     which experts compete: nothing can be held to what becomes of them
    */
   public record Layer(
       Map<Step, Estimate> steps, RoutingOracle.@Nullable Routed routed, BitSet undecided) {

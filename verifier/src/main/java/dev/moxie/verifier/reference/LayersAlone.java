@@ -34,7 +34,7 @@ final class LayersAlone {
   private final Evidence evidence;
   private final RoutingTally tally;
 
-  /** Tokens of whose positions rounding decides which they see, by layer. */
+  /** Tokens for which rounding decides which positions or experts count, by layer. */
   private final Map<Integer, List<Integer>> undecided = new TreeMap<>();
 
   /**
@@ -55,13 +55,12 @@ final class LayersAlone {
         (layer, tokens) -> {
           boolean one = tokens.size() == 1;
           sentences.add(
-              ("In layer %d rounding may decide which positions %s %s %s:"
-                      + " nothing was held to what becomes of %s.")
+              ("In layer %d rounding may decide which positions or experts count for %s %s: nothing"
+                      + " was held to what becomes of %s.")
                   .formatted(
                       layer,
                       one ? "token" : "tokens",
                       Words.numbers(tokens, TOKENS_SHOWN),
-                      one ? "sees" : "see",
                       one ? "it" : "them"));
         });
     return sentences;

@@ -22,7 +22,6 @@ import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
 import java.util.function.BiFunction;
@@ -48,11 +47,6 @@ class PlainReaderTest {
   private static final int HEAD_SIZE = 12;
   private static final int EXPERTS = 8;
   private static final long[] TOKENS = {3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3};
-
-  /**
-   * Errors of weights that are no rounding of float32, but what choosing otherwise would change.
-   */
-  private static final double FAR_FROM_ROUNDING = 1e-3;
 
   /** What an architecture may have besides what all have. */
   enum Part {
@@ -192,12 +186,10 @@ class PlainReaderTest {
           own.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts;
       Exact oracle = oracle(weights, mixture ? executor.experts() : null);
       Estimate expected = forward(exact, oracle).layer(layer, input);
-      boolean routed =
-          exact.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts;
-      BitSet undecided = undecided(oracle, routed);
-      agree &= within(output, expected.without(undecided));
+      agree &= within(output, expected.without(oracle.undecided()));
       for (Step step : mixture ? Step.values() : new Step[] {Step.INPUT, Step.OUTPUT}) {
-        agree &= !agree || within(executor.step(step), oracle.step(step).without(undecided));
+        agree &=
+            !agree || within(executor.step(step), oracle.step(step).without(oracle.undecided()));
       }
       if (exact.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m) {
         agree &= mayBeChosen(oracle.routed(m.routing()), executor.experts());
@@ -207,22 +199,6 @@ class PlainReaderTest {
     float[] logits = new Own(own, weights, Forward::head).of(hidden);
     Estimate last = Estimate.exact(hidden, HIDDEN);
     return agree & within(logits, forward(exact, oracle(weights, null)).head(last));
-  }
-
-  /** Tokens that rounding may lead to other positions, or to other weights of the same experts. */
-  private static BitSet undecided(Exact oracle, boolean routed) {
-    var tokens = new BitSet();
-    tokens.or(oracle.undecided());
-    if (routed) {
-      Estimate weights = oracle.step(Step.ROUTER_WEIGHTS);
-      for (int i = 0; i < weights.rows() * weights.columns(); i++) {
-        int token = i / weights.columns();
-        if (weights.error(token, i % weights.columns()) > FAR_FROM_ROUNDING) {
-          tokens.set(token);
-        }
-      }
-    }
-    return tokens;
   }
 
   private static boolean mayBeChosen(RoutingOracle.Routed exact, List<int[]> experts) {
