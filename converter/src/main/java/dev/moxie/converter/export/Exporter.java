@@ -1,5 +1,6 @@
 package dev.moxie.converter.export;
 
+import dev.moxie.converter.family.Composite;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.plan.DiskSpace;
@@ -344,7 +345,8 @@ public final class Exporter {
     Optional<Family> family = Families.named(provenance.family());
     Optional<ObjectNode> within =
         family
-            .map(f -> config.get(f.textObject()))
+            .filter(f -> f.composite() != null)
+            .map(f -> config.get(Composite.TEXT))
             .filter(ObjectNode.class::isInstance)
             .map(ObjectNode.class::cast);
     ObjectNode own = within.orElse(config);
