@@ -88,6 +88,7 @@ final class Answer implements AutoCloseable {
                   parameters.sampler(n),
                   end,
                   parameters.alternatives(),
+                  parameters.experts(),
                   answer.listener(choice));
           Scheduler.Ticket ticket = served.scheduler().submit(job);
           answer.choices.add(new Choice(served, prompts.get(i), parameters.stops(), ticket));

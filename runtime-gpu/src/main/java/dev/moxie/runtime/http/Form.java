@@ -61,6 +61,10 @@ enum Form {
       ArrayNode ids = choice.putArray("token_ids");
       piece.tokens().forEach(token -> ids.add(token.token().id()));
     }
+    if (parameters.experts()) {
+      int layers = served.scheduler().layers();
+      RoutedExperts.add(choice, piece.tokens(), layers, served.scheduler().expertsPerLayer());
+    }
     choice.put("finish_reason", piece.finish());
   }
 
@@ -135,6 +139,7 @@ enum Form {
         || !piece.text().isEmpty()
         || parameters.alternatives() >= 0
         || parameters.tokenIds()
+        || parameters.experts()
         || served.tokenizer() == null;
   }
 }

@@ -25,6 +25,7 @@ record Parameters(
     boolean stream,
     boolean usage,
     boolean tokenIds,
+    boolean experts,
     boolean ignoreEnd) {
   private static final int MOST_CHOICES = 128;
   private static final int MOST_ALTERNATIVES = 20;
@@ -98,6 +99,7 @@ record Parameters(
         fields.flag("stream"),
         usage(fields),
         fields.flag("return_token_ids"),
+        fields.flag("return_routed_experts"),
         fields.flag("ignore_eos"));
   }
 

@@ -13,11 +13,18 @@ import java.util.Set;
  * @param sampler how they are chosen
  * @param end tokens that end the text
  * @param alternatives how many of the likeliest tokens are told with each; -1 for no probabilities
+ * @param experts whether those of all tokens are told; beginnings are computed again for that
  * @param listener is told of what becomes of it
  */
 @SuppressWarnings("ArrayRecordComponent") // A request's own, never compared.
 public record Job(
-    long[] prompt, int limit, Sampler sampler, Set<Long> end, int alternatives, Listener listener) {
+    long[] prompt,
+    int limit,
+    Sampler sampler,
+    Set<Long> end,
+    int alternatives,
+    boolean experts,
+    Listener listener) {
 
   /**
    * A token and its probability.
@@ -31,8 +38,12 @@ public record Job(
    * A token that was chosen.
    *
    * @param alternatives the likeliest tokens, the likeliest first
+   * @param experts of the tokens that passed since the one before it was chosen, at first of the
+   *     whole prompt: [tokens, layers, experts] as in {@link
+   *     dev.moxie.runtime.execution.Sequences}; empty where nobody asked
    */
-  public record Chosen(Likelihood token, List<Likelihood> alternatives) {}
+  @SuppressWarnings("ArrayRecordComponent") // Never compared.
+  public record Chosen(Likelihood token, List<Likelihood> alternatives, int[] experts) {}
 
   /** Why a text ended. */
   public enum End {

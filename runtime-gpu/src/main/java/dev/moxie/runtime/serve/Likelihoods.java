@@ -9,7 +9,7 @@ final class Likelihoods {
   private Likelihoods() {}
 
   /** A token that was chosen, beside the likeliest ones. */
-  static Job.Chosen of(float[] logits, int chosen, int alternatives) {
+  static Job.Chosen of(float[] logits, int chosen, int alternatives, int[] experts) {
     double largest = logits[Sampler.largest(logits)];
     double sum = 0;
     for (float logit : logits) {
@@ -20,6 +20,7 @@ final class Likelihoods {
     for (int id : Sampler.likeliest(logits, alternatives)) {
       likeliest.add(new Job.Likelihood(id, (float) (logits[id] - all)));
     }
-    return new Job.Chosen(new Job.Likelihood(chosen, (float) (logits[chosen] - all)), likeliest);
+    return new Job.Chosen(
+        new Job.Likelihood(chosen, (float) (logits[chosen] - all)), likeliest, experts);
   }
 }

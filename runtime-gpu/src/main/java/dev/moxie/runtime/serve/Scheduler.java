@@ -93,6 +93,16 @@ public final class Scheduler implements AutoCloseable {
     thread = Thread.ofPlatform().name("moxie-scheduler").daemon().start(this::work);
   }
 
+  /** Layers that experts are told of. */
+  public int layers() {
+    return sequences.layers();
+  }
+
+  /** Experts of a token that are told of each. */
+  public int expertsPerLayer() {
+    return sequences.expertsPerLayer();
+  }
+
   /**
    * Takes a text in.
    *
@@ -186,7 +196,7 @@ public final class Scheduler implements AutoCloseable {
         }
         waiting.removeFirst();
       }
-      text.begin(sequence(text.tokens()));
+      text.begin(text.job().experts() ? sequences.begin(capacity) : sequence(text.tokens()));
       running.add(text);
     }
   }
@@ -200,6 +210,9 @@ public final class Scheduler implements AutoCloseable {
 
   /** Whether another is about to compute more of what it begins with than has been computed. */
   private boolean awaitsItsBeginning(Text text) {
+    if (text.job().experts()) {
+      return false;
+    }
     long[] tokens = text.tokens();
     for (Text other : running) {
       int shared = Math.min(other.shared(tokens), tokens.length - 1);
@@ -307,7 +320,8 @@ public final class Scheduler implements AutoCloseable {
       }
       float[] logits = count == text.left() ? text.logits(vocabulary) : Text.NO_LOGITS;
       stepping.add(text);
-      step.add(new Sequences.Slice(text.sequence(), text.next(count), logits));
+      int[] experts = text.experts(count, sequences.layers() * sequences.expertsPerLayer());
+      step.add(new Sequences.Slice(text.sequence(), text.next(count), logits, experts));
     }
     return step;
   }
@@ -323,6 +337,7 @@ public final class Scheduler implements AutoCloseable {
     }
     for (int i = 0; i < step.size(); i++) {
       Text text = stepping.get(i);
+      text.passed(step.get(i).ids().length, step.get(i).experts());
       float[] logits = step.get(i).logits();
       if (logits.length > 0) {
         choose(text, logits);

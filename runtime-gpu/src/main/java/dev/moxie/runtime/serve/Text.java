@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 /** A text that is being written: for the scheduler's thread, but for {@link #cancel}. */
 final class Text implements Scheduler.Ticket {
   static final float[] NO_LOGITS = new float[0];
+  private static final int[] NO_EXPERTS = new int[0];
 
   private final Job job;
   private final SplittableRandom random;
@@ -19,6 +20,11 @@ final class Text implements Scheduler.Ticket {
   private long[] tokens;
   private int length;
   private float[] logits = NO_LOGITS;
+
+  /** Experts of the tokens that passed since one was chosen, and of how many tokens there are. */
+  private int[] routed = NO_EXPERTS;
+
+  private int routedTokens;
   private @Nullable Sequence sequence;
   private boolean begun;
   private volatile boolean cancelled;
@@ -88,6 +94,28 @@ final class Text implements Scheduler.Ticket {
     return Arrays.copyOfRange(tokens, from, from + count);
   }
 
+  /** Room for the experts of tokens, if anybody asks for them. */
+  int[] experts(int tokens, int perToken) {
+    return job.experts() ? new int[tokens * perToken] : NO_EXPERTS;
+  }
+
+  /**
+   * Takes in what a step made of its tokens.
+   *
+   * @param experts those of each, if anybody asks for them
+   */
+  void passed(int tokens, int[] experts) {
+    // Tokens that pass again, after its memory was taken, are known.
+    int known = Math.clamp(routedTokens - (long) (sequence().length() - tokens), 0, tokens);
+    if (experts.length > 0 && known < tokens) {
+      int from = experts.length / tokens * known;
+      int had = routed.length;
+      routed = Arrays.copyOf(routed, had + experts.length - from);
+      System.arraycopy(experts, from, routed, had, experts.length - from);
+      routedTokens = sequence().length();
+    }
+  }
+
   /** Room for the logits after its last token. */
   float[] logits(int vocabulary) {
     if (logits.length == 0) {
@@ -114,8 +142,9 @@ final class Text implements Scheduler.Ticket {
     job.listener()
         .token(
             own.length == 0
-                ? new Job.Chosen(new Job.Likelihood(id, 0), List.of())
-                : Likelihoods.of(own, id, job.alternatives()));
+                ? new Job.Chosen(new Job.Likelihood(id, 0), List.of(), routed)
+                : Likelihoods.of(own, id, job.alternatives(), routed));
+    routed = NO_EXPERTS;
     return length - job.prompt().length == job.limit() ? Job.End.LENGTH : null;
   }
 

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.serve;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -15,6 +16,7 @@ import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -22,6 +24,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -103,7 +106,7 @@ class SchedulerTest {
   }
 
   private static Job job(long[] prompt, int limit, Sampler sampler, Job.Listener listener) {
-    return new Job(prompt, limit, sampler, Set.of(), -1, listener);
+    return new Job(prompt, limit, sampler, Set.of(), -1, false, listener);
   }
 
   private static long[] prompt(Random random, int length, int vocabulary) {
@@ -273,7 +276,8 @@ class SchedulerTest {
       long fourth = whole.tokens.get(3);
       int at = whole.tokens.indexOf(fourth);
       var cut = new Heard();
-      scheduler.submit(new Job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, Set.of(fourth), -1, cut));
+      scheduler.submit(
+          new Job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, Set.of(fourth), -1, false, cut));
       assertEquals(Job.End.STOP, cut.end());
       assertEquals(whole.tokens.subList(0, at), cut.tokens);
     }
@@ -287,7 +291,7 @@ class SchedulerTest {
       var heard = new Heard();
       long[] prompt = {1, 2, 3};
       var sampler = new Sampler(0, 0, 1, 0, 1.3, Map.of(9, 50f), 1);
-      scheduler.submit(new Job(prompt, 2, sampler, Set.of(), 512, heard));
+      scheduler.submit(new Job(prompt, 2, sampler, Set.of(), 512, false, heard));
       heard.end();
       model.begin(8);
       float[] logits = model.next(prompt);
@@ -301,6 +305,66 @@ class SchedulerTest {
       double all = first.alternatives().stream().mapToDouble(a -> Math.exp(a.logarithm())).sum();
       assertEquals(1, all, 1e-5);
       assertEquals(Sampler.largest(logits), first.alternatives().getFirst().id());
+    }
+  }
+
+  /** With so little memory that texts begin again, and with several steps to a prompt. */
+  @Test
+  void expertsAreThoseOfEveryTokenThatPassed() throws Exception {
+    try (MoxiePackage pack = open(Fixtures.root().resolve("random/deepseek_v3"));
+        PlainModel model = PlainModel.open(pack, new Unproven())) {
+      int layers = model.architecture().layers().size();
+      var measure = model.sequences(MEMORY);
+      measure.step(List.of(new Sequences.Slice(measure.begin(63), new long[63], new float[0])));
+      List<Heard> heard = new ArrayList<>();
+      var random = new Random(5);
+      List<long[]> prompts = new ArrayList<>();
+      try (var scheduler = scheduler(model, measure.bytes() * 2, 5, 10, NO_METER)) {
+        for (int i = 0; i < 5; i++) {
+          heard.add(new Heard());
+          prompts.add(prompt(random, 45, model.architecture().vocabSize()));
+          scheduler.submit(
+              new Job(prompts.get(i), 12, Sampler.GREEDY, Set.of(), -1, true, heard.getLast()));
+        }
+        for (Heard one : heard) {
+          assertEquals(Job.End.LENGTH, one.end());
+        }
+      }
+      for (int i = 0; i < prompts.size(); i++) {
+        long[] passed =
+            LongStream.concat(
+                    LongStream.of(prompts.get(i)),
+                    heard.get(i).tokens.stream().limit(11).mapToLong(id -> id))
+                .toArray();
+        int[][] all = new int[layers][];
+        model.begin(passed.length);
+        model.observe(
+            passed,
+            (layer, result) -> {
+              if (result.mixture() != null) {
+                all[layer] =
+                    result.mixture().decisions().stream()
+                        .flatMapToInt(decision -> IntStream.of(decision.experts()))
+                        .toArray();
+              }
+            });
+        int[] told =
+            heard.get(i).chosen.stream().flatMapToInt(c -> IntStream.of(c.experts())).toArray();
+        int k = told.length / passed.length / layers;
+        assertEquals(passed.length * layers * k, told.length);
+        for (int t = 0; t < passed.length; t++) {
+          for (int layer = 0; layer < layers; layer++) {
+            int[] own =
+                Arrays.copyOfRange(told, (t * layers + layer) * k, (t * layers + layer + 1) * k);
+            int[] expected = new int[k];
+            Arrays.fill(expected, -1);
+            if (all[layer] != null) {
+              expected = Arrays.copyOfRange(all[layer], t * k, (t + 1) * k);
+            }
+            assertArrayEquals(expected, own, "token " + t + ", layer " + layer);
+          }
+        }
+      }
     }
   }
 
