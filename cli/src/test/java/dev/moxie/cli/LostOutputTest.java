@@ -82,6 +82,7 @@ class LostOutputTest {
                 "baseline check P B",
                 "baseline check P B --json",
                 "run P --prompt-ids 1,2 --max-tokens 2",
+                "serve P --port 0",
                 "bench convert C here --rounds 1",
                 "bench verify P --rounds 1",
                 "bench index C P",
