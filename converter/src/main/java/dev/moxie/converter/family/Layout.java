@@ -191,7 +191,7 @@ public record Layout(String name, Map<String, Place> places) {
   }
 
   /** A name with placeholders for its numbers; that of the values, for scales. */
-  static String pattern(String source) {
+  public static String pattern(String source) {
     String[] segments = BlockScaled.valuesInCheckpoints(source).split("\\.", -1);
     boolean inLayer = false;
     for (int i = 0; i < segments.length; i++) {

@@ -128,6 +128,7 @@ public final class Planner {
     Family.Description description = family.describe(config);
     var planner = new Planner(checkpoint, family, description, conversion);
     Architecture declared = description.architecture();
+    ExpertCounts.require(checkpoint, family, planner.layout, declared);
     Set<Integer> predicting = planner.predictionLayers(declared);
     Manifest.PredictionLayers prediction = planner.prediction(declared, predicting);
     boolean kept = prediction == Manifest.PredictionLayers.KEPT;
