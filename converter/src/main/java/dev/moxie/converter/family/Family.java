@@ -114,6 +114,22 @@ public record Family(
   }
 
   /**
+   * What to do where layers have other experts than config.json says.
+   *
+   * @param alike whether all layers have as many
+   */
+  public String expertsRemedy(boolean alike) {
+    Key<?> count = keys.find(Experts.COUNT).orElse(Experts.COUNT);
+    if (alike) {
+      return "correct %s, if nothing else of the model was changed".formatted(count.name());
+    }
+    return count.isByLayer()
+        ? "state the experts of each layer in %s, as a list".formatted(count.name())
+        : "%s is one number for all layers of a %s: prune each layer to as many experts"
+            .formatted(count.name(), name);
+  }
+
+  /**
    * What a config.json says of the model and of how its weights are stored.
    *
    * @param architecture with the layers for multi-token prediction that it declares
