@@ -10,6 +10,7 @@ import dev.moxie.runtime.http.Metrics;
 import dev.moxie.runtime.http.Served;
 import dev.moxie.runtime.http.Server;
 import dev.moxie.runtime.serve.Scheduler;
+import dev.moxie.runtime.template.ChatPrompt;
 import dev.moxie.verifier.LoweringCheck;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -19,8 +20,11 @@ import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.ZoneId;
+import java.time.ZonedDateTime;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
@@ -73,6 +77,12 @@ final class ServeCommand implements Callable<Integer> {
               + KEY_VARIABLE
               + " may hold one as well.")
   private @Nullable Path keyFile;
+
+  @Option(
+      names = "--chat-template",
+      paramLabel = "FILE|none",
+      description = "Makes prompts of messages; default: the one that the package brings.")
+  private @Nullable String template;
 
   @Option(
       names = "--max-running",
@@ -140,7 +150,7 @@ final class ServeCommand implements Callable<Integer> {
               new Served(
                   served,
                   tokenizer,
-                  null,
+                  template(pack),
                   pack.architecture().vocabSize(),
                   pack.architecture().maxPositions(),
                   EndTokens.of(pack).ids(),
@@ -180,6 +190,20 @@ final class ServeCommand implements Callable<Integer> {
   private static void close(Server server, Served served) {
     server.close(GRACE);
     served.scheduler().close();
+  }
+
+  private Served.@Nullable Template template(MoxiePackage pack) {
+    if ("none".equals(template)) {
+      return null;
+    }
+    Optional<ChatPrompt> prompt =
+        template == null
+            ? ChatPrompt.of(pack)
+            : Optional.of(ChatPrompt.of(pack, Path.of(template)));
+    ZoneId zone = ZoneId.systemDefault();
+    return prompt
+        .map(one -> (Served.Template) given -> one.render(given, ZonedDateTime.now(zone)))
+        .orElse(null);
   }
 
   private String modelName() {

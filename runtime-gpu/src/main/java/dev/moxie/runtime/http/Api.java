@@ -2,6 +2,7 @@ package dev.moxie.runtime.http;
 
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.runtime.template.TemplateException;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -235,9 +236,22 @@ final class Api {
       boolean one = message.isObject() && message.path("role").isString();
       Fields.require(one, "messages", "objects with a role", message);
     }
+    ObjectNode given = StrictJson.mapper(false).createObjectNode();
+    given.set("messages", messages);
+    given.put("add_generation_prompt", true);
+    if (fields.has("add_generation_prompt")) {
+      given.put("add_generation_prompt", fields.flag("add_generation_prompt"));
+    }
+    fields
+        .get("chat_template_kwargs")
+        .ifPresent(
+            more -> {
+              Fields.require(more.isObject(), "chat_template_kwargs", "an object", more);
+              given.setAll(more.asObject());
+            });
     try {
-      return template.render(fields.object());
-    } catch (IllegalArgumentException e) {
+      return template.render(given);
+    } catch (TemplateException e) {
       throw ApiException.invalid(
           400, "messages: the model's chat template says: " + e.getMessage());
     }

@@ -2,8 +2,10 @@ package dev.moxie.runtime.http;
 
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.serve.Scheduler;
+import dev.moxie.runtime.template.TemplateException;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * What is served.
@@ -32,10 +34,10 @@ public record Served(
     /**
      * The text of the prompt.
      *
-     * @param request with {@code messages}, and whatever else a template may read
-     * @throws IllegalArgumentException if the template refuses the messages, saying why
+     * @param given {@code messages}, and whatever else a template may read
+     * @throws TemplateException if the template refuses them
      */
-    String render(tools.jackson.databind.node.ObjectNode request);
+    String render(ObjectNode given);
   }
 
   TextTokenizer requireTokenizer() {

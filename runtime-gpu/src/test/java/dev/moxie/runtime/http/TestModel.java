@@ -8,12 +8,13 @@ import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.serve.Scheduler;
+import dev.moxie.runtime.template.ChatTemplate;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.ZonedDateTime;
 import java.util.List;
-import tools.jackson.databind.JsonNode;
 
 /** A trained model, named tiny, to be served; its template puts what messages say together. */
 record TestModel(
@@ -24,6 +25,12 @@ record TestModel(
     Scheduler scheduler)
     implements AutoCloseable {
   static final int MOST_BYTES = 100_000;
+
+  private static final ChatTemplate TEMPLATE =
+      ChatTemplate.parse(
+          "test",
+          "{% for m in messages %}{% if m.content is not string %}{{ raise_exception('content is no"
+              + " text') }}{% endif %}{{ m.content }}{% endfor %}");
   private static final long CACHE = 1 << 28;
 
   static TestModel open(Path folder) {
@@ -55,16 +62,7 @@ record TestModel(
         new Served(
             "tiny",
             tokenizer,
-            request -> {
-              StringBuilder prompt = new StringBuilder();
-              for (JsonNode message : request.get("messages")) {
-                if (!message.path("content").isString()) {
-                  throw new IllegalArgumentException("content is no text");
-                }
-                prompt.append(message.get("content").stringValue());
-              }
-              return prompt.toString();
-            },
+            given -> TEMPLATE.render(given, ZonedDateTime.now()),
             pack.architecture().vocabSize(),
             pack.architecture().maxPositions(),
             EndTokens.of(pack).ids(),
