@@ -104,7 +104,7 @@ public final class Planner {
       try {
         TokenizerFile.check(checkpoint.folder().resolve(TokenizerFile.NAME));
       } catch (UnsupportedException e) {
-        // Sound, if not for this build: taken over like any file, and refused by what runs it.
+        // Sound, if not for this build: taken over like any file by who needs no text.
         return;
       }
     }
