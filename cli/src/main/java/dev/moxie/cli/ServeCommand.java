@@ -4,7 +4,6 @@ import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.text.Line;
-import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.http.Metrics;
@@ -93,7 +92,7 @@ final class ServeCommand implements Callable<Integer> {
       paramLabel = "SIZE",
       converter = ByteSize.class,
       description =
-          "Memory for what layers keep of tokens, as in 2GB; default: a quarter of this machine's.")
+          "Memory for what layers keep of tokens, as in 2GB; default: half of the JVM's heap.")
   private @Nullable Long cache;
 
   @Option(
@@ -120,7 +119,7 @@ final class ServeCommand implements Callable<Integer> {
           "--max-body", "from 1 byte to 2 GB", mostBytes + " bytes", "pass another");
     }
     List<String> keys = keys();
-    long cacheBytes = cache == null ? Execution.memoryOfMachine() / 4 : cache;
+    long cacheBytes = cache == null ? Runtime.getRuntime().maxMemory() / 2 : cache;
     try (MoxiePackage pack = MoxiePackage.open(folder);
         TextTokenizer tokenizer = TextTokenizer.isThere(pack) ? TextTokenizer.of(pack) : null) {
       var check =

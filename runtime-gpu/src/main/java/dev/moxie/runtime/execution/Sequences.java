@@ -30,6 +30,7 @@ public final class Sequences {
   private final PastMemory memory;
   private final long blockBytes;
   private final int vocabulary;
+  private final int layerCount;
   private final int expertsPerLayer;
 
   /** Tokens of the pass after which logits are wanted. */
@@ -51,6 +52,7 @@ public final class Sequences {
   Sequences(PlainLayers layers, long bytes) {
     this.layers = layers;
     vocabulary = layers.architecture().vocabSize();
+    layerCount = layers.architecture().layers().size();
     expertsPerLayer = expertsPerLayer(layers.architecture());
     // Where all layers have states, tokens take nothing.
     blockBytes = Math.max(1, bytesPerToken(layers.architecture()) * Past.BLOCK);
@@ -105,7 +107,7 @@ public final class Sequences {
    * that has fewer, or none, has −1 for the rest.
    */
   public int layers() {
-    return layers.architecture().layers().size();
+    return layerCount;
   }
 
   /** As many as any layer chooses. */
@@ -218,7 +220,7 @@ public final class Sequences {
     float[] row = new float[chosen == null ? 0 : chosen.columns()];
     for (Routed part : routed) {
       for (int t = 0; t < part.count; t++) {
-        int at = ((part.token + t) * layers() + layer) * expertsPerLayer;
+        int at = ((part.token + t) * layerCount + layer) * expertsPerLayer;
         Arrays.fill(part.slice.experts, at, at + expertsPerLayer, -1);
         if (chosen != null) {
           layers.pass().copy(chosen, part.row + t, row, 0);
@@ -250,7 +252,7 @@ public final class Sequences {
       blocks += slice.sequence.lacks(this, slice.ids, vocabulary);
       if (slice.logits.length % vocabulary != 0
           || slice.logits.length / vocabulary > slice.ids.length
-          || slice.experts.length % (slice.ids.length * layers() * expertsPerLayer) != 0) {
+          || slice.experts.length % (slice.ids.length * layerCount * expertsPerLayer) != 0) {
         throw new IllegalArgumentException(
             "%d logits and %d experts after %d tokens"
                 .formatted(slice.logits.length, slice.experts.length, slice.ids.length));
