@@ -380,6 +380,7 @@ def each_row(p):
     cast = p.manifest["provenance"]["cast"] or {"dtype": None}
     given = p.manifest["provenance"]["quantisation"] or {"encoding": None}
     adapter = p.manifest["provenance"].get("adapter")
+    left_out = tuple(p.manifest["provenance"].get("leftOut", ()))
     yield "M7", "encodings", p.manifest["encodings"] == sorted({row["encoding"] for row in p.rows})
     for row in p.rows:
         name, role, dtype, shape = of(row, "name", "role", "dtype", "shape")
@@ -391,6 +392,7 @@ def each_row(p):
         yield "I12", name, {row[c] is not None for c in ("crc32c", "sha256")} == {leaf}
         yield "I13", name, all(source) if leaf and role != "padding" else source == (None,) * 3
         yield "I14", name, file in weight_files
+        yield "I23", name, not (tensor or "").startswith(left_out)
         yield "I16", name, bool(adapter) or not merged(made)
         if given_here := quantised(made):
             yield "I16", name, given_here == given["encoding"]

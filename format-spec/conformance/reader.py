@@ -265,7 +265,7 @@ def manifest(p):
     for names in (m["encodings"], shards, [f["path"] for f in m["files"]],
                   [s["file"] for s in provenance["shards"]], provenance["ignoredFiles"],
                   provenance["ignoredConfigKeys"],
-                  [f["path"] for f in adapter["files"]],
+                  provenance.get("leftOut", []), [f["path"] for f in adapter["files"]],
                   [(u["rank"], u["scale"]) for u in adapter["updates"]]):
         yield "M6", names, all(a < b for a, b in pairwise(names))  # text compares by code point
     paths = {*shards, *files, "moxie.json"}

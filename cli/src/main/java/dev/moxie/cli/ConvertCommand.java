@@ -83,6 +83,20 @@ final class ConvertCommand implements Callable<Integer> {
   private Conversion.@Nullable Prediction prediction;
 
   @Option(
+      names = "--towers",
+      paramLabel = "keep|drop",
+      description =
+          "Whether parts of the model that are not for text (towers of pictures and sound) are"
+              + " kept, byte for byte and for export alone, or left out. Default: keep.")
+  private Towers towers = Towers.KEEP;
+
+  /** What to do with parts that are not for text. */
+  enum Towers {
+    KEEP,
+    DROP
+  }
+
+  @Option(
       names = "--dtype",
       paramLabel = "bf16|f32",
       description =
@@ -127,7 +141,8 @@ final class ConvertCommand implements Callable<Integer> {
                 prediction,
                 dtype == null ? null : dtype.cast(),
                 quantise.quantisation(),
-                layout.layout()),
+                layout.layout(),
+                towers == Towers.KEEP),
             adapter == null ? null : LoraAdapter.open(adapter));
     if (!job.isQuiet()) {
       plan.checkpoint()
@@ -142,6 +157,9 @@ final class ConvertCommand implements Callable<Integer> {
           Line.of(
               checkpoint
                   + ": config.json declares no multi-token prediction; --mtp has no effect."));
+    }
+    if (towers == Towers.DROP && plan.leftOut().isEmpty() && !job.isQuiet()) {
+      System.err.println(Line.of(checkpoint + ": it has text alone; --towers has no effect."));
     }
     if (plan.prediction() == Manifest.PredictionLayers.ABSENT && !job.isQuiet()) {
       System.err.println(
@@ -185,7 +203,7 @@ final class ConvertCommand implements Callable<Integer> {
                       plan.family().name(),
                       plan.shards().size(),
                       plan.bytes(),
-                      plan.prediction() == Manifest.PredictionLayers.DROPPED
+                      plan.sourceTensors() < plan.checkpoint().tensorCount()
                           ? "; %d tensors left out"
                               .formatted(plan.checkpoint().tensorCount() - plan.sourceTensors())
                           : "")));

@@ -74,6 +74,9 @@ final class ExportCommand implements Callable<Integer> {
     if (provenance.prediction() == Manifest.PredictionLayers.DROPPED) {
       changes.add("layers for multi-token prediction are left out");
     }
+    if (provenance.leftOut() != null) {
+      changes.add("tensors of " + String.join(" and of ", provenance.leftOut()) + " are left out");
+    }
     String said =
         changes.isEmpty() ? "" : String.join(", ", changes) + ", and index and config say so";
     Manifest.Adapter adapter = provenance.adapter();

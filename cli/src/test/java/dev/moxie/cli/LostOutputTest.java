@@ -61,6 +61,7 @@ class LostOutputTest {
                 "convert C dry --dry-run",
                 "convert C dry --dry-run --json",
                 "convert C new-merged --adapter A",
+                "convert C new-text --towers drop",
                 "export P new-checkpoint",
                 "reshard P new-layout --expert-parallel 2",
                 "verify P",

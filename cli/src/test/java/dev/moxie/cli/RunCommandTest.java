@@ -64,14 +64,20 @@ class RunCommandTest {
 
   /** Exponential time in a library that gives up, and the process with it. */
   @Test
-  void aTokenizerBeyondThisBuildIsConvertedAndEveryVerbThatNeedsItRefusesIt() throws IOException {
+  void aTokenizerBeyondThisBuildIsConvertedIfAskedForAndEveryVerbThatNeedsItRefusesIt()
+      throws IOException {
     Path checkpoint =
         checkpointWith(
             "\"pre_tokenizer\": {\n    \"type\": \"ByteLevel\",",
             "\"pre_tokenizer\": {\n    \"type\": \"Split\", \"pattern\": {\"Regex\": \"(a+)+$\"},"
                 + " \"behavior\": \"Isolated\", \"invert\": false,");
     String pack = folder.resolve("p").toString();
-    assertEquals(0, CommandLineTest.moxie("convert", checkpoint.toString(), pack).status());
+    Outcome refused = CommandLineTest.moxie("convert", checkpoint.toString(), pack);
+    assertEquals(3, refused.status(), refused.err());
+    assertTrue(refused.err().contains("--token-ids-only"), refused.err());
+    assertEquals(
+        0,
+        CommandLineTest.moxie("convert", checkpoint.toString(), pack, "--token-ids-only").status());
     String text = "a".repeat(40) + "!";
     String baseline = folder.resolve("b").toString();
     for (Outcome outcome :

@@ -157,6 +157,7 @@ final class WrongPlans {
         plan.conversion(),
         plan.prediction(),
         plan.adapter(),
+        plan.leftOut(),
         shards);
   }
 
@@ -206,6 +207,7 @@ final class WrongPlans {
         plan.conversion(),
         plan.prediction(),
         plan.adapter(),
+        plan.leftOut(),
         shards);
   }
 
@@ -234,6 +236,7 @@ final class WrongPlans {
             plan.conversion(),
             plan.prediction(),
             plan.adapter(),
+            plan.leftOut(),
             plan.shards());
   }
 

@@ -39,6 +39,7 @@ final class Pairing {
   private static final Pattern FACTOR =
       Pattern.compile("(.+?)((?:\\.base_layer)*)\\.lora_(A|B|embedding_A|embedding_B)(\\.weight)?");
 
+  private static final int LARGEST = 1 << 30;
   private static final Set<Dtype> FLOATS = EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16);
 
   private final LoraAdapter adapter;
@@ -116,6 +117,14 @@ final class Pairing {
       }
       if (!FLOATS.contains(tensor.dtype())) {
         throw corrupt(tensor, "one of " + FLOATS, tensor.dtype().toString());
+      }
+      if (tensor.bytes() > LARGEST) {
+        throw new UnsupportedException(
+            where(tensor),
+            "a factor of at most " + LARGEST + " bytes, which is held in memory",
+            tensor.bytes() + " bytes",
+            "merge the adapter with peft (merge_and_unload, then save_pretrained) and convert the"
+                + " result");
       }
       boolean first = name.group(3).endsWith("A");
       int depth = name.group(2).length() / AROUND.length();

@@ -45,6 +45,7 @@ public final class TokenizerForm {
     List<String> files = checkpoint.companions();
     Path folder = checkpoint.folder();
     if (files.contains(TokenizerFile.NAME)) {
+      TokenizerFile.check(folder.resolve(TokenizerFile.NAME));
       return;
     }
     if (files.contains(SentencePieceFile.NAME)) {

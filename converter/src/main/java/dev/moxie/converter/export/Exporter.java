@@ -186,15 +186,13 @@ public final class Exporter {
         && files.stream().allMatch(WeightFile::whole);
   }
 
-  /** Only what was cast, dropped or merged into may differ. */
+  /** Only what was cast, left out or merged into may differ. */
   private void requireWhole() {
     Manifest.Provenance provenance = pack.manifest().provenance();
-    boolean whole =
-        provenance.cast() == null && provenance.prediction() != Manifest.PredictionLayers.DROPPED;
-    if (whole && !(provenance.adapter() == null ? asItWas() : isWhole())) {
+    if (provenance.hasAllTensors() && !(provenance.adapter() == null ? asItWas() : isWhole())) {
       throw new CorruptException(
           pack.folder().toString(),
-          "every tensor of the checkpoint, since nothing was cast or dropped",
+          "every tensor of the checkpoint, since nothing was cast or left out",
           "weight files with tensors that the index does not have",
           "convert the checkpoint again");
     }

@@ -11,9 +11,14 @@ import java.util.Set;
  * @param modelClasses the classes of which config.json names one, where it names any
  * @param tied whether the head is the embedding where neither config.json nor the object says so
  * @param others keys of config.json itself that change nothing of what is made of text
+ * @param towers what the names of the other parts' tensors begin with
  */
 public record Composite(
-    String modelType, Set<String> modelClasses, boolean tied, Keys.Neutral others) {
+    String modelType,
+    Set<String> modelClasses,
+    boolean tied,
+    Keys.Neutral others,
+    Set<String> towers) {
   /** Where the text's own keys stand. */
   public static final String TEXT = "text_config";
 
@@ -26,7 +31,7 @@ public record Composite(
   };
 
   /** One whose head is its own, and that sees as Qwen's models do. */
-  static Composite of(String modelType, String modelClass) {
+  static Composite of(String modelType, String modelClass, String... towers) {
     return new Composite(
         modelType,
         Set.of(modelClass),
@@ -37,7 +42,8 @@ public record Composite(
             "video_token_id",
             "vision_start_token_id",
             "vision_end_token_id",
-            "language_model_only"));
+            "language_model_only"),
+        Set.of(towers));
   }
 
   /** Keys of config.json itself. */

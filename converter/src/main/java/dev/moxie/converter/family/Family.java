@@ -27,8 +27,8 @@ import org.jspecify.annotations.Nullable;
  * @param architecture reads them; a contradiction is an IllegalArgumentException
  * @param layouts how checkpoints hold the weights, the first as it is released
  * @param composite a model that it is also found in; null without
- * @param notLoaded what the names of tensors begin with that the class leaves in the files, or that
- *     another part of it loads; they are kept for export
+ * @param notLoaded what the names of tensors begin with that the class leaves in the files; they
+ *     are kept for export
  */
 public record Family(
     String name,
@@ -105,7 +105,13 @@ public record Family(
 
   /** Whether its class reads a tensor of that name. */
   public boolean loads(String tensor) {
-    return notLoaded.stream().noneMatch(tensor::startsWith);
+    return notLoaded.stream().noneMatch(tensor::startsWith)
+        && towers().stream().noneMatch(tensor::startsWith);
+  }
+
+  /** What the names of tensors begin with that other parts of a whole load. */
+  public Set<String> towers() {
+    return composite == null ? Set.of() : composite.towers();
   }
 
   /** The key of config.json that counts layers for multi-token prediction, if there is one. */

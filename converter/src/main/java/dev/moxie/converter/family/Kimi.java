@@ -33,8 +33,8 @@ final class Kimi {
                       "video_placeholder",
                       "video_token_id",
                       "vision_end_token_id",
-                      "vision_start_token_id")))
-          .notLoading("vision_tower.", "mm_projector.");
+                      "vision_start_token_id"),
+                  Set.of("vision_tower.", "mm_projector.")));
 
   private Kimi() {}
 }

@@ -17,10 +17,15 @@ final class Qwen3Moe {
   private static final Key<Boolean> WINDOWED =
       Key.flag("use_sliding_window", "whether there are windows").or(false);
 
+  /** transformers writes 0 where there are none. */
+  private static final Key<Integer> WINDOW =
+      Key.whole("sliding_window", 0, Integer.MAX_VALUE, "tokens that a layer with a window sees")
+          .orNone();
+
   /** What Qwen's mixtures of experts have in common. */
   static final Keys KEYS =
       Llama.KEYS
-          .and(Llama.WINDOW, Llama.TYPES, WINDOWED)
+          .and(WINDOW, Llama.TYPES, WINDOWED)
           .and(Experts.KEYS)
           .and(Experts.COUNT.spelled("num_experts", "num_local_experts"))
           .and(Experts.NORMALISED.or(false), Experts.DENSE_WIDTH, Experts.STEP, DENSE);
@@ -46,7 +51,7 @@ final class Qwen3Moe {
 
   /** Only where it is switched on. */
   static @Nullable Integer window(Settings c) {
-    return c.on(WINDOWED) ? Integer.valueOf(c.get(Llama.WINDOW)) : null;
+    return c.on(WINDOWED) ? Integer.valueOf(c.get(WINDOW)) : null;
   }
 
   /** Experts in every so many layers, but in some by name. */

@@ -38,8 +38,8 @@ final class Qwen3VlMoe {
               },
               List.of(RELEASED))
           .called("qwen3_vl_moe_text")
-          .within(Composite.of("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration"))
-          .notLoading("model.visual.");
+          .within(
+              Composite.of("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration", "model.visual."));
 
   private Qwen3VlMoe() {}
 }

@@ -19,7 +19,8 @@ public final class Settings {
   }
 
   private <T> void check(Key<T> key) {
-    if (key.required() && stated(key).isEmpty()) {
+    // Whether or not the model needs it: what nobody reads might hold anything.
+    if (values(key).isEmpty() && key.required()) {
       throw config.missing(key.name());
     }
     if (key.only() != null) {
@@ -61,16 +62,20 @@ public final class Settings {
             .orElseThrow(() -> new IllegalStateException("the family has no key " + key.id()));
   }
 
+  /** By each spelling that config.json has. */
+  private <T> List<T> values(Key<T> key) {
+    return stated(key).stream().map(name -> key.read().apply(config, name)).toList();
+  }
+
   private <T> @Nullable T value(Key<T> key) {
-    List<String> stated = stated(key);
-    if (stated.isEmpty()) {
+    List<T> values = values(key);
+    if (values.isEmpty()) {
       return key.nullable() && config.occurs(key.name()) ? null : key.otherwise();
     }
-    T value = key.read().apply(config, stated.getFirst());
-    for (String other : stated) {
-      T again = key.read().apply(config, other);
-      if (!again.equals(value)) {
-        throw wrong(key, "the same as " + other + ", " + again, value);
+    T value = values.getFirst();
+    for (int i = 1; i < values.size(); i++) {
+      if (!values.get(i).equals(value)) {
+        throw wrong(key, "the same as %s, %s".formatted(stated(key).get(i), values.get(i)), value);
       }
     }
     return value;

@@ -30,6 +30,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -87,6 +88,7 @@ public record Inspection(
    * @param bytesByDtype tensor bytes, without headers
    * @param bytesByEncoding of a package, scales with their values; of a checkpoint empty
    * @param adapter that was merged into them; null without
+   * @param leftOut what the names of tensors begin with that were left out by choice
    */
   public record Weights(
       int files,
@@ -94,7 +96,8 @@ public record Inspection(
       long bytes,
       Map<Dtype, Long> bytesByDtype,
       Map<String, Long> bytesByEncoding,
-      Manifest.@Nullable Adapter adapter) {}
+      Manifest.@Nullable Adapter adapter,
+      List<String> leftOut) {}
 
   private static Map<String, Double> bits() {
     Map<String, Double> bits = new LinkedHashMap<>();
@@ -148,7 +151,8 @@ public record Inspection(
             sum(bytes),
             bytes,
             Map.of(),
-            null));
+            null,
+            List.of()));
   }
 
   /** Planning is what shows that config and weights belong together. */
@@ -209,7 +213,8 @@ public record Inspection(
               sum(bytes),
               bytes,
               encodings,
-              manifest.provenance().adapter()));
+              manifest.provenance().adapter(),
+              Objects.requireNonNullElse(manifest.provenance().leftOut(), List.of())));
     }
   }
 
@@ -380,6 +385,10 @@ public record Inspection(
           weights.tensors(), weights.files(), size(weights.bytes()), weights.bytesByDtype());
       if (weights.bytesByEncoding().size() > 1) {
         lines.add("             by encoding: %s", sizes(weights.bytesByEncoding()));
+      }
+      if (!weights.leftOut().isEmpty()) {
+        lines.add(
+            "left out     by choice: tensors of %s", String.join(" and of ", weights.leftOut()));
       }
       if (weights.adapter() != null) {
         addAdapter(lines, weights.adapter());

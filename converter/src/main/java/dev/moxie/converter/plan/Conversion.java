@@ -15,18 +15,30 @@ import org.jspecify.annotations.Nullable;
  * @param cast what the weights' elements become; null leaves them
  * @param quantisation which matrices are given an encoding, and which one; null leaves them
  * @param layout how the weights are spread over files
+ * @param towers whether parts of the model that are not for text are taken along
  */
 public record Conversion(
     Set<String> ignoredConfigKeys,
     @Nullable Prediction prediction,
     @Nullable Cast cast,
     @Nullable Quantisation quantisation,
-    Manifest.Layout layout) {
+    Manifest.Layout layout,
+    boolean towers) {
 
   /** Layers for multi-token prediction: take them along or leave them out. */
   public enum Prediction {
     KEEP,
     DROP
+  }
+
+  /** With all parts of the model. */
+  public Conversion(
+      Set<String> ignoredConfigKeys,
+      @Nullable Prediction prediction,
+      @Nullable Cast cast,
+      @Nullable Quantisation quantisation,
+      Manifest.Layout layout) {
+    this(ignoredConfigKeys, prediction, cast, quantisation, layout, true);
   }
 
   /** Without quantising. */
@@ -65,6 +77,7 @@ public record Conversion(
         prediction,
         provenance.cast(),
         provenance.quantisation(),
-        manifest.layout());
+        manifest.layout(),
+        provenance.leftOut() == null);
   }
 }

@@ -39,6 +39,7 @@ import org.jspecify.annotations.Nullable;
  * @param conversion what the user decided
  * @param prediction what becomes of the layers for multi-token prediction
  * @param adapter that is merged; null without
+ * @param leftOut what the names of tensors begin with that the user chose to leave out, sorted
  * @param shards independent of each other, sorted by file name
  */
 public record ConversionPlan(
@@ -48,6 +49,7 @@ public record ConversionPlan(
     Conversion conversion,
     Manifest.PredictionLayers prediction,
     @Nullable LoraAdapter adapter,
+    List<String> leftOut,
     List<Shard> shards) {
 
   /**
@@ -156,6 +158,7 @@ public record ConversionPlan(
   }
 
   public ConversionPlan {
+    leftOut = List.copyOf(leftOut);
     shards = List.copyOf(shards);
   }
 
@@ -204,6 +207,7 @@ public record ConversionPlan(
     facts.put(
         "--ignore-config-key",
         conversion.ignoredConfigKeys().stream().sorted().toList().toString());
+    facts.put("--towers", leftOut.isEmpty() ? "keep" : "drop");
     facts.put(
         "--adapter",
         adapter == null
@@ -245,7 +249,8 @@ public record ConversionPlan(
         prediction,
         conversion.cast(),
         conversion.quantisation(),
-        adapter == null ? null : adapter.provenance(updates()));
+        adapter == null ? null : adapter.provenance(updates()),
+        leftOut.isEmpty() ? null : leftOut);
   }
 
   /** What the adapter adds, one to each matrix that it changes. */

@@ -21,6 +21,7 @@ import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.PackageLayout;
+import dev.moxie.format.pack.PackagePaths;
 import dev.moxie.format.pack.ShardLayout;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
@@ -103,7 +104,7 @@ public final class Planner {
       try {
         TokenizerFile.check(checkpoint.folder().resolve(TokenizerFile.NAME));
       } catch (UnsupportedException e) {
-        // Sound, if not for this build: taken over like any file, and refused by what runs it.
+        // Sound, if not for this build: taken over like any file by who needs no text.
         return;
       }
     }
@@ -148,6 +149,7 @@ public final class Planner {
     }
     planner.requireQuantised();
     planner.requireTiled();
+    List<String> leftOut = conversion.towers() ? List.of() : planner.leaveOutTowers();
     planner.keepOpaque(architecture);
     planner.requireAllUsed(architecture);
     // What is no token would show only when a text is generated, half-way through it.
@@ -159,6 +161,7 @@ public final class Planner {
         conversion,
         prediction,
         adapter,
+        leftOut,
         shards(planner.items, conversion.layout(), planner.pieces));
   }
 
@@ -194,6 +197,18 @@ public final class Planner {
   private void leaveOut(Set<Integer> layers) {
     unused.values().removeIf(source -> isIn(layers, source));
     superseded.removeIf(source -> isIn(layers, source));
+  }
+
+  /** Leaves out what other parts of the model load; what the names of that begin with, sorted. */
+  private List<String> leaveOutTowers() {
+    List<String> towers =
+        family.towers().stream()
+            .filter(t -> checkpoint.tensors().keySet().stream().anyMatch(n -> n.startsWith(t)))
+            .sorted(PackagePaths.ORDER)
+            .toList();
+    unused.keySet().removeIf(name -> towers.stream().anyMatch(name::startsWith));
+    superseded.removeIf(source -> towers.stream().anyMatch(source.name()::startsWith));
+    return towers;
   }
 
   /** What becomes of the layers for multi-token prediction. */

@@ -22,6 +22,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class TokenizerFormTest {
   private static final Path MODELS = Fixtures.root().resolve("sentencepiece");
 
+  private static final Path SOUND = Fixtures.tinyMixtral().resolve("tokenizer.json");
+
   @TempDir Path folder;
 
   @BeforeEach
@@ -62,8 +64,16 @@ class TokenizerFormTest {
   void anotherFormAloneIsRefusedWithWhatToDo(String file) throws IOException {
     Files.writeString(folder.resolve(file), "IQ== 0\n");
     assertRefused(file + ": expected tokenizer.json");
-    Files.writeString(folder.resolve("tokenizer.json"), "{}");
+    Files.copy(SOUND, folder.resolve("tokenizer.json"));
     assertDoesNotThrow(this::require);
+  }
+
+  @Test
+  void aSoundOneThatIsNotReadIsRefusedToo() throws IOException {
+    Files.writeString(
+        folder.resolve("tokenizer.json"),
+        Files.readString(SOUND).replaceFirst("\"dropout\": *null", "\"dropout\": 0.1"));
+    assertRefused("dropout");
   }
 
   @Test

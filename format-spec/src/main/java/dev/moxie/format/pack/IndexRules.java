@@ -188,6 +188,7 @@ final class IndexRules {
     Manifest.Provenance provenance = manifest.provenance();
     Set<String> files = new HashSet<>();
     provenance.shards().forEach(shard -> files.add(shard.file()));
+    List<String> leftOut = Objects.requireNonNullElse(provenance.leftOut(), List.of());
     Map<String, Set<String>> whole = new HashMap<>();
     Map<Source, List<IndexRow>> seen = new LinkedHashMap<>();
     Map<Leaf, IndexRow> scales = new LinkedHashMap<>();
@@ -208,6 +209,11 @@ final class IndexRules {
       if (file != null && tensor != null) {
         require(!tensor.isEmpty(), row, "the name of a source tensor", "an empty one");
         require(files.contains(file), row, "a source among the checkpoint's weight files", file);
+        require(
+            leftOut.stream().noneMatch(tensor::startsWith),
+            row,
+            () -> "a source that was not left out, as the manifest says of " + leftOut,
+            () -> tensor);
         if (Made.isScales(row)) {
           scales.put(Leaf.of(row, row.name()), row);
         } else if (row.view() == null) {

@@ -183,6 +183,8 @@ public record Manifest(
    * @param cast null if no element was given another dtype
    * @param quantisation null if none was given an encoding
    * @param adapter null if none was merged
+   * @param leftOut what the names of tensors begin with that the user chose to leave out, sorted;
+   *     null if nothing was
    */
   public record Provenance(
       String family,
@@ -192,8 +194,9 @@ public record Manifest(
       PredictionLayers prediction,
       @Nullable Cast cast,
       @Nullable Quantisation quantisation,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Adapter adapter) {
-    /** Where no adapter was merged. */
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Adapter adapter,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable List<String> leftOut) {
+    /** Where no adapter was merged and nothing left out. */
     public Provenance(
         String family,
         List<SourceShard> shards,
@@ -202,7 +205,16 @@ public record Manifest(
         PredictionLayers prediction,
         @Nullable Cast cast,
         @Nullable Quantisation quantisation) {
-      this(family, shards, ignoredFiles, ignoredConfigKeys, prediction, cast, quantisation, null);
+      this(
+          family,
+          shards,
+          ignoredFiles,
+          ignoredConfigKeys,
+          prediction,
+          cast,
+          quantisation,
+          null,
+          null);
     }
 
     public Provenance {
@@ -211,6 +223,19 @@ public record Manifest(
       shards = entries("provenance.shards", shards);
       ignoredFiles = entries("provenance.ignoredFiles", ignoredFiles);
       ignoredConfigKeys = entries("provenance.ignoredConfigKeys", ignoredConfigKeys);
+      if (leftOut != null) {
+        leftOut = entries("provenance.leftOut", leftOut);
+        if (leftOut.isEmpty() || leftOut.contains("")) {
+          throw new IllegalArgumentException(
+              "provenance.leftOut: expected beginnings of names, or no such member, found "
+                  + leftOut);
+        }
+      }
+    }
+
+    /** Whether an export has every tensor of the checkpoint, each in its dtype. */
+    public boolean hasAllTensors() {
+      return cast == null && prediction != PredictionLayers.DROPPED && leftOut == null;
     }
   }
 

@@ -70,6 +70,9 @@ final class ManifestRules {
     checkOrder("provenance.shards", sourceFiles());
     checkOrder("provenance.ignoredFiles", provenance.ignoredFiles());
     checkOrder("provenance.ignoredConfigKeys", provenance.ignoredConfigKeys());
+    if (provenance.leftOut() != null) {
+      checkOrder("provenance.leftOut", provenance.leftOut());
+    }
     Manifest.Adapter adapter = provenance.adapter();
     if (adapter != null) {
       checkOrder(

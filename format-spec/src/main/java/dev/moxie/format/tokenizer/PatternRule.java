@@ -22,7 +22,6 @@ import java.util.regex.Pattern;
  * other choices of a branch multiply, to {@value #MOST_CHOICES} at most.
  */
 final class PatternRule {
-  private static final String REMEDY = "pass token ids instead of text";
   private static final int MOST_CHARACTERS = 1 << 16;
   private static final int MOST_CHOICES = 64;
   private static final int MOST_COPIES = 1000;
@@ -54,7 +53,7 @@ final class PatternRule {
           where,
           "a pattern of at most " + MOST_CHARACTERS + " characters",
           pattern.length() + " of them",
-          REMEDY);
+          TokenizerFile.REMEDY);
     }
     Item whole = rule.branches(0);
     if (rule.at < pattern.length()) {
@@ -264,6 +263,9 @@ final class PatternRule {
 
   private UnsupportedException refused(String expected) {
     return new UnsupportedException(
-        where, "a pattern with " + expected, "\"" + pattern + "\" (at " + at + ")", REMEDY);
+        where,
+        "a pattern with " + expected,
+        "\"" + pattern + "\" (at " + at + ")",
+        TokenizerFile.REMEDY);
   }
 }

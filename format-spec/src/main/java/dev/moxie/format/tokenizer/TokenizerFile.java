@@ -38,6 +38,10 @@ public final class TokenizerFile {
   /** Its name in a checkpoint. */
   public static final String NAME = "tokenizer.json";
 
+  /** What to do about one that is sound and not for this build. */
+  static final String REMEDY =
+      "pass token ids instead of text (convert --token-ids-only, run --prompt-ids)";
+
   private static final long LARGEST_ID = 0xFFFF_FFFFL;
 
   private static final String VERSION = "1.0";
@@ -420,7 +424,6 @@ public final class TokenizerFile {
   }
 
   private UnsupportedException unsupported(String place, String expected, String found) {
-    return new UnsupportedException(
-        file + ", " + place, expected, found, "pass token ids instead of text");
+    return new UnsupportedException(file + ", " + place, expected, found, REMEDY);
   }
 }

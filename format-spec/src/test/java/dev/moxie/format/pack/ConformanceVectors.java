@@ -111,7 +111,7 @@ final class ConformanceVectors {
         p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.INT4));
     valid(
         "merged",
-        "weights that an adapter was merged into",
+        "weights that an adapter was merged into, a tower left out",
         p -> stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.MERGED));
     valid(
         "merged-and-cast",

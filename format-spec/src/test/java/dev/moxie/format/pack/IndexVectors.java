@@ -200,6 +200,11 @@ final class IndexVectors {
     v.broken("quantised-undeclared", "I16", "no quantisation is declared", "declares")
         .in(IndexVectors::inInt8)
         .byManifest(text -> text.replaceFirst("(\"quantisation\" : )\\{[^}]*\\}", "$1null"));
+    v.broken("left-out-and-there", "I23", "norms are said to be left out", "left out")
+        .byManifest(
+            text ->
+                text.replaceFirst(
+                    "(\"quantisation\" : null)", "$1,\n    \"leftOut\" : [ \"final_norm\" ]"));
     v.broken("merge-undeclared", "I16", "no adapter is declared", "declares")
         .in(IndexVectors::merged)
         .byManifest(

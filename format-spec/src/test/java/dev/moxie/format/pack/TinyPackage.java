@@ -193,7 +193,8 @@ final class TinyPackage {
                 : Manifest.PredictionLayers.KEPT,
             stored.cast(),
             stored.quantisation(),
-            stored.adapter(architecture)));
+            stored.adapter(architecture),
+            stored == Stored.MERGED ? List.of("model.visual.") : null));
   }
 
   /** How the tensors of a package are stored, and what they are made from. */

@@ -314,6 +314,13 @@ public final class EquivalenceCheck {
                       found.prediction(),
                       found.shards())));
     }
+    if (!Objects.equals(expected.leftOut(), found.leftOut())) {
+      findings.add(
+          new Finding(
+              PackagePaths.MANIFEST,
+              "provenance.leftOut",
+              "expected %s, found %s".formatted(expected.leftOut(), found.leftOut())));
+    }
     if (!Objects.equals(expected.adapter(), found.adapter())) {
       findings.add(
           new Finding(

@@ -84,6 +84,7 @@ class FusedLayoutTest {
           plan.conversion(),
           plan.prediction(),
           plan.adapter(),
+          plan.leftOut(),
           shards);
     };
   }

@@ -614,6 +614,7 @@ class ModelDiffTest {
         plan.conversion(),
         plan.prediction(),
         plan.adapter(),
+        plan.leftOut(),
         plan.shards());
   }
 }
