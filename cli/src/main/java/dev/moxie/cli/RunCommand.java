@@ -231,6 +231,7 @@ final class RunCommand implements Callable<Integer> {
     return switch (pack.architecture().layers().getFirst().attention()) {
       case Attention.GroupedQuery a -> "";
       case Attention.GatedDelta a -> "";
+      case Attention.Compressed a -> "";
       case Attention.MultiHeadLatent a ->
           execution == Execution.KERNELS || CacheLayout.of(a, device.target()).latent()
               ? ", cache of compressed latents"

@@ -384,6 +384,7 @@ public record Inspection(
                       a.window() == null ? "" : "; window of " + a.window())
               + (a.outputGate() ? "; output gated" : "");
       case Attention.GatedDelta a -> words(a);
+      case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
               .formatted(
@@ -395,6 +396,15 @@ public record Inspection(
                   a.queryRank() == null ? "" : "; queries from a latent of " + a.queryRank(),
                   words(a.rotary()));
     };
+  }
+
+  private static String words(Attention.Compressed a) {
+    Attention.Compression c = a.compression();
+    Attention.Indexer n = c == null ? null : c.indexer();
+    String entries = c == null ? "" : ", and entries of %d tokens".formatted(c.tokens());
+    String some = n == null ? "" : ", of which at most %d".formatted(n.kept());
+    return "%d heads of %d on one key and value; window of %d%s%s; rotary %s"
+        .formatted(a.heads(), a.headSize(), a.window(), entries, some, words(a.rotary()));
   }
 
   private static String words(Attention.GatedDelta a) {

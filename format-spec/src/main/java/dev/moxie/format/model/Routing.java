@@ -34,6 +34,8 @@ import org.jspecify.annotations.Nullable;
  * @param capacity how many tokens an expert takes before it drops some
  * @param ties which of two equal scores is chosen
  * @param computeDtype in which scores and weights are computed
+ * @param assigned whether a token's experts are those that a stored table has for its id, whatever
+ *     the scores, which weigh them (Roller et al., "Hash Layers For Large Sparse Models", 2021)
  */
 public record Routing(
     int expertsPerToken,
@@ -45,7 +47,34 @@ public record Routing(
     WeightsApplyTo weightsApplyTo,
     Capacity capacity,
     Ties ties,
-    Dtype computeDtype) {
+    Dtype computeDtype,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned) {
+
+  /** With experts that scores choose. */
+  public Routing(
+      int expertsPerToken,
+      Score score,
+      @Nullable Bias bias,
+      @Nullable Groups groups,
+      @Nullable Normalisation normalisation,
+      double scale,
+      WeightsApplyTo weightsApplyTo,
+      Capacity capacity,
+      Ties ties,
+      Dtype computeDtype) {
+    this(
+        expertsPerToken,
+        score,
+        bias,
+        groups,
+        normalisation,
+        scale,
+        weightsApplyTo,
+        capacity,
+        ties,
+        computeDtype,
+        false);
+  }
 
   /** Turns logits into scores. */
   public enum Score {
@@ -54,7 +83,10 @@ public record Routing(
     SOFTMAX,
     /** s_e = 1 / (1 + exp(−l_e)). */
     @JsonProperty("sigmoid")
-    SIGMOID
+    SIGMOID,
+    /** s_e = sqrt(ln(1 + exp(l_e))) (DeepSeek-AI, "DeepSeek-V4", 2026). */
+    @JsonProperty("sqrt_softplus")
+    SQRT_SOFTPLUS
   }
 
   /** What the stored bias touches. */
@@ -200,6 +232,10 @@ public record Routing(
           "routing.groups.maskValue: expected negative_infinity beside a bias, which may make"
               + " values negative, found zero");
     }
+    if (assigned && (bias != null || groups != null)) {
+      throw new IllegalArgumentException(
+          "routing.assigned: expected no bias and no groups beside a table, found some");
+    }
     if (computeDtype != Dtype.F32) {
       throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);
     }
@@ -266,6 +302,7 @@ public record Routing(
         weightsApplyTo,
         capacity,
         ties,
-        computeDtype);
+        computeDtype,
+        assigned);
   }
 }

@@ -15,6 +15,7 @@ public final class RoutingWords {
         switch (routing.score()) {
           case SOFTMAX -> "softmax over all " + moe.experts() + " experts";
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
+          case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
         };
     parts.add(score + " in " + routing.computeDtype());
     switch (routing.bias()) {

@@ -1,5 +1,7 @@
 package dev.moxie.runtime.plain;
 
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -339,7 +341,7 @@ public final class Program implements Ops<Value> {
 
   /** The value stands for the choice, which has no width. */
   @Override
-  public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
+  public Value choose(int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
     var some = new Chosen(pass, layer, indexer, q, k, w);
     instructions.add(some);
     Value choice = make(1);
@@ -382,6 +384,66 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value assign(Leaf table) {
+    throw lacks("experts that a table has for a token");
+  }
+
+  @Override
+  public Value grouped(Value x, Leaf matrices, int groups) {
+    throw lacks("projections by groups of heads");
+  }
+
+  @Override
+  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
+    throw lacks("a rotation back");
+  }
+
+  @Override
+  public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public Value compress(Attention.Compression compression, Value c, Value z, Leaf places) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public Value compressed(
+      int layer,
+      Attention.Compressed attention,
+      Value q,
+      Value v,
+      @Nullable Value entries,
+      @Nullable Value seen,
+      Leaf sinks) {
+    throw lacks("compressed attention");
+  }
+
+  @Override
+  public Value connect(Architecture.Streams streams, Value m, Leaf factors, Leaf shift) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public Value gather(Architecture.Streams streams, Value weights, Value h) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public Value spread(Architecture.Streams streams, Value weights, Value h, Value y) {
+    throw lacks("several residual streams");
+  }
+
+  private static UnsupportedException lacks(String what) {
+    return new UnsupportedException(
+        "the forward pass",
+        "parts that this build computes",
+        what,
+        "convert, export and inspect the model, which need no forward pass");
+  }
+
+  @Override
   public Value score(Routing.Score score, Value logits) {
     int experts = logits.columns();
     choice = null;
@@ -393,6 +455,7 @@ public final class Program implements Ops<Value> {
             switch (score) {
               case SOFTMAX -> (t, x, at, y, to) -> Norms.softmax(x, at, experts, y, to);
               case SIGMOID -> (t, x, at, y, to) -> Norms.sigmoid(x, at, experts, y, to);
+              case SQRT_SOFTPLUS -> (t, x, at, y, to) -> Norms.sqrtSoftplus(x, at, experts, y, to);
             });
     return scores;
   }

@@ -150,6 +150,7 @@ final class Mistakes {
       case GroupedQuery a -> ofGroupedQuery(a, mistakes);
       case MultiHeadLatent a -> ofLatent(a, mistakes);
       case GatedDelta a -> {} // It lacks no member.
+      case Attention.Compressed a -> {} // What is supposed of it is its rotary embedding.
     }
     return mistakes;
   }

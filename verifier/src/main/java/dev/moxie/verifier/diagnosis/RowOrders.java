@@ -86,7 +86,7 @@ final class RowOrders {
                 row -> row.name().equals(taps),
                 (row, stored) -> stored.get(row).withColumns(c -> a.convolution() - 1 - c)));
       }
-      case Attention.GroupedQuery _, Attention.MultiHeadLatent _ -> {}
+      case Attention.GroupedQuery _, Attention.MultiHeadLatent _, Attention.Compressed _ -> {}
     }
     return suspects.stream();
   }

@@ -2,6 +2,8 @@ package dev.moxie.verifier.oracle;
 
 import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
@@ -270,7 +272,8 @@ final class Exact implements Ops<Estimate> {
 
   /** The scores of all positions, [T, T]; those of later ones say nothing. */
   @Override
-  public Estimate choose(int layer, Attention.Indexer n, Estimate q, Estimate k, Estimate w) {
+  public Estimate choose(
+      int layer, Attention.Indexer n, int every, Estimate q, Estimate k, Estimate w) {
     return once(() -> new AttentionArithmetic(scoring).index(n, q, k, w), "choose", n, q, k, w);
   }
 
@@ -298,6 +301,66 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate assign(Leaf table) {
+    throw lacks("experts that a table has for a token");
+  }
+
+  @Override
+  public Estimate grouped(Estimate x, Leaf matrices, int groups) {
+    throw lacks("projections by groups of heads");
+  }
+
+  @Override
+  public Estimate rotateBack(Estimate x, Rotary rotary, int headSize, int first) {
+    throw lacks("a rotation back");
+  }
+
+  @Override
+  public Estimate rotateToFirst(Estimate x, Rotary rotary, int headSize, int first, int tokens) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public Estimate compress(Attention.Compression compression, Estimate c, Estimate z, Leaf places) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public Estimate compressed(
+      int layer,
+      Attention.Compressed attention,
+      Estimate q,
+      Estimate v,
+      @Nullable Estimate entries,
+      @Nullable Estimate seen,
+      Leaf sinks) {
+    throw lacks("compressed attention");
+  }
+
+  @Override
+  public Estimate connect(Architecture.Streams streams, Estimate m, Leaf factors, Leaf shift) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public Estimate gather(Architecture.Streams streams, Estimate weights, Estimate h) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public Estimate spread(Architecture.Streams streams, Estimate weights, Estimate h, Estimate y) {
+    throw lacks("several residual streams");
+  }
+
+  private static UnsupportedException lacks(String what) {
+    return new UnsupportedException(
+        "the forward pass",
+        "parts that this build computes",
+        what,
+        "convert, export and inspect the model, which need no forward pass");
+  }
+
+  @Override
   public Estimate score(Routing.Score score, Estimate logits) {
     var scores = new Estimate(logits.rows(), logits.columns());
     for (int t = 0; t < logits.rows(); t++) {
@@ -305,6 +368,7 @@ final class Exact implements Ops<Estimate> {
           switch (score) {
             case SOFTMAX -> scoring.softmax(logits, t);
             case SIGMOID -> scoring.sigmoid(logits, t);
+            case SQRT_SOFTPLUS -> scoring.sqrtSoftplus(logits, t);
           },
           0,
           t);
