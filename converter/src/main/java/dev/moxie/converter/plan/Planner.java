@@ -15,6 +15,7 @@ import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.Manifest;
@@ -587,6 +588,9 @@ public final class Planner {
           "one of " + PLAIN + " for a router",
           source.dtype().toString(),
           "no release quantises it, and rounding it changes decisions");
+    }
+    if (encoding == null && spec.role() == Role.ROUTER_TABLE && source.dtype() == Dtype.I64) {
+      return;
     }
     if (encoding == null && !PLAIN.contains(source.dtype())) {
       boolean any = description.encoding() instanceof BlockScaled;

@@ -134,7 +134,9 @@ final class IndexRules {
           () -> row.dtype() + " for " + row.role().id());
     } else {
       require(
-          !computedWith || WEIGHTS.contains(row.dtype()),
+          !computedWith
+              || WEIGHTS.contains(row.dtype())
+              || (row.role() == Role.ROUTER_TABLE && row.dtype() == Dtype.I64),
           row,
           () -> "one of " + WEIGHTS + " for encoding plain",
           () -> row.dtype().toString());

@@ -160,7 +160,7 @@ public final class PlainModel implements Model, Layers {
   /** Runs a part for tokens before which there are none. */
   private void alone(PlainLayers.Part part, float[] hidden, @Nullable List<int[]> experts) {
     pass().begin(experts);
-    pass().add(new Past(), 0, hidden.length / architecture().hiddenSize());
+    pass().add(new Past(), 0, hidden.length / architecture().streamWidth());
     pass().set(part.input(), hidden);
     part.program().run();
   }

@@ -1,6 +1,5 @@
 package dev.moxie.runtime.plain;
 
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
@@ -342,7 +341,7 @@ public final class Program implements Ops<Value> {
   /** The value stands for the choice, which has no width. */
   @Override
   public Value choose(int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
-    var some = new Chosen(pass, layer, indexer, q, k, w);
+    var some = new Chosen(pass, layer, indexer, every, q, k, w);
     instructions.add(some);
     Value choice = make(1);
     chosen.put(choice, some);
@@ -385,62 +384,148 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value assign(Leaf table) {
-    throw lacks("experts that a table has for a token");
+    StoredMatrix matrix = weights.matrix(table);
+    Value y = make(matrix.columns());
+    instructions.add(
+        new TokenByToken(
+            pass,
+            matrix.columns(),
+            (t, scratch) -> {
+              List<int[]> replayed = pass.replayed();
+              int to = t * y.apart();
+              if (replayed == null) {
+                matrix.read(Math.toIntExact(pass.id(t)), pass.array(y), to);
+                return;
+              }
+              for (int i = 0; i < matrix.columns(); i++) {
+                pass.array(y)[to + i] = replayed.get(t)[i];
+              }
+            }));
+    return y;
   }
 
   @Override
   public Value grouped(Value x, Leaf matrices, int groups) {
-    throw lacks("projections by groups of heads");
+    StoredMatrix matrix = weights.matrix(matrices);
+    int rows = matrix.rows() / groups;
+    int width = matrix.columns();
+    float[][] all = new float[matrix.rows()][width];
+    for (int r = 0; r < all.length; r++) {
+      matrix.read(r, all[r], 0);
+    }
+    return row(
+        x,
+        all.length,
+        (t, a, at, y, to) -> {
+          for (int r = 0; r < all.length; r++) {
+            y[to + r] = Sums.dot(all[r], 0, a, at + r / rows * width, width);
+          }
+        });
   }
 
   @Override
   public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
-    throw lacks("a rotation back");
+    Turns turns = pass.turns(rotary);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          System.arraycopy(a, at, y, to, x.columns());
+          for (int head = 0; head < x.columns(); head += headSize) {
+            turns.turnBack(pass.position(t), y, to + head + first);
+          }
+        });
   }
 
   @Override
   public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
-    throw lacks("entries of several tokens");
+    Turns turns = pass.turns(rotary);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          System.arraycopy(a, at, y, to, x.columns());
+          int position = Math.max(0, pass.position(t) + 1 - tokens);
+          turns.turn(position, y, to + first);
+        });
   }
 
   @Override
-  public Value compress(Attention.Compression compression, Value c, Value z, Leaf places) {
-    throw lacks("entries of several tokens");
+  public Value compress(Attention.Compression n, Value c, Value z, Leaf places) {
+    StoredMatrix matrix = weights.matrix(places);
+    float[][] rows = new float[n.tokens()][matrix.columns()];
+    for (int i = 0; i < rows.length; i++) {
+      matrix.read(i, rows[i], 0);
+    }
+    Value y = make(n.overlapping() ? c.columns() / 2 : c.columns());
+    instructions.add(new Entries(pass, pass.newState(), n, rows, c, z, y));
+    return y;
   }
 
   @Override
   public Value compressed(
       int layer,
-      Attention.Compressed attention,
+      Attention.Compressed a,
       Value q,
       Value v,
       @Nullable Value entries,
       @Nullable Value seen,
       Leaf sinks) {
-    throw lacks("compressed attention");
+    Value y = make(q.columns());
+    Chosen some = seen == null ? null : Objects.requireNonNull(chosen.get(seen));
+    float[] scores = weights.vector(sinks);
+    instructions.add(new CompressedAttention(pass, layer, a, q, v, entries, some, scores, y));
+    return y;
   }
 
   @Override
   public Value connect(Architecture.Streams streams, Value m, Leaf factors, Leaf shift) {
-    throw lacks("several residual streams");
+    float[] f = weights.vector(factors);
+    float[] b = weights.vector(shift);
+    return row(m, b.length, (t, x, at, y, to) -> StreamWeights.of(streams, x, at, f, b, y, to));
   }
 
   @Override
-  public Value gather(Architecture.Streams streams, Value weights, Value h) {
-    throw lacks("several residual streams");
+  public Value gather(Architecture.Streams streams, Value by, Value h) {
+    int width = h.columns() / streams.count();
+    return row(
+        h,
+        width,
+        (t, x, at, y, to) -> {
+          float[] p = pass.array(by);
+          int from = t * by.apart();
+          for (int c = 0; c < width; c++) {
+            float sum = 0;
+            for (int i = 0; i < streams.count(); i++) {
+              sum = Math.fma(p[from + i], x[at + i * width + c], sum);
+            }
+            y[to + c] = sum;
+          }
+        });
   }
 
   @Override
-  public Value spread(Architecture.Streams streams, Value weights, Value h, Value y) {
-    throw lacks("several residual streams");
-  }
-
-  private static UnsupportedException lacks(String what) {
-    return new UnsupportedException(
-        "the forward pass",
-        "parts that this build computes",
-        what,
-        "convert, export and inspect the model, which need no forward pass");
+  public Value spread(Architecture.Streams streams, Value by, Value h, Value made) {
+    int n = streams.count();
+    int width = made.columns();
+    return row(
+        h,
+        h.columns(),
+        (t, x, at, y, to) -> {
+          float[] w = pass.array(by);
+          float[] half = pass.array(made);
+          int from = t * by.apart();
+          int add = t * made.apart();
+          for (int k = 0; k < n; k++) {
+            for (int c = 0; c < width; c++) {
+              float sum = w[from + n + k] * half[add + c];
+              for (int j = 0; j < n; j++) {
+                sum = Math.fma(w[from + 2 * n + j * n + k], x[at + j * width + c], sum);
+              }
+              y[to + k * width + c] = sum;
+            }
+          }
+        });
   }
 
   @Override

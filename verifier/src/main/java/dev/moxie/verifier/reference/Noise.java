@@ -145,8 +145,8 @@ final class Noise {
     if (!trace.trace().has(name) || !other.trace().has(name)) {
       return;
     }
-    float[] a = trace.trace().floats(name, tokens, ours.columns());
-    float[] b = other.trace().floats(name, tokens, ours.columns());
+    float[] a = trace.floats(name, tokens, ours.columns());
+    float[] b = other.floats(name, tokens, ours.columns());
     double[] sum = sums.computeIfAbsent(step, key -> new double[2]);
     for (int i = 0; i < rows * ours.columns(); i++) {
       int row = i / ours.columns();
