@@ -364,6 +364,7 @@ class FamilyMutationsTest {
     switch (attentions(Attention.Softmax.class).findFirst().orElseThrow()) {
       case GroupedQuery a -> plantGrouped(a);
       case MultiHeadLatent a -> plantLatent(a);
+      case Attention.Compressed a -> {}
     }
   }
 

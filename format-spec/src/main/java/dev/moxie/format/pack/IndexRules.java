@@ -128,13 +128,15 @@ final class IndexRules {
         row.role() != Role.PADDING && row.role() != Role.OPAQUE && row.role() != Role.SCALE;
     if (row.encoding() instanceof BlockScaled encoding) {
       require(
-          computedWith && !row.role().keepsItsDtype() && row.dtype() == encoding.dtype(),
+          computedWith && !row.role().keepsItsDtype() && encoding.dtypes().contains(row.dtype()),
           row,
           () -> encoding.dtype() + " for " + encoding.id() + ", and no router in it",
           () -> row.dtype() + " for " + row.role().id());
     } else {
       require(
-          !computedWith || WEIGHTS.contains(row.dtype()),
+          !computedWith
+              || WEIGHTS.contains(row.dtype())
+              || (row.role() == Role.ROUTER_TABLE && row.dtype() == Dtype.I64),
           row,
           () -> "one of " + WEIGHTS + " for encoding plain",
           () -> row.dtype().toString());

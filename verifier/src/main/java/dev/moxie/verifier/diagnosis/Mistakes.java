@@ -157,6 +157,7 @@ final class Mistakes {
               mistakes,
               "biases of a convolution that the reference does not have",
               x -> Parts.with(a, "biases", false));
+      case Attention.Compressed a -> {} // What is supposed of it is its rotary embedding.
     }
     return mistakes;
   }

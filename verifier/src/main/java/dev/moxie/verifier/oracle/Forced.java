@@ -122,7 +122,7 @@ public final class Forced {
               ? Stream.of(Stage.values())
                   .filter(s -> s.compareTo(Stage.ATTENTION) >= 0 && s.compareTo(Stage.SUM) <= 0)
                   .filter(s -> s != Stage.ROUTER || has(Step.ROUTER_LOGITS))
-                  .filter(s -> s != (model.hasInputNorms() ? Stage.SUM : Stage.NORM))
+                  .filter(s -> s != (hasResidual() ? Stage.SUM : Stage.NORM))
                   .toList()
               : List.of();
     };
@@ -169,8 +169,16 @@ public final class Forced {
     return memory.record(() -> whole.minus(part, factor, precision), sum, factor, summand);
   }
 
+  /**
+   * Whether the residual stream between the halves follows from records; else it is taken for what
+   * the second one reads.
+   */
+  private boolean hasResidual() {
+    return model.hasInputNorms() && model.streams() == null;
+  }
+
   private Estimate residual() {
-    if (!model.hasInputNorms()) {
+    if (!hasResidual()) {
       return given(Step.MOE_INPUT);
     }
     Architecture.Multipliers multipliers = model.multipliers();

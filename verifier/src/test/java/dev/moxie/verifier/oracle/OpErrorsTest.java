@@ -559,7 +559,7 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         var pairing = Rotary.Pairing.HALVES;
         var indexer = new Attention.Indexer(s.heads(), s.headSize(), 3, 1e-6, pairing);
-        return ops.choose(0, indexer, x.get(0), x.get(1), x.get(2));
+        return ops.choose(0, indexer, 1, x.get(0), x.get(1), x.get(2));
       }
     };
 
