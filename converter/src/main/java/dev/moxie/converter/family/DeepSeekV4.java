@@ -50,7 +50,8 @@ final class DeepSeekV4 {
             .withScale(c.get(Experts.SCALE));
     var shared = new FeedForward.SharedExperts(c.get(Experts.WIDTH), false, true);
     var clamp = new FeedForward.Clamp(c.get(LIMIT), 1, 0);
-    var plain = Parts.with(Experts.of(c, routing, shared), "clamp", clamp);
+    var unclamped = Parts.with(Experts.of(c, routing, null), "clamp", clamp);
+    var plain = Parts.with(unclamped, "shared", shared);
     var chosen = plain.withRouting(routing.withBias(Routing.Bias.SELECTION));
     var assigned = plain.withRouting(Parts.with(routing, "assigned", true));
     var byToken = Compressed.assigned(c);

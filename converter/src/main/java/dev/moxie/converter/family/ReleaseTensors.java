@@ -30,6 +30,17 @@ public final class ReleaseTensors {
           Role.EMBEDDING,
           Role.HEAD,
           Role.ROUTER,
+          Role.ROUTER_TABLE,
+          Role.ATTENTION_ENTRY,
+          Role.ATTENTION_ENTRY_GATE,
+          Role.ATTENTION_ENTRY_PLACE,
+          Role.ATTENTION_INDEX_KEY,
+          Role.ATTENTION_INDEX_GATE,
+          Role.ATTENTION_INDEX_PLACE,
+          Role.ATTENTION_INDEX_WEIGHTS,
+          Role.ATTENTION_STREAMS,
+          Role.FEED_FORWARD_STREAMS,
+          Role.FINAL_STREAMS,
           Role.SHARED_SWITCH,
           Role.DELTA_WRITE,
           Role.DELTA_DECAY,
@@ -97,7 +108,12 @@ public final class ReleaseTensors {
             ? scales(encoding, encoding.valuesFor(place.tensor()))
             : Optional.empty();
     if (scales.isEmpty()) {
-      Dtype dtype = spec.role() == Role.ROUTER_BIAS ? Dtype.F32 : description.dtype();
+      Dtype dtype =
+          switch (spec.role()) {
+            case ROUTER_BIAS -> Dtype.F32;
+            case ROUTER_TABLE -> Dtype.I64;
+            default -> description.dtype();
+          };
       Shape shape = place.arrangement().locate(place.tensor(), leaf, this::shape).shape();
       tensors.add(new TensorDeclaration(place.tensor(), dtype, shape));
       return;

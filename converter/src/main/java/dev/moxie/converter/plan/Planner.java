@@ -595,16 +595,14 @@ public final class Planner {
           source.dtype().toString(),
           "no release quantises it, and rounding it changes decisions");
     }
-    if (encoding == null && spec.role() == Role.ROUTER_TABLE && source.dtype() == Dtype.I64) {
-      return;
-    }
-    if (encoding == null && !PLAIN.contains(source.dtype())) {
+    Set<Dtype> plain = spec.role() == Role.ROUTER_TABLE ? EnumSet.of(Dtype.I64) : PLAIN;
+    if (encoding == null && !plain.contains(source.dtype())) {
       Encoding declared = description.encoding(spec.role());
       boolean any = declared instanceof BlockScaled;
       throw new UnsupportedException(
           where(source),
           "one of "
-              + PLAIN
+              + plain
               + (any ? " or " + declared.id() : ", since config.json has no quantization_config"),
           source.dtype().toString(),
           any

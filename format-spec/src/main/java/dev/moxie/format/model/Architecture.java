@@ -213,6 +213,11 @@ public record Architecture(
       throw new IllegalArgumentException(
           "normBiases: expected none beside normPlacement or prediction layers, found both");
     }
+    if (streams != null && (normPlacement != null || multipliers != null || prediction != null)) {
+      throw new IllegalArgumentException(
+          "streams: expected none beside normPlacement, multipliers or prediction layers, found"
+              + " both");
+    }
     Objects.requireNonNull(blocks, "blocks is missing");
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
     blocks = List.copyOf(blocks);

@@ -122,6 +122,10 @@ public sealed interface FeedForward {
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
       }
+      if (shared != null && shared.clamped() && clamp == null) {
+        throw new IllegalArgumentException(
+            "feedForward.shared.clamped: expected none without a clamp, found some");
+      }
     }
 
     /** The same experts, routed otherwise. */

@@ -117,18 +117,21 @@ public final class Forward<V> {
 
   V layer(int layer, Attention attention, FeedForward feedForward, V h) {
     V a = attended(layer, attention, ops.note(Step.INPUT, h));
-    V x = normed(layer, a);
+    var scope = new Scope(layer);
+    V weights = connected(scope, Half.FEED_FORWARD, a);
+    V x = read(scope, Half.FEED_FORWARD, weights, a);
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
         };
-    return ops.note(Step.OUTPUT, added(layer, a, y));
+    return ops.note(Step.OUTPUT, written(scope, Half.FEED_FORWARD, weights, a, y));
   }
 
   /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
   public V added(int layer, V a, V y) {
-    return written(new Scope(layer), Half.FEED_FORWARD, a, y);
+    var scope = new Scope(layer);
+    return written(scope, Half.FEED_FORWARD, connected(scope, Half.FEED_FORWARD, a), a, y);
   }
 
   /** Half of a layer: its norms, and how residual streams meet it. */
@@ -161,8 +164,12 @@ public final class Forward<V> {
     }
   }
 
-  /** How half a layer reads, writes and mixes residual streams. */
-  private V connected(Scope scope, Half half, Architecture.Streams s, V h) {
+  /** How half a layer reads, writes and mixes residual streams; null where there is one. */
+  private @Nullable V connected(Scope scope, Half half, V h) {
+    Architecture.Streams s = model.streams();
+    if (s == null) {
+      return null;
+    }
     V m = ops.linear(unit(h), scope.matrix(half.streams, s.weights(), model.streamWidth()));
     return ops.connect(s, m, scope.vector(half.factors, 3), scope.vector(half.shift, s.weights()));
   }
@@ -173,18 +180,18 @@ public final class Forward<V> {
   }
 
   /** What half a layer reads of the residual streams, or of the one. */
-  private V read(Scope scope, Half half, V h) {
+  private V read(Scope scope, Half half, @Nullable V weights, V h) {
     Architecture.Streams s = model.streams();
-    V x = s == null ? h : ops.gather(s, connected(scope, half, s, h), h);
+    V x = s == null || weights == null ? h : ops.gather(s, weights, h);
     return model.hasInputNorms() ? norm(scope, half.norm, x) : x;
   }
 
   /** The residual streams, or the one, with what half a layer makes. */
-  private V written(Scope scope, Half half, V h, V y) {
+  private V written(Scope scope, Half half, @Nullable V weights, V h, V y) {
     Architecture.Streams s = model.streams();
-    return s == null
+    return s == null || weights == null
         ? added(scope, half.outputNorm, h, y)
-        : ops.spread(s, connected(scope, half, s, h), h, y);
+        : ops.spread(s, weights, h, y);
   }
 
   /** The residual stream and what half a layer makes. */
@@ -201,10 +208,12 @@ public final class Forward<V> {
   /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
   public V attended(int layer, Attention attention, V h) {
     var scope = new Scope(layer);
-    V x = read(scope, Half.ATTENTION, h);
+    V weights = connected(scope, Half.ATTENTION, h);
+    V x = read(scope, Half.ATTENTION, weights, h);
     return written(
         scope,
         Half.ATTENTION,
+        weights,
         h,
         switch (attention) {
           case Attention.GroupedQuery g -> attention(scope, layer, g, x);
@@ -217,7 +226,8 @@ public final class Forward<V> {
 
   /** What the second half of a layer reads, [T, H]. */
   public V normed(int layer, V a) {
-    return read(new Scope(layer), Half.FEED_FORWARD, a);
+    var scope = new Scope(layer);
+    return read(scope, Half.FEED_FORWARD, connected(scope, Half.FEED_FORWARD, a), a);
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
@@ -366,7 +376,8 @@ public final class Forward<V> {
             a.epsilon());
     v = ops.rotate(v, a.rotary(), size, plain);
     Attention.Compression c = a.compression();
-    V entries = c == null ? null : entries(scope, a, c, x);
+    V entries =
+        c == null ? null : entries(scope, c, Entry.OF_TOKENS, size, a.epsilon(), a.rotary(), x);
     Attention.Indexer n = c == null ? null : c.indexer();
     V seen = c == null || n == null ? null : chosen(scope, layer, a, c, n, x, r);
     Leaf sinks = scope.vector(Role.ATTENTION_SINKS, a.heads());
@@ -378,39 +389,50 @@ public final class Forward<V> {
     return ops.linear(each, scope.matrix(Role.ATTENTION_OUTPUT, hidden, inner));
   }
 
-  private V entries(Scope scope, Attention.Compressed a, Attention.Compression c, V x) {
-    return entries(
-        scope,
-        a,
-        c,
-        a.headSize(),
-        x,
+  /** What entries, or the keys of an indexer for them, are made with. */
+  private enum Entry {
+    OF_TOKENS(
         Role.ATTENTION_ENTRY,
         Role.ATTENTION_ENTRY_GATE,
         Role.ATTENTION_ENTRY_PLACE,
-        Role.ATTENTION_ENTRY_NORM);
+        Role.ATTENTION_ENTRY_NORM),
+    OF_KEYS(
+        Role.ATTENTION_INDEX_KEY,
+        Role.ATTENTION_INDEX_GATE,
+        Role.ATTENTION_INDEX_PLACE,
+        Role.ATTENTION_INDEX_KEY_NORM);
+
+    private final Role weight;
+    private final Role gate;
+    private final Role place;
+    private final Role norm;
+
+    Entry(Role weight, Role gate, Role place, Role norm) {
+      this.weight = weight;
+      this.gate = gate;
+      this.place = place;
+      this.norm = norm;
+    }
   }
 
+  /** Each in the row of the last token that it is made of. */
   private V entries(
       Scope scope,
-      Attention.Compressed a,
       Attention.Compression c,
+      Entry of,
       int size,
-      V x,
-      Role weight,
-      Role gate,
-      Role place,
-      Role norm) {
+      double epsilon,
+      Rotary rotary,
+      V x) {
     long width = c.width(size);
     V e =
         ops.compress(
             c,
-            ops.linear(x, scope.matrix(weight, width, model.hiddenSize())),
-            ops.linear(x, scope.matrix(gate, width, model.hiddenSize())),
-            scope.matrix(place, c.tokens(), width));
-    V normed = ops.norm(e, scope.vector(norm, size), a.epsilon());
-    int plain = size - a.rotary().dimensions();
-    return ops.rotateToFirst(normed, a.rotary(), size, plain, c.tokens());
+            ops.linear(x, scope.matrix(of.weight, width, model.hiddenSize())),
+            ops.linear(x, scope.matrix(of.gate, width, model.hiddenSize())),
+            scope.matrix(of.place, c.tokens(), width));
+    V normed = ops.norm(e, scope.vector(of.norm, size), epsilon);
+    return ops.rotateToFirst(normed, rotary, size, size - rotary.dimensions(), c.tokens());
   }
 
   /** Which entries tokens see. */
@@ -425,23 +447,13 @@ public final class Forward<V> {
     int size = n.size();
     long queries = (long) n.heads() * size;
     V q = ops.linear(latent, scope.matrix(Role.ATTENTION_INDEX_QUERY, queries, a.queryRank()));
-    V k =
-        entries(
-            scope,
-            a,
-            c,
-            size,
-            x,
-            Role.ATTENTION_INDEX_KEY,
-            Role.ATTENTION_INDEX_GATE,
-            Role.ATTENTION_INDEX_PLACE,
-            Role.ATTENTION_INDEX_KEY_NORM);
+    Rotary rotary = a.rotary().withPairing(n.pairing());
     return ops.choose(
         layer,
         n,
         c.tokens(),
-        ops.rotate(q, a.rotary(), size, size - a.rotary().dimensions()),
-        k,
+        ops.rotate(q, rotary, size, size - rotary.dimensions()),
+        entries(scope, c, Entry.OF_KEYS, size, n.normEpsilon(), rotary, x),
         ops.linear(x, scope.matrix(Role.ATTENTION_INDEX_WEIGHTS, n.heads(), model.hiddenSize())));
   }
 

@@ -276,9 +276,9 @@ public record Routing(
           "routing.mixer: expected no bias of scores, groups or normalisation beside it, found"
               + " some");
     }
-    if (assigned && (bias != null || groups != null)) {
+    if (assigned && (bias != null || groups != null || mixer != null)) {
       throw new IllegalArgumentException(
-          "routing.assigned: expected no bias and no groups beside a table, found some");
+          "routing.assigned: expected no bias, groups or mixer beside a table, found some");
     }
     if (computeDtype != Dtype.F32) {
       throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);

@@ -264,7 +264,7 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term rotateToFirst(Term x, Rotary rotary, int headSize, int first, int tokens) {
-    return term("rotate(%s, to %d j)", x.text, tokens);
+    return term("rotate(%s, to %d · j)", x.text, tokens);
   }
 
   @Override
@@ -299,17 +299,16 @@ public final class Symbols implements Ops<Symbols.Term> {
   public Term connect(Architecture.Streams streams, Term m, Leaf factors, Leaf shift) {
     String f = matrix(factors).replaceFirst("^W_", "");
     String b = matrix(shift).replaceFirst("^W_", "b_");
-    boolean alone = factors.shape().dim(0) == 1;
-    Term weights =
-        alone
-            ? term("σ(%s %s + %s) + %s", f, m.text, b, streams.epsilon())
-            : term(
-                "[σ + %s; 2 σ; sinkhorn_%d(softmax)](%s %s + %s)",
-                streams.epsilon(), streams.iterations(), f, m.text, b);
-    if (!alone) {
-      name(weights, "[p; q; C]");
+    if (factors.shape().dim(0) == 1) {
+      lines.add("p = σ(%s (%s) + %s) + %s".formatted(f, m.text, b, streams.epsilon()));
+      return m;
     }
-    return weights;
+    // Each half of a layer has its own.
+    lines.add("[m; n; M] = %s ∘ (%s) + %s".formatted(f, m.text, b));
+    lines.add(
+        "p = σ(m) + %s, q = σ(n) + σ(n), C = sinkhorn(softmax(M, per row) + %s, %d times)"
+            .formatted(streams.epsilon(), streams.epsilon(), streams.iterations()));
+    return m;
   }
 
   @Override

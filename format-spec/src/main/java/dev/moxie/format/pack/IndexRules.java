@@ -35,6 +35,7 @@ final class IndexRules {
 
   /** What weights may be of that are stored one by one. */
   private static final Set<Dtype> WEIGHTS = EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16);
+  private static final Set<Dtype> TABLES = EnumSet.of(Dtype.I64);
 
   private final String where;
   private final Manifest.Version version;
@@ -134,13 +135,16 @@ final class IndexRules {
           () -> row.dtype() + " for " + row.role().id());
     } else {
       require(
-          !computedWith
-              || WEIGHTS.contains(row.dtype())
-              || (row.role() == Role.ROUTER_TABLE && row.dtype() == Dtype.I64),
+          !computedWith || dtypes(row.role()).contains(row.dtype()),
           row,
-          () -> "one of " + WEIGHTS + " for encoding plain",
+          () -> "one of " + dtypes(row.role()) + " for encoding plain",
           () -> row.dtype().toString());
     }
+  }
+
+  /** What the numbers of a role are of, one by one. */
+  private static Set<Dtype> dtypes(Role role) {
+    return role == Role.ROUTER_TABLE ? TABLES : WEIGHTS;
   }
 
   private void checkFiller(IndexRow row) {

@@ -286,7 +286,9 @@ final class TinyPackage {
             new ShardLayout.Item(own.scales(spec), Objects.requireNonNull(scales)));
       }
       boolean kept = this == CAST && !cast(spec);
-      return List.of(new ShardLayout.Item(spec, kept ? Dtype.F32 : Dtype.BF16));
+      Dtype weights = kept ? Dtype.F32 : Dtype.BF16;
+      return List.of(
+          new ShardLayout.Item(spec, spec.role() == Role.ROUTER_TABLE ? Dtype.I64 : weights));
     }
 
     String transform(TensorSpec spec) {

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.plain;
 
+import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
@@ -402,6 +403,7 @@ public final class Program implements Ops<Value> {
     StoredMatrix matrix = weights.matrix(table);
     int count = matrix.columns();
     int experts = scores().columns();
+    requireExperts(matrix, table.tensor().name(), experts);
     Value y = make(count);
     // Those that the table names are chosen, whatever the scores.
     Value named = make(experts);
@@ -425,6 +427,22 @@ public final class Program implements Ops<Value> {
               }
             }));
     return y;
+  }
+
+  private static void requireExperts(StoredMatrix table, String name, int experts) {
+    float[] ids = new float[table.columns()];
+    for (int token = 0; token < table.rows(); token++) {
+      table.read(token, ids, 0);
+      for (float id : ids) {
+        if (!(id >= 0 && id < experts)) {
+          throw new CorruptException(
+              name + ", token " + token,
+              "experts from 0 to " + (experts - 1),
+              String.valueOf((long) id),
+              "config.json and weights do not belong together, pass those of one checkpoint");
+        }
+      }
+    }
   }
 
   @Override
