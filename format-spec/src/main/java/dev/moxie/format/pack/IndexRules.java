@@ -35,6 +35,7 @@ final class IndexRules {
 
   /** What weights may be of that are stored one by one. */
   private static final Set<Dtype> WEIGHTS = EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16);
+
   private static final Set<Dtype> TABLES = EnumSet.of(Dtype.I64);
 
   private final String where;

@@ -136,7 +136,17 @@ final class Suspects {
                     .filter(Set.of(Stage.ATTENTION, Stage.NORM, Stage.SUM, Stage.DENSE)::contains)
                     .limit(1)
                     .flatMap(
-                        stage -> fitted(stage, List.of(mistakes.epsilon(), mistakes.residual())))));
+                        stage ->
+                            fitted(
+                                stage,
+                                streams()
+                                    ? List.of(mistakes.epsilon())
+                                    : List.of(mistakes.epsilon(), mistakes.residual())))));
+  }
+
+  /** Whether halves of a layer write to several residual streams. */
+  private boolean streams() {
+    return evidence.architecture().streams() != null;
   }
 
   /** What its tensors are called within a layer. */
@@ -215,6 +225,10 @@ final class Suspects {
 
   /** Of what is added to the residual stream. */
   private Kind outputFactor(String what, String tensor, Stage stage) {
+    if (streams()) {
+      // What it is added to follows from no record.
+      return new Kind("a factor of the " + what, Stream::of);
+    }
     Step before = stage == Stage.SUM ? Step.MOE_INPUT : Step.INPUT;
     return factor(
         what,
