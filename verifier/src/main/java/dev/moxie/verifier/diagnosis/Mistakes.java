@@ -472,7 +472,7 @@ final class Mistakes {
           clamped
               ? "a clamp inside shared experts that the reference does not have"
               : "a dropped clamp inside shared experts",
-          with(clampedShared(m, !clamped)));
+          with(clampedShared(m, m.shared(), !clamped)));
     }
     if (m.shared() != null) {
       add(mistakes, "shared experts that the reference does not have", with(m.withoutShared()));
@@ -492,13 +492,14 @@ final class Mistakes {
     FeedForward.SharedExperts shared = m.shared();
     // One that there is not is no one's.
     if (clamp == null && shared != null && shared.clamped()) {
-      return with(Parts.with(clampedShared(m, false), "clamp", null));
+      return with(Parts.with(clampedShared(m, shared, false), "clamp", null));
     }
     return with(Parts.with(m, "clamp", clamp));
   }
 
-  private static MixtureOfExperts clampedShared(MixtureOfExperts m, boolean clamped) {
-    return Parts.with(m, "shared", Parts.with(m.shared(), "clamped", clamped));
+  private static MixtureOfExperts clampedShared(
+      MixtureOfExperts m, FeedForward.SharedExperts shared, boolean clamped) {
+    return Parts.with(m, "shared", Parts.with(shared, "clamped", clamped));
   }
 
   /** What may be wrong with the model as a whole. */
