@@ -1,5 +1,6 @@
 package dev.moxie.converter.family;
 
+import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
@@ -49,9 +50,10 @@ final class Compressed {
   private static final Key<Double> NEAR =
       RotarySettings.THETA.spelled("rope_theta", "rope_parameters.main.rope_theta").or(10000.0);
   private static final Key<String> UNSCALED =
-      Key.text("rope_parameters.main.rope_type", "how angles are stretched")
-          .spelled("rope_parameters.main.rope_type", "rope_parameters.compress.rope_type")
-          .only("default");
+      Key.text("rope_parameters.main.rope_type", "how angles are stretched").only("default");
+  private static final Key<String> STRETCHED =
+      Key.text("rope_parameters.compress.rope_type", "default or yarn, where there are entries")
+          .orNone();
   private static final Key<Double> FAR =
       Key.positive("compress_rope_theta", "base of the angles where there are entries")
           .spelled("compress_rope_theta", "rope_parameters.compress.rope_theta")
@@ -87,7 +89,7 @@ final class Compressed {
               Llama.BIASES.only(false))
           .and(QUERY_RANK, GROUPS, GROUP_RANK, INDEX_HEADS, INDEX_SIZE, KEPT)
           .and(TURNED, PART, FAR, RATIO, SPARSE_RATE, HEAVY_RATE)
-          .and(NEAR, UNSCALED, RotarySettings.SCALING);
+          .and(NEAR, UNSCALED, STRETCHED, RotarySettings.SCALING);
 
   static final Layout RELEASED = Layout.of("released", names());
 
@@ -207,8 +209,20 @@ final class Compressed {
     return new Rotary(c.get(NEAR), turned(c, size), pairs(), null);
   }
 
-  /** Of what a scaling declares, which layers with entries have, none makes cosines larger. */
+  /**
+   * Of what a scaling declares, which layers with entries have, none makes cosines larger, unless
+   * it stands where transformers 5 writes it.
+   */
   private static Rotary far(Settings c, int size) {
+    String type = c.find(STRETCHED);
+    if (type != null && !type.equals("default")) {
+      if (!type.equals("yarn")) {
+        throw c.unsupported(STRETCHED, "default or yarn", type);
+      }
+      Config stretch = c.config().object("rope_parameters").object("compress");
+      Rotary.Yarn yarn = RotarySettings.yarn(stretch, false);
+      return new Rotary(c.get(FAR), turned(c, size), pairs(), yarn);
+    }
     Rotary.@Nullable Scaling scaling = RotarySettings.of(c, turned(c, size), pairs()).scaling();
     boolean stated =
         c.stated(RotarySettings.SCALING).stream()
