@@ -509,8 +509,14 @@ final class TinyPackage {
 
   /** A counter that starts at a value derived from the leaf's name. */
   static PackageWriter.LeafBytes bytes(TensorSpec.Leaf leaf) {
-    int[] next = {leaf.source().hashCode()};
+    boolean ids = leaf.tensor().role() == Role.ROUTER_TABLE;
+    int[] next = {ids ? 0 : leaf.source().hashCode()};
     return into -> {
+      while (ids && into.hasRemaining()) {
+        // Of four experts, in numbers of eight bytes.
+        int at = next[0]++;
+        into.put((byte) (at % Long.BYTES == 0 ? at / Long.BYTES % 4 : 0));
+      }
       while (into.hasRemaining()) {
         into.put((byte) next[0]++);
       }
