@@ -304,14 +304,21 @@ def quantised(transform):
     return last.removeprefix("quantise_") if last.startswith("quantise_") else None
 
 
+def merged(transform):
+    """Whether an adapter was merged into the elements."""
+    return "merge" in (transform or "").split("+")
+
+
 def is_transform(name):
     """Section 3."""
-    first, joined, last = name.partition("+")
-    known = [blocks_of(part.partition("_")[2]) for part in (first, last) if part]
-    right = first.startswith("dequantise_" if joined else ("dequantise_", "quantise_"))
-    right = right and bool(last) == bool(joined) and (not last or last.startswith("quantise_"))
-    given = not (quantised(name) or "").startswith(("fp8", "int4_group"))
-    return name in ("copy", "cast") or right and all(known) and given
+    steps = name.split("+")
+    if steps[0].startswith("dequantise_") and blocks_of(steps[0].removeprefix("dequantise_")):
+        steps = steps[1:]
+    if steps[:1] == ["merge"]:
+        steps = steps[1:]
+    if (given := quantised(name)) and not given.startswith(("fp8", "int4_group")):
+        steps = steps[1:] if blocks_of(given) and steps[:1] == [f"quantise_{given}"] else steps
+    return name in ("copy", "cast") or not steps
 
 
 def scales_of(tensor, transform):
@@ -408,6 +415,7 @@ def each_row(p):
     weight_files = {None, *(shard["file"] for shard in p.manifest["provenance"]["shards"])}
     cast = p.manifest["provenance"]["cast"] or {"dtype": None}
     given = p.manifest["provenance"]["quantisation"] or {"encoding": None}
+    adapter = p.manifest["provenance"].get("adapter")
     yield "M7", "encodings", p.manifest["encodings"] == sorted({row["encoding"] for row in p.rows})
     for row in p.rows:
         name, role, dtype, shape = of(row, "name", "role", "dtype", "shape")
@@ -419,15 +427,19 @@ def each_row(p):
         yield "I12", name, {row[c] is not None for c in ("crc32c", "sha256")} == {leaf}
         yield "I13", name, all(source) if leaf and role != "padding" else source == (None,) * 3
         yield "I14", name, file in weight_files
+        yield "I16", name, bool(adapter) or not merged(made)
         if given_here := quantised(made):
             yield "I16", name, given_here == given["encoding"]
             yield "I17", name, given_here == row["encoding"] or role == "scale"
             yield "I17", name, role == "scale" or not decoded(made) or holds(
                 elements_of(row), decoded(made))
         elif made not in (None, "copy"):
-            yield "I16", name, dtype == cast["dtype"]
-            yield "I17", name, role not in (*ROUTERS, "scale", "opaque")
-            yield "I17", name, made == "cast" or holds(shape, decoded(made))
+            kept = made == "merge" and (role == "router" or cast["dtype"] is None)
+            yield "I16", name, kept or dtype == cast["dtype"]
+            yield "I17", name, role not in (*ROUTERS[1:], "scale", "opaque")
+            yield "I17", name, role != "router" or made == "merge"
+            yield "I17", name, not merged(made) or len(shape) == 2
+            yield "I17", name, not decoded(made) or holds(shape, decoded(made))
         if view is not None:
             yield "I20", name, bool(file)
             yield "I20", name, fits(row) or is_made_scale(row)
@@ -443,6 +455,9 @@ def each_row(p):
                 ) if role != "router_table" else dtype == "I64"
             yield "E2", name, not encoding or router or dtype in encoding[0] and (
                 len(shape) > 1 and role not in ("scale", "padding"))
+    values = [row for row in p.rows if merged(row["transform"]) and row["role"] != "scale"]
+    yield "I22", "adapter", not adapter or len(values) == sum(
+        update["matrices"] for update in adapter["updates"])
     sources = {}
     for row in p.rows:
         if row["source_tensor"] and not is_made_scale(row):

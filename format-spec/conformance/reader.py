@@ -270,10 +270,13 @@ def architecture(p):
 def manifest(p):
     """M6 to M11 and L1."""
     m, provenance = p.manifest, p.manifest["provenance"]
+    adapter = provenance.get("adapter") or {"files": [], "updates": []}
     shards, files = [s["file"] for s in m["shards"]], {f["path"]: f["bytes"] for f in m["files"]}
     for names in (m["encodings"], shards, [f["path"] for f in m["files"]],
                   [s["file"] for s in provenance["shards"]], provenance["ignoredFiles"],
-                  provenance["ignoredConfigKeys"]):
+                  provenance["ignoredConfigKeys"],
+                  [f["path"] for f in adapter["files"]],
+                  [(u["rank"], u["scale"]) for u in adapter["updates"]]):
         yield "M6", names, all(a < b for a, b in pairwise(names))  # text compares by code point
     paths = {*shards, *files, "moxie.json"}
     folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
@@ -364,6 +367,9 @@ def sources(p):
             grid = scales[names[0]] if names else (None, None)
             sized = view or grid[1] == [*index.block_grid(index.elements_of(row), encoding)]
             right = dtype in encoding[0] and grid[0] in encoding[4] and sized
+        elif index.merged(made) and not index.quantised(made):
+            kept = row["role"] == "router" or p.manifest["provenance"]["cast"] is None
+            right = dtype == row["dtype"] if kept else dtype in index.FLOATS
         else:
             right = dtype in index.FLOATS - {row["dtype"]}
         whole, size = [*index.stored(index.elements_of(row), index.decoded(made))], math.prod(shape)

@@ -21,6 +21,11 @@ def per_row(draw):
     return "DynamicQuantizeMatMul", {"w": weights}, {"s": np.full(ROWS, 0.01, np.float32)}, {}
 
 
+def as_stored(draw):
+    """int8 row by row, as packages have it, times activations that were rounded to bytes before."""
+    return "MatMulInteger", {"w": draw.integers(-127, 128, (ROWS, COLUMNS), dtype=np.int8)}, {}, {}
+
+
 def blocks(draw):
     """Blocks of 32, as `convert --quantize int8` makes them, activations rounded to a byte by block."""
     weights = draw.integers(0, 256, (ROWS, COLUMNS // BLOCK, BLOCK), dtype=np.uint8)
@@ -33,13 +38,19 @@ def session(operator, constants, passed, attributes):
     def value(name, array):
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
 
-    node = helper.make_node(operator, ["x", "w", "s"], ["y"], domain="com.microsoft", **attributes)
+    if operator == "MatMulInteger":
+        node = helper.make_node(operator, ["w", "x"], ["y"])
+        x = helper.make_tensor_value_info("x", TensorProto.INT8, [COLUMNS, "tokens"])
+        y = helper.make_tensor_value_info("y", TensorProto.INT32, [ROWS, "tokens"])
+    else:
+        node = helper.make_node(operator, ["x", "w", "s"], ["y"], domain="com.microsoft", **attributes)
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["tokens", COLUMNS])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["tokens", ROWS])
     graph = helper.make_graph(
         [node],
         "product",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["tokens", COLUMNS])]
-        + [value(name, array) for name, array in passed.items()],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["tokens", ROWS])],
+        [x] + [value(name, array) for name, array in passed.items()],
+        [y],
         [
             helper.make_tensor(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape, a.tobytes(), raw=True)
             for n, a in constants.items()
@@ -72,7 +83,10 @@ def measure(form, constant):
             calls.append((calls[0][0], weights))
     rates = []
     for tokens in (16, 128):
-        x = {"x": draw.standard_normal((tokens, COLUMNS), dtype=np.float32)}
+        if matrices[0][0] == "MatMulInteger":
+            x = {"x": draw.integers(-127, 128, (COLUMNS, tokens), dtype=np.int8)}
+        else:
+            x = {"x": draw.standard_normal((tokens, COLUMNS), dtype=np.float32)}
         times = []
         for _ in range(8):
             start = time.perf_counter()
@@ -86,6 +100,6 @@ def measure(form, constant):
     )
 
 
-for form in (per_row, blocks):
+for form in (per_row, as_stored, blocks):
     for constant in (True, False):
         measure(form, constant)

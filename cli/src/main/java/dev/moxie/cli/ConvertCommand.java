@@ -1,5 +1,6 @@
 package dev.moxie.cli;
 
+import dev.moxie.converter.adapter.LoraAdapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.checkpoint.TokenizerForm;
@@ -26,8 +27,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "convert",
     description =
-        "Turns a Hugging Face checkpoint into a package, without loss unless --dtype or --quantize"
-            + " asks for another form of its weights. The package appears under its name only when"
+        "Turns a Hugging Face checkpoint into a package, without loss unless --dtype, --quantize or"
+            + " --adapter asks for other weights. The package appears under its name only when"
             + " it is complete; an interrupted conversion goes on where it stopped when the same"
             + " command is run again.",
     footer = {"", "Example: moxie convert Mixtral-8x7B-v0.1 mixtral.moxie --threads 4"})
@@ -65,6 +66,14 @@ final class ConvertCommand implements Callable<Integer> {
           "Convert even if the tokenizer is in a form that is not read here: what runs the package"
               + " takes token ids (run --prompt-ids).")
   private boolean tokenIdsOnly;
+
+  @Option(
+      names = "--adapter",
+      paramLabel = "DIR",
+      description =
+          "Merge the adapter (LoRA, as peft saves it) in this folder into the weights, each sum"
+              + " rounded once. What is stored in fp8 or int4 takes none without --dtype.")
+  private @Nullable Path adapter;
 
   @Option(
       names = "--mtp",
@@ -118,7 +127,8 @@ final class ConvertCommand implements Callable<Integer> {
                 prediction,
                 dtype == null ? null : dtype.cast(),
                 quantise.quantisation(),
-                layout.layout()));
+                layout.layout()),
+            adapter == null ? null : LoraAdapter.open(adapter));
     if (!job.isQuiet()) {
       plan.checkpoint()
           .endTokens(plan.architecture().vocabSize())

@@ -18,7 +18,7 @@ import picocli.CommandLine.Parameters;
     name = "export",
     description = {
       "Writes the Hugging Face checkpoint of a package again: byte for byte the one that it was"
-          + " converted from, if nothing was cast or dropped.",
+          + " converted from, if nothing was cast or dropped and no adapter merged.",
       "Each tensor is checked against its digest on the way."
     },
     footer = {"", "Example: moxie export mixtral.moxie Mixtral-8x7B-v0.1-again"})
@@ -74,6 +74,14 @@ final class ExportCommand implements Callable<Integer> {
     if (provenance.prediction() == Manifest.PredictionLayers.DROPPED) {
       changes.add("layers for multi-token prediction are left out");
     }
-    return String.join(", ", changes) + ", and index and config say so";
+    String said =
+        changes.isEmpty() ? "" : String.join(", ", changes) + ", and index and config say so";
+    Manifest.Adapter adapter = provenance.adapter();
+    if (adapter == null) {
+      return said;
+    }
+    int matrices = adapter.updates().stream().mapToInt(Manifest.Update::matrices).sum();
+    String merged = "%d matrices have an adapter merged into them".formatted(matrices);
+    return said.isEmpty() ? merged : said + "; " + merged;
   }
 }

@@ -46,7 +46,7 @@ final class FamiliesCommand implements Callable<Integer> {
       var lines = new Lines();
       shown.forEach(evidence -> addCard(lines, evidence));
       if (family != null) {
-        KeyTable.add(lines, shown.getFirst().of().keys());
+        KeyTable.add(lines, shown.getFirst().of());
       }
       System.out.println(lines);
     }

@@ -22,15 +22,15 @@ final class KeyTable {
   private KeyTable() {}
 
   /** Below the card of a family. */
-  static void add(Lines lines, Keys keys) {
+  static void add(Lines lines, Family family) {
     lines.add("  keys of config.json that count");
-    for (Key<?> key : keys.read().values()) {
+    for (Key<?> key : family.keys().read().values()) {
       lines.add("    %-" + NAME_WIDTH + "s %s: %s", spellings(key, ""), key.meaning(), key.rule());
     }
-    if (!keys.neutral().isEmpty()) {
+    if (!family.neutral().isEmpty()) {
       lines.add("  keys that change nothing in this family");
     }
-    for (Keys.Neutral neutral : keys.neutral()) {
+    for (Keys.Neutral neutral : family.neutral()) {
       for (String name : neutral.names()) {
         lines.add("    %-" + NAME_WIDTH + "s %s", name, neutral.reason());
       }
@@ -49,9 +49,9 @@ final class KeyTable {
   /** For programs. */
   static ObjectNode json(Evidence evidence) {
     ObjectNode json = StrictJson.mapper(false).valueToTree(evidence);
-    Keys keys = evidence.of().keys();
+    Family family = evidence.of();
     ArrayNode read = json.putArray("keys");
-    for (Key<?> key : keys.read().values()) {
+    for (Key<?> key : family.keys().read().values()) {
       ObjectNode entry = read.addObject();
       entry.putPOJO("names", key.names());
       entry.put("meaning", key.meaning());
@@ -61,7 +61,7 @@ final class KeyTable {
       entry.set("only", StrictJson.mapper(false).valueToTree(key.only()));
     }
     ArrayNode neutral = json.putArray("neutral");
-    for (Keys.Neutral some : keys.neutral()) {
+    for (Keys.Neutral some : family.neutral()) {
       for (String name : some.names()) {
         neutral.addObject().put("name", name).put("reason", some.reason());
       }
@@ -73,11 +73,10 @@ final class KeyTable {
   static String markdown() {
     Map<String, List<String>> rows = new TreeMap<>();
     for (Family family : Families.ALL) {
-      Keys keys = family.keys();
-      for (Key<?> key : keys.read().values()) {
+      for (Key<?> key : family.keys().read().values()) {
         add(rows, spellings(key, "`"), key.meaning() + " | " + key.rule(), family);
       }
-      for (Keys.Neutral neutral : keys.neutral()) {
+      for (Keys.Neutral neutral : family.neutral()) {
         for (String name : neutral.names()) {
           add(rows, "`" + name + "`", neutral.reason() + " | any, without effect", family);
         }

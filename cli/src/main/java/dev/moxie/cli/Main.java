@@ -33,6 +33,7 @@ import picocli.CommandLine.ScopeType;
       DiffCommand.class,
       BaselineCommand.class,
       RunCommand.class,
+      ServeCommand.class,
       BenchCommand.class,
       DemoCommand.class,
       SynthCommand.class
@@ -45,6 +46,7 @@ import picocli.CommandLine.ScopeType;
       "  moxie convert CHECKPOINT PACKAGE    turn it into a package",
       "  moxie verify PACKAGE --source CHECKPOINT --reference TRACE",
       "  moxie run PACKAGE --prompt \"Once upon a time\"",
+      "  moxie serve PACKAGE                 answer OpenAI's clients over HTTP",
       "  moxie export PACKAGE CHECKPOINT     and back, byte for byte",
       "",
       "Exit status: 0 fine, 1 verification found a mismatch, 2 wrong usage,",

@@ -50,6 +50,12 @@ final class VerifyCommand implements Callable<Integer> {
   private @Nullable Path source;
 
   @Option(
+      names = "--adapter",
+      paramLabel = "DIR",
+      description = "The adapter that was merged into that checkpoint.")
+  private @Nullable Path adapter;
+
+  @Option(
       names = "--reference",
       paramLabel = "TRACE",
       description = "A trace recorded by another implementation; repeatable.")
@@ -132,6 +138,13 @@ final class VerifyCommand implements Callable<Integer> {
           "none",
           "pass the first reference with --reference");
     }
+    if (adapter != null && source == null) {
+      throw new UsageException(
+          "--adapter " + adapter,
+          "a --source that it was merged into",
+          "none",
+          "pass the checkpoint with --source");
+    }
     requireReferences("--layers", !layers.isEmpty());
     requireReferences("--tokens", tokens != Integer.MAX_VALUE);
     if (tokens < 1) {
@@ -148,12 +161,12 @@ final class VerifyCommand implements Callable<Integer> {
             Budget.of(Duration.ofSeconds(diagnosis)),
             new LayerProgress(System.err, System::nanoTime));
     Running running = running();
+    Verifier.Source from = source == null ? null : new Verifier.Source(source, adapter);
     var files = new DecisionFiles(routingArrow, replay);
     ReportOptions.Outputs outputs = forms.open(files.paths());
     Report report;
     try {
-      report =
-          Verifier.verify(folder, source, references, noise, running, files, invariance, scope);
+      report = Verifier.verify(folder, from, references, noise, running, files, invariance, scope);
     } catch (RuntimeException e) {
       outputs.write(Failures.of(e).sentence());
       throw e;

@@ -18,23 +18,25 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** Processes of their own, in places where something is missing that a JVM cannot do without. */
 @Tag("exhaustive")
 @EnabledOnOs(OS.LINUX)
+@Execution(ExecutionMode.CONCURRENT)
 class EnvironmentTest {
   private static final String SOURCE = Fixtures.randomMixtrals().get(2).toString();
 
   @TempDir static Path folder;
 
   @BeforeAll
-  static void convert() {
-    assertEquals(
-        0, CommandLineTest.moxie("convert", SOURCE, folder.resolve("p").toString()).status());
+  static void convert() throws Exception {
+    assertEquals(0, shell(Map.of(), "moxie convert \"$SOURCE\" p").status());
   }
 
   /** A line of a shell, in which {@code moxie} stands for the command. */
-  private CommandLineTest.Outcome shell(Map<String, String> environment, String line)
+  private static CommandLineTest.Outcome shell(Map<String, String> environment, String line)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of("bash", "-c"));
     command.add(

@@ -60,6 +60,7 @@ class LostOutputTest {
                 "convert C new-package",
                 "convert C dry --dry-run",
                 "convert C dry --dry-run --json",
+                "convert C new-merged --adapter A",
                 "export P new-checkpoint",
                 "reshard P new-layout --expert-parallel 2",
                 "verify P",
@@ -69,6 +70,7 @@ class LostOutputTest {
                 "verify P --markdown -",
                 "verify P --annotations",
                 "verify P --source other --json",
+                "verify P --source C --adapter A --json",
                 "routing P --ids 1,2",
                 "routing P --ids 1,2 --json",
                 "eval P --ids 1,2,3",
@@ -80,6 +82,7 @@ class LostOutputTest {
                 "baseline check P B",
                 "baseline check P B --json",
                 "run P --prompt-ids 1,2 --max-tokens 2",
+                "serve P --port 0",
                 "bench convert C here --rounds 1",
                 "bench verify P --rounds 1",
                 "bench index C P",
@@ -102,6 +105,7 @@ class LostOutputTest {
             case "P" -> pack;
             case "C" -> CHECKPOINT;
             case "C/config.json" -> CHECKPOINT + "/config.json";
+            case "A" -> Fixtures.root().resolve("adapters/mixtral").toString();
             case "B" -> baseline;
             case "here" -> folder.toString();
             case "other" -> Fixtures.randomMixtrals().getLast().toString();

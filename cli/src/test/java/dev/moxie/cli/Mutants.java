@@ -297,8 +297,9 @@ final class Mutants {
     failures++;
     String kind = name.split(" ", 2)[0];
     console.printf(
-        "%s, mutant %d of seed %d: %s%nrepeat: mvn -pl cli -am test -Dtest=MutantsTest"
-            + " -Dsurefire.failIfNoSpecifiedTests=false -Dmutants.seed=%d -Dmutants.only=%s:%d%n",
+        "%s, mutant %d of seed %d: %s%nrepeat: mvn -pl cli -am verify -Dtest=MutantsTest"
+            + " -Dtest.required=false -Dsurefire.failIfNoSpecifiedTests=false -Dmutants.seed=%d"
+            + " -Dmutants.only=%s:%d%n",
         name, mutant, seed, what, seed, kind, mutant);
   }
 }

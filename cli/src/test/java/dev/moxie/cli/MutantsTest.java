@@ -17,6 +17,8 @@ import org.junit.jupiter.api.extension.AnnotatedElementContext;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.io.TempDirFactory;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /**
  * More than ten thousand broken files: each ends with a documented status and sentences, and
@@ -24,6 +26,7 @@ import org.junit.jupiter.api.io.TempDirFactory;
  * {@code -Dmutants.only=KIND:NUMBER} one again.
  */
 @Tag("exhaustive")
+@Execution(ExecutionMode.CONCURRENT) // In a process of its own.
 class MutantsTest {
   private static final int LEAST = 10_000;
   private static final int MAX_MINUTES = 5;
@@ -69,7 +72,7 @@ class MutantsTest {
     Matcher mutants = Pattern.compile("(?m)^(\\d+) mutants, seed").matcher(said);
     assertTrue(mutants.find(), said);
     assertTrue(!only.isEmpty() || Integer.parseInt(mutants.group(1)) >= LEAST, said);
-    System.out.println(said);
+    Files.writeString(Path.of("target", "mutants.txt"), said);
   }
 
   /** Where the build may write. */

@@ -1,5 +1,6 @@
 package dev.moxie.converter;
 
+import dev.moxie.converter.adapter.LoraAdapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.Executor;
@@ -181,8 +182,15 @@ public final class EditedCheckpoint {
 
   /** Converts a checkpoint. */
   public static MoxiePackage convert(Path checkpoint, Path target, Conversion conversion) {
+    return convert(checkpoint, null, target, conversion);
+  }
+
+  /** Converts a checkpoint with an adapter, if there is one. */
+  public static MoxiePackage convert(
+      Path checkpoint, @Nullable Path adapter, Path target, Conversion conversion) {
+    LoraAdapter merged = adapter == null ? null : LoraAdapter.open(adapter);
     Executor.execute(
-        Planner.plan(Checkpoint.open(checkpoint), conversion).contents(),
+        Planner.plan(Checkpoint.open(checkpoint), conversion, merged).contents(),
         target,
         new Manifest.Producer("test", "0"),
         2,

@@ -33,6 +33,13 @@ public final class Verifier {
   private Verifier() {}
 
   /**
+   * What a package was converted from.
+   *
+   * @param adapter that was merged into the checkpoint; null without
+   */
+  public record Source(Path checkpoint, @Nullable Path adapter) {}
+
+  /**
    * Runs every level that the arguments allow.
    *
    * @param source the checkpoint, or null
@@ -42,8 +49,8 @@ public final class Verifier {
   public static Report verify(
       Path folder, @Nullable Path source, List<Path> references, Set<Execution> executions) {
     Running running = Running.onCpu(executions);
-    return verify(
-        folder, source, references, null, running, DecisionFiles.NONE, false, Scope.all());
+    Source from = source == null ? null : new Source(source, null);
+    return verify(folder, from, references, null, running, DecisionFiles.NONE, false, Scope.all());
   }
 
   /**
@@ -60,7 +67,7 @@ public final class Verifier {
    */
   public static Report verify(
       Path folder,
-      @Nullable Path source,
+      @Nullable Source source,
       List<Path> references,
       @Nullable Path noise,
       Running running,
@@ -102,7 +109,7 @@ public final class Verifier {
   static Report verify(
       MoxiePackage pack,
       Path folder,
-      @Nullable Path source,
+      @Nullable Source source,
       List<Path> references,
       @Nullable Path noise,
       Running running,
@@ -122,7 +129,10 @@ public final class Verifier {
       if (integrity.verdict().passed()) {
         // What run would refuse is no package that verifies, whatever it is compared with.
         EndTokens.of(pack);
-        equivalence = source == null ? null : EquivalenceCheck.run(pack, source);
+        equivalence =
+            source == null
+                ? null
+                : EquivalenceCheck.run(pack, source.checkpoint(), source.adapter());
         if (invariance || !references.isEmpty()) {
           Running run = running.with(runnable(pack, running, notChecked));
           // Kernels of CUDA are drawn anew in every process.

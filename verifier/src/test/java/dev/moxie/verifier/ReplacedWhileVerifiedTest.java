@@ -41,7 +41,7 @@ class ReplacedWhileVerifiedTest {
                             Verifier.verify(
                                 opened,
                                 pack,
-                                source,
+                                new Verifier.Source(source, null),
                                 List.of(),
                                 null,
                                 Running.onCpu(Execution.of(Device.CPU)),

@@ -156,6 +156,7 @@ final class WrongPlans {
         plan.architecture(),
         plan.conversion(),
         plan.prediction(),
+        plan.adapter(),
         shards);
   }
 
@@ -204,6 +205,7 @@ final class WrongPlans {
         plan.architecture(),
         plan.conversion(),
         plan.prediction(),
+        plan.adapter(),
         shards);
   }
 
@@ -231,6 +233,7 @@ final class WrongPlans {
             change.apply(plan.architecture()),
             plan.conversion(),
             plan.prediction(),
+            plan.adapter(),
             plan.shards());
   }
 

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 public final class Adapter {
   /** What to do about one. */
   public static final String REMEDY =
-      "merge it into its base model first (peft: merge_and_unload, then save_pretrained)";
+      "merge it into its base model, as in moxie convert BASE PACKAGE --adapter FOLDER";
 
   static final Pattern FILES = Pattern.compile("adapter_(config\\.json|model[.-].*)");
 

@@ -7,6 +7,7 @@ import dev.moxie.format.json.StrictJson;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -23,17 +24,17 @@ import tools.jackson.databind.JsonNode;
  * named after the object's key and a dot.
  */
 public final class Config {
-  private static final String REMEDY = "correct config.json, or fetch it again";
-
   private final String where;
+  private final String remedy;
   private final String path;
   private final JsonNode json;
   private final Set<String> ignored;
   private final Set<String> read = new TreeSet<>();
   private final Map<String, Config> objects = new TreeMap<>();
 
-  private Config(String where, String path, JsonNode json, Set<String> ignored) {
+  private Config(String where, String remedy, String path, JsonNode json, Set<String> ignored) {
     this.where = where;
+    this.remedy = remedy;
     this.path = path;
     this.json = json;
     this.ignored = ignored;
@@ -47,7 +48,7 @@ public final class Config {
    * @throws CorruptException if the file is no JSON object
    */
   public static Config read(Path file, Set<String> ignored) {
-    return new Config(file.toString(), "", StrictJson.readObject(file), Set.copyOf(ignored));
+    return of(file.toString(), StrictJson.readObject(file), ignored);
   }
 
   /**
@@ -67,12 +68,18 @@ public final class Config {
    * @throws CorruptException if the bytes are no JSON object
    */
   public static Config parse(String where, byte[] json, Set<String> ignored) {
-    return new Config(where, "", StrictJson.parseObject(where, json), Set.copyOf(ignored));
+    return of(where, StrictJson.parseObject(where, json), ignored);
+  }
+
+  private static Config of(String where, JsonNode json, Set<String> ignored) {
+    String file = where.substring(where.lastIndexOf('/') + 1);
+    String remedy = "correct " + file + ", or fetch it again";
+    return new Config(where, remedy, "", json, Set.copyOf(ignored));
   }
 
   /** The same file, of which nothing has been read. */
   public Config unread() {
-    return new Config(where, path, json, ignored);
+    return new Config(where, remedy, path, json, ignored);
   }
 
   /** The file, for messages. */
@@ -185,7 +192,7 @@ public final class Config {
       throw wrong(key, "an object", value.toString());
     }
     return objects.computeIfAbsent(
-        key, k -> new Config(where + ", " + k, path + k + ".", value, ignored));
+        key, k -> new Config(where + ", " + k, remedy, path + k + ".", value, ignored));
   }
 
   /** The strings of an array. */
@@ -217,6 +224,42 @@ public final class Config {
   /** The keys that it has, in their order. */
   public List<String> names() {
     return List.copyOf(json.propertyNames());
+  }
+
+  /** Whether a key has no value, or one that says no more than that: false, nothing in brackets. */
+  public boolean isOff(String key) {
+    return !has(key)
+        || (json.get(key).isBoolean() && !json.get(key).booleanValue())
+        || (json.get(key).isContainer() && json.get(key).isEmpty());
+  }
+
+  /** Finite numbers above 0 by name, in their order; none where there is no such key. */
+  public Map<String, Double> positivesByName(String key) {
+    Map<String, Double> numbers = new LinkedHashMap<>();
+    if (has(key)) {
+      if (!json.get(key).isObject()) {
+        throw wrong(key, "an object", json.get(key).toString());
+      }
+      for (var entry : json.get(key).properties()) {
+        JsonNode value = entry.getValue();
+        if (!value.isNumber()
+            || !(value.doubleValue() > 0 && value.doubleValue() < Double.POSITIVE_INFINITY)) {
+          throw wrong(key, "names with numbers above 0", entry.getKey() + ": " + value);
+        }
+        numbers.put(entry.getKey(), value.doubleValue());
+      }
+    }
+    return numbers;
+  }
+
+  /** Whether a key has a number for a value. */
+  public boolean isNumber(String key) {
+    return has(key) && json.get(key).isNumber();
+  }
+
+  /** Whether a key has a string for a value. */
+  public boolean isText(String key) {
+    return has(key) && json.get(key).isString();
   }
 
   /** Finite numbers above 0. */
@@ -260,10 +303,10 @@ public final class Config {
       return derivation.get();
     } catch (IllegalArgumentException e) {
       throw new CorruptException(
-          where, "values that fit together", String.valueOf(e.getMessage()), REMEDY);
+          where, "values that fit together", String.valueOf(e.getMessage()), remedy);
     } catch (ArithmeticException e) {
       throw new CorruptException(
-          where, "sizes that can be counted in 63 bits", "larger ones", REMEDY);
+          where, "sizes that can be counted in 63 bits", "larger ones", remedy);
     }
   }
 
@@ -280,7 +323,7 @@ public final class Config {
 
   /** The error for a value that is not what it must be. */
   public InvalidInputException wrong(String key, String expected, String found) {
-    return new CorruptException(where + ", key \"" + key + "\"", expected, abridge(found), REMEDY);
+    return new CorruptException(where + ", key \"" + key + "\"", expected, abridge(found), remedy);
   }
 
   /** The error for a value that means something this build does not implement. */

@@ -1,5 +1,6 @@
 package dev.moxie.converter.export;
 
+import dev.moxie.converter.family.Composite;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.plan.DiskSpace;
@@ -41,8 +42,8 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * Writes a package's checkpoint again. What conversion left as it was comes back byte for byte:
  * shard split, tensor order, header padding, index and config. Where it changed or dropped
- * something, the files concerned are composed anew, the index follows them, and config.json says
- * what the weights now are.
+ * something, the files concerned are composed anew; where tensors are others than before, or of
+ * another dtype, the index follows them, and config.json says what the weights now are.
  */
 public final class Exporter {
   private static final String CONFIG = "config.json";
@@ -176,16 +177,21 @@ public final class Exporter {
 
   /** Whether every weight file is the checkpoint's. */
   private boolean asItWas() {
-    return files.size() == pack.manifest().provenance().shards().size()
-        && files.stream().allMatch(WeightFile::asItWas);
+    return isWhole() && files.stream().allMatch(WeightFile::asItWas);
   }
 
-  /** Only what was cast or dropped may differ. */
+  /** Whether every tensor of the checkpoint is there, in its dtype and shape. */
+  private boolean isWhole() {
+    return files.size() == pack.manifest().provenance().shards().size()
+        && files.stream().allMatch(WeightFile::whole);
+  }
+
+  /** Only what was cast, dropped or merged into may differ. */
   private void requireWhole() {
     Manifest.Provenance provenance = pack.manifest().provenance();
-    boolean lossless =
+    boolean whole =
         provenance.cast() == null && provenance.prediction() != Manifest.PredictionLayers.DROPPED;
-    if (lossless && !asItWas()) {
+    if (whole && !(provenance.adapter() == null ? asItWas() : isWhole())) {
       throw new CorruptException(
           pack.folder().toString(),
           "every tensor of the checkpoint, since nothing was cast or dropped",
@@ -227,7 +233,7 @@ public final class Exporter {
   /** Index and config as they must be for the weights that differ; nothing if none does. */
   private Map<String, byte[]> rewritten() {
     Map<String, byte[]> rewritten = new HashMap<>();
-    if (asItWas()) {
+    if (isWhole()) {
       return rewritten;
     }
     pack.sourceFile(INDEX)
@@ -344,7 +350,8 @@ public final class Exporter {
     Optional<Family> family = Families.named(provenance.family());
     Optional<ObjectNode> within =
         family
-            .map(f -> config.get(f.textObject()))
+            .filter(f -> f.composite() != null)
+            .map(f -> config.get(Composite.TEXT))
             .filter(ObjectNode.class::isInstance)
             .map(ObjectNode.class::cast);
     ObjectNode own = within.orElse(config);

@@ -21,10 +21,12 @@ import java.util.Objects;
  *
  * @param header the bytes before the data
  * @param tensors in the order of the data
+ * @param whole whether each tensor of the checkpoint's file is there, in its dtype and shape
  * @param asItWas whether header and data are byte for byte those of the checkpoint's file
  */
 @SuppressWarnings("ArrayRecordComponent") // Never compared.
-record WeightFile(String name, byte[] header, List<SourceBytes> tensors, boolean asItWas) {
+record WeightFile(
+    String name, byte[] header, List<SourceBytes> tensors, boolean whole, boolean asItWas) {
 
   /** Bytes of the file. */
   long bytes() {
@@ -65,6 +67,7 @@ record WeightFile(String name, byte[] header, List<SourceBytes> tensors, boolean
     byte[] original = pack.sourceBytes(shard.file() + ".header").orElseThrow();
     SafetensorsHeader header = pack.sourceHeader(shard);
     List<SourceBytes> inPlace = new ArrayList<>();
+    int alike = 0;
     List<TensorDeclaration> left = new ArrayList<>();
     for (TensorInfo info : header.tensors()) {
       List<IndexRow> leaves = rows.get(info.name());
@@ -73,15 +76,17 @@ record WeightFile(String name, byte[] header, List<SourceBytes> tensors, boolean
         Shape shape = first.view() == null ? first.shape() : info.shape();
         requireElements(pack, shard, info, shape, leaves);
         left.add(new TensorDeclaration(info.name(), first.dtype(), shape));
-        if (leaves.stream().allMatch(leaf -> IndexRow.COPY.equals(leaf.transform()))
-            && first.dtype() == info.dtype()
-            && shape.equals(info.shape())) {
-          inPlace.add(new SourceBytes(left.getLast(), leaves));
+        if (first.dtype() == info.dtype() && shape.equals(info.shape())) {
+          alike++;
+          if (leaves.stream().allMatch(leaf -> IndexRow.COPY.equals(leaf.transform()))) {
+            inPlace.add(new SourceBytes(left.getLast(), leaves));
+          }
         }
       }
     }
-    if (inPlace.size() == header.tensors().size() && inPlace.size() == rows.size()) {
-      return new WeightFile(shard.file(), original, inPlace, true);
+    boolean whole = alike == header.tensors().size() && alike == rows.size();
+    if (whole && inPlace.size() == alike) {
+      return new WeightFile(shard.file(), original, inPlace, true, true);
     }
     SafetensorsHeader composed = SafetensorsHeader.layOut(header.metadata(), left);
     return new WeightFile(
@@ -94,6 +99,7 @@ record WeightFile(String name, byte[] header, List<SourceBytes> tensors, boolean
                         new TensorDeclaration(info.name(), info.dtype(), info.shape()),
                         Objects.requireNonNull(rows.get(info.name()))))
             .toList(),
+        whole,
         false);
   }
 

@@ -7,6 +7,7 @@ import dev.moxie.format.view.View;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -64,11 +65,37 @@ public sealed interface Arrangement {
    */
   Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes);
 
+  /**
+   * Which outputs of a linear map, or of one for each expert, a matrix is.
+   *
+   * @param expert whose map it is; 0 where there is one map alone
+   * @param experts that have a map each; 1 where there is one map alone
+   * @param first of the map's outputs that is the leaf's first row
+   * @param step from one row to the next
+   * @param count of the map's outputs
+   * @param transposed whether the tensor has a map's inputs before its outputs
+   */
+  record Outputs(int expert, int experts, long first, long step, long count, boolean transposed) {}
+
+  /**
+   * Which outputs a leaf is; empty if the tensor is no linear map, nor one for each expert.
+   *
+   * @param shapes of other canonical tensors
+   */
+  Optional<Outputs> outputs(Leaf leaf, Function<String, Shape> shapes);
+
   /** The tensor is the leaf. */
   record Itself() implements Arrangement {
     @Override
     public Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes) {
       return new Source(tensor, leaf.shape(), null);
+    }
+
+    @Override
+    public Optional<Outputs> outputs(Leaf leaf, Function<String, Shape> shapes) {
+      return leaf.shape().rank() == 2
+          ? Optional.of(new Outputs(0, 1, 0, 1, leaf.shape().dim(0), false))
+          : Optional.empty();
     }
   }
 
@@ -125,6 +152,27 @@ public sealed interface Arrangement {
       return Source.of(tensor, new Shape(List.of(dims)), view, shape);
     }
 
+    @Override
+    public Optional<Outputs> outputs(Leaf leaf, Function<String, Shape> shapes) {
+      List<String> map = extents.subList(1, extents.size());
+      Optional<String> rows = map.stream().filter(extent -> extent.contains("r")).findFirst();
+      if (!extents.getFirst().equals("e") || map.size() != 2 || !map.contains("c")) {
+        return Optional.empty();
+      }
+      long outputs = leaf.shape().dim(0);
+      int projections = rows.orElseThrow().equals("r") ? 1 : stack(leaf).projections().size();
+      long own = projections == 1 ? 0 : stack(leaf).projections().indexOf(leaf.projection());
+      boolean apart = rows.get().equals("pr");
+      return Optional.of(
+          new Outputs(
+              Objects.requireNonNull(leaf.expert()),
+              stack(leaf).experts(),
+              apart ? own * outputs : own,
+              apart ? 1 : projections,
+              projections * outputs,
+              map.getFirst().equals("c")));
+    }
+
     private static TensorSpec.Stack stack(Leaf leaf) {
       TensorSpec.@Nullable Stack stack = leaf.tensor().stack();
       return Objects.requireNonNull(stack, "only a stack has experts and projections");
@@ -135,19 +183,25 @@ public sealed interface Arrangement {
   record Joined(List<String> canonical) implements Arrangement {
     @Override
     public Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes) {
+      Outputs rows = outputs(leaf, shapes).orElseThrow();
+      List<Long> dims = new ArrayList<>(leaf.shape().dims());
+      dims.set(0, rows.count());
+      long columns = leaf.shape().elements() / leaf.shape().dim(0);
+      View view = View.run(rows.first() * columns, leaf.shape().elements());
+      return Source.of(tensor, new Shape(dims), view, leaf.shape());
+    }
+
+    @Override
+    public Optional<Outputs> outputs(Leaf leaf, Function<String, Shape> shapes) {
       String layer = "layers." + leaf.tensor().layer() + ".";
       long rows = 0;
-      long offset = -1;
-      long columns = leaf.shape().elements() / leaf.shape().dim(0);
+      long first = 0;
       for (String other : canonical) {
         String name = layer + other;
-        offset = name.equals(leaf.tensor().name()) ? rows * columns : offset;
+        first = name.equals(leaf.tensor().name()) ? rows : first;
         rows = Math.addExact(rows, shapes.apply(name).dim(0));
       }
-      List<Long> dims = new ArrayList<>(leaf.shape().dims());
-      dims.set(0, rows);
-      View view = View.run(offset, leaf.shape().elements());
-      return Source.of(tensor, new Shape(dims), view, leaf.shape());
+      return Optional.of(new Outputs(0, 1, first, 1, rows, false));
     }
   }
 }

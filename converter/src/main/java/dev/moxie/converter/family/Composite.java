@@ -1,16 +1,21 @@
 package dev.moxie.converter.family;
 
+import java.util.List;
+import java.util.Set;
+
 /**
- * A model that has a family's as the part for text, described by an object of its config.json;
+ * A model that has a family's as the part for text, which an object of its config.json describes;
  * tensors of its other parts are kept for export.
  *
  * @param modelType the {@code model_type} of the whole
- * @param modelClass the class that config.json names
- * @param keys of the whole config.json
+ * @param modelClasses the classes of which config.json names one, where it names any
+ * @param tied whether the head is the embedding where neither config.json nor the object says so
+ * @param others keys of config.json itself that change nothing of what is made of text
  */
-public record Composite(String modelType, String modelClass, Keys keys) {
+public record Composite(
+    String modelType, Set<String> modelClasses, boolean tied, Keys.Neutral others) {
   /** Where the text's own keys stand. */
-  static final String TEXT = "text_config";
+  public static final String TEXT = "text_config";
 
   /** How three positions, which are one for text, are dealt to the pairs of a head. */
   static final String[] POSITIONS = {
@@ -20,19 +25,23 @@ public record Composite(String modelType, String modelClass, Keys keys) {
     "rope_scaling.mrope_interleaved"
   };
 
-  /**
-   * One whose other parts have keys that do not change what is made of text.
-   *
-   * @param text the family's own keys
-   */
-  static Composite of(String modelType, String modelClass, Keys text) {
+  /** One whose head is its own, and that sees as Qwen's models do. */
+  static Composite of(String modelType, String modelClass) {
     return new Composite(
         modelType,
-        modelClass,
-        text.within(TEXT)
-            .and(Llama.TIED.spelled("tie_word_embeddings"))
-            .neutral("about what is not text", "vision_config", "image_token_id")
-            .neutral("about what is not text", "video_token_id", "vision_start_token_id")
-            .neutral("about what is not text", "vision_end_token_id", "language_model_only"));
+        Set.of(modelClass),
+        false,
+        beside(
+            "vision_config",
+            "image_token_id",
+            "video_token_id",
+            "vision_start_token_id",
+            "vision_end_token_id",
+            "language_model_only"));
+  }
+
+  /** Keys of config.json itself. */
+  static Keys.Neutral beside(String... names) {
+    return new Keys.Neutral(List.of(names), "about what is beside the text model");
   }
 }

@@ -5,8 +5,10 @@ import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -28,7 +30,6 @@ import org.jspecify.annotations.Nullable;
  * @param composite a model that it is also found in; null without
  * @param notLoaded what the names of tensors begin with that the class leaves in the files, or that
  *     another part of it loads; they are kept for export
- * @param within the object of config.json that always has the keys; empty for config.json itself
  */
 public record Family(
     String name,
@@ -38,9 +39,9 @@ public record Family(
     Function<Settings, Architecture> architecture,
     List<Layout> layouts,
     @Nullable Composite composite,
-    Set<String> notLoaded,
-    String within) {
+    Set<String> notLoaded) {
   private static final String TIED = "tie_word_embeddings";
+  private static final String QUANTISED = "quantization_config";
 
   /** Keys that are read alike whatever the family. */
   static final List<String> COMMON =
@@ -53,7 +54,7 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), Set.of(modelClass), keys, architecture, layouts, null, Set.of(), "");
+    this(name, Set.of(name), Set.of(modelClass), keys, architecture, layouts, null, Set.of());
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
@@ -79,27 +80,28 @@ public record Family(
   }
 
   private Family with(Set<String> types, @Nullable Composite whole, Set<String> left) {
-    return new Family(name, types, modelClasses, keys, architecture, layouts, whole, left, within);
+    return new Family(name, types, modelClasses, keys, architecture, layouts, whole, left);
   }
 
   /** The same family, whose class goes by another name as well. */
   Family alsoClass(String other) {
     Set<String> both = new HashSet<>(modelClasses);
     both.add(other);
-    return new Family(
-        name, modelTypes, both, keys, architecture, layouts, composite, notLoaded, within);
+    return new Family(name, modelTypes, both, keys, architecture, layouts, composite, notLoaded);
   }
 
-  /** The same family within another model alone, whose own keys change nothing in it. */
-  Family within(String object, String... others) {
-    Keys all = keys.configs(object).neutral("about what is beside the text model", others);
-    return new Family(
-        name, modelTypes, modelClasses, all, architecture, layouts, composite, notLoaded, object);
+  /** Keys without effect, of config.json around the text model's as well. */
+  public List<Keys.Neutral> neutral() {
+    List<Keys.Neutral> all = new ArrayList<>(keys.neutral());
+    if (composite != null) {
+      all.add(composite.others());
+    }
+    return all;
   }
 
-  /** The object of config.json that may have the keys, or always has; empty for config.json. */
-  public String textObject() {
-    return composite == null ? within : Composite.TEXT;
+  /** Whether it is found within another model alone. */
+  public boolean isAlwaysWithin() {
+    return composite != null && modelTypes.equals(Set.of(composite.modelType()));
   }
 
   /** Whether its class reads a tensor of that name. */
@@ -110,6 +112,22 @@ public record Family(
   /** The key of config.json that counts layers for multi-token prediction, if there is one. */
   public Optional<String> predictionKey() {
     return keys.find(Experts.PREDICTION).map(Key::name);
+  }
+
+  /**
+   * What to do where layers have other experts than config.json says.
+   *
+   * @param alike whether all layers have as many
+   */
+  public String expertsRemedy(boolean alike) {
+    Key<?> count = keys.find(Experts.COUNT).orElse(Experts.COUNT);
+    if (alike) {
+      return "correct %s, if nothing else of the model was changed".formatted(count.name());
+    }
+    return count.isByLayer()
+        ? "state the experts of each layer in %s, as a list".formatted(count.name())
+        : "%s is one number for all layers of a %s: prune each layer to as many experts"
+            .formatted(count.name(), name);
   }
 
   /**
@@ -139,7 +157,7 @@ public record Family(
         composite != null && config.text("model_type").equals(composite.modelType())
             ? composite
             : null;
-    Set<String> classes = whole == null ? modelClasses : Set.of(whole.modelClass());
+    Set<String> classes = whole == null ? modelClasses : whole.modelClasses();
     if (config.has("architectures")
         && Collections.disjoint(config.texts("architectures"), classes)) {
       throw config.unsupported(
@@ -147,18 +165,15 @@ public record Family(
           classes.stream().sorted().collect(Collectors.joining(" or ")),
           config.texts("architectures").toString());
     }
-    Config text = within.isEmpty() ? config : config.object(within);
-    Keys own = whole == null ? keys : whole.keys();
-    Dtype dtype =
-        Dtypes.of(
-            whole != null
-                ? Dtypes.stating(config, Composite.TEXT)
-                : within.isEmpty() ? config : Dtypes.stating(config, within));
-    Quantisation quantisation = Quantisation.of(text.has("quantization_config") ? text : config);
-    config.understand(own.neutral().stream().flatMap(n -> n.names().stream()).toList());
-    Architecture described = text.derive(() -> architecture.apply(new Settings(text, own)));
-    if (!within.isEmpty() && config.has(TIED) && config.flag(TIED) != described.tiedEmbeddings()) {
-      throw config.wrong(TIED, "what " + within + " says", "" + config.flag(TIED));
+    Config text = whole == null ? config : config.object(Composite.TEXT);
+    Keys own = whole == null ? keys : keys.configs(Composite.TEXT);
+    Dtype dtype = Dtypes.of(whole == null ? config : Dtypes.stating(config, Composite.TEXT));
+    Quantisation quantisation = Quantisation.of(whole == null ? config : quantised(config, text));
+    Architecture read = text.derive(() -> architecture.apply(new Settings(text, own)));
+    Architecture described =
+        whole == null ? read : Parts.with(read, "tiedEmbeddings", tied(whole, config, text));
+    if (whole != null) {
+      config.understand(whole.others().names());
     }
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
@@ -169,6 +184,26 @@ public record Family(
         quantisation.encoding(),
         quantisation.ofExperts(text),
         quantisation.modules());
+  }
+
+  /** Either may say how weights are stored. */
+  private static Config quantised(Config config, Config text) {
+    if (config.has(QUANTISED) && text.has(QUANTISED)) {
+      throw config.wrong(QUANTISED, "one, here or in " + Composite.TEXT, "one in each");
+    }
+    return text.has(QUANTISED) ? text : config;
+  }
+
+  /** Either may say whether the head is the embedding; both must agree. */
+  private static boolean tied(Composite whole, Config config, Config text) {
+    boolean within = text.has(TIED) ? text.flag(TIED) : whole.tied();
+    if (!config.has(TIED)) {
+      return within;
+    }
+    if (text.has(TIED) && config.flag(TIED) != within) {
+      throw config.wrong(TIED, "what " + Composite.TEXT + " says", "" + config.flag(TIED));
+    }
+    return config.flag(TIED);
   }
 
   /** The layout that most of a checkpoint's names are of; of equals the first. */

@@ -19,7 +19,12 @@ final class Granite {
   private static final Key<Double> LOGITS =
       Key.positive("logits_scaling", "what logits are divided by").or(1.0);
 
-  private static final String EXPERTS = "model.layers.{layer}.block_sparse_moe.";
+  private static final String NETWORK = "model.layers.{layer}.block_sparse_moe.";
+
+  private static final Layout RELEASED =
+      Names.released(Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer"))
+          .and("experts.gate_up.weight", NETWORK + "input_linear.weight", Arrangement.HALVES)
+          .and("experts.down.weight", NETWORK + "output_linear.weight", Arrangement.STACKED);
 
   static final Family FAMILY =
       new Family(
@@ -34,13 +39,10 @@ final class Granite {
                   Experts.NORMALISED.constant(true)),
           Granite::model,
           List.of(
-              Names.released(Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer"))
-                  .and(
-                      "experts.gate_up.weight", EXPERTS + "input_linear.weight", Arrangement.HALVES)
-                  .and(
-                      "experts.down.weight",
-                      EXPERTS + "output_linear.weight",
-                      Arrangement.STACKED)));
+              RELEASED,
+              Names.fused(RELEASED, NETWORK)
+                  .and("router.weight", NETWORK + "router.weight", Arrangement.ITSELF)
+                  .as("transformers 5")));
 
   private Granite() {}
 

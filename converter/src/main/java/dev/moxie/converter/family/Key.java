@@ -32,6 +32,7 @@ public record Key<T>(
     @Nullable T only,
     boolean nullable) {
   private static final String LAYERS = "num_hidden_layers";
+  private static final String BY_LAYER = "or one for each layer";
 
   private static <T> Key<T> of(
       String name, String values, BiFunction<Config, String, T> read, String meaning) {
@@ -89,7 +90,7 @@ public record Key<T>(
   static Key<List<Integer>> ofLayers(int most, String meaning, String name) {
     return of(
         name,
-        "a whole number from 1 to %d, or one for each layer".formatted(most),
+        "a whole number from 1 to %d, %s".formatted(most, BY_LAYER),
         (config, key) -> config.counts(key, most, config.count(LAYERS, Limits.MAX_LAYERS)),
         meaning);
   }
@@ -151,6 +152,11 @@ public record Key<T>(
     }
     String without = otherwise == null ? ", may be absent" : ", " + otherwise + " where absent";
     return held + without + (nullable ? ", null for none" : "");
+  }
+
+  /** Whether each layer may have a value of its own. */
+  boolean isByLayer() {
+    return values.endsWith(BY_LAYER);
   }
 
   /** How it is called in messages. */

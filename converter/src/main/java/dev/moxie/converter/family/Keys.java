@@ -65,24 +65,6 @@ public record Keys(Map<String, Key<?>> read, List<Neutral> neutral, Set<String> 
     return new Keys(read, neutral, Set.of(objects));
   }
 
-  /** The same keys within an object that is a configuration of its own. */
-  Keys within(String object) {
-    String prefix = object + ".";
-    Map<String, Key<?>> moved = new LinkedHashMap<>();
-    read.forEach((id, key) -> moved.put(id, key.spelled(prefixed(prefix, key.names()))));
-    List<Neutral> others =
-        neutral.stream()
-            .map(n -> new Neutral(List.of(prefixed(prefix, n.names())), n.reason()))
-            .toList();
-    Set<String> objects = new HashSet<>(List.of(prefixed(prefix, List.copyOf(configs))));
-    objects.add(object);
-    return new Keys(moved, others, objects);
-  }
-
-  private static String[] prefixed(String prefix, List<String> names) {
-    return names.stream().map(prefix::concat).toArray(String[]::new);
-  }
-
   /** How the family spells a key of that meaning, if it has one. */
   Optional<Key<?>> find(Key<?> key) {
     return Optional.ofNullable(read.get(key.id()));

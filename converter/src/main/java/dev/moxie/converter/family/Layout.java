@@ -94,6 +94,22 @@ public record Layout(String name, Map<String, Place> places) {
     return all;
   }
 
+  /**
+   * The same with the names that experts have in transformers 5, which fuses those of every family;
+   * empty where they are no matrices of their own here.
+   */
+  public Optional<Layout> fused() {
+    Place gate = places.get(IN_LAYER + EXPERTS + EXPERT + ".gate.weight");
+    int end = gate == null ? -1 : gate.tensor().indexOf(EXPERTS + EXPERT + ".");
+    if (gate == null || end < 0) {
+      return Optional.empty();
+    }
+    String experts = gate.tensor().substring(0, end) + EXPERTS;
+    return Optional.of(
+        and(EXPERTS + "gate_up.weight", experts + "gate_up_proj", Arrangement.HALVES)
+            .and(EXPERTS + "down.weight", experts + "down_proj", Arrangement.STACKED));
+  }
+
   /** Where a leaf lies, its numbers inserted. */
   public Place place(TensorSpec.Leaf leaf) {
     Place place = find(leaf.source());
@@ -178,7 +194,7 @@ public record Layout(String name, Map<String, Place> places) {
   }
 
   /** A name with placeholders for its numbers; that of the values, for scales. */
-  static String pattern(String source) {
+  public static String pattern(String source) {
     String[] segments = BlockScaled.valuesInCheckpoints(source).split("\\.", -1);
     boolean inLayer = false;
     for (int i = 0; i < segments.length; i++) {

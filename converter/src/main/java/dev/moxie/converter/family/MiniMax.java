@@ -20,6 +20,13 @@ final class MiniMax {
   private static final Key<List<Integer>> KINDS =
       Key.numbers("attn_type_list", "1 for each layer").or(List.of(1));
 
+  private static final String NETWORK = "model.layers.{layer}.mlp.";
+  private static final Layout RELEASED =
+      Names.released(
+          Names.LLAMA,
+          Names.BLOCK_SPARSE,
+          Names.inLayer("router.bias", "block_sparse_moe.e_score_correction_bias"));
+
   static final Family M2 =
       new Family(
           "minimax_m2",
@@ -39,10 +46,9 @@ final class MiniMax {
               .neutral("about modules that are not in the files", "num_mtp_modules", "use_mtp"),
           MiniMax::second,
           List.of(
-              Names.released(
-                  Names.LLAMA,
-                  Names.BLOCK_SPARSE,
-                  Names.inLayer("router.bias", "block_sparse_moe.e_score_correction_bias"))));
+              RELEASED,
+              Names.fused(RELEASED)
+                  .and("router.bias", NETWORK + "e_score_correction_bias", Arrangement.ITSELF)));
 
   private MiniMax() {}
 

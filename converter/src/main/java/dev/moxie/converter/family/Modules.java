@@ -1,9 +1,7 @@
 package dev.moxie.converter.family;
 
-import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.converter.checkpoint.NamePattern;
 import java.util.List;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /**
  * Modules as compressed-tensors names them: a name, or after {@code re:} a pattern that a name
@@ -18,9 +16,6 @@ public record Modules(List<String> targets, List<String> ignored) {
 
   private static final String MATRICES = "Linear";
   private static final String PATTERN = "re:";
-
-  /** Letters that a search for a pattern may look at; one that needs more goes round in circles. */
-  private static final int MOST_LOOKS = 100_000;
 
   /**
    * Checks what is written.
@@ -50,42 +45,7 @@ public record Modules(List<String> targets, List<String> ignored) {
     if (!name.startsWith(PATTERN)) {
       return name.equals(module);
     }
-    try {
-      Pattern pattern = Pattern.compile(name.substring(PATTERN.length()));
-      return pattern.matcher(new Watched(module, name, new int[1])).lookingAt();
-    } catch (PatternSyntaxException e) {
-      throw new IllegalArgumentException("\"" + name + "\", which is no pattern", e);
-    }
-  }
-
-  /** A name that is not looked at without end. */
-  @SuppressWarnings("ArrayRecordComponent") // Never compared.
-  private record Watched(String name, String pattern, int[] looks) implements CharSequence {
-    @Override
-    public int length() {
-      return name.length();
-    }
-
-    @Override
-    public char charAt(int index) {
-      if (looks[0]++ > MOST_LOOKS) {
-        throw new UnsupportedException(
-            "config.json, quantization_config",
-            "patterns that are soon decided",
-            "\"" + pattern + "\", which is not on " + name,
-            "write it without repetitions inside repetitions");
-      }
-      return name.charAt(index);
-    }
-
-    @Override
-    public CharSequence subSequence(int start, int end) {
-      return name.substring(start, end);
-    }
-
-    @Override
-    public String toString() {
-      return name;
-    }
+    return new NamePattern("config.json, quantization_config", name.substring(PATTERN.length()))
+        .begins(module);
   }
 }

@@ -25,6 +25,15 @@ final class Phimoe {
               "rope_parameters.original_max_position_embeddings")
           .orNone();
 
+  private static final String ROUTER = "model.layers.{layer}.mlp.router";
+  private static final Layout RELEASED =
+      Names.released(
+          Names.LLAMA,
+          Names.BLOCK_SPARSE,
+          Names.inLayer("attention_norm.bias", "input_layernorm.bias"),
+          Names.inLayer("feed_forward_norm.bias", "post_attention_layernorm.bias"),
+          Map.of("final_norm.bias", "model.norm.bias", "head.bias", "lm_head.bias"));
+
   static final Family FAMILY =
       new Family(
               "phimoe",
@@ -40,12 +49,9 @@ final class Phimoe {
                   .neutral("beyond it, too", "rope_parameters.long_factor"),
               Phimoe::model,
               List.of(
-                  Names.released(
-                      Names.LLAMA,
-                      Names.BLOCK_SPARSE,
-                      Names.inLayer("attention_norm.bias", "input_layernorm.bias"),
-                      Names.inLayer("feed_forward_norm.bias", "post_attention_layernorm.bias"),
-                      Map.of("final_norm.bias", "model.norm.bias", "head.bias", "lm_head.bias"))))
+                  RELEASED,
+                  Names.fused(RELEASED)
+                      .and("router.weight", ROUTER + ".weight", Arrangement.ITSELF)))
           .alsoClass("PhiMoEForCausalLM");
 
   private Phimoe() {}

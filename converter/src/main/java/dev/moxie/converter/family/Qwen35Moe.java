@@ -43,7 +43,7 @@ final class Qwen35Moe {
               c -> Delta.model(c, Projections.BY_KIND, i -> false),
               List.of(RELEASED.as("released"), APART, TEXT, Names.fused(TEXT)))
           .called("qwen3_5_moe_text")
-          .within(Composite.of("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", KEYS))
+          .within(Composite.of("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration"))
           .notLoading("model.visual.", "mtp.");
 
   private Qwen35Moe() {}

@@ -38,7 +38,7 @@ final class Qwen3VlMoe {
               },
               List.of(RELEASED))
           .called("qwen3_vl_moe_text")
-          .within(Composite.of("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration", KEYS))
+          .within(Composite.of("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration"))
           .notLoading("model.visual.");
 
   private Qwen3VlMoe() {}

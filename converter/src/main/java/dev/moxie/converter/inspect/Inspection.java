@@ -86,13 +86,15 @@ public record Inspection(
    *
    * @param bytesByDtype tensor bytes, without headers
    * @param bytesByEncoding of a package, scales with their values; of a checkpoint empty
+   * @param adapter that was merged into them; null without
    */
   public record Weights(
       int files,
       int tensors,
       long bytes,
       Map<Dtype, Long> bytesByDtype,
-      Map<String, Long> bytesByEncoding) {}
+      Map<String, Long> bytesByEncoding,
+      Manifest.@Nullable Adapter adapter) {}
 
   private static Map<String, Double> bits() {
     Map<String, Double> bits = new LinkedHashMap<>();
@@ -141,7 +143,12 @@ public record Inspection(
             ? "there, but not whole: to be converted without (--mtp drop)"
             : words(plan.prediction()),
         new Weights(
-            checkpoint.headers().size(), checkpoint.tensorCount(), sum(bytes), bytes, Map.of()));
+            checkpoint.headers().size(),
+            checkpoint.tensorCount(),
+            sum(bytes),
+            bytes,
+            Map.of(),
+            null));
   }
 
   /** Planning is what shows that config and weights belong together. */
@@ -196,7 +203,13 @@ public record Inspection(
           manifest.architecture(),
           EndTokens.of(pack),
           words(manifest.provenance().prediction()),
-          new Weights(manifest.shards().size(), tensors, sum(bytes), bytes, encodings));
+          new Weights(
+              manifest.shards().size(),
+              tensors,
+              sum(bytes),
+              bytes,
+              encodings,
+              manifest.provenance().adapter()));
     }
   }
 
@@ -368,8 +381,20 @@ public record Inspection(
       if (weights.bytesByEncoding().size() > 1) {
         lines.add("             by encoding: %s", sizes(weights.bytesByEncoding()));
       }
+      if (weights.adapter() != null) {
+        addAdapter(lines, weights.adapter());
+      }
     }
     return lines.toString();
+  }
+
+  private static void addAdapter(Lines lines, Manifest.Adapter adapter) {
+    lines.add("merged       an adapter of SHA-256 %s", adapter.files().getLast().sha256());
+    for (Manifest.Update update : adapter.updates()) {
+      lines.add(
+          "             into %d matrices with rank %d, times %s",
+          update.matrices(), update.rank(), update.scale());
+    }
   }
 
   private static String words(Attention attention) {

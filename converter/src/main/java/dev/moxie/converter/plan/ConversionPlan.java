@@ -1,5 +1,7 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.adapter.LoraAdapter;
+import dev.moxie.converter.adapter.LowRank;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.LeftBehind;
 import dev.moxie.converter.checkpoint.SourceTensor;
@@ -27,13 +29,16 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a conversion will do, known in full before the first write.
  *
  * @param conversion what the user decided
  * @param prediction what becomes of the layers for multi-token prediction
+ * @param adapter that is merged; null without
  * @param shards independent of each other, sorted by file name
  */
 public record ConversionPlan(
@@ -42,6 +47,7 @@ public record ConversionPlan(
     Architecture architecture,
     Conversion conversion,
     Manifest.PredictionLayers prediction,
+    @Nullable LoraAdapter adapter,
     List<Shard> shards) {
 
   /**
@@ -174,7 +180,10 @@ public record ConversionPlan(
         architecture,
         conversion.layout(),
         provenance(),
-        this::job);
+        this::job,
+        adapter == null
+            ? List.of()
+            : adapter.files().stream().map(f -> adapter.folder().resolve(f.path())).toList());
   }
 
   private byte[] read(String file, int most) {
@@ -195,6 +204,13 @@ public record ConversionPlan(
     facts.put(
         "--ignore-config-key",
         conversion.ignoredConfigKeys().stream().sorted().toList().toString());
+    facts.put(
+        "--adapter",
+        adapter == null
+            ? "none"
+            : adapter.files().stream()
+                .map(file -> file.path() + " of SHA-256 " + file.sha256())
+                .collect(Collectors.joining(", ")));
     facts.put("config.json", "SHA-256 " + Digests.sha256(read("config.json", Integer.MAX_VALUE)));
     checkpoint
         .headers()
@@ -228,7 +244,18 @@ public record ConversionPlan(
             .toList(),
         prediction,
         conversion.cast(),
-        conversion.quantisation());
+        conversion.quantisation(),
+        adapter == null ? null : adapter.provenance(updates()));
+  }
+
+  /** What the adapter adds, one to each matrix that it changes. */
+  private List<LowRank> updates() {
+    return shards.stream()
+        .flatMap(shard -> shard.pieces().stream())
+        .map(Piece::transform)
+        .filter(t -> !(t instanceof Transform.Quantise q && q.half() == Transform.Half.SCALES))
+        .flatMap(transform -> transform.merged().stream())
+        .toList();
   }
 
   /** Tensors of the checkpoint that the package is made of. */

@@ -50,7 +50,7 @@ public final class Executor {
     requireApart(contents, target);
     DiskSpace.require(target, missing(contents, force ? Set.of() : StagedFolder.finished(target)));
     var executor = new Executor(contents, progress);
-    Map<String, FileStamp> before = executor.stamps();
+    Map<Path, FileStamp> before = executor.stamps();
     try (PackageWriter writer = PackageWriter.create(target, force, job(contents, producer))) {
       if (writer.isComplete()) {
         return;
@@ -119,22 +119,20 @@ public final class Executor {
     }
   }
 
-  private Map<String, FileStamp> stamps() {
-    Map<String, FileStamp> stamps = new HashMap<>();
-    for (String file : contents.sources()) {
-      stamps.put(file, FileStamp.of(contents.folder().resolve(file)));
-    }
+  private Map<Path, FileStamp> stamps() {
+    Map<Path, FileStamp> stamps = new HashMap<>();
+    contents.sources().forEach(file -> stamps.put(file, FileStamp.of(file)));
     return stamps;
   }
 
-  private void requireUnchanged(PackageWriter writer, Map<String, FileStamp> before) {
+  private void requireUnchanged(PackageWriter writer, Map<Path, FileStamp> before) {
     stamps()
         .forEach(
             (file, stamp) -> {
               if (!stamp.equals(before.get(file))) {
                 writer.discard();
                 throw EnvironmentException.changedWhileRead(
-                    contents.folder().resolve(file).toString(),
+                    file.toString(),
                     "another file, of " + stamp.bytes() + " bytes modified at " + stamp.modified());
               }
             });

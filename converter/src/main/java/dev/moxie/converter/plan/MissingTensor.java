@@ -219,6 +219,13 @@ final class MissingTensor {
           "correct the number of layers in config.json, or fetch the weight files that are"
               + " missing");
     }
+    long experts = expertsBeside();
+    if (layer.isPresent() && experts > 0) {
+      return new Explanation(
+          "%d experts with such a matrix in layer %d".formatted(experts, layer.getAsInt()),
+          "if experts were pruned, the router must have a row for each and their numbers go from 0"
+              + " on; else fetch the weight files that are missing");
+    }
     int files = checkpoint.headers().size();
     int all = declaredFiles();
     return all > files
@@ -229,6 +236,18 @@ final class MissingTensor {
             "none of that name among %d tensors".formatted(checkpoint.tensors().size()),
             "whatever wrote the checkpoint left it out, or config.json belongs to another; compare"
                 + " with where it comes from");
+  }
+
+  /** How many experts of its layer have the matrix that one lacks; 0 if it is of no expert. */
+  private long expertsBeside() {
+    String pattern = Layout.pattern(name);
+    OptionalInt layer = layout.layerOf(name);
+    return pattern.contains("{expert}")
+        ? checkpoint.tensors().keySet().stream()
+            .filter(other -> Layout.pattern(other).equals(pattern))
+            .filter(other -> layout.layerOf(other).equals(layer))
+            .count()
+        : 0;
   }
 
   private OptionalInt lastLayer() {

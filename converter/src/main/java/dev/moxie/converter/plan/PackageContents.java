@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * A package to write, and where its bytes lie.
@@ -15,6 +16,7 @@ import java.util.function.Supplier;
  * @param files the bytes of every other file, by its path in the package
  * @param job everything that the package's bytes depend on, by name: what a writer asks for, and a
  *     plan need not be slowed down by
+ * @param beside files that the bytes depend on, besides those that the pieces are in
  */
 public record PackageContents(
     Path folder,
@@ -23,11 +25,13 @@ public record PackageContents(
     Architecture architecture,
     Manifest.Layout layout,
     Manifest.Provenance provenance,
-    Supplier<Map<String, String>> job) {
+    Supplier<Map<String, String>> job,
+    List<Path> beside) {
 
   public PackageContents {
     shards = List.copyOf(shards);
     files = Map.copyOf(files);
+    beside = List.copyOf(beside);
   }
 
   /** Bytes of all weight files together. */
@@ -40,11 +44,13 @@ public record PackageContents(
     return shards.stream().mapToLong(ConversionPlan.Shard::bytesRead).sum();
   }
 
-  /** The files that the weights are read from, sorted. */
-  List<String> sources() {
-    return shards.stream()
-        .flatMap(shard -> shard.pieces().stream())
-        .map(piece -> piece.source().file())
+  /** The files that the weights are read from. */
+  List<Path> sources() {
+    return Stream.concat(
+            shards.stream()
+                .flatMap(shard -> shard.pieces().stream())
+                .map(piece -> folder.resolve(piece.source().file())),
+            beside.stream())
         .distinct()
         .sorted()
         .toList();

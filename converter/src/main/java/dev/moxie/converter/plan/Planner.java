@@ -1,5 +1,7 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.adapter.LoraAdapter;
+import dev.moxie.converter.adapter.LowRank;
 import dev.moxie.converter.checkpoint.Adapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.Recomputed;
@@ -68,6 +70,9 @@ public final class Planner {
   /** Of canonical tensors. */
   private final Map<String, Shape> shapes = new HashMap<>();
 
+  /** What an adapter adds, by the leaf's name. */
+  private final Map<String, LowRank> updates = new HashMap<>();
+
   /** What has been taken of tensors that are not taken whole. */
   private final Map<String, List<View>> views = new LinkedHashMap<>();
 
@@ -108,6 +113,16 @@ public final class Planner {
 
   /** Plans the conversion of a checkpoint. */
   public static ConversionPlan plan(Checkpoint checkpoint, Conversion conversion) {
+    return plan(checkpoint, conversion, null);
+  }
+
+  /**
+   * Plans the conversion of a checkpoint.
+   *
+   * @param adapter to merge into it; null without
+   */
+  public static ConversionPlan plan(
+      Checkpoint checkpoint, Conversion conversion, @Nullable LoraAdapter adapter) {
     requireNoAdapter(checkpoint);
     requireTokenizer(checkpoint);
     var config = checkpoint.config(conversion.ignoredConfigKeys());
@@ -115,12 +130,16 @@ public final class Planner {
     Family.Description description = family.describe(config);
     var planner = new Planner(checkpoint, family, description, conversion);
     Architecture declared = description.architecture();
+    ExpertCounts.require(checkpoint, family, planner.layout, declared);
     Set<Integer> predicting = planner.predictionLayers(declared);
     Manifest.PredictionLayers prediction = planner.prediction(declared, predicting);
     boolean kept = prediction == Manifest.PredictionLayers.KEPT;
     Architecture architecture = declared.withPrediction(kept ? predicting.size() : 0);
     if (!kept) {
       planner.leaveOut(predicting);
+    }
+    if (adapter != null) {
+      planner.updates.putAll(adapter.updates(family, architecture));
     }
     List<TensorSpec> tensors = Tensors.of(architecture);
     tensors.forEach(spec -> planner.shapes.put(spec.name(), spec.shape()));
@@ -141,6 +160,7 @@ public final class Planner {
         architecture,
         conversion,
         prediction,
+        adapter,
         shards(planner.items, conversion.layout(), planner.pieces));
   }
 
@@ -369,28 +389,56 @@ public final class Planner {
       return;
     }
     Manifest.Cast cast = conversion.cast();
-    if (cast != null && !spec.role().keepsItsDtype()) {
+    Dtype to = cast == null || spec.role().keepsItsDtype() ? stored : cast.dtype();
+    if (encoding == null || (cast != null && !spec.role().keepsItsDtype())) {
       List<ConversionPlan.Piece> pieces = new ArrayList<>();
+      List<TensorSpec.Leaf> leaves = spec.leaves();
       for (int i = 0; i < places.size(); i++) {
+        LowRank update = updates.get(leaves.get(i).source());
+        Place place = places.get(i);
+        @Nullable Place scale = encoding == null ? null : scales.get(i);
         Transform transform =
-            encoding != null
-                ? new Transform.Dequantise(encoding, scales.get(i), columns(spec), cast.dtype())
-                : stored == cast.dtype() ? new Transform.Copy() : new Transform.Cast(cast.dtype());
-        pieces.add(ConversionPlan.Piece.of(places.get(i), transform));
+            update == null
+                ? read(spec, encoding, place, scale, to)
+                : new Transform.Merge(
+                    read(spec, encoding, place, scale, Dtype.F32), update, columns(spec), to);
+        pieces.add(ConversionPlan.Piece.of(place, transform));
       }
-      add(new ShardLayout.Item(spec, cast.dtype()), pieces);
+      add(new ShardLayout.Item(spec, to), pieces);
       return;
     }
-    if (encoding == null) {
-      add(new ShardLayout.Item(spec, stored), copies(places));
-      return;
-    }
+    requireNoUpdate(spec, encoding, places);
     add(new ShardLayout.Item(encoding.stored(spec), stored, encoding), copies(places));
     Dtype dtype = scales.getFirst().tensor().dtype();
     for (Place scale : scales) {
       requireLike(scale.tensor(), scales.getFirst().tensor());
     }
     add(new ShardLayout.Item(encoding.scales(spec), dtype), copies(scales));
+  }
+
+  /** What gives the elements of a leaf in some dtype. */
+  private static Transform read(
+      TensorSpec spec,
+      @Nullable BlockScaled encoding,
+      Place place,
+      @Nullable Place scales,
+      Dtype to) {
+    if (encoding != null) {
+      return new Transform.Dequantise(encoding, Objects.requireNonNull(scales), columns(spec), to);
+    }
+    return place.tensor().dtype() == to ? new Transform.Copy() : new Transform.Cast(to);
+  }
+
+  /** A sum is no number of an encoding, whose scales fit the numbers that it came with. */
+  private void requireNoUpdate(TensorSpec spec, BlockScaled encoding, List<Place> places) {
+    if (spec.leaves().stream().anyMatch(leaf -> updates.containsKey(leaf.source()))) {
+      throw new UnsupportedException(
+          where(places.getFirst().tensor()),
+          "a matrix whose elements are stored one by one, to add an adapter's to them",
+          encoding.id(),
+          "pass --dtype bf16, which decodes such weights before they are rounded, or convert a"
+              + " base model in bf16");
+    }
   }
 
   /** Whoever asks for other numbers is not given the same. */
@@ -415,14 +463,13 @@ public final class Planner {
     List<ConversionPlan.Piece> values = new ArrayList<>();
     List<ConversionPlan.Piece> grids = new ArrayList<>();
     long columns = columns(spec);
+    List<TensorSpec.Leaf> leaves = spec.leaves();
     for (int i = 0; i < places.size(); i++) {
       Place place = places.get(i);
-      Transform read =
-          encoding != null
-              ? new Transform.Dequantise(encoding, scales.get(i), columns, Dtype.F32)
-              : place.tensor().dtype() == Dtype.F32
-                  ? new Transform.Copy()
-                  : new Transform.Cast(Dtype.F32);
+      Transform own =
+          read(spec, encoding, place, encoding == null ? null : scales.get(i), Dtype.F32);
+      LowRank update = updates.get(leaves.get(i).source());
+      Transform read = update == null ? own : new Transform.Merge(own, update, columns, Dtype.F32);
       values.add(
           ConversionPlan.Piece.of(
               place, new Transform.Quantise(read, quantisation, columns, Transform.Half.VALUES)));

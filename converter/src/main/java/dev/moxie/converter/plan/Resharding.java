@@ -64,7 +64,8 @@ public final class Resharding {
         pack.architecture(),
         layout,
         pack.manifest().provenance(),
-        () -> Map.of("the package", "one with a manifest of SHA-256 " + pack.manifestSha256()));
+        () -> Map.of("the package", "one with a manifest of SHA-256 " + pack.manifestSha256()),
+        List.of());
   }
 
   private void add(TensorSpec spec) {

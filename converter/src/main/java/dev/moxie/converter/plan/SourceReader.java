@@ -48,6 +48,7 @@ final class SourceReader implements AutoCloseable {
   private final Progress progress;
   private final Sizes sizes;
   private final Map<String, FileChannel> channels = new HashMap<>();
+  private final FactorReader factors = new FactorReader();
   private @Nullable ByteBuffer scratch;
   private @Nullable Region region;
   private ByteBuffer regionBytes = ByteBuffer.allocate(0);
@@ -100,9 +101,21 @@ final class SourceReader implements AutoCloseable {
                 Casting.decode(
                     to.encoding(), chunk, first * per, to.columns(), scales, out, to.to()));
       }
+      case Transform.Merge merge ->
+          new MergedBytes(
+              where(place.tensor()), open(place, merge.read()), merge, rows(place, merge), factors);
       case Transform.Quantise quantise ->
           new InBlocks(place.tensor(), open(place, quantise.read()), quantise);
     };
+  }
+
+  private String where(SourceTensor tensor) {
+    return folder.resolve(tensor.file()) + ", tensor " + tensor.name();
+  }
+
+  private static long rows(Place place, Transform.Merge merge) {
+    int per = merge.decoding().map(decode -> decode.encoding().perValue()).orElse(1);
+    return place.elements() * per / merge.columns();
   }
 
   /** The bytes of some elements, in the order in which they are seen. */
@@ -146,7 +159,7 @@ final class SourceReader implements AutoCloseable {
       int count = read(channel, into, next, tensor.file());
       if (count < 0) {
         throw new EnvironmentException(
-            folder.resolve(tensor.file()) + ", tensor " + tensor.name() + ", offset " + next,
+            where(tensor) + ", offset " + next,
             "more bytes",
             "the end of the file, which shrank while it was read",
             "restore the file and start over with --force");
@@ -268,8 +281,7 @@ final class SourceReader implements AutoCloseable {
       int column = quantiser.notFinite();
       if (column >= 0) {
         throw new UnsupportedException(
-            "%s, tensor %s, row %d of what is quantised, column %d"
-                .formatted(folder.resolve(tensor.file()), tensor.name(), row, column),
+            "%s, row %d of what is quantised, column %d".formatted(where(tensor), row, column),
             "a finite number",
             String.valueOf(quantiser.row()[column]),
             "no block can hold it; convert without --quantize");
@@ -278,7 +290,7 @@ final class SourceReader implements AutoCloseable {
   }
 
   /** Moves as many bytes as there are, and as there is room for. */
-  private static void take(ByteBuffer from, ByteBuffer into) {
+  static void take(ByteBuffer from, ByteBuffer into) {
     int count = Math.min(from.remaining(), into.remaining());
     into.put(from.slice(from.position(), count));
     from.position(from.position() + count);

@@ -1,5 +1,6 @@
 package dev.moxie.converter.plan;
 
+import dev.moxie.converter.adapter.LowRank;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest.Quantisation;
@@ -44,6 +45,19 @@ public sealed interface Transform {
   }
 
   /**
+   * Every element and what an adapter adds to it, rounded once, to nearest, ties to even.
+   *
+   * @param read what gives the elements as float32
+   * @param columns of the leaf's matrix
+   */
+  record Merge(Transform read, LowRank update, long columns, Dtype to) implements Transform {
+    @Override
+    public String id() {
+      return IndexRow.merge(read.decoding().map(Dequantise::encoding).orElse(null));
+    }
+  }
+
+  /**
    * A number for every element, or the scale of each block of them.
    *
    * @param read what gives the elements as float32
@@ -52,8 +66,8 @@ public sealed interface Transform {
   record Quantise(Transform read, Quantisation by, long columns, Half half) implements Transform {
     @Override
     public String id() {
-      return IndexRow.quantise(
-          read.decoding().map(Dequantise::encoding).orElse(null), by.quantised());
+      boolean changed = read instanceof Merge || read instanceof Dequantise;
+      return IndexRow.quantise(changed ? read.id() : null, by.quantised());
     }
   }
 
@@ -63,10 +77,22 @@ public sealed interface Transform {
     SCALES
   }
 
-  /** The decoding that is done, by itself or before quantising, if any is. */
+  /** What is merged, by itself or before quantising, if anything is. */
+  default Optional<LowRank> merged() {
+    return switch (this) {
+      case Merge merge -> Optional.of(merge.update());
+      case Quantise quantise -> quantise.read().merged();
+      case Dequantise decode -> Optional.empty();
+      case Copy copy -> Optional.empty();
+      case Cast cast -> Optional.empty();
+    };
+  }
+
+  /** The decoding that is done, by itself or before another, if any is. */
   default Optional<Dequantise> decoding() {
     return switch (this) {
       case Dequantise decode -> Optional.of(decode);
+      case Merge merge -> merge.read().decoding();
       case Quantise quantise -> quantise.read().decoding();
       case Copy copy -> Optional.empty();
       case Cast cast -> Optional.empty();

@@ -41,7 +41,7 @@ class KeysTest {
   void everyKeyThatCountsIsRead(Family family) throws IOException {
     List<String> unread = new ArrayList<>();
     List<ObjectNode> models = models(family);
-    String prefix = family.within().isEmpty() ? "" : family.within() + ".";
+    String prefix = prefix(family);
     for (Key<?> key : family.keys().read().values()) {
       for (String name : key.names().stream().map(prefix::concat).toList()) {
         if (models.stream().noneMatch(model -> isRead(model, name))) {
@@ -59,9 +59,13 @@ class KeysTest {
     Family.Description plain = describe(model);
     for (Keys.Neutral neutral : family.keys().neutral()) {
       for (String name : neutral.names()) {
-        assertEquals(plain, describe(with(model, name)), name);
+        assertEquals(plain, describe(with(model, prefix(family) + name)), name);
       }
     }
+  }
+
+  private static String prefix(Family family) {
+    return family.isAlwaysWithin() ? Composite.TEXT + "." : "";
   }
 
   private static boolean isRead(ObjectNode model, String name) {
@@ -111,7 +115,7 @@ class KeysTest {
         ObjectNode json = StrictJson.readObject(file);
         if (family.modelTypes().contains(json.path("model_type").asString())) {
           // Within another model it may be an object.
-          boolean alone = family.within().isEmpty();
+          boolean alone = !family.isAlwaysWithin();
           models.add(alone && json.path("text_config") instanceof ObjectNode text ? text : json);
         }
       }

@@ -59,7 +59,10 @@ public record IndexRow(
   static final String DEQUANTISE = "dequantise_";
   static final String QUANTISE = "quantise_";
 
-  /** Between a transform that decodes and one that quantises what it gives. */
+  /** The source's elements and what an adapter adds to them. */
+  static final String MERGE = "merge";
+
+  /** Between transforms, each of which takes what the one before gives. */
   static final char THEN = '+';
 
   /** The source's numbers times their scales. */
@@ -68,13 +71,22 @@ public record IndexRow(
   }
 
   /**
-   * The source's elements as numbers and scales.
+   * The source's elements and what an adapter adds to them.
    *
    * @param decoded what the source's own numbers and scales are; null if it has none
    */
-  public static String quantise(@Nullable BlockScaled decoded, Quantised encoding) {
+  public static String merge(@Nullable BlockScaled decoded) {
+    return decoded == null ? MERGE : dequantise(decoded) + THEN + MERGE;
+  }
+
+  /**
+   * Elements as numbers and scales.
+   *
+   * @param before the transform that gave the elements; null if they are the source's own
+   */
+  public static String quantise(@Nullable String before, Quantised encoding) {
     String quantise = QUANTISE + encoding.id();
-    return decoded == null ? quantise : dequantise(decoded) + THEN + quantise;
+    return before == null ? quantise : before + THEN + quantise;
   }
 
   /** What a row stands for. */

@@ -237,6 +237,23 @@ final class IndexRules {
     if (provenance.quantisation() != null) {
       checkQuantisedTogether(rows, scales);
     }
+    if (provenance.adapter() != null) {
+      checkMerged(provenance.adapter(), rows);
+    }
+  }
+
+  /** As many matrices had something added as the manifest says. */
+  private void checkMerged(Manifest.Adapter adapter, List<IndexRow> rows) {
+    long declared = adapter.updates().stream().mapToLong(Manifest.Update::matrices).sum();
+    long found =
+        rows.stream().filter(row -> Made.of(row).merged() && row.role() != Role.SCALE).count();
+    if (declared != found) {
+      throw new CorruptException(
+          where,
+          declared + " matrices that an adapter was merged into, as the manifest says",
+          found + " of them",
+          REMEDY);
+    }
   }
 
   /** Numbers and scales that were made together are of the same elements. */
@@ -312,21 +329,31 @@ final class IndexRules {
                 () ->
                     version.unknown(
                         where + ", tensor " + row.describe(),
-                        "transform copy, cast, dequantise_ or quantise_ and an encoding",
+                        "transform copy, cast, merge, dequantise_ or quantise_ and an encoding",
                         "\"" + transform + "\""));
     Quantised quantised = made.quantised();
+    // The sum of a router and what is added to it has the router's dtype.
+    boolean router = row.role() == Role.ROUTER && transform.equals(IndexRow.MERGE);
+    boolean kept = router || (made.merged() && made.decoded() == null && provenance.cast() == null);
     boolean declared =
         quantised == null
-            ? provenance.cast() != null && row.dtype() == provenance.cast().dtype()
+            ? kept || (provenance.cast() != null && row.dtype() == provenance.cast().dtype())
             : provenance.quantisation() != null
                 && provenance.quantisation().encoding().equals(quantised.id());
     require(
-        declared && !row.role().keepsItsDtype(),
+        declared
+            && (!made.merged() || provenance.adapter() != null)
+            && (router || !row.role().keepsItsDtype()),
         row,
         () -> "a transform that the manifest's provenance declares",
         () ->
-            "%s to %s with cast %s and quantisation %s"
-                .formatted(transform, row.dtype(), provenance.cast(), provenance.quantisation()));
+            "%s to %s with cast %s, quantisation %s and adapter %s"
+                .formatted(
+                    transform,
+                    row.dtype(),
+                    provenance.cast(),
+                    provenance.quantisation(),
+                    provenance.adapter()));
     require(
         quantised == null ? appliesToElements(made, row) : appliesToBlocks(made, quantised, row),
         row,
@@ -336,7 +363,9 @@ final class IndexRules {
 
   private static boolean appliesToElements(Made made, IndexRow row) {
     BlockScaled decoded = made.decoded();
-    return row.role() != Role.SCALE && (decoded == null || decoded.holds(row.shape()));
+    return row.role() != Role.SCALE
+        && (decoded == null || decoded.holds(row.shape()))
+        && (!made.merged() || row.shape().rank() == 2);
   }
 
   /** Scales of a grid do not tell how many columns the matrix has; their values do. */

@@ -5,35 +5,43 @@ import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.encoding.Quantised;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Shape;
+import java.util.ArrayDeque;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What was done to a source's elements, as a row's transform names it; neither, where they were
- * copied or cast.
+ * What was done to a source's elements, as a row's transform names it; nothing of it, where they
+ * were copied or cast.
  *
  * @param decoded the encoding that they had
+ * @param merged whether an adapter was
  * @param quantised the encoding that they were given
  */
-record Made(@Nullable BlockScaled decoded, @Nullable Quantised quantised) {
-  static final Made NEITHER = new Made(null, null);
+record Made(@Nullable BlockScaled decoded, boolean merged, @Nullable Quantised quantised) {
+  static final Made NEITHER = new Made(null, false, null);
 
   /** Empty if no transform has that name. */
   static Optional<Made> of(String transform) {
     if (transform.equals(IndexRow.COPY) || transform.equals(IndexRow.CAST)) {
       return Optional.of(NEITHER);
     }
-    int then = transform.indexOf(IndexRow.THEN);
-    if (then < 0) {
-      return decoded(transform)
-          .map(decoded -> new Made(decoded, null))
-          .or(() -> quantised(transform).map(quantised -> new Made(null, quantised)));
+    var steps = new ArrayDeque<>(List.of(transform.split("\\" + IndexRow.THEN, -1)));
+    BlockScaled decoded = decoded(steps.getFirst()).orElse(null);
+    if (decoded != null) {
+      steps.removeFirst();
     }
-    return decoded(transform.substring(0, then))
-        .flatMap(
-            decoded ->
-                quantised(transform.substring(then + 1))
-                    .map(quantised -> new Made(decoded, quantised)));
+    boolean merged = IndexRow.MERGE.equals(steps.peekFirst());
+    if (merged) {
+      steps.removeFirst();
+    }
+    String last = steps.pollFirst();
+    if (last == null) {
+      return Optional.of(new Made(decoded, merged, null));
+    }
+    return quantised(last)
+        .filter(quantised -> steps.isEmpty())
+        .map(quantised -> new Made(decoded, merged, quantised));
   }
 
   static Made of(IndexRow row) {

@@ -1,5 +1,6 @@
 package dev.moxie.format.pack;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.encoding.Quantised;
@@ -18,6 +19,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
@@ -180,6 +182,7 @@ public record Manifest(
    * @param prediction what became of the checkpoint's layers for multi-token prediction
    * @param cast null if no element was given another dtype
    * @param quantisation null if none was given an encoding
+   * @param adapter null if none was merged
    */
   public record Provenance(
       String family,
@@ -188,7 +191,20 @@ public record Manifest(
       List<String> ignoredConfigKeys,
       PredictionLayers prediction,
       @Nullable Cast cast,
-      @Nullable Quantisation quantisation) {
+      @Nullable Quantisation quantisation,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Adapter adapter) {
+    /** Where no adapter was merged. */
+    public Provenance(
+        String family,
+        List<SourceShard> shards,
+        List<String> ignoredFiles,
+        List<String> ignoredConfigKeys,
+        PredictionLayers prediction,
+        @Nullable Cast cast,
+        @Nullable Quantisation quantisation) {
+      this(family, shards, ignoredFiles, ignoredConfigKeys, prediction, cast, quantisation, null);
+    }
+
     public Provenance {
       Objects.requireNonNull(prediction, "provenance.prediction is missing");
       Objects.requireNonNull(family, "provenance.family is missing");
@@ -263,6 +279,44 @@ public record Manifest(
     /** The encoding. */
     public Quantised quantised() {
       return (Quantised) Encoding.of(encoding).orElseThrow();
+    }
+  }
+
+  /**
+   * An adapter of low rank that was merged into the weights. Its files are not in the package.
+   *
+   * @param files those that it was read from, sorted by path
+   * @param updates what was added, sorted by rank, then scale
+   */
+  public record Adapter(List<OtherFile> files, List<Update> updates) {
+    public Adapter {
+      files = entries("provenance.adapter.files", files);
+      updates = entries("provenance.adapter.updates", updates);
+      if (files.isEmpty() || updates.isEmpty()) {
+        throw new IllegalArgumentException(
+            "provenance.adapter: expected files and updates, found " + files + " and " + updates);
+      }
+    }
+  }
+
+  /**
+   * Products of two factors that were added to matrices.
+   *
+   * @param rank of the factors
+   * @param scale that their product was multiplied by
+   * @param matrices how many of the package's had one added
+   */
+  public record Update(int rank, double scale, int matrices) {
+    /** The order in a manifest. */
+    public static final Comparator<Update> ORDER =
+        Comparator.comparingInt(Update::rank).thenComparingDouble(Update::scale);
+
+    public Update {
+      if (rank < 1 || rank > Limits.MAX_WIDTH || !Double.isFinite(scale) || matrices < 1) {
+        throw new IllegalArgumentException(
+            "provenance.adapter.updates: expected a rank from 1 to %d, a finite scale and matrices from 1, found %d, %s and %d"
+                .formatted(Limits.MAX_WIDTH, rank, scale, matrices));
+      }
     }
   }
 

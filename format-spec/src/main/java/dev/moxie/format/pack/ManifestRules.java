@@ -46,6 +46,12 @@ final class ManifestRules {
     shardFiles().forEach(file -> PackagePaths.require(where + ", shards", file));
     filePaths().forEach(path -> PackagePaths.require(where + ", files", path));
     sourceFiles().forEach(file -> PackagePaths.require(where + ", provenance.shards", file));
+    Manifest.Adapter adapter = manifest.provenance().adapter();
+    if (adapter != null) {
+      adapter
+          .files()
+          .forEach(file -> PackagePaths.require(where + ", provenance.adapter", file.path()));
+    }
     for (String name : manifest.provenance().ignoredFiles()) {
       require(
           PackagePaths.staysInside(name),
@@ -64,6 +70,20 @@ final class ManifestRules {
     checkOrder("provenance.shards", sourceFiles());
     checkOrder("provenance.ignoredFiles", provenance.ignoredFiles());
     checkOrder("provenance.ignoredConfigKeys", provenance.ignoredConfigKeys());
+    Manifest.Adapter adapter = provenance.adapter();
+    if (adapter != null) {
+      checkOrder(
+          "provenance.adapter.files",
+          adapter.files().stream().map(Manifest.OtherFile::path).toList());
+      List<Manifest.Update> updates = adapter.updates();
+      for (int i = 1; i < updates.size(); i++) {
+        require(
+            Manifest.Update.ORDER.compare(updates.get(i - 1), updates.get(i)) < 0,
+            "provenance.adapter.updates",
+            "entries sorted by rank, then scale, each once",
+            updates.get(i) + " after " + updates.get(i - 1));
+      }
+    }
   }
 
   private void checkOrder(String member, List<String> names) {

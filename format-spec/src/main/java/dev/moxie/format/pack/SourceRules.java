@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.MissingNode;
 
@@ -33,11 +34,15 @@ final class SourceRules {
   /** How many elements of a source its views have. */
   private final Map<TensorInfo, Long> seen = new HashMap<>();
 
-  private SourceRules() {}
+  private final Manifest.@Nullable Cast cast;
+
+  private SourceRules(Manifest.@Nullable Cast cast) {
+    this.cast = cast;
+  }
 
   static void check(MoxiePackage pack) {
     checkIgnoredKeys(pack);
-    var rules = new SourceRules();
+    var rules = new SourceRules(pack.manifest().provenance().cast());
     for (Manifest.SourceShard shard : pack.manifest().provenance().shards()) {
       SafetensorsHeader header = pack.sourceHeader(shard);
       Map<String, TensorInfo> own = HashMap.newHashMap(header.tensors().size());
@@ -126,8 +131,11 @@ final class SourceRules {
     }
     Made made = Made.of(row);
     BlockScaled decoded = made.decoded();
+    boolean summed = made.merged() && made.quantised() == null;
+    boolean kept = summed && (cast == null || row.role().keepsItsDtype());
     return decoded == null
-        ? source.dtype() != row.dtype() && CAST.contains(source.dtype())
+        ? CAST.contains(source.dtype())
+            && (kept ? source.dtype() == row.dtype() : summed || source.dtype() != row.dtype())
         : decodes(decoded, made.elements(row.shape()), row.view() != null, source);
   }
 

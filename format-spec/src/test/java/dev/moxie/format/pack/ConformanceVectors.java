@@ -110,6 +110,18 @@ final class ConformanceVectors {
         "experts in int4 that were in fp8 blocks",
         p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.INT4));
     valid(
+        "merged",
+        "weights that an adapter was merged into",
+        p -> stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.MERGED));
+    valid(
+        "merged-and-cast",
+        "the same of weights that were float32, routers that still are",
+        p -> stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.MERGED_CAST));
+    valid(
+        "merged-and-quantised",
+        "experts in int4 that were in fp8 blocks, an adapter merged in between",
+        p -> stored(p, TinyPackage.architecture(2, 32, 16), TinyPackage.Stored.MERGED_INT4));
+    valid(
         "fp8-rows",
         "a scale for each row of fp8, in bfloat16",
         p -> stored(p, TinyPackage.LATENT, TinyPackage.Stored.ROWS));

@@ -200,6 +200,21 @@ final class IndexVectors {
     v.broken("quantised-undeclared", "I16", "no quantisation is declared", "declares")
         .in(IndexVectors::inInt8)
         .byManifest(text -> text.replaceFirst("(\"quantisation\" : )\\{[^}]*\\}", "$1null"));
+    v.broken("merge-undeclared", "I16", "no adapter is declared", "declares")
+        .in(IndexVectors::merged)
+        .byManifest(
+            text -> text.replaceFirst(",\\s*\"adapter\" : \\{[\\s\\S]*?\\}\\s*\\]\\s*\\}", ""));
+    v.broken("merge-of-fewer", "I22", "more is declared than was merged", "matrices")
+        .in(IndexVectors::merged)
+        .byManifest(text -> text.replaceFirst("(\"matrices\" : )1\\b", "$12"));
+    v.broken("merged-norm", "I17", "a norm is said to have been merged into", "applies")
+        .in(IndexVectors::merged)
+        .byIndex(
+            rows -> {
+              List<IndexRow> others =
+                  changed(rows, named("layers.0.attention.query.weight"), r -> made(r, "copy"));
+              return changed(others, named("final_norm.weight"), r -> made(r, "merge"));
+            });
     v.broken("plain-quantised", "I17", "a matrix in plain is said to be quantised", "applies")
         .in(IndexVectors::inInt8)
         .byIndex(
@@ -377,6 +392,14 @@ final class IndexVectors {
 
   private static void cast(Path folder) {
     ConformanceVectors.stored(folder, TinyPackage.ARCHITECTURE, TinyPackage.Stored.CAST);
+  }
+
+  private static IndexRow made(IndexRow row, String transform) {
+    return Rows.from(row, row.sourceFile(), row.sourceTensor(), transform);
+  }
+
+  private static void merged(Path folder) {
+    ConformanceVectors.stored(folder, TinyPackage.ARCHITECTURE, TinyPackage.Stored.MERGED);
   }
 
   /** Puts another word into the first row that has one in some column. */

@@ -89,6 +89,9 @@ final class ManifestVectors {
         .byWords("\"ignoredFiles\" : [ ]", "\"ignoredFiles\" : [ null ]");
     v.broken("count-with-a-fraction", "M4", "vocabSize is 5.0", "vocabSize")
         .byWords("\"vocabSize\" : 5", "\"vocabSize\" : 5.0");
+    v.broken("updates-unsorted", "M6", "the larger scale stands first", "sorted by rank")
+        .in(p -> ConformanceVectors.stored(p, TinyPackage.ARCHITECTURE, TinyPackage.Stored.MERGED))
+        .byManifest(text -> text.replace("\"scale\" : 0.5", "\"scale\" : 80.0"));
     v.broken("negative-size", "M4", "a weight file of the checkpoint has -1 bytes", "found -1")
         .byManifest(
             text ->

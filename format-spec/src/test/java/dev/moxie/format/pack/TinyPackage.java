@@ -192,7 +192,8 @@ final class TinyPackage {
                 ? Manifest.PredictionLayers.NONE
                 : Manifest.PredictionLayers.KEPT,
             stored.cast(),
-            stored.quantisation()));
+            stored.quantisation(),
+            stored.adapter(architecture)));
   }
 
   /** How the tensors of a package are stored, and what they are made from. */
@@ -226,7 +227,16 @@ final class TinyPackage {
     /** Experts in int8 that were BF16. */
     INT8(null, null, new Int8Channel()),
     /** Experts in int4 that were in fp8 blocks. */
-    INT4(BLOCKS, Dtype.F32, new Int4Block(16));
+    INT4(BLOCKS, Dtype.F32, new Int4Block(16)),
+    /** BF16, an adapter merged into queries, routers and experts. */
+    MERGED(null, null),
+    /** BF16 that was F32, an adapter merged into the same; routers are F32. */
+    MERGED_CAST(null, null),
+    /** As INT4, an adapter merged into experts before they were quantised. */
+    MERGED_INT4(BLOCKS, Dtype.F32, new Int4Block(16));
+
+    private static final Set<Role> MERGED_INTO =
+        Set.of(Role.ATTENTION_QUERY, Role.ROUTER, Role.EXPERT_GATE_UP, Role.EXPERT_DOWN);
 
     private final @Nullable BlockScaled encoding;
     private final @Nullable Dtype scales;
@@ -270,7 +280,33 @@ final class TinyPackage {
     }
 
     private boolean cast(TensorSpec spec) {
-      return this == CAST && !spec.role().keepsItsDtype();
+      return isCast() && !spec.role().keepsItsDtype();
+    }
+
+    private boolean isCast() {
+      return this == CAST || this == MERGED_CAST;
+    }
+
+    private boolean merged(TensorSpec spec) {
+      return (this == MERGED || this == MERGED_CAST) && MERGED_INTO.contains(spec.role());
+    }
+
+    /** What the manifest says of an adapter. */
+    Manifest.@Nullable Adapter adapter(Architecture architecture) {
+      long matrices =
+          Tensors.of(architecture).stream()
+              .filter(spec -> this == MERGED_INT4 ? spec.stack() != null : merged(spec))
+              .mapToLong(spec -> spec.leaves().size())
+              .sum();
+      return matrices == 0
+          ? null
+          : new Manifest.Adapter(
+              List.of(
+                  new Manifest.OtherFile("adapter_config.json", 3, "a".repeat(64)),
+                  new Manifest.OtherFile("adapter_model.safetensors", 4, "b".repeat(64))),
+              List.of(
+                  new Manifest.Update(2, 0.5, 1),
+                  new Manifest.Update(2, 8, Math.toIntExact(matrices - 1))));
     }
 
     List<ShardLayout.Item> items(TensorSpec spec) {
@@ -285,7 +321,7 @@ final class TinyPackage {
             new ShardLayout.Item(own.stored(spec), own.dtype(), own),
             new ShardLayout.Item(own.scales(spec), Objects.requireNonNull(scales)));
       }
-      boolean kept = this == CAST && !cast(spec);
+      boolean kept = isCast() && !cast(spec);
       Dtype weights = kept ? Dtype.F32 : Dtype.BF16;
       return List.of(
           new ShardLayout.Item(spec, spec.role() == Role.ROUTER_TABLE ? Dtype.I64 : weights));
@@ -293,7 +329,11 @@ final class TinyPackage {
 
     String transform(TensorSpec spec) {
       if (to != null && spec.stack() != null) {
-        return IndexRow.quantise(encoding, to);
+        String read = encoding == null ? null : IndexRow.dequantise(encoding);
+        return IndexRow.quantise(this == MERGED_INT4 ? IndexRow.merge(encoding) : read, to);
+      }
+      if (merged(spec)) {
+        return IndexRow.merge(null);
       }
       BlockScaled own = encoding(spec);
       if (cast(spec)) {
@@ -441,7 +481,7 @@ final class TinyPackage {
     }
 
     Manifest.@Nullable Cast cast() {
-      return this == CAST || decoded()
+      return isCast() || decoded()
           ? new Manifest.Cast(Dtype.BF16, Manifest.Rounding.NEAREST_EVEN)
           : null;
     }

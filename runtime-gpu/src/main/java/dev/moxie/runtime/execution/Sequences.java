@@ -2,9 +2,14 @@ package dev.moxie.runtime.execution;
 
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Step;
 import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
 import dev.moxie.runtime.plain.PastMemory;
+import dev.moxie.runtime.plain.Value;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 
@@ -25,6 +30,8 @@ public final class Sequences {
   private final PastMemory memory;
   private final long blockBytes;
   private final int vocabulary;
+  private final int layerCount;
+  private final int expertsPerLayer;
 
   /** Tokens of the pass after which logits are wanted. */
   private final int[] wanted = new int[TOGETHER];
@@ -33,11 +40,20 @@ public final class Sequences {
   private final Slice[] slices = new Slice[TOGETHER];
 
   private final int[] rows = new int[TOGETHER];
+
+  /** Parts of slices whose experts are wanted, by where they begin in the pass. */
+  private final List<Routed> routed = new ArrayList<>();
+
   private int steps;
+
+  /** Tokens of a slice, from one on, that a pass has from a row on. */
+  private record Routed(Slice slice, int token, int row, int count) {}
 
   Sequences(PlainLayers layers, long bytes) {
     this.layers = layers;
     vocabulary = layers.architecture().vocabSize();
+    layerCount = layers.architecture().layers().size();
+    expertsPerLayer = expertsPerLayer(layers.architecture());
     // Where all layers have states, tokens take nothing.
     blockBytes = Math.max(1, bytesPerToken(layers.architecture()) * Past.BLOCK);
     long states = bytesOfStates(layers.architecture());
@@ -73,9 +89,42 @@ public final class Sequences {
    * @param ids its next tokens, at least one
    * @param logits where those after its last tokens go, [n · V], of as many as it has room for;
    *     none after a part of a prompt that more is to follow
+   * @param experts where those of each token go, [tokens, {@link #layers}, {@link
+   *     #expertsPerLayer}]; empty where nobody asks
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record Slice(Sequence sequence, long[] ids, float[] logits) {}
+  public record Slice(Sequence sequence, long[] ids, float[] logits, int[] experts) {
+    private static final int[] NONE = new int[0];
+
+    /** Whose experts nobody asks for. */
+    public Slice(Sequence sequence, long[] ids, float[] logits) {
+      this(sequence, ids, logits, NONE);
+    }
+  }
+
+  /**
+   * The layers and the experts of a token in each, which follow each other in a slice's; a layer
+   * that has fewer, or none, has −1 for the rest.
+   */
+  public int layers() {
+    return layerCount;
+  }
+
+  /** As many as any layer chooses. */
+  public int expertsPerLayer() {
+    return expertsPerLayer;
+  }
+
+  private static int expertsPerLayer(Architecture architecture) {
+    return architecture.layers().stream()
+        .mapToInt(
+            layer ->
+                layer.feedForward() instanceof FeedForward.MixtureOfExperts moe
+                    ? moe.routing().expertsPerToken()
+                    : 0)
+        .max()
+        .orElse(0);
+  }
 
   /**
    * An empty sequence.
@@ -127,6 +176,7 @@ public final class Sequences {
     int done = 0;
     while (next < step.size()) {
       pass.begin(null);
+      routed.clear(); // A step that failed may have left some.
       int count = 0;
       while (next < step.size() && pass.tokens() < together) {
         Slice slice = step.get(next);
@@ -137,6 +187,9 @@ public final class Sequences {
           slices[count] = slice;
           rows[count++] = i - from;
         }
+        if (slice.experts.length > 0) {
+          routed.add(new Routed(slice, done, pass.tokens(), some));
+        }
         Past past = slice.sequence.past();
         pass.add(past, slice.sequence.length() + done, slice.ids, done, some);
         done += some;
@@ -145,13 +198,37 @@ public final class Sequences {
           done = 0;
         }
       }
-      layers.run(computed);
+      if (routed.isEmpty()) {
+        layers.run(computed);
+      } else {
+        layers.run(computed.andThen(this::takeExperts));
+      }
       if (count > 0) {
         head(count);
       }
     }
     for (int i = 0; i < step.size(); i++) {
       step.get(i).sequence.advance(step.get(i).ids.length);
+    }
+  }
+
+  private void takeExperts(int layer) {
+    boolean mixture =
+        layers.architecture().layers().get(layer).feedForward()
+            instanceof FeedForward.MixtureOfExperts;
+    Value chosen = mixture ? layers.layer(layer).program().step(Step.ROUTER_EXPERTS) : null;
+    float[] row = new float[chosen == null ? 0 : chosen.columns()];
+    for (Routed part : routed) {
+      for (int t = 0; t < part.count; t++) {
+        int at = ((part.token + t) * layerCount + layer) * expertsPerLayer;
+        Arrays.fill(part.slice.experts, at, at + expertsPerLayer, -1);
+        if (chosen != null) {
+          layers.pass().copy(chosen, part.row + t, row, 0);
+          for (int i = 0; i < row.length; i++) {
+            part.slice.experts[at + i] = (int) row[i];
+          }
+        }
+      }
     }
   }
 
@@ -174,9 +251,11 @@ public final class Sequences {
       slice.sequence.enter(steps);
       blocks += slice.sequence.lacks(this, slice.ids, vocabulary);
       if (slice.logits.length % vocabulary != 0
-          || slice.logits.length / vocabulary > slice.ids.length) {
+          || slice.logits.length / vocabulary > slice.ids.length
+          || slice.experts.length % (slice.ids.length * layerCount * expertsPerLayer) != 0) {
         throw new IllegalArgumentException(
-            slice.logits.length + " logits after " + slice.ids.length + " tokens");
+            "%d logits and %d experts after %d tokens"
+                .formatted(slice.logits.length, slice.experts.length, slice.ids.length));
       }
     }
     return blocks;

@@ -4,12 +4,17 @@ import java.util.Arrays;
 import java.util.function.Consumer;
 
 /**
- * Turns tokens into text as they come. The whole sequence is decoded each time and only what is new
- * is passed on, since a token's text may depend on its neighbours; the bytes of an unfinished
- * character are held back until the token that ends it.
+ * Turns tokens into text as they come. The last of them are decoded together each time and only
+ * what is new is passed on, since a token's text may depend on its neighbours; the bytes of an
+ * unfinished character are held back until the token that ends it.
  */
 public final class TextStream {
   private static final char REPLACEMENT = '\uFFFD';
+
+  /**
+   * Tokens before another that its text may depend on; no tokenizer is known that needs as many.
+   */
+  private static final int NEIGHBOURS = 32;
 
   private final TextTokenizer tokenizer;
   private final Consumer<String> out;
@@ -20,8 +25,8 @@ public final class TextStream {
   public TextStream(TextTokenizer tokenizer, long[] prompt, Consumer<String> out) {
     this.tokenizer = tokenizer;
     this.out = out;
-    this.ids = prompt.clone();
-    this.shown = tokenizer.decode(prompt).length();
+    this.ids = Arrays.copyOfRange(prompt, Math.max(0, prompt.length - NEIGHBOURS), prompt.length);
+    this.shown = tokenizer.decode(ids).length();
   }
 
   /** Takes in the next token and passes on the text that it completes. */
@@ -34,6 +39,10 @@ public final class TextStream {
       end--;
     }
     show(text, end);
+    if (shown == text.length() && ids.length > 2 * NEIGHBOURS) {
+      ids = Arrays.copyOfRange(ids, ids.length - NEIGHBOURS, ids.length);
+      shown = tokenizer.decode(ids).length();
+    }
   }
 
   /** Passes on what was held back. */

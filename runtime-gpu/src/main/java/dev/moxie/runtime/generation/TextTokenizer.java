@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -59,6 +60,12 @@ public final class TextTokenizer implements AutoCloseable {
 
     @Override
     void close();
+  }
+
+  /** Whether a package has a file that is one. */
+  public static boolean isThere(MoxiePackage pack) {
+    return Stream.of(TokenizerFile.NAME, SentencePieceFile.NAME)
+        .anyMatch(name -> pack.sourceFile(name).isPresent());
   }
 
   /**

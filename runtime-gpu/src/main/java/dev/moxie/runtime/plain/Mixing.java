@@ -60,7 +60,11 @@ final class Mixing {
       int width,
       float[] out,
       int to) {
-    if (width < FOUR) {
+    if (width >= Lanes.WIDTH && width < FOUR) {
+      mixNarrow(shares, count, total, values, at, apart, first, width, out, to);
+      return;
+    }
+    if (width < Lanes.WIDTH) {
       for (int c = 0; c < width; c++) {
         float sum = 0;
         for (int j = 0; j < count; j++) {
@@ -96,6 +100,35 @@ final class Mixing {
       b.div(total).intoArray(out, to + c0 + Lanes.WIDTH);
       c.div(total).intoArray(out, to + c0 + 2 * Lanes.WIDTH);
       d.div(total).intoArray(out, to + c0 + 3 * Lanes.WIDTH);
+    }
+  }
+
+  /** The same for a vector of columns at a time: heads that have no four. */
+  private static void mixNarrow(
+      float[] shares,
+      int count,
+      float total,
+      float[][] values,
+      int at,
+      int apart,
+      int first,
+      int width,
+      float[] out,
+      int to) {
+    for (int column = 0; column < width; column += Lanes.WIDTH) {
+      int c0 = Math.min(column, width - Lanes.WIDTH);
+      FloatVector sum = FloatVector.zero(Lanes.FLOATS);
+      for (int from = 0; from < count; from = nextBlock(first, from, count)) {
+        float[] block = values[(first + from) / Past.BLOCK];
+        int next = nextBlock(first, from, count);
+        int place = (first + from) % Past.BLOCK * apart + at + c0;
+        for (int j = from; j < next; j++) {
+          FloatVector share = FloatVector.broadcast(Lanes.FLOATS, shares[j]);
+          sum = FloatVector.fromArray(Lanes.FLOATS, block, place).fma(share, sum);
+          place += apart;
+        }
+      }
+      sum.div(total).intoArray(out, to + c0);
     }
   }
 

@@ -21,6 +21,7 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /** What a package says and what a reference recorded, stage by stage. */
 public final class Evidence {
@@ -137,25 +138,40 @@ public final class Evidence {
   public List<Comparison> prediction() {
     Forced last = layer(architecture().layers().size() - 1);
     List<Forced.Predicted> predicted = last.predicted();
-    List<Comparison> compared = compare(predicted);
-    return compared.stream().allMatch(Report::holds) ? compared : compare(last.sampled(predicted));
+    int[] clear = clear(predicted);
+    List<Comparison> compared = compare(predicted, clear);
+    if (compared.stream().allMatch(Report::holds)) {
+      return compared;
+    }
+    int[] rows = IntStream.of(clear).map(tokens -> Math.max(1, tokens)).toArray();
+    return compare(last.sampled(predicted, rows), clear);
   }
 
-  private List<Comparison> compare(List<Forced.Predicted> layers) {
-    List<Comparison> compared = new ArrayList<>();
-    int clear = tokens();
-    for (Forced.Predicted layer : layers) {
-      Estimate logits = layer.logits();
+  /** Tokens before the first whose experts rounding may change, in a layer or in one before it. */
+  private static int[] clear(List<Forced.Predicted> layers) {
+    int[] clear = new int[layers.size()];
+    int before = Integer.MAX_VALUE;
+    for (int i = 0; i < clear.length; i++) {
+      Forced.Predicted layer = layers.get(i);
+      clear[i] = Math.min(before, layer.logits().rows());
       if (!layer.undecided().isEmpty()) {
-        clear = Math.min(clear, layer.undecided().nextSetBit(0));
+        clear[i] = Math.min(clear[i], layer.undecided().nextSetBit(0));
       }
       if (layer.routed() != null) {
-        clear = Math.min(clear, new Selection(layer.routed()).firstUnclear());
+        clear[i] = Math.min(clear[i], new Selection(layer.routed()).firstUnclear());
       }
-      int rows = Math.clamp(clear, 1, logits.rows());
-      Estimate expected = recorded.predicted(compared.size()).beginning(rows);
-      Comparison one = compare(logits.beginning(rows), expected);
-      compared.add(clear == 0 ? one.notJudged() : one);
+      before = clear[i];
+    }
+    return clear;
+  }
+
+  private List<Comparison> compare(List<Forced.Predicted> layers, int[] clear) {
+    List<Comparison> compared = new ArrayList<>();
+    for (int i = 0; i < clear.length; i++) {
+      int rows = Math.max(1, clear[i]);
+      Estimate expected = recorded.predicted(i).beginning(rows);
+      Comparison one = compare(layers.get(i).logits().beginning(rows), expected);
+      compared.add(clear[i] == 0 ? one.notJudged() : one);
     }
     return compared;
   }

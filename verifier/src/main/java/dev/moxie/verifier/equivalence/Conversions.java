@@ -67,14 +67,29 @@ final class Conversions {
       case Transform.Cast cast ->
           mismatch(found, cast.to(), place.elements(), elements(place, cast));
       case Transform.Dequantise to ->
-          mismatch(
-              found, to.to(), place.elements() * to.encoding().perValue(), elements(place, to));
+          mismatch(found, to.to(), elementsOf(place, to), elements(place, to));
+      case Transform.Merge merge ->
+          merged(place, merge).mismatch(found, merge.to(), elementsOf(place, merge));
       case Transform.Quantise quantise -> throw new IllegalArgumentException(quantise.id());
     };
   }
 
+  private static long elementsOf(Place place, Transform transform) {
+    return place.elements()
+        * transform.decoding().map(decode -> decode.encoding().perValue()).orElse(1);
+  }
+
+  private MergedLeaf merged(Place place, Transform.Merge merge) {
+    SafetensorsFile adapter = files.apply(merge.update().left().tensor());
+    return new MergedLeaf(elements(place, merge.read()), merge, adapter);
+  }
+
   /** The elements that a transform makes or rounds. */
   private LongToDoubleFunction elements(Place place, Transform transform) {
+    if (transform instanceof Transform.Merge merge) {
+      MergedLeaf leaf = merged(place, merge);
+      return i -> (float) leaf.value(i);
+    }
     if (transform instanceof Transform.Dequantise decode) {
       return decoded(place, decode);
     }

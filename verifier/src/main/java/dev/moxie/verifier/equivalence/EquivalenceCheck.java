@@ -1,11 +1,14 @@
 package dev.moxie.verifier.equivalence;
 
+import dev.moxie.converter.adapter.LoraAdapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Transform;
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.file.FileNames;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
@@ -55,15 +58,41 @@ public final class EquivalenceCheck {
     MISSING
   }
 
-  private EquivalenceCheck(MoxiePackage pack, Path source) {
+  private EquivalenceCheck(MoxiePackage pack, Path source, @Nullable LoraAdapter adapter) {
     this.pack = pack;
     this.checkpoint = Checkpoint.open(source);
-    this.plan = Planner.plan(checkpoint, Conversion.of(pack.manifest()));
+    this.plan = Planner.plan(checkpoint, Conversion.of(pack.manifest()), adapter);
   }
 
   /** Compares a package with the checkpoint in a folder. */
   public static Report.Equivalence run(MoxiePackage pack, Path source) {
-    return new EquivalenceCheck(pack, source).run();
+    return run(pack, source, null);
+  }
+
+  /**
+   * Compares a package with a checkpoint and the adapter that was merged into it.
+   *
+   * @throws UsageException if one was merged and none is given, or the other way round
+   */
+  public static Report.Equivalence run(MoxiePackage pack, Path source, @Nullable Path adapter) {
+    Manifest.Adapter merged = pack.manifest().provenance().adapter();
+    if (adapter == null && merged != null) {
+      throw new UsageException(
+          "--source " + source,
+          "--adapter with it, since the package has an adapter merged into its weights, of SHA-256 "
+              + merged.files().getLast().sha256(),
+          "none",
+          "pass the adapter's folder");
+    }
+    if (adapter != null && merged == null) {
+      throw new UsageException(
+          "--adapter " + adapter,
+          "a package that an adapter was merged into",
+          "one without",
+          "leave it out, or convert with it");
+    }
+    return new EquivalenceCheck(pack, source, adapter == null ? null : LoraAdapter.open(adapter))
+        .run();
   }
 
   private Report.Equivalence run() {
@@ -85,6 +114,10 @@ public final class EquivalenceCheck {
     try {
       for (String file : checkpoint.headers().keySet()) {
         open.put(file, SafetensorsFile.open(checkpoint.folder().resolve(file)));
+      }
+      if (plan.adapter() != null) {
+        Path weights = plan.adapter().weights();
+        open.put(FileNames.of(weights.getFileName()), SafetensorsFile.open(weights));
       }
       for (ConversionPlan.Shard shard : plan.shards()) {
         compareShard(shard, rows, open);
@@ -280,6 +313,13 @@ public final class EquivalenceCheck {
                       found.family(),
                       found.prediction(),
                       found.shards())));
+    }
+    if (!Objects.equals(expected.adapter(), found.adapter())) {
+      findings.add(
+          new Finding(
+              PackagePaths.MANIFEST,
+              "provenance.adapter",
+              "expected %s, found %s".formatted(expected.adapter(), found.adapter())));
     }
   }
 }

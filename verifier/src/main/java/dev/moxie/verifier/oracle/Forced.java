@@ -12,6 +12,8 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -247,38 +249,48 @@ public final class Forced {
    * output.
    */
   public List<Predicted> predicted() {
-    return predicted(Arithmetic.of(precision), List.of());
+    int tokens = recorded.ids().length;
+    int[] rows = IntStream.rangeClosed(1, recorded.predictions()).map(i -> tokens - i).toArray();
+    return predicted(Arithmetic.of(precision), rows, List.of());
   }
 
-  /** The same with errors as large as they get where they have a cause in common. */
-  public List<Predicted> sampled(List<Predicted> exact) {
+  /**
+   * The same with errors as large as they get where they have a cause in common.
+   *
+   * @param rows so many of each layer's; no more than of the layer before
+   */
+  public List<Predicted> sampled(List<Predicted> exact, int[] rows) {
+    List<Estimate> logits = new ArrayList<>();
+    for (int i = 0; i < rows.length; i++) {
+      logits.add(exact.get(i).logits().beginning(rows[i]));
+    }
     List<Estimate> widened =
         Sampled.widen(
-            exact.stream().map(Predicted::logits).toList(),
+            logits,
             random ->
-                predicted(Arithmetic.of(precision).with(random), exact).stream()
+                predicted(Arithmetic.of(precision).with(random), rows, exact).stream()
                     .map(Predicted::logits)
                     .toList());
     List<Predicted> sampled = new ArrayList<>();
-    for (int i = 0; i < widened.size(); i++) {
+    for (int i = 0; i < rows.length; i++) {
       Predicted one = exact.get(i);
       sampled.add(new Predicted(widened.get(i), one.routed(), one.undecided()));
     }
     return sampled;
   }
 
-  private List<Predicted> predicted(Arithmetic arithmetic, List<Predicted> replayed) {
+  private List<Predicted> predicted(Arithmetic arithmetic, int[] rows, List<Predicted> replayed) {
     List<Predicted> predicted = new ArrayList<>();
-    Architecture.Prediction layers = model.prediction();
-    if (layers == null || recorded.predictions() == 0) {
+    if (rows.length == 0) {
       return predicted;
     }
+    Architecture.Prediction layers = Objects.requireNonNull(model.prediction());
     var start = new Exact(weights::of, arithmetic, recorded.ids(), null, null);
-    Estimate h = new Forward<>(model, start).headInput(given(Step.OUTPUT));
-    for (int index = 0; index < recorded.predictions(); index++) {
-      long[] after = Arrays.copyOfRange(recorded.ids(), index + 1, recorded.ids().length);
+    Estimate h = new Forward<>(model, start).headInput(given(Step.OUTPUT).beginning(rows[0]));
+    for (int index = 0; index < rows.length; index++) {
+      long[] after = Arrays.copyOfRange(recorded.ids(), index + 1, index + 1 + rows[index]);
       RoutingOracle.Routed known = replayed.isEmpty() ? null : replayed.get(index).routed();
-      List<int[]> experts = known == null ? null : known.experts();
+      List<int[]> experts = known == null ? null : known.experts().subList(0, rows[index]);
       var reader = new Exact(weights::of, arithmetic, after, experts, null);
       var forward = new Forward<>(model, reader);
       h = forward.predicted(layers, index, h.beginning(after.length));

@@ -83,6 +83,7 @@ class FusedLayoutTest {
           plan.architecture(),
           plan.conversion(),
           plan.prediction(),
+          plan.adapter(),
           shards);
     };
   }

@@ -613,6 +613,7 @@ class ModelDiffTest {
                 }),
         plan.conversion(),
         plan.prediction(),
+        plan.adapter(),
         plan.shards());
   }
 }
