@@ -773,7 +773,8 @@ final class Mistakes {
   List<Missing> missingInExperts() {
     List<Missing> missing = new ArrayList<>();
     if (blocks.feedForward() instanceof MixtureOfExperts m) {
-      if (m.routing().bias() == null) {
+      // Beside a table there is none.
+      if (m.routing().bias() == null && !m.routing().assigned()) {
         missing.add(
             missing(
                 "a dropped bias of the router's logits",

@@ -123,6 +123,8 @@ final class Suspects {
     return List.of(
         new Kind("weights of another layer", exchanges::wholeLayer),
         misplaced("router"),
+        misplaced("attention_streams"),
+        misplaced("feed_forward_streams"),
         norms(),
         placements(),
         scales("."),
@@ -175,8 +177,12 @@ final class Suspects {
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage),
-        // A whole layer has two norms, and lacks the biases of both.
-        missing(stage == Stage.DENSE ? List.of() : mistakes.missingInNorm("attention"), stage));
+        // A whole layer, or a half up to what the next one reads, has two norms, and lacks the
+        // biases
+        // of both.
+        missing(
+            stage == Stage.DENSE || streams() ? List.of() : mistakes.missingInNorm("attention"),
+            stage));
   }
 
   private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
