@@ -29,11 +29,14 @@ printf "$row" checkpoint dtype traces pass 'false alarms' match tie mismatch
 failed=0
 for checkpoint in "$project"/fixtures/tiny-* "$project"/fixtures/random/*; do
   name=$(basename "$checkpoint")
-  "$python" "$project/verifier/reference/capture.py" "$checkpoint" --dtype "$dtypes" \
+  computed=$dtypes
+  # transformers 5.18 multiplies norms in float32 by matrices in bfloat16 there, which torch refuses.
+  case $name in deepseek_v4*) computed=float32 ;; esac
+  "$python" "$project/verifier/reference/capture.py" "$checkpoint" --dtype "$computed" \
     --random-ids 16-32 --seed "$first-$((first + seeds - 1))" --new-tokens 8 \
     --output "$work/$name" > "$work/captured" 2> "$work/log" || { cat "$work/log" >&2; exit 1; }
   "$project/moxie" convert "$checkpoint" "$work/package" --mtp keep --quiet
-  for dtype in ${dtypes//,/ }; do
+  for dtype in ${computed//,/ }; do
     references=()
     while read -r trace; do
       references+=(--reference "$trace")

@@ -81,11 +81,18 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, w, name):
+def network(x, w, name, clamp=None):
     """A dense network."""
     gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
-    g = x @ gate.T
-    return (g * sigmoid(g) * (x @ up.T)) @ down.T
+    return gated(x @ gate.T, x @ up.T, clamp) @ down.T
+
+
+def gated(g, u, clamp):
+    sharpness = 1
+    if clamp:
+        limit, sharpness = clamp["limit"], clamp["sharpness"]
+        g, u = np.minimum(g, limit), np.clip(u, -limit, limit) + clamp["offset"]
+    return g * sigmoid(sharpness * g) * u
 
 
 def expert_network(x, w, name, ff, expert):
@@ -94,11 +101,7 @@ def expert_network(x, w, name, ff, expert):
         return x @ w(stack, expert, projection).T + bias
 
     g, u = (product(x, f"{name}.gate_up", projection) for projection in ("gate", "up"))
-    sharpness = 1
-    if clamp := ff.get("clamp"):
-        limit, sharpness = clamp["limit"], clamp["sharpness"]
-        g, u = np.minimum(g, limit), np.clip(u, -limit, limit) + clamp["offset"]
-    return product(g * sigmoid(sharpness * g) * u, f"{name}.down", "down")
+    return product(gated(g, u, ff.get("clamp")), f"{name}.down", "down")
 
 
 def frequencies(rotary):
@@ -132,13 +135,13 @@ def frequencies(rotary):
     return f * (1 - gamma + gamma / factor), scaling["magnitude"]
 
 
-def rotate(x, rotary):
+def rotate(x, rotary, positions=None):
     """Turns the first `dimensions` of the last axis of x [T, heads, ·] by its position."""
     if rotary is None:
         return x
     d, (f, magnitude) = rotary["dimensions"], frequencies(rotary)
     n = np.arange(d // 2)
-    phi = np.arange(len(x))[:, None, None] * f
+    phi = (np.arange(len(x)) if positions is None else positions)[:, None, None] * f
     cos, sin = magnitude * np.cos(phi), magnitude * np.sin(phi)
     a, b = (n, n + d // 2) if rotary["pairing"] == "halves" else (2 * n, 2 * n + 1)
     y = x.copy()
@@ -277,7 +280,74 @@ def chosen(x, w, name, a):
     return seen
 
 
+def rotate_last(x, rotary, positions):
+    """The same of the last `dimensions`."""
+    plain = x.shape[-1] - rotary["dimensions"]
+    return np.concatenate([x[..., :plain], rotate(x[..., plain:], rotary, positions)], axis=-1)
+
+
+def entries(x, w, name, part, c, size, epsilon, rotary):
+    """One for each whole window of tokens, [windows, size]."""
+    n = c["tokens"]
+    windows = len(x) // n
+    stem, used = part.removesuffix("_key"), x[: windows * n]
+    values, gates = used @ w(f"{name}.{part}").T, used @ w(f"{name}.{stem}_gate").T
+    values = values.reshape(windows, n, -1)
+    gates = gates.reshape(windows, n, -1) + w(f"{name}.{stem}_place")
+    if "overlapping" in c:  # the first half of the columns is of the window after
+
+        def over(y, nothing):
+            before = np.concatenate([np.full((1, n, size), nothing), y[:-1, :, :size]])[:windows]
+            return np.concatenate([before, y[..., size:]], axis=1)
+
+        values, gates = over(values, 0), over(gates, -np.inf)
+    e = np.sum(softmax(gates.swapaxes(1, 2)) * values.swapaxes(1, 2), axis=-1)
+    e = rms_norm(e, w(f"{name}.{part}_norm"), epsilon)
+    return rotate_last(e[:, None], rotary, n * np.arange(windows))[:, 0]
+
+
+def compressed(x, w, name, a):
+    heads, size, epsilon, rotary = a["heads"], a["headSize"], a["epsilon"], a["rotary"]
+    i = np.arange(len(x))
+    r = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
+    q = rms_norm((r @ w(f"{name}.query_up").T).reshape(len(x), heads, size), 1, epsilon)
+    q = rotate_last(q, rotary, i)
+    v = rms_norm(x @ w(f"{name}.key_value").T, w(f"{name}.key_value_norm"), epsilon)
+    v = rotate_last(v[:, None], rotary, i)[:, 0]
+    seen = (i <= i[:, None]) & (i > i[:, None] - a["window"])
+    if c := a.get("compression"):
+        e = entries(x, w, name, "entry", c, size, epsilon, rotary)
+        whole = np.arange(len(e)) < (i[:, None] + 1) // c["tokens"]
+        if n := c.get("indexer"):
+            whole &= indexed(x, r, w, name, c, n, rotary, whole)
+        v, seen = np.concatenate([v, e]), np.concatenate([seen, whole], axis=1)
+    scaling = rotary.get("scaling", {})
+    scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jd->hij", q, v)
+    scores = np.where(seen, scores, -np.inf)
+    sinks = np.broadcast_to(w(f"{name}.sinks")[:, None, None], (*scores.shape[:2], 1))
+    p = softmax(np.concatenate([scores, sinks], axis=-1))[..., :-1]
+    o = rotate_last(np.einsum("hij,jd->ihd", p, v), rotary, -i).reshape(len(x), a["groups"], -1)
+    down = w(f"{name}.output_down").reshape(a["groups"], a["groupRank"], -1)
+    return np.einsum("igd,grd->igr", o, down).reshape(len(x), -1) @ w(f"{name}.output").T
+
+
+def indexed(x, r, w, name, c, n, rotary, whole):
+    """Which entries a token sees."""
+    rotary = rotary | {"pairing": n["pairing"]}
+    q = (r @ w(f"{name}.index_query").T).reshape(len(x), n["heads"], n["size"])
+    q = rotate_last(q, rotary, np.arange(len(x)))
+    k = entries(x, w, name, "index_key", c, n["size"], n["normEpsilon"], rotary)
+    products = np.maximum(0, np.einsum("ihd,jd->ihj", q, k))
+    scores = np.einsum("ih,ihj->ij", x @ w(f"{name}.index_weights").T, products)
+    seen = np.zeros(scores.shape, bool)
+    for i, row in enumerate(scores):
+        seen[i, largest(row[whole[i]], n["kept"])] = True
+    return seen
+
+
 def attention(x, w, name, a, offset):
+    if a["type"] == "compressed":
+        return compressed(x, w, name, a)
     if a["type"] == "gated_delta":
         return gated_delta(x, w, name.replace("attention", "delta"), a)
     if a["type"] == "short_convolution":
@@ -320,9 +390,17 @@ def mixed(s, chosen, tolerance):
     return np.stack(weights, axis=-1)
 
 
-def route(logits, routing, bias):
+def sqrt_softplus(x):
+    return np.sqrt(np.logaddexp(0, x))
+
+
+SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
+          "sqrt_softplus": sqrt_softplus}
+
+
+def route(logits, routing, bias, assigned):
     """Chosen experts [T, k] and their weights, best first."""
-    s = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array}[routing["score"]](logits)
+    s = SCORES[routing["score"]](logits)
     c = s if routing["bias"] in (None, "logits") else s + bias
     tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
     if groups := routing["groups"]:
@@ -332,6 +410,7 @@ def route(logits, routing, bias):
         kept[tokens, largest(top.sum(axis=-1), groups["kept"])] = True
         allowed = kept.reshape(c.shape)
     chosen = largest(np.where(allowed, c, -np.inf), routing["expertsPerToken"])
+    chosen = chosen if assigned is None else assigned
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
     if mixer := routing.get("mixer"):
         weights = mixed(s, chosen, mixer["tolerance"])
@@ -341,11 +420,12 @@ def route(logits, routing, bias):
     return chosen, weights * routing["scale"]
 
 
-def mixture(x, w, name, ff, trace):
+def mixture(x, w, name, ff, trace, ids):
     routing, shared = ff["routing"], ff["shared"]
     bias = w(f"{name}.router.bias") if routing["bias"] else 0
     logits = x @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
-    chosen, weights = route(logits, routing, bias)
+    assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
+    chosen, weights = route(logits, routing, bias, assigned)
     y = np.zeros_like(x)
     for expert in np.unique(chosen):
         token, place = np.nonzero(chosen == expert)
@@ -358,7 +438,25 @@ def mixture(x, w, name, ff, trace):
     if shared is None:
         return y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
-    return y + switch * network(x, w, f"{name}.shared")
+    return y + switch * network(x, w, f"{name}.shared", ff["clamp"] if "clamped" in shared else None)
+
+
+def connected(h, w, name, a):
+    """How residual streams h [T, count, H] are read, written and mixed by half a layer."""
+    s, flat = a["streams"], h.reshape(len(h), -1)
+    n, epsilon = s["count"], s["epsilon"]
+    m = rms_norm(flat, 1, a["normEpsilon"]) @ w(name).T
+    factors = w(f"{name}.factors")
+    m = m * np.repeat(factors, [n, n, n * n][: len(factors)]) + w(f"{name}.shift")
+    p, q, c = sigmoid(m[:, :n]) + epsilon, 2 * sigmoid(m[:, n : 2 * n]), m[:, 2 * n :]
+    if len(factors) == 1:
+        return p, None, None
+    c = softmax(c.reshape(-1, n, n)) + epsilon
+    c = c / (c.sum(axis=1, keepdims=True) + epsilon)
+    for _ in range(s["iterations"] - 1):
+        c = c / (c.sum(axis=2, keepdims=True) + epsilon)
+        c = c / (c.sum(axis=1, keepdims=True) + epsilon)
+    return p, q, c
 
 
 def forward(package, ids):
@@ -368,25 +466,39 @@ def forward(package, ids):
     h, residual = times.get("embedding", 1) * embedding[ids], times.get("residual", 1)
     after = "normPlacement" in a
 
-    def read(x, half):
-        return x if after else norm(x, w, f"{half}_norm", a)
+    streams = "streams" in a
+    if streams:
+        h = np.repeat(h[:, None], a["streams"]["count"], axis=1)
 
-    def made(y, half):
-        return norm(y, w, f"{half}_output_norm", a) if after else y
+    def half(h, name, make):
+        """What is left of the residual stream, or streams, by half a layer."""
+        x, q, c = h, None, None
+        if streams:
+            p, q, c = connected(h, w, f"{name}_streams", a)
+            x = np.einsum("ts,tsd->td", p, h)
+        y = make(x if after else norm(x, w, f"{name}_norm", a))
+        if streams:
+            return q[:, :, None] * y[:, None] + np.einsum("tji,tjd->tid", c, h)
+        return h + residual * (norm(y, w, f"{name}_output_norm", a) if after else y)
 
     for layer, block, prediction in layers(a):
         if prediction:
             break
         name, ff = f"layers.{layer}", block["feedForward"]
-        trace[f"{name}.input"] = h
-        x = read(h, f"{name}.attention")
-        y = attention(x, w, f"{name}.attention", block["attention"], offset(a))
-        h = h + residual * made(y, f"{name}.attention")
-        x = read(h, f"{name}.feed_forward")
-        dense = ff["type"] == "dense"
-        y = network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace)
-        h = h + residual * made(y, f"{name}.feed_forward")
-        trace[f"{name}.output"] = h
+        trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
+
+        def attend(x):
+            return attention(x, w, f"{name}.attention", block["attention"], offset(a))
+
+        def feed(x):
+            dense = ff["type"] == "dense"
+            return network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace, ids)
+
+        h = half(h, f"{name}.attention", attend)
+        h = half(h, f"{name}.feed_forward", feed)
+        trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
+    if streams:
+        h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
     logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
     trace["logits"] = times.get("logits", 1) * logits

@@ -115,10 +115,14 @@ MODEL = {
     "head": "head V H",
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
+    "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
 }
 LAYER = {
     "input_norms": "attention_norm H; feed_forward_norm H",
     "normBiases": "attention_norm.bias H; feed_forward_norm.bias H",
+    "streams": "attention_streams P G; attention_streams.factors 3; attention_streams.shift P;"
+               "feed_forward_streams P G; feed_forward_streams.factors 3;"
+               "feed_forward_streams.shift P",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.output H O; attention.query QG H; attention.key K H;"
                      "attention.value K H",
@@ -131,6 +135,14 @@ LAYER = {
                           "convolution.output.bias H",
     "multi_head_latent": "attention.output H O; attention.latent_down C+D H; attention.latent_norm C;"
                          "attention.latent_up U C",
+    "compressed": "attention.query_down R H; attention.query_norm R; attention.query_up Q R;"
+                  "attention.key_value D H; attention.key_value_norm D; attention.sinks A;"
+                  "attention.output_down L B; attention.output H L",
+    "compression": "attention.entry J H; attention.entry_gate J H; attention.entry_place T J;"
+                   "attention.entry_norm D",
+    "entries_indexer": "attention.index_query X R; attention.index_key N H;"
+                       "attention.index_gate N H; attention.index_place T N;"
+                       "attention.index_key_norm Y; attention.index_weights Z H",
     "query": "attention.query Q H",
     "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
     "biases": "attention.query.bias QG; attention.key.bias K; attention.value.bias K",
@@ -144,6 +156,7 @@ LAYER = {
     "dense": "dense.gate I H; dense.up I H; dense.down H I",
     "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
     "bias": "router.bias E",
+    "assigned": "router.table V k",
     "expert_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
     "shared": "shared.gate S H; shared.up S H; shared.down H S",
     "switched": "shared.switch 1 H",
@@ -173,20 +186,26 @@ def layers(architecture):
 def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
     found = {}
-    size = {"1": 1, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    size = {"1": 1, "3": 3, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    streams = architecture.get("streams")
+    if streams:
+        count = streams["count"]
+        size |= {"F": count, "G": count * size["H"], "P": (2 + count) * count}
 
     def add(parts, table, layer=None):
         for name, role, letters in named(parts, table):
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            full += "" if role.endswith(("_bias", "_sinks")) else ".weight"
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_streams_shift"))
+            full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
-    biases = [part for part in ("normBiases", "headBias") if part in architecture]
+    biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
         parts = ["output_norms" if "normPlacement" in architecture else "input_norms"]
         parts += ["normBiases"] * ("normBiases" in architecture)
+        parts += ["streams"] * bool(streams)
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = value = a["headSize"]
@@ -206,6 +225,18 @@ def canonical(architecture):
             heads = head = value = 0
             size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
             parts += ["convolution_biases"] * ("biases" in a)
+        elif a["type"] == "compressed":
+            heads, head, value, inner = a["heads"], a["headSize"], 0, a["groups"] * a["groupRank"]
+            size |= {"A": heads, "D": head, "R": a["queryRank"], "L": inner,
+                     "B": heads * head // a["groups"]}
+            if c := a.get("compression"):
+                times, n = 2 if "overlapping" in c else 1, c.get("indexer")
+                parts.append("compression")
+                size |= {"T": c["tokens"], "J": times * head}
+                if n:
+                    parts.append("entries_indexer")
+                    size |= {"X": n["heads"] * n["size"], "Y": n["size"], "Z": n["heads"],
+                             "N": times * n["size"]}
         else:
             heads, turned, value = a["heads"], a["rotary"]["dimensions"], a["valueSize"]
             head = a["plainSize"] + turned
@@ -221,6 +252,8 @@ def canonical(architecture):
         if ff["type"] == "mixture_of_experts":
             shared = ff["shared"] or {"intermediateSize": width}
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
+            parts += ["assigned"] * ("assigned" in ff["routing"])
+            size["k"] = ff["routing"]["expertsPerToken"]
             parts += ["expert_biases"] * ("biases" in ff) + ["switched"] * ("switched" in shared)
             size["S"] = shared["intermediateSize"]
         add(parts, LAYER, layer)
@@ -243,19 +276,19 @@ VOCABULARIES = {
 
 
 def blocks_of(encoding):
-    """Section 6: dtype of the values, numbers in one, rows and columns of a block, scale dtypes."""
+    """Section 6: dtypes of the values, numbers in one, rows and columns of a block, scale dtypes."""
     if encoding == "mxfp4":
-        return "U8", 2, 1, 32, {"U8", "F8_E8M0"}
+        return ("U8", "I8"), 2, 1, 32, {"U8", "F8_E8M0"}
     if encoding == "int8_channel":
-        return "I8", 1, 1, math.inf, {"F32"}
+        return ("I8",), 1, 1, math.inf, {"F32"}
     if size := re.fullmatch("int4_block_(16|32|64|128|256)", encoding or ""):
-        return "U8", 2, 1, int(size[1]), {"F32"}
+        return ("U8",), 2, 1, int(size[1]), {"F32"}
     if encoding == "fp8_channel":
-        return "F8_E4M3", 1, 1, math.inf, {"F32", "BF16", "F16"}
+        return ("F8_E4M3",), 1, 1, math.inf, {"F32", "BF16", "F16"}
     if size := re.fullmatch("int4_group_([1-9][0-9]{0,3})", encoding or ""):
-        return "I32", 8, 1, int(size[1]), {"F32", "BF16", "F16"}
+        return ("I32",), 8, 1, int(size[1]), {"F32", "BF16", "F16"}
     if size := re.fullmatch("fp8_block_([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", encoding or ""):
-        return "F8_E4M3", 1, *map(int, size.groups()), {"F32", "BF16", "F8_E8M0", "U8"}
+        return ("F8_E4M3",), 1, *map(int, size.groups()), {"F32", "BF16", "F8_E8M0", "U8"}
     return None
 
 
@@ -294,7 +327,9 @@ def scales_of(tensor, transform):
                "int4_group": (".weight_packed", ".weight_scale")}
     name = transform.removeprefix("dequantise_")
     values, scales = next((e for id, e in endings.items() if name.startswith(id)), ("", "_scale_inv"))
-    return tensor.removesuffix(values) + scales if tensor.endswith(values) else None
+    usual = [tensor.removesuffix(values) + scales] * tensor.endswith(values)
+    beside = name.startswith(("mxfp4", "fp8_block")) and tensor.endswith(".weight")
+    return usual + [tensor.removesuffix(".weight") + ".scale"] * beside
 
 
 def is_made_scale(row):
@@ -313,7 +348,7 @@ def stored(shape, encoding):
 
 
 def holds(shape, encoding):
-    multiple = encoding[1] if encoding[0] == "I32" else 1 if encoding[1] == 1 else encoding[3]
+    multiple = encoding[1] if encoding[0] == ("I32",) else 1 if encoding[1] == 1 else encoding[3]
     return len(shape) > 1 and shape[-1] % multiple == 0
 
 
@@ -353,6 +388,7 @@ def nested(view):
     return True
 
 
+ROUTERS = ("router", "router_bias", "router_table")  # never cast, nor of an encoding
 SAME = ("name", "role", "layer", "dtype", "encoding", "shard")  # of a stack and its slices
 PLACE = ("expert", "projection", "shape", "offset")
 
@@ -402,7 +438,7 @@ def each_row(p):
         elif made not in (None, "copy"):
             kept = made == "merge" and (role == "router" or cast["dtype"] is None)
             yield "I16", name, kept or dtype == cast["dtype"]
-            yield "I17", name, role not in ("router_bias", "scale", "opaque")
+            yield "I17", name, role not in (*ROUTERS[1:], "scale", "opaque")
             yield "I17", name, role != "router" or made == "merge"
             yield "I17", name, not merged(made) or len(shape) == 2
             yield "I17", name, not decoded(made) or holds(shape, decoded(made))
@@ -415,10 +451,11 @@ def each_row(p):
             yield "T4", name, facts == ("tensor", None, "plain", None, "copy")
             yield "T4", name, name == f"opaque.{file}/{tensor}" and p.rank[row["shard"]] is None
         else:
-            router = role in ("router", "router_bias")
+            router = role in ROUTERS
             yield "T3", name, not router if encoding else (
-                dtype in FLOATS or role in ("scale", "padding"))
-            yield "E2", name, not encoding or router or dtype == encoding[0] and (
+                dtype in FLOATS or role in ("scale", "padding")
+                ) if role != "router_table" else dtype == "I64"
+            yield "E2", name, not encoding or router or dtype in encoding[0] and (
                 len(shape) > 1 and role not in ("scale", "padding"))
     values = [row for row in p.rows if merged(row["transform"]) and row["role"] != "scale"]
     yield "I22", "adapter", not adapter or len(values) == sum(

@@ -220,6 +220,7 @@ def architecture(p):
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
     alone = not ("normPlacement" in a or a["prediction"])
     yield "A1", "normBiases", "normBiases" not in a or alone
+    yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
@@ -232,6 +233,11 @@ def architecture(p):
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+        if attention["type"] == "compressed":
+            yield "A2", "groups", attention["heads"] % attention["groups"] == 0
+            inner = attention.get("compression", {}).get("indexer", {"size": attention["headSize"]})
+            most = min(attention["headSize"], inner["size"])
+            yield "A3", "rotary.dimensions", rotary["dimensions"] <= most
         if indexer := attention.get("indexer"):
             yield "A3", "indexer.size", rotary["dimensions"] <= indexer["size"]
             yield "A11", "queryRank", attention["queryRank"] is not None
@@ -248,6 +254,10 @@ def architecture(p):
             yield "A8", "score", mixed == (routing["score"] == "identity")
             of_scores = routing["bias"] not in (None, "logits")
             yield "A8", "mixer", not (mixed and (of_scores or groups or routing["normalisation"]))
+            free = not (routing["bias"] or groups or mixed)
+            yield "A8", "assigned", "assigned" not in routing or free
+            clamped = "clamped" in (ff["shared"] or {})
+            yield "A8", "clamped", not clamped or "clamp" in ff
         if routing and groups:
             size, rest = divmod(ff["experts"], groups["count"])
             divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1
@@ -353,9 +363,10 @@ def sources(p):
         if made == "copy":
             right = dtype == row["dtype"]
         elif encoding := index.decoded(made):
-            grid = scales.get(index.scales_of(name, made), (None, None))
+            names = [scale for scale in index.scales_of(name, made) if scale in scales]
+            grid = scales[names[0]] if names else (None, None)
             sized = view or grid[1] == [*index.block_grid(index.elements_of(row), encoding)]
-            right = dtype == encoding[0] and grid[0] in encoding[4] and sized
+            right = dtype in encoding[0] and grid[0] in encoding[4] and sized
         elif index.merged(made) and not index.quantised(made):
             kept = row["role"] == "router" or p.manifest["provenance"]["cast"] is None
             right = dtype == row["dtype"] if kept else dtype in index.FLOATS

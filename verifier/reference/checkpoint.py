@@ -26,6 +26,8 @@ BODIES = {"kimi_k2": "deepseek_v3"}
 # Models within others: the object of config.json, what names of tensors begin with, and with what by themselves.
 WITHIN = {"kimi_k25": ("text_config", "language_model.", ""),
           "qwen3_5_moe": ("text_config", "model.language_model.", "model.")}
+# What the scales of DeepSeek-V4 are called where their matrix is called .weight: of fp8, and of fp4 tagged int8.
+BESIDE = ".scale"
 HEAD = "lm_head.weight"
 MXFP4 = "mxfp4"
 # What the two halves of a matrix in mxfp4 are called after its name.
@@ -34,7 +36,7 @@ NUMBERS, EXPONENTS = "_blocks", "_scales"
 E2M1 = torch.tensor([0, .5, 1, 1.5, 2, 3, 4, 6, -0., -.5, -1, -1.5, -2, -3, -4, -6])
 DTYPE_NAMES = {
     "BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn",
-    "U8": MXFP4,
+    "U8": MXFP4, "I8": MXFP4,
 }
 # Before 5 every implementation of experts was a loop, and none could be asked for.
 BEFORE_5 = int(transformers.__version__.split(".")[0]) < 5
@@ -227,6 +229,16 @@ class Checkpoint:
             shape = torch.Size(stored.pop(matrix + STATED).tolist())
             scale = stored.pop(matrix + self._scale).float()
             stored[matrix] = unpacked(stored.pop(name))[:, :shape[1]] * spread(scale, shape, self._block)
+        for name in [name for name in stored if name.endswith(BESIDE)]:
+            matrix = name.removesuffix(BESIDE) + ".weight"
+            if matrix not in stored or not self._block:
+                raise Problem(f"{self.folder}: expected {matrix} beside {name}, found none.")
+            value, scale = stored.pop(matrix), stored.pop(name).float()
+            if value.dtype == torch.int8:
+                halves = paired(value.view(torch.uint8))
+                stored[matrix] = E2M1[halves] * spread(scale, halves.shape, [1, 32])
+            else:
+                stored[matrix] = value.float() * spread(scale, value.shape, self._block)
         scales = {name: stored.pop(name) for name in list(stored) if name.endswith(self._scale)}
         for name, value in stored.items():
             scale = scales.pop(name + self._scale, None)
@@ -340,10 +352,14 @@ def spread(grid: torch.Tensor, shape: torch.Size, block: list[int]) -> torch.Ten
     return rows.repeat_interleave(min(block[1], shape[1]), 1)[:, :shape[1]]
 
 
+def paired(numbers: torch.Tensor) -> torch.Tensor:
+    """Two codes of four bits a byte, the low half first."""
+    return torch.stack([numbers & 15, numbers >> 4], dim=-1).flatten(-2).long()
+
+
 def decoded(numbers: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
     """Matrices [E, R, C] in mxfp4, as the class has them, [E, C, R]: two numbers a byte, the low half first."""
-    both = torch.stack([numbers & 15, numbers >> 4], dim=-1).flatten(-2)
-    values = torch.ldexp(E2M1[both.long()], exponents.int().unsqueeze(-1) - 127)
+    values = torch.ldexp(E2M1[paired(numbers)], exponents.int().unsqueeze(-1) - 127)
     return values.flatten(-2).transpose(1, 2).contiguous()
 
 

@@ -229,7 +229,7 @@ final class RunCommand implements Callable<Integer> {
   /** Which form of latent attention's cache the device takes; nothing for other attention. */
   private static String cache(MoxiePackage pack, Device device, Execution execution) {
     return switch (pack.architecture().layers().getFirst().attention()) {
-      case Attention.GroupedQuery _, Attention.Recurrent _ -> "";
+      case Attention.GroupedQuery _, Attention.Recurrent _, Attention.Compressed _ -> "";
       case Attention.MultiHeadLatent a ->
           execution == Execution.KERNELS || CacheLayout.of(a, device.target()).latent()
               ? ", cache of compressed latents"

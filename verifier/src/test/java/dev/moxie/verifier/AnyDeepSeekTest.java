@@ -172,7 +172,7 @@ class AnyDeepSeekTest {
     int elements = Math.toIntExact(shape.elements());
     boolean vector = shape.rank() == 1;
     boolean norm = vector && tensor.name().contains("norm");
-    boolean scales = tensor.name().matches(".*_scale(_inv)?");
+    boolean scales = tensor.name().matches(".*[._]scale(_inv)?");
     double width = shape.dim(shape.rank() - 1);
     ByteBuffer bytes =
         ByteBuffer.allocate(Math.toIntExact(tensor.bytes())).order(ByteOrder.LITTLE_ENDIAN);
@@ -189,6 +189,8 @@ class AnyDeepSeekTest {
           bytes.putShort((short) (Float.floatToIntBits((float) value) >> 16));
         }
         case I32 -> bytes.putInt(random.nextInt());
+        // Experts of tokens, one after the other, of five.
+        case I64 -> bytes.putLong(i % 5);
         // Any code but those of no number, between -18 and 18.
         default -> bytes.put((byte) (random.nextInt(0x59) | (random.nextBoolean() ? 0x80 : 0)));
       }

@@ -74,6 +74,7 @@ class FamilyMutationsTest {
           "glm4_moe_lite",
           "mistral4",
           "deepseek_v32",
+          "deepseek_v4",
           "dots1",
           "minimax_m2",
           "hunyuan_v1_moe",
@@ -231,7 +232,9 @@ class FamilyMutationsTest {
           "key and value swapped",
           leaves(n -> swap(n, ".attention.key.", ".attention.value.")));
     }
-    String values = "layers.1.attention." + (grouped ? "value" : "latent_up") + ".weight";
+    boolean compressed = model.layers().get(1).attention() instanceof Attention.Compressed;
+    String other = compressed ? "key_value" : "latent_up";
+    String values = "layers.1.attention." + (grouped ? "value" : other) + ".weight";
     if (model.layers().get(2).attention() instanceof Attention.Softmax) {
       plan(
           "values of another layer",
@@ -364,7 +367,80 @@ class FamilyMutationsTest {
     switch (attentions(Attention.Softmax.class).findFirst().orElseThrow()) {
       case GroupedQuery a -> plantGrouped(a);
       case MultiHeadLatent a -> plantLatent(a);
+      case Attention.Compressed a -> plantCompressed();
     }
+  }
+
+  /** Of attention to entries, experts by token and residual streams. */
+  private void plantCompressed() {
+    plan(
+        "window one narrower",
+        "tokens of a window",
+        WrongPlans.blocks(b -> b.withAttention(narrower((Attention.Compressed) b.attention()))));
+    plan("no entries", "entries that", p -> without(entries(x -> null).apply(p)));
+    int kept = indexer().kept();
+    for (int other : new int[] {kept - 1, 64}) {
+      plan(
+          other + " entries seen",
+          "entries that a token sees " + other,
+          entries(c -> seen(c, "kept", other)));
+    }
+    plan(
+        "an indexer turned in other pairs",
+        "of the indexer",
+        entries(c -> seen(c, "pairing", Rotary.Pairing.HALVES)));
+    for (String part : List.of("entry", "entry_gate", "index_key", "index_query")) {
+      String tensor = "attention." + part + ".weight";
+      plan(
+          part.replace('_', ' ') + " of another layer",
+          "layers.1." + tensor + " taken from layer 2",
+          leaves(n -> n.endsWith(tensor) ? swap(n, "layers.1.", "layers.2.") : n));
+    }
+    for (String half : List.of("attention", "feed_forward")) {
+      String tensor = half + "_streams.weight";
+      plan(
+          half.replace('_', ' ') + " streams of another layer",
+          "layer 1 with the " + half + "_streams of layer 2",
+          leaves(n -> n.endsWith(tensor) ? swap(n, "layers.1.", "layers.2.") : n));
+    }
+    plan(
+        "streams mixed without normalisation",
+        "normalisations of mixed streams 1",
+        rebuilt(x -> with(x, "streams", with(x.streams(), "iterations", 1))));
+    plan(
+        "shared experts without their clamp",
+        "clamp inside shared experts",
+        experts(FamilyMutationsTest::unclampedShared));
+  }
+
+  private static <R extends Record> R with(R part, String member, Object value) {
+    return Parts.with(part, member, value);
+  }
+
+  private Attention.Indexer indexer() {
+    return attentions(Attention.Compressed.class)
+        .map(Attention.Compressed::compression)
+        .filter(c -> c != null && c.indexer() != null)
+        .findFirst()
+        .orElseThrow()
+        .indexer();
+  }
+
+  private static Attention narrower(Attention.Compressed a) {
+    return with(a, "window", a.window() - 1);
+  }
+
+  private static Attention.Compression seen(Attention.Compression c, String member, Object value) {
+    return c.indexer() == null ? c : with(c, "indexer", with(c.indexer(), member, value));
+  }
+
+  private static UnaryOperator<ConversionPlan> entries(
+      UnaryOperator<Attention.Compression> change) {
+    return WrongPlans.blocks(
+        b ->
+            b.attention() instanceof Attention.Compressed x && x.compression() != null
+                ? b.withAttention(with(x, "compression", change.apply(x.compression())))
+                : b);
   }
 
   private void plantLatent(MultiHeadLatent a) {
@@ -707,10 +783,14 @@ class FamilyMutationsTest {
           "selection bias dropped",
           "a dropped selection bias",
           plan -> without(routing(x -> x.withBias(null)).apply(plan)));
+    }
+    // One weight that is normalised is one, whatever it is made of.
+    if (r.bias() == Routing.Bias.SELECTION
+        && (r.expertsPerToken() > 1 || r.normalisation() == null)) {
       plan(
           "selection bias added to the weights",
           "a bias added to the weights",
-          routing(x -> x.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
+          routing(x -> x.assigned() ? x : x.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     if (r.groups() != null) {
       plan("groups dropped", "dropped groups", routing(x -> x.withGroups(null)));
@@ -724,9 +804,15 @@ class FamilyMutationsTest {
           routing(x -> x.withGroups(Parts.with(x.groups(), "aggregate", other))));
     }
     if (m.clamp() != null) {
-      plan("clamp dropped", "a dropped clamp", experts(x -> Parts.with(x, "clamp", null)));
+      plan(
+          "clamp dropped",
+          "a dropped clamp",
+          experts(x -> Parts.with(unclampedShared(x), "clamp", null)));
       for (String member : List.of("offset", "sharpness")) {
-        double other = member.equals("offset") ? 0 : 1;
+        // Another than that of the families that have one.
+        boolean plain = m.clamp().offset() == 0;
+        boolean offset = member.equals("offset");
+        double other = plain ? (offset ? 1 : 1.7) : offset ? 0 : 1;
         plan(
             member + " of the clamp " + other,
             member + " of the clamp",
@@ -759,6 +845,12 @@ class FamilyMutationsTest {
                         .apply(plan)));
       }
     }
+  }
+
+  private static MixtureOfExperts unclampedShared(MixtureOfExperts m) {
+    return m.shared() == null
+        ? m
+        : Parts.with(m, "shared", Parts.with(m.shared(), "clamped", false));
   }
 
   private void plantModel() {
@@ -798,7 +890,7 @@ class FamilyMutationsTest {
           "a dropped bias of the head",
           plan -> without(rebuilt(x -> Parts.with(x, "headBias", false)).apply(plan)));
     }
-    if (!model.normBiases()) {
+    if (!model.normBiases() && model.streams() == null) {
       plantPlacement();
     }
     Architecture.Multipliers m = model.multipliers();

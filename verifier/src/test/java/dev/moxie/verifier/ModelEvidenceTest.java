@@ -37,6 +37,7 @@ class ModelEvidenceTest {
   /** What a decoder layer has in traces, and no layer for multi-token prediction. */
   private static final Set<String> UNREACHED =
       Set.of(
+          "Prediction.attention = Compressed",
           "Prediction.attention = GatedDelta",
           "Prediction.attention = GroupedQuery",
           "Prediction.attention = ShortConvolution",

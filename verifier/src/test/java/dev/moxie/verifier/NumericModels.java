@@ -61,6 +61,22 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "streams-entries-and-a-table-of-experts",
+              """
+              {"model_type": "deepseek_v4", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 3, "moe_intermediate_size": 10,
+               "n_routed_experts": 5, "num_experts_per_tok": 2, "n_shared_experts": 1,
+               "num_attention_heads": 4, "head_dim": 8, "q_lora_rank": 6, "o_groups": 2,
+               "o_lora_rank": 5, "index_n_heads": 2, "index_head_dim": 6, "index_topk": 2,
+               "compress_rates": {"compressed_sparse_attention": 2,
+                "heavily_compressed_attention": 3}, "partial_rotary_factor": 0.5,
+               "layer_types": ["sliding_attention", "compressed_sparse_attention",
+                "heavily_compressed_attention"], "mlp_layer_types": ["hash_moe", "moe", "hash_moe"],
+               "sliding_window": 3, "hc_mult": 3, "hc_sinkhorn_iters": 4, "swiglu_limit": 0.5,
+               "rms_norm_eps": 1e-5, "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,

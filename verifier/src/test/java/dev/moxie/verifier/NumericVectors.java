@@ -67,7 +67,7 @@ final class NumericVectors {
     Estimate hidden = oracle.embed(ids);
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
       String prefix = "layers." + layer + ".";
-      Oracle.Layer result = oracle.layer(layer, hidden, null);
+      Oracle.Layer result = oracle.layer(layer, ids, hidden, null);
       tensors.add(floats(prefix + "input", hidden));
       tensors.add(floats(prefix + "output", result.output()));
       if (!result.undecided().isEmpty()) {

@@ -17,6 +17,7 @@ public final class Families {
           DeepSeekV2.FAMILY,
           DeepSeekV3.FAMILY,
           DeepSeekV32.FAMILY,
+          DeepSeekV4.FAMILY,
           Kimi.K25,
           Qwen2Moe.FAMILY,
           Qwen3Moe.FAMILY,

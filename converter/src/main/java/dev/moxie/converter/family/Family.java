@@ -6,6 +6,7 @@ import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
 import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.safetensors.Dtype;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -140,11 +141,21 @@ public record Family(
    *
    * @param architecture with the layers for multi-token prediction that it declares
    * @param dtype of weights that are stored one by one; a checkpoint may yet deviate from it
-   * @param encoding of some of them; plain if all are stored one by one
+   * @param encoding of others; plain if all are stored one by one
+   * @param ofExperts the same of experts
    * @param encoded modules whose matrices may be in it
    */
   public record Description(
-      Architecture architecture, Dtype dtype, Encoding encoding, Modules encoded) {}
+      Architecture architecture,
+      Dtype dtype,
+      Encoding encoding,
+      Encoding ofExperts,
+      Modules encoded) {
+    /** What matrices of a role may be in. */
+    public Encoding encoding(Role role) {
+      return role == Role.EXPERT_GATE_UP || role == Role.EXPERT_DOWN ? ofExperts : encoding;
+    }
+  }
 
   /** What a config.json describes. */
   public Description describe(Config config) {
@@ -173,7 +184,12 @@ public record Family(
     // Sizes that overflow a count of parameters are no model's.
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(own.harmless());
-    return new Description(described, dtype, quantisation.encoding(), quantisation.modules());
+    return new Description(
+        described,
+        dtype,
+        quantisation.encoding(),
+        quantisation.ofExperts(text),
+        quantisation.modules());
   }
 
   /** Either may say how weights are stored. */
@@ -218,7 +234,7 @@ public record Family(
                     || layout.places().entrySet().stream()
                         .filter(place -> place.getKey().matches(".*\\.experts\\..*weight"))
                         .map(place -> scaled.valuesFor(place.getValue().tensor()))
-                        .allMatch(name -> scaled.scalesInCheckpoints(name).isPresent()))
+                        .noneMatch(name -> scaled.scaleNamesInCheckpoints(name).isEmpty()))
         .findFirst()
         .orElseThrow();
   }

@@ -172,7 +172,10 @@ public record Layout(String name, Map<String, Place> places) {
   /** Whether it has tensors of such a name, whatever the numbers in it. */
   public boolean hasName(String source) {
     String pattern = pattern(source);
-    return places.values().stream().anyMatch(place -> place.tensor().equals(pattern));
+    Optional<String> beside = BlockScaled.matrixBeside(source).map(Layout::pattern);
+    return places.values().stream()
+        .map(Place::tensor)
+        .anyMatch(name -> name.equals(pattern) || name.equals(beside.orElse(pattern)));
   }
 
   /** Whether only layers for multi-token prediction have tensors of such a name. */

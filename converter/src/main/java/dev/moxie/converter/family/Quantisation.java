@@ -14,6 +14,8 @@ import java.util.Locale;
  * @param modules those whose matrices may be so
  */
 record Quantisation(Encoding encoding, Modules modules) {
+  private static final String OF_EXPERTS = "expert_dtype";
+
   private static final List<String> E4M3 = List.of("e4m3", "float8_e4m3fn");
 
   /** What config.json declares; an encoding that is not known is refused. */
@@ -31,6 +33,19 @@ record Quantisation(Encoding encoding, Modules modules) {
           throw quantisation.unsupported(
               "quant_method", "\"fp8\", \"mxfp4\" or \"compressed-tensors\"", "\"" + method + "\"");
     };
+  }
+
+  /**
+   * How experts are stored: not as all else is where a config.json says so.
+   *
+   * @param config that of the text model
+   */
+  Encoding ofExperts(Config config) {
+    boolean other =
+        encoding instanceof Fp8Block
+            && config.has(OF_EXPERTS)
+            && config.word(OF_EXPERTS, List.of("fp4", "fp8")).equals("fp4");
+    return other ? new Mxfp4() : encoding;
   }
 
   private static Quantisation stored(Config quantisation, BlockScaled encoding) {

@@ -30,6 +30,17 @@ public final class ReleaseTensors {
           Role.EMBEDDING,
           Role.HEAD,
           Role.ROUTER,
+          Role.ROUTER_TABLE,
+          Role.ATTENTION_ENTRY,
+          Role.ATTENTION_ENTRY_GATE,
+          Role.ATTENTION_ENTRY_PLACE,
+          Role.ATTENTION_INDEX_KEY,
+          Role.ATTENTION_INDEX_GATE,
+          Role.ATTENTION_INDEX_PLACE,
+          Role.ATTENTION_INDEX_WEIGHTS,
+          Role.ATTENTION_STREAMS,
+          Role.FEED_FORWARD_STREAMS,
+          Role.FINAL_STREAMS,
           Role.SHARED_SWITCH,
           Role.DELTA_WRITE,
           Role.DELTA_DECAY,
@@ -48,7 +59,7 @@ public final class ReleaseTensors {
 
   private ReleaseTensors(Family family, Family.Description description) {
     this.description = description;
-    this.layout = family.released(description.encoding());
+    this.layout = family.released(description.ofExperts());
     Tensors.of(description.architecture())
         .forEach(tensor -> shapes.put(tensor.name(), tensor.shape()));
   }
@@ -91,18 +102,23 @@ public final class ReleaseTensors {
     }
     TensorSpec spec = leaf.tensor();
     Optional<String> scales =
-        description.encoding() instanceof BlockScaled encoding
+        description.encoding(spec.role()) instanceof BlockScaled encoding
                 && isEncoded(encoding, leaf)
                 && description.encoded().has(Layout.module(place.tensor()))
-            ? encoding.scalesInCheckpoints(encoding.valuesFor(place.tensor()))
+            ? scales(encoding, encoding.valuesFor(place.tensor()))
             : Optional.empty();
     if (scales.isEmpty()) {
-      Dtype dtype = spec.role() == Role.ROUTER_BIAS ? Dtype.F32 : description.dtype();
+      Dtype dtype =
+          switch (spec.role()) {
+            case ROUTER_BIAS -> Dtype.F32;
+            case ROUTER_TABLE -> Dtype.I64;
+            default -> description.dtype();
+          };
       Shape shape = place.arrangement().locate(place.tensor(), leaf, this::shape).shape();
       tensors.add(new TensorDeclaration(place.tensor(), dtype, shape));
       return;
     }
-    var encoding = (BlockScaled) description.encoding();
+    var encoding = (BlockScaled) description.encoding(spec.role());
     TensorSpec.Leaf values = encoding.stored(spec).leaves().get(leaf.position());
     Shape shape =
         place
@@ -124,6 +140,13 @@ public final class ReleaseTensors {
     encoding
         .shapeInCheckpoints(name)
         .ifPresent(s -> tensors.add(new TensorDeclaration(s, Dtype.I32, Shape.of(2))));
+  }
+
+  /** The name of scales, which are beside their matrices where experts are of another encoding. */
+  private Optional<String> scales(BlockScaled encoding, String values) {
+    return description.ofExperts().equals(description.encoding())
+        ? encoding.scalesInCheckpoints(values)
+        : encoding.otherScalesInCheckpoints(values);
   }
 
   private static boolean isEncoded(BlockScaled encoding, TensorSpec.Leaf leaf) {

@@ -177,7 +177,7 @@ final class RotarySettings {
    * scale as m(mscale_all_dim)² (transformers {@code modeling_rope_utils.py} and {@code
    * modular_deepseek_v2.py}).
    */
-  private static Rotary.Yarn yarn(Config scaling, boolean latent) {
+  static Rotary.Yarn yarn(Config scaling, boolean latent) {
     double factor = scaling.positive("factor");
     double mscale = scaling.has("mscale") ? scaling.positive("mscale") : 1;
     double allDimensions =

@@ -421,6 +421,7 @@ public record Inspection(
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
               .formatted(a.width(), a.convolution(), a.biases() ? "; biases" : "");
+      case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
               .formatted(
@@ -432,6 +433,15 @@ public record Inspection(
                   a.queryRank() == null ? "" : "; queries from a latent of " + a.queryRank(),
                   words(a.rotary()));
     };
+  }
+
+  private static String words(Attention.Compressed a) {
+    Attention.Compression c = a.compression();
+    Attention.Indexer n = c == null ? null : c.indexer();
+    String entries = c == null ? "" : ", and entries of %d tokens".formatted(c.tokens());
+    String some = n == null ? "" : ", of which at most %d".formatted(n.kept());
+    return "%d heads of %d on one key and value; window of %d%s%s; rotary %s"
+        .formatted(a.heads(), a.headSize(), a.window(), entries, some, words(a.rotary()));
   }
 
   private static String words(Attention.GatedDelta a) {

@@ -11,12 +11,14 @@ import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.Layout;
 import dev.moxie.converter.family.Source;
 import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.encoding.Quantised;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.Manifest;
@@ -382,7 +384,7 @@ public final class Planner {
   /** Where a leaf lies: some encodings give the tensor of its values another name. */
   private Layout.Place place(TensorSpec.Leaf leaf) {
     Layout.Place place = layout.place(leaf);
-    if (!(description.encoding() instanceof BlockScaled encoding)
+    if (!(description.encoding(leaf.tensor().role()) instanceof BlockScaled encoding)
         || checkpoint.tensors().containsKey(place.tensor())) {
       return place;
     }
@@ -524,9 +526,9 @@ public final class Planner {
    * declares one does not mean that all weights have it.
    */
   private @Nullable BlockScaled encoding(SourceTensor source, TensorSpec spec) {
-    if (!(description.encoding() instanceof BlockScaled encoding)
-        || source.dtype() != encoding.dtype()
-        || encoding.scalesInCheckpoints(source.name()).isEmpty()) {
+    if (!(description.encoding(spec.role()) instanceof BlockScaled encoding)
+        || !encoding.dtypes().contains(source.dtype())
+        || encoding.scaleNamesInCheckpoints(source.name()).isEmpty()) {
       return null;
     }
     Shape matrix = spec.each();
@@ -609,7 +611,12 @@ public final class Planner {
 
   private Place takeScales(
       BlockScaled encoding, Layout.Place place, TensorSpec.Leaf grid, Shape matrix) {
-    String name = encoding.scalesInCheckpoints(place.tensor()).orElseThrow();
+    List<String> names = encoding.scaleNamesInCheckpoints(place.tensor());
+    String name =
+        names.stream()
+            .filter(checkpoint.tensors()::containsKey)
+            .findFirst()
+            .orElse(names.getFirst());
     Source source = place.arrangement().locate(name, grid, other -> encoding.grid(shape(other)));
     Place scales =
         take(source, null, () -> "the blocks of " + place.tensor() + " " + matrix + " call");
@@ -650,15 +657,15 @@ public final class Planner {
           source.dtype().toString(),
           "no release quantises it, and rounding it changes decisions");
     }
-    if (encoding == null && !PLAIN.contains(source.dtype())) {
-      boolean any = description.encoding() instanceof BlockScaled;
+    Set<Dtype> plain = spec.role() == Role.ROUTER_TABLE ? EnumSet.of(Dtype.I64) : PLAIN;
+    if (encoding == null && !plain.contains(source.dtype())) {
+      Encoding declared = description.encoding(spec.role());
+      boolean any = declared instanceof BlockScaled;
       throw new UnsupportedException(
           where(source),
           "one of "
-              + PLAIN
-              + (any
-                  ? " or " + description.encoding().id()
-                  : ", since config.json has no quantization_config"),
+              + plain
+              + (any ? " or " + declared.id() : ", since config.json has no quantization_config"),
           source.dtype().toString(),
           any
               ? "this build does not convert that dtype"

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,6 +32,11 @@ public sealed interface BlockScaled extends Encoding
 
   /** Dtype of the tensor that holds the numbers. */
   Dtype dtype();
+
+  /** What it may be of besides, which means the same. */
+  default Set<Dtype> dtypes() {
+    return Set.of(dtype());
+  }
 
   /** What scales may be of. */
   Set<Dtype> scaleDtypes();
@@ -78,6 +84,28 @@ public sealed interface BlockScaled extends Encoding
    * @return empty if it is not named like one
    */
   Optional<String> scalesInCheckpoints(String values);
+
+  /** Another name of it, by which a release has it. */
+  default Optional<String> otherScalesInCheckpoints(String values) {
+    return Optional.empty();
+  }
+
+  /** All of its names, the usual one first; none if the tensor of the numbers is not named so. */
+  default List<String> scaleNamesInCheckpoints(String values) {
+    return Stream.of(scalesInCheckpoints(values), otherScalesInCheckpoints(values))
+        .flatMap(Optional::stream)
+        .toList();
+  }
+
+  /** The matrix that scales of such a name are beside. */
+  static Optional<String> matrixBeside(String scales) {
+    return renamed(scales, ".scale", ".weight");
+  }
+
+  /** The name of scales beside their matrix, as DeepSeek-V4 has them and packages do. */
+  static Optional<String> scalesBeside(String values) {
+    return renamed(values, ".weight", ".scale");
+  }
 
   /**
    * What a checkpoint's tensor of scales, or of what else belongs to a matrix, would be called if
@@ -167,8 +195,6 @@ public sealed interface BlockScaled extends Encoding
 
   /** The name of the scales of a tensor in a package. */
   static String scaleName(String weight) {
-    return weight.endsWith(".weight")
-        ? weight.substring(0, weight.length() - ".weight".length()) + ".scale"
-        : weight;
+    return scalesBeside(weight).orElse(weight);
   }
 }

@@ -18,8 +18,10 @@ public final class Elements {
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final Set<Dtype> NUMBERS =
-      EnumSet.of(Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.F8_E4M3, Dtype.F8_E5M2);
+      EnumSet.of(Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.F8_E4M3, Dtype.F8_E5M2, Dtype.I64);
 
   private final MemorySegment values;
   private final Dtype dtype;
@@ -158,6 +160,7 @@ public final class Elements {
   static double get(MemorySegment bytes, Dtype dtype, long index) {
     return switch (dtype) {
       case F32 -> bytes.get(FLOAT, index * 4);
+      case I64 -> bytes.get(LONG, index * 8);
       case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, index * 2) << 16);
       case F16 -> Float.float16ToFloat(bytes.get(SHORT, index * 2));
       case F8_E4M3 -> Fp8Block.number(bytes.get(ValueLayout.JAVA_BYTE, index));

@@ -73,6 +73,11 @@ public record Fp8Block(int blockRows, int blockColumns) implements BlockScaled {
   }
 
   @Override
+  public Optional<String> otherScalesInCheckpoints(String values) {
+    return BlockScaled.scalesBeside(values);
+  }
+
+  @Override
   public float number(MemorySegment values, long index) {
     return number(values.get(ValueLayout.JAVA_BYTE, index));
   }

@@ -27,6 +27,7 @@ public record Mxfp4() implements Quantised {
   private static final float LARGEST = 6;
   private static final int ONE = Float.floatToRawIntBits(1);
 
+  private static final Set<Dtype> NUMBERS_IN = EnumSet.of(Dtype.U8, Dtype.I8);
   private static final Set<Dtype> SCALES = EnumSet.of(Dtype.U8, Dtype.F8_E8M0);
   private static final float[] NUMBERS = {
     0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0f, -0.5f, -1, -1.5f, -2, -3, -4, -6
@@ -40,6 +41,11 @@ public record Mxfp4() implements Quantised {
   @Override
   public Dtype dtype() {
     return Dtype.U8;
+  }
+
+  @Override
+  public Set<Dtype> dtypes() {
+    return NUMBERS_IN;
   }
 
   @Override
@@ -74,6 +80,11 @@ public record Mxfp4() implements Quantised {
   @Override
   public Optional<String> scalesInCheckpoints(String values) {
     return BlockScaled.renamed(values, VALUES_END, SCALES_END);
+  }
+
+  @Override
+  public Optional<String> otherScalesInCheckpoints(String values) {
+    return BlockScaled.scalesBeside(values);
   }
 
   @Override

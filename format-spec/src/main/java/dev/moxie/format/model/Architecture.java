@@ -37,6 +37,7 @@ import org.jspecify.annotations.Nullable;
  * @param headBias whether the head has a stored bias
  * @param tiedEmbeddings whether the head is the embedding
  * @param multipliers of embedding, halves of layers and logits; null where there are none
+ * @param streams several residual streams side by side; null where there is one
  * @param blocks runs of equal layers, first layer first
  * @param prediction layers for multi-token prediction, where the package holds any; the forward
  *     pass above does not use them
@@ -53,6 +54,7 @@ public record Architecture(
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean headBias,
     boolean tiedEmbeddings,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Streams streams,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
 
@@ -87,6 +89,38 @@ public record Architecture(
       return embedding == 1 && residual == 1 && logits == 1
           ? null
           : new Multipliers(embedding, residual, logits);
+    }
+  }
+
+  /**
+   * Residual streams h_1 to h_count, each [T, H], which every half of a layer reads as one and
+   * writes to (Xie et al., "mHC: Manifold-Constrained Hyper-Connections", 2026; transformers {@code
+   * models/deepseek_v4/modeling_deepseek_v4.py}):
+   *
+   * <pre>
+   * m          = streams · rmsnorm([h_1; …]), without weights
+   * [m; n; M]  = factors, one for each of the three, times m, plus shift
+   * p          = σ(m) + epsilon, q = 2 σ(n), C = softmax(M, per row) + epsilon
+   * C          = columns over their sum + epsilon; then rows and columns, iterations − 1 times
+   * x          = Σ_i p_i h_i
+   * h_i        = q_i half(norm(x)) + Σ_j C_ji h_j
+   * </pre>
+   *
+   * Before the last norm they become one as x does. All of them begin as the embedding.
+   *
+   * @param count of streams
+   * @param iterations of the normalisation (Sinkhorn and Knopp, 1967)
+   */
+  public record Streams(int count, int iterations, double epsilon) {
+    public Streams {
+      Limits.require("streams.count", count, 2, Limits.MAX_STREAMS);
+      Limits.require("streams.iterations", iterations, 1, Limits.MAX_ITERATIONS);
+      Limits.requirePositive("streams.epsilon", epsilon);
+    }
+
+    /** How many numbers say how a half of a layer reads and writes them. */
+    public int weights() {
+      return (2 + count) * count;
     }
   }
 
@@ -161,6 +195,7 @@ public record Architecture(
         false,
         tiedEmbeddings,
         null,
+        null,
         blocks,
         prediction);
   }
@@ -178,10 +213,21 @@ public record Architecture(
       throw new IllegalArgumentException(
           "normBiases: expected none beside normPlacement or prediction layers, found both");
     }
+    if (streams != null && (normPlacement != null || multipliers != null || prediction != null)) {
+      throw new IllegalArgumentException(
+          "streams: expected none beside normPlacement, multipliers or prediction layers, found"
+              + " both");
+    }
     Objects.requireNonNull(blocks, "blocks is missing");
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
     blocks = List.copyOf(blocks);
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
+  }
+
+  /** Numbers of a token between layers: of all residual streams. */
+  @JsonIgnore
+  public int streamWidth() {
+    return streams == null ? hiddenSize : Math.multiplyExact(streams.count(), hiddenSize);
   }
 
   /** Whether halves of a layer read the residual stream through a norm. */

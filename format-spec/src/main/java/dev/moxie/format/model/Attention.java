@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
   @JsonSubTypes.Type(value = Attention.GroupedQuery.class, name = "grouped_query"),
   @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent"),
   @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta"),
-  @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution")
+  @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution"),
+  @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed")
 })
 public sealed interface Attention {
   /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
@@ -389,6 +390,129 @@ public sealed interface Attention {
 
     private int indexed() {
       return indexer == null ? 0 : indexer.size();
+    }
+  }
+
+  /**
+   * Entries that stand for tokens further back (DeepSeek-AI, "DeepSeek-V4", 2026, sections 2.3.1
+   * and 2.3.2; transformers {@code models/deepseek_v4/modeling_deepseek_v4.py}). Every {@code
+   * tokens} tokens make one, when the last of them has come: dimension by dimension,
+   *
+   * <pre>
+   * c = entry · x, z = entry_gate · x + entry_place[position mod tokens]
+   * e = rotate(rmsnorm(Σ_j softmax_j(z_j) c_j)), to the position of the first of them
+   * </pre>
+   *
+   * <p>Where they overlap, c and z are twice as wide: the second half is of the entry of a token's
+   * own window, the first half of the one after.
+   *
+   * @param tokens in a window
+   * @param overlapping whether an entry is also of the window before
+   * @param indexer which entries a token sees, its keys being made as entries are; null if all
+   */
+  record Compression(
+      int tokens,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean overlapping,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Indexer indexer) {
+    public Compression {
+      Limits.require("attention.compression.tokens", tokens, 1, Limits.MAX_WIDTH);
+    }
+
+    /** Columns of c, where an entry has so many. */
+    public long width(int size) {
+      return overlapping ? 2L * size : size;
+    }
+  }
+
+  /**
+   * Attention whose heads share one vector per token, which is key and value (DeepSeek-AI,
+   * "DeepSeek-V4", 2026, section 2.3; transformers {@code
+   * models/deepseek_v4/modeling_deepseek_v4.py}): to the tokens of a window, and to entries of
+   * those before.
+   *
+   * <pre>
+   * r   = rmsnorm(query_down · x)
+   * q_i = rotate(rmsnorm(query_up · r)), without weights, per head
+   * v   = rotate(rmsnorm(key_value · x))
+   * o_i = softmax(scale · q_i [v; e]ᵀ + mask, with a sink) [v; e], rotated back by i's position
+   * y   = output · [output_down_g · o of group g; …]
+   * </pre>
+   *
+   * The last {@code rotary.dimensions} of a head are turned.
+   *
+   * @param queryRank width of r
+   * @param window position i sees only tokens j > i − window
+   * @param groups of neighbouring heads, which divides them
+   * @param groupRank width of what a group's output is taken to
+   * @param epsilon of the norms inside
+   * @param compression null where a token sees its window alone
+   */
+  record Compressed(
+      int heads,
+      int headSize,
+      int queryRank,
+      double scale,
+      int window,
+      int groups,
+      int groupRank,
+      double epsilon,
+      Rotary rotary,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Compression compression)
+      implements Softmax {
+    public Compressed {
+      Limits.require("attention.heads", heads, 1, Limits.MAX_HEADS);
+      Limits.require("attention.headSize", headSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.queryRank", queryRank, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("attention.scale", scale);
+      Limits.require("attention.window", window, 1, Integer.MAX_VALUE);
+      Limits.require("attention.groups", groups, 1, heads);
+      Limits.require("attention.groupRank", groupRank, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("attention.epsilon", epsilon);
+      Objects.requireNonNull(rotary, "attention.rotary is missing");
+      if (heads % groups != 0) {
+        throw new IllegalArgumentException(
+            "attention.groups: expected a divisor of " + heads + " heads, found " + groups);
+      }
+      Indexer indexer = compression == null ? null : compression.indexer();
+      int smallest = indexer == null ? headSize : Math.min(headSize, indexer.size());
+      if (rotary.dimensions() > smallest) {
+        throw new IllegalArgumentException(
+            "attention.rotary.dimensions: expected at most the width of a head, "
+                + smallest
+                + ", found "
+                + rotary.dimensions());
+      }
+    }
+
+    /** The first token that position i sees. */
+    public long firstSeen(long i) {
+      return Math.max(0, i - window + 1);
+    }
+
+    @Override
+    public Compressed withRotary(Rotary other) {
+      return Parts.with(this, "rotary", other);
+    }
+
+    @Override
+    public Compressed withScale(double other) {
+      return Parts.with(this, "scale", other);
+    }
+
+    /** What a token is kept as, and its share of an entry and of the key of one. */
+    @Override
+    public long cachedPerToken() {
+      if (compression == null) {
+        return headSize;
+      }
+      Indexer indexer = compression.indexer();
+      int entry = headSize + (indexer == null ? 0 : indexer.size());
+      return headSize + (long) Math.ceilDiv(entry, compression.tokens());
+    }
+
+    @Override
+    public long expandedPerToken() {
+      return cachedPerToken();
     }
   }
 

@@ -44,12 +44,20 @@ public sealed interface FeedForward {
    * @param intermediateSize width inside
    * @param switched whether the network's output is multiplied by σ(switch x), one number per token
    *     (Qwen Team, "Qwen1.5-MoE", 2024)
+   * @param clamped whether the {@link Clamp} of the routed experts is theirs, too
    */
   record SharedExperts(
-      int intermediateSize, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean switched) {
+      int intermediateSize,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean switched,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean clamped) {
     /** Added as they are. */
     public SharedExperts(int intermediateSize) {
       this(intermediateSize, false);
+    }
+
+    /** Without a clamp. */
+    public SharedExperts(int intermediateSize, boolean switched) {
+      this(intermediateSize, switched, false);
     }
 
     public SharedExperts {
@@ -113,6 +121,10 @@ public sealed interface FeedForward {
       Routing.Groups groups = routing.groups();
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
+      }
+      if (shared != null && shared.clamped() && clamp == null) {
+        throw new IllegalArgumentException(
+            "feedForward.shared.clamped: expected none without a clamp, found some");
       }
     }
 

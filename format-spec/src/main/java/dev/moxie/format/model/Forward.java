@@ -42,7 +42,12 @@ public final class Forward<V> {
   public V embedding() {
     V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
     Architecture.Multipliers m = model.multipliers();
-    return m == null ? h : scaled(h, m.embedding());
+    V scaled = m == null ? h : scaled(h, m.embedding());
+    V all = scaled;
+    for (int i = 1; model.streams() != null && i < model.streams().count(); i++) {
+      all = ops.join(all, scaled);
+    }
+    return all;
   }
 
   /** Logits from what the last layer leaves, [T, V]. */
@@ -61,7 +66,15 @@ public final class Forward<V> {
    * What the head, and the first layer of a prediction, read of the last layer's output, [T, H].
    */
   public V headInput(V h) {
-    return norm(new Scope(null), Role.FINAL_NORM, h);
+    var scope = new Scope(null);
+    Architecture.Streams s = model.streams();
+    if (s == null) {
+      return norm(scope, Role.FINAL_NORM, h);
+    }
+    V m = ops.linear(unit(h), scope.matrix(Role.FINAL_STREAMS, s.count(), model.streamWidth()));
+    Leaf factors = scope.vector(Role.FINAL_STREAMS_FACTORS, 1);
+    V p = ops.connect(s, m, factors, scope.vector(Role.FINAL_STREAMS_SHIFT, s.count()));
+    return norm(scope, Role.FINAL_NORM, ops.gather(s, p, h));
   }
 
   /**
@@ -104,18 +117,81 @@ public final class Forward<V> {
 
   V layer(int layer, Attention attention, FeedForward feedForward, V h) {
     V a = attended(layer, attention, ops.note(Step.INPUT, h));
-    V x = normed(layer, a);
+    var scope = new Scope(layer);
+    V weights = connected(scope, Half.FEED_FORWARD, a);
+    V x = read(scope, Half.FEED_FORWARD, weights, a);
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
         };
-    return ops.note(Step.OUTPUT, added(layer, a, y));
+    return ops.note(Step.OUTPUT, written(scope, Half.FEED_FORWARD, weights, a, y));
   }
 
   /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
   public V added(int layer, V a, V y) {
-    return added(new Scope(layer), Role.FEED_FORWARD_OUTPUT_NORM, a, y);
+    var scope = new Scope(layer);
+    return written(scope, Half.FEED_FORWARD, connected(scope, Half.FEED_FORWARD, a), a, y);
+  }
+
+  /** Half of a layer: its norms, and how residual streams meet it. */
+  private enum Half {
+    ATTENTION(
+        Role.ATTENTION_NORM,
+        Role.ATTENTION_OUTPUT_NORM,
+        Role.ATTENTION_STREAMS,
+        Role.ATTENTION_STREAMS_FACTORS,
+        Role.ATTENTION_STREAMS_SHIFT),
+    FEED_FORWARD(
+        Role.FEED_FORWARD_NORM,
+        Role.FEED_FORWARD_OUTPUT_NORM,
+        Role.FEED_FORWARD_STREAMS,
+        Role.FEED_FORWARD_STREAMS_FACTORS,
+        Role.FEED_FORWARD_STREAMS_SHIFT);
+
+    private final Role norm;
+    private final Role outputNorm;
+    private final Role streams;
+    private final Role factors;
+    private final Role shift;
+
+    Half(Role norm, Role outputNorm, Role streams, Role factors, Role shift) {
+      this.norm = norm;
+      this.outputNorm = outputNorm;
+      this.streams = streams;
+      this.factors = factors;
+      this.shift = shift;
+    }
+  }
+
+  /** How half a layer reads, writes and mixes residual streams; null where there is one. */
+  private @Nullable V connected(Scope scope, Half half, V h) {
+    Architecture.Streams s = model.streams();
+    if (s == null) {
+      return null;
+    }
+    V m = ops.linear(unit(h), scope.matrix(half.streams, s.weights(), model.streamWidth()));
+    return ops.connect(s, m, scope.vector(half.factors, 3), scope.vector(half.shift, s.weights()));
+  }
+
+  /** All residual streams over their root mean square. */
+  private V unit(V h) {
+    return ops.norms(h, null, model.normEpsilon(), model.streamWidth());
+  }
+
+  /** What half a layer reads of the residual streams, or of the one. */
+  private V read(Scope scope, Half half, @Nullable V weights, V h) {
+    Architecture.Streams s = model.streams();
+    V x = s == null || weights == null ? h : ops.gather(s, weights, h);
+    return model.hasInputNorms() ? norm(scope, half.norm, x) : x;
+  }
+
+  /** The residual streams, or the one, with what half a layer makes. */
+  private V written(Scope scope, Half half, @Nullable V weights, V h, V y) {
+    Architecture.Streams s = model.streams();
+    return s == null || weights == null
+        ? added(scope, half.outputNorm, h, y)
+        : ops.spread(s, weights, h, y);
   }
 
   /** The residual stream and what half a layer makes. */
@@ -132,27 +208,26 @@ public final class Forward<V> {
   /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
   public V attended(int layer, Attention attention, V h) {
     var scope = new Scope(layer);
-    V x = read(scope, Role.ATTENTION_NORM, h);
-    return added(
+    V weights = connected(scope, Half.ATTENTION, h);
+    V x = read(scope, Half.ATTENTION, weights, h);
+    return written(
         scope,
-        Role.ATTENTION_OUTPUT_NORM,
+        Half.ATTENTION,
+        weights,
         h,
         switch (attention) {
           case Attention.GroupedQuery g -> attention(scope, layer, g, x);
           case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
           case Attention.GatedDelta d -> attention(scope, d, x);
           case Attention.ShortConvolution c -> attention(scope, c, x);
+          case Attention.Compressed c -> attention(scope, layer, c, x);
         });
   }
 
   /** What the second half of a layer reads, [T, H]. */
   public V normed(int layer, V a) {
-    return read(new Scope(layer), Role.FEED_FORWARD_NORM, a);
-  }
-
-  /** What half a layer reads of the residual stream. */
-  private V read(Scope scope, Role norm, V h) {
-    return model.hasInputNorms() ? norm(scope, norm, h) : h;
+    var scope = new Scope(layer);
+    return read(scope, Half.FEED_FORWARD, connected(scope, Half.FEED_FORWARD, a), a);
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
@@ -275,9 +350,111 @@ public final class Forward<V> {
     return ops.choose(
         layer,
         n,
+        1,
         ops.rotate(q, rotary, size, 0),
         ops.rotate(normed, rotary, size, 0),
         ops.linear(x, scope.matrix(Role.ATTENTION_INDEX_WEIGHTS, n.heads(), hidden)));
+  }
+
+  private V attention(Scope scope, int layer, Attention.Compressed a, V x) {
+    int size = a.headSize();
+    int hidden = model.hiddenSize();
+    int plain = size - a.rotary().dimensions();
+    long queries = (long) a.heads() * size;
+    int rank = a.queryRank();
+    V r =
+        ops.norm(
+            ops.linear(x, scope.matrix(Role.ATTENTION_QUERY_DOWN, rank, hidden)),
+            scope.vector(Role.ATTENTION_QUERY_NORM, rank),
+            a.epsilon());
+    V up = ops.linear(r, scope.matrix(Role.ATTENTION_QUERY_UP, queries, rank));
+    V q = ops.rotate(ops.norms(up, null, a.epsilon(), size), a.rotary(), size, plain);
+    V v =
+        ops.norm(
+            ops.linear(x, scope.matrix(Role.ATTENTION_KEY_VALUE, size, hidden)),
+            scope.vector(Role.ATTENTION_KEY_VALUE_NORM, size),
+            a.epsilon());
+    v = ops.rotate(v, a.rotary(), size, plain);
+    Attention.Compression c = a.compression();
+    V entries =
+        c == null ? null : entries(scope, c, Entry.OF_TOKENS, size, a.epsilon(), a.rotary(), x);
+    Attention.Indexer n = c == null ? null : c.indexer();
+    V seen = c == null || n == null ? null : chosen(scope, layer, a, c, n, x, r);
+    Leaf sinks = scope.vector(Role.ATTENTION_SINKS, a.heads());
+    V o = ops.compressed(layer, a, q, v, entries, seen, sinks);
+    o = ops.rotateBack(o, a.rotary(), size, plain);
+    long inner = (long) a.groups() * a.groupRank();
+    Leaf down = scope.matrix(Role.ATTENTION_OUTPUT_DOWN, inner, queries / a.groups());
+    V each = ops.grouped(o, down, a.groups());
+    return ops.linear(each, scope.matrix(Role.ATTENTION_OUTPUT, hidden, inner));
+  }
+
+  /** What entries, or the keys of an indexer for them, are made with. */
+  private enum Entry {
+    OF_TOKENS(
+        Role.ATTENTION_ENTRY,
+        Role.ATTENTION_ENTRY_GATE,
+        Role.ATTENTION_ENTRY_PLACE,
+        Role.ATTENTION_ENTRY_NORM),
+    OF_KEYS(
+        Role.ATTENTION_INDEX_KEY,
+        Role.ATTENTION_INDEX_GATE,
+        Role.ATTENTION_INDEX_PLACE,
+        Role.ATTENTION_INDEX_KEY_NORM);
+
+    private final Role weight;
+    private final Role gate;
+    private final Role place;
+    private final Role norm;
+
+    Entry(Role weight, Role gate, Role place, Role norm) {
+      this.weight = weight;
+      this.gate = gate;
+      this.place = place;
+      this.norm = norm;
+    }
+  }
+
+  /** Each in the row of the last token that it is made of. */
+  private V entries(
+      Scope scope,
+      Attention.Compression c,
+      Entry of,
+      int size,
+      double epsilon,
+      Rotary rotary,
+      V x) {
+    long width = c.width(size);
+    V e =
+        ops.compress(
+            c,
+            ops.linear(x, scope.matrix(of.weight, width, model.hiddenSize())),
+            ops.linear(x, scope.matrix(of.gate, width, model.hiddenSize())),
+            scope.matrix(of.place, c.tokens(), width));
+    V normed = ops.norm(e, scope.vector(of.norm, size), epsilon);
+    return ops.rotateToFirst(normed, rotary, size, size - rotary.dimensions(), c.tokens());
+  }
+
+  /** Which entries tokens see. */
+  private V chosen(
+      Scope scope,
+      int layer,
+      Attention.Compressed a,
+      Attention.Compression c,
+      Attention.Indexer n,
+      V x,
+      V latent) {
+    int size = n.size();
+    long queries = (long) n.heads() * size;
+    V q = ops.linear(latent, scope.matrix(Role.ATTENTION_INDEX_QUERY, queries, a.queryRank()));
+    Rotary rotary = a.rotary().withPairing(n.pairing());
+    return ops.choose(
+        layer,
+        n,
+        c.tokens(),
+        ops.rotate(q, rotary, size, size - rotary.dimensions()),
+        entries(scope, c, Entry.OF_KEYS, size, n.normEpsilon(), rotary, x),
+        ops.linear(x, scope.matrix(Role.ATTENTION_INDEX_WEIGHTS, n.heads(), model.hiddenSize())));
   }
 
   private V attention(Scope scope, Attention.GatedDelta a, V x) {
@@ -379,7 +556,14 @@ public final class Forward<V> {
 
   /** The routing equation of a layer, from its logits l. */
   public Routed<V> route(int layer, FeedForward.MixtureOfExperts m, V l) {
-    return route(ops, m.routing(), l, routerBias(layer, m));
+    return route(
+        ops, m.routing(), l, m.routing().assigned() ? table(layer, m) : routerBias(layer, m));
+  }
+
+  /** The experts of each token of the vocabulary, in a layer that has such a table, [V, k]. */
+  private Leaf table(int layer, FeedForward.MixtureOfExperts m) {
+    int count = m.routing().expertsPerToken();
+    return new Scope(layer).matrix(Role.ROUTER_TABLE, model.vocabSize(), count);
   }
 
   /** The stored bias of a layer whose routing has one, [E]. */
@@ -390,13 +574,14 @@ public final class Forward<V> {
   /**
    * The routing equation alone.
    *
-   * @param b the bias; not looked at where the equation has none
+   * @param stored the bias, or the table of experts; not looked at where the equation has none
    */
-  public static <V> Routed<V> route(Ops<V> ops, Routing routing, V l, Leaf b) {
+  public static <V> Routed<V> route(Ops<V> ops, Routing routing, V l, Leaf stored) {
     V s = ops.score(routing.score(), l);
-    V c = routing.hasBiasOfScores() ? ops.favour(s, b) : s;
+    V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
-    V chosen = ops.note(Step.ROUTER_EXPERTS, ops.top(limited, routing.expertsPerToken()));
+    V best = routing.assigned() ? ops.assign(stored) : ops.top(limited, routing.expertsPerToken());
+    V chosen = ops.note(Step.ROUTER_EXPERTS, best);
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
     Routing.Mixer mixer = routing.mixer();
     V w =
@@ -425,6 +610,7 @@ public final class Forward<V> {
         Role.DENSE_DOWN,
         d.intermediateSize(),
         d.activation(),
+        null,
         x);
   }
 
@@ -440,6 +626,7 @@ public final class Forward<V> {
             Role.SHARED_DOWN,
             shared.intermediateSize(),
             m.activation(),
+            shared.clamped() ? m.clamp() : null,
             x);
     return shared.switched()
         ? ops.switched(y, ops.linear(x, scope.matrix(Role.SHARED_SWITCH, 1, model.hiddenSize())))
@@ -453,6 +640,7 @@ public final class Forward<V> {
       Role down,
       long width,
       FeedForward.Activation activation,
+      FeedForward.@Nullable Clamp clamp,
       V x) {
     long hidden = model.hiddenSize();
     return network(
@@ -464,7 +652,7 @@ public final class Forward<V> {
             scope.matrix(down, hidden, width),
             null,
             activation,
-            null));
+            clamp));
   }
 
   /** One gated network, be it dense, shared or an expert: down(f(gate x) ∘ up x). */

@@ -16,6 +16,12 @@ public final class Limits {
   /** Tokens that a short convolution spans. */
   public static final int MAX_TAPS = 256;
 
+  /** Residual streams. */
+  public static final int MAX_STREAMS = 64;
+
+  /** Iterations of their normalisation. */
+  public static final int MAX_ITERATIONS = 1024;
+
   public static final int MAX_WIDTH = 1 << 24;
   public static final int MAX_VOCABULARY = 1 << 28;
   public static final long MAX_POSITIONS = 1L << 40;

@@ -117,10 +117,11 @@ public interface Ops<V> {
    *
    * @param layer whose keys are kept for later tokens
    * @param q [T, heads · size]
+   * @param every only of every so many positions the last has a key
    * @param k [T, size]
    * @param w [T, heads]
    */
-  V choose(int layer, Attention.Indexer indexer, V q, V k, V w);
+  V choose(int layer, Attention.Indexer indexer, int every, V q, V k, V w);
 
   /**
    * A short convolution: channel by channel, Σ over the last tokens of a weight times x, that of
@@ -204,6 +205,73 @@ public interface Ops<V> {
    * @param weights [T, k]
    */
   V experts(Experts experts, V x, V chosen, V weights);
+
+  /**
+   * The experts that a table has for each token's id.
+   *
+   * @param table [V, k]
+   * @return [T, k]
+   */
+  V assign(Leaf table);
+
+  /**
+   * Neighbouring columns of x times matrices of their own, side by side.
+   *
+   * @param matrices [groups · rows, columns of x / groups], one below the other
+   */
+  V grouped(V x, Leaf matrices, int groups);
+
+  /** As {@link #rotate}, but the other way. */
+  V rotateBack(V x, Rotary rotary, int headSize, int first);
+
+  /** As {@link #rotate}, but by the position of the first of the {@code tokens} last tokens. */
+  V rotateToFirst(V x, Rotary rotary, int headSize, int first, int tokens);
+
+  /**
+   * The entry of the window that a token is the last of ({@link Attention.Compression}), before it
+   * is normed; what stands in rows of other tokens says nothing.
+   *
+   * @param c [T, compression.width]; what it needs of past tokens is kept for later ones
+   * @param z as wide as c
+   * @param places [tokens, width]
+   * @return [T, size]
+   */
+  V compress(Attention.Compression compression, V c, V z, Leaf places);
+
+  /**
+   * Softmax over the tokens of the window, entries and a sink ({@link Attention.Compressed}).
+   *
+   * @param layer whose tokens and entries are kept for later tokens
+   * @param q [T, heads · headSize]
+   * @param v [T, headSize]
+   * @param entries [T, headSize], each in the row of the last token that it is made of; null
+   *     without
+   * @param seen what {@link #choose} made of keys in such rows; null where all entries are seen
+   * @param sinks [heads]
+   */
+  V compressed(
+      int layer,
+      Attention.Compressed attention,
+      V q,
+      V v,
+      @Nullable V entries,
+      @Nullable V seen,
+      Leaf sinks);
+
+  /**
+   * How residual streams are read, written and mixed ({@link Architecture.Streams}), or read alone
+   * where m has a number for each.
+   *
+   * @param factors [3], or [1] where they are read alone
+   * @param shift as wide as m
+   */
+  V connect(Architecture.Streams streams, V m, Leaf factors, Leaf shift);
+
+  /** Σ_i p_i h_i. */
+  V gather(Architecture.Streams streams, V weights, V h);
+
+  /** q_i y + Σ_j C_ji h_j, streams side by side. */
+  V spread(Architecture.Streams streams, V weights, V h, V y);
 
   /**
    * Says that an activation is a step that has a name.

@@ -9,8 +9,8 @@ import java.util.Set;
  * ways: Mistral AI as {@code active} (12.9 B for Mixtral 8x7B), DeepSeek AI as {@code activeInside}
  * (37 B for DeepSeek-V3).
  *
- * @param total every parameter of the forward pass, embedding and head included; layers for
- *     multi-token prediction are not part of it
+ * @param total every parameter of the forward pass, embedding and head included, tables of experts
+ *     not; layers for multi-token prediction are not part of it
  * @param active those that take part in one token's forward pass: all but the routed experts, and k
  *     of E of those; whole embedding and head
  * @param activeInside as active, but only the matrices of attention, feed-forward and head: no
@@ -39,6 +39,8 @@ public record ParameterCount(
           Role.FEED_FORWARD_OUTPUT_NORM,
           Role.FINAL_NORM,
           Role.FINAL_NORM_BIAS,
+          Role.ATTENTION_KEY_VALUE_NORM,
+          Role.ATTENTION_ENTRY_NORM,
           Role.ROUTER,
           Role.ROUTER_BIAS);
 
@@ -54,6 +56,10 @@ public record ParameterCount(
     long outside = 0;
     List<Architecture.Blocks> layers = architecture.layers();
     for (TensorSpec spec : Tensors.ofForwardPass(architecture)) {
+      if (spec.role() == Role.ROUTER_TABLE) {
+        // Ids, which nothing trains.
+        continue;
+      }
       long elements = spec.shape().elements();
       total = Math.addExact(total, elements);
       if (OUTSIDE.contains(spec.role()) && !isHead(spec, architecture)) {

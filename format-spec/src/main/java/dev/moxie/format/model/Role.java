@@ -73,6 +73,25 @@ public enum Role {
   PREDICTION_COMBINE("prediction.combine.weight"),
   PREDICTION_FINAL_NORM("prediction.final_norm.weight"),
   PREDICTION_HEAD("prediction.head.weight"),
+  ROUTER_TABLE("router.table"),
+  ATTENTION_KEY_VALUE("attention.key_value.weight"),
+  ATTENTION_KEY_VALUE_NORM("attention.key_value_norm.weight"),
+  ATTENTION_OUTPUT_DOWN("attention.output_down.weight"),
+  ATTENTION_ENTRY("attention.entry.weight"),
+  ATTENTION_ENTRY_GATE("attention.entry_gate.weight"),
+  ATTENTION_ENTRY_PLACE("attention.entry_place.weight"),
+  ATTENTION_ENTRY_NORM("attention.entry_norm.weight"),
+  ATTENTION_INDEX_GATE("attention.index_gate.weight"),
+  ATTENTION_INDEX_PLACE("attention.index_place.weight"),
+  ATTENTION_STREAMS("attention_streams.weight"),
+  ATTENTION_STREAMS_FACTORS("attention_streams.factors"),
+  ATTENTION_STREAMS_SHIFT("attention_streams.shift"),
+  FEED_FORWARD_STREAMS("feed_forward_streams.weight"),
+  FEED_FORWARD_STREAMS_FACTORS("feed_forward_streams.factors"),
+  FEED_FORWARD_STREAMS_SHIFT("feed_forward_streams.shift"),
+  FINAL_STREAMS("final_streams.weight"),
+  FINAL_STREAMS_FACTORS("final_streams.factors"),
+  FINAL_STREAMS_SHIFT("final_streams.shift"),
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */
@@ -89,7 +108,7 @@ public enum Role {
 
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
-    return this == ROUTER || this == ROUTER_BIAS || this == OPAQUE;
+    return this == ROUTER || this == ROUTER_BIAS || this == ROUTER_TABLE || this == OPAQUE;
   }
 
   /** Whether all heads share a vector of this role. */

@@ -36,6 +36,8 @@ import org.jspecify.annotations.Nullable;
  * @param capacity how many tokens an expert takes before it drops some
  * @param ties which of two equal scores is chosen
  * @param computeDtype in which scores and weights are computed
+ * @param assigned whether a token's experts are those that a stored table has for its id, whatever
+ *     the scores, which weigh them (Roller et al., "Hash Layers For Large Sparse Models", 2021)
  */
 public record Routing(
     int expertsPerToken,
@@ -48,7 +50,8 @@ public record Routing(
     WeightsApplyTo weightsApplyTo,
     Capacity capacity,
     Ties ties,
-    Dtype computeDtype) {
+    Dtype computeDtype,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -60,7 +63,10 @@ public record Routing(
     SIGMOID,
     /** s_e = l_e. */
     @JsonProperty("identity")
-    IDENTITY
+    IDENTITY,
+    /** s_e = sqrt(ln(1 + exp(l_e))) (DeepSeek-AI, "DeepSeek-V4", 2026). */
+    @JsonProperty("sqrt_softplus")
+    SQRT_SOFTPLUS
   }
 
   /** What the stored bias touches. */
@@ -217,7 +223,7 @@ public record Routing(
     LOWER_EXPERT_ID
   }
 
-  /** Without a mixer. */
+  /** Without a mixer or a table. */
   public Routing(
       int expertsPerToken,
       Score score,
@@ -240,7 +246,8 @@ public record Routing(
         weightsApplyTo,
         capacity,
         ties,
-        computeDtype);
+        computeDtype,
+        false);
   }
 
   public Routing {
@@ -268,6 +275,10 @@ public record Routing(
       throw new IllegalArgumentException(
           "routing.mixer: expected no bias of scores, groups or normalisation beside it, found"
               + " some");
+    }
+    if (assigned && (bias != null || groups != null || mixer != null)) {
+      throw new IllegalArgumentException(
+          "routing.assigned: expected no bias, groups or mixer beside a table, found some");
     }
     if (computeDtype != Dtype.F32) {
       throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);
@@ -327,7 +338,8 @@ public record Routing(
         weightsApplyTo,
         capacity,
         ties,
-        computeDtype);
+        computeDtype,
+        assigned);
   }
 
   /** The same equation with another scale. */
@@ -352,6 +364,7 @@ public record Routing(
         weightsApplyTo,
         capacity,
         ties,
-        computeDtype);
+        computeDtype,
+        assigned);
   }
 }

@@ -16,6 +16,7 @@ public final class RoutingWords {
           case SOFTMAX -> "softmax over all " + moe.experts() + " experts";
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
           case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
+          case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
         };
     parts.add(score + " in " + routing.computeDtype());
     switch (routing.bias()) {

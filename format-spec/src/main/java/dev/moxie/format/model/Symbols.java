@@ -230,11 +230,97 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term choose(int layer, Attention.Indexer n, Term q, Term k, Term w) {
+  public Term choose(int layer, Attention.Indexer n, int every, Term q, Term k, Term w) {
     String score = "Σ_h %s_h max(0, %s_h %sᵀ)".formatted(name(w, "w"), name(q, "q"), name(k, "k"));
-    Term chosen = term("top-%d(%s, over j ≤ i)", n.kept(), score);
+    String over = every == 1 ? "j ≤ i" : whole(every);
+    Term chosen = term("top-%d(%s, over %s)", n.kept(), score, over);
     name(chosen, "S");
     return chosen;
+  }
+
+  /** Entries whose tokens are all up to i. */
+  private static String whole(int tokens) {
+    return "j < ⌊(i + 1) / %d⌋".formatted(tokens);
+  }
+
+  @Override
+  public Term assign(Leaf table) {
+    Term chosen = term("table[token]");
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term grouped(Term x, Leaf matrices, int groups) {
+    Term each = term("%s_g %s_g, per group g of %d", matrix(matrices), name(x, "o"), groups);
+    name(each, "u");
+    return each;
+  }
+
+  @Override
+  public Term rotateBack(Term x, Rotary rotary, int headSize, int first) {
+    return term("rotate⁻¹(%s)", x.text);
+  }
+
+  @Override
+  public Term rotateToFirst(Term x, Rotary rotary, int headSize, int first, int tokens) {
+    return term("rotate(%s, to %d · j)", x.text, tokens);
+  }
+
+  @Override
+  public Term compress(Attention.Compression compression, Term c, Term z, Leaf places) {
+    int n = compression.tokens();
+    String gates = "%s + %s[i mod %d]".formatted(z.text, matrix(places), n);
+    String of = compression.overlapping() ? "windows j − 1 and j" : "window j";
+    return term("Σ softmax(%s) ∘ %s, over %s of %d", gates, name(c, "c"), of, n);
+  }
+
+  @Override
+  public Term compressed(
+      int layer,
+      Attention.Compressed a,
+      Term q,
+      Term v,
+      @Nullable Term entries,
+      @Nullable Term seen,
+      Leaf sinks) {
+    String tokens = name(v, "v");
+    String over = "i − %d < j ≤ i".formatted(a.window());
+    Attention.Compression c = a.compression();
+    if (entries == null || c == null) {
+      return attended(a, name(q, "q") + " " + tokens + "ᵀ", over + " and a sink", tokens);
+    }
+    String both = "[%s; %s]".formatted(tokens, name(entries, "e"));
+    over += ", entries " + (seen == null ? whole(c.tokens()) : "j ∈ " + seen.text);
+    return attended(a, name(q, "q") + " " + both + "ᵀ", over + " and a sink", both);
+  }
+
+  @Override
+  public Term connect(Architecture.Streams streams, Term m, Leaf factors, Leaf shift) {
+    String f = matrix(factors).replaceFirst("^W_", "");
+    String b = matrix(shift).replaceFirst("^W_", "b_");
+    if (factors.shape().dim(0) == 1) {
+      lines.add("p = σ(%s (%s) + %s) + %s".formatted(f, m.text, b, streams.epsilon()));
+      return m;
+    }
+    // Each half of a layer has its own.
+    lines.add("[m; n; M] = %s ∘ (%s) + %s".formatted(f, m.text, b));
+    lines.add(
+        "p = σ(m) + %s, q = σ(n) + σ(n), C = sinkhorn(softmax(M, per row) + %s, %d times)"
+            .formatted(streams.epsilon(), streams.epsilon(), streams.iterations()));
+    return m;
+  }
+
+  @Override
+  public Term gather(Architecture.Streams streams, Term weights, Term h) {
+    return term("Σ_s p_s %s_s", name(h, "h"));
+  }
+
+  @Override
+  public Term spread(Architecture.Streams streams, Term weights, Term h, Term y) {
+    String all = name(h, "h");
+    lines.add("%s_s = q_s (%s) + Σ_t C_ts %s_t".formatted(all, y.text, all));
+    return h;
   }
 
   private Term attended(Attention.Softmax a, String product, String seen, String values) {
@@ -272,6 +358,7 @@ public final class Symbols implements Ops<Symbols.Term> {
           case SOFTMAX -> "softmax";
           case SIGMOID -> "sigmoid";
           case IDENTITY -> "";
+          case SQRT_SOFTPLUS -> "sqrt_softplus";
         };
     String l = name(logits, "l");
     Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s)", function, l);

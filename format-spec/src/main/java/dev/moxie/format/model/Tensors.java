@@ -226,7 +226,69 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long choose(int layer, Attention.Indexer n, Long q, Long k, Long w) {
+  public Long assign(Leaf table) {
+    return embed(table);
+  }
+
+  @Override
+  public Long grouped(Long x, Leaf matrices, int groups) {
+    require("groups", 0, x % groups);
+    return rows(matrices, x / groups);
+  }
+
+  @Override
+  public Long rotateBack(Long x, Rotary rotary, int headSize, int first) {
+    return rotate(x, rotary, headSize, first);
+  }
+
+  @Override
+  public Long rotateToFirst(Long x, Rotary rotary, int headSize, int first, int tokens) {
+    return rotate(x, rotary, headSize, first);
+  }
+
+  @Override
+  public Long compress(Attention.Compression compression, Long c, Long z, Leaf places) {
+    require("gates of an entry", c, z);
+    require("places of an entry", compression.tokens(), rows(places, c));
+    return compression.overlapping() ? c / 2 : c;
+  }
+
+  @Override
+  public Long compressed(
+      int layer,
+      Attention.Compressed a,
+      Long q,
+      Long v,
+      @Nullable Long entries,
+      @Nullable Long seen,
+      Leaf sinks) {
+    require("queries", (long) a.heads() * a.headSize(), q);
+    require("keys", a.headSize(), v);
+    require("entries", v, entries == null ? v : entries);
+    sized(sinks, a.heads());
+    return q;
+  }
+
+  @Override
+  public Long connect(Architecture.Streams streams, Long m, Leaf factors, Leaf shift) {
+    sized(factors, m == streams.count() ? 1 : 3);
+    return sized(shift, m);
+  }
+
+  @Override
+  public Long gather(Architecture.Streams streams, Long weights, Long h) {
+    require("streams", 0, h % streams.count());
+    return h / streams.count();
+  }
+
+  @Override
+  public Long spread(Architecture.Streams streams, Long weights, Long h, Long y) {
+    require("streams", h, y * streams.count());
+    return h;
+  }
+
+  @Override
+  public Long choose(int layer, Attention.Indexer n, int every, Long q, Long k, Long w) {
     require("queries of an indexer", (long) n.heads() * n.size(), q);
     require("its keys", n.size(), k);
     require("its weights", n.heads(), w);

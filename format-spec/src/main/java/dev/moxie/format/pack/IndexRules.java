@@ -36,6 +36,8 @@ final class IndexRules {
   /** What weights may be of that are stored one by one. */
   private static final Set<Dtype> WEIGHTS = EnumSet.of(Dtype.F32, Dtype.F16, Dtype.BF16);
 
+  private static final Set<Dtype> TABLES = EnumSet.of(Dtype.I64);
+
   private final String where;
   private final Manifest.Version version;
   private final Manifest.Layout layout;
@@ -128,17 +130,22 @@ final class IndexRules {
         row.role() != Role.PADDING && row.role() != Role.OPAQUE && row.role() != Role.SCALE;
     if (row.encoding() instanceof BlockScaled encoding) {
       require(
-          computedWith && !row.role().keepsItsDtype() && row.dtype() == encoding.dtype(),
+          computedWith && !row.role().keepsItsDtype() && encoding.dtypes().contains(row.dtype()),
           row,
           () -> encoding.dtype() + " for " + encoding.id() + ", and no router in it",
           () -> row.dtype() + " for " + row.role().id());
     } else {
       require(
-          !computedWith || WEIGHTS.contains(row.dtype()),
+          !computedWith || dtypes(row.role()).contains(row.dtype()),
           row,
-          () -> "one of " + WEIGHTS + " for encoding plain",
+          () -> "one of " + dtypes(row.role()) + " for encoding plain",
           () -> row.dtype().toString());
     }
+  }
+
+  /** What the numbers of a role are of, one by one. */
+  private static Set<Dtype> dtypes(Role role) {
+    return role == Role.ROUTER_TABLE ? TABLES : WEIGHTS;
   }
 
   private void checkFiller(IndexRow row) {

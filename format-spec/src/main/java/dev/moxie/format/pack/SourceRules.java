@@ -11,6 +11,7 @@ import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -139,8 +140,13 @@ final class SourceRules {
   }
 
   private boolean decodes(BlockScaled encoding, Shape elements, boolean part, TensorInfo source) {
-    TensorInfo scales = encoding.scalesInCheckpoints(source.name()).map(byName::get).orElse(null);
-    return source.dtype() == encoding.dtype()
+    TensorInfo scales =
+        encoding.scaleNamesInCheckpoints(source.name()).stream()
+            .map(byName::get)
+            .filter(Objects::nonNull)
+            .findFirst()
+            .orElse(null);
+    return encoding.dtypes().contains(source.dtype())
         && scales != null
         && encoding.scaleDtypes().contains(scales.dtype())
         && (part || scales.shape().equals(encoding.grid(elements)));

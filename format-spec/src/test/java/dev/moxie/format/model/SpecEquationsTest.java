@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture.NormPlacement;
+import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
@@ -89,7 +90,12 @@ class SpecEquationsTest {
           Map.entry("2.3", "scale"),
           Map.entry("12.5", "multipliers.embedding"),
           Map.entry("0.22", "multipliers.residual"),
-          Map.entry("0.06", "multipliers.logits"));
+          Map.entry("0.06", "multipliers.logits"),
+          Map.entry("128", "streams.count · hiddenSize"),
+          Map.entry("21", "streams.iterations"),
+          Map.entry("0.017", "streams.epsilon"),
+          Map.entry("3", "groups"),
+          Map.entry("23", "tokens"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -114,6 +120,8 @@ class SpecEquationsTest {
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
+  private static final Compressed COMPRESSED =
+      new Compressed(6, 14, 28, 0.731, 17, 3, 16, 1e-6, ROTARY, null);
   private static final MultiHeadLatent LATENT =
       new MultiHeadLatent(6, null, 32, 14, 14, 0.731, 1e-6, ROTARY);
   private static final FeedForward.Dense DENSE = new FeedForward.Dense(96, Activation.SILU);
@@ -174,6 +182,7 @@ class SpecEquationsTest {
     model.with("offsetNorms", true);
     model.with("tiedEmbeddings", true);
     model.with("multipliers", new Architecture.Multipliers(12.5, 0.22, 0.06));
+    model.with("streams", new Architecture.Streams(2, 21, 0.017));
     row(
         "`prediction`",
         Symbols.lines(
@@ -219,6 +228,13 @@ class SpecEquationsTest {
     row(
         "attention, `multi_head_latent`, with `queryRank` and `indexer`",
         attended(Parts.with(Parts.with(LATENT, "queryRank", 28), "indexer", indexer)));
+    row("attention, `compressed`", attended(COMPRESSED));
+    var compressed = new Members<>("attention.", COMPRESSED, SpecEquationsTest::attended);
+    var entries = new Attention.Compression(23, false, null);
+    compressed.with("compression", entries);
+    compressed.with("compression", Parts.with(entries, "overlapping", true), "`overlapping`");
+    compressed.with("compression", Parts.with(entries, "indexer", indexer), "`indexer`");
+    compressed.requireAllBut();
     row("attention, `gated_delta`", attended(DELTA));
     var delta = new Members<>("attention.", DELTA, SpecEquationsTest::attended);
     delta.with("projections", Projections.BY_KEY_HEAD, json(Projections.BY_KEY_HEAD));
@@ -241,6 +257,9 @@ class SpecEquationsTest {
     mixture.with("biases", true);
     mixture.with("shared", new SharedExperts(48));
     mixture.with("shared", new SharedExperts(48, true), "`switched`");
+    var clamped = Parts.with(MIXTURE, "clamp", CLAMP);
+    mixture.with(
+        "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.requireAllBut();
   }
 
@@ -249,6 +268,8 @@ class SpecEquationsTest {
         new Members<>("routing.", ROUTING, r -> Symbols.mixture(MODEL, MIXTURE.withRouting(r)));
     routing.with("mixer", "", ROUTING.withMixer(new Routing.Mixer(0.021)));
     routing.with("score", Routing.Score.SIGMOID, json(Routing.Score.SIGMOID));
+    routing.with("score", Routing.Score.SQRT_SOFTPLUS, json(Routing.Score.SQRT_SOFTPLUS));
+    routing.with("assigned", true);
     for (Routing.Bias bias : Routing.Bias.values()) {
       routing.with("bias", bias, json(bias));
     }

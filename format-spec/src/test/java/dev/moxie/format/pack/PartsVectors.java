@@ -40,6 +40,9 @@ final class PartsVectors {
 
   private static final Architecture CONVOLUTIONS = convolutions();
 
+  /** Residual streams, entries of tokens, and experts that a table has. */
+  private static final Architecture STREAMS = streams();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -101,6 +104,32 @@ final class PartsVectors {
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
+  private static Architecture streams() {
+    var indexer = new Attention.Indexer(2, 3, 5, 1e-6, Rotary.Pairing.INTERLEAVED);
+    var experts =
+        new FeedForward.MixtureOfExperts(
+            4,
+            2,
+            FeedForward.Activation.SILU,
+            Parts.with(Routing.of(2, Routing.Score.SQRT_SOFTPLUS), "assigned", true),
+            null);
+    FeedForward clamped =
+        Parts.with(
+            Parts.with(experts, "clamp", new FeedForward.Clamp(7, 1, 0)),
+            "shared",
+            new FeedForward.SharedExperts(3, false, true));
+    List<Architecture.Blocks> layers =
+        Stream.of(
+                null,
+                new Attention.Compression(3, false, null),
+                new Attention.Compression(2, true, indexer))
+            .map(c -> new Attention.Compressed(4, 3, 5, 0.5, 3, 2, 6, 1e-6, PLAIN, c))
+            .map(a -> new Architecture.Blocks(1, a, clamped))
+            .toList();
+    var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
+    return Parts.with(model, "streams", new Architecture.Streams(2, 3, 1e-6));
+  }
+
   private static Attention.GroupedQuery with(
       Attention.GroupedQuery attention, String member, Object value) {
     return Parts.with(attention, member, value);
@@ -158,6 +187,42 @@ final class PartsVectors {
                     CONVOLUTIONS,
                     TinyPackage.Stored.COPIED,
                     items -> TensorVectors.without(items, "layers.0.convolution.taps.bias")));
+    v.valid(
+        "streams-entries-and-a-table-of-experts",
+        "residual streams, entries that overlap, are chosen from, or neither, experts by token",
+        p -> TinyPackage.write(p, STREAMS, false));
+    v.broken("one-stream", "A1", "one residual stream", "streams.count")
+        .in(p -> TinyPackage.write(p, STREAMS, false))
+        .byManifest(text -> text.replace("\"count\" : 2,\n", "\"count\" : 1,\n"));
+    v.broken("groups-of-no-heads", "A2", "groups does not divide heads", "groups")
+        .in(p -> TinyPackage.write(p, STREAMS, false))
+        .byManifest(text -> text.replaceFirst("\"groups\" : 2", "\"groups\" : 3"));
+    v.broken("entries-narrower-than-what-is-turned", "A3", "keys of one dimension", "dimensions")
+        .in(p -> TinyPackage.write(p, STREAMS, false))
+        .byManifest(text -> text.replace("\"size\" : 3", "\"size\" : 1"));
+    v.broken("clamped-without-a-clamp", "A8", "a clamp of shared experts alone", "clamped")
+        .in(p -> TinyPackage.write(p, STREAMS, false))
+        .byManifest(PartsVectors::withoutClamp);
+    v.broken("table-missing", "I7", "no table of experts", "layers.0.router.table")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    STREAMS,
+                    TinyPackage.Stored.COPIED,
+                    items -> TensorVectors.without(items, "layers.0.router.table")));
+    v.broken("table-of-weights", "T3", "a table of experts in BF16", "layers.0.router.table")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    STREAMS,
+                    TinyPackage.Stored.COPIED,
+                    items ->
+                        changed(
+                            items,
+                            Role.ROUTER_TABLE,
+                            item -> new ShardLayout.Item(item.spec(), Dtype.BF16))));
     v.valid(
         "biases-over-ranks",
         "biases of experts of two ranks",
@@ -217,6 +282,10 @@ final class PartsVectors {
 
   static void write(Path folder) {
     TinyPackage.write(folder, ALL, false);
+  }
+
+  private static String withoutClamp(String manifest) {
+    return manifest.replaceFirst("\"clamp\" : \\{[^}]*\\},\\s*", "");
   }
 
   static String withoutBiases(String manifest) {

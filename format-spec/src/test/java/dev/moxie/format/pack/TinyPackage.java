@@ -323,7 +323,9 @@ final class TinyPackage {
             new ShardLayout.Item(own.scales(spec), Objects.requireNonNull(scales)));
       }
       boolean kept = isCast() && !cast(spec);
-      return List.of(new ShardLayout.Item(spec, kept ? Dtype.F32 : Dtype.BF16));
+      Dtype weights = kept ? Dtype.F32 : Dtype.BF16;
+      return List.of(
+          new ShardLayout.Item(spec, spec.role() == Role.ROUTER_TABLE ? Dtype.I64 : weights));
     }
 
     String transform(TensorSpec spec) {
@@ -548,8 +550,14 @@ final class TinyPackage {
 
   /** A counter that starts at a value derived from the leaf's name. */
   static PackageWriter.LeafBytes bytes(TensorSpec.Leaf leaf) {
-    int[] next = {leaf.source().hashCode()};
+    boolean ids = leaf.tensor().role() == Role.ROUTER_TABLE;
+    int[] next = {ids ? 0 : leaf.source().hashCode()};
     return into -> {
+      while (ids && into.hasRemaining()) {
+        // Of four experts, in numbers of eight bytes.
+        int at = next[0]++;
+        into.put((byte) (at % Long.BYTES == 0 ? at / Long.BYTES % 4 : 0));
+      }
       while (into.hasRemaining()) {
         into.put((byte) next[0]++);
       }

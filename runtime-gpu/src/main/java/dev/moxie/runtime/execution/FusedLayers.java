@@ -81,7 +81,7 @@ public final class FusedLayers implements Layers {
   }
 
   @Override
-  public Result layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts) {
+  public Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts) {
     Part part = part("layer " + layer, () -> lowering.layer(layer));
     int tokens = tokens(hidden);
     Map<String, Tensor> inputs = new HashMap<>();
@@ -89,12 +89,12 @@ public final class FusedLayers implements Layers {
         Tensor states = states(hidden);
         Tensor chosen = Engine.longs(chosen(layer, tokens, experts));
         // Only their number is looked at.
-        Tensor ids = Engine.longs(new long[tokens]);
+        Tensor count = Engine.longs(new long[tokens]);
         Tensor last = Engine.integer(tokens - 1, 1);
         Tensor total = Engine.integer(tokens)) {
       inputs.put(Lowering.HIDDEN, states);
       inputs.put(Lowering.EXPERTS, chosen);
-      inputs.put("ids", ids);
+      inputs.put("ids", count);
       inputs.put("last_position", last);
       inputs.put("total_length", total);
       inputs.keySet().retainAll(part.graph().inputs());

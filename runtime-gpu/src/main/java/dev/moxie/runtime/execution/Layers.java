@@ -12,10 +12,11 @@ public interface Layers extends AutoCloseable {
   /**
    * Runs one layer alone on the first tokens of a sequence.
    *
-   * @param hidden its input, [S · H]
+   * @param ids of the tokens, which some layers choose experts by
+   * @param hidden its input, [S · H], of all residual streams where there are several
    * @param experts the experts of each token where the caller decides them, else null
    */
-  Result layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts);
+  Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts);
 
   /** Logits [S · V] from hidden states [S · H]. */
   float[] head(float[] hidden);

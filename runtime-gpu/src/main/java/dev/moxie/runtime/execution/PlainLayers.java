@@ -37,7 +37,7 @@ final class PlainLayers {
   /** Reads a part that takes hidden states. */
   Part part(BiFunction<Forward<Value>, Value, Value> reading) {
     var program = new Program(weights, pass);
-    Value input = program.input(architecture.hiddenSize());
+    Value input = program.input(architecture.streamWidth());
     return new Part(program, input, reading.apply(new Forward<>(architecture, program), input));
   }
 

@@ -147,20 +147,21 @@ public final class PlainModel implements Model, Layers {
 
   @Override
   public float[] head(float[] hidden) {
-    alone(layers.head(), hidden, null);
+    pass().begin(null);
+    pass().add(new Past(), 0, hidden.length / architecture().streamWidth());
+    alone(layers.head(), hidden);
     return pass().copy(layers.head().output());
   }
 
   @Override
-  public Result layerAlone(int layer, float[] hidden, @Nullable List<int[]> experts) {
-    alone(layers.layer(layer), hidden, experts);
+  public Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts) {
+    pass().begin(experts);
+    pass().add(new Past(), 0, ids, 0, ids.length);
+    alone(layers.layer(layer), hidden);
     return result(layer);
   }
 
-  /** Runs a part for tokens before which there are none. */
-  private void alone(PlainLayers.Part part, float[] hidden, @Nullable List<int[]> experts) {
-    pass().begin(experts);
-    pass().add(new Past(), 0, hidden.length / architecture().hiddenSize());
+  private void alone(PlainLayers.Part part, float[] hidden) {
     pass().set(part.input(), hidden);
     part.program().run();
   }

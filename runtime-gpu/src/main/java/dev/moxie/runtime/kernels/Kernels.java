@@ -1,6 +1,7 @@
 package dev.moxie.runtime.kernels;
 
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -728,7 +729,7 @@ final class Kernels implements Ops<Value> {
   }
 
   @Override
-  public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
+  public Value choose(int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
     throw lacks("attention to positions that an indexer chooses");
   }
 
@@ -763,6 +764,58 @@ final class Kernels implements Ops<Value> {
   @Override
   public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
     throw lacks("the gated delta rule");
+  }
+
+  @Override
+  public Value assign(Leaf table) {
+    throw lacks("experts that a table has for a token");
+  }
+
+  @Override
+  public Value grouped(Value x, Leaf matrices, int groups) {
+    throw lacks("projections by groups of heads");
+  }
+
+  @Override
+  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
+    throw lacks("a rotation back");
+  }
+
+  @Override
+  public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public Value compress(Attention.Compression compression, Value c, Value z, Leaf places) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public Value compressed(
+      int layer,
+      Attention.Compressed attention,
+      Value q,
+      Value v,
+      @Nullable Value entries,
+      @Nullable Value seen,
+      Leaf sinks) {
+    throw lacks("compressed attention");
+  }
+
+  @Override
+  public Value connect(Architecture.Streams streams, Value m, Leaf factors, Leaf shift) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public Value gather(Architecture.Streams streams, Value weights, Value h) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public Value spread(Architecture.Streams streams, Value weights, Value h, Value y) {
+    throw lacks("several residual streams");
   }
 
   @Override

@@ -26,6 +26,8 @@ public record CacheLayout(int heads, int headSize, boolean latent) {
       }
       case Attention.Recurrent _ ->
           throw new IllegalStateException("a state, which no graph computes");
+      case Attention.Compressed a ->
+          throw new IllegalStateException("entries of tokens, which no graph computes");
     };
   }
 

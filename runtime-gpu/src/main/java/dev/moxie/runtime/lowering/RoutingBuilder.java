@@ -24,6 +24,7 @@ final class RoutingBuilder {
       case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
       case SIGMOID -> graph.node("Sigmoid", List.of(logits));
       case IDENTITY -> graph.node("Identity", List.of(logits));
+      case SQRT_SOFTPLUS -> graph.node("Sqrt", List.of(graph.node("Softplus", List.of(logits))));
     };
   }
 

@@ -12,6 +12,7 @@ final class Chosen implements Instruction, Team.Task {
   private final Pass pass;
   private final int layer;
   private final Attention.Indexer indexer;
+  private final int every;
   private final Value q;
   private final Value k;
   private final Value w;
@@ -21,10 +22,11 @@ final class Chosen implements Instruction, Team.Task {
 
   private boolean[] seesAll = new boolean[0];
 
-  Chosen(Pass pass, int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
+  Chosen(Pass pass, int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
     this.pass = pass;
     this.layer = layer;
     this.indexer = indexer;
+    this.every = every;
     this.q = q;
     this.k = k;
     this.w = w;
@@ -50,7 +52,7 @@ final class Chosen implements Instruction, Team.Task {
 
   @Override
   public void turn(int token, Scratch scratch) {
-    int count = pass.position(token) + 1;
+    int count = (pass.position(token) + 1) / every;
     seesAll[token] = count <= indexer.kept();
     if (!seesAll[token]) {
       int[] chosen = positions[token];
@@ -73,13 +75,28 @@ final class Chosen implements Instruction, Team.Task {
     Arrays.fill(sums, 0, count, 0);
     for (int h = 0; h < indexer.heads(); h++) {
       int from = token * q.apart() + h * size;
-      Keys.scores(queries, from, size, keys, 0, size, 0, count, products, scratch.lanes);
+      products(queries, from, keys, count, products, scratch);
       float weight = weights[token * w.apart() + h];
       for (int j = 0; j < count; j++) {
         sums[j] = Math.fma(weight, Math.max(0, products[j]), sums[j]);
       }
     }
     return sums;
+  }
+
+  /** q · k of the positions that have a key. */
+  private void products(
+      float[] queries, int from, float[][] keys, int count, float[] products, Scratch scratch) {
+    int size = indexer.size();
+    if (every == 1) {
+      Keys.scores(queries, from, size, keys, 0, size, 0, count, products, scratch.lanes);
+      return;
+    }
+    for (int j = 0; j < count; j++) {
+      int position = (j + 1) * every - 1;
+      int at = position % Past.BLOCK * size;
+      products[j] = Sums.dot(keys[position / Past.BLOCK], at, queries, from, size);
+    }
   }
 
   private static void largest(float[] scores, int count, int[] chosen, Scratch scratch) {

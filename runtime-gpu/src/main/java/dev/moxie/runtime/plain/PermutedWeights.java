@@ -28,6 +28,7 @@ public record PermutedWeights(Architecture architecture, Weights of) implements 
     return switch (leaf.tensor().role()) {
       case Role.ROUTER -> new Rows(of.matrix(leaf), order);
       case Role.ROUTER_BIAS -> new Columns(of.matrix(leaf), order);
+      case Role.ROUTER_TABLE -> new Ids(of.matrix(leaf), order);
       default -> of.matrix(leaf);
     };
   }
@@ -66,6 +67,27 @@ public record PermutedWeights(Architecture architecture, Weights of) implements 
     @Override
     public void read(int row, float[] into, int at) {
       of.read(order[row], into, at);
+    }
+  }
+
+  /** Experts by the places that they have in the other order. */
+  private static final class Ids extends Moved {
+    private final int[] places;
+
+    Ids(StoredMatrix of, int[] order) {
+      super(of, order);
+      places = new int[order.length];
+      for (int place = 0; place < order.length; place++) {
+        places[order[place]] = place;
+      }
+    }
+
+    @Override
+    public void read(int row, float[] into, int at) {
+      of.read(row, into, at);
+      for (int i = at; i < at + columns(); i++) {
+        into[i] = places[(int) into[i]];
+      }
     }
   }
 

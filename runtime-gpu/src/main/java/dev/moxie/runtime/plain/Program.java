@@ -1,5 +1,7 @@
 package dev.moxie.runtime.plain;
 
+import dev.moxie.format.error.CorruptException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -8,6 +10,7 @@ import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
@@ -353,8 +356,8 @@ public final class Program implements Ops<Value> {
 
   /** The value stands for the choice, which has no width. */
   @Override
-  public Value choose(int layer, Attention.Indexer indexer, Value q, Value k, Value w) {
-    var some = new Chosen(pass, layer, indexer, q, k, w);
+  public Value choose(int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
+    var some = new Chosen(pass, layer, indexer, every, q, k, w);
     instructions.add(some);
     Value choice = make(1);
     chosen.put(choice, some);
@@ -396,6 +399,177 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value assign(Leaf table) {
+    StoredMatrix matrix = weights.matrix(table);
+    int count = matrix.columns();
+    int experts = scores().columns();
+    requireExperts(matrix, table.tensor().name(), experts);
+    Value y = make(count);
+    // Those that the table names are chosen, whatever the scores.
+    Value named = make(experts);
+    choice = named;
+    instructions.add(
+        new TokenByToken(
+            pass,
+            experts,
+            (t, scratch) -> {
+              int to = t * y.apart();
+              float[] ids = pass.array(y);
+              matrix.read(Math.toIntExact(pass.id(t)), ids, to);
+              int row = t * named.apart();
+              Arrays.fill(pass.array(named), row, row + experts, 0);
+              for (int i = to; i < to + count; i++) {
+                pass.array(named)[row + (int) ids[i]] = 1;
+              }
+              List<int[]> replayed = pass.replayed();
+              for (int i = 0; replayed != null && i < count; i++) {
+                ids[to + i] = replayed.get(t)[i];
+              }
+            }));
+    return y;
+  }
+
+  private static void requireExperts(StoredMatrix table, String name, int experts) {
+    float[] ids = new float[table.columns()];
+    for (int token = 0; token < table.rows(); token++) {
+      table.read(token, ids, 0);
+      for (float id : ids) {
+        if (!(id >= 0 && id < experts)) {
+          throw new CorruptException(
+              name + ", token " + token,
+              "experts from 0 to " + (experts - 1),
+              String.valueOf((long) id),
+              "config.json and weights do not belong together, pass those of one checkpoint");
+        }
+      }
+    }
+  }
+
+  @Override
+  public Value grouped(Value x, Leaf matrices, int groups) {
+    StoredMatrix matrix = weights.matrix(matrices);
+    int rows = matrix.rows() / groups;
+    int width = matrix.columns();
+    float[][] all = new float[matrix.rows()][width];
+    for (int r = 0; r < all.length; r++) {
+      matrix.read(r, all[r], 0);
+    }
+    return row(
+        x,
+        all.length,
+        (t, a, at, y, to) -> {
+          for (int r = 0; r < all.length; r++) {
+            y[to + r] = Sums.dot(all[r], 0, a, at + r / rows * width, width);
+          }
+        });
+  }
+
+  @Override
+  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
+    Turns turns = pass.turns(rotary);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          System.arraycopy(a, at, y, to, x.columns());
+          for (int head = 0; head < x.columns(); head += headSize) {
+            turns.turnBack(pass.position(t), y, to + head + first);
+          }
+        });
+  }
+
+  @Override
+  public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
+    Turns turns = pass.turns(rotary);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          System.arraycopy(a, at, y, to, x.columns());
+          int position = Math.max(0, pass.position(t) + 1 - tokens);
+          turns.turn(position, y, to + first);
+        });
+  }
+
+  @Override
+  public Value compress(Attention.Compression n, Value c, Value z, Leaf places) {
+    StoredMatrix matrix = weights.matrix(places);
+    float[][] rows = new float[n.tokens()][matrix.columns()];
+    for (int i = 0; i < rows.length; i++) {
+      matrix.read(i, rows[i], 0);
+    }
+    Value y = make(n.overlapping() ? c.columns() / 2 : c.columns());
+    instructions.add(new Entries(pass, pass.newState(), n, rows, c, z, y));
+    return y;
+  }
+
+  @Override
+  public Value compressed(
+      int layer,
+      Attention.Compressed a,
+      Value q,
+      Value v,
+      @Nullable Value entries,
+      @Nullable Value seen,
+      Leaf sinks) {
+    Value y = make(q.columns());
+    Chosen some = seen == null ? null : Objects.requireNonNull(chosen.get(seen));
+    float[] scores = weights.vector(sinks);
+    instructions.add(new CompressedAttention(pass, layer, a, q, v, entries, some, scores, y));
+    return y;
+  }
+
+  @Override
+  public Value connect(Architecture.Streams streams, Value m, Leaf factors, Leaf shift) {
+    float[] f = weights.vector(factors);
+    float[] b = weights.vector(shift);
+    return row(m, b.length, (t, x, at, y, to) -> StreamWeights.of(streams, x, at, f, b, y, to));
+  }
+
+  @Override
+  public Value gather(Architecture.Streams streams, Value by, Value h) {
+    int width = h.columns() / streams.count();
+    return row(
+        h,
+        width,
+        (t, x, at, y, to) -> {
+          float[] p = pass.array(by);
+          int from = t * by.apart();
+          for (int c = 0; c < width; c++) {
+            float sum = 0;
+            for (int i = 0; i < streams.count(); i++) {
+              sum = Math.fma(p[from + i], x[at + i * width + c], sum);
+            }
+            y[to + c] = sum;
+          }
+        });
+  }
+
+  @Override
+  public Value spread(Architecture.Streams streams, Value by, Value h, Value made) {
+    int n = streams.count();
+    int width = made.columns();
+    return row(
+        h,
+        h.columns(),
+        (t, x, at, y, to) -> {
+          float[] w = pass.array(by);
+          float[] half = pass.array(made);
+          int from = t * by.apart();
+          int add = t * made.apart();
+          for (int k = 0; k < n; k++) {
+            for (int c = 0; c < width; c++) {
+              float sum = w[from + n + k] * half[add + c];
+              for (int j = 0; j < n; j++) {
+                sum = Math.fma(w[from + 2 * n + j * n + k], x[at + j * width + c], sum);
+              }
+              y[to + k * width + c] = sum;
+            }
+          }
+        });
+  }
+
+  @Override
   public Value score(Routing.Score score, Value logits) {
     int experts = logits.columns();
     choice = null;
@@ -408,6 +582,7 @@ public final class Program implements Ops<Value> {
               case SOFTMAX -> (t, x, at, y, to) -> Norms.softmax(x, at, experts, y, to);
               case SIGMOID -> (t, x, at, y, to) -> Norms.sigmoid(x, at, experts, y, to);
               case IDENTITY -> (t, x, at, y, to) -> System.arraycopy(x, at, y, to, experts);
+              case SQRT_SOFTPLUS -> (t, x, at, y, to) -> Norms.sqrtSoftplus(x, at, experts, y, to);
             });
     return scores;
   }

@@ -12,6 +12,7 @@ import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -132,6 +133,19 @@ public interface StoredMatrix {
     return pack.bytes(row);
   }
 
+  /** Whole numbers below 2^24, as those of experts are, as float32. */
+  private static MemorySegment ids(MemorySegment bytes) {
+    long count = bytes.byteSize() / Long.BYTES;
+    MemorySegment floats = Arena.ofAuto().allocate(count * Float.BYTES, Long.BYTES);
+    for (long i = 0; i < count; i++) {
+      floats.set(
+          ValueLayout.JAVA_FLOAT_UNALIGNED,
+          i * Float.BYTES,
+          (float) bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, i * Long.BYTES));
+    }
+    return floats;
+  }
+
   /**
    * Elements as their dtype says.
    *
@@ -143,6 +157,7 @@ public interface StoredMatrix {
       case F32 -> new F32(shape, bytes);
       case BF16 -> new BF16(shape, bytes);
       case F16 -> new F16(shape, bytes);
+      case I64 -> new F32(shape, ids(bytes));
       default ->
           throw new UnsupportedException(
               where,

@@ -119,6 +119,15 @@ final class Sums {
    * Σ a_i b_i of any count; what is left beyond the last whole {@link Lanes#COUNT} is added one by
    * one.
    */
+  static float dot(float[] a, int from, float[] b, int start, int count) {
+    float sum = 0;
+    for (int i = 0; i < count; i++) {
+      sum = Math.fma(a[from + i], b[start + i], sum);
+    }
+    return sum;
+  }
+
+  /** The same, in lanes. */
   static float dot(float[] a, int from, float[] b, int start, int count, float[] lanes) {
     int whole = count & -Lanes.COUNT;
     float sum = 0;

@@ -33,6 +33,15 @@ final class Turns {
 
   /** Turns the dimensions of a head of a token at a position that has been reserved. */
   void turn(int position, float[] x, int at) {
+    turn(position, x, at, 1);
+  }
+
+  /** The same the other way. */
+  void turnBack(int position, float[] x, int at) {
+    turn(position, x, at, -1);
+  }
+
+  private void turn(int position, float[] x, int at, int way) {
     int pairs = angles.pairs();
     float[] cosines = cos[position / Past.BLOCK];
     float[] sines = sin[position / Past.BLOCK];
@@ -43,7 +52,7 @@ final class Turns {
       double a = x[one];
       double b = x[two];
       double c = cosines[from + i];
-      double s = sines[from + i];
+      double s = way * sines[from + i];
       x[one] = (float) (a * c - b * s);
       x[two] = (float) (b * c + a * s);
     }

@@ -53,17 +53,17 @@ class FusedLayersTest {
       float[] hidden = java.embed(TOKENS);
       requireNear(hidden, graphs.embed(TOKENS), most);
       for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-        Layers.Result expected = java.layerAlone(layer, hidden, null);
+        Layers.Result expected = java.layerAlone(layer, TOKENS, hidden, null);
         List<int[]> experts = experts(expected);
-        requireNear(expected, graphs.layerAlone(layer, hidden, experts), most);
+        requireNear(expected, graphs.layerAlone(layer, TOKENS, hidden, experts), most);
         if (target.equals(Target.CPU)) {
-          requireNear(expected, graphs.layerAlone(layer, hidden, null), most);
+          requireNear(expected, graphs.layerAlone(layer, TOKENS, hidden, null), most);
         }
         if (experts != null) {
           List<int[]> others = others(pack, layer, experts);
           requireNear(
-              java.layerAlone(layer, hidden, others),
-              graphs.layerAlone(layer, hidden, others),
+              java.layerAlone(layer, TOKENS, hidden, others),
+              graphs.layerAlone(layer, TOKENS, hidden, others),
               most);
         }
         hidden = expected.output();

@@ -41,6 +41,8 @@ class DecoderTest {
   private static final Set<String> REFUSED =
       Set.of(
           "deepseek_v32",
+          "deepseek_v4",
+          "deepseek_v4_fp4",
           "glm_moe_dsa",
           "lfm2_moe",
           "lfm2_moe_fused",

@@ -75,7 +75,7 @@ public record Baseline(
             });
       }
       return new Subject(
-          pack.manifestSha256(), architecture.vocabSize(), architecture.hiddenSize(), experts);
+          pack.manifestSha256(), architecture.vocabSize(), architecture.streamWidth(), experts);
     }
   }
 

@@ -113,7 +113,7 @@ final class BaselineSize {
                   new Baseline.Margin(LARGEST_TOKEN, LONGEST_DOUBLE),
                   summary(tokens, moe.experts()));
         };
-    return new Baseline.Layer(routing, summary(tokens, pack.architecture().hiddenSize()));
+    return new Baseline.Layer(routing, summary(tokens, pack.architecture().streamWidth()));
   }
 
   private static Baseline.Summary summary(int tokens, int columns) {

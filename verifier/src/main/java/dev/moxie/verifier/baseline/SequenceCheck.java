@@ -76,7 +76,7 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
   public void layer(int layer, SequenceRecorder.LayerRun run) {
     Oracle.@Nullable Layer exact = null;
     if (oracle != null) {
-      exact = oracle.layer(layer, Objects.requireNonNull(hidden), experts(run));
+      exact = oracle.layer(layer, recorded.tokens(), Objects.requireNonNull(hidden), experts(run));
       hidden = exact.output();
       // No baseline records which positions were seen.
       comparable = Math.min(comparable, exact.firstUndecided());
@@ -102,7 +102,7 @@ final class SequenceCheck implements SequenceRecorder.Watcher {
     var output =
         new Matrix(
             run.result().output(),
-            architecture.hiddenSize(),
+            architecture.streamWidth(),
             run.kept().output(),
             exact == null ? null : exact.output(),
             comparable);

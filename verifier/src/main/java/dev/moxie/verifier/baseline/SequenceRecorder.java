@@ -83,9 +83,9 @@ final class SequenceRecorder implements AutoCloseable {
     float[] hidden = plain.embed(ids);
     List<Architecture.Blocks> blocks = pack.architecture().layers();
     for (int layer = 0; layer < blocks.size(); layer++) {
-      Layers.Result result = plain.layerAlone(layer, hidden, null);
+      Layers.Result result = plain.layerAlone(layer, ids, hidden, null);
       hidden = result.output();
-      Baseline.Summary output = Summaries.of(hidden, pack.architecture().hiddenSize());
+      Baseline.Summary output = Summaries.of(hidden, pack.architecture().streamWidth());
       LayerRun run =
           result.mixture() != null
                   && blocks.get(layer).feedForward() instanceof FeedForward.MixtureOfExperts moe
@@ -105,18 +105,22 @@ final class SequenceRecorder implements AutoCloseable {
       Baseline.Summary output) {
     double[] widened = new double[bias.length];
     Arrays.setAll(widened, e -> bias[e]);
-    RoutingOracle.Routed routed = route(moe, widened, mixture.routerLogits());
-    float[] choice = routed.choice().toFloats();
     List<int[]> experts = mixture.decisions().stream().map(Layers.Decision::experts).toList();
+    RoutingOracle.Routed routed = route(moe, widened, mixture.routerLogits(), experts);
+    float[] choice = routed.choice().toFloats();
     return new LayerRun(
         result, choice, new Baseline.Layer(routing(moe, routed, choice, experts), output));
   }
 
-  /** What a router's equation makes of an implementation's logits, [T · E]. */
+  /**
+   * What a router's equation makes of an implementation's logits, [T · E].
+   *
+   * @param experts that it chose, which tell what a table says
+   */
   static RoutingOracle.Routed route(
-      FeedForward.MixtureOfExperts moe, double[] bias, float[] logits) {
+      FeedForward.MixtureOfExperts moe, double[] bias, float[] logits, List<int[]> experts) {
     return new RoutingOracle(moe.routing(), bias, Precision.F32)
-        .route(Estimate.exact(logits, moe.experts()), null);
+        .route(Estimate.exact(logits, moe.experts()), moe.routing().assigned() ? experts : null);
   }
 
   /** What is kept of it, and of the experts that the implementation chose, [k] for each token. */

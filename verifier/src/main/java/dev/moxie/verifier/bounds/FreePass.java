@@ -21,7 +21,7 @@ public record FreePass(Estimate logits, int firstUnclear, double largest) {
     int clear = ids.length;
     double largest = hidden.largest();
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
-      Oracle.Layer result = oracle.layer(layer, hidden, null);
+      Oracle.Layer result = oracle.layer(layer, ids, hidden, null);
       clear = Math.min(clear, result.firstUndecided());
       if (result.routed() != null) {
         clear = Math.min(clear, Selection.of(result).firstUnclear());

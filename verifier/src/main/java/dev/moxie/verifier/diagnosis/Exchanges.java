@@ -108,7 +108,7 @@ final class Exchanges {
   /** The same norms, of what halves of layers make instead of what they read, or the reverse. */
   Stream<Suspect> placements() {
     Architecture own = evidence.architecture();
-    if (own.normBiases()) {
+    if (own.normBiases() || own.streams() != null) {
       return Stream.of();
     }
     boolean outputs = own.normPlacement() == null;

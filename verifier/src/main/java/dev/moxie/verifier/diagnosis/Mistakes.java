@@ -3,6 +3,7 @@ package dev.moxie.verifier.diagnosis;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.Indexer;
@@ -63,6 +64,9 @@ final class Mistakes {
   private static final Clamp CLAMP = new Clamp(7, 1.702, 1);
 
   private static final double TEMPERATURE_SCALE = 0.1;
+
+  /** Of streams; where more are done, they hardly change anything. */
+  private static final int MOST_ITERATIONS = 32;
 
   /** Wider windows of a reference are not looked for: each is a pass of its own. */
   private static final int WIDEST_WINDOW = 64;
@@ -157,6 +161,7 @@ final class Mistakes {
               mistakes,
               "biases of a convolution that the reference does not have",
               x -> Parts.with(a, "biases", false));
+      case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
   }
@@ -184,12 +189,7 @@ final class Mistakes {
   private void ofIndexer(MultiHeadLatent a, Indexer own, List<Mistake> mistakes) {
     indexer(mistakes, a, "an indexer that the reference does not have", null);
     for (Pairing pairing : Pairing.values()) {
-      String read =
-          switch (pairing) {
-            case INTERLEAVED -> "interleaved dimensions of the indexer read as halves";
-            case HALVES -> "halves of the indexer's dimensions read as interleaved";
-          };
-      indexer(mistakes, a, read, Parts.with(own, "pairing", pairing));
+      indexer(mistakes, a, read(pairing), Parts.with(own, "pairing", pairing));
     }
     for (int kept = 1; kept < Math.min(tokens, WIDEST_WINDOW); kept++) {
       String cause = instead("positions that a token sees", own.kept(), kept);
@@ -200,6 +200,47 @@ final class Mistakes {
   private void indexer(
       List<Mistake> mistakes, MultiHeadLatent a, String cause, @Nullable Indexer other) {
     attention(mistakes, cause, x -> Parts.with(a, "indexer", other));
+  }
+
+  private void ofCompressed(Compressed a, List<Mistake> mistakes) {
+    for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
+      int window = width;
+      String cause = instead("tokens of a window", a.window(), width);
+      attention(mistakes, cause, x -> Parts.with(a, "window", window));
+    }
+    Attention.Compression own = a.compression();
+    if (own == null) {
+      return;
+    }
+    compression(mistakes, a, "entries that the reference does not have", null);
+    Indexer indexer = own.indexer();
+    if (indexer == null) {
+      return;
+    }
+    String without = "an indexer that the reference does not have";
+    compression(mistakes, a, without, Parts.with(own, "indexer", null));
+    for (Pairing pairing : Pairing.values()) {
+      Indexer other = Parts.with(indexer, "pairing", pairing);
+      compression(mistakes, a, read(pairing), Parts.with(own, "indexer", other));
+    }
+    for (int kept = 1; kept < Math.min(tokens, WIDEST_WINDOW); kept++) {
+      String cause = instead("entries that a token sees", indexer.kept(), kept);
+      Indexer other = Parts.with(indexer, "kept", kept);
+      compression(mistakes, a, cause, Parts.with(own, "indexer", other));
+    }
+  }
+
+  private void compression(
+      List<Mistake> mistakes, Compressed a, String cause, Attention.@Nullable Compression other) {
+    attention(mistakes, cause, x -> Parts.with(a, "compression", other));
+  }
+
+  /** What a mistake about the pairs of an indexer is where these are right. */
+  private static String read(Pairing right) {
+    return switch (right) {
+      case INTERLEAVED -> "interleaved dimensions of the indexer read as halves";
+      case HALVES -> "halves of the indexer's dimensions read as interleaved";
+    };
   }
 
   private static String words(String noun, @Nullable Object own, @Nullable Object other) {
@@ -424,6 +465,15 @@ final class Mistakes {
             with(m.withRouting(routing.withBias(bias))));
       }
     }
+    if (m.shared() != null && clamp != null) {
+      boolean clamped = m.shared().clamped();
+      add(
+          mistakes,
+          clamped
+              ? "a clamp inside shared experts that the reference does not have"
+              : "a dropped clamp inside shared experts",
+          with(clampedShared(m, m.shared(), !clamped)));
+    }
     if (m.shared() != null) {
       add(mistakes, "shared experts that the reference does not have", with(m.withoutShared()));
       add(
@@ -439,7 +489,17 @@ final class Mistakes {
   }
 
   private Architecture clamped(MixtureOfExperts m, @Nullable Clamp clamp) {
+    FeedForward.SharedExperts shared = m.shared();
+    // One that there is not is no one's.
+    if (clamp == null && shared != null && shared.clamped()) {
+      return with(Parts.with(clampedShared(m, shared, false), "clamp", null));
+    }
     return with(Parts.with(m, "clamp", clamp));
+  }
+
+  private static MixtureOfExperts clampedShared(
+      MixtureOfExperts m, FeedForward.SharedExperts shared, boolean clamped) {
+    return Parts.with(m, "shared", Parts.with(shared, "clamped", clamped));
   }
 
   /** What may be wrong with the model as a whole. */
@@ -460,6 +520,13 @@ final class Mistakes {
               ? "one added to norm weights"
               : "norm weights stored as differences from one",
           Parts.with(model, "offsetNorms", !model.offsetNorms()));
+    }
+    Architecture.Streams streams = model.streams();
+    for (int other = 1; streams != null && other <= MOST_ITERATIONS; other++) {
+      add(
+          mistakes,
+          instead("normalisations of mixed streams", streams.iterations(), other),
+          Parts.with(model, "streams", Parts.with(streams, "iterations", other)));
     }
     Multipliers own = model.multipliers();
     if (own != null) {
@@ -706,7 +773,8 @@ final class Mistakes {
   List<Missing> missingInExperts() {
     List<Missing> missing = new ArrayList<>();
     if (blocks.feedForward() instanceof MixtureOfExperts m) {
-      if (m.routing().bias() == null) {
+      // Beside a table there is none.
+      if (m.routing().bias() == null && !m.routing().assigned()) {
         missing.add(
             missing(
                 "a dropped bias of the router's logits",

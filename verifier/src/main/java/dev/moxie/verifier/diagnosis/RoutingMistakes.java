@@ -2,6 +2,7 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Routing.Groups;
 import dev.moxie.verifier.diagnosis.Mistakes.Mistake;
@@ -24,7 +25,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
         cause,
         model.withBlocks(
             b ->
-                b.feedForward() instanceof MixtureOfExperts m
+                b.feedForward() instanceof MixtureOfExperts m && m.routing().equals(stated)
                     ? b.withFeedForward(m.withRouting(right))
                     : b));
   }
@@ -36,6 +37,11 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   List<Mistake> ofDecisions() {
     List<Mistake> mistakes = new ArrayList<>();
     if (stated.mixer() != null) {
+      return mistakes;
+    }
+    if (stated.assigned()) {
+      Routing chosen = Parts.with(stated, "assigned", false);
+      mistakes.add(mistake("experts by a table instead of by scores", chosen));
       return mistakes;
     }
     Groups groups = stated.groups();
@@ -172,7 +178,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       mistakes.add(
           mistake("weights among near experts instead of among all", stated.withMixer(null)));
     }
-    for (double tolerance : TOLERANCES) {
+    for (double tolerance : stated.assigned() ? new double[0] : TOLERANCES) {
       var other = new Routing.Mixer(tolerance);
       if (!other.equals(own)) {
         mistakes.add(

@@ -87,7 +87,7 @@ final class RowOrders {
         add(new Cut("convolution.input.", 1, kinds, sizes), suspects);
         suspects.add(reversed("convolution.taps.weight", a.convolution()));
       }
-      case Attention.GroupedQuery _, Attention.MultiHeadLatent _ -> {}
+      case Attention.GroupedQuery _, Attention.MultiHeadLatent _, Attention.Compressed _ -> {}
     }
     return suspects.stream();
   }

@@ -123,6 +123,8 @@ final class Suspects {
     return List.of(
         new Kind("weights of another layer", exchanges::wholeLayer),
         misplaced("router"),
+        misplaced("attention_streams"),
+        misplaced("feed_forward_streams"),
         norms(),
         placements(),
         scales("."),
@@ -136,7 +138,17 @@ final class Suspects {
                     .filter(Set.of(Stage.ATTENTION, Stage.NORM, Stage.SUM, Stage.DENSE)::contains)
                     .limit(1)
                     .flatMap(
-                        stage -> fitted(stage, List.of(mistakes.epsilon(), mistakes.residual())))));
+                        stage ->
+                            fitted(
+                                stage,
+                                streams()
+                                    ? List.of(mistakes.epsilon())
+                                    : List.of(mistakes.epsilon(), mistakes.residual())))));
+  }
+
+  /** Whether halves of a layer write to several residual streams. */
+  private boolean streams() {
+    return evidence.architecture().streams() != null;
   }
 
   /** What its tensors are called within a layer. */
@@ -165,8 +177,12 @@ final class Suspects {
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage),
-        // A whole layer has two norms, and lacks the biases of both.
-        missing(stage == Stage.DENSE ? List.of() : mistakes.missingInNorm("attention"), stage));
+        // A whole layer, or a half up to what the next one reads, has two norms, and lacks the
+        // biases
+        // of both.
+        missing(
+            stage == Stage.DENSE || streams() ? List.of() : mistakes.missingInNorm("attention"),
+            stage));
   }
 
   private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
@@ -215,6 +231,10 @@ final class Suspects {
 
   /** Of what is added to the residual stream. */
   private Kind outputFactor(String what, String tensor, Stage stage) {
+    if (streams()) {
+      // What it is added to follows from no record.
+      return new Kind("a factor of the " + what, Stream::of);
+    }
     Step before = stage == Stage.SUM ? Step.MOE_INPUT : Step.INPUT;
     return factor(
         what,

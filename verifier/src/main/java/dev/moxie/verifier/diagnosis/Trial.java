@@ -12,11 +12,14 @@ import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -207,14 +210,21 @@ final class Trial {
 
   /** Sentences for what explains decisions, and what explains weights, in all layers. */
   private List<String> explainRouting() {
-    List<Forced> routed =
-        evidence.verified().stream().map(evidence::layer).filter(Forced::isRouted).toList();
-    Forced first = routed.getFirst();
-    Routing stated = first.moe().routing();
+    Map<Routing, List<Forced>> alike =
+        evidence.verified().stream()
+            .map(evidence::layer)
+            .filter(Forced::isRouted)
+            .collect(
+                Collectors.groupingBy(
+                    layer -> layer.moe().routing(), LinkedHashMap::new, Collectors.toList()));
     List<String> sentences = new ArrayList<>();
-    if (routed.stream().anyMatch(layer -> !layer.moe().routing().equals(stated))) {
-      return sentences;
-    }
+    alike.forEach((stated, routed) -> sentences.addAll(explainRouting(stated, routed)));
+    return sentences;
+  }
+
+  private List<String> explainRouting(Routing stated, List<Forced> routed) {
+    Forced first = routed.getFirst();
+    List<String> sentences = new ArrayList<>();
     var mistakes = new RoutingMistakes(evidence.architecture(), stated, first.moe().experts());
     List<Place> decisions = places(routed, Stage.SELECTION);
     if (!hold(decisions)) {
@@ -250,8 +260,10 @@ final class Trial {
     }
     Routing.Groups groups = stated.groups();
     if (stated.mixer() != null
+        || stated.assigned()
         || (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO)) {
-      // With a bias, zero would be a value like any other; and logits are mixed as they are.
+      // With a bias, zero would be a value like any other; logits are mixed as they are, and a
+      // table asks for none.
       return Optional.empty();
     }
     Routing biased = stated.hasBiasOfScores() ? stated : stated.withBias(Routing.Bias.SELECTION);

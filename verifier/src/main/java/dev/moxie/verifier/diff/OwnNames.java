@@ -10,6 +10,7 @@ import dev.moxie.format.safetensors.Shape;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -125,7 +126,12 @@ final class OwnNames {
   }
 
   private static @Nullable Leaf scales(Leaf weight, Map<String, Leaf> tensors) {
-    Leaf scales = BLOCKS.scalesInCheckpoints(weight.name()).map(tensors::get).orElse(null);
+    Leaf scales =
+        BLOCKS.scaleNamesInCheckpoints(weight.name()).stream()
+            .map(tensors::get)
+            .filter(Objects::nonNull)
+            .findFirst()
+            .orElse(null);
     return weight.scales() != null || scales == null || !fit(weight, scales)
         ? weight.scales()
         : scales;

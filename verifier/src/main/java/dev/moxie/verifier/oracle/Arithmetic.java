@@ -313,6 +313,19 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** s_i = sqrt(ln(1 + exp(x_i))) of one row; ds = σ(x) / (2 s) dx. */
+  Estimate sqrtSoftplus(Estimate x, int row) {
+    var result = new Estimate(1, x.columns());
+    for (int i = 0; i < x.columns(); i++) {
+      double v = x.value(row, i);
+      double s = Math.sqrt(Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v))));
+      double slope = 1 / ((1 + Math.exp(-v)) * 2 * s);
+      double rounding = FUNCTION_ROUNDINGS * u * s;
+      result.set(0, i, s, norm2(slope * x.error(row, i), rounding, 0));
+    }
+    return settle(result);
+  }
+
   /** silu(g) · u with silu(g) = g σ(g), silu′(g) = σ(g) (1 + g (1 − σ(g))). */
   Estimate gated(Estimate gate, Estimate up) {
     var result = new Estimate(gate.rows(), gate.columns());

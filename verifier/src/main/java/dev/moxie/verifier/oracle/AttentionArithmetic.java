@@ -5,6 +5,7 @@ import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
 import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -186,11 +187,11 @@ record AttentionArithmetic(Arithmetic arithmetic) {
    * Σ_h w_h max(0, q_h · k_j) of every token and all positions up to its own. What is so far below
    * zero that no error brings it back has none.
    */
-  Estimate index(Attention.Indexer n, Estimate query, Estimate key, Estimate weights) {
+  Estimate index(Attention.Indexer n, int every, Estimate query, Estimate key, Estimate weights) {
     int d = n.size();
-    var scores = new Estimate(query.rows(), query.rows());
+    var scores = new Estimate(query.rows(), key.rows());
     for (int t = 0; t < query.rows(); t++) {
-      for (int j = 0; j <= t; j++) {
+      for (int j = 0; j < (t + 1) / every; j++) {
         double sum = 0;
         double squares = 0;
         double carried = 0;
@@ -349,6 +350,11 @@ record AttentionArithmetic(Arithmetic arithmetic) {
    * @param stride width of a head
    */
   Estimate rotate(Rotary rotary, Estimate x, int offset, int stride) {
+    return rotate(rotary, x, offset, stride, t -> t);
+  }
+
+  /** The same by positions that are not the tokens' own. */
+  Estimate rotate(Rotary rotary, Estimate x, int offset, int stride, IntUnaryOperator position) {
     int pairs = rotary.dimensions() / 2;
     double magnitude = rotary.magnitude();
     var result = new Estimate(x.rows(), x.columns());
@@ -360,7 +366,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       int one = halves ? i : 2 * i;
       int two = halves ? i + pairs : 2 * i + 1;
       for (int t = 0; t < x.rows(); t++) {
-        double angle = t * frequency;
+        double angle = position.applyAsInt(t) * frequency;
         double cos = magnitude * Math.cos(angle);
         double sin = magnitude * Math.sin(angle);
         double error = arithmetic.a() * (roundings * angle);

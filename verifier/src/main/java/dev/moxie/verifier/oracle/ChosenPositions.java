@@ -3,6 +3,7 @@ package dev.moxie.verifier.oracle;
 import dev.moxie.format.model.Attention;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.stream.IntStream;
 
 /**
  * Those positions that have the largest scores ({@link Attention.Indexer}). A position is undecided
@@ -20,14 +21,20 @@ final class ChosenPositions implements Seen {
    * @param kept how many are chosen
    */
   ChosenPositions(Estimate scores, int kept) {
+    this(scores, kept, 1);
+  }
+
+  /** The same where every so many tokens have a key. */
+  ChosenPositions(Estimate scores, int kept, int every) {
     chosen = new int[scores.rows()][];
     undecided = new int[scores.rows()][];
     for (int t = 0; t < chosen.length; t++) {
-      chosen[t] = Seen.ALL.of(t);
+      int keys = (t + 1) / every;
+      chosen[t] = IntStream.range(0, keys).toArray();
       undecided[t] = new int[0];
-      if (t >= kept) {
+      if (keys > kept) {
         int token = t;
-        int[] order = Exact.descending(t + 1, j -> scores.value(token, j));
+        int[] order = Exact.descending(keys, j -> scores.value(token, j));
         chosen[t] = Arrays.copyOf(order, kept);
         Arrays.sort(chosen[t]);
         undecided[t] = undecided(scores, t, order, kept);

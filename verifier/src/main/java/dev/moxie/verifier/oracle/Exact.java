@@ -2,6 +2,7 @@ package dev.moxie.verifier.oracle;
 
 import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
@@ -33,6 +34,8 @@ final class Exact implements Ops<Estimate> {
   private final Arithmetic scoring;
   private final AttentionArithmetic attention;
   private final StateArithmetic states;
+  private final EntryArithmetic entries;
+  private final StreamArithmetic streams;
   private final long[] tokens;
   private final @Nullable List<int[]> replayed;
   private final @Nullable Memory memory;
@@ -62,6 +65,8 @@ final class Exact implements Ops<Estimate> {
     this.scoring = Arithmetic.of(Precision.F32).with(arithmetic.noise());
     this.attention = new AttentionArithmetic(arithmetic);
     this.states = new StateArithmetic(arithmetic);
+    this.entries = new EntryArithmetic(arithmetic);
+    this.streams = new StreamArithmetic(arithmetic);
     this.tokens = tokens;
     this.replayed = replayed;
     this.memory = memory;
@@ -276,8 +281,17 @@ final class Exact implements Ops<Estimate> {
 
   /** The scores of all positions, [T, T]; those of later ones say nothing. */
   @Override
-  public Estimate choose(int layer, Attention.Indexer n, Estimate q, Estimate k, Estimate w) {
-    return once(() -> new AttentionArithmetic(scoring).index(n, q, k, w), "choose", n, q, k, w);
+  public Estimate choose(
+      int layer, Attention.Indexer n, int every, Estimate q, Estimate k, Estimate w) {
+    Estimate keys = every == 1 ? k : EntryArithmetic.closing(k, every);
+    return once(
+        () -> new AttentionArithmetic(scoring).index(n, every, q, keys, w),
+        "choose",
+        n,
+        every,
+        q,
+        k,
+        w);
   }
 
   /**
@@ -309,12 +323,105 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate assign(Leaf table) {
+    WeightMatrix matrix = weights.apply(table);
+    double[] row = new double[matrix.columns()];
+    List<int[]> assigned = new ArrayList<>();
+    var named = new Estimate(tokens.length, Objects.requireNonNull(choice).columns());
+    for (int t = 0; t < tokens.length; t++) {
+      matrix.read(Math.toIntExact(tokens[t]), row);
+      assigned.add(Arrays.stream(row).mapToInt(id -> (int) id).toArray());
+      for (double expert : row) {
+        named.set(t, (int) expert, 1, 0);
+      }
+    }
+    // Those that the table names are chosen, whatever the scores.
+    choice = named;
+    experts = replayed == null ? assigned : replayed;
+    return Estimate.of(experts);
+  }
+
+  @Override
+  public Estimate grouped(Estimate x, Leaf matrices, int groups) {
+    WeightMatrix w = weights.apply(matrices);
+    int rows = w.rows() / groups;
+    double[] row = new double[w.columns()];
+    double[] rounding = new double[row.length];
+    var result = new Estimate(x.rows(), w.rows());
+    for (int r = 0; r < w.rows(); r++) {
+      w.read(r, row);
+      for (int c = 0; c < row.length; c++) {
+        rounding[c] = w.roundingOf(r, c, row[c]);
+      }
+      for (int t = 0; t < x.rows(); t++) {
+        arithmetic.dot(x, t, r / rows * row.length, row, rounding, result, r);
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  @Override
+  public Estimate rotateBack(Estimate x, Rotary rotary, int headSize, int first) {
+    return attention.rotate(rotary, x, first, headSize, t -> -t);
+  }
+
+  @Override
+  public Estimate rotateToFirst(Estimate x, Rotary rotary, int headSize, int first, int count) {
+    return attention.rotate(rotary, x, first, headSize, t -> Math.max(0, t + 1 - count));
+  }
+
+  @Override
+  public Estimate compress(Attention.Compression n, Estimate c, Estimate z, Leaf places) {
+    WeightMatrix w = weights.apply(places);
+    return once(() -> entries.compress(n, c, z, w), "compress", n, c, z, w);
+  }
+
+  @Override
+  public Estimate compressed(
+      int layer,
+      Attention.Compressed a,
+      Estimate q,
+      Estimate v,
+      @Nullable Estimate some,
+      @Nullable Estimate seen,
+      Leaf sinks) {
+    WeightMatrix s = weights.apply(sinks);
+    Attention.Compression n = a.compression();
+    Attention.Indexer indexer = n == null ? null : n.indexer();
+    chosen =
+        n == null || indexer == null || seen == null
+            ? null
+            : new ChosenPositions(seen, indexer.kept(), n.tokens());
+    ChosenPositions positions = chosen;
+    return once(
+        () -> entries.attend(a, q, v, some, positions, s), "compressed", a, q, v, some, seen, s);
+  }
+
+  @Override
+  public Estimate connect(Architecture.Streams s, Estimate m, Leaf factors, Leaf shift) {
+    WeightMatrix f = weights.apply(factors);
+    WeightMatrix b = weights.apply(shift);
+    return once(() -> streams.connect(s, m, f, b), "connect", s, m, f, b);
+  }
+
+  @Override
+  public Estimate gather(Architecture.Streams s, Estimate weights, Estimate h) {
+    return once(() -> streams.gather(s, weights, h), "gather", s, weights, h);
+  }
+
+  @Override
+  public Estimate spread(Architecture.Streams s, Estimate weights, Estimate h, Estimate y) {
+    return once(() -> streams.spread(s, weights, h, y), "spread", s, weights, h, y);
+  }
+
+  @Override
   public Estimate score(Routing.Score score, Estimate logits) {
     var scores = new Estimate(logits.rows(), logits.columns());
     for (int t = 0; t < logits.rows(); t++) {
       switch (score) {
         case SOFTMAX -> scores.copyRow(scoring.softmax(logits, t), 0, t);
         case SIGMOID -> scores.copyRow(scoring.sigmoid(logits, t), 0, t);
+        case SQRT_SOFTPLUS -> scores.copyRow(scoring.sqrtSoftplus(logits, t), 0, t);
         case IDENTITY -> scores.copyRow(logits, t, t);
       }
     }

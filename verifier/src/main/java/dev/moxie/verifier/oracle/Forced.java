@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  * trace recorded just before it: a stage that comes out otherwise is wrong itself, whatever the
  * stages before it did. The residual stream between the halves of a layer is what the second one
  * reads where that is not normed; else it is not recorded, and is the layer's output without the
- * second half's, to the rounding of that sum.
+ * second half's, to the rounding of that sum. Several residual streams are computed from the input
+ * on for both halves.
  *
  * <p>Under a supposition the same stages are read again, but for the operations whose inputs and
  * weights it leaves alone.
@@ -124,7 +125,7 @@ public final class Forced {
               ? Stream.of(Stage.values())
                   .filter(s -> s.compareTo(Stage.ATTENTION) >= 0 && s.compareTo(Stage.SUM) <= 0)
                   .filter(s -> s != Stage.ROUTER || has(Step.ROUTER_LOGITS))
-                  .filter(s -> s != (model.hasInputNorms() ? Stage.SUM : Stage.NORM))
+                  .filter(s -> s != (hasResidual() ? Stage.SUM : Stage.NORM))
                   .toList()
               : List.of();
     };
@@ -171,8 +172,16 @@ public final class Forced {
     return memory.record(() -> whole.minus(part, factor, precision), sum, factor, summand);
   }
 
+  /**
+   * Whether the residual stream between the halves follows from records; else it is taken for what
+   * the second one reads.
+   */
+  private boolean hasResidual() {
+    return model.hasInputNorms() && model.streams() == null;
+  }
+
   private Estimate residual() {
-    if (!model.hasInputNorms()) {
+    if (!hasResidual()) {
       return given(Step.MOE_INPUT);
     }
     Architecture.Multipliers multipliers = model.multipliers();
@@ -195,7 +204,7 @@ public final class Forced {
     return switch (stage) {
       case EMBEDDING -> forward.embedding();
       case ATTENTION ->
-          forward.attended(layer, model.layers().get(layer).attention(), given(Step.INPUT));
+          model.streams() == null ? attended(forward) : forward.normed(layer, attended(forward));
       case NORM -> forward.normed(layer, residual());
       case ROUTER -> forward.routerLogits(layer, moe(), given(Step.MOE_INPUT));
       case SELECTION -> Estimate.of(routed().experts());
@@ -211,10 +220,18 @@ public final class Forced {
             ? Estimate.zeros(x.rows(), x.columns())
             : forward.shared(layer, moe(), shared, x);
       }
-      case SUM -> forward.added(layer, residual(), given(Step.MOE_OUTPUT));
+      case SUM -> {
+        Estimate before = model.streams() == null ? residual() : attended(forward);
+        yield forward.added(layer, before, given(Step.MOE_OUTPUT));
+      }
       case DENSE -> forward.layer(layer, given(Step.INPUT));
       case HEAD -> forward.head(given(Step.OUTPUT));
     };
+  }
+
+  /** The residual stream, or streams, between the halves of the layer. */
+  private Estimate attended(Forward<Estimate> forward) {
+    return forward.attended(layer, model.layers().get(layer).attention(), given(Step.INPUT));
   }
 
   /**

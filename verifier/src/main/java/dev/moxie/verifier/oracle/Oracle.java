@@ -101,10 +101,11 @@ public final class Oracle {
   /**
    * One layer on the first T positions.
    *
+   * @param ids of the tokens
    * @param replayed the experts of each token where the caller decides them, else null
    */
-  public Layer layer(int layer, Estimate input, @Nullable List<int[]> replayed) {
-    Exact reader = reader(new long[0], replayed);
+  public Layer layer(int layer, long[] ids, Estimate input, @Nullable List<int[]> replayed) {
+    Exact reader = reader(ids, replayed);
     new Forward<>(architecture, reader).layer(layer, input);
     Map<Step, Estimate> steps = new EnumMap<>(reader.steps());
     steps.keySet().removeAll(Set.of(Step.INPUT, Step.ROUTER_EXPERTS));

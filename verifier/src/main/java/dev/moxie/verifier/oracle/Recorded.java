@@ -38,7 +38,8 @@ public record Recorded(Trace trace, Architecture model) {
         switch (step) {
           case ROUTER_LOGITS -> moe(layer).experts();
           case ROUTER_EXPERTS, ROUTER_WEIGHTS -> moe(layer).routing().expertsPerToken();
-          case INPUT, MOE_INPUT, EXPERTS_OUTPUT, MOE_OUTPUT, OUTPUT -> model.hiddenSize();
+          case INPUT, OUTPUT -> model.streamWidth();
+          case MOE_INPUT, EXPERTS_OUTPUT, MOE_OUTPUT -> model.hiddenSize();
         });
   }
 
@@ -52,7 +53,14 @@ public record Recorded(Trace trace, Architecture model) {
   }
 
   private Estimate get(String name, int rows, int columns) {
-    return Estimate.exact(trace.floats(name, rows, columns), columns);
+    return Estimate.exact(floats(name, rows, columns), columns);
+  }
+
+  /** Values of a tensor, one row per token; a trace has a row for each of its residual streams. */
+  public float[] floats(String name, int tokens, int columns) {
+    boolean between = name.matches("layers\\.[0-9]+\\.(input|output)");
+    int each = between ? model.streamWidth() / model.hiddenSize() : 1;
+    return trace.floats(name, Math.multiplyExact(tokens, each), columns / each);
   }
 
   /** The name of a prediction layer's logits. */

@@ -6,6 +6,8 @@ import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.safetensors.Shape;
 import java.util.List;
+import java.util.Objects;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /** The routing equation alone, with a bias that the caller gives. */
@@ -46,14 +48,18 @@ public final class RoutingOracle {
    * Routes tokens.
    *
    * @param logits [T, E]
-   * @param replayed the experts of each token where the caller decides them, else null
+   * @param replayed the experts of each token where the caller decides them, or a table does; else
+   *     null
    */
   public Routed route(Estimate logits, @Nullable List<int[]> replayed) {
     var exact =
         new Exact(
-            leaf -> WeightMatrix.vector(bias),
+            leaf ->
+                routing.assigned()
+                    ? WeightMatrix.ids(Objects.requireNonNull(replayed))
+                    : WeightMatrix.vector(bias),
             Arithmetic.of(precision),
-            new long[0],
+            LongStream.range(0, logits.rows()).toArray(),
             replayed,
             null);
     var stored =

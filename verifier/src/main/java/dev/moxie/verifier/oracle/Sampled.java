@@ -42,7 +42,7 @@ public final class Sampled {
           List<Estimate> results = new ArrayList<>();
           Estimate hidden = noisy.embed(ids);
           for (int layer = 0; layer < layers.size(); layer++) {
-            hidden = noisy.layer(layer, hidden, experts.get(layer)).output();
+            hidden = noisy.layer(layer, ids, hidden, experts.get(layer)).output();
             results.add(hidden);
           }
           results.add(noisy.head(hidden));

@@ -1,6 +1,7 @@
 package dev.moxie.verifier.oracle;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.DoubleUnaryOperator;
 import java.util.function.IntBinaryOperator;
 import java.util.function.IntUnaryOperator;
@@ -50,6 +51,16 @@ public interface WeightMatrix {
         1,
         elements.length,
         (row, into) -> System.arraycopy(elements, 0, into, 0, elements.length),
+        (row, column, value) -> 0,
+        true);
+  }
+
+  /** Rows of whole numbers. */
+  static WeightMatrix ids(List<int[]> rows) {
+    return new Changed(
+        rows.size(),
+        rows.getFirst().length,
+        (row, into) -> Arrays.setAll(into, i -> rows.get(row)[i]),
         (row, column, value) -> 0,
         true);
   }

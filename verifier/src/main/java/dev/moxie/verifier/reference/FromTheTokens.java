@@ -54,8 +54,8 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
     int decided = ids.length;
     for (int layer : sides.layers()) {
       List<int[]> experts = chosen.get(layer);
-      Oracle.Layer exact = sides.oracle().layer(layer, hidden, experts);
-      Layers.Result free = sides.parts().layerAlone(layer, own, null);
+      Oracle.Layer exact = sides.oracle().layer(layer, ids, hidden, experts);
+      Layers.Result free = sides.parts().layerAlone(layer, ids, own, null);
       decided = Math.min(decided, exact.firstUndecided());
       clear = Math.min(clear, decided);
       if (experts != null) {

@@ -128,15 +128,17 @@ final class LayersAlone {
    */
   Report.Layer check(int layer, @Nullable List<int[]> experts) {
     Estimate input = sides.recorded().get(layer, Step.INPUT);
-    Oracle.Layer exact = sides.oracle().layer(layer, sides.oracle().given(input), experts);
-    Oracle.Layer judged = alike() ? exact : sides.judge().layer(layer, input, experts);
+    long[] ids = sides.recorded().ids();
+    float[] given = input.toFloats();
+    Oracle.Layer exact = sides.oracle().layer(layer, ids, sides.oracle().given(input), experts);
+    Oracle.Layer judged = alike() ? exact : sides.judge().layer(layer, ids, input, experts);
     if (experts != null) {
-      count(layer, sides.parts().layerAlone(layer, input.toFloats(), null), experts, exact, judged);
+      count(layer, sides.parts().layerAlone(layer, ids, given, null), experts, exact, judged);
     }
     if (!exact.undecided().isEmpty()) {
       undecided.put(layer, exact.undecided().stream().boxed().toList());
     }
-    Layers.Result own = sides.parts().layerAlone(layer, input.toFloats(), experts);
+    Layers.Result own = sides.parts().layerAlone(layer, ids, given, experts);
     return compare(layer, own, exact, judged);
   }
 

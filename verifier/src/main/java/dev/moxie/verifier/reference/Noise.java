@@ -91,8 +91,8 @@ final class Noise {
       @Nullable List<int[]> experts = experts(trace, i);
       @Nullable List<int[]> otherExperts = experts(other, i);
       alike = Math.min(alike, firstDifference(experts, otherExperts));
-      Oracle.Layer ours = oracle.layer(i, trace.get(i, Step.INPUT), experts);
-      Oracle.Layer theirs = oracle.layer(i, other.get(i, Step.INPUT), otherExperts);
+      Oracle.Layer ours = oracle.layer(i, trace.ids(), trace.get(i, Step.INPUT), experts);
+      Oracle.Layer theirs = oracle.layer(i, other.ids(), other.get(i, Step.INPUT), otherExperts);
       for (var step : ours.steps().entrySet()) {
         // Weights stand in the order of the experts, which means nothing.
         if (step.getKey() != Step.ROUTER_WEIGHTS) {
@@ -101,8 +101,8 @@ final class Noise {
         }
       }
       if (whole) {
-        hidden = oracle.layer(i, hidden, experts).output();
-        otherHidden = oracle.layer(i, otherHidden, otherExperts).output();
+        hidden = oracle.layer(i, trace.ids(), hidden, experts).output();
+        otherHidden = oracle.layer(i, other.ids(), otherHidden, otherExperts).output();
         add(ACCUMULATED, Recorded.name(i, Step.OUTPUT), hidden, otherHidden, alike);
       }
     }
@@ -145,8 +145,8 @@ final class Noise {
     if (!trace.trace().has(name) || !other.trace().has(name)) {
       return;
     }
-    float[] a = trace.trace().floats(name, tokens, ours.columns());
-    float[] b = other.trace().floats(name, tokens, ours.columns());
+    float[] a = trace.floats(name, tokens, ours.columns());
+    float[] b = other.floats(name, tokens, ours.columns());
     double[] sum = sums.computeIfAbsent(step, key -> new double[2]);
     for (int i = 0; i < rows * ours.columns(); i++) {
       int row = i / ours.columns();

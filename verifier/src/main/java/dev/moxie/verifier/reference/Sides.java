@@ -115,7 +115,7 @@ record Sides(
 
   /** The first rows of something this runtime computed, against what was recorded. */
   Comparison compare(String step, float[] actual, String name, Estimate estimate, int rows) {
-    float[] expected = trace.floats(name, tokens(), estimate.columns());
+    float[] expected = recorded.floats(name, tokens(), estimate.columns());
     double factor = noise == null ? 1 : noise.factor(step);
     return Tolerance.compare(actual, expected, estimate, rows, factor);
   }

@@ -142,10 +142,12 @@ final class TraceShape {
     requireTokens(trace, architecture, "generated_ids", trace.generatedIds().orElse(new long[0]));
     int tokens = trace.inputIds().length;
     Shape hidden = Shape.of(tokens, architecture.hiddenSize());
+    long each = architecture.streamWidth() / architecture.hiddenSize();
+    Shape streams = Shape.of(tokens * each, architecture.hiddenSize());
     for (int layer : layers) {
       String prefix = "layers." + layer + ".";
-      trace.require(prefix + "input", Dtype.F32, hidden);
-      trace.require(prefix + "output", Dtype.F32, hidden);
+      trace.require(prefix + "input", Dtype.F32, streams);
+      trace.require(prefix + "output", Dtype.F32, streams);
       if (architecture.layers().get(layer).feedForward()
           instanceof FeedForward.MixtureOfExperts moe) {
         Shape chosen = Shape.of(tokens, moe.routing().expertsPerToken());

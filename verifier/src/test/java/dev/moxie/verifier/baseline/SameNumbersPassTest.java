@@ -207,7 +207,8 @@ class SameNumbersPassTest {
                   SequenceRecorder.route(
                       moe,
                       oracle.routerBias(layer, moe),
-                      trace.floats(prefix + "logits", tokens, moe.experts()));
+                      trace.floats(prefix + "logits", tokens, moe.experts()),
+                      experts);
               yield SequenceRecorder.routing(moe, routed, routed.choice().toFloats(), experts);
             }
           };

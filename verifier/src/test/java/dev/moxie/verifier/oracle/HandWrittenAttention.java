@@ -23,6 +23,7 @@ final class HandWrittenAttention {
         switch (attention) {
           case Attention.GroupedQuery a -> groupedQuery(stem, a, x);
           case Attention.MultiHeadLatent a -> latent(stem, a, x);
+          case Attention.Compressed a -> throw new IllegalArgumentException("no entries by hand");
         };
     return linear(joined, stem + "output.weight");
   }

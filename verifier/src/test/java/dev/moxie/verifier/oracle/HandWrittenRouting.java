@@ -52,6 +52,7 @@ final class HandWrittenRouting {
           switch (routing.score()) {
             case SOFTMAX -> scoring.softmax(logits, t);
             case SIGMOID -> scoring.sigmoid(logits, t);
+            case SQRT_SOFTPLUS -> scoring.sqrtSoftplus(logits, t);
             case IDENTITY -> throw new IllegalArgumentException("no mixer by hand");
           };
       Estimate biased = biased(scores);

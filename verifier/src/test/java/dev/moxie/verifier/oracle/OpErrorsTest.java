@@ -2,6 +2,7 @@ package dev.moxie.verifier.oracle;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -95,6 +96,13 @@ class OpErrorsTest {
           rotary(Rotary.Pairing.HALVES, null));
     }
 
+    Attention.Compressed compressed(Attention.Compression entries) {
+      Rotary rotary = rotary(Rotary.Pairing.INTERLEAVED, null);
+      double scale = 1 / Math.sqrt(headSize);
+      return new Attention.Compressed(
+          heads, headSize, width, scale, 3, heads, 5, 1e-6, rotary, entries);
+    }
+
     /** Two states to a key. */
     Attention.GatedDelta delta() {
       return new Attention.GatedDelta(
@@ -126,6 +134,8 @@ class OpErrorsTest {
   }
 
   private static final FeedForward.Clamp CLAMP = new FeedForward.Clamp(1, 1.702, 1);
+
+  private static final Architecture.Streams STREAMS = new Architecture.Streams(3, 5, 1e-6);
 
   /** An operation on activations at random. */
   enum Operation {
@@ -559,7 +569,131 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         var pairing = Rotary.Pairing.HALVES;
         var indexer = new Attention.Indexer(s.heads(), s.headSize(), 3, 1e-6, pairing);
-        return ops.choose(0, indexer, x.get(0), x.get(1), x.get(2));
+        return ops.choose(0, indexer, 1, x.get(0), x.get(1), x.get(2));
+      }
+    },
+    CHOOSE_ENTRIES {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return CHOOSE.widths(s);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var pairing = Rotary.Pairing.HALVES;
+        var indexer = new Attention.Indexer(s.heads(), s.headSize(), 3, 1e-6, pairing);
+        return ops.choose(0, indexer, 2, x.get(0), x.get(1), x.get(2));
+      }
+    },
+    SCORE_SQRT_SOFTPLUS {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.score(Routing.Score.SQRT_SOFTPLUS, x.get(0));
+      }
+    },
+    GROUPED {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.grouped(x.get(0), s.matrix(5 * s.heads(), s.headSize()), s.heads());
+      }
+    },
+    ROTATE_BACK {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(2 * (s.headSize() + 3));
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        Rotary rotary = s.rotary(Rotary.Pairing.INTERLEAVED, null);
+        return ops.rotateBack(x.get(0), rotary, s.headSize() + 3, 3);
+      }
+    },
+    ROTATE_TO_FIRST {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.headSize() + 3);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        Rotary rotary = s.rotary(Rotary.Pairing.INTERLEAVED, null);
+        return ops.rotateToFirst(x.get(0), rotary, s.headSize() + 3, 3, 2);
+      }
+    },
+    COMPRESS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.headSize(), s.headSize());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var entries = new Attention.Compression(2, false, null);
+        return ops.compress(entries, x.get(0), x.get(1), s.matrix(2, s.headSize()));
+      }
+    },
+    COMPRESS_OVERLAPPING {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(2 * s.headSize(), 2 * s.headSize());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var entries = new Attention.Compression(2, true, null);
+        return ops.compress(entries, x.get(0), x.get(1), s.matrix(2, 2 * s.headSize()));
+      }
+    },
+    COMPRESSED {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.headSize(), s.headSize());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var entries = new Attention.Compression(2, false, null);
+        return ops.compressed(
+            0, s.compressed(entries), x.get(0), x.get(1), x.get(2), null, s.vector(s.heads()));
+      }
+    },
+    CONNECT {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(STREAMS.weights());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.connect(STREAMS, x.get(0), s.vector(3), s.vector(STREAMS.weights()));
+      }
+    },
+    GATHER {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(STREAMS.weights(), STREAMS.count() * s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.gather(STREAMS, x.get(0), x.get(1));
+      }
+    },
+    SPREAD {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(STREAMS.weights(), STREAMS.count() * s.width(), s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.spread(STREAMS, x.get(0), x.get(1), x.get(2));
       }
     };
 

@@ -32,10 +32,10 @@ class PrecisionsTest {
         Estimate first = one.embed(TOKENS);
         Estimate second = other.embed(TOKENS);
         for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-          Oracle.Layer of = both.layer(layer, hidden, null);
+          Oracle.Layer of = both.layer(layer, TOKENS, hidden, null);
           List<int[]> experts = of.routed() == null ? null : of.routed().experts();
-          Oracle.Layer a = one.layer(layer, first, experts);
-          Oracle.Layer b = other.layer(layer, second, experts);
+          Oracle.Layer a = one.layer(layer, TOKENS, first, experts);
+          Oracle.Layer b = other.layer(layer, TOKENS, second, experts);
           of.steps().forEach((step, e) -> requireMean(a.step(step), b.step(step), e));
           hidden = of.output();
           first = a.output();

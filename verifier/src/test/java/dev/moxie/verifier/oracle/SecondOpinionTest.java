@@ -45,14 +45,14 @@ class SecondOpinionTest {
     assertSameBits("embedding", hand.embed(TOKENS), hidden);
     // Sampled oracles draw as they go: both embed once, above, and are fed the same from here.
     for (int layer = 0; layer < pack.architecture().layers().size(); layer++) {
-      Oracle.Layer free = reader.layer(layer, hidden, null);
+      Oracle.Layer free = reader.layer(layer, TOKENS, hidden, null);
       compare("layer " + layer, hand.layer(layer, hidden, null), free);
       if (free.routed() != null) {
         List<int[]> others = reversed(free.routed().experts());
         compare(
             "layer " + layer + ", replayed",
             hand.layer(layer, hidden, others),
-            reader.layer(layer, hidden, others));
+            reader.layer(layer, TOKENS, hidden, others));
       }
       hidden = free.output();
     }

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.oracle;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
@@ -13,6 +14,7 @@ import dev.moxie.runtime.plain.StoredMatrix;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.IntUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,6 +67,10 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
 
   private static float sigmoid(float x) {
     return 1 / (1 + exp(-x));
+  }
+
+  private static float softplus(float x) {
+    return (float) StrictMath.log1p(exp(x));
   }
 
   /** Of which some may be −∞. */
@@ -223,6 +229,11 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
 
   @Override
   public Activation rotate(Activation x, Rotary rotary, int headSize, int first) {
+    return rotate(x, rotary, headSize, first, t -> t);
+  }
+
+  private static Activation rotate(
+      Activation x, Rotary rotary, int headSize, int first, IntUnaryOperator position) {
     var angles = new RotaryAngles(rotary);
     int pairs = angles.pairs();
     boolean halves = rotary.pairing() == Rotary.Pairing.HALVES;
@@ -237,7 +248,8 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
           boolean second = halves ? dimension >= pairs : dimension % 2 == 1;
           int away = halves ? pairs : 1;
           float other = second ? x.at(t, c - away) : -x.at(t, c + away);
-          return x.at(t, c) * angles.cos(t, pair) + other * angles.sin(t, pair);
+          int at = position.applyAsInt(t);
+          return x.at(t, c) * angles.cos(at, pair) + other * angles.sin(at, pair);
         });
   }
 
@@ -329,20 +341,20 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   /** The scores that positions are chosen by. */
   @Override
   public Activation choose(
-      int layer, Attention.Indexer n, Activation q, Activation k, Activation w) {
+      int layer, Attention.Indexer n, int every, Activation q, Activation k, Activation w) {
     return each(
         q.rows(),
-        q.rows(),
+        q.rows() / every,
         (t, j) -> {
           float sum = 0;
           for (int h = 0; h < n.heads(); h++) {
             float product = 0;
             for (int i = 0; i < n.size(); i++) {
-              product += q.at(t, h * n.size() + i) * k.at(j, i);
+              product += q.at(t, h * n.size() + i) * k.at((j + 1) * every - 1, i);
             }
             sum += w.at(t, h) * Math.max(0, product);
           }
-          return j > t ? 0 : sum;
+          return j >= (t + 1) / every ? 0 : sum;
         });
   }
 
@@ -379,8 +391,183 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return like(
         x,
         (t, c) -> {
-          float softplus = (float) StrictMath.log1p(exp(x.at(t, c)));
-          return exp(-exp(rate[c]) * softplus);
+          return exp(-exp(rate[c]) * softplus(x.at(t, c)));
+        });
+  }
+
+  @Override
+  public Activation assign(Leaf table) {
+    throw new UnsupportedOperationException("a table has no errors");
+  }
+
+  @Override
+  public Activation grouped(Activation x, Leaf matrices, int groups) {
+    StoredMatrix w = weights.stored(matrices);
+    int width = w.columns();
+    int rows = w.rows() / groups;
+    return each(
+        x.rows(),
+        w.rows(),
+        (t, r) -> dot(x.values(), t * x.columns() + r / rows * width, row(w, r), 0, width));
+  }
+
+  @Override
+  public Activation rotateBack(Activation x, Rotary rotary, int headSize, int first) {
+    return rotate(x, rotary, headSize, first, t -> -t);
+  }
+
+  @Override
+  public Activation rotateToFirst(
+      Activation x, Rotary rotary, int headSize, int first, int tokens) {
+    return rotate(x, rotary, headSize, first, t -> Math.max(0, t + 1 - tokens));
+  }
+
+  @Override
+  public Activation compress(Attention.Compression n, Activation c, Activation z, Leaf places) {
+    StoredMatrix w = weights.stored(places);
+    int size = n.overlapping() ? c.columns() / 2 : c.columns();
+    int span = n.overlapping() ? 2 * n.tokens() : n.tokens();
+    return each(
+        c.rows(),
+        size,
+        (last, d) -> {
+          if ((last + 1) % n.tokens() != 0) {
+            return 0;
+          }
+          int first = Math.max(0, last + 1 - span);
+          float[] scores = new float[last + 1 - first];
+          float[] values = new float[scores.length];
+          for (int i = 0; i < scores.length; i++) {
+            int t = first + i;
+            int column = n.overlapping() && t > last - n.tokens() ? size + d : d;
+            scores[i] = z.at(t, column) + row(w, t % n.tokens())[column];
+            values[i] = c.at(t, column);
+          }
+          float[] shares = softmax(scores);
+          return dot(shares, 0, values, 0, shares.length);
+        });
+  }
+
+  /** With entries after the tokens, as further keys and values of every head. */
+  @Override
+  public Activation compressed(
+      int layer,
+      Attention.Compressed a,
+      Activation q,
+      Activation v,
+      @Nullable Activation entries,
+      @Nullable Activation seen,
+      Leaf sinks) {
+    if (seen != null) {
+      throw new UnsupportedOperationException("which entries are chosen jumps");
+    }
+    Attention.Compression n = a.compression();
+    float[] sink = vector(sinks);
+    int d = a.headSize();
+    float[] y = new float[q.values().length];
+    for (int t = 0; t < q.rows(); t++) {
+      int first = (int) a.firstSeen(t);
+      int near = t + 1 - first;
+      int all = near + (n == null ? 0 : (t + 1) / n.tokens());
+      float[][] rows = new float[all][];
+      for (int j = 0; j < all; j++) {
+        Activation of = j < near || entries == null ? v : entries;
+        int at = j < near || n == null ? first + j : (j - near + 1) * n.tokens() - 1;
+        rows[j] = Arrays.copyOfRange(of.values(), at * d, (at + 1) * d);
+      }
+      for (int head = 0; head < a.heads(); head++) {
+        int from = t * q.columns() + head * d;
+        float[] scores = new float[all + 1];
+        for (int j = 0; j < all; j++) {
+          scores[j] = dot(q.values(), from, rows[j], 0, d) * (float) a.softmaxScale();
+        }
+        scores[all] = sink[head];
+        float[] shares = softmax(scores);
+        for (int c = 0; c < d; c++) {
+          for (int j = 0; j < all; j++) {
+            y[from + c] += shares[j] * rows[j][c];
+          }
+        }
+      }
+    }
+    return Activation.of(y, q.columns());
+  }
+
+  @Override
+  public Activation connect(Architecture.Streams streams, Activation m, Leaf factors, Leaf shift) {
+    float[] f = vector(factors);
+    float[] b = vector(shift);
+    int n = streams.count();
+    float epsilon = (float) streams.epsilon();
+    float[] y = new float[m.rows() * b.length];
+    for (int t = 0; t < m.rows(); t++) {
+      int to = t * b.length;
+      for (int i = 0; i < b.length; i++) {
+        y[to + i] = f[f.length == 1 ? 0 : Math.min(2, i / n)] * m.at(t, i) + b[i];
+      }
+      for (int i = 0; i < Math.min(b.length, 2 * n); i++) {
+        y[to + i] = i < n ? sigmoid(y[to + i]) + epsilon : 2 * sigmoid(y[to + i]);
+      }
+      if (b.length == n) {
+        continue;
+      }
+      int first = to + 2 * n;
+      for (int row = first; row < first + n * n; row += n) {
+        float[] shares = softmax(Arrays.copyOfRange(y, row, row + n));
+        for (int i = 0; i < n; i++) {
+          y[row + i] = shares[i] + epsilon;
+        }
+      }
+      for (int i = 0; i < streams.iterations(); i++) {
+        for (int row = 0; i > 0 && row < n; row++) {
+          divide(y, first + row * n, 1, n, epsilon);
+        }
+        for (int column = 0; column < n; column++) {
+          divide(y, first + column, n, n, epsilon);
+        }
+      }
+    }
+    return Activation.of(y, b.length);
+  }
+
+  private static void divide(float[] y, int first, int step, int count, float epsilon) {
+    float sum = 0;
+    for (int i = 0; i < count; i++) {
+      sum += y[first + i * step];
+    }
+    for (int i = 0; i < count; i++) {
+      y[first + i * step] /= sum + epsilon;
+    }
+  }
+
+  @Override
+  public Activation gather(Architecture.Streams streams, Activation by, Activation h) {
+    int width = h.columns() / streams.count();
+    return each(
+        h.rows(),
+        width,
+        (t, c) -> {
+          float sum = 0;
+          for (int i = 0; i < streams.count(); i++) {
+            sum += by.at(t, i) * h.at(t, i * width + c);
+          }
+          return sum;
+        });
+  }
+
+  @Override
+  public Activation spread(
+      Architecture.Streams streams, Activation by, Activation h, Activation y) {
+    int n = streams.count();
+    return like(
+        h,
+        (t, c) -> {
+          int k = c / y.columns();
+          float sum = 0;
+          for (int j = 0; j < n; j++) {
+            sum += by.at(t, 2 * n + j * n + k) * h.at(t, j * y.columns() + c % y.columns());
+          }
+          return by.at(t, n + k) * y.at(t, c % y.columns()) + sum;
         });
   }
 
@@ -422,6 +609,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return switch (score) {
       case SIGMOID -> like(logits, (t, e) -> sigmoid(logits.at(t, e)));
       case SOFTMAX -> like(logits, (t, e) -> softmax(logits.row(t))[e]);
+      case SQRT_SOFTPLUS -> like(logits, (t, e) -> (float) Math.sqrt(softplus(logits.at(t, e))));
       case IDENTITY -> logits;
     };
   }
