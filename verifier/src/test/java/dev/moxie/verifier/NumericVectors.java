@@ -68,8 +68,8 @@ final class NumericVectors {
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
       String prefix = "layers." + layer + ".";
       Oracle.Layer result = oracle.layer(layer, ids, hidden, null);
-      tensors.add(floats(prefix + "input", hidden));
-      tensors.add(floats(prefix + "output", result.output()));
+      tensors.add(streams(prefix + "input", hidden, architecture.hiddenSize()));
+      tensors.add(streams(prefix + "output", result.output(), architecture.hiddenSize()));
       if (!result.undecided().isEmpty()) {
         throw new IllegalStateException(prefix + "what tokens see is unclear");
       }
@@ -109,10 +109,15 @@ final class NumericVectors {
   }
 
   private static SafetensorsWriter.Tensor floats(String name, Estimate values) {
+    return streams(name, values, values.columns());
+  }
+
+  /** As TRACE.md has residual streams: those of a token in successive rows. */
+  private static SafetensorsWriter.Tensor streams(String name, Estimate values, int width) {
     return tensor(
         name,
         Dtype.F32,
-        Shape.of(values.rows(), values.columns()),
+        Shape.of((long) values.rows() * values.columns() / width, width),
         into -> {
           for (float value : values.toFloats()) {
             into.putFloat(value);

@@ -252,7 +252,8 @@ public final class Sequences {
       blocks += slice.sequence.lacks(this, slice.ids, vocabulary);
       if (slice.logits.length % vocabulary != 0
           || slice.logits.length / vocabulary > slice.ids.length
-          || slice.experts.length % (slice.ids.length * layerCount * expertsPerLayer) != 0) {
+          || (slice.experts.length > 0
+              && slice.experts.length != slice.ids.length * layerCount * expertsPerLayer)) {
         throw new IllegalArgumentException(
             "%d logits and %d experts after %d tokens"
                 .formatted(slice.logits.length, slice.experts.length, slice.ids.length));

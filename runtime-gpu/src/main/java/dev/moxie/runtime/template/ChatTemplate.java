@@ -71,12 +71,16 @@ public final class ChatTemplate {
       }
       case STRING -> json.stringValue();
       case BOOLEAN -> json.booleanValue();
-      case NUMBER ->
-          json.isIntegralNumber() && json.canConvertToLong()
-              ? (Object) json.longValue()
-              : (Object) json.doubleValue();
+      case NUMBER -> number(json);
       default -> null;
     };
+  }
+
+  private static Object number(JsonNode json) {
+    if (!json.isIntegralNumber()) {
+      return json.doubleValue();
+    }
+    return json.canConvertToLong() ? (Object) json.longValue() : json.bigIntegerValue();
   }
 
   private static String date(String format, ZonedDateTime now) {

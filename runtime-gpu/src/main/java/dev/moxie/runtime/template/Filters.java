@@ -129,12 +129,10 @@ final class Filters {
     List<@Nullable Object> pairs = pairs(value);
     boolean exact = Values.truth(given.get(0, "case_sensitive", false));
     int by = "value".equals(given.get(1, "by", "key")) ? 1 : 0;
-    pairs.sort(
+    Comparator<@Nullable Object> order =
         (a, b) ->
-            Values.order(folded(((Tuple) a).get(by), exact), folded(((Tuple) b).get(by), exact)));
-    if (Values.truth(given.get(2, "reverse", false))) {
-      Collections.reverse(pairs);
-    }
+            Values.order(folded(((Tuple) a).get(by), exact), folded(((Tuple) b).get(by), exact));
+    pairs.sort(Values.truth(given.get(2, "reverse", false)) ? order.reversed() : order);
     return pairs;
   }
 

@@ -4,6 +4,7 @@ import dev.moxie.runtime.template.Statement.Branch;
 import dev.moxie.runtime.template.Statement.Parameter;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -94,7 +95,7 @@ final class Interpreter {
         write(PythonText.of(call(block.call(), caller)));
       }
       case Statement.Generation generation -> {
-        return execute(generation.body());
+        return within(new Scope(scope), generation.body());
       }
       case Statement.Break none -> {
         return Flow.BREAK;
@@ -156,21 +157,19 @@ final class Interpreter {
   }
 
   private Flow loop(Statement.For loop) {
-    List<@Nullable Object> items = new ArrayList<>();
-    for (Object item : Values.items(value(loop.over()))) {
-      budget.step();
-      if (loop.condition() == null || passes(loop, item)) {
-        items.add(item);
-      }
-    }
+    Scope around = scope;
+    Iterator<@Nullable Object> items =
+        Values.items(value(loop.over())).stream()
+            .filter(item -> loop.condition() == null || passes(loop, item, around))
+            .iterator();
     var state = new Loop(items);
     boolean whole = false;
-    for (int i = 0; i < items.size(); i++) {
+    for (int i = 0; state.has(i); i++) {
       budget.step();
       state.at(i);
-      var inner = new Scope(scope);
+      var inner = new Scope(around);
       inner.set("loop", state);
-      assign(inner, loop.targets(), items.get(i));
+      assign(inner, loop.targets(), state.item(i));
       Flow flow = within(inner, loop.body());
       whole |= flow == Flow.ON;
       if (flow == Flow.BREAK) {
@@ -178,18 +177,20 @@ final class Interpreter {
       }
     }
     // As jinja2 compiles it: also where no turn came to its end.
-    return whole ? Flow.ON : within(new Scope(scope), loop.otherwise());
+    return whole ? Flow.ON : within(new Scope(around), loop.otherwise());
   }
 
-  private boolean passes(Statement.For loop, @Nullable Object item) {
-    var inner = new Scope(scope);
+  /** Whether a loop takes an item, which is asked when its turn comes. */
+  private boolean passes(Statement.For loop, @Nullable Object item, Scope around) {
+    budget.step();
+    var inner = new Scope(around);
     assign(inner, loop.targets(), item);
-    Scope around = scope;
+    Scope now = scope;
     scope = inner;
     try {
       return loop.condition() == null || Values.truth(value(loop.condition()));
     } finally {
-      scope = around;
+      scope = now;
     }
   }
 
@@ -394,6 +395,9 @@ final class Interpreter {
   private @Nullable Object item(@Nullable Object of, @Nullable Object key) {
     if (of instanceof Undefined undefined) {
       throw undefined.error();
+    }
+    if (key instanceof List<?> || key instanceof Map<?, ?>) {
+      return new Undefined("an item by a list");
     }
     if (of instanceof Map<?, ?> map && map.containsKey(Values.key(key))) {
       return map.get(Values.key(key));

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.template;
 
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -44,6 +45,7 @@ final class Json {
       case null -> out.append("null");
       case Boolean flag -> out.append(flag);
       case Long whole -> out.append(whole);
+      case BigInteger large -> out.append(large);
       case Double number -> out.append(number(number));
       case String text -> string(text);
       case Range range -> throw new TemplateException("a range is nothing that JSON has");

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.template;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +35,7 @@ final class PythonText {
       case null -> out.append("None");
       case Boolean flag -> out.append(flag ? "True" : "False");
       case Long whole -> out.append(whole);
+      case BigInteger large -> out.append(large);
       case Double number -> out.append(number(number));
       case String text -> quote(text, out);
       case Undefined undefined -> out.append("Undefined");
