@@ -1,7 +1,6 @@
 package dev.moxie.runtime.kernels;
 
 import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Ops;
@@ -11,6 +10,7 @@ import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.runtime.kernels.Steps.Each;
 import dev.moxie.runtime.kernels.Steps.Input;
+import dev.moxie.runtime.lowering.WithoutStates;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  * product becomes a part of that product's launch, where a kernel has such a part, and a launch of
  * its own where none has.
  */
-final class Kernels implements Ops<Value> {
+final class Kernels extends WithoutStates<Value> {
   /** The kernels' room for what a token chose. */
   private static final int MOST_CHOSEN = 32;
 
@@ -653,7 +653,8 @@ final class Kernels implements Ops<Value> {
     throw lacks("norms with 1 + their weights");
   }
 
-  private UnsupportedException lacks(String what) {
+  @Override
+  protected UnsupportedException lacks(String what) {
     return new UnsupportedException(
         where, "what kernels compute", what, "use --device cpu, or --execution fused if it can");
   }
@@ -749,73 +750,6 @@ final class Kernels implements Ops<Value> {
   @Override
   public Value multiply(Value a, Value b) {
     throw lacks("a product of activations");
-  }
-
-  @Override
-  public Value convolve(Value x, Leaf weight) {
-    throw lacks("a short convolution over tokens");
-  }
-
-  @Override
-  public Value decay(Value x, Leaf rate) {
-    throw lacks("a state that decays");
-  }
-
-  @Override
-  public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
-    throw lacks("the gated delta rule");
-  }
-
-  @Override
-  public Value assign(Leaf table) {
-    throw lacks("experts that a table has for a token");
-  }
-
-  @Override
-  public Value grouped(Value x, Leaf matrices, int groups) {
-    throw lacks("projections by groups of heads");
-  }
-
-  @Override
-  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
-    throw lacks("a rotation back");
-  }
-
-  @Override
-  public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
-    throw lacks("entries of several tokens");
-  }
-
-  @Override
-  public Value compress(Attention.Compression compression, Value c, Value z, Leaf places) {
-    throw lacks("entries of several tokens");
-  }
-
-  @Override
-  public Value compressed(
-      int layer,
-      Attention.Compressed attention,
-      Value q,
-      Value v,
-      @Nullable Value entries,
-      @Nullable Value seen,
-      Leaf sinks) {
-    throw lacks("compressed attention");
-  }
-
-  @Override
-  public Value connect(Architecture.Streams streams, Value m, Leaf factors, Leaf shift) {
-    throw lacks("several residual streams");
-  }
-
-  @Override
-  public Value gather(Architecture.Streams streams, Value weights, Value h) {
-    throw lacks("several residual streams");
-  }
-
-  @Override
-  public Value spread(Architecture.Streams streams, Value weights, Value h, Value y) {
-    throw lacks("several residual streams");
   }
 
   @Override

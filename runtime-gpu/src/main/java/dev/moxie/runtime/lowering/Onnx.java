@@ -3,10 +3,8 @@ package dev.moxie.runtime.lowering;
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
 import dev.moxie.format.error.UnsupportedException;
-import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
@@ -19,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * Reads a forward pass as the nodes of a graph. Attention and routed experts are one operator of
  * ONNX Runtime each.
  */
-final class Onnx implements Ops<Onnx.Value> {
+final class Onnx extends WithoutStates<Onnx.Value> {
   private final Graph graph;
   private final Target target;
   private final Weights weights;
@@ -248,78 +246,12 @@ final class Onnx implements Ops<Onnx.Value> {
   }
 
   @Override
-  public Value convolve(Value x, Leaf weight) {
-    throw lacks("a short convolution over tokens");
-  }
-
-  @Override
-  public Value decay(Value x, Leaf rate) {
-    throw lacks("a state that decays");
-  }
-
-  @Override
-  public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
-    throw lacks("the gated delta rule");
-  }
-
-  private static UnsupportedException lacks(String what) {
+  protected UnsupportedException lacks(String what) {
     return new UnsupportedException(
         "--execution fused",
         "layers that keep keys and values of tokens, for which graphs have operators",
         what,
         "use --device cpu --execution plain");
-  }
-
-  @Override
-  public Value assign(Leaf table) {
-    throw lacks("experts that a table has for a token");
-  }
-
-  @Override
-  public Value grouped(Value x, Leaf matrices, int groups) {
-    throw lacks("projections by groups of heads");
-  }
-
-  @Override
-  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
-    throw lacks("a rotation back");
-  }
-
-  @Override
-  public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
-    throw lacks("entries of several tokens");
-  }
-
-  @Override
-  public Value compress(Attention.Compression compression, Value c, Value z, Leaf places) {
-    throw lacks("entries of several tokens");
-  }
-
-  @Override
-  public Value compressed(
-      int layer,
-      Attention.Compressed attention,
-      Value q,
-      Value v,
-      @Nullable Value entries,
-      @Nullable Value seen,
-      Leaf sinks) {
-    throw lacks("compressed attention");
-  }
-
-  @Override
-  public Value connect(Architecture.Streams streams, Value m, Leaf factors, Leaf shift) {
-    throw lacks("several residual streams");
-  }
-
-  @Override
-  public Value gather(Architecture.Streams streams, Value weights, Value h) {
-    throw lacks("several residual streams");
-  }
-
-  @Override
-  public Value spread(Architecture.Streams streams, Value weights, Value h, Value y) {
-    throw lacks("several residual streams");
   }
 
   @Override

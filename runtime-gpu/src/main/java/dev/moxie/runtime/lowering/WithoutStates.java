@@ -1,0 +1,85 @@
+package dev.moxie.runtime.lowering;
+
+import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Ops;
+import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.TensorSpec.Leaf;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A reader for layers that keep keys and values of each token and pass one residual stream on: what
+ * others need besides is refused.
+ */
+public abstract class WithoutStates<V> implements Ops<V> {
+  /** The refusal of a model that needs something. */
+  protected abstract UnsupportedException lacks(String what);
+
+  @Override
+  public final V convolve(V x, Leaf weight) {
+    throw lacks("a short convolution over tokens");
+  }
+
+  @Override
+  public final V decay(V x, Leaf rate) {
+    throw lacks("a state that decays");
+  }
+
+  @Override
+  public final V delta(Attention.GatedDelta a, V q, V k, V v, V d, V b) {
+    throw lacks("the gated delta rule");
+  }
+
+  @Override
+  public final V assign(Leaf table) {
+    throw lacks("experts that a table has for a token");
+  }
+
+  @Override
+  public final V grouped(V x, Leaf matrices, int groups) {
+    throw lacks("projections by groups of heads");
+  }
+
+  @Override
+  public final V rotateBack(V x, Rotary rotary, int headSize, int first) {
+    throw lacks("a rotation back");
+  }
+
+  @Override
+  public final V rotateToFirst(V x, Rotary rotary, int headSize, int first, int tokens) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public final V compress(Attention.Compression compression, V c, V z, Leaf places) {
+    throw lacks("entries of several tokens");
+  }
+
+  @Override
+  public final V compressed(
+      int layer,
+      Attention.Compressed attention,
+      V q,
+      V v,
+      @Nullable V entries,
+      @Nullable V seen,
+      Leaf sinks) {
+    throw lacks("compressed attention");
+  }
+
+  @Override
+  public final V connect(Architecture.Streams streams, V m, Leaf factors, Leaf shift) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public final V gather(Architecture.Streams streams, V weights, V h) {
+    throw lacks("several residual streams");
+  }
+
+  @Override
+  public final V spread(Architecture.Streams streams, V weights, V h, V y) {
+    throw lacks("several residual streams");
+  }
+}
