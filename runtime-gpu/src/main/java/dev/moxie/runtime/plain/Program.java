@@ -121,7 +121,10 @@ public final class Program implements Ops<Value> {
   /** Products of the same x are computed together. */
   @Override
   public Value linear(Value x, Leaf leaf) {
-    StoredMatrix matrix = weights.matrix(leaf);
+    return product(x, weights.matrix(leaf));
+  }
+
+  private Value product(Value x, StoredMatrix matrix) {
     Value y = make(matrix.rows());
     products
         .computeIfAbsent(
@@ -318,14 +321,27 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value rotate(Value x, Rotary rotary, int headSize, int first) {
-    Turns turns = pass.turns(rotary);
+    return turned(x, headSize, first, pass.turns(rotary)::turn);
+  }
+
+  @Override
+  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
+    return turned(x, headSize, first, pass.turns(rotary)::turnBack);
+  }
+
+  /** Turns the dimensions of a head from a place on, at a position. */
+  private interface Turning {
+    void turn(int position, float[] x, int at);
+  }
+
+  private Value turned(Value x, int headSize, int first, Turning turning) {
     return row(
         x,
         x.columns(),
         (t, a, at, y, to) -> {
           System.arraycopy(a, at, y, to, x.columns());
           for (int head = 0; head < x.columns(); head += headSize) {
-            turns.turn(pass.position(t), y, to + head + first);
+            turning.turn(pass.position(t), y, to + head + first);
           }
         });
   }
@@ -450,32 +466,13 @@ public final class Program implements Ops<Value> {
     StoredMatrix matrix = weights.matrix(matrices);
     int rows = matrix.rows() / groups;
     int width = matrix.columns();
-    float[][] all = new float[matrix.rows()][width];
-    for (int r = 0; r < all.length; r++) {
-      matrix.read(r, all[r], 0);
+    Value all = null;
+    for (int group = 0; group < groups; group++) {
+      Value heads = ofHeads(x, x.columns(), group * width, width);
+      Value y = product(heads, new SomeRows(matrix, group * rows, rows));
+      all = all == null ? y : join(all, y);
     }
-    return row(
-        x,
-        all.length,
-        (t, a, at, y, to) -> {
-          for (int r = 0; r < all.length; r++) {
-            y[to + r] = Sums.dot(all[r], 0, a, at + r / rows * width, width);
-          }
-        });
-  }
-
-  @Override
-  public Value rotateBack(Value x, Rotary rotary, int headSize, int first) {
-    Turns turns = pass.turns(rotary);
-    return row(
-        x,
-        x.columns(),
-        (t, a, at, y, to) -> {
-          System.arraycopy(a, at, y, to, x.columns());
-          for (int head = 0; head < x.columns(); head += headSize) {
-            turns.turnBack(pass.position(t), y, to + head + first);
-          }
-        });
+    return Objects.requireNonNull(all);
   }
 
   @Override

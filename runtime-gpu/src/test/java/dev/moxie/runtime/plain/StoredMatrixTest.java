@@ -1,6 +1,7 @@
 package dev.moxie.runtime.plain;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -167,6 +168,29 @@ class StoredMatrixTest {
       assertArrayEquals(widened, Arrays.copyOf(pair, widened.length));
       Sums.rows(rows, 0, k, k, x, k, widened);
       assertArrayEquals(widened, Arrays.copyOfRange(pair, widened.length, pair.length));
+    }
+    requireSameRows(matrix, x);
+  }
+
+  /** Rows of a matrix are its rows, paired as they are, wherever they are read and multiplied. */
+  private static void requireSameRows(StoredMatrix matrix, float[] x) {
+    int k = matrix.columns();
+    for (int first = 0; first + 4 <= matrix.rows(); first += 3) {
+      var some = new SomeRows(matrix, first, 4);
+      assertEquals(matrix.paired(), some.paired());
+      float[][] read = new float[2][4 * k];
+      float[][] products = new float[2][12 * Lanes.COUNT];
+      for (int r = 0; r < 4; r++) {
+        matrix.read(first + r, read[0], r * k);
+        some.read(r, read[1], r * k);
+      }
+      assertArrayEquals(read[0], read[1]);
+      matrix.dots(first, 1, x, 0, products[0]);
+      some.dots(0, 1, x, 0, products[1]);
+      assertArrayEquals(products[0], products[1]);
+      matrix.pair(first, 1, x, 0, k, products[0]);
+      some.pair(0, 1, x, 0, k, products[1]);
+      assertArrayEquals(products[0], products[1]);
     }
   }
 
