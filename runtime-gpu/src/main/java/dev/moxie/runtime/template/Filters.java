@@ -48,7 +48,7 @@ final class Filters {
     all.put("join", Filters::join);
     all.put("replace", (in, v, g) -> Methods.replaced(PythonText.of(v), g, in.budget()));
     all.put("items", (in, v, g) -> pairs(v));
-    all.put("dictsort", (in, v, g) -> sortedPairs(v, g.only("case_sensitive", "by", "reverse")));
+    all.put("dictsort", Filters::sortedPairs);
     all.put("map", Filters::map);
     all.put("select", (in, v, g) -> select(in, v, g, false, true));
     all.put("reject", (in, v, g) -> select(in, v, g, false, false));
@@ -58,8 +58,8 @@ final class Filters {
     all.put("sort", Filters::sort);
     all.put("reverse", (in, v, g) -> reversed(v));
     all.put("sum", Filters::sum);
-    all.put("min", (in, v, g) -> extreme(v, 1));
-    all.put("max", (in, v, g) -> extreme(v, -1));
+    all.put("min", (in, v, g) -> extreme(in, v, 1));
+    all.put("max", (in, v, g) -> extreme(in, v, -1));
     all.put("int", (in, v, g) -> whole(v, g));
     all.put("float", (in, v, g) -> number(v, g));
     all.put("abs", (in, v, g) -> absolute(v));
@@ -125,13 +125,18 @@ final class Filters {
     throw new TemplateException(Values.type(value) + " is no mapping");
   }
 
-  private static List<@Nullable Object> sortedPairs(@Nullable Object value, Given given) {
+  private static List<@Nullable Object> sortedPairs(
+      Interpreter in, @Nullable Object value, Given given) {
+    given.only("case_sensitive", "by", "reverse");
     List<@Nullable Object> pairs = pairs(value);
     boolean exact = Values.truth(given.get(0, "case_sensitive", false));
     int by = "value".equals(given.get(1, "by", "key")) ? 1 : 0;
     Comparator<@Nullable Object> order =
         (a, b) ->
-            Values.order(folded(((Tuple) a).get(by), exact), folded(((Tuple) b).get(by), exact));
+            Values.order(
+                folded(((Tuple) a).get(by), exact),
+                folded(((Tuple) b).get(by), exact),
+                in.budget());
     pairs.sort(Values.truth(given.get(2, "reverse", false)) ? order.reversed() : order);
     return pairs;
   }
@@ -170,7 +175,7 @@ final class Filters {
       Interpreter in, @Nullable Object value, Given given, boolean attribute, boolean kept) {
     Object path = attribute ? given.require(0, "attribute") : null;
     Given test = attribute ? given.rest() : given;
-    Tests.Test holds = (item, none) -> Values.truth(item);
+    Tests.Test holds = (item, none, budget) -> Values.truth(item);
     if (!test.positional().isEmpty()) {
       String name = Values.text(test.positional().getFirst());
       if (!Tests.ALL.containsKey(name)) {
@@ -182,7 +187,7 @@ final class Filters {
     List<@Nullable Object> selected = new ArrayList<>();
     for (Object item : Values.items(value)) {
       in.budget().step();
-      if (holds.holds(path == null ? item : in.path(item, path), test) == kept) {
+      if (holds.holds(path == null ? item : in.path(item, path), test, in.budget()) == kept) {
         selected.add(item);
       }
     }
@@ -199,7 +204,7 @@ final class Filters {
       Object key = folded(attribute == null ? item : in.path(item, attribute), exact);
       in.budget().step();
       requireKey(key);
-      if (!Values.contains(seen, key)) {
+      if (!Values.contains(seen, key, in.budget())) {
         seen.add(key);
         unique.add(item);
       }
@@ -226,7 +231,8 @@ final class Filters {
         (a, b) ->
             Values.order(
                 folded(attribute == null ? a : in.path(a, attribute), exact),
-                folded(attribute == null ? b : in.path(b, attribute), exact));
+                folded(attribute == null ? b : in.path(b, attribute), exact),
+                in.budget());
     List<@Nullable Object> sorted = Values.items(value);
     sorted.sort(reverse ? order.reversed() : order);
     return sorted;
@@ -252,13 +258,13 @@ final class Filters {
     return sum;
   }
 
-  private static @Nullable Object extreme(@Nullable Object value, int sign) {
+  private static @Nullable Object extreme(Interpreter in, @Nullable Object value, int sign) {
     List<@Nullable Object> items = Values.items(value);
     if (items.isEmpty()) {
       return new Undefined("an item of an empty list");
     }
     return Collections.min(
-        items, (a, b) -> sign * Values.order(folded(a, false), folded(b, false)));
+        items, (a, b) -> sign * Values.order(folded(a, false), folded(b, false), in.budget()));
   }
 
   private static @Nullable Object whole(@Nullable Object value, Given given) {

@@ -162,7 +162,7 @@ final class Interpreter {
         Values.items(value(loop.over())).stream()
             .filter(item -> loop.condition() == null || passes(loop, item, around))
             .iterator();
-    var state = new Loop(items);
+    var state = new Loop(items, budget);
     boolean whole = false;
     for (int i = 0; state.has(i); i++) {
       budget.step();
@@ -288,7 +288,7 @@ final class Interpreter {
           Filters.named(filter.name())
               .apply(this, value(filter.of()), given(filter.arguments(), null));
       case Expression.Test test ->
-          Tests.named(test.name()).holds(value(test.of()), given(test.arguments(), null));
+          Tests.named(test.name()).holds(value(test.of()), given(test.arguments(), null), budget);
       case Expression.Unary unary -> unary(unary.operator(), value(unary.of()));
       case Expression.Binary binary -> binary(binary);
       case Expression.Compare compare -> compare(compare);
@@ -333,14 +333,14 @@ final class Interpreter {
       Object right = value(compare.others().get(i));
       boolean holds =
           switch (compare.operators().get(i)) {
-            case "==" -> Values.equal(left, right);
-            case "!=" -> !Values.equal(left, right);
-            case "in" -> Values.contains(right, left);
-            case "not in" -> !Values.contains(right, left);
-            case "<" -> Values.order(left, right) < 0;
-            case "<=" -> Values.order(left, right) <= 0;
-            case ">" -> Values.order(left, right) > 0;
-            default -> Values.order(left, right) >= 0;
+            case "==" -> Values.equal(left, right, budget);
+            case "!=" -> !Values.equal(left, right, budget);
+            case "in" -> Values.contains(right, left, budget);
+            case "not in" -> !Values.contains(right, left, budget);
+            case "<" -> Values.order(left, right, budget) < 0;
+            case "<=" -> Values.order(left, right, budget) <= 0;
+            case ">" -> Values.order(left, right, budget) > 0;
+            default -> Values.order(left, right, budget) >= 0;
           };
       if (!holds) {
         return false;

@@ -8,12 +8,14 @@ import org.jspecify.annotations.Nullable;
 /** Where a loop is. Items are taken as they are needed: a turn may decide whether others come. */
 final class Loop {
   private final Iterator<@Nullable Object> source;
+  private final Budget budget;
   private final List<@Nullable Object> items = new ArrayList<>();
   private int index;
   private @Nullable Object seen = this;
 
-  Loop(Iterator<@Nullable Object> source) {
+  Loop(Iterator<@Nullable Object> source, Budget budget) {
     this.source = source;
+    this.budget = budget;
   }
 
   /** Whether there is an item of a number, from 0. */
@@ -67,7 +69,7 @@ final class Loop {
 
   private Object changed(Given given) {
     Tuple now = new Tuple(given.positional());
-    boolean changed = !(seen instanceof Tuple before && Values.equal(before, now));
+    boolean changed = !(seen instanceof Tuple before && Values.equal(before, now, budget));
     seen = now;
     return changed;
   }

@@ -22,11 +22,13 @@ final class Methods {
       Map.of(
           "count",
           (list, g, budget) ->
-              list.stream().filter(item -> Values.equal(item, g.require(0, "value"))).count(),
+              list.stream()
+                  .filter(item -> Values.equal(item, g.require(0, "value"), budget))
+                  .count(),
           "index",
           (list, g, budget) -> {
             for (int i = 0; i < list.size(); i++) {
-              if (Values.equal(list.get(i), g.require(0, "value"))) {
+              if (Values.equal(list.get(i), g.require(0, "value"), budget)) {
                 return (long) i;
               }
             }
@@ -124,8 +126,8 @@ final class Methods {
     all.put("isalpha", (t, g, b) -> all(t, Character::isLetter));
     all.put("isalnum", (t, g, b) -> all(t, Character::isLetterOrDigit));
     all.put("isspace", (t, g, b) -> all(t, PythonText::isSpace));
-    all.put("isupper", (t, g, b) -> Tests.named("upper").holds(t, Given.NOTHING));
-    all.put("islower", (t, g, b) -> Tests.named("lower").holds(t, Given.NOTHING));
+    all.put("isupper", (t, g, b) -> Tests.named("upper").holds(t, Given.NOTHING, b));
+    all.put("islower", (t, g, b) -> Tests.named("lower").holds(t, Given.NOTHING, b));
     return all;
   }
 

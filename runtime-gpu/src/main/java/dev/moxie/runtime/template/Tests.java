@@ -21,62 +21,62 @@ final class Tests {
   /** Whether a value is such. */
   @FunctionalInterface
   interface Test {
-    boolean holds(@Nullable Object value, Given given);
+    boolean holds(@Nullable Object value, Given given, Budget budget);
   }
 
   /** Whether a value and another are such. */
   @FunctionalInterface
   private interface Pair {
-    boolean holds(@Nullable Object value, @Nullable Object other);
+    boolean holds(@Nullable Object value, @Nullable Object other, Budget budget);
   }
 
   private static Map<String, Test> all() {
     Map<String, Test> all = new HashMap<>();
-    all.put("defined", (v, g) -> !(v instanceof Undefined));
-    all.put("undefined", (v, g) -> v instanceof Undefined);
-    all.put("none", (v, g) -> v == null);
-    all.put("string", (v, g) -> v instanceof String);
-    all.put("mapping", (v, g) -> v instanceof Map<?, ?>);
-    all.put("iterable", (v, g) -> isIterable(v));
+    all.put("defined", (v, g, budget) -> !(v instanceof Undefined));
+    all.put("undefined", (v, g, budget) -> v instanceof Undefined);
+    all.put("none", (v, g, budget) -> v == null);
+    all.put("string", (v, g, budget) -> v instanceof String);
+    all.put("mapping", (v, g, budget) -> v instanceof Map<?, ?>);
+    all.put("iterable", (v, g, budget) -> isIterable(v));
     all.put(
         "sequence",
-        (v, g) ->
+        (v, g, budget) ->
             v instanceof String
                 || v instanceof List<?>
                 || v instanceof Map<?, ?>
                 || v instanceof Undefined);
-    all.put("number", (v, g) -> Values.numeric(v) instanceof Number);
-    all.put("integer", (v, g) -> v instanceof Long);
-    all.put("float", (v, g) -> v instanceof Double);
-    all.put("boolean", (v, g) -> v instanceof Boolean);
-    all.put("true", (v, g) -> v instanceof Boolean flag && flag);
-    all.put("false", (v, g) -> v instanceof Boolean flag && !flag);
-    all.put("callable", (v, g) -> v instanceof Callable);
-    all.put("odd", (v, g) -> Math.floorMod(Values.whole(v), 2) == 1);
-    all.put("even", (v, g) -> Math.floorMod(Values.whole(v), 2) == 0);
+    all.put("number", (v, g, budget) -> Values.numeric(v) instanceof Number);
+    all.put("integer", (v, g, budget) -> v instanceof Long);
+    all.put("float", (v, g, budget) -> v instanceof Double);
+    all.put("boolean", (v, g, budget) -> v instanceof Boolean);
+    all.put("true", (v, g, budget) -> v instanceof Boolean flag && flag);
+    all.put("false", (v, g, budget) -> v instanceof Boolean flag && !flag);
+    all.put("callable", (v, g, budget) -> v instanceof Callable);
+    all.put("odd", (v, g, budget) -> Math.floorMod(Values.whole(v), 2) == 1);
+    all.put("even", (v, g, budget) -> Math.floorMod(Values.whole(v), 2) == 0);
     all.put(
         "lower",
-        (v, g) -> {
+        (v, g, budget) -> {
           String text = PythonText.of(v);
           return text.equals(text.toLowerCase(Locale.ROOT)) && hasCase(text);
         });
     all.put(
         "upper",
-        (v, g) -> {
+        (v, g, budget) -> {
           String text = PythonText.of(v);
           return text.equals(text.toUpperCase(Locale.ROOT)) && hasCase(text);
         });
     pair(all, Values::equal, "equalto", "eq", "==");
-    pair(all, (a, b) -> !Values.equal(a, b), "ne");
-    pair(all, (a, b) -> Values.order(a, b) < 0, "lessthan", "lt");
-    pair(all, (a, b) -> Values.order(a, b) <= 0, "le");
-    pair(all, (a, b) -> Values.order(a, b) > 0, "greaterthan", "gt");
-    pair(all, (a, b) -> Values.order(a, b) >= 0, "ge");
-    pair(all, (a, b) -> Values.contains(b, a), "in");
-    pair(all, Tests::isSame, "sameas");
+    pair(all, (a, b, budget) -> !Values.equal(a, b, budget), "ne");
+    pair(all, (a, b, budget) -> Values.order(a, b, budget) < 0, "lessthan", "lt");
+    pair(all, (a, b, budget) -> Values.order(a, b, budget) <= 0, "le");
+    pair(all, (a, b, budget) -> Values.order(a, b, budget) > 0, "greaterthan", "gt");
+    pair(all, (a, b, budget) -> Values.order(a, b, budget) >= 0, "ge");
+    pair(all, (a, b, budget) -> Values.contains(b, a, budget), "in");
+    pair(all, (a, b, budget) -> isSame(a, b), "sameas");
     pair(
         all,
-        (a, b) -> {
+        (a, b, budget) -> {
           if (Values.whole(b) == 0) {
             throw new TemplateException("a division by zero");
           }
@@ -88,7 +88,10 @@ final class Tests {
 
   private static void pair(Map<String, Test> all, Pair pair, String... names) {
     for (String name : names) {
-      all.put(name, (value, given) -> pair.holds(value, given.only("other").require(0, "other")));
+      all.put(
+          name,
+          (value, given, budget) ->
+              pair.holds(value, given.only("other").require(0, "other"), budget));
     }
   }
 

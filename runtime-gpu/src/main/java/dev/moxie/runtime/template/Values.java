@@ -43,11 +43,7 @@ final class Values {
     return value instanceof Boolean flag ? (Object) (flag ? 1L : 0L) : value;
   }
 
-  static boolean equal(@Nullable Object left, @Nullable Object right) {
-    return equal(left, right, new Budget());
-  }
-
-  private static boolean equal(@Nullable Object left, @Nullable Object right, Budget budget) {
+  static boolean equal(@Nullable Object left, @Nullable Object right, Budget budget) {
     budget.step();
     Object a = numeric(left);
     Object b = numeric(right);
@@ -74,7 +70,7 @@ final class Values {
   }
 
   /** Below 0, 0 or above 0 as Python orders two values. */
-  static int order(@Nullable Object left, @Nullable Object right) {
+  static int order(@Nullable Object left, @Nullable Object right, Budget budget) {
     Object a = numeric(left);
     Object b = numeric(right);
     if (a instanceof Long x && b instanceof Long y) {
@@ -90,8 +86,8 @@ final class Values {
         && b instanceof List<?> y
         && x instanceof Tuple == y instanceof Tuple) {
       for (int i = 0; i < Math.min(x.size(), y.size()); i++) {
-        if (!equal(x.get(i), y.get(i))) {
-          return order(x.get(i), y.get(i));
+        if (!equal(x.get(i), y.get(i), budget)) {
+          return order(x.get(i), y.get(i), budget);
         }
       }
       return Integer.compare(x.size(), y.size());
@@ -99,11 +95,11 @@ final class Values {
     throw new TemplateException(type(left) + " and " + type(right) + " have no order");
   }
 
-  static boolean contains(@Nullable Object whole, @Nullable Object part) {
+  static boolean contains(@Nullable Object whole, @Nullable Object part, Budget budget) {
     return switch (whole) {
       case String text when part instanceof String sought -> text.contains(sought);
       case Map<?, ?> map -> map.containsKey(key(part));
-      case List<?> list -> list.stream().anyMatch(item -> equal(item, part));
+      case List<?> list -> list.stream().anyMatch(item -> equal(item, part, budget));
       case Undefined undefined -> false;
       case null, default -> throw new TemplateException(type(whole) + " contains nothing");
     };

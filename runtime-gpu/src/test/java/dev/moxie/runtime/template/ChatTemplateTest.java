@@ -123,6 +123,9 @@ class ChatTemplateTest {
             + "{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
         "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}"
             + "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(16) %}"
+            + "{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}"
+            + "{% for i in range(90000) %}{% if ns.x == ns.y %}{% endif %}{% endfor %}",
         "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
         "{{ 'a'.replace('', 'b' * 4000000).replace('', 'b' * 4000000) }}",
         "{% set ns = namespace(x=7) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor"
