@@ -38,8 +38,8 @@ import picocli.CommandLine.Parameters;
     description = "Serves a package over HTTP, by the interface of OpenAI, on the CPU.",
     footer = {
       "",
-      "GET /v1/models /health /version /metrics; POST /v1/completions /v1/chat/completions",
-      "/tokenize /detokenize /apply-template. The first interrupt lets answers end, for ten"
+      "GET / (a page for people) /v1/models /health /version /metrics; POST /v1/completions",
+      "/v1/chat/completions /tokenize /detokenize /apply-template. The first interrupt lets answers end, for ten"
           + " seconds."
     })
 final class ServeCommand implements Callable<Integer> {

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.http;
 
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.runtime.execution.ExpertLoad;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.template.TemplateException;
 import java.io.IOException;
@@ -34,16 +35,16 @@ final class Api {
 
   /** Whether anybody may ask. */
   static boolean isOpen(String path) {
-    return OPEN.contains(path);
+    return OPEN.contains(path) || Page.has(path);
   }
 
   static boolean isEndpoint(String path) {
-    return GET.contains(path) || POST.contains(path);
+    return GET.contains(path) || POST.contains(path) || path.equals("/");
   }
 
   static void requirePost(String path) {
     if (!POST.contains(path)) {
-      throw GET.contains(path)
+      throw GET.contains(path) || Page.has(path)
           ? ApiException.invalid(405, path + ": expected GET, found POST.")
           : noSuch(path);
     }
@@ -74,7 +75,9 @@ final class Api {
         responder.send(200, json);
       }
       default -> {
-        if (path.equals("/v1/models/" + served.name())) {
+        if (Page.has(path)) {
+          responder.send(Page.file(path));
+        } else if (path.equals("/v1/models/" + served.name())) {
           addModel(json);
           responder.send(200, json);
         } else if (POST.contains(path)) {
@@ -94,6 +97,14 @@ final class Api {
     json.put("created", served.created());
     json.put("owned_by", "moxie");
     json.put("max_model_len", served.positions());
+    ObjectNode more = json.putObject("moxie");
+    more.put("text", served.tokenizer() != null);
+    more.put("chat", served.template() != null);
+    ArrayNode experts = more.putArray("experts");
+    ExpertLoad load = served.scheduler().load();
+    for (int layer = 0; layer < load.layers(); layer++) {
+      experts.add(load.experts(layer));
+    }
   }
 
   void post(String path, Fields fields, Responder responder)

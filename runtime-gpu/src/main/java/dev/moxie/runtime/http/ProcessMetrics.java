@@ -25,6 +25,6 @@ final class ProcessMetrics {
 
   private static double resident() {
     Resident now = Resident.now();
-    return now == null ? Double.NaN : (now.anonymous() + now.file()) * MEGABYTE;
+    return now == null ? Double.NaN : Math.rint((now.anonymous() + now.file()) * MEGABYTE);
   }
 }

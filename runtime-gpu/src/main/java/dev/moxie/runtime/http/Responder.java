@@ -26,9 +26,15 @@ final class Responder {
     send(code, "application/json", json.toString());
   }
 
+  void send(Page.File file) throws IOException {
+    Page.HEADERS.forEach(exchange.getResponseHeaders()::set);
+    send(200, file.type(), file.text());
+  }
+
   void send(int code, String type, String text) throws IOException {
     byte[] body = text.getBytes(StandardCharsets.UTF_8);
     exchange.getResponseHeaders().set("Content-Type", type);
+    exchange.getResponseHeaders().set("X-Content-Type-Options", "nosniff");
     boolean head = exchange.getRequestMethod().equals("HEAD");
     watch.during(
         () -> {
