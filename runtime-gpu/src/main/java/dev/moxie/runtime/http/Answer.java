@@ -94,7 +94,7 @@ final class Answer implements AutoCloseable {
                   parameters.sampler(n),
                   end,
                   parameters.alternatives(),
-                  parameters.experts(),
+                  parameters.routed(),
                   answer.listener(choice));
           Scheduler.Ticket ticket = served.scheduler().submit(job);
           answer.choices.add(new Choice(served, prompts.get(i), parameters.stops(), ticket));

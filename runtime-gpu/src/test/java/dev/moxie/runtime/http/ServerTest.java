@@ -239,6 +239,41 @@ class ServerTest {
   }
 
   @Test
+  void expertsInTheStreamAreThoseOfTheWholeAnswer() throws Exception {
+    String asked = completion(", \"ignore_eos\": true%s");
+    JsonNode whole =
+        answer("/v1/completions", asked.formatted(", \"return_routed_experts\": true"));
+    byte[] raw =
+        Base64.getDecoder().decode(whole.at("/choices/0/meta_info/routed_experts").stringValue());
+    ByteBuffer numbers = ByteBuffer.wrap(raw).order(ByteOrder.LITTLE_ENDIAN);
+    int prompt = whole.at("/usage/prompt_tokens").intValue();
+    numbers.position(prompt * 4 * 2 * Integer.BYTES);
+    List<JsonNode> events =
+        events(
+            "/v1/completions",
+            asked.formatted(", \"stream\": true, \"stream_routed_experts\": true"));
+    assertTrue(events.getFirst().at("/choices/0/routed").isNull());
+    int tokens = 0;
+    for (JsonNode event : events.subList(1, events.size())) {
+      JsonNode routed = event.at("/choices/0/routed");
+      for (int layer = 0; layer < 4 && !routed.isMissingNode(); layer++) {
+        double sum = 0;
+        for (int i = 0; i < 2; i++) {
+          assertEquals(numbers.getInt(), routed.at("/experts/" + layer + "/" + i).intValue());
+          sum += routed.at("/weights/" + layer + "/" + i).doubleValue();
+        }
+        assertEquals(1, sum, 1e-6, "Mixtral's weights are normalised");
+        assertTrue(routed.at("/margins/" + layer).doubleValue() >= 0);
+      }
+      tokens += routed.isMissingNode() ? 0 : 1;
+    }
+    assertEquals(11, tokens, "each but the last");
+    assertFalse(numbers.hasRemaining());
+    String refused = asked.formatted(", \"stream_routed_experts\": true");
+    assertEquals(400, post(server, "/v1/completions", refused).statusCode(), "without a stream");
+  }
+
+  @Test
   void aStopEndsTheTextBeforeItAlsoAcrossTokens() throws Exception {
     String whole = greedy(12);
     String stop = whole.substring(4, 9);
