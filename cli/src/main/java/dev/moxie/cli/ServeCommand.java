@@ -39,8 +39,8 @@ import picocli.CommandLine.Parameters;
     footer = {
       "",
       "GET / (a page for people) /v1/models /health /version /metrics; POST /v1/completions",
-      "/v1/chat/completions /tokenize /detokenize /apply-template. The first interrupt lets answers end, for ten"
-          + " seconds."
+      "/v1/chat/completions /tokenize /detokenize /apply-template. The first interrupt lets answers"
+          + " end, for ten seconds."
     })
 final class ServeCommand implements Callable<Integer> {
   private static final String KEY_VARIABLE = "MOXIE_API_KEY";

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 final class Answer implements AutoCloseable {
   private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
   private final List<Choice> choices = new ArrayList<>();
+  private final boolean together;
   private int reused;
 
   /** More of one choice. */
@@ -73,7 +74,14 @@ final class Answer implements AutoCloseable {
     }
   }
 
-  private Answer() {}
+  /**
+   * One of texts that are then asked for.
+   *
+   * @param together whether tokens may come several at once
+   */
+  private Answer(boolean together) {
+    this.together = together;
+  }
 
   /**
    * Asks for texts.
@@ -81,7 +89,8 @@ final class Answer implements AutoCloseable {
    * @param limits new tokens of each prompt
    */
   static Answer to(Served served, Parameters parameters, List<long[]> prompts, int[] limits) {
-    var answer = new Answer();
+    // What is told of the experts of one token belongs to one piece.
+    var answer = new Answer(parameters.routed() != Job.Routed.DECISIONS);
     Set<Long> end = parameters.ignoreEnd() ? Set.of() : served.end();
     try {
       for (int i = 0; i < prompts.size(); i++) {
@@ -150,7 +159,8 @@ final class Answer implements AutoCloseable {
       } else if (!choices.get(event.choice()).ended) {
         Piece piece = piece(event);
         // What came while the client was written to goes in one: many clients cost less each.
-        while (piece.finish() == null
+        while (together
+            && piece.finish() == null
             && events.peek() instanceof Token next
             && next.choice() == piece.choice()) {
           piece = piece.and(piece(events.remove()));

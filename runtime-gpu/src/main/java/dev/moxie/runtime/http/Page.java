@@ -41,6 +41,7 @@ final class Page {
           "table.js",
           "load.js",
           "figures.js",
+          "frame.js",
           "colours.js",
           "words.js");
 

@@ -127,10 +127,16 @@ class PageTest {
     JsonNode ids =
         browser.run(
             """
-            return [...document.querySelectorAll('.token')].slice(0, -1).flatMap((token) => {
-              token.focus();
-              return [...document.querySelectorAll('#table li b')].map((b) => Number(b.textContent));
-            });
+            const frame = () => new Promise((seen) => requestAnimationFrame(() => seen()));
+            return (async () => {
+              const all = [];
+              for (const token of [...document.querySelectorAll('.token')].slice(0, -1)) {
+                token.focus();
+                await frame();
+                all.push(...[...document.querySelectorAll('#table li b')].map((b) => Number(b.textContent)));
+              }
+              return all;
+            })();
             """);
     List<Integer> table = new ArrayList<>();
     ids.forEach(id -> table.add(id.intValue()));
@@ -167,7 +173,7 @@ class PageTest {
         busiest = Math.max(busiest, own);
       }
       String share = "has %.0f %%".formatted(100.0 * busiest / (19 * 2));
-      assertTrue(text("#load-words").contains(share), text("#load-words") + share);
+      browser.await("document.getElementById('load-words').textContent.includes('" + share + "')");
       browser.await("document.querySelector('#figures').textContent.includes('resident')");
     }
   }
@@ -214,7 +220,8 @@ class PageTest {
       assertEquals(HOSTILE, text("#model"));
       String counts = "return [document.images.length, document.scripts.length, document.title]";
       assertEquals("[1,1,\"" + HOSTILE + " – Moxie\"]", browser.run(counts).toString());
-      assertEquals("1" + " " + HOSTILE.replace(' ', '␣'), text("#token"));
+      String token = "'1 " + HOSTILE.replace(' ', '␣') + "'";
+      browser.await("document.getElementById('token').textContent === " + token);
     }
   }
 
@@ -348,14 +355,13 @@ class PageTest {
           order);
       browser.run("document.querySelector('.token').focus()");
       browser.type(Browser.RIGHT);
-      assertEquals("2 ␣two", text("#token"));
-      assertTrue(
-          browser
-              .run("return document.activeElement.ariaDescription")
-              .stringValue()
-              .equals("layer 1: expert 3 by 0.75, expert 1 by 0.25; margin 0.50"));
-      assertEquals("3 0.751 0.250.50", text("#table tbody tr:nth-child(2) td").strip()
-          + text("#table tbody tr:nth-child(2) td:last-child"));
+      browser.await("document.getElementById('token').textContent === '2 ␣two'");
+      String words = "Layer 1: expert 3 by 0.75, expert 1 by 0.25; margin 0.50";
+      assertEquals(words + ".", text("#token-words"));
+      assertEquals(
+          words, browser.run("return document.activeElement.ariaDescription").stringValue());
+      assertEquals("3 0.75", text("#table tr:nth-child(2) li"));
+      assertEquals("0.50", text("#table tr:nth-child(2) .number"));
       List<String> names =
           browser.names(
               "main :is(input, select, textarea, button:not([hidden]), canvas, section,"

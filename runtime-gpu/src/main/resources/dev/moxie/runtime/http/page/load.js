@@ -1,5 +1,6 @@
 // How often the experts of a layer were chosen by the tokens of answers on this page.
 import { paint } from './colours.js';
+import { onceAFrame } from './frame.js';
 
 export function showLoad(box, words, name, view) {
   let counts = [];
@@ -59,9 +60,10 @@ export function showLoad(box, words, name, view) {
     build();
   }
 
+  const later = onceAFrame(show);
   view.addEventListener('routed', (event) => {
     count(event.detail);
-    show();
+    later();
   });
   view.addEventListener('layer', () => (counts.length === view.experts.length ? build() : clear()));
   view.addEventListener('cleared', clear);

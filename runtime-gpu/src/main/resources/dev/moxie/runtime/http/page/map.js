@@ -1,19 +1,23 @@
 // An answer from afar: a column for each token, a row for each layer.
 import { fill } from './colours.js';
+import { onceAFrame } from './frame.js';
 import { shown } from './words.js';
 
 const WIDEST = 14;
 const NARROWEST = 3;
 const HIGHEST = 240;
 
+/** Between cells, where they are large enough for one. */
+function gap(size) {
+  return size >= 6 ? 1 : 0;
+}
+
 export function showMap(canvas, view) {
-  let waiting = false;
   let first = 0;
   let width = 1;
   let height = 1;
 
   function draw() {
-    waiting = false;
     const tokens = view.answer?.tokens ?? [];
     const layers = Math.max(1, view.experts.length);
     const room = canvas.clientWidth;
@@ -29,7 +33,7 @@ export function showMap(canvas, view) {
     const style = getComputedStyle(canvas);
     for (let layer = 0; layer < layers; layer++) {
       context.fillStyle = style.getPropertyValue('--page');
-      context.fillRect(0, layer * height, room, height - 1);
+      context.fillRect(0, layer * height, room, height - gap(height));
     }
     for (let t = first; t < tokens.length; t++) {
       for (let layer = 0; layer < layers; layer++) {
@@ -49,7 +53,7 @@ export function showMap(canvas, view) {
 
   function cell(context, style, routed, layer, column) {
     const x = Math.round(column * width);
-    const end = Math.round((column + 1) * width) - (width >= 6 ? 1 : 0);
+    const end = Math.round((column + 1) * width) - gap(width);
     const experts = routed?.experts[layer] ?? [];
     if (experts.length > 0) {
       const weights = routed.weights[layer];
@@ -60,15 +64,10 @@ export function showMap(canvas, view) {
       context.globalAlpha = 1;
       context.fillStyle = style.getPropertyValue('--line');
     }
-    context.fillRect(x, layer * height, end - x, height - 1);
+    context.fillRect(x, layer * height, end - x, height - gap(height));
   }
 
-  function later() {
-    if (!waiting) {
-      waiting = true;
-      requestAnimationFrame(draw);
-    }
-  }
+  const later = onceAFrame(draw);
 
   function point(event) {
     const token = first + Math.floor(event.offsetX / width);

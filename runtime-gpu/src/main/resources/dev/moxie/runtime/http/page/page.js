@@ -146,6 +146,6 @@ $('key-form').addEventListener('submit', (event) => {
   open();
 });
 showMap($('map'), view);
-showTable($('table'), $('token'), view);
+showTable($('table'), $('token'), $('token-words'), view);
 showLoad($('load'), $('load-words'), $('load-layer'), view);
 open();

@@ -1,6 +1,7 @@
 // The experts of one token, layer by layer: as wide as they weigh.
 import { paint } from './colours.js';
-import { margin, shown, weight } from './words.js';
+import { onceAFrame } from './frame.js';
+import { heard, margin, shown, weight } from './words.js';
 
 function expert(id, count, own, all) {
   const chip = document.createElement('li');
@@ -9,13 +10,15 @@ function expert(id, count, own, all) {
   name.textContent = id;
   share.textContent = weight(own);
   chip.title = `expert ${id}, weight ${own}`;
+  chip.ariaLabel = chip.title;
+  chip.classList.toggle('long', id > 99);
   chip.append(name, ' ', share);
   chip.style.setProperty('flex-grow', Math.max(own / all, 0.01));
   paint(chip, id, count);
   return chip;
 }
 
-export function showTable(table, name, view) {
+export function showTable(table, name, words, view) {
   const rows = [];
 
   function build() {
@@ -44,6 +47,7 @@ export function showTable(table, name, view) {
   function fillIn() {
     const token = view.token;
     name.textContent = token ? `${view.index + 1} ${shown(token.text)}` : 'none yet';
+    words.textContent = token?.routed ? `${heard(token.routed, view.layer)}.` : '';
     rows.forEach(({ experts, close, count }, layer) => {
       const routed = token?.routed;
       const ids = routed?.experts[layer] ?? [];
@@ -51,7 +55,7 @@ export function showTable(table, name, view) {
       experts.replaceChildren(...ids.map((id, i) => expert(id, count, routed.weights[layer][i], all)));
       close.textContent = ids.length > 0 ? margin(routed.margins[layer]) : '';
       if (count === 0) {
-        close.textContent = 'no experts';
+        close.textContent = 'dense';
       }
     });
   }
@@ -67,6 +71,6 @@ export function showTable(table, name, view) {
     fillIn();
   }
 
-  view.addEventListener('token', fillIn);
+  view.addEventListener('token', onceAFrame(fillIn));
   view.addEventListener('layer', mark);
 }

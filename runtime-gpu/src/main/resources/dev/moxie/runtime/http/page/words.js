@@ -27,8 +27,8 @@ export function shown(text) {
 export function heard(routed, layer) {
   const experts = routed.experts[layer];
   if (experts.length === 0) {
-    return `layer ${layer} has no experts`;
+    return `Layer ${layer} has no experts`;
   }
   const each = experts.map((e, i) => `expert ${e} by ${weight(routed.weights[layer][i])}`).join(', ');
-  return `layer ${layer}: ${each}; margin ${margin(routed.margins[layer])}`;
+  return `Layer ${layer}: ${each}; margin ${margin(routed.margins[layer])}`;
 }
