@@ -19,8 +19,7 @@ public final class ExpertLoad {
     expertsPerToken = new int[layers];
     for (int i = 0; i < layers; i++) {
       counts[i] = new AtomicLongArray(0);
-      if (architecture.layers().get(i).feedForward()
-          instanceof FeedForward.MixtureOfExperts moe) {
+      if (architecture.layers().get(i).feedForward() instanceof FeedForward.MixtureOfExperts moe) {
         counts[i] = new AtomicLongArray(moe.experts());
         expertsPerToken[i] = moe.routing().expertsPerToken();
       }

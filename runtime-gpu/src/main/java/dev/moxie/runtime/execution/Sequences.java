@@ -125,9 +125,7 @@ public final class Sequences {
     int layersOfAll = Math.multiplyExact(tokens, layerCount);
     int places = Math.multiplyExact(layersOfAll, expertsPerLayer);
     return new Routes(
-        new int[places],
-        new float[decisions ? places : 0],
-        new float[decisions ? layersOfAll : 0]);
+        new int[places], new float[decisions ? places : 0], new float[decisions ? layersOfAll : 0]);
   }
 
   /** What tokens have chosen in all steps. */
@@ -269,9 +267,7 @@ public final class Sequences {
     Value groups = program.groups();
     Margin margin =
         Margin.of(
-            moe.routing(),
-            row(program.choice(), row),
-            groups == null ? null : row(groups, row));
+            moe.routing(), row(program.choice(), row), groups == null ? null : row(groups, row));
     return margin == null ? Float.NaN : (float) margin.gap();
   }
 

@@ -8,7 +8,9 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tags;
 import java.util.function.ToDoubleFunction;
 
-/** How a model's experts are used since it was opened, by layer: the figures of {@link Utilisation}. */
+/**
+ * How a model's experts are used since it was opened, by layer: the figures of {@link Utilisation}.
+ */
 final class ExpertMetrics {
   private ExpertMetrics() {}
 

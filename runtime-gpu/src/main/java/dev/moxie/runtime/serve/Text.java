@@ -27,6 +27,7 @@ final class Text implements Scheduler.Ticket {
 
   /** Tokens, from the first one on, of which that was told, or nobody asks. */
   private int told;
+
   private @Nullable Sequence sequence;
   private boolean begun;
   private volatile boolean cancelled;

@@ -170,8 +170,7 @@ final class Browser implements AutoCloseable {
     List<String> names = new ArrayList<>();
     for (JsonNode element : post("/elements", body)) {
       String id = element.properties().iterator().next().getValue().stringValue();
-      names.add(
-          send("GET", session + "/element/" + id + "/computedlabel", object()).stringValue());
+      names.add(send("GET", session + "/element/" + id + "/computedlabel", object()).stringValue());
     }
     return names;
   }

@@ -36,7 +36,8 @@ class ExpertMetricsTest {
   @TempDir Path folder;
 
   private static JsonNode complete(Server server, String body) throws Exception {
-    URI uri = URI.create("http://127.0.0.1:%d/v1/completions".formatted(server.address().getPort()));
+    URI uri =
+        URI.create("http://127.0.0.1:%d/v1/completions".formatted(server.address().getPort()));
     HttpRequest request =
         HttpRequest.newBuilder(uri)
             .header("Content-Type", "application/json")
@@ -98,8 +99,7 @@ class ExpertMetricsTest {
       for (double share : shares) {
         entropy -= share == 0 ? 0 : share * Math.log(share);
       }
-      assertEquals(
-          Math.exp(entropy), ofLayer(metrics, "moxie_experts_effective", layer), 1e-12);
+      assertEquals(Math.exp(entropy), ofLayer(metrics, "moxie_experts_effective", layer), 1e-12);
       assertEquals(unused, ofLayer(metrics, "moxie_experts_unused", layer));
     }
   }
@@ -148,7 +148,8 @@ class ExpertMetricsTest {
       ExpertMemory.Hits hits = memory.hits();
       assertTrue(hits.chosenBytes() > hits.residentBytes() && hits.residentBytes() > 0);
       String label = "_total{model_name=\"own\"}";
-      assertEquals(hits.chosenBytes(), figure(own, "moxie_expert_chosen_bytes" + label).orElseThrow());
+      assertEquals(
+          hits.chosenBytes(), figure(own, "moxie_expert_chosen_bytes" + label).orElseThrow());
       assertEquals(
           hits.residentBytes(), figure(own, "moxie_expert_resident_bytes" + label).orElseThrow());
       assertEquals(

@@ -89,7 +89,8 @@ class PageFilesTest {
     assertTrue(policy.contains("frame-ancestors 'none'"), policy);
     assertTrue(policy.contains("require-trusted-types-for 'script'"), policy);
     String page = get("/").body();
-    assertFalse(Pattern.compile("<script(?![^>]*src=)|\\son[a-z]+=|\\sstyle=").matcher(page).find());
+    assertFalse(
+        Pattern.compile("<script(?![^>]*src=)|\\son[a-z]+=|\\sstyle=").matcher(page).find());
   }
 
   @ParameterizedTest

@@ -119,9 +119,7 @@ class PageTest {
             .build();
     return StrictJson.mapper(false)
         .readTree(
-            HttpClient.newHttpClient()
-                .send(request, HttpResponse.BodyHandlers.ofString())
-                .body());
+            HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
   }
 
   /** The experts that the table has of each token that passed. */
@@ -156,8 +154,7 @@ class PageTest {
       assertEquals(answer, text(".tokens"));
       assertEquals(answer, text(".answered .unseen:not(h3)"), "for whoever hears it");
       byte[] raw =
-          Base64.getDecoder()
-              .decode(whole.at("/choices/0/meta_info/routed_experts").stringValue());
+          Base64.getDecoder().decode(whole.at("/choices/0/meta_info/routed_experts").stringValue());
       ByteBuffer numbers = ByteBuffer.wrap(raw).order(ByteOrder.LITTLE_ENDIAN);
       numbers.position(whole.at("/usage/prompt_tokens").intValue() * 4 * 2 * Integer.BYTES);
       List<Integer> routed = new ArrayList<>();
@@ -272,7 +269,8 @@ class PageTest {
                 case 3 ->
                     StubServer.event(
                         StubServer.stream(exchange), "{\"error\": {\"message\": \"no memory.\"}}");
-                default -> StubServer.event(StubServer.stream(exchange), StubServer.token("a", "null"));
+                default ->
+                    StubServer.event(StubServer.stream(exchange), StubServer.token("a", "null"));
               }
             })) {
       open(stub.base());
@@ -351,9 +349,7 @@ class PageTest {
                 .stringValue());
       }
       assertEquals(
-          List.of(
-              "token", "prompt", "temperature", "limit", "clear", "send", "layer",
-              "scroll"),
+          List.of("token", "prompt", "temperature", "limit", "clear", "send", "layer", "scroll"),
           order);
       browser.run("document.querySelector('.token').focus()");
       browser.type(Browser.RIGHT);

@@ -46,8 +46,7 @@ final class StubServer implements AutoCloseable {
     return "http://127.0.0.1:" + http.getAddress().getPort() + "/";
   }
 
-  static void send(HttpExchange exchange, int status, String type, String text)
-      throws IOException {
+  static void send(HttpExchange exchange, int status, String type, String text) throws IOException {
     byte[] body = text.getBytes(StandardCharsets.UTF_8);
     exchange.getResponseHeaders().set("Content-Type", type);
     exchange.sendResponseHeaders(status, body.length);
@@ -56,8 +55,7 @@ final class StubServer implements AutoCloseable {
 
   static void refuse(HttpExchange exchange, int status, String message) throws IOException {
     exchange.getResponseHeaders().set("Retry-After", "7");
-    send(
-        exchange, status, "application/json", "{\"error\": {\"message\": \"" + message + "\"}}");
+    send(exchange, status, "application/json", "{\"error\": {\"message\": \"" + message + "\"}}");
   }
 
   /** Begins a stream. */

@@ -281,7 +281,14 @@ class SchedulerTest {
       int at = whole.tokens.indexOf(fourth);
       var cut = new Heard();
       scheduler.submit(
-          new Job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, Set.of(fourth), -1, Job.Routed.NOTHING, cut));
+          new Job(
+              new long[] {1, 2, 3},
+              8,
+              Sampler.GREEDY,
+              Set.of(fourth),
+              -1,
+              Job.Routed.NOTHING,
+              cut));
       assertEquals(Job.End.STOP, cut.end());
       assertEquals(whole.tokens.subList(0, at), cut.tokens);
     }
@@ -328,7 +335,14 @@ class SchedulerTest {
           heard.add(new Heard());
           prompts.add(prompt(random, 45, model.architecture().vocabSize()));
           scheduler.submit(
-              new Job(prompts.get(i), 12, Sampler.GREEDY, Set.of(), -1, Job.Routed.EXPERTS, heard.getLast()));
+              new Job(
+                  prompts.get(i),
+                  12,
+                  Sampler.GREEDY,
+                  Set.of(),
+                  -1,
+                  Job.Routed.EXPERTS,
+                  heard.getLast()));
         }
         for (Heard one : heard) {
           assertEquals(Job.End.LENGTH, one.end());
@@ -353,7 +367,9 @@ class SchedulerTest {
               }
             });
         int[] told =
-            heard.get(i).chosen.stream().flatMapToInt(c -> IntStream.of(c.routes().experts())).toArray();
+            heard.get(i).chosen.stream()
+                .flatMapToInt(c -> IntStream.of(c.routes().experts()))
+                .toArray();
         int k = told.length / passed.length / layers;
         assertEquals(passed.length * layers * k, told.length);
         for (int t = 0; t < passed.length; t++) {

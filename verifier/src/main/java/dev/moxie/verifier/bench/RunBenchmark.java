@@ -1,6 +1,5 @@
 package dev.moxie.verifier.bench;
 
-import dev.moxie.runtime.execution.Resident;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
@@ -16,6 +15,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.KernelModel;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Resident;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.execution.StorageReads;

@@ -1,8 +1,8 @@
 package dev.moxie.verifier.bench;
 
-import dev.moxie.runtime.execution.Resident;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.text.Lines;
+import dev.moxie.runtime.execution.Resident;
 import dev.moxie.runtime.plain.ExpertMemory;
 import java.util.Collections;
 import java.util.List;

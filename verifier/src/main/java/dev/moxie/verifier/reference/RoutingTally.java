@@ -1,12 +1,12 @@
 package dev.moxie.verifier.reference;
 
 import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.Agreement;
 import dev.moxie.verifier.routing.Decision;
-import dev.moxie.runtime.execution.Utilisation;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;

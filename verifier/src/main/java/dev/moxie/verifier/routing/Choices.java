@@ -1,9 +1,9 @@
 package dev.moxie.verifier.routing;
 
-import dev.moxie.runtime.execution.Margin;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.Margin;
 import dev.moxie.runtime.execution.PlainModel;
 import java.util.ArrayList;
 import java.util.List;

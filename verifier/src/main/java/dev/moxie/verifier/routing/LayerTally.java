@@ -1,9 +1,9 @@
 package dev.moxie.verifier.routing;
 
-import dev.moxie.runtime.execution.Margin;
-import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.Margin;
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -1,11 +1,11 @@
 package dev.moxie.verifier.routing;
 
-import dev.moxie.runtime.execution.Margin;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.Margin;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import java.nio.file.Path;

@@ -1,7 +1,7 @@
 package dev.moxie.verifier.routing;
 
-import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.format.text.Lines;
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

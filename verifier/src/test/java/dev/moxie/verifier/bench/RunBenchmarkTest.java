@@ -1,6 +1,5 @@
 package dev.moxie.verifier.bench;
 
-import dev.moxie.runtime.execution.Resident;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -14,6 +13,7 @@ import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.runtime.execution.Device;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.runtime.execution.Resident;
 import dev.moxie.verifier.Packages;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

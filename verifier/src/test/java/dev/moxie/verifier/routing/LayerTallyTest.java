@@ -1,6 +1,5 @@
 package dev.moxie.verifier.routing;
 
-import dev.moxie.runtime.execution.Margin;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,6 +8,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.Margin;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;

@@ -1,6 +1,7 @@
 package dev.moxie.verifier.report.html;
 
 import dev.moxie.format.text.Line;
+import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.LayerErrors;
@@ -8,7 +9,6 @@ import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.report.Words;
-import dev.moxie.runtime.execution.Utilisation;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 

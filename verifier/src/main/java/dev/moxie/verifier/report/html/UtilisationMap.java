@@ -1,9 +1,9 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
-import dev.moxie.runtime.execution.Utilisation;
 import java.util.List;
 
 /** How often each expert is chosen, layers × experts, relative to even use. */
