@@ -16,12 +16,15 @@ import dev.moxie.runtime.template.ChatPrompt;
 import dev.moxie.runtime.template.TemplateException;
 import dev.moxie.verifier.LoweringCheck;
 import java.io.BufferedReader;
+import java.io.Console;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.ZoneId;
 import java.time.ZonedDateTime;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import org.jspecify.annotations.Nullable;
@@ -126,7 +129,8 @@ final class Chat {
   }
 
   private void answerLines() {
-    boolean terminal = System.console() != null && System.console().isTerminal();
+    boolean terminal =
+        Optional.ofNullable(System.console()).filter(Console::isTerminal).isPresent();
     var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     try {
       while (true) {
@@ -177,7 +181,7 @@ final class Chat {
 
   private String prompt() {
     try {
-      return template.render(given, ZonedDateTime.now());
+      return template.render(given, ZonedDateTime.now(ZoneId.systemDefault()));
     } catch (TemplateException e) {
       throw new UnsupportedException(
           "the chat template",
