@@ -36,7 +36,7 @@ import picocli.CommandLine.Parameters;
 /** {@code moxie run}. */
 @Command(
     name = "run",
-    description = "Continues a prompt.",
+    description = "Continues a prompt, or talks.",
     footer = {"", "Example: moxie run P --prompt \"Once upon a time\" --temperature 0.8 --seed 7"})
 final class RunCommand implements Callable<Integer> {
   static final String MEMORY_BUDGET =
@@ -49,12 +49,14 @@ final class RunCommand implements Callable<Integer> {
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
   private Path folder = Path.of("");
 
-  @ArgGroup(multiplicity = "1")
-  private Prompt prompt = new Prompt();
+  @ArgGroup private Prompt prompt = new Prompt();
 
   /** What to continue: a text, or tokens where there is no tokenizer. */
   static final class Prompt {
-    @Option(names = "--prompt", paramLabel = "TEXT", description = "What to continue.")
+    @Option(
+        names = "--prompt",
+        paramLabel = "TEXT",
+        description = "What to continue; with --chat the one message.")
     private @Nullable String text;
 
     @Option(
@@ -64,6 +66,26 @@ final class RunCommand implements Callable<Integer> {
         description = "Tokens to continue; tokens are printed. Needs no tokenizer.")
     private @Nullable List<long[]> ids;
   }
+
+  @Option(
+      names = "--chat",
+      description =
+          "Answer each line of standard input as a message, by the model's chat template, as serve"
+              + " does; with --prompt that one alone. Plain execution; an interrupt ends it.")
+  private boolean chat;
+
+  @Option(
+      names = "--system",
+      paramLabel = "TEXT",
+      description = "With --chat: the system's message, before all others.")
+  private @Nullable String system;
+
+  @Option(
+      names = "--chat-template",
+      paramLabel = "FILE",
+      description =
+          "With --chat: makes prompts of messages; default: the one that the package brings.")
+  private @Nullable Path template;
 
   @Option(
       names = "--max-tokens",
@@ -123,6 +145,11 @@ final class RunCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Sampler sampler = sampler();
+    requireFit();
+    if (chat) {
+      Chat.run(folder, template, system, prompt.text, sampler, maxTokens, memoryBudget);
+      return 0;
+    }
     Device device = deviceChoice.device();
     var pace = new Pace();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
@@ -206,6 +233,34 @@ final class RunCommand implements Callable<Integer> {
       if (speculative != null) {
         pace.speculated(speculative.right(), speculative.guesses());
       }
+    }
+  }
+
+  private void requireFit() {
+    if (!chat && (system != null || template != null)) {
+      throw new UsageException(
+          system == null ? "--chat-template" : "--system",
+          "--chat with it",
+          "none",
+          "pass --chat, or leave it out");
+    }
+    if (!chat && prompt.text == null && prompt.ids == null) {
+      throw new UsageException(
+          "run", "--prompt, --prompt-ids or --chat", "none of them", "pass one");
+    }
+    if (chat && prompt.ids != null) {
+      throw new UsageException(
+          "--chat", "messages of text", "--prompt-ids", "pass --prompt, or lines to read");
+    }
+    if (chat
+        && (speculate
+            || deviceChoice == DeviceChoice.CUDA
+            || (execution != null && execution != Execution.PLAIN))) {
+      throw new UsageException(
+          "--chat",
+          "the plain execution on the CPU, without guesses",
+          speculate ? "--speculate" : "another",
+          "leave --device, --execution and --speculate out");
     }
   }
 

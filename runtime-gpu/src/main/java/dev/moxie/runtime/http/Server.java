@@ -73,7 +73,7 @@ public final class Server implements AutoCloseable {
       http = HttpServer.create(settings.address(), 0);
     } catch (IOException e) {
       throw new EnvironmentException(
-          settings.address().toString(),
+          "%s:%d".formatted(settings.address().getHostString(), settings.address().getPort()),
           "an address to listen at",
           String.valueOf(e.getMessage()),
           "pass another --host or --port");

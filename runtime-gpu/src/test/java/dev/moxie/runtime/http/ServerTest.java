@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
@@ -17,6 +19,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -418,5 +421,20 @@ class ServerTest {
       assertEquals(401, wrong.statusCode());
       assertFalse(wrong.body().contains("three") || wrong.body().contains("one\""), wrong.body());
     }
+  }
+
+  @Test
+  void anAddressThatIsTakenIsNamedAsItWasPassed() {
+    EnvironmentException taken =
+        assertThrows(
+            EnvironmentException.class,
+            () ->
+                Server.start(
+                    new Served("x", null, null, 1, 1, Set.of(), model.scheduler(), 0),
+                    new Server.Settings(
+                        server.address(), List.of(), 1, Duration.ofSeconds(1), "1.2.3"),
+                    model.metrics()));
+    String message = String.valueOf(taken.getMessage());
+    assertTrue(message.startsWith("127.0.0.1:" + server.address().getPort() + ": "), message);
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
@@ -16,6 +17,7 @@ import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Tag;
@@ -65,6 +67,17 @@ class ChatTemplateTest {
       assertEquals(expected, ChatTemplate.parse("t", template).render(given, NOW), template);
     }
     assertEquals(expected, rendered(template, probe.get("given")), template);
+  }
+
+  @Test
+  void theFixturesTemplatesAreAmongThem() throws IOException {
+    List<String> probed =
+        probes().stream().map(probe -> probe.get("template").stringValue()).toList();
+    try (Stream<Path> templates = Files.list(Fixtures.root().resolve("chat"))) {
+      for (Path template : templates.toList()) {
+        assertTrue(probed.contains(Files.readString(template)), template + ": record probes again");
+      }
+    }
   }
 
   /** Prints where expressions that were drawn at random differ: not run by the build. */
