@@ -81,13 +81,15 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, w, name, clamp=None):
+def network(x, w, name, activation, clamp=None):
     """A dense network."""
     gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
-    return gated(x @ gate.T, x @ up.T, clamp) @ down.T
+    return gated(x @ gate.T, x @ up.T, activation, clamp) @ down.T
 
 
-def gated(g, u, clamp):
+def gated(g, u, activation, clamp):
+    if activation == "gelu_tanh":
+        return g / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g**3))) * u
     sharpness = 1
     if clamp:
         limit, sharpness = clamp["limit"], clamp["sharpness"]
@@ -101,7 +103,7 @@ def expert_network(x, w, name, ff, expert):
         return x @ w(stack, expert, projection).T + bias
 
     g, u = (product(x, f"{name}.gate_up", projection) for projection in ("gate", "up"))
-    return product(gated(g, u, ff.get("clamp")), f"{name}.down", "down")
+    return product(gated(g, u, ff["activation"], ff.get("clamp")), f"{name}.down", "down")
 
 
 def frequencies(rotary):
@@ -113,6 +115,8 @@ def frequencies(rotary):
         return f, 1
     if scaling["type"] == "longrope":
         return f / scaling["factors"], scaling["magnitude"]
+    if scaling["type"] == "proportional":
+        return np.where(n < scaling["pairs"], f, 0), 1
     factor = scaling["factor"]
     if scaling["type"] == "linear":
         return f / factor, 1
@@ -168,11 +172,12 @@ def grouped_query(x, w, name, a, offset):
 
     def ready(part, y):
         if part == "value":
-            return np.clip(y, -clip, clip)
+            return np.clip(rms_norm(y, 1, a["valueNorm"]) if "valueNorm" in a else y, -clip, clip)
         y = np.clip(normed(y, part, False), -clip, clip)
         return normed(rotate(y, rotary), part, True)
 
-    q, k, v, gates = *(raw(part) for part in ("query", "key", "value")), None
+    q, k, gates = raw("query"), raw("key"), None
+    v = k if "keysAsValues" in a else raw("value")
     if "outputGate" in a:
         q, gates = q[:, 0::2], q[:, 1::2]
     q, k, v = (ready(part, y) for part, y in (("query", q), ("key", k), ("value", v)))
@@ -420,25 +425,36 @@ def route(logits, routing, bias, assigned):
     return chosen, weights * routing["scale"]
 
 
-def mixture(x, w, name, ff, trace, ids):
+def mixture(x, w, name, ff, trace, ids, normed):
+    """What experts and networks beside them make; `normed` norms with the weights of a name."""
+    beside, activation, given = ff.get("beside"), ff["activation"], x
+    if beside:
+        given = normed(x, "experts_norm")
     routing, shared = ff["routing"], ff["shared"]
     bias = w(f"{name}.router.bias") if routing["bias"] else 0
-    logits = x @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    read = normed(x, "router_norm") / math.sqrt(x.shape[1]) if beside else x
+    logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
     chosen, weights = route(logits, routing, bias, assigned)
+    if "factors" in routing:
+        weights = weights * w(f"{name}.router.factors")[chosen]
     y = np.zeros_like(x)
     for expert in np.unique(chosen):
         token, place = np.nonzero(chosen == expert)
-        weight, given = weights[token, place, None], x[token]
+        weight, own = weights[token, place, None], given[token]
         if routing["weightsApplyTo"] == "expert_input":
-            weight, given = 1, weight * given
-        y[token] += weight * expert_network(given, w, f"{name}.experts", ff, expert)
+            weight, own = 1, weight * own
+        y[token] += weight * expert_network(own, w, f"{name}.experts", ff, expert)
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
+    if beside:
+        dense = network(normed(x, "feed_forward_norm"), w, f"{name}.dense", activation)
+        return normed(dense, "dense_output_norm") + normed(y, "experts_output_norm")
     if shared is None:
         return y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
-    return y + switch * network(x, w, f"{name}.shared", ff["clamp"] if "clamped" in shared else None)
+    clamp = ff["clamp"] if "clamped" in shared else None
+    return y + switch * network(x, w, f"{name}.shared", activation, clamp)
 
 
 def connected(h, w, name, a):
@@ -464,22 +480,23 @@ def forward(package, ids):
     a, w, trace = package.manifest["architecture"], weights(package), {}
     times, embedding = a.get("multipliers", {}), w("embedding")
     h, residual = times.get("embedding", 1) * embedding[ids], times.get("residual", 1)
-    after = "normPlacement" in a
+    placement = a.get("normPlacement", "input")
 
     streams = "streams" in a
     if streams:
         h = np.repeat(h[:, None], a["streams"]["count"], axis=1)
 
-    def half(h, name, make):
+    def half(h, name, make, reads_residual=False):
         """What is left of the residual stream, or streams, by half a layer."""
         x, q, c = h, None, None
         if streams:
             p, q, c = connected(h, w, f"{name}_streams", a)
             x = np.einsum("ts,tsd->td", p, h)
-        y = make(x if after else norm(x, w, f"{name}_norm", a))
+        plain = reads_residual or "input" not in placement
+        y = make(x if plain else norm(x, w, f"{name}_norm", a))
         if streams:
             return q[:, :, None] * y[:, None] + np.einsum("tji,tjd->tid", c, h)
-        return h + residual * (norm(y, w, f"{name}_output_norm", a) if after else y)
+        return h + residual * (norm(y, w, f"{name}_output_norm", a) if "output" in placement else y)
 
     for layer, block, prediction in layers(a):
         if prediction:
@@ -491,15 +508,21 @@ def forward(package, ids):
             return attention(x, w, f"{name}.attention", block["attention"], offset(a))
 
         def feed(x):
-            dense = ff["type"] == "dense"
-            return network(x, w, f"{name}.dense") if dense else mixture(x, w, name, ff, trace, ids)
+            if ff["type"] == "dense":
+                return network(x, w, f"{name}.dense", ff["activation"])
+            return mixture(x, w, name, ff, trace, ids, normed)
+
+        def normed(x, part):
+            return norm(x, w, f"{name}.{part}", a)
 
         h = half(h, f"{name}.attention", attend)
-        h = half(h, f"{name}.feed_forward", feed)
+        h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
+        h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
     if streams:
         h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
     logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
-    trace["logits"] = times.get("logits", 1) * logits
+    logits, cap = times.get("logits", 1) * logits, a.get("logitCap")
+    trace["logits"] = cap * np.tanh(logits / cap) if cap else logits
     return trace

@@ -123,9 +123,10 @@ LAYER = {
     "streams": "attention_streams P G; attention_streams.factors 3; attention_streams.shift P;"
                "feed_forward_streams P G; feed_forward_streams.factors 3;"
                "feed_forward_streams.shift P",
+    "layerFactors": "layer.factor 1",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
-    "grouped_query": "attention.output H O; attention.query QG H; attention.key K H;"
-                     "attention.value K H",
+    "grouped_query": "attention.output H O; attention.query QG H; attention.key K H",
+    "value": "attention.value K H",
     "gated_delta": "delta.mixed M H; delta.convolution W N; delta.decay_shift A;"
                    "delta.decay_rate A; delta.norm D; delta.output H O",
     "by_kind": "delta.gate O H; delta.write A H; delta.decay A H",
@@ -145,7 +146,8 @@ LAYER = {
                        "attention.index_key_norm Y; attention.index_weights Z H",
     "query": "attention.query Q H",
     "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
-    "biases": "attention.query.bias QG; attention.key.bias K; attention.value.bias K",
+    "biases": "attention.query.bias QG; attention.key.bias K",
+    "value_bias": "attention.value.bias K",
     "outputBias": "attention.output.bias H",
     "head_norms": "attention.query_norm D; attention.key_norm D",
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
@@ -157,6 +159,9 @@ LAYER = {
     "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
     "bias": "router.bias E",
     "assigned": "router.table V k",
+    "factors": "router.factors E",
+    "beside": "feed_forward_norm H; router_norm H; experts_norm H; experts_output_norm H;"
+              "dense_output_norm H; dense.gate S H; dense.up S H; dense.down H S",
     "expert_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
     "shared": "shared.gate S H; shared.up S H; shared.down H S",
     "switched": "shared.switch 1 H",
@@ -195,7 +200,7 @@ def canonical(architecture):
     def add(parts, table, layer=None):
         for name, role, letters in named(parts, table):
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_streams_shift"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
@@ -203,7 +208,9 @@ def canonical(architecture):
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
-        parts = ["output_norms" if "normPlacement" in architecture else "input_norms"]
+        placement = architecture.get("normPlacement", "input")
+        parts = ["input_norms"] * ("input" in placement) + ["output_norms"] * ("output" in placement)
+        parts += ["layerFactors"] * ("layerFactors" in architecture)
         parts += ["normBiases"] * ("normBiases" in architecture)
         parts += ["streams"] * bool(streams)
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
@@ -212,6 +219,8 @@ def canonical(architecture):
             heads, rows = a["heads"], a["heads"] * head * (2 if "outputGate" in a else 1)
             size |= {"K": a["keyValueHeads"] * head, "D": head, "A": heads, "QG": rows}
             parts += [part for part in ("biases", "outputBias", "sinks") if part in a]
+            if "keysAsValues" not in a:
+                parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
             parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
         elif a["type"] == "gated_delta":
@@ -250,9 +259,10 @@ def canonical(architecture):
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
         if ff["type"] == "mixture_of_experts":
-            shared = ff["shared"] or {"intermediateSize": width}
+            shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
-            parts += ["assigned"] * ("assigned" in ff["routing"])
+            parts += [part for part in ("assigned", "factors") if part in ff["routing"]]
+            parts += ["beside"] * ("beside" in ff)
             size["k"] = ff["routing"]["expertsPerToken"]
             parts += ["expert_biases"] * ("biases" in ff) + ["switched"] * ("switched" in shared)
             size["S"] = shared["intermediateSize"]
@@ -506,7 +516,7 @@ def tensors(p):
     for name, (role, layer, shape, optional) in canonical(p.manifest["architecture"]).items():
         there = parts.pop(name, [])
         yield "I7", f"{name} is there", bool(there) or optional
-        stack = role.startswith("expert_")
+        stack = role.startswith(("expert_gate", "expert_down"))
         encoding = blocks_of(there[0][0]["encoding"]) if there else None
         yield from one_tensor(p, there, role, layer, stack, stored(shape, encoding), "I7")
         if encoding and len(shape) - stack > 1:  # of what is no matrix, each row says E2

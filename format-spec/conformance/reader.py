@@ -219,7 +219,8 @@ def architecture(p):
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
     alone = not ("normPlacement" in a or a["prediction"])
-    yield "A1", "normBiases", "normBiases" not in a or alone
+    beside = any("beside" in block["feedForward"] for block in a["blocks"])
+    yield "A1", "normBiases", "normBiases" not in a or alone and not beside
     yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     for block in index.blocks(a):
@@ -246,6 +247,7 @@ def architecture(p):
             yield "A3", "rotary.theta", scaling["type"] != "yarn" or rotary["theta"] != 1
             yield "A3", "highFrequency", scaling["type"] != "llama3" or low <= high
             pairs = rotary["dimensions"] // 2
+            yield "A3", "pairs", scaling.get("pairs", 0) < pairs
             yield "A3", "factors", len(scaling.get("factors", [0] * pairs)) == pairs
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
@@ -258,6 +260,8 @@ def architecture(p):
             yield "A8", "assigned", "assigned" not in routing or free
             clamped = "clamped" in (ff["shared"] or {})
             yield "A8", "clamped", not clamped or "clamp" in ff
+            yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
+            yield "A8", "beside", "beside" not in ff or not ff["shared"]
         if routing and groups:
             size, rest = divmod(ff["experts"], groups["count"])
             divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1

@@ -9,6 +9,8 @@ Nothing here knows a family. Decoder layers, routers and experts are found by st
   the block's method `moe` (4.57). Where the block itself loops over its experts (4.57), they are the
   last whole numbers [tokens, k] and the last fractions of that shape made before the first expert
   runs, and the experts' output is what the block adds their outputs up in;
+- where that block is the decoder layer itself, router and experts read the residual stream, and what
+  they and the network beside them make is the first sum after the experts;
 - where every expert runs on every token, its inputs scaled (llama4), the chosen are those whose scores,
   the first value [tokens, experts] that the router returns, are not zero.
 
@@ -61,6 +63,8 @@ class Block:
     module: nn.Module
     router: nn.Module
     experts: int
+    is_layer: bool = False
+    joining: bool = False
     tokens: int = 0
     inside_router: bool = False
     choosing: bool = True
@@ -103,7 +107,7 @@ def find_blocks(model: PreTrainedModel) -> list[Block]:
                 continue
             rows = [p.shape[0] for p in router.parameters() if p.ndim == 2 and p.shape[1] == hidden]
             if rows:
-                blocks.append(Block(layer, module, router, rows[0]))
+                blocks.append(Block(layer, module, router, rows[0], module is root))
                 break
     return blocks
 
@@ -173,6 +177,9 @@ class Recorder(TorchFunctionMode):
                 block.last_weights[value.shape] = value
         if operation in ("index_add_", "index_add"):
             block.last_sum = value
+        if block.joining and operation == "add" and value.numel() == block.tokens * self._hidden:
+            self._keep(block.layer, "moe.output", value)
+            block.joining = False
 
     def _keep(self, layer: int, step: str, value: torch.Tensor) -> None:
         if self._selection.has(step, layer):
@@ -203,16 +210,20 @@ class Recorder(TorchFunctionMode):
         def enter(inputs: tuple) -> None:
             block.tokens = inputs[0].numel() // self._hidden
             self._block = block
-            self._keep(block.layer, "moe.input", inputs[0])
+            if not block.is_layer:
+                self._keep(block.layer, "moe.input", inputs[0])
 
         def leave(inputs: tuple, output: Any) -> None:
             self._block = None
-            self._keep(block.layer, "moe.output", first(output))
+            if not block.is_layer:
+                self._keep(block.layer, "moe.output", first(output))
             if block.loops() and block.last_experts is not None:
                 self._chosen(block, (block.last_experts, *block.last_weights.values()), block.last_sum)
 
         def enter_router(inputs: tuple) -> None:
             block.inside_router = True
+            if block.is_layer:
+                self._keep(block.layer, "moe.input", inputs[0])
 
         def leave_router(inputs: tuple, output: Any) -> None:
             block.inside_router = False
@@ -222,6 +233,7 @@ class Recorder(TorchFunctionMode):
             block.choosing = False
 
         def experts(inputs: tuple, output: Any) -> None:
+            block.joining = block.is_layer
             if len(inputs) == 1:
                 self._scaled(block, first(output))
             else:

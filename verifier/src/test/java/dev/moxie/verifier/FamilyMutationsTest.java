@@ -22,6 +22,7 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.ShortConvolution;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
@@ -85,7 +86,8 @@ class FamilyMutationsTest {
           "ernie4_5_moe",
           "lfm2_moe",
           "qwen3_next",
-          "qwen3_5_moe");
+          "qwen3_5_moe",
+          "gemma4");
 
   /** Checkpoints in another encoding, whose weights alone are damaged, and their families. */
   private static final Map<String, String> LAYOUTS =
@@ -235,7 +237,10 @@ class FamilyMutationsTest {
     boolean compressed = model.layers().get(1).attention() instanceof Attention.Compressed;
     String other = compressed ? "key_value" : "latent_up";
     String values = "layers.1.attention." + (grouped ? "value" : other) + ".weight";
-    if (model.layers().get(2).attention() instanceof Attention.Softmax) {
+    boolean own =
+        attentions(GroupedQuery.class).noneMatch(GroupedQuery::keysAsValues)
+            && model.layers().get(2).attention() instanceof Attention.Softmax;
+    if (own) {
       plan(
           "values of another layer",
           values + " taken from layer 2",
@@ -528,6 +533,15 @@ class FamilyMutationsTest {
     if (a.clip() != null) {
       attention("a clip that bites", "a clip of queries", x -> with(x, "clip", 0.5));
     }
+    if (a.valueNorm() != null) {
+      attention(
+          "norm of values dropped", "a dropped norm of values", x -> with(x, "valueNorm", null));
+    }
+    attentions(GroupedQuery.class)
+        .map(GroupedQuery::rotary)
+        .filter(r -> r != null && r.scaling() instanceof Rotary.Proportional)
+        .findFirst()
+        .ifPresent(this::plantProportional);
     lacking("sinks", a.sinks(), "sinks", false, "a dropped sink");
     lacking(
         "biases of queries, keys and values",
@@ -558,6 +572,16 @@ class FamilyMutationsTest {
                       "queryKeyNorm",
                       Parts.with(x.queryKeyNorm(), "afterRotation", !norm.afterRotation())));
     }
+  }
+
+  private void plantProportional(Rotary own) {
+    int pairs = ((Rotary.Proportional) own.scaling()).pairs();
+    UnaryOperator<Rotary> all = r -> r.scaling() == null ? r : r.withScaling(null);
+    plan("all pairs turned", "pairs of dimensions turned instead of " + pairs, turned(all));
+    plan(
+        "the turned pairs by themselves",
+        "pairs of dimensions turned instead of " + pairs,
+        turned(r -> r.scaling() == null ? r : Parts.with(all.apply(r), "dimensions", 2 * pairs)));
   }
 
   private <A extends Attention> Stream<A> attentions(Class<A> kind) {
@@ -819,6 +843,9 @@ class FamilyMutationsTest {
             experts(x -> Parts.with(x, "clamp", Parts.with(x.clamp(), member, other))));
       }
     }
+    if (m.beside() != null) {
+      plantBeside();
+    }
     if (m.biases()) {
       plan(
           "biases of gate and up swapped",
@@ -845,6 +872,37 @@ class FamilyMutationsTest {
                         .apply(plan)));
       }
     }
+  }
+
+  /** Of a network beside experts, and of what goes with it. */
+  private void plantBeside() {
+    plan(
+        "SiLU for GELU",
+        "silu instead of gelu_tanh",
+        experts(x -> Parts.with(x, "activation", FeedForward.Activation.SILU)));
+    plan(
+        "factors of experts dropped",
+        "dropped factors of experts' weights",
+        plan -> without(routing(x -> Parts.with(x, "factors", false)).apply(plan)));
+    plan(
+        "gate and up of the network beside experts swapped",
+        "gate and up swapped in the dense network",
+        leaves(n -> n.contains(".dense.") ? swap(n, ".gate.", ".up.") : n));
+    for (String other : List.of("router", "experts", "dense_output", "experts_output")) {
+      String norm = "." + other + "_norm.";
+      plan(
+          "norms of " + other.replace('_', ' ') + " and of what feeds the network swapped",
+          "norm swapped",
+          leaves(n -> n.startsWith("layers.1.") ? swap(n, norm, ".feed_forward_norm.") : n));
+    }
+    plan(
+        "outputs of experts and of the network normed as the other",
+        "dense output norm and experts output norm swapped",
+        leaves(
+            n ->
+                n.startsWith("layers.1.")
+                    ? swap(n, ".dense_output_norm.", ".experts_output_norm.")
+                    : n));
   }
 
   private static MixtureOfExperts unclampedShared(MixtureOfExperts m) {
@@ -890,11 +948,37 @@ class FamilyMutationsTest {
           "a dropped bias of the head",
           plan -> without(rebuilt(x -> Parts.with(x, "headBias", false)).apply(plan)));
     }
-    if (!model.normBiases() && model.streams() == null) {
+    if (!model.normBiases()
+        && model.streams() == null
+        && model.normPlacement() != NormPlacement.INPUT_AND_OUTPUT) {
       plantPlacement();
     }
+    if (model.logitCap() != null) {
+      plan(
+          "cap of logits dropped",
+          "a dropped cap of logits",
+          rebuilt(x -> Parts.with(x, "logitCap", null)));
+      plan(
+          "cap of logits off by 1 %",
+          "cap of logits", rebuilt(x -> Parts.with(x, "logitCap", 1.01 * x.logitCap())));
+    }
+    if (model.layerFactors()) {
+      plan(
+          "factors of layers dropped",
+          "a dropped factor of the layer",
+          plan -> without(rebuilt(x -> Parts.with(x, "layerFactors", false)).apply(plan)));
+      plan(
+          "the factor of another layer",
+          "layer 1 with the factor of layer 2",
+          leaves(n -> n.endsWith("layer.factor") ? swap(n, "layers.1.", "layers.2.") : n));
+    }
     Architecture.Multipliers m = model.multipliers();
-    if (m != null) {
+    if (m != null && m.residual() == 1 && m.logits() == 1) {
+      plan(
+          "embedding multiplier dropped",
+          "embedding",
+          rebuilt(x -> Parts.with(x, "multipliers", null)));
+    } else if (m != null) {
       multiplied("embedding multiplier dropped", "embedding", m, "embedding", 1);
       multiplied("residual multiplier dropped", "residual multiplier", m, "residual", 1);
       multiplied("logits multiplier dropped", "head off by", m, "logits", 1);

@@ -49,6 +49,23 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "a-network-beside-experts",
+              """
+              {"model_type": "gemma4_text", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 3, "layer_types": ["sliding_attention", "full_attention",
+                "full_attention"], "sliding_window": 3, "moe_intermediate_size": 6,
+               "intermediate_size": 9, "num_experts": 5, "top_k_experts": 2,
+               "enable_moe_block": true, "hidden_size_per_layer_input": 0,
+               "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+               "num_global_key_value_heads": 1, "global_head_dim": 10, "attention_k_eq_v": true,
+               "attention_bias": true, "rope_parameters": {"sliding_attention": {"rope_type":
+                "default", "rope_theta": 1000.0}, "full_attention": {"rope_type": "proportional",
+                "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
+               "final_logit_softcapping": 1.5, "rms_norm_eps": 1e-5,
+               "max_position_embeddings": 64, "tie_word_embeddings": true}
+              """,
+              Packages::convert),
+          new Model(
               "short-convolutions",
               """
               {"model_type": "lfm2_moe", "vocab_size": 19, "hidden_size": 12,

@@ -35,7 +35,8 @@ class TowersTest {
   @CsvSource({
     "qwen3_vl_moe, model.visual.",
     "qwen3_5_moe_fused, model.visual.",
-    "kimi_k25, mm_projector. vision_tower."
+    "kimi_k25, mm_projector. vision_tower.",
+    "gemma4, model.embed_vision."
   })
   void whatIsLeftOutIsSaidAndMissingInAnExport(String name, String towers) {
     Path base = Fixtures.root().resolve("random").resolve(name);

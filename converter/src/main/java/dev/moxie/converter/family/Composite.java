@@ -22,6 +22,30 @@ public record Composite(
   /** Where the text's own keys stand. */
   public static final String TEXT = "text_config";
 
+  /** One that sees and hears, as Gemma 4 does. */
+  static final Composite GEMMA =
+      new Composite(
+          "gemma4",
+          Set.of("Gemma4ForConditionalGeneration"),
+          true,
+          beside(
+              "vision_config",
+              "audio_config",
+              "boi_token_id",
+              "eoi_token_id",
+              "image_token_id",
+              "video_token_id",
+              "boa_token_id",
+              "eoa_token_id",
+              "eoa_token_index",
+              "audio_token_id",
+              "vision_soft_tokens_per_image"),
+          Set.of(
+              "model.vision_tower.",
+              "model.embed_vision.",
+              "model.audio_tower.",
+              "model.embed_audio."));
+
   /** How three positions, which are one for text, are dealt to the pairs of a head. */
   static final String[] POSITIONS = {
     "rope_parameters.mrope_section",

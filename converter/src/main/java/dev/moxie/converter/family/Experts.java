@@ -9,6 +9,7 @@ import dev.moxie.format.model.Routing;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
@@ -20,13 +21,20 @@ import org.jspecify.annotations.Nullable;
  */
 final class Experts {
   private static final Map<String, FeedForward.Activation> ACTIVATIONS =
-      Map.of("silu", FeedForward.Activation.SILU);
+      Map.of(
+          "silu", FeedForward.Activation.SILU,
+          "gelu_pytorch_tanh", FeedForward.Activation.GELU_TANH);
 
   private static final String DENSE = "dense";
   private static final String SPARSE = "sparse";
 
   static final Key<String> ACTIVATION =
-      Key.word("hidden_act", "what gates are put through", ACTIVATIONS.keySet());
+      Key.word("hidden_act", "what gates are put through", Set.of("silu"));
+
+  /** Likewise, of families that have another. */
+  static final Key<String> GELU =
+      Key.word("hidden_act", "what gates are put through", Set.of("gelu_pytorch_tanh"));
+
   static final Key<Integer> COUNT =
       Key.count("num_experts", Limits.MAX_EXPERTS, "routed experts in a layer");
   static final Key<Integer> PER_TOKEN =

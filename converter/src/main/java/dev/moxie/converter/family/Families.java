@@ -39,7 +39,8 @@ public final class Families {
           Lfm2Moe.FAMILY,
           Qwen35Moe.FAMILY,
           Qwen3Next.FAMILY,
-          Qwen3VlMoe.FAMILY);
+          Qwen3VlMoe.FAMILY,
+          Gemma4.FAMILY);
 
   private Families() {}
 

@@ -82,6 +82,26 @@ final class Names {
           numbered("dense", "feed_forward."),
           numbered("experts.{expert}", "feed_forward.experts.{expert}."));
 
+  /** All of Gemma 4, but for what is beside the text model. */
+  static final Layout GEMMA =
+      released(
+              LLAMA,
+              OUTPUT_NORMS,
+              DENSE,
+              weights(
+                  "feed_forward_norm", "pre_feedforward_layernorm",
+                  "dense_output_norm", "post_feedforward_layernorm_1",
+                  "experts_norm", "pre_feedforward_layernorm_2",
+                  "experts_output_norm", "post_feedforward_layernorm_2",
+                  "router", "router.proj"),
+              inLayer(
+                  "router_norm.weight", "router.scale",
+                  "router.factors", "router.per_expert_scale",
+                  "layer.factor", "layer_scalar"))
+          .as("text alone")
+          .and("experts.gate_up.weight", LAYER + "experts.gate_up_proj", Arrangement.HALVES)
+          .and("experts.down.weight", LAYER + "experts.down_proj", Arrangement.STACKED);
+
   /** Latent attention as DeepSeek names it. */
   static final Map<String, String> LATENT =
       weights(

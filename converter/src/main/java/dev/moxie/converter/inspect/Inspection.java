@@ -465,6 +465,7 @@ public record Inspection(
           case Rotary.Llama3 llama ->
               ", slow pairs slowed %s times from %d positions"
                   .formatted(llama.factor(), llama.originalPositions());
+          case Rotary.Proportional some -> ", %d pairs alone".formatted(some.pairs());
           case Rotary.LongRope rope ->
               ", each pair slowed by a number of its own, cosines and sines times %s"
                   .formatted(rope.magnitude());
@@ -488,9 +489,11 @@ public record Inspection(
                   moe.experts(),
                   moe.activation().name().toLowerCase(Locale.ROOT),
                   moe.intermediateSize(),
-                  moe.shared() == null
-                      ? ""
-                      : "; shared of width " + moe.shared().intermediateSize());
+                  moe.shared() != null
+                      ? "; shared of width " + moe.shared().intermediateSize()
+                      : moe.beside() != null
+                          ? "; beside a network of width " + moe.beside().intermediateSize()
+                          : "");
     };
   }
 

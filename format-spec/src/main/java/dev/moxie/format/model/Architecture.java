@@ -37,6 +37,10 @@ import org.jspecify.annotations.Nullable;
  * @param headBias whether the head has a stored bias
  * @param tiedEmbeddings whether the head is the embedding
  * @param multipliers of embedding, halves of layers and logits; null where there are none
+ * @param layerFactors whether what a layer leaves is multiplied by a stored number
+ * @param logitCap c where logits l become c · tanh(l / c), after all else (Bello et al., "Neural
+ *     Combinatorial Optimization with Reinforcement Learning", 2016, appendix; Gemma 2); null where
+ *     they are left
  * @param streams several residual streams side by side; null where there is one
  * @param blocks runs of equal layers, first layer first
  * @param prediction layers for multi-token prediction, where the package holds any; the forward
@@ -54,6 +58,8 @@ public record Architecture(
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean headBias,
     boolean tiedEmbeddings,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Multipliers multipliers,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean layerFactors,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Streams streams,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
@@ -62,7 +68,10 @@ public record Architecture(
   public enum NormPlacement {
     /** What each makes: a = h + norm(attention(h)) (OLMo Team, "2 OLMo 2 Furious", 2024). */
     @JsonProperty("output")
-    OUTPUT
+    OUTPUT,
+    /** Both: a = h + norm(attention(norm(h))), with weights of its own each. */
+    @JsonProperty("input_and_output")
+    INPUT_AND_OUTPUT
   }
 
   /**
@@ -195,6 +204,8 @@ public record Architecture(
         false,
         tiedEmbeddings,
         null,
+        false,
+        null,
         null,
         blocks,
         prediction);
@@ -220,7 +231,14 @@ public record Architecture(
     }
     Objects.requireNonNull(blocks, "blocks is missing");
     blocks.forEach(run -> Objects.requireNonNull(run, "blocks has null for a run of layers"));
+    if (logitCap != null) {
+      Limits.requirePositive("logitCap", logitCap);
+    }
     blocks = List.copyOf(blocks);
+    if (normBiases && blocks.stream().anyMatch(run -> readsResidual(run.feedForward()))) {
+      throw new IllegalArgumentException(
+          "normBiases: expected none where a network stands beside experts, found some");
+    }
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
   }
 
@@ -235,9 +253,17 @@ public record Architecture(
     return normPlacement != NormPlacement.OUTPUT;
   }
 
+  /**
+   * Whether the second half of a layer reads the residual stream, or the streams as one, itself.
+   */
+  public boolean readsResidual(FeedForward feedForward) {
+    return !hasInputNorms()
+        || (feedForward instanceof FeedForward.MixtureOfExperts m && m.beside() != null);
+  }
+
   /** Whether what they make is normed before it is added to the residual stream. */
   public boolean hasOutputNorms() {
-    return normPlacement == NormPlacement.OUTPUT;
+    return normPlacement != null;
   }
 
   /** One entry per layer; layers of a run share their {@link Blocks}. */

@@ -124,7 +124,8 @@ public sealed interface Attention {
    * Grouped-query attention (Ainslie et al., "GQA", 2023): query head i reads key/value head i ·
    * keyValueHeads / heads; output = softmax(scale · q·kᵀ + mask) · v, heads side by side, times the
    * output projection. Queries, keys and values are first given their biases, then normed, clipped,
-   * turned, normed, tempered, as far as the attention has each.
+   * turned, normed, tempered, as far as the attention has each; values are normed and clipped
+   * alone.
    *
    * @param heads query heads
    * @param keyValueHeads divides heads
@@ -143,6 +144,9 @@ public sealed interface Attention {
    * @param outputGate whether the query projection has, of each head, the rows of a gate g below
    *     those of the query: σ(g) multiplies what the head reads, before the output projection (Qiu
    *     et al., "Gated Attention for Large Language Models", 2025)
+   * @param keysAsValues whether values are the keys before all that is made of these but biases
+   * @param valueNorm epsilon of an RMS norm of each head's values, without weights; null where
+   *     there is none
    * @param rotary applied to queries and keys; null where no position turns them
    */
   record GroupedQuery(
@@ -159,6 +163,8 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean sinks,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputGate,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean keysAsValues,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueNorm,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary)
       implements Softmax {
     /** Without anything that an attention may lack. */
@@ -183,6 +189,8 @@ public sealed interface Attention {
           false,
           null,
           false,
+          false,
+          null,
           rotary);
     }
 
@@ -206,6 +214,9 @@ public sealed interface Attention {
       }
       if (clip != null) {
         Limits.requirePositive("attention.clip", clip);
+      }
+      if (valueNorm != null) {
+        Limits.requirePositive("attention.valueNorm", valueNorm);
       }
       if (rotary != null && rotary.dimensions() > headSize) {
         throw new IllegalArgumentException(

@@ -19,7 +19,13 @@ public sealed interface FeedForward {
   enum Activation {
     /** x · sigmoid(x). */
     @JsonProperty("silu")
-    SILU
+    SILU,
+    /**
+     * x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))) (Hendrycks and Gimpel, "Gaussian Error Linear
+     * Units", 2016, in the approximation that it gives).
+     */
+    @JsonProperty("gelu_tanh")
+    GELU_TANH
   }
 
   /**
@@ -66,6 +72,26 @@ public sealed interface FeedForward {
   }
 
   /**
+   * A dense network beside the experts, for every token (Google, Gemma 4, 2026; transformers {@code
+   * models/gemma4/modeling_gemma4.py}). Then the second half of a layer reads the residual stream x
+   * itself, and everything in it a norm of x that has weights of its own:
+   *
+   * <pre>
+   * l = router norm(x) / sqrt(H)
+   * y = norm(dense(norm(x))) + norm(Σ over chosen experts e of w_e · expert_e(norm(x)))
+   * </pre>
+   *
+   * <p>The network is one as in {@link Dense}, with the activation of the experts.
+   *
+   * @param intermediateSize width inside
+   */
+  record Beside(int intermediateSize) {
+    public Beside {
+      Limits.require("feedForward.beside.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
+    }
+  }
+
+  /**
    * Bounds of what is multiplied inside a routed expert, and its smoother gate (OpenAI, gpt-oss,
    * 2025; transformers {@code models/gpt_oss/modeling_gpt_oss.py}): with g = min(gate x, limit) and
    * u = clamp(up x, −limit, limit), f(gate x) ∘ up x becomes g σ(sharpness · g) ∘ (u + offset).
@@ -92,6 +118,7 @@ public sealed interface FeedForward {
    * @param clamp null leaves what f and the product are given
    * @param biases whether every product with a matrix of an expert has a stored bias added to it
    * @param shared null where there are none
+   * @param beside null where no network stands beside the experts; not next to shared ones
    */
   record MixtureOfExperts(
       int experts,
@@ -100,7 +127,8 @@ public sealed interface FeedForward {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Clamp clamp,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
       Routing routing,
-      @Nullable SharedExperts shared)
+      @Nullable SharedExperts shared,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside)
       implements FeedForward {
     /** Plain experts. */
     public MixtureOfExperts(
@@ -109,7 +137,7 @@ public sealed interface FeedForward {
         Activation activation,
         Routing routing,
         @Nullable SharedExperts shared) {
-      this(experts, intermediateSize, activation, null, false, routing, shared);
+      this(experts, intermediateSize, activation, null, false, routing, shared, null);
     }
 
     public MixtureOfExperts {
@@ -126,18 +154,24 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.shared.clamped: expected none without a clamp, found some");
       }
+      if (clamp != null && activation != Activation.SILU) {
+        throw new IllegalArgumentException(
+            "feedForward.activation: expected silu beside a clamp, found another");
+      }
+      if (beside != null && shared != null) {
+        throw new IllegalArgumentException(
+            "feedForward.beside: expected none next to shared experts, found both");
+      }
     }
 
     /** The same experts, routed otherwise. */
     public MixtureOfExperts withRouting(Routing other) {
-      return new MixtureOfExperts(
-          experts, intermediateSize, activation, clamp, biases, other, shared);
+      return Parts.with(this, "routing", other);
     }
 
     /** The same routed experts, without shared ones. */
     public MixtureOfExperts withoutShared() {
-      return new MixtureOfExperts(
-          experts, intermediateSize, activation, clamp, biases, routing, null);
+      return Parts.with(this, "shared", null);
     }
   }
 }

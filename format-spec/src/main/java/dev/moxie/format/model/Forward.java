@@ -59,7 +59,8 @@ public final class Forward<V> {
       logits = ops.shift(logits, scope.vector(Role.HEAD_BIAS, model.vocabSize()));
     }
     Architecture.Multipliers m = model.multipliers();
-    return m == null ? logits : scaled(logits, m.logits());
+    V scaled = m == null ? logits : scaled(logits, m.logits());
+    return model.logitCap() == null ? scaled : ops.cap(scaled, model.logitCap());
   }
 
   /**
@@ -119,44 +120,45 @@ public final class Forward<V> {
     V a = attended(layer, attention, ops.note(Step.INPUT, h));
     var scope = new Scope(layer);
     V weights = connected(scope, Half.FEED_FORWARD, a);
-    V x = read(scope, Half.FEED_FORWARD, weights, a);
+    V x = read(scope, feedForward, weights, a);
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
         };
-    return ops.note(Step.OUTPUT, written(scope, Half.FEED_FORWARD, weights, a, y));
+    return ops.note(Step.OUTPUT, left(scope, weights, a, y));
   }
 
   /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
   public V added(int layer, V a, V y) {
     var scope = new Scope(layer);
-    return written(scope, Half.FEED_FORWARD, connected(scope, Half.FEED_FORWARD, a), a, y);
+    return left(scope, connected(scope, Half.FEED_FORWARD, a), a, y);
   }
 
-  /** Half of a layer: its norms, and how residual streams meet it. */
+  private V left(Scope scope, @Nullable V weights, V a, V y) {
+    V h = written(scope, Half.FEED_FORWARD, weights, a, y);
+    return model.layerFactors() ? ops.times(h, scope.vector(Role.LAYER_FACTOR, 1)) : h;
+  }
+
+  /** Half of a layer: the norm of what it makes, and how residual streams meet it. */
   private enum Half {
     ATTENTION(
-        Role.ATTENTION_NORM,
         Role.ATTENTION_OUTPUT_NORM,
         Role.ATTENTION_STREAMS,
         Role.ATTENTION_STREAMS_FACTORS,
         Role.ATTENTION_STREAMS_SHIFT),
     FEED_FORWARD(
-        Role.FEED_FORWARD_NORM,
         Role.FEED_FORWARD_OUTPUT_NORM,
         Role.FEED_FORWARD_STREAMS,
         Role.FEED_FORWARD_STREAMS_FACTORS,
         Role.FEED_FORWARD_STREAMS_SHIFT);
 
-    private final Role norm;
     private final Role outputNorm;
     private final Role streams;
     private final Role factors;
     private final Role shift;
 
-    Half(Role norm, Role outputNorm, Role streams, Role factors, Role shift) {
-      this.norm = norm;
+    Half(Role outputNorm, Role streams, Role factors, Role shift) {
       this.outputNorm = outputNorm;
       this.streams = streams;
       this.factors = factors;
@@ -179,11 +181,16 @@ public final class Forward<V> {
     return ops.norms(h, null, model.normEpsilon(), model.streamWidth());
   }
 
-  /** What half a layer reads of the residual streams, or of the one. */
-  private V read(Scope scope, Half half, @Nullable V weights, V h) {
+  /** The residual streams as half a layer reads them, or the one. */
+  private V gathered(@Nullable V weights, V h) {
     Architecture.Streams s = model.streams();
-    V x = s == null || weights == null ? h : ops.gather(s, weights, h);
-    return model.hasInputNorms() ? norm(scope, half.norm, x) : x;
+    return s == null || weights == null ? h : ops.gather(s, weights, h);
+  }
+
+  /** What the second half of a layer reads. */
+  private V read(Scope scope, FeedForward feedForward, @Nullable V weights, V a) {
+    V x = gathered(weights, a);
+    return model.readsResidual(feedForward) ? x : norm(scope, Role.FEED_FORWARD_NORM, x);
   }
 
   /** The residual streams, or the one, with what half a layer makes. */
@@ -209,7 +216,8 @@ public final class Forward<V> {
   public V attended(int layer, Attention attention, V h) {
     var scope = new Scope(layer);
     V weights = connected(scope, Half.ATTENTION, h);
-    V x = read(scope, Half.ATTENTION, weights, h);
+    V read = gathered(weights, h);
+    V x = model.hasInputNorms() ? norm(scope, Role.ATTENTION_NORM, read) : read;
     return written(
         scope,
         Half.ATTENTION,
@@ -227,7 +235,8 @@ public final class Forward<V> {
   /** What the second half of a layer reads, [T, H]. */
   public V normed(int layer, V a) {
     var scope = new Scope(layer);
-    return read(scope, Half.FEED_FORWARD, connected(scope, Half.FEED_FORWARD, a), a);
+    FeedForward feedForward = model.layers().get(layer).feedForward();
+    return read(scope, feedForward, connected(scope, Half.FEED_FORWARD, a), a);
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
@@ -244,9 +253,13 @@ public final class Forward<V> {
     if (a.temperature() != null) {
       q = ops.temper(q, a.temperature());
     }
-    V k = projected(scope, a, Role.ATTENTION_KEY, Role.ATTENTION_KEY_BIAS, keys, x);
-    k = turned(scope, a, Role.ATTENTION_KEY_NORM, keys, k);
-    V v = projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, keys, x);
+    V raw = projected(scope, a, Role.ATTENTION_KEY, Role.ATTENTION_KEY_BIAS, keys, x);
+    V k = turned(scope, a, Role.ATTENTION_KEY_NORM, keys, raw);
+    V v =
+        a.keysAsValues()
+            ? raw
+            : projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, keys, x);
+    v = a.valueNorm() == null ? v : ops.norms(v, null, a.valueNorm(), a.headSize());
     v = a.clip() == null ? v : ops.clip(v, a.clip());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
     V o = ops.attend(layer, a, q, k, v, sinks);
@@ -536,13 +549,32 @@ public final class Forward<V> {
     V l = ops.note(Step.ROUTER_LOGITS, routerLogits(layer, m, noted));
     Routed<V> routed = route(layer, m, l);
     V y = ops.note(Step.EXPERTS_OUTPUT, experts(layer, m, noted, routed));
-    V output = m.shared() == null ? y : ops.add(y, shared(layer, m, m.shared(), noted));
-    return ops.note(Step.MOE_OUTPUT, output);
+    return ops.note(Step.MOE_OUTPUT, joined(layer, m, noted, y));
+  }
+
+  /**
+   * What experts make and what every token passes besides, [T, H].
+   *
+   * @param y what routed experts make of x
+   */
+  public V joined(int layer, FeedForward.MixtureOfExperts m, V x, V y) {
+    if (m.beside() == null) {
+      return m.shared() == null ? y : ops.add(y, shared(layer, m, m.shared(), x));
+    }
+    var scope = new Scope(layer);
+    var dense = new FeedForward.Dense(m.beside().intermediateSize(), m.activation());
+    V d = dense(layer, dense, norm(scope, Role.FEED_FORWARD_NORM, x));
+    return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
 
   /** W x of the router, [T, E], and its bias where that is one of logits. */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
-    V l = ops.linear(x, new Scope(layer).matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+    var scope = new Scope(layer);
+    V read =
+        m.beside() == null
+            ? x
+            : ops.scale(norm(scope, Role.ROUTER_NORM, x), 1 / Math.sqrt(model.hiddenSize()));
+    V l = ops.linear(read, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
     return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }
 
@@ -557,7 +589,11 @@ public final class Forward<V> {
   /** The routing equation of a layer, from its logits l. */
   public Routed<V> route(int layer, FeedForward.MixtureOfExperts m, V l) {
     return route(
-        ops, m.routing(), l, m.routing().assigned() ? table(layer, m) : routerBias(layer, m));
+        ops,
+        m.routing(),
+        l,
+        m.routing().assigned() ? table(layer, m) : routerBias(layer, m),
+        m.routing().factors() ? new Scope(layer).vector(Role.ROUTER_FACTORS, m.experts()) : null);
   }
 
   /** The experts of each token of the vocabulary, in a layer that has such a table, [V, k]. */
@@ -575,8 +611,10 @@ public final class Forward<V> {
    * The routing equation alone.
    *
    * @param stored the bias, or the table of experts; not looked at where the equation has none
+   * @param factors of experts' weights; null leaves these as they are without
    */
-  public static <V> Routed<V> route(Ops<V> ops, Routing routing, V l, Leaf stored) {
+  public static <V> Routed<V> route(
+      Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
     V s = ops.score(routing.score(), l);
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
@@ -588,17 +626,23 @@ public final class Forward<V> {
         mixer == null
             ? ops.weigh(values, chosen, routing.normalisation(), routing.scale())
             : ops.compete(values, chosen, mixer, routing.scale());
+    w = factors == null ? w : ops.factored(w, chosen, factors);
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
 
   /** Weighted sum over the chosen experts, [T, H]. */
   public V experts(int layer, FeedForward.MixtureOfExperts m, V x, Routed<V> routed) {
-    return ops.experts(experts(layer, m), x, routed.chosen(), routed.weights());
+    return ops.experts(experts(layer, m), given(layer, m, x), routed.chosen(), routed.weights());
+  }
+
+  /** What experts are given of x. */
+  private V given(int layer, FeedForward.MixtureOfExperts m, V x) {
+    return m.beside() == null ? x : norm(new Scope(layer), Role.EXPERT_NORM, x);
   }
 
   /** One expert for every token, without weights, [T, H]. */
   public V expert(int layer, FeedForward.MixtureOfExperts m, int expert, V x) {
-    return network(ops, x, experts(layer, m).network(expert));
+    return network(ops, given(layer, m, x), experts(layer, m).network(expert));
   }
 
   /** The network of a layer without experts, [T, H]. */

@@ -42,6 +42,12 @@ public interface Ops<V> {
   /** As {@link #norms}, but with 1 + weight. */
   V offsetNorms(V x, Leaf weight, double epsilon, int size);
 
+  /** x times a stored number, [1]. */
+  V times(V x, Leaf factor);
+
+  /** limit · tanh(x / limit). */
+  V cap(V x, double limit);
+
   /** Every value held within ±limit. */
   V clip(V x, double limit);
 
@@ -195,6 +201,15 @@ public interface Ops<V> {
    * @return [T, k]
    */
   V compete(V values, V chosen, Routing.Mixer mixer, double scale);
+
+  /**
+   * Weights times the stored factor of each chosen expert.
+   *
+   * @param weights [T, k]
+   * @param chosen [T, k]
+   * @param factors [E]
+   */
+  V factored(V weights, V chosen, Leaf factors);
 
   /**
    * Σ over a token's chosen experts e of w_e · expert_e(x), or of expert_e(w_e · x) as {@link

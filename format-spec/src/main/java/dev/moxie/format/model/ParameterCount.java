@@ -42,7 +42,13 @@ public record ParameterCount(
           Role.ATTENTION_KEY_VALUE_NORM,
           Role.ATTENTION_ENTRY_NORM,
           Role.ROUTER,
-          Role.ROUTER_BIAS);
+          Role.ROUTER_BIAS,
+          Role.ROUTER_NORM,
+          Role.ROUTER_FACTORS,
+          Role.EXPERT_NORM,
+          Role.EXPERT_OUTPUT_NORM,
+          Role.DENSE_OUTPUT_NORM,
+          Role.LAYER_FACTOR);
 
   /**
    * Counts the parameters of an architecture.

@@ -92,6 +92,12 @@ public enum Role {
   FINAL_STREAMS("final_streams.weight"),
   FINAL_STREAMS_FACTORS("final_streams.factors"),
   FINAL_STREAMS_SHIFT("final_streams.shift"),
+  ROUTER_NORM("router_norm.weight"),
+  ROUTER_FACTORS("router.factors"),
+  EXPERT_NORM("experts_norm.weight"),
+  EXPERT_OUTPUT_NORM("experts_output_norm.weight"),
+  DENSE_OUTPUT_NORM("dense_output_norm.weight"),
+  LAYER_FACTOR("layer.factor"),
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */

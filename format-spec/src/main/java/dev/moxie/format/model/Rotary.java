@@ -31,6 +31,7 @@ public record Rotary(
     @JsonSubTypes.Type(value = Linear.class, name = "linear"),
     @JsonSubTypes.Type(value = Llama3.class, name = "llama3"),
     @JsonSubTypes.Type(value = LongRope.class, name = "longrope"),
+    @JsonSubTypes.Type(value = Proportional.class, name = "proportional"),
     @JsonSubTypes.Type(value = Yarn.class, name = "yarn")
   })
   public sealed interface Scaling {
@@ -102,6 +103,20 @@ public record Rotary(
       factors = List.copyOf(factors);
       factors.forEach(factor -> Limits.requirePositive("rotary.scaling.factors", factor));
       Limits.requirePositive("rotary.scaling.magnitude", magnitude);
+    }
+  }
+
+  /**
+   * f_i of the first pairs, the fast ones, and 0 of all others, so that these say what is meant
+   * wherever it stands (Barbero et al., "Round and Round We Go! What makes Rotary Positional
+   * Encodings useful?", 2024, section 6; transformers {@code modeling_rope_utils.py}, {@code
+   * _compute_proportional_rope_parameters}).
+   *
+   * @param pairs that are turned, fewer than there are
+   */
+  public record Proportional(int pairs) implements Scaling {
+    public Proportional {
+      Limits.require("rotary.scaling.pairs", pairs, 1, Limits.MAX_WIDTH);
     }
   }
 
@@ -196,6 +211,11 @@ public record Rotary(
           "rotary.scaling.factors: expected one for each of %d pairs, found %d"
               .formatted(dimensions / 2, rope.factors().size()));
     }
+    if (scaling instanceof Proportional some && some.pairs() >= dimensions / 2) {
+      throw new IllegalArgumentException(
+          "rotary.scaling.pairs: expected fewer than all of %d, found %d"
+              .formatted(dimensions / 2, some.pairs()));
+    }
     if (scaling instanceof Yarn && theta == 1) {
       throw new IllegalArgumentException(
           "rotary.theta: expected another than 1 with yarn, found 1");
@@ -221,6 +241,7 @@ public record Rotary(
       case LongRope rope -> rope.magnitude();
       case Linear linear -> 1;
       case Llama3 llama -> 1;
+      case Proportional some -> 1;
       case null -> 1;
     };
   }

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * S = the expertsPerToken experts of largest c; of equal ones, the lower id
  * w = s[S], or c[S] if b touches the weights
  * w = w / (max(Σ w, least) + epsilon), if normalised, or what a mixer makes of s; then times scale
+ * w = f[S] ∘ w, where experts have stored factors f [E]
  * y = Σ over e in S of w_e · expert_e(x), or of expert_e(w_e · x)
  * </pre>
  *
@@ -38,6 +39,7 @@ import org.jspecify.annotations.Nullable;
  * @param computeDtype in which scores and weights are computed
  * @param assigned whether a token's experts are those that a stored table has for its id, whatever
  *     the scores, which weigh them (Roller et al., "Hash Layers For Large Sparse Models", 2021)
+ * @param factors whether each expert has a stored factor of its weights
  */
 public record Routing(
     int expertsPerToken,
@@ -51,7 +53,8 @@ public record Routing(
     Capacity capacity,
     Ties ties,
     Dtype computeDtype,
-    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned) {
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -223,7 +226,7 @@ public record Routing(
     LOWER_EXPERT_ID
   }
 
-  /** Without a mixer or a table. */
+  /** Without a mixer, a table or factors. */
   public Routing(
       int expertsPerToken,
       Score score,
@@ -247,6 +250,7 @@ public record Routing(
         capacity,
         ties,
         computeDtype,
+        false,
         false);
   }
 
@@ -339,7 +343,8 @@ public record Routing(
         capacity,
         ties,
         computeDtype,
-        assigned);
+        assigned,
+        factors);
   }
 
   /** The same equation with another scale. */
@@ -365,6 +370,7 @@ public record Routing(
         capacity,
         ties,
         computeDtype,
-        assigned);
+        assigned,
+        factors);
   }
 }

@@ -48,6 +48,12 @@ public final class RoutingWords {
                 weights(routing),
                 routing.scale() == 1 ? "" : ", times " + routing.scale(),
                 applied));
+    if (routing.factors()) {
+      parts.add("each is multiplied by a stored number of its expert");
+    }
+    if (moe.beside() != null) {
+      parts.add("a dense network serves every token beside the experts");
+    }
     if (moe.shared() != null) {
       parts.add("shared experts serve every token");
     }

@@ -126,6 +126,20 @@ public final class Symbols implements Ops<Symbols.Term> {
     return term("%s · %s", factor, x.text.contains(" + ") ? "(" + x.text + ")" : x.text);
   }
 
+  /** What is multiplied keeps its name. */
+  @Override
+  public Term times(Term x, Leaf factor) {
+    String product = name(x, "h");
+    String stored = factor.tensor().role().tensor().replace('.', '_');
+    lines.add(product + " = " + stored + " · " + product);
+    return x;
+  }
+
+  @Override
+  public Term cap(Term x, double limit) {
+    return term("%s tanh((%s) / %s)", limit, x.text, limit);
+  }
+
   @Override
   public Term clip(Term x, double limit) {
     return term("clip(%s, ±%s)", x.text, limit);
@@ -429,6 +443,13 @@ public final class Symbols implements Ops<Symbols.Term> {
             s, mixer.tolerance(), scale == 1 ? "" : " · " + scale);
     name(weighed, "w_e");
     return weighed;
+  }
+
+  @Override
+  public Term factored(Term weights, Term chosen, Leaf factors) {
+    Term factored = term("f_e · %s,  f stored per expert", weights.text);
+    name(factored, "w_e");
+    return factored;
   }
 
   @Override

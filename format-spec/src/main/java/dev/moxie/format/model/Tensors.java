@@ -114,6 +114,17 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long times(Long x, Leaf factor) {
+    sized(factor, 1);
+    return x;
+  }
+
+  @Override
+  public Long cap(Long x, double limit) {
+    return x;
+  }
+
+  @Override
   public Long clip(Long x, double limit) {
     return x;
   }
@@ -325,6 +336,13 @@ public final class Tensors implements Ops<Long> {
   @Override
   public Long compete(Long values, Long chosen, Routing.Mixer mixer, double scale) {
     return chosen;
+  }
+
+  @Override
+  public Long factored(Long weights, Long chosen, Leaf factors) {
+    require("weights", chosen, weights);
+    sized(factors, factors.shape().dim(0));
+    return weights;
   }
 
   @Override

@@ -91,6 +91,8 @@ class SpecEquationsTest {
           Map.entry("12.5", "multipliers.embedding"),
           Map.entry("0.22", "multipliers.residual"),
           Map.entry("0.06", "multipliers.logits"),
+          Map.entry("29.0", "logitCap"),
+          Map.entry("0.125", "1 / √hiddenSize"),
           Map.entry("128", "streams.count · hiddenSize"),
           Map.entry("21", "streams.iterations"),
           Map.entry("0.017", "streams.epsilon"),
@@ -116,6 +118,8 @@ class SpecEquationsTest {
           true,
           new Attention.Temperature(0.19, 8192),
           true,
+          true,
+          1e-6,
           ROTARY);
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
@@ -178,10 +182,14 @@ class SpecEquationsTest {
     model.with("centredNorms", true);
     model.with("normBiases", true);
     model.with("headBias", true);
-    model.with("normPlacement", NormPlacement.OUTPUT, json(NormPlacement.OUTPUT));
+    for (NormPlacement placement : NormPlacement.values()) {
+      model.with("normPlacement", placement, json(placement));
+    }
     model.with("offsetNorms", true);
     model.with("tiedEmbeddings", true);
     model.with("multipliers", new Architecture.Multipliers(12.5, 0.22, 0.06));
+    model.with("layerFactors", true);
+    model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
     row(
         "`prediction`",
@@ -216,6 +224,8 @@ class SpecEquationsTest {
     grouped.with("temperature", EVERYTHING.temperature());
     grouped.with("temperature", new Attention.Temperature(0.19, 8192, true), "`fromZero`");
     grouped.with("outputGate", true);
+    grouped.with("keysAsValues", true);
+    grouped.with("valueNorm", EVERYTHING.valueNorm());
     grouped.with("rotary", null);
     grouped.requireAllBut();
     row("attention, `grouped_query`, with all of them", attended(EVERYTHING));
@@ -253,6 +263,7 @@ class SpecEquationsTest {
     row("feedForward, `dense`", Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, DENSE, x), "y"));
     row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
     var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));
+    mixture.with("activation", Activation.GELU_TANH, json(Activation.GELU_TANH));
     mixture.with("clamp", CLAMP);
     mixture.with("biases", true);
     mixture.with("shared", new SharedExperts(48));
@@ -260,6 +271,7 @@ class SpecEquationsTest {
     var clamped = Parts.with(MIXTURE, "clamp", CLAMP);
     mixture.with(
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
+    mixture.with("beside", new FeedForward.Beside(96));
     mixture.requireAllBut();
   }
 
@@ -270,6 +282,7 @@ class SpecEquationsTest {
     routing.with("score", Routing.Score.SIGMOID, json(Routing.Score.SIGMOID));
     routing.with("score", Routing.Score.SQRT_SOFTPLUS, json(Routing.Score.SQRT_SOFTPLUS));
     routing.with("assigned", true);
+    routing.with("factors", true);
     for (Routing.Bias bias : Routing.Bias.values()) {
       routing.with("bias", bias, json(bias));
     }
@@ -293,7 +306,14 @@ class SpecEquationsTest {
         Symbols.mixture(
             MODEL,
             new MixtureOfExperts(
-                36, 24, Activation.SILU, CLAMP, true, ROUTING_OF_MANY, new SharedExperts(48))));
+                36,
+                24,
+                Activation.SILU,
+                CLAMP,
+                true,
+                ROUTING_OF_MANY,
+                new SharedExperts(48),
+                null)));
   }
 
   /** Rows of a part's members, each with another value than the part has. */

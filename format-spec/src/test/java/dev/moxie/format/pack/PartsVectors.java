@@ -43,6 +43,9 @@ final class PartsVectors {
   /** Residual streams, entries of tokens, and experts that a table has. */
   private static final Architecture STREAMS = streams();
 
+  /** A network beside experts, heads of two sizes, and what is done to logits and whole layers. */
+  private static final Architecture BESIDE = beside();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -128,6 +131,27 @@ final class PartsVectors {
             .toList();
     var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
     return Parts.with(model, "streams", new Architecture.Streams(2, 3, 1e-6));
+  }
+
+  private static Architecture beside() {
+    var experts =
+        new FeedForward.MixtureOfExperts(
+            4,
+            2,
+            FeedForward.Activation.GELU_TANH,
+            Parts.with(Routing.of(2, Routing.Score.SOFTMAX), "factors", true),
+            null);
+    FeedForward both = Parts.with(experts, "beside", new FeedForward.Beside(3));
+    var values = with(new Attention.GroupedQuery(2, 1, 4, 1, 3, PLAIN), "valueNorm", 1e-6);
+    var some = new Rotary(1e4, 6, Rotary.Pairing.HALVES, new Rotary.Proportional(1));
+    var wide = with(new Attention.GroupedQuery(2, 2, 6, 1, null, some), "keysAsValues", true);
+    List<Architecture.Blocks> layers =
+        Stream.of(values, with(wide, "biases", true))
+            .map(a -> new Architecture.Blocks(1, a, both))
+            .toList();
+    var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
+    var normed = Parts.with(model, "normPlacement", Architecture.NormPlacement.INPUT_AND_OUTPUT);
+    return Parts.with(Parts.with(normed, "layerFactors", true), "logitCap", 30.0);
   }
 
   private static Attention.GroupedQuery with(
@@ -223,6 +247,49 @@ final class PartsVectors {
                             items,
                             Role.ROUTER_TABLE,
                             item -> new ShardLayout.Item(item.spec(), Dtype.BF16))));
+    v.valid(
+        "a-network-beside-experts",
+        "GELU, norms before and after, factors of experts and layers, heads of two sizes, keys as"
+            + " values, some pairs turned, a cap of logits",
+        p -> TinyPackage.write(p, BESIDE, false));
+    v.broken("all-pairs-are-some", "A3", "three of three pairs are turned", "pairs")
+        .in(p -> TinyPackage.write(p, BESIDE, false))
+        .byManifest(text -> text.replace("\"pairs\" : 1", "\"pairs\" : 3"));
+    v.broken("shared-and-beside", "A8", "shared experts next to a network beside them", "beside")
+        .in(p -> TinyPackage.write(p, BESIDE, false))
+        .byManifest(
+            text -> text.replace("\"shared\" : null", "\"shared\" : {\"intermediateSize\" : 3}"));
+    v.broken("gelu-with-a-clamp", "A8", "a clamp beside GELU", "activation")
+        .in(p -> TinyPackage.write(p, STREAMS, false))
+        .byManifest(text -> text.replace("\"silu\"", "\"gelu_tanh\""));
+    v.broken("norm-biases-beside-experts", "A1", "norms of experts have biases", "normBiases")
+        .in(p -> TinyPackage.write(p, Parts.with(BESIDE, "normPlacement", null), false))
+        .byWords("\"tiedEmbeddings\" : true", "\"normBiases\" : true, \"tiedEmbeddings\" : true");
+    v.broken("expert-factors-missing", "I7", "no factors of experts", "layers.1.router.factors")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    BESIDE,
+                    TinyPackage.Stored.COPIED,
+                    items -> TensorVectors.without(items, "layers.1.router.factors")));
+    v.broken("values-beside-keys", "I8", "values of keys' own", "layers.1.attention.value.weight")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    BESIDE,
+                    TinyPackage.Stored.COPIED,
+                    items ->
+                        TensorVectors.with(
+                            items,
+                            new TensorSpec(
+                                "layers.1.attention.value.weight",
+                                Role.ATTENTION_VALUE,
+                                1,
+                                Shape.of(12, 4),
+                                null),
+                            Dtype.BF16)));
     v.valid(
         "biases-over-ranks",
         "biases of experts of two ranks",

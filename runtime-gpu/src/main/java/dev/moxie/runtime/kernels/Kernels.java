@@ -682,6 +682,7 @@ final class Kernels extends WithoutStates<Value> {
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
     return switch (f) {
       case SILU -> value(gate.columns(), new Value.Gate(clamp, gate, up));
+      case GELU_TANH -> throw lacks("GELU");
     };
   }
 
@@ -785,6 +786,9 @@ final class Kernels extends WithoutStates<Value> {
 
   @Override
   public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
+    if (experts.activation() != FeedForward.Activation.SILU) {
+      throw lacks("GELU");
+    }
     return value(x.columns(), new Value.Mix(experts, x, chosen, weighed));
   }
 

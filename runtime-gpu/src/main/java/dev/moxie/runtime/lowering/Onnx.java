@@ -171,6 +171,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         String activated = graph.node("Mul", List.of(g, graph.node("Sigmoid", List.of(steep))));
         yield like(gate, graph.node("Mul", List.of(activated, u)));
       }
+      case GELU_TANH -> throw lacks("GELU");
     };
   }
 
@@ -178,6 +179,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   public Value activate(FeedForward.Activation f, Value x) {
     return switch (f) {
       case SILU -> switched(x, x);
+      case GELU_TANH -> throw lacks("GELU");
     };
   }
 

@@ -9,12 +9,27 @@ import dev.moxie.format.model.TensorSpec.Leaf;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A reader for layers that keep keys and values of each token and pass one residual stream on: what
- * others need besides is refused.
+ * A reader for layers that keep keys and values of each token and pass one residual stream on, as
+ * it is: what others need besides is refused.
  */
 public abstract class WithoutStates<V> implements Ops<V> {
   /** The refusal of a model that needs something. */
   protected abstract UnsupportedException lacks(String what);
+
+  @Override
+  public final V times(V x, Leaf factor) {
+    throw lacks("a residual stream that is multiplied by a stored number");
+  }
+
+  @Override
+  public final V cap(V x, double limit) {
+    throw lacks("a cap of logits");
+  }
+
+  @Override
+  public final V factored(V weights, V chosen, Leaf factors) {
+    throw lacks("stored factors of experts' weights");
+  }
 
   @Override
   public final V convolve(V x, Leaf weight) {

@@ -284,6 +284,12 @@ final class Mixture implements Instruction {
           }
         }
       }
+      case GELU_TANH -> {
+        activate(f, gate, from, count, out, at);
+        for (int i = 0; i < count; i++) {
+          out[at + i] *= up[from + i];
+        }
+      }
     }
   }
 
@@ -300,6 +306,17 @@ final class Mixture implements Instruction {
           out[at + i] = Numbers.silu(x[from + i]);
         }
       }
+      case GELU_TANH -> gelu(x, from, count, out, at);
+    }
+  }
+
+  private static void gelu(float[] x, int from, int count, float[] out, int at) {
+    int whole = count & -Lanes.WIDTH;
+    for (int i = 0; i < whole; i += Lanes.WIDTH) {
+      Numbers.gelu(FloatVector.fromArray(Lanes.FLOATS, x, from + i)).intoArray(out, at + i);
+    }
+    for (int i = whole; i < count; i++) {
+      out[at + i] = Numbers.gelu(x[from + i]);
     }
   }
 

@@ -19,6 +19,13 @@ final class Numbers {
   private static final float LEAST = -87.33f;
   private static final float LARGEST = 88.72f;
 
+  /** √(2/π) and the coefficient of the cube in GELU's approximation. */
+  private static final float GELU_SLOPE = 0x1.988454p-1f;
+
+  private static final float GELU_CUBE = 0.044715f;
+
+  private static final float SMALL = 0.125f;
+
   private Numbers() {}
 
   /**
@@ -85,6 +92,30 @@ final class Numbers {
   /** The same of some numbers. */
   static FloatVector silu(FloatVector x) {
     return x.mul(vector(1).div(exp(x.neg()).add(1)));
+  }
+
+  /** x/2 · (1 + tanh z) is x σ(2z). */
+  static float gelu(float x) {
+    float z = x * (-2 * GELU_SLOPE) * (x * x * GELU_CUBE + 1);
+    return x * (1 / (1 + exp(z)));
+  }
+
+  /** The same of some numbers. */
+  static FloatVector gelu(FloatVector x) {
+    FloatVector z = x.mul(-2 * GELU_SLOPE).mul(x.mul(x).mul(GELU_CUBE).add(1));
+    return x.mul(vector(1).div(exp(z).add(1)));
+  }
+
+  /** tanh x, which is odd; by the smaller of eˣ and e⁻ˣ, whose square is no infinity. */
+  static float tanh(float x) {
+    // Below, the difference of one and a number near one would leave few digits.
+    if (Math.abs(x) < SMALL) {
+      float square = x * x;
+      float p = Math.fma(-0x1.ba1ba2p-5f, square, 0x1.111112p-3f);
+      return x * Math.fma(square, Math.fma(square, p, -0x1.555556p-2f), 1);
+    }
+    float small = exp(-2 * Math.abs(x));
+    return Math.copySign((1 - small) / (1 + small), x);
   }
 
   static float clamped(FeedForward.Clamp clamp, float gate, float up) {

@@ -27,7 +27,7 @@ public record PermutedWeights(Architecture architecture, Weights of) implements 
     }
     return switch (leaf.tensor().role()) {
       case Role.ROUTER -> new Rows(of.matrix(leaf), order);
-      case Role.ROUTER_BIAS -> new Columns(of.matrix(leaf), order);
+      case Role.ROUTER_BIAS, Role.ROUTER_FACTORS -> new Columns(of.matrix(leaf), order);
       case Role.ROUTER_TABLE -> new Ids(of.matrix(leaf), order);
       default -> of.matrix(leaf);
     };

@@ -165,6 +165,24 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value times(Value x, Leaf factor) {
+    return scale(x, weights.vector(factor)[0]);
+  }
+
+  @Override
+  public Value cap(Value x, double limit) {
+    float most = (float) limit;
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] = most * Numbers.tanh(a[at + c] / most);
+          }
+        });
+  }
+
+  @Override
   public Value norm(Value x, Leaf weight, double epsilon) {
     return norms(x, weight, epsilon, x.columns());
   }
@@ -659,6 +677,22 @@ public final class Program implements Ops<Value> {
           for (int i = 0; i < count; i++) {
             double share = Choosing.share(mixer, x, at, values.columns(), ids, from, count, i);
             y[to + i] = (float) (share * scale);
+          }
+        });
+  }
+
+  @Override
+  public Value factored(Value weighed, Value chosen, Leaf factors) {
+    float[] f = weights.vector(factors);
+    int count = chosen.columns();
+    return row(
+        weighed,
+        count,
+        (t, x, at, y, to) -> {
+          float[] ids = pass.array(chosen);
+          int from = t * chosen.apart();
+          for (int i = 0; i < count; i++) {
+            y[to + i] = f[(int) ids[from + i]] * x[at + i];
           }
         });
   }

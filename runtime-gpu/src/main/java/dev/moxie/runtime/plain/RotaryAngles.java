@@ -22,6 +22,7 @@ public final class RotaryAngles {
             case null -> 1f / power;
             case Rotary.Linear linear -> 1f / power / (float) linear.factor();
             case Rotary.Llama3 llama -> slowed(llama, 1f / power);
+            case Rotary.Proportional some -> i < some.pairs() ? 1f / power : 0;
             case Rotary.LongRope rope -> 1f / (rope.factors().get(i).floatValue() * power);
             case Rotary.Yarn yarn -> stretched(rotary, yarn, i, power);
           };

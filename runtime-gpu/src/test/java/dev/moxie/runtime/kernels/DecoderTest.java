@@ -43,6 +43,7 @@ class DecoderTest {
           "deepseek_v32",
           "deepseek_v4",
           "deepseek_v4_fp4",
+          "gemma4",
           "glm_moe_dsa",
           "lfm2_moe",
           "lfm2_moe_fused",

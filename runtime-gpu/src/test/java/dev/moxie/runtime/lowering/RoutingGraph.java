@@ -24,7 +24,8 @@ public final class RoutingGraph {
             reader,
             moe.routing(),
             Onnx.Value.of(logits, moe.experts()),
-            Forward.routerBias(0, moe));
+            Forward.routerBias(0, moe),
+            null);
     String chosen = graph.cast(routed.chosen().name(), Dtype.I64, Dtype.F32);
     graph.standard("Identity", List.of(chosen), List.of("chosen"));
     graph.standard("Identity", List.of(routed.weights().name()), List.of("weights"));

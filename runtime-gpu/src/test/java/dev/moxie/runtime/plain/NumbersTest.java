@@ -42,12 +42,15 @@ class NumbersTest {
     }
     float[] exp = new float[x.length];
     float[] silu = new float[x.length];
+    float[] gelu = new float[x.length];
     for (int i = 0; i < x.length; i++) {
       exp[i] = Numbers.exp(x[i]);
       silu[i] = Numbers.silu(x[i]);
+      gelu[i] = Numbers.gelu(x[i]);
     }
     assertArrayEquals(exp, sideBySide(x, Numbers::exp));
     assertArrayEquals(silu, sideBySide(x, Numbers::silu));
+    assertArrayEquals(gelu, sideBySide(x, Numbers::gelu));
   }
 
   private static float[] sideBySide(float[] x, UnaryOperator<FloatVector> function) {

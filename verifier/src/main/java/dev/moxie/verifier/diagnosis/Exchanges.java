@@ -31,7 +31,8 @@ final class Exchanges {
 
   private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
   private static final Pattern BLOCK_NORM =
-      Pattern.compile("layers\\.\\d+\\.(attention|feed_forward)(_output)?_norm\\.weight");
+      Pattern.compile(
+          "layers\\.\\d+\\.(attention|feed_forward|dense|experts|router)(_output)?_norm\\.weight");
 
   /** Larger square matrices are not transposed: all their elements are held in memory for that. */
   private static final int LARGEST_TRANSPOSED = 4096;
@@ -108,7 +109,9 @@ final class Exchanges {
   /** The same norms, of what halves of layers make instead of what they read, or the reverse. */
   Stream<Suspect> placements() {
     Architecture own = evidence.architecture();
-    if (own.normBiases() || own.streams() != null) {
+    if (own.normBiases()
+        || own.streams() != null
+        || own.normPlacement() == NormPlacement.INPUT_AND_OUTPUT) {
       return Stream.of();
     }
     boolean outputs = own.normPlacement() == null;
@@ -291,6 +294,7 @@ final class Exchanges {
         switch (part) {
           case "shared" -> "shared experts";
           case "dense" -> "dense network";
+          case "layer" -> "factor";
           default -> part;
         };
     String all = "layer %d with the %s of layer %d".formatted(layer, words, other);

@@ -207,8 +207,10 @@ final class ExpertSuspects {
     }
 
     private Estimate compute(Candidate candidate, int expert) {
+      UnaryOperator<IndexRow> source =
+          row -> row.kind() == IndexRow.Kind.SLICE ? candidate.source().apply(row) : row;
       return evidence
-          .layer(layer, Suspect.exchange("", evidence, candidate.source()))
+          .layer(layer, Suspect.exchange("", evidence, source))
           .expert(expert, onInput ? weighed(expert) : x);
     }
 

@@ -65,6 +65,9 @@ final class Mistakes {
 
   private static final double TEMPERATURE_SCALE = 0.1;
 
+  /** Of Gemma 2 to 4. */
+  private static final double LOGIT_CAP = 30;
+
   /** Of streams; where more are done, they hardly change anything. */
   private static final int MOST_ITERATIONS = 32;
 
@@ -136,10 +139,22 @@ final class Mistakes {
       new Member<>("temperature", null, "temperature", GroupedQuery::temperature);
   private static final Member<GroupedQuery> QUERY_KEY_NORM =
       new Member<>("queryKeyNorm", null, "query/key norm", GroupedQuery::queryKeyNorm);
+  private static final Member<GroupedQuery> VALUE_NORM =
+      new Member<>("valueNorm", null, "norm of values", GroupedQuery::valueNorm);
   private static final Member<GroupedQuery> ROTARY =
       new Member<>("rotary", null, "rotary embedding", GroupedQuery::rotary);
   private static final List<Member<GroupedQuery>> OF_ATTENTION =
-      List.of(WINDOW, CHUNK, SINKS, OUTPUT_BIAS, BIASES, CLIP, TEMPERATURE, QUERY_KEY_NORM, ROTARY);
+      List.of(
+          WINDOW,
+          CHUNK,
+          SINKS,
+          OUTPUT_BIAS,
+          BIASES,
+          CLIP,
+          TEMPERATURE,
+          QUERY_KEY_NORM,
+          VALUE_NORM,
+          ROTARY);
 
   private static Yarn yarn(double factor, long positions, boolean exactBounds) {
     double magnitude = 0.1 * Math.log(factor) + 1;
@@ -259,6 +274,9 @@ final class Mistakes {
         }
       }
     }
+    if (a.valueNorm() == null) {
+      attention(mistakes, a, VALUE_NORM, model.normEpsilon());
+    }
     for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
       attention(mistakes, a, WINDOW, width);
       attention(mistakes, a, CHUNK, width);
@@ -368,13 +386,26 @@ final class Mistakes {
     // Factors are as many as pairs.
     if (blocks.attention() instanceof GroupedQuery a
         && !(own.scaling() instanceof Rotary.LongRope)) {
+      Rotary.Scaling scaling = own.scaling() instanceof Rotary.Proportional ? null : own.scaling();
       for (int size = 2; size <= a.headSize(); size += 2) {
         others.put(
             "%d rotary dimensions instead of %d".formatted(own.dimensions(), size),
-            Parts.with(own, "dimensions", size));
+            Parts.with(own.withScaling(scaling), "dimensions", size));
+      }
+      for (int pairs = 1; pairs < a.headSize() / 2; pairs++) {
+        others.put(
+            "%d pairs of dimensions turned instead of %d of %d"
+                .formatted(turned(own), pairs, a.headSize() / 2),
+            new Rotary(own.theta(), a.headSize(), own.pairing(), new Rotary.Proportional(pairs)));
       }
     }
     return others;
+  }
+
+  private static int turned(Rotary rotary) {
+    return rotary.scaling() instanceof Rotary.Proportional some
+        ? some.pairs()
+        : rotary.dimensions() / 2;
   }
 
   private static String base(Rotary rotary, double other) {
@@ -425,6 +456,14 @@ final class Mistakes {
       return mistakes;
     }
     Routing routing = m.routing();
+    for (FeedForward.Activation other : FeedForward.Activation.values()) {
+      if (m.clamp() == null) {
+        add(
+            mistakes,
+            "%s instead of %s inside experts".formatted(words(m.activation()), words(other)),
+            with(Parts.with(m, "activation", other)));
+      }
+    }
     for (WeightsApplyTo other : WeightsApplyTo.values()) {
       add(
           mistakes,
@@ -447,7 +486,7 @@ final class Mistakes {
           }
         }
       }
-    } else {
+    } else if (m.activation() == FeedForward.Activation.SILU) {
       add(mistakes, "a dropped clamp inside experts", clamped(m, CLAMP));
     }
     add(
@@ -482,6 +521,10 @@ final class Mistakes {
           with(Parts.with(m, "shared", Parts.with(m.shared(), "switched", false))));
     }
     return mistakes;
+  }
+
+  private static String words(FeedForward.Activation activation) {
+    return activation.name().toLowerCase(Locale.ROOT);
   }
 
   private static String words(Routing.@Nullable Bias bias) {
@@ -528,6 +571,12 @@ final class Mistakes {
           instead("normalisations of mixed streams", streams.iterations(), other),
           Parts.with(model, "streams", Parts.with(streams, "iterations", other)));
     }
+    if (model.logitCap() != null) {
+      add(
+          mistakes,
+          "a cap of logits that the reference does not have",
+          Parts.with(model, "logitCap", null));
+    }
     Multipliers own = model.multipliers();
     if (own != null) {
       for (boolean inverse : new boolean[] {false, true}) {
@@ -537,6 +586,21 @@ final class Mistakes {
       }
     }
     return mistakes;
+  }
+
+  /**
+   * What may be wrong with the embedding's multiplier.
+   *
+   * @param quotient how many times the package's embedding the reference's is
+   */
+  List<Mistake> ofEmbedding(double quotient) {
+    double own = model.multipliers() == null ? 1 : model.multipliers().embedding();
+    double other = own * quotient;
+    return other > 0 && Double.isFinite(other)
+        ? List.of(
+            new Mistake(
+                instead("embedding multiplier", own, other), multiplied("embedding", other)))
+        : List.of();
   }
 
   private void multiplied(List<Mistake> mistakes, String member, double own, boolean inverse) {
@@ -628,7 +692,8 @@ final class Mistakes {
 
   /** Numbers that experts may have wrong. */
   List<Scalar> numbersOfExperts() {
-    if (!(blocks.feedForward() instanceof MixtureOfExperts m)) {
+    if (!(blocks.feedForward() instanceof MixtureOfExperts m)
+        || m.activation() != FeedForward.Activation.SILU) {
       return List.of();
     }
     Clamp clamp = m.clamp() == null ? CLAMP : m.clamp();
@@ -646,6 +711,17 @@ final class Mistakes {
             10,
             33,
             x -> clamped(m, Parts.with(clamp, "sharpness", x))));
+  }
+
+  /** What logits are held below; where nothing does, by such as released models have. */
+  Scalar logitCap() {
+    Double own = model.logitCap();
+    return number(
+        own == null ? "a dropped cap of logits, infinity as the cap" : "cap of logits",
+        own == null ? LOGIT_CAP : own,
+        100,
+        33,
+        c -> Parts.with(model, "logitCap", c));
   }
 
   /** The epsilon of every norm. */
@@ -747,7 +823,9 @@ final class Mistakes {
 
   /** Vectors that a norm of what half a layer reads may lack. */
   List<Missing> missingInNorm(String half) {
-    return model.normBiases() || !model.hasInputNorms() || model.prediction() != null
+    boolean others =
+        model.blocks().stream().anyMatch(run -> model.readsResidual(run.feedForward()));
+    return model.normBiases() || model.hasOutputNorms() || others || model.prediction() != null
         ? List.of()
         : List.of(
             missing(
@@ -756,6 +834,32 @@ final class Mistakes {
                 half + "_norm.",
                 0,
                 Map.of("bias", model.hiddenSize())));
+  }
+
+  /** What a whole layer may be multiplied by. */
+  List<Missing> missingInLayer() {
+    return model.layerFactors()
+        ? List.of()
+        : List.of(
+            missing(
+                "a dropped factor of the layer",
+                Parts.with(model, "layerFactors", true),
+                "layer.",
+                1,
+                Map.of("factor", 1)));
+  }
+
+  /** What weights of experts may be multiplied by. */
+  List<Missing> missingInWeights() {
+    return blocks.feedForward() instanceof MixtureOfExperts m && !m.routing().factors()
+        ? List.of(
+            missing(
+                "dropped factors of experts' weights",
+                with(m.withRouting(Parts.with(m.routing(), "factors", true))),
+                "router.",
+                1,
+                Map.of("factors", m.experts())))
+        : List.of();
   }
 
   /** Vectors that the head may lack. */

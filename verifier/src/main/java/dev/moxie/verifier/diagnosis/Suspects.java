@@ -54,6 +54,9 @@ final class Suspects {
           List.of(
               new Kind("embedding and head confused", exchanges::ends),
               factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage)),
+              new Kind(
+                  "other multipliers of the embedding",
+                  () -> supposed(mistakes.ofEmbedding(quotient(stage)))),
               new Kind("rows of the embedding moved", exchanges::movedEmbedding));
       case ATTENTION ->
           join(
@@ -71,11 +74,15 @@ final class Suspects {
               norms(),
               ofModel(),
               outputFactor("feed-forward output norm", "feed_forward_output_norm", stage),
+              missing(mistakes.missingInLayer(), stage),
+              misplaced("layer"),
+              scaled("feed_forward_output_norm", stage),
               numbers(stage, mistakes.epsilon()));
       case ROUTER ->
           List.of(
               moved("router rows", "layers." + layer + ".router.weight", stage),
               factor("router", "layers." + layer + ".router.weight", () -> quotient(stage)),
+              normsBeside(),
               ofExperts(),
               misplaced("router"),
               missing(mistakes.missingInExperts(), stage));
@@ -85,6 +92,7 @@ final class Suspects {
               new Kind(
                   "experts in other places",
                   () -> new ExpertSuspects(evidence, layer).explain(wrong)),
+              normsBeside(),
               scales(".experts."),
               new Kind("stacks of experts cut otherwise", stacks::experts),
               ofExperts(),
@@ -92,7 +100,9 @@ final class Suspects {
                   "other numbers of experts", () -> fitted(stage, mistakes.numbersOfExperts())));
       case SHARED ->
           List.of(
+              normsBeside(),
               ofExperts(),
+              misplaced("dense"),
               misplaced("shared"),
               factor(
                   "shared experts",
@@ -114,6 +124,7 @@ final class Suspects {
               factor("head", Exchanges.HEAD, () -> quotient(stage)),
               moved("rows of the head", Exchanges.HEAD, stage),
               new Kind("another norm for the final one", exchanges::finalNorm),
+              new Kind("other caps of logits", () -> fitted(stage, List.of(mistakes.logitCap()))),
               missing(mistakes.missingInHead(), stage));
     };
   }
@@ -187,6 +198,12 @@ final class Suspects {
 
   private static List<Kind> join(List<Kind> first, List<Kind> second, Kind last) {
     return Stream.of(first, second, List.of(last)).flatMap(List::stream).toList();
+  }
+
+  /** Where router, experts and the network beside them have norms of their own. */
+  private Kind normsBeside() {
+    boolean some = own.isRouted() && own.moe().beside() != null;
+    return new Kind("other norms", some ? exchanges::norms : Stream::of);
   }
 
   private Kind norms() {

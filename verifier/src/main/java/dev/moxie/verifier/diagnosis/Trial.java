@@ -168,7 +168,8 @@ final class Trial {
   }
 
   private Optional<String> explainStage(Report.Layer layer, Stage stage) {
-    if (stage == Stage.SHARED && evidence.layer(layer.layer()).moe().shared() == null) {
+    Forced own = evidence.layer(layer.layer());
+    if (stage == Stage.SHARED && own.moe().shared() == null && own.moe().beside() == null) {
       return Optional.of(
           "Looks like shared experts skipped: the reference adds something to its experts' output,"
               + " and the package has no shared experts.");
@@ -238,9 +239,21 @@ final class Trial {
       Estimate recorded = first.recorded(Stage.WEIGHTS);
       double ratio = recorded.value(0, 0) / first.computed(Stage.WEIGHTS).value(0, 0);
       first(supposed("other weights of experts", mistakes.ofWeights(ratio)), weights)
+          .or(() -> first(List.of(factors(first)), weights.subList(0, 1)))
           .ifPresent(suspect -> sentences.add(sentence(suspect.cause(), "routing weights")));
     }
     return sentences;
+  }
+
+  /** Factors that the package lacks, as they are found in one layer. */
+  private Kind factors(Forced layer) {
+    var mistakes = new Mistakes(evidence.architecture(), layer.layer(), evidence.tokens());
+    return new Kind(
+        "factors of experts' weights",
+        () ->
+            mistakes.missingInWeights().stream()
+                .map(m -> new MissingVectors(evidence, layer.layer(), Stage.WEIGHTS, m).fit())
+                .flatMap(Optional::stream));
   }
 
   private static List<Place> places(List<Forced> layers, Stage stage) {

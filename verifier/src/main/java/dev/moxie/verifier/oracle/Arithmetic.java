@@ -103,6 +103,37 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** y = w x, w a stored number. */
+  Estimate times(Estimate x, WeightMatrix factor) {
+    double[] w = new double[1];
+    factor.read(0, w);
+    double rounded = factor.roundingOf(0, 0, w[0]);
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      for (int c = 0; c < x.columns(); c++) {
+        double y = w[0] * x.value(r, c);
+        result.set(r, c, y, norm2(w[0] * x.error(r, c), rounded * x.value(r, c), u * y));
+      }
+    }
+    return settle(result);
+  }
+
+  /** y = limit · tanh(x / limit); dy = (1 − tanh²) dx. */
+  Estimate cap(Estimate x, double limit) {
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      for (int c = 0; c < x.columns(); c++) {
+        double tanh = Math.tanh(x.value(r, c) / limit);
+        double slope = 1 - tanh * tanh;
+        // The quotient is rounded before tanh, and the limit itself with it.
+        double carried = norm2(slope * x.error(r, c), 2 * u * slope * x.value(r, c), 0);
+        double y = limit * tanh;
+        result.set(r, c, y, norm2(carried, FUNCTION_ROUNDINGS * u * y, 0));
+      }
+    }
+    return settle(result);
+  }
+
   /** y = a b, element by element. */
   Estimate product(Estimate a, Estimate b) {
     var result = new Estimate(a.rows(), a.columns());
@@ -326,23 +357,16 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
-  /** silu(g) · u with silu(g) = g σ(g), silu′(g) = σ(g) (1 + g (1 − σ(g))). */
-  Estimate gated(Estimate gate, Estimate up) {
+  /** f(g) · u. */
+  Estimate gated(FeedForward.Activation f, Estimate gate, Estimate up) {
     var result = new Estimate(gate.rows(), gate.columns());
     for (int r = 0; r < gate.rows(); r++) {
       for (int c = 0; c < gate.columns(); c++) {
-        double g = gate.value(r, c);
-        double sigmoid = 1 / (1 + Math.exp(-g));
-        double silu = g * sigmoid;
-        double slope = sigmoid * (1 + g * (1 - sigmoid));
-        double y = silu * up.value(r, c);
-        // Inside σ the exponential's argument is rounded: a relative error of a |g| at most.
-        double rounding = (FUNCTION_ROUNDINGS * u + Math.abs(g) * a) * y;
-        result.set(
-            r,
-            c,
-            y,
-            norm2(slope * gate.error(r, c) * up.value(r, c), silu * up.error(r, c), rounding));
+        Activated g = Activated.of(f, gate.value(r, c), this);
+        double y = g.value() * up.value(r, c);
+        double ofGate = g.slope() * gate.error(r, c) * up.value(r, c);
+        double rounding = g.rounding() * up.value(r, c);
+        result.set(r, c, y, norm2(ofGate, g.value() * up.error(r, c), rounding));
       }
     }
     return settle(result);
@@ -371,9 +395,9 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
-  /** y = silu(x). */
-  Estimate silu(Estimate x) {
-    return gated(x, Estimate.ones(x.rows(), x.columns()));
+  /** y = f(x). */
+  Estimate activated(FeedForward.Activation f, Estimate x) {
+    return gated(f, x, Estimate.ones(x.rows(), x.columns()));
   }
 
   /** y = σ(b) x, b as wide as x or one number per row. */

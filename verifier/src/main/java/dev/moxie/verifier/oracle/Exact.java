@@ -166,6 +166,17 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate times(Estimate x, Leaf factor) {
+    WeightMatrix w = weights.apply(factor);
+    return once(() -> arithmetic.times(x, w), "times", x, w);
+  }
+
+  @Override
+  public Estimate cap(Estimate x, double limit) {
+    return once(() -> arithmetic.cap(x, limit), "cap", x, limit);
+  }
+
+  @Override
   public Estimate clip(Estimate x, double limit) {
     return once(() -> arithmetic.clip(x, limit), "clip", x, limit);
   }
@@ -188,16 +199,12 @@ final class Exact implements Ops<Estimate> {
   @Override
   public Estimate gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Estimate gate, Estimate up) {
-    return switch (f) {
-      case SILU -> clamp == null ? arithmetic.gated(gate, up) : arithmetic.gated(clamp, gate, up);
-    };
+    return clamp == null ? arithmetic.gated(f, gate, up) : arithmetic.gated(clamp, gate, up);
   }
 
   @Override
   public Estimate activate(FeedForward.Activation f, Estimate x) {
-    return switch (f) {
-      case SILU -> once(() -> arithmetic.silu(x), "silu", x);
-    };
+    return once(() -> arithmetic.activated(f, x), "activated", f, x);
   }
 
   @Override
@@ -566,6 +573,24 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(scale == 1 ? result : arithmetic.scale(result, scale));
+  }
+
+  @Override
+  public Estimate factored(Estimate weighed, Estimate chosen, Leaf factors) {
+    WeightMatrix w = weights.apply(factors);
+    double[] f = new double[w.columns()];
+    w.read(0, f);
+    var result = new Estimate(weighed.rows(), weighed.columns());
+    for (int t = 0; t < weighed.rows(); t++) {
+      for (int i = 0; i < weighed.columns(); i++) {
+        int expert = (int) chosen.value(t, i);
+        double y = f[expert] * weighed.value(t, i);
+        double rounded = w.roundingOf(0, expert, f[expert]) * weighed.value(t, i);
+        double carried = f[expert] * weighed.error(t, i);
+        result.set(t, i, y, norm2(carried, rounded, arithmetic.u() * y));
+      }
+    }
+    return arithmetic.settle(result);
   }
 
   @Override

@@ -22,8 +22,8 @@ import org.jspecify.annotations.Nullable;
  * trace recorded just before it: a stage that comes out otherwise is wrong itself, whatever the
  * stages before it did. The residual stream between the halves of a layer is what the second one
  * reads where that is not normed; else it is not recorded, and is the layer's output without the
- * second half's, to the rounding of that sum. Several residual streams are computed from the input
- * on for both halves.
+ * second half's, to the rounding of that sum, where that is all there is to it. Several residual
+ * streams, and one that cannot be had so, are computed from the input on for both halves.
  *
  * <p>Under a supposition the same stages are read again, but for the operations whose inputs and
  * weights it leaves alone.
@@ -144,7 +144,10 @@ public final class Forced {
       case SELECTION -> given(Step.ROUTER_EXPERTS);
       case WEIGHTS -> given(Step.ROUTER_WEIGHTS);
       case EXPERTS -> given(Step.EXPERTS_OUTPUT);
-      case SHARED -> difference(Step.MOE_OUTPUT, 1, Step.EXPERTS_OUTPUT);
+      case SHARED ->
+          joinsApart()
+              ? given(Step.MOE_OUTPUT)
+              : difference(Step.MOE_OUTPUT, 1, Step.EXPERTS_OUTPUT);
       case SUM, DENSE -> given(Step.OUTPUT);
       case HEAD -> memory.record(recorded::logits, "logits");
     };
@@ -173,11 +176,31 @@ public final class Forced {
   }
 
   /**
-   * Whether the residual stream between the halves follows from records; else it is taken for what
-   * the second one reads.
+   * Whether the residual stream between the halves is the difference of two records; else what the
+   * second one reads stands in its place.
    */
   private boolean hasResidual() {
-    return model.hasInputNorms() && model.streams() == null;
+    return !model.readsResidual(feedForward())
+        && !model.hasOutputNorms()
+        && !model.layerFactors()
+        && model.streams() == null;
+  }
+
+  /** Whether what the second half reads is the residual stream itself. */
+  private boolean readsResidual() {
+    return model.readsResidual(feedForward()) && model.streams() == null;
+  }
+
+  /** Whether what experts make is changed before anything is added to it. */
+  private boolean joinsApart() {
+    return moe().beside() != null;
+  }
+
+  private Estimate besides(
+      Forward<Estimate> forward, FeedForward.@Nullable SharedExperts shared, Estimate x) {
+    return shared == null
+        ? Estimate.zeros(x.rows(), x.columns())
+        : forward.shared(layer, moe(), shared, x);
   }
 
   private Estimate residual() {
@@ -204,7 +227,7 @@ public final class Forced {
     return switch (stage) {
       case EMBEDDING -> forward.embedding();
       case ATTENTION ->
-          model.streams() == null ? attended(forward) : forward.normed(layer, attended(forward));
+          hasResidual() ? attended(forward) : forward.normed(layer, attended(forward));
       case NORM -> forward.normed(layer, residual());
       case ROUTER -> forward.routerLogits(layer, moe(), given(Step.MOE_INPUT));
       case SELECTION -> Estimate.of(routed().experts());
@@ -213,15 +236,12 @@ public final class Forced {
         var routed = new Forward.Routed<>(Estimate.of(experts()), given(Step.ROUTER_WEIGHTS));
         yield forward.experts(layer, moe(), given(Step.MOE_INPUT), routed);
       }
-      case SHARED -> {
-        Estimate x = given(Step.MOE_INPUT);
-        FeedForward.SharedExperts shared = moe().shared();
-        yield shared == null
-            ? Estimate.zeros(x.rows(), x.columns())
-            : forward.shared(layer, moe(), shared, x);
-      }
+      case SHARED ->
+          joinsApart()
+              ? forward.joined(layer, moe(), given(Step.MOE_INPUT), given(Step.EXPERTS_OUTPUT))
+              : besides(forward, moe().shared(), given(Step.MOE_INPUT));
       case SUM -> {
-        Estimate before = model.streams() == null ? residual() : attended(forward);
+        Estimate before = readsResidual() ? given(Step.MOE_INPUT) : attended(forward);
         yield forward.added(layer, before, given(Step.MOE_OUTPUT));
       }
       case DENSE -> forward.layer(layer, given(Step.INPUT));

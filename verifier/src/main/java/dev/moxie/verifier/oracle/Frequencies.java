@@ -16,6 +16,7 @@ final class Frequencies {
         double ramp = ramp(rotary, yarn, pair);
         yield frequency * (1 - ramp + ramp / yarn.factor());
       }
+      case Rotary.Proportional some -> pair < some.pairs() ? frequency : 0;
       case Rotary.LongRope rope -> frequency / rope.factors().get(pair);
       case null -> frequency;
     };
@@ -72,7 +73,8 @@ final class Frequencies {
   static double roundings(Rotary rotary, int pair) {
     double exponent = 2.0 * pair / rotary.dimensions();
     double power = exponent * Math.abs(Math.log(rotary.theta()));
-    double ramp = rotary.scaling() == null ? 0 : 4;
+    boolean plain = rotary.scaling() == null || rotary.scaling() instanceof Rotary.Proportional;
+    double ramp = plain ? 0 : 4;
     if (rotary.scaling() instanceof Rotary.Llama3 llama) {
       double frequency = Math.pow(rotary.theta(), -exponent);
       ramp += steepness(llama, frequency) * (2 + power + 3);

@@ -64,7 +64,7 @@ public final class RoutingOracle {
             null);
     var stored =
         new TensorSpec("the bias", Role.ROUTER_BIAS, null, Shape.of(bias.length), null).whole();
-    Forward.route(exact, routing, logits, stored);
+    Forward.route(exact, routing, logits, stored, null);
     return exact.routed(routing);
   }
 }

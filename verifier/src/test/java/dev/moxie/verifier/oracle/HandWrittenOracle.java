@@ -170,7 +170,8 @@ final class HandWrittenOracle {
     Estimate up =
         arithmetic.linear(x, weights.slice(stem + "gate_up.weight", expert, Projection.UP));
     return arithmetic.linear(
-        arithmetic.gated(gate, up), weights.slice(stem + "down.weight", expert, Projection.DOWN));
+        arithmetic.gated(FeedForward.Activation.SILU, gate, up),
+        weights.slice(stem + "down.weight", expert, Projection.DOWN));
   }
 
   /** The stored bias of each expert of a layer's router; zeros where there is none. */
@@ -190,7 +191,9 @@ final class HandWrittenOracle {
   private Estimate network(String stem, Estimate x) {
     Estimate gate = arithmetic.linear(x, weights.tensor(stem + "gate.weight"));
     Estimate up = arithmetic.linear(x, weights.tensor(stem + "up.weight"));
-    return arithmetic.linear(arithmetic.gated(gate, up), weights.tensor(stem + "down.weight"));
+    return arithmetic.linear(
+        arithmetic.gated(FeedForward.Activation.SILU, gate, up),
+        weights.tensor(stem + "down.weight"));
   }
 
   private void addExpert(

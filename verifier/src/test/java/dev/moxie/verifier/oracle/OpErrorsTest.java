@@ -695,6 +695,59 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return ops.spread(STREAMS, x.get(0), x.get(1), x.get(2));
       }
+    },
+    GATE_GELU {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.gate(FeedForward.Activation.GELU_TANH, null, x.get(0), x.get(1));
+      }
+    },
+    ACTIVATE_GELU {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.activate(FeedForward.Activation.GELU_TANH, x.get(0));
+      }
+    },
+    TIMES {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.times(x.get(0), s.vector(1));
+      }
+    },
+    CAP {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.cap(x.get(0), 1.5);
+      }
+    },
+    FACTORED {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(Sizes.CHOSEN, s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V chosen = ops.top(x.get(1), Sizes.CHOSEN);
+        return ops.factored(x.get(0), chosen, s.vector(s.width()));
+      }
+    },
+    ROTATE_PROPORTIONAL {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        Rotary rotary = s.rotary(Rotary.Pairing.HALVES, new Rotary.Proportional(s.headSize() / 4));
+        return ops.rotate(x.get(0), rotary, s.headSize(), 0);
+      }
     };
 
     abstract <V> V of(Ops<V> ops, Sizes s, List<V> x);

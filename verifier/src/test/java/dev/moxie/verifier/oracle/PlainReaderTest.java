@@ -96,7 +96,16 @@ class PlainReaderTest {
     NORMALISED_TO_LEAST,
     SCALE,
     MIXER,
-    WEIGHTS_OF_INPUT
+    WEIGHTS_OF_INPUT,
+    NORMS_OF_BOTH,
+    LAYER_FACTORS,
+    LOGIT_CAP,
+    KEYS_AS_VALUES,
+    VALUE_NORM,
+    PROPORTIONAL,
+    GELU,
+    BESIDE,
+    FACTORS
   }
 
   @ParameterizedTest
@@ -237,9 +246,7 @@ class PlainReaderTest {
   private static Architecture architecture(List<Part> parts) {
     Attention attention = attention(parts);
     FeedForward feedForward =
-        parts.contains(Part.DENSE)
-            ? new FeedForward.Dense(20, FeedForward.Activation.SILU)
-            : mixture(parts);
+        parts.contains(Part.DENSE) ? new FeedForward.Dense(20, activation(parts)) : mixture(parts);
     var plain =
         new Architecture(
             VOCABULARY,
@@ -252,17 +259,33 @@ class PlainReaderTest {
     var multipliers = new Architecture.Multipliers(3, 0.5, 0.25);
     var multiplied =
         Parts.with(plain, "multipliers", parts.contains(Part.MULTIPLIERS) ? multipliers : null);
-    var placed =
-        Parts.with(
-            multiplied,
-            "normPlacement",
-            parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null);
+    Architecture.NormPlacement placement = placement(parts);
+    var placed = Parts.with(multiplied, "normPlacement", placement);
     boolean centred = parts.contains(Part.CENTRED_NORMS);
     var norms = Parts.with(placed, "centredNorms", centred);
     var offset = Parts.with(norms, "offsetNorms", parts.contains(Part.OFFSET_NORMS) && !centred);
-    boolean biased = parts.contains(Part.NORM_BIASES) && !parts.contains(Part.NORMS_OF_OUTPUTS);
+    boolean biased =
+        parts.contains(Part.NORM_BIASES) && placement == null && !parts.contains(Part.BESIDE);
+    var biases =
+        Parts.with(
+            Parts.with(offset, "normBiases", biased), "headBias", parts.contains(Part.HEAD_BIAS));
     return Parts.with(
-        Parts.with(offset, "normBiases", biased), "headBias", parts.contains(Part.HEAD_BIAS));
+        Parts.with(biases, "layerFactors", parts.contains(Part.LAYER_FACTORS)),
+        "logitCap",
+        parts.contains(Part.LOGIT_CAP) ? 0.75 : null);
+  }
+
+  private static Architecture.@Nullable NormPlacement placement(List<Part> parts) {
+    if (parts.contains(Part.NORMS_OF_BOTH)) {
+      return Architecture.NormPlacement.INPUT_AND_OUTPUT;
+    }
+    return parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null;
+  }
+
+  private static FeedForward.Activation activation(List<Part> parts) {
+    return parts.contains(Part.GELU) && !parts.contains(Part.CLAMP)
+        ? FeedForward.Activation.GELU_TANH
+        : FeedForward.Activation.SILU;
   }
 
   private static Attention.@Nullable Temperature temperature(List<Part> parts) {
@@ -320,6 +343,8 @@ class PlainReaderTest {
         parts.contains(Part.SINKS),
         temperature(parts),
         parts.contains(Part.OUTPUT_GATE),
+        parts.contains(Part.KEYS_AS_VALUES),
+        parts.contains(Part.VALUE_NORM) ? 1e-6 : null,
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
   }
 
@@ -345,6 +370,8 @@ class PlainReaderTest {
     } else if (parts.contains(Part.LONGROPE)) {
       List<Double> factors = List.of(1.0, 1.5, 2.0, 2.5, 3.0, 4.0);
       scaling = new Rotary.LongRope(factors.subList(0, dimensions / 2), 1.1);
+    } else if (parts.contains(Part.PROPORTIONAL)) {
+      scaling = new Rotary.Proportional(2);
     } else if (parts.contains(Part.YARN)) {
       scaling = new Rotary.Yarn(4, 16, 32, 1, 1.1, 1.2);
     } else if (parts.contains(Part.YARN_EXACT_BOUNDS)) {
@@ -361,13 +388,15 @@ class PlainReaderTest {
     return new FeedForward.MixtureOfExperts(
         EXPERTS,
         16,
-        FeedForward.Activation.SILU,
+        activation(parts),
         parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
         parts.contains(Part.EXPERT_BIASES),
         routing(parts),
-        parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED)
+        (parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED))
+                && !parts.contains(Part.BESIDE)
             ? new FeedForward.SharedExperts(12, parts.contains(Part.SWITCHED))
-            : null);
+            : null,
+        parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null);
   }
 
   private static Routing routing(List<Part> parts) {
@@ -403,6 +432,7 @@ class PlainReaderTest {
             Routing.Capacity.UNLIMITED,
             Routing.Ties.LOWER_EXPERT_ID,
             Dtype.F32);
-    return parts.contains(Part.MIXER) ? routing.withMixer(new Routing.Mixer(0.5)) : routing;
+    var factored = Parts.with(routing, "factors", parts.contains(Part.FACTORS));
+    return parts.contains(Part.MIXER) ? factored.withMixer(new Routing.Mixer(0.5)) : factored;
   }
 }

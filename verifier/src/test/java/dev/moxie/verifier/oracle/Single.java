@@ -115,6 +115,23 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
+  public Activation times(Activation x, Leaf factor) {
+    return scale(x, vector(factor)[0]);
+  }
+
+  @Override
+  public Activation cap(Activation x, double limit) {
+    float most = (float) limit;
+    return like(x, (t, c) -> most * (float) StrictMath.tanh(x.at(t, c) / most));
+  }
+
+  @Override
+  public Activation factored(Activation weighed, Activation chosen, Leaf factors) {
+    float[] f = vector(factors);
+    return like(weighed, (t, i) -> f[(int) chosen.at(t, i)] * weighed.at(t, i));
+  }
+
+  @Override
   public Activation norm(Activation x, Leaf weight, double epsilon) {
     return norms(x, weight, epsilon, x.columns());
   }
@@ -183,7 +200,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   public Activation gate(
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Activation gate, Activation up) {
     if (clamp == null) {
-      return like(gate, (t, c) -> gate.at(t, c) * sigmoid(gate.at(t, c)) * up.at(t, c));
+      return multiply(activate(f, gate), up);
     }
     float limit = (float) clamp.limit();
     float sharpness = (float) clamp.sharpness();
@@ -198,7 +215,15 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
 
   @Override
   public Activation activate(FeedForward.Activation f, Activation x) {
-    return like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
+    return switch (f) {
+      case SILU -> like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
+      case GELU_TANH -> like(x, (t, c) -> gelu(x.at(t, c)));
+    };
+  }
+
+  private static float gelu(float x) {
+    float z = (float) Math.sqrt(2 / Math.PI) * (x + 0.044715f * (x * x * x));
+    return 0.5f * x * (1 + (float) StrictMath.tanh(z));
   }
 
   @Override
