@@ -2,8 +2,8 @@ package dev.moxie.runtime.template;
 
 /** What a backslash in a string of Python stands for; where it is none's, for itself. */
 final class Escapes {
-  private static final String LETTERS = "abfnrtv0\\'\"";
-  private static final String MEANT = "\u0007\b\f\n\r\t\u000b\0\\'\"";
+  private static final String LETTERS = "abfnrtv\\'\"";
+  private static final String MEANT = "\u0007\b\f\n\r\t\u000b\\'\"";
 
   private Escapes() {}
 
@@ -18,7 +18,11 @@ final class Escapes {
       char next = written.charAt(++i);
       int digits = next == 'x' ? 2 : next == 'u' ? 4 : next == 'U' ? 8 : 0;
       int letter = LETTERS.indexOf(next);
-      if (digits > 0 && i + digits < written.length() && isHex(written, i + 1, digits)) {
+      int octal = octalDigits(written, i);
+      if (octal > 0) {
+        text.append((char) Integer.parseInt(written, i, i + octal, 8));
+        i += octal - 1;
+      } else if (digits > 0 && i + digits < written.length() && isHex(written, i + 1, digits)) {
         text.appendCodePoint(Integer.parseInt(written, i + 1, i + 1 + digits, 16));
         i += digits;
       } else if (letter >= 0) {
@@ -28,6 +32,17 @@ final class Escapes {
       }
     }
     return text.toString();
+  }
+
+  /** At most three. */
+  private static int octalDigits(String written, int from) {
+    int count = 0;
+    while (count < 3
+        && from + count < written.length()
+        && Character.digit(written.charAt(from + count), 8) >= 0) {
+      count++;
+    }
+    return count;
   }
 
   private static boolean isHex(String text, int from, int count) {

@@ -164,7 +164,10 @@ final class Expressions {
   private Expression primary() {
     Token token = parser.peek();
     return switch (token.kind()) {
-      case NAME -> named(parser.next().text());
+      case NAME -> {
+        parser.requireKnown(token.text());
+        yield named(parser.next().text());
+      }
       case STRING -> {
         var text = new StringBuilder();
         while (parser.peek().kind() == Kind.STRING) {

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.template;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.math.RoundingMode;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -269,8 +270,17 @@ final class Filters {
 
   private static @Nullable Object whole(@Nullable Object value, Given given) {
     Object number = Values.numeric(value);
-    if (number instanceof Long) {
+    if (number instanceof Undefined undefined) {
+      throw undefined.error();
+    }
+    if (number instanceof Long || number instanceof BigInteger) {
       return number;
+    }
+    if (number instanceof Double fraction && Math.abs(fraction) >= 1e18) {
+      throw new TemplateException("int of a number that is too large");
+    }
+    if (given.has(1, "base")) {
+      throw new TemplateException("int with a base");
     }
     if (number instanceof Double fraction && !fraction.isNaN() && Math.abs(fraction) < 1e18) {
       return (long) (double) fraction;
@@ -290,6 +300,9 @@ final class Filters {
     Object number = Values.numeric(value);
     if (number instanceof Number n) {
       return n.doubleValue();
+    }
+    if (number instanceof Undefined undefined) {
+      throw undefined.error();
     }
     Object otherwise = given.only("default").get(0, "default", 0.0);
     try {
@@ -333,7 +346,7 @@ final class Filters {
         width instanceof String text ? text : " ".repeat(Math.clamp(Values.whole(width), 0, 1000));
     boolean first = Values.truth(given.get(1, "first", false));
     boolean blank = Values.truth(given.get(2, "blank", false));
-    String[] lines = (PythonText.of(value) + "\n").split("\n", -1);
+    String[] lines = (Values.text(value) + "\n").split("\n", -1);
     var out = new StringBuilder();
     for (int i = 0; i < lines.length - 1; i++) {
       boolean indent = i == 0 ? first : blank || !lines[i].isEmpty();

@@ -33,6 +33,7 @@ final class Parser {
   private int at;
   private int depth;
   private int loops;
+  private int macros;
 
   private Parser(String where, List<Token> tokens) {
     this.where = where;
@@ -58,6 +59,13 @@ final class Parser {
   /** A function is called by its name; whether there is such a one shows at the end. */
   void called(String name) {
     calls.putIfAbsent(name, peek().line());
+  }
+
+  /** Jinja gives macros what they were given besides by two names, which none of ours has. */
+  void requireKnown(String name) {
+    if (macros > 0 && (name.equals("varargs") || name.equals("kwargs"))) {
+      throw unsupported("a macro that names what it is given", name);
+    }
   }
 
   Token peek() {
@@ -194,7 +202,11 @@ final class Parser {
       case "macro" -> {
         String name = target();
         operator("(");
-        yield new Statement.Macro(name, parameters(), outsideLoops("endmacro"));
+        List<Parameter> parameters = parameters();
+        macros++;
+        List<Statement> body = outsideLoops("endmacro");
+        macros--;
+        yield new Statement.Macro(name, parameters, body);
       }
       case "call" -> {
         List<Parameter> parameters = skipOperator("(") ? parameters() : List.of();
@@ -284,9 +296,15 @@ final class Parser {
     List<String> targets = new ArrayList<>();
     do {
       targets.add(target());
+      if (peek().isOperator(",") && peekSecond().isOperator("(")) {
+        throw unsupported("names, none in brackets of their own", "(");
+      }
     } while (skipOperator(",") && peek().kind() == Kind.NAME);
     if (brackets) {
       operator(")");
+      if (peek().isOperator(",")) {
+        throw unsupported("names, none in brackets of their own", "(");
+      }
     }
     return targets;
   }

@@ -5,6 +5,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Whole numbers in steps, which Python writes as they were asked for. */
 final class Range extends AbstractList<@Nullable Object> {
+  /** {@code MAX_RANGE} of jinja2's sandbox. */
+  private static final int MOST = 100_000;
+
   private final long start;
   private final long stop;
   private final long step;
@@ -18,6 +21,9 @@ final class Range extends AbstractList<@Nullable Object> {
     this.stop = stop;
     this.step = step;
     double count = Math.max(0, Math.ceil(((double) stop - start) / step));
+    if (count > MOST) {
+      throw new TemplateException("a range of more than " + MOST + " numbers");
+    }
     budget.make((long) count);
     size = (int) count;
   }

@@ -1,5 +1,7 @@
 package dev.moxie.runtime.template;
 
+import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -48,8 +50,8 @@ final class Values {
     Object a = numeric(left);
     Object b = numeric(right);
     return switch (a) {
-      case Long x when b instanceof Long y -> x.equals(y);
-      case Number x when b instanceof Number y -> x.doubleValue() == y.doubleValue();
+      case Number x when b instanceof Number y ->
+          isFinite(x, y) ? exact(x).compareTo(exact(y)) == 0 : x.doubleValue() == y.doubleValue();
       case List<?> x when b instanceof List<?> y -> {
         boolean alike = x.size() == y.size() && x instanceof Tuple == y instanceof Tuple;
         for (int i = 0; alike && i < x.size(); i++) {
@@ -77,7 +79,9 @@ final class Values {
       return x.compareTo(y);
     }
     if (a instanceof Number x && b instanceof Number y) {
-      return Double.compare(x.doubleValue(), y.doubleValue());
+      return isFinite(x, y)
+          ? exact(x).compareTo(exact(y))
+          : Double.compare(x.doubleValue(), y.doubleValue());
     }
     if (a instanceof String x && b instanceof String y) {
       return Arrays.compare(x.codePoints().toArray(), y.codePoints().toArray());
@@ -93,6 +97,16 @@ final class Values {
       return Integer.compare(x.size(), y.size());
     }
     throw new TemplateException(type(left) + " and " + type(right) + " have no order");
+  }
+
+  private static boolean isFinite(Number x, Number y) {
+    return Double.isFinite(x.doubleValue()) && Double.isFinite(y.doubleValue());
+  }
+
+  private static BigDecimal exact(Number number) {
+    return number instanceof Double fraction
+        ? new BigDecimal(fraction)
+        : new BigDecimal(number.toString());
   }
 
   static boolean contains(@Nullable Object whole, @Nullable Object part, Budget budget) {
@@ -210,6 +224,9 @@ final class Values {
     Object b = numeric(right);
     if (a instanceof Long x && b instanceof Long y && !operator.equals("/")) {
       return whole(operator, x, y);
+    }
+    if (a instanceof BigInteger || b instanceof BigInteger) {
+      throw new TemplateException("arithmetic with a whole number that is too large");
     }
     if (a instanceof Number x && b instanceof Number y) {
       return fraction(operator, x.doubleValue(), y.doubleValue());

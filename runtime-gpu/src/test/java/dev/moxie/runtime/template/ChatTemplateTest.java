@@ -108,6 +108,10 @@ class ChatTemplateTest {
         "{{ 'a'.encode() }}; line 1; encode",
         "{{ x.append(1) }}; line 1; append",
         "{{ f(*x) }}; line 1; *",
+        "{% for (a, b), c in d %}{% endfor %}; line 1; (",
+        "{% for a, (b, c) in d %}{% endfor %}; line 1; (",
+        "{% macro m() %}{{ varargs }}{% endmacro %}; line 1; varargs",
+        "{% macro m() %}{{ kwargs.a }}{% endmacro %}; line 1; kwargs",
         "{% for a in b recursive %}{% endfor %}; line 1; recursive"
       })
   void whatIsNotSupportedIsNamedWhenATemplateIsRead(String template, String line, String name) {
