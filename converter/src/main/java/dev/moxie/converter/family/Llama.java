@@ -65,8 +65,8 @@ final class Llama {
       Keys.of(VOCABULARY, HIDDEN, POSITIONS, EPSILON, TIED, LAYERS, HEADS, KEY_HEADS, HEAD_SIZE)
           .and(RotarySettings.KEYS);
 
-  private static final String WINDOWED = "sliding_attention";
-  private static final String FULL = "full_attention";
+  static final String WINDOWED = "sliding_attention";
+  static final String FULL = "full_attention";
 
   private Llama() {}
 
