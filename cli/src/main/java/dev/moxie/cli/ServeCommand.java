@@ -5,6 +5,7 @@ import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.text.Line;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.http.Metrics;
 import dev.moxie.runtime.http.Served;
@@ -106,6 +107,20 @@ final class ServeCommand implements Callable<Integer> {
   private @Nullable Long cache;
 
   @Option(
+      names = "--memory-budget",
+      paramLabel = "SIZE",
+      converter = ByteSize.class,
+      description = RunCommand.MEMORY_BUDGET)
+  private @Nullable Long memoryBudget;
+
+  @Option(
+      names = "--expert-metrics",
+      description =
+          "Count the tokens of each expert in /metrics, not of layers alone: as many series as the"
+              + " model has experts.")
+  private boolean expertMetrics;
+
+  @Option(
       names = "--max-body",
       paramLabel = "SIZE",
       converter = ByteSize.class,
@@ -138,9 +153,12 @@ final class ServeCommand implements Callable<Integer> {
       try (PlainModel model = PlainModel.open(pack, check)) {
         String served = name == null ? modelName() : name;
         var metrics = new Metrics(served, cacheBytes);
+        Sequences sequences = model.sequences(cacheBytes);
+        metrics.show(sequences.load(), expertMetrics);
+        metrics.count(model, memoryBudget == null ? null : model.limitMemory(memoryBudget));
         try (var scheduler =
             new Scheduler(
-                model.sequences(cacheBytes),
+                sequences,
                 pack.architecture().vocabSize(),
                 pack.architecture().maxPositions(),
                 mostRunning,

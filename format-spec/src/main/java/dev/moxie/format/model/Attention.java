@@ -422,6 +422,16 @@ public sealed interface Attention {
     public long width(int size) {
       return overlapping ? 2L * size : size;
     }
+
+    /** Tokens that an entry is made of, at most. */
+    public int span() {
+      return overlapping ? Math.multiplyExact(2, tokens) : tokens;
+    }
+
+    /** c and z of those tokens. */
+    private long kept(int size) {
+      return 2L * span() * width(size);
+    }
   }
 
   /**
@@ -513,6 +523,16 @@ public sealed interface Attention {
     @Override
     public long expandedPerToken() {
       return cachedPerToken();
+    }
+
+    /** What the tokens of a window have for its entry, and for the key of one. */
+    @Override
+    public long keptPerSequence() {
+      if (compression == null) {
+        return 0;
+      }
+      Indexer indexer = compression.indexer();
+      return compression.kept(headSize) + (indexer == null ? 0 : compression.kept(indexer.size()));
     }
   }
 

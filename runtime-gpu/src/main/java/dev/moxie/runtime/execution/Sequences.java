@@ -7,11 +7,12 @@ import dev.moxie.format.model.Step;
 import dev.moxie.runtime.plain.Pass;
 import dev.moxie.runtime.plain.Past;
 import dev.moxie.runtime.plain.PastMemory;
+import dev.moxie.runtime.plain.Program;
 import dev.moxie.runtime.plain.Value;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 
 /**
  * Several sequences on one model. What they step with, a prompt or a part of one, or the one token
@@ -44,6 +45,18 @@ public final class Sequences {
   /** Parts of slices whose experts are wanted, by where they begin in the pass. */
   private final List<Routed> routed = new ArrayList<>();
 
+  private final ExpertLoad load;
+
+  /** A token's experts in a layer, and their weights. */
+  private final float[] chosen;
+
+  private final float[] weighed;
+
+  private final IntConsumer afterLayer = this::afterLayer;
+
+  /** Is told of each layer of the step that is made. */
+  private IntConsumer computed = layer -> {};
+
   private int steps;
 
   /** Tokens of a slice, from one on, that a pass has from a row on. */
@@ -53,7 +66,10 @@ public final class Sequences {
     this.layers = layers;
     vocabulary = layers.architecture().vocabSize();
     layerCount = layers.architecture().layers().size();
-    expertsPerLayer = expertsPerLayer(layers.architecture());
+    load = new ExpertLoad(layers.architecture());
+    expertsPerLayer = IntStream.range(0, layerCount).map(load::expertsPerToken).max().orElse(0);
+    chosen = new float[expertsPerLayer];
+    weighed = new float[expertsPerLayer];
     // Where all layers have states, tokens take nothing.
     blockBytes = Math.max(1, bytesPerToken(layers.architecture()) * Past.BLOCK);
     long states = bytesOfStates(layers.architecture());
@@ -89,41 +105,39 @@ public final class Sequences {
    * @param ids its next tokens, at least one
    * @param logits where those after its last tokens go, [n · V], of as many as it has room for;
    *     none after a part of a prompt that more is to follow
-   * @param experts where those of each token go, [tokens, {@link #layers}, {@link
-   *     #expertsPerLayer}]; empty where nobody asks
+   * @param routes where what routers decide about the tokens goes ({@link Sequences#routes}); none
+   *     where nobody asks
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record Slice(Sequence sequence, long[] ids, float[] logits, int[] experts) {
-    private static final int[] NONE = new int[0];
-
+  public record Slice(Sequence sequence, long[] ids, float[] logits, Routes routes) {
     /** Whose experts nobody asks for. */
     public Slice(Sequence sequence, long[] ids, float[] logits) {
-      this(sequence, ids, logits, NONE);
+      this(sequence, ids, logits, Routes.NONE);
     }
   }
 
   /**
-   * The layers and the experts of a token in each, which follow each other in a slice's; a layer
-   * that has fewer, or none, has −1 for the rest.
+   * Room for what routers decide about some tokens.
+   *
+   * @param decisions whether weights and margins are wanted besides the experts
    */
-  public int layers() {
-    return layerCount;
+  public Routes routes(int tokens, boolean decisions) {
+    int layersOfAll = Math.multiplyExact(tokens, layerCount);
+    int places = Math.multiplyExact(layersOfAll, expertsPerLayer);
+    return new Routes(
+        new int[places],
+        new float[decisions ? places : 0],
+        new float[decisions ? layersOfAll : 0]);
+  }
+
+  /** What tokens have chosen in all steps. */
+  public ExpertLoad load() {
+    return load;
   }
 
   /** As many as any layer chooses. */
   public int expertsPerLayer() {
     return expertsPerLayer;
-  }
-
-  private static int expertsPerLayer(Architecture architecture) {
-    return architecture.layers().stream()
-        .mapToInt(
-            layer ->
-                layer.feedForward() instanceof FeedForward.MixtureOfExperts moe
-                    ? moe.routing().expertsPerToken()
-                    : 0)
-        .max()
-        .orElse(0);
   }
 
   /**
@@ -164,9 +178,10 @@ public final class Sequences {
    * As above.
    *
    * @param together tokens that pass together at most
-   * @param computed is told of each layer as soon as it is
+   * @param observer is told of each layer as soon as it is computed
    */
-  void step(List<Slice> step, int together, IntConsumer computed) {
+  void step(List<Slice> step, int together, IntConsumer observer) {
+    computed = observer;
     requireRoom(lacks(step));
     for (int i = 0; i < step.size(); i++) {
       step.get(i).sequence.past().restore();
@@ -187,7 +202,7 @@ public final class Sequences {
           slices[count] = slice;
           rows[count++] = i - from;
         }
-        if (slice.experts.length > 0) {
+        if (!slice.routes.isEmpty()) {
           routed.add(new Routed(slice, done, pass.tokens(), some));
         }
         Past past = slice.sequence.past();
@@ -198,11 +213,7 @@ public final class Sequences {
           done = 0;
         }
       }
-      if (routed.isEmpty()) {
-        layers.run(computed);
-      } else {
-        layers.run(computed.andThen(this::takeExperts));
-      }
+      layers.run(afterLayer);
       if (count > 0) {
         head(count);
       }
@@ -212,24 +223,62 @@ public final class Sequences {
     }
   }
 
-  private void takeExperts(int layer) {
-    boolean mixture =
-        layers.architecture().layers().get(layer).feedForward()
-            instanceof FeedForward.MixtureOfExperts;
-    Value chosen = mixture ? layers.layer(layer).program().step(Step.ROUTER_EXPERTS) : null;
-    float[] row = new float[chosen == null ? 0 : chosen.columns()];
-    for (Routed part : routed) {
-      for (int t = 0; t < part.count; t++) {
-        int at = ((part.token + t) * layerCount + layer) * expertsPerLayer;
-        Arrays.fill(part.slice.experts, at, at + expertsPerLayer, -1);
-        if (chosen != null) {
-          layers.pass().copy(chosen, part.row + t, row, 0);
-          for (int i = 0; i < row.length; i++) {
-            part.slice.experts[at + i] = (int) row[i];
-          }
-        }
+  private void afterLayer(int layer) {
+    computed.accept(layer);
+    int count = load.expertsPerToken(layer);
+    if (count > 0) {
+      Value experts = layers.layer(layer).program().step(Step.ROUTER_EXPERTS);
+      for (int t = 0; t < layers.pass().tokens(); t++) {
+        layers.pass().copy(experts, t, chosen, 0);
+        load.count(layer, chosen);
       }
     }
+    for (int i = 0; i < routed.size(); i++) {
+      Routed part = routed.get(i);
+      for (int t = 0; t < part.count; t++) {
+        take(layer, count, part.row + t, part.slice.routes, part.token + t);
+      }
+    }
+  }
+
+  /** Notes what a layer decided about a token of the pass. */
+  private void take(int layer, int count, int row, Routes routes, int token) {
+    int place = token * layerCount + layer;
+    int at = place * expertsPerLayer;
+    Program program = layers.layer(layer).program();
+    if (count > 0) {
+      layers.pass().copy(program.step(Step.ROUTER_EXPERTS), row, chosen, 0);
+    }
+    for (int i = 0; i < expertsPerLayer; i++) {
+      routes.experts()[at + i] = i < count ? (int) chosen[i] : -1;
+    }
+    if (routes.areDecisions()) {
+      if (count > 0) {
+        layers.pass().copy(program.step(Step.ROUTER_WEIGHTS), row, weighed, 0);
+        System.arraycopy(weighed, 0, routes.weights(), at, count);
+      }
+      routes.margins()[place] = margin(layer, program, row);
+    }
+  }
+
+  private float margin(int layer, Program program, int row) {
+    if (!(layers.architecture().layers().get(layer).feedForward()
+        instanceof FeedForward.MixtureOfExperts moe)) {
+      return Float.NaN;
+    }
+    Value groups = program.groups();
+    Margin margin =
+        Margin.of(
+            moe.routing(),
+            row(program.choice(), row),
+            groups == null ? null : row(groups, row));
+    return margin == null ? Float.NaN : (float) margin.gap();
+  }
+
+  private float[] row(Value value, int row) {
+    float[] numbers = new float[value.columns()];
+    layers.pass().copy(value, row, numbers, 0);
+    return numbers;
   }
 
   private void head(int count) {
@@ -252,11 +301,12 @@ public final class Sequences {
       blocks += slice.sequence.lacks(this, slice.ids, vocabulary);
       if (slice.logits.length % vocabulary != 0
           || slice.logits.length / vocabulary > slice.ids.length
-          || (slice.experts.length > 0
-              && slice.experts.length != slice.ids.length * layerCount * expertsPerLayer)) {
+          || (!slice.routes.isEmpty()
+              && slice.routes.experts().length
+                  != slice.ids.length * layerCount * expertsPerLayer)) {
         throw new IllegalArgumentException(
             "%d logits and %d experts after %d tokens"
-                .formatted(slice.logits.length, slice.experts.length, slice.ids.length));
+                .formatted(slice.logits.length, slice.routes.experts().length, slice.ids.length));
       }
     }
     return blocks;

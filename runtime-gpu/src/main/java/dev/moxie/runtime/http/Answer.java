@@ -22,7 +22,13 @@ final class Answer implements AutoCloseable {
   private int reused;
 
   /** More of one choice. */
-  record Piece(int choice, String text, List<Job.Chosen> tokens, @Nullable String finish) {}
+  record Piece(int choice, String text, List<Job.Chosen> tokens, @Nullable String finish) {
+    Piece and(Piece next) {
+      List<Job.Chosen> both = new ArrayList<>(tokens);
+      both.addAll(next.tokens);
+      return new Piece(choice, text + next.text, both, next.finish);
+    }
+  }
 
   /** Where an answer goes. */
   interface Sink {
@@ -88,7 +94,7 @@ final class Answer implements AutoCloseable {
                   parameters.sampler(n),
                   end,
                   parameters.alternatives(),
-                  parameters.experts(),
+                  parameters.routed(),
                   answer.listener(choice));
           Scheduler.Ticket ticket = served.scheduler().submit(job);
           answer.choices.add(new Choice(served, prompts.get(i), parameters.stops(), ticket));
@@ -143,6 +149,12 @@ final class Answer implements AutoCloseable {
         reused += begun.reused();
       } else if (!choices.get(event.choice()).ended) {
         Piece piece = piece(event);
+        // What came while the client was written to goes in one: many clients cost less each.
+        while (piece.finish() == null
+            && events.peek() instanceof Token next
+            && next.choice() == piece.choice()) {
+          piece = piece.and(piece(events.remove()));
+        }
         sink.accept(piece);
         if (piece.finish() != null) {
           choices.get(event.choice()).ended = true;

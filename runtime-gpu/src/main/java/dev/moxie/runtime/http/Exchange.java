@@ -52,10 +52,14 @@ final class Exchange {
   private void count(Answer.Piece piece) {
     if (!piece.tokens().isEmpty()) {
       long now = System.nanoTime();
+      int later = piece.tokens().size();
       if (tokenTimes[piece.choice()] == 0) {
         metrics.first(now - start);
-      } else {
-        metrics.between(now - tokenTimes[piece.choice()]);
+        later--;
+        tokenTimes[piece.choice()] = now;
+      }
+      for (int i = 0; i < later; i++) {
+        metrics.between((now - tokenTimes[piece.choice()]) / later);
       }
       tokenTimes[piece.choice()] = now;
     }
@@ -115,7 +119,8 @@ final class Exchange {
     answer.forward(
         new Answer.Sink() {
           @Override
-          public void accept(Answer.Piece piece) {
+          public void accept(Answer.Piece piece) throws IOException {
+            responder.requireClient();
             count(piece);
             texts.get(piece.choice()).append(piece.text());
             tokens.get(piece.choice()).addAll(piece.tokens());
@@ -123,7 +128,9 @@ final class Exchange {
           }
 
           @Override
-          public void waiting() {}
+          public void waiting() throws IOException {
+            responder.requireClient();
+          }
         },
         until);
     ObjectNode json = frame();

@@ -61,8 +61,11 @@ enum Form {
       ArrayNode ids = choice.putArray("token_ids");
       piece.tokens().forEach(token -> ids.add(token.token().id()));
     }
-    if (parameters.experts()) {
-      int layers = served.scheduler().layers();
+    if (parameters.routed() == Job.Routed.DECISIONS) {
+      Decisions.add(choice, piece.tokens(), served.scheduler().load());
+    }
+    if (parameters.routed() == Job.Routed.EXPERTS) {
+      int layers = served.scheduler().load().layers();
       RoutedExperts.add(choice, piece.tokens(), layers, served.scheduler().expertsPerLayer());
     }
     choice.put("finish_reason", piece.finish());
@@ -139,7 +142,7 @@ enum Form {
         || !piece.text().isEmpty()
         || parameters.alternatives() >= 0
         || parameters.tokenIds()
-        || parameters.experts()
+        || parameters.routed() != Job.Routed.NOTHING
         || served.tokenizer() == null;
   }
 }

@@ -1,12 +1,20 @@
 package dev.moxie.runtime.http;
 
+import dev.moxie.runtime.execution.ExpertLoad;
+import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.serve.Scheduler;
 import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Timer;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What goes on, for Prometheus; by vLLM's names where the meaning is the same ({@code
@@ -44,6 +52,10 @@ public final class Metrics implements Scheduler.Meter {
   private final Timer first;
   private final Timer between;
   private final Timer whole;
+  private final List<Sample> samples = new CopyOnWriteArrayList<>();
+
+  /** A total of the scheduler's thread, as it was after the last step. */
+  private record Sample(LongSupplier total, AtomicLong last) {}
 
   /**
    * Of one model.
@@ -66,10 +78,39 @@ public final class Metrics implements Scheduler.Meter {
     first = timer("vllm:time_to_first_token_seconds");
     between = timer("vllm:inter_token_latency_seconds");
     whole = timer("vllm:e2e_request_latency_seconds");
+    ProcessMetrics.register(registry);
   }
 
   private Timer timer(String name) {
     return Timer.builder(name).serviceLevelObjectives(SECONDS).register(registry);
+  }
+
+  /**
+   * Counts the bytes of weights that a model reads.
+   *
+   * @param experts where these are kept; null where the system keeps what it can
+   */
+  public void count(PlainModel model, @Nullable ExpertMemory experts) {
+    count("moxie_weight_bytes", model::weightBytes);
+    if (experts != null) {
+      count("moxie_expert_chosen_bytes", () -> experts.hits().chosenBytes());
+      count("moxie_expert_resident_bytes", () -> experts.hits().residentBytes());
+    }
+  }
+
+  private void count(String name, LongSupplier total) {
+    var sample = new Sample(total, new AtomicLong());
+    samples.add(sample);
+    FunctionCounter.builder(name, sample.last(), AtomicLong::get).register(registry);
+  }
+
+  /**
+   * Shows how a model's experts are used.
+   *
+   * @param each whether tokens are counted by expert, too: as many series as the model has experts
+   */
+  public void show(ExpertLoad load, boolean each) {
+    ExpertMetrics.register(registry, load, each);
   }
 
   @Override
@@ -84,6 +125,7 @@ public final class Metrics implements Scheduler.Meter {
     this.running.set(running);
     this.waiting.set(waiting);
     this.bytes.set(bytes);
+    samples.forEach(sample -> sample.last().set(sample.total().getAsLong()));
   }
 
   /** A request ended well. */

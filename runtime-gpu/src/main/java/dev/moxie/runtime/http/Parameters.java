@@ -1,6 +1,7 @@
 package dev.moxie.runtime.http;
 
 import dev.moxie.runtime.generation.Sampler;
+import dev.moxie.runtime.serve.Job;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +26,7 @@ record Parameters(
     boolean stream,
     boolean usage,
     boolean tokenIds,
-    boolean experts,
+    Job.Routed routed,
     boolean ignoreEnd) {
   private static final int MOST_CHOICES = 128;
   private static final int MOST_ALTERNATIVES = 20;
@@ -99,7 +100,7 @@ record Parameters(
         fields.flag("stream"),
         usage(fields),
         fields.flag("return_token_ids"),
-        fields.flag("return_routed_experts"),
+        routed(fields),
         fields.flag("ignore_eos"));
   }
 
@@ -145,6 +146,20 @@ record Parameters(
               return new Fields(node.asObject()).flag("include_usage");
             })
         .orElse(false);
+  }
+
+  private static Job.Routed routed(Fields fields) {
+    boolean all = fields.flag("return_routed_experts");
+    if (!fields.flag("stream_routed_experts")) {
+      return all ? Job.Routed.EXPERTS : Job.Routed.NOTHING;
+    }
+    if (all || !fields.flag("stream")) {
+      throw ApiException.invalid(
+          "stream_routed_experts",
+          "stream to be true, and no return_routed_experts beside it",
+          all ? "that" : "no stream");
+    }
+    return Job.Routed.DECISIONS;
   }
 
   private static Map<Integer, Float> bias(Fields fields, int vocabulary) {

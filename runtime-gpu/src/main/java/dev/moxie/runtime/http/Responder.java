@@ -10,11 +10,13 @@ import tools.jackson.databind.JsonNode;
 final class Responder {
   private final HttpExchange exchange;
   private final WriteWatch watch;
+  private final Peer peer;
   private int status;
 
   Responder(HttpExchange exchange, WriteWatch watch) {
     this.exchange = exchange;
     this.watch = watch;
+    peer = new Peer(exchange.getLocalAddress(), exchange.getRemoteAddress());
   }
 
   /** What it was answered with; 0 if it was not. */
@@ -38,6 +40,15 @@ final class Responder {
             exchange.getResponseBody().write(body);
           }
         });
+  }
+
+  /**
+   * Looks whether anybody waits for what is not sent yet.
+   *
+   * @throws IOException if nobody does
+   */
+  void requireClient() throws IOException {
+    peer.require();
   }
 
   /** Begins to send events. */

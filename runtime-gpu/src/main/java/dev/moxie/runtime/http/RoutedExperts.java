@@ -21,10 +21,10 @@ final class RoutedExperts {
   private RoutedExperts() {}
 
   static void add(ObjectNode choice, List<Job.Chosen> tokens, int layers, int expertsPerLayer) {
-    int count = tokens.stream().mapToInt(token -> token.experts().length).sum();
+    int count = tokens.stream().mapToInt(token -> token.routes().experts().length).sum();
     ByteBuffer numbers = ByteBuffer.allocate(count * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     for (Job.Chosen token : tokens) {
-      for (int expert : token.experts()) {
+      for (int expert : token.routes().experts()) {
         numbers.putInt(expert);
       }
     }

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Attention;
+import java.util.Arrays;
 
 /**
  * Entries of windows ({@link Attention.Compression}), each in the row of the last token of its
@@ -19,14 +20,10 @@ record Entries(
     Value y)
     implements Instruction {
 
-  private int span() {
-    return compression.overlapping() ? 2 * compression.tokens() : compression.tokens();
-  }
-
   @Override
   public void run() {
     int width = c.columns();
-    int span = span();
+    int span = compression.span();
     for (int start = 0, end; start < pass.tokens(); start = end) {
       end = pass.endOfRun(start);
       Past.State kept = pass.past(start).state(state, 2 * span * width);
@@ -51,10 +48,10 @@ record Entries(
     int size = y.columns();
     int tokens = compression.tokens();
     if ((position + 1) % tokens != 0) {
-      java.util.Arrays.fill(out, to, to + size, 0);
+      Arrays.fill(out, to, to + size, 0);
       return;
     }
-    int first = Math.max(0, position + 1 - span());
+    int first = Math.max(0, position + 1 - compression.span());
     for (int d = 0; d < size; d++) {
       double most = Double.NEGATIVE_INFINITY;
       for (int p = first; p <= position; p++) {
@@ -74,6 +71,6 @@ record Entries(
 
   private int at(int p, int last, int d, int width) {
     boolean own = compression.overlapping() && p > last - compression.tokens();
-    return p % span() * 2 * width + (own ? width / 2 : 0) + d;
+    return p % compression.span() * 2 * width + (own ? width / 2 : 0) + d;
   }
 }

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.serve;
 
 import dev.moxie.format.error.MoxieException;
+import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.generation.Sampler;
 import java.util.List;
 import java.util.Set;
@@ -13,7 +14,7 @@ import java.util.Set;
  * @param sampler how they are chosen
  * @param end tokens that end the text
  * @param alternatives how many of the likeliest tokens are told with each; -1 for no probabilities
- * @param experts whether those of all tokens are told; beginnings are computed again for that
+ * @param routed what is told of the experts of tokens
  * @param listener is told of what becomes of it
  */
 @SuppressWarnings("ArrayRecordComponent") // A request's own, never compared.
@@ -23,8 +24,17 @@ public record Job(
     Sampler sampler,
     Set<Long> end,
     int alternatives,
-    boolean experts,
+    Routed routed,
     Listener listener) {
+
+  /** What is told of the experts of tokens. */
+  public enum Routed {
+    NOTHING,
+    /** Those of all tokens that pass; beginnings are computed again for that. */
+    EXPERTS,
+    /** Those of the answer's tokens, with weights and margins. */
+    DECISIONS
+  }
 
   /**
    * A token and its probability.
@@ -38,12 +48,10 @@ public record Job(
    * A token that was chosen.
    *
    * @param alternatives the likeliest tokens, the likeliest first
-   * @param experts of the tokens that passed since the one before it was chosen, at first of the
-   *     whole prompt: [tokens, layers, experts] as in {@link
-   *     dev.moxie.runtime.execution.Sequences}; empty where nobody asked
+   * @param routes of the tokens that passed since the one before it was chosen, at first of the
+   *     whole prompt or, where decisions are told, of none; empty where nobody asked
    */
-  @SuppressWarnings("ArrayRecordComponent") // Never compared.
-  public record Chosen(Likelihood token, List<Likelihood> alternatives, int[] experts) {}
+  public record Chosen(Likelihood token, List<Likelihood> alternatives, Routes routes) {}
 
   /** Why a text ended. */
   public enum End {

@@ -1,5 +1,6 @@
 package dev.moxie.runtime.serve;
 
+import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.generation.Sampler;
 import java.util.ArrayList;
 import java.util.List;
@@ -9,7 +10,7 @@ final class Likelihoods {
   private Likelihoods() {}
 
   /** A token that was chosen, beside the likeliest ones. */
-  static Job.Chosen of(float[] logits, int chosen, int alternatives, int[] experts) {
+  static Job.Chosen of(float[] logits, int chosen, int alternatives, Routes routes) {
     double largest = logits[Sampler.largest(logits)];
     double sum = 0;
     for (float logit : logits) {
@@ -21,6 +22,6 @@ final class Likelihoods {
       likeliest.add(new Job.Likelihood(id, (float) (logits[id] - all)));
     }
     return new Job.Chosen(
-        new Job.Likelihood(chosen, (float) (logits[chosen] - all)), likeliest, experts);
+        new Job.Likelihood(chosen, (float) (logits[chosen] - all)), likeliest, routes);
   }
 }

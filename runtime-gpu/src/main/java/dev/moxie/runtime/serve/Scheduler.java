@@ -3,6 +3,8 @@ package dev.moxie.runtime.serve;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UnsupportedException;
+import dev.moxie.runtime.execution.ExpertLoad;
+import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
 import java.util.ArrayDeque;
@@ -93,12 +95,12 @@ public final class Scheduler implements AutoCloseable {
     thread = Thread.ofPlatform().name("moxie-scheduler").daemon().start(this::work);
   }
 
-  /** Layers that experts are told of. */
-  public int layers() {
-    return sequences.layers();
+  /** What tokens have chosen so far. */
+  public ExpertLoad load() {
+    return sequences.load();
   }
 
-  /** Experts of a token that are told of each. */
+  /** Experts of a token that are told of each layer. */
   public int expertsPerLayer() {
     return sequences.expertsPerLayer();
   }
@@ -196,7 +198,8 @@ public final class Scheduler implements AutoCloseable {
         }
         waiting.removeFirst();
       }
-      text.begin(text.job().experts() ? sequences.begin(capacity) : sequence(text.tokens()));
+      boolean whole = text.job().routed() == Job.Routed.EXPERTS;
+      text.begin(whole ? sequences.begin(capacity) : sequence(text.tokens()));
       running.add(text);
     }
   }
@@ -210,7 +213,7 @@ public final class Scheduler implements AutoCloseable {
 
   /** Whether another is about to compute more of what it begins with than has been computed. */
   private boolean awaitsItsBeginning(Text text) {
-    if (text.job().experts()) {
+    if (text.job().routed() == Job.Routed.EXPERTS) {
       return false;
     }
     long[] tokens = text.tokens();
@@ -320,8 +323,8 @@ public final class Scheduler implements AutoCloseable {
       }
       float[] logits = count == text.left() ? text.logits(vocabulary) : Text.NO_LOGITS;
       stepping.add(text);
-      int[] experts = text.experts(count, sequences.layers() * sequences.expertsPerLayer());
-      step.add(new Sequences.Slice(text.sequence(), text.next(count), logits, experts));
+      Routes routes = text.routes(count, sequences);
+      step.add(new Sequences.Slice(text.sequence(), text.next(count), logits, routes));
     }
     return step;
   }
@@ -337,7 +340,7 @@ public final class Scheduler implements AutoCloseable {
     }
     for (int i = 0; i < step.size(); i++) {
       Text text = stepping.get(i);
-      text.passed(step.get(i).ids().length, step.get(i).experts());
+      text.passed(step.get(i).ids().length, step.get(i).routes());
       float[] logits = step.get(i).logits();
       if (logits.length > 0) {
         choose(text, logits);

@@ -1,7 +1,9 @@
 package dev.moxie.runtime.serve;
 
 import dev.moxie.format.error.MoxieException;
+import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.execution.Sequence;
+import dev.moxie.runtime.execution.Sequences;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
@@ -12,7 +14,6 @@ import org.jspecify.annotations.Nullable;
 /** A text that is being written: for the scheduler's thread, but for {@link #cancel}. */
 final class Text implements Scheduler.Ticket {
   static final float[] NO_LOGITS = new float[0];
-  private static final int[] NO_EXPERTS = new int[0];
 
   private final Job job;
   private final SplittableRandom random;
@@ -21,10 +22,11 @@ final class Text implements Scheduler.Ticket {
   private int length;
   private float[] logits = NO_LOGITS;
 
-  /** Experts of the tokens that passed since one was chosen, and of how many tokens there are. */
-  private int[] routed = NO_EXPERTS;
+  /** What is told of the tokens that passed since one was chosen. */
+  private Routes routes = Routes.NONE;
 
-  private int routedTokens;
+  /** Tokens, from the first one on, of which that was told, or nobody asks. */
+  private int told;
   private @Nullable Sequence sequence;
   private boolean begun;
   private volatile boolean cancelled;
@@ -34,6 +36,7 @@ final class Text implements Scheduler.Ticket {
     random = job.sampler().random();
     tokens = job.prompt().clone();
     length = tokens.length;
+    told = job.routed() == Job.Routed.EXPERTS ? 0 : length;
     for (long id : tokens) {
       seen.set((int) id);
     }
@@ -94,25 +97,20 @@ final class Text implements Scheduler.Ticket {
     return Arrays.copyOfRange(tokens, from, from + count);
   }
 
-  /** Room for the experts of tokens, if anybody asks for them. */
-  int[] experts(int tokens, int perToken) {
-    return job.experts() ? new int[tokens * perToken] : NO_EXPERTS;
+  /** Room for what routers decide about its next tokens, if anybody asks. */
+  Routes routes(int count, Sequences sequences) {
+    return job.routed() == Job.Routed.NOTHING || sequence().length() + count <= told
+        ? Routes.NONE
+        : sequences.routes(count, job.routed() == Job.Routed.DECISIONS);
   }
 
-  /**
-   * Takes in what a step made of its tokens.
-   *
-   * @param experts those of each, if anybody asks for them
-   */
-  void passed(int tokens, int[] experts) {
-    // Tokens that pass again, after its memory was taken, are known.
-    int known = Math.clamp(routedTokens - (long) (sequence().length() - tokens), 0, tokens);
-    if (experts.length > 0 && known < tokens) {
-      int from = experts.length / tokens * known;
-      int had = routed.length;
-      routed = Arrays.copyOf(routed, had + experts.length - from);
-      System.arraycopy(experts, from, routed, had, experts.length - from);
-      routedTokens = sequence().length();
+  /** Takes in what a step made of its tokens. */
+  void passed(int count, Routes decided) {
+    if (!decided.isEmpty()) {
+      // Tokens that pass again, after its memory was taken, are known.
+      int known = Math.max(0, told - (sequence().length() - count));
+      routes = routes.plus(decided, count, known);
+      told = sequence().length();
     }
   }
 
@@ -142,9 +140,9 @@ final class Text implements Scheduler.Ticket {
     job.listener()
         .token(
             own.length == 0
-                ? new Job.Chosen(new Job.Likelihood(id, 0), List.of(), routed)
-                : Likelihoods.of(own, id, job.alternatives(), routed));
-    routed = NO_EXPERTS;
+                ? new Job.Chosen(new Job.Likelihood(id, 0), List.of(), routes)
+                : Likelihoods.of(own, id, job.alternatives(), routes));
+    routes = Routes.NONE;
     return length - job.prompt().length == job.limit() ? Job.End.LENGTH : null;
   }
 

@@ -9,11 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
-import dev.moxie.runtime.serve.Scheduler;
-import java.io.IOException;
-import java.io.InputStream;
-import java.net.InetAddress;
-import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -22,7 +17,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -245,6 +239,41 @@ class ServerTest {
   }
 
   @Test
+  void expertsInTheStreamAreThoseOfTheWholeAnswer() throws Exception {
+    String asked = completion(", \"ignore_eos\": true%s");
+    JsonNode whole =
+        answer("/v1/completions", asked.formatted(", \"return_routed_experts\": true"));
+    byte[] raw =
+        Base64.getDecoder().decode(whole.at("/choices/0/meta_info/routed_experts").stringValue());
+    ByteBuffer numbers = ByteBuffer.wrap(raw).order(ByteOrder.LITTLE_ENDIAN);
+    int prompt = whole.at("/usage/prompt_tokens").intValue();
+    numbers.position(prompt * 4 * 2 * Integer.BYTES);
+    List<JsonNode> events =
+        events(
+            "/v1/completions",
+            asked.formatted(", \"stream\": true, \"stream_routed_experts\": true"));
+    assertTrue(events.getFirst().at("/choices/0/routed").isNull());
+    int tokens = 0;
+    for (JsonNode event : events.subList(1, events.size())) {
+      JsonNode routed = event.at("/choices/0/routed");
+      for (int layer = 0; layer < 4 && !routed.isMissingNode(); layer++) {
+        double sum = 0;
+        for (int i = 0; i < 2; i++) {
+          assertEquals(numbers.getInt(), routed.at("/experts/" + layer + "/" + i).intValue());
+          sum += routed.at("/weights/" + layer + "/" + i).doubleValue();
+        }
+        assertEquals(1, sum, 1e-6, "Mixtral's weights are normalised");
+        assertTrue(routed.at("/margins/" + layer).doubleValue() >= 0);
+      }
+      tokens += routed.isMissingNode() ? 0 : 1;
+    }
+    assertEquals(11, tokens, "each but the last");
+    assertFalse(numbers.hasRemaining());
+    String refused = asked.formatted(", \"stream_routed_experts\": true");
+    assertEquals(400, post(server, "/v1/completions", refused).statusCode(), "without a stream");
+  }
+
+  @Test
   void aStopEndsTheTextBeforeItAlsoAcrossTokens() throws Exception {
     String whole = greedy(12);
     String stop = whole.substring(4, 9);
@@ -388,75 +417,6 @@ class ServerTest {
           send(to(guarded, "/v1/models").header("Authorization", "Bearer three").build());
       assertEquals(401, wrong.statusCode());
       assertFalse(wrong.body().contains("three") || wrong.body().contains("one\""), wrong.body());
-    }
-  }
-
-  private static void await(String metric, Metrics meter) throws InterruptedException {
-    for (int i = 0; i < 600 && !meter.text().contains(metric); i++) {
-      Thread.sleep(50);
-    }
-    assertTrue(meter.text().contains(metric), meter.text());
-  }
-
-  /** A stream that goes on as long as may be, read until its first event. */
-  private static Socket streaming(Server one) throws IOException {
-    var socket = new Socket(InetAddress.getLoopbackAddress(), one.address().getPort());
-    String body =
-        "{\"prompt\": \"A\", \"max_tokens\": 500, \"stream\": true, \"ignore_eos\": true}";
-    String head =
-        "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            + "Content-Length: %d\r\n\r\n".formatted(body.length());
-    socket.getOutputStream().write((head + body).getBytes(StandardCharsets.US_ASCII));
-    InputStream in = socket.getInputStream();
-    var seen = new StringBuilder();
-    while (seen.indexOf("data: ") < 0) {
-      seen.append((char) in.read());
-    }
-    return socket;
-  }
-
-  @Test
-  void aClientThatLeavesLeavesNoWork() throws Exception {
-    var own = new Metrics("own", 1 << 28);
-    try (Scheduler alone = model.scheduler(2, 2, own);
-        Server one = model.server(alone, List.of(), own)) {
-      Socket socket = streaming(one);
-      await("vllm:num_requests_running{model_name=\"own\"} 1", own);
-      socket.close();
-      await("vllm:num_requests_running{model_name=\"own\"} 0", own);
-      HttpResponse<String> after = post(one, "/v1/completions", completion(""));
-      assertEquals(200, after.statusCode());
-    }
-  }
-
-  @Test
-  void aFullQueueSaysWhenToTryAgain() throws Exception {
-    var own = new Metrics("own", 1 << 28);
-    try (Scheduler alone = model.scheduler(1, 1, own);
-        Server one = model.server(alone, List.of(), own)) {
-      HttpResponse<String> refused =
-          post(one, "/v1/completions", completion(", \"n\": 60").replace("12,", "400,"));
-      assertEquals(429, refused.statusCode(), refused.body());
-      assertEquals("1", refused.headers().firstValue("Retry-After").orElseThrow());
-      int later = 429;
-      for (int i = 0; i < 600 && later == 429; i++) {
-        Thread.sleep(50);
-        later = post(one, "/v1/completions", completion("")).statusCode();
-      }
-      assertEquals(200, later);
-    }
-  }
-
-  @Test
-  void closingLetsAnswersEnd() throws Exception {
-    var own = new Metrics("own", 1 << 28);
-    try (Scheduler alone = model.scheduler(2, 2, own)) {
-      Server one = model.server(alone, List.of(), own);
-      Socket socket = streaming(one);
-      one.close(Duration.ofSeconds(30));
-      String rest = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-      assertTrue(rest.contains("data: [DONE]"), "the answer was cut");
-      assertFalse(rest.contains("\"error\""), rest);
     }
   }
 }

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.ZonedDateTime;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** A trained model, named tiny, to be served; its template puts what messages say together. */
 record TestModel(
@@ -46,8 +47,7 @@ record TestModel(
     return scheduler(model, running, waiting, meter);
   }
 
-  private static Scheduler scheduler(
-      PlainModel model, int running, int waiting, Scheduler.Meter meter) {
+  static Scheduler scheduler(PlainModel model, int running, int waiting, Scheduler.Meter meter) {
     return new Scheduler(
         model.sequences(CACHE),
         model.architecture().vocabSize(),
@@ -58,6 +58,15 @@ record TestModel(
   }
 
   Server server(Scheduler on, List<String> keys, Metrics meter) {
+    return server(pack, tokenizer, on, keys, meter);
+  }
+
+  static Server server(
+      MoxiePackage pack,
+      @Nullable TextTokenizer tokenizer,
+      Scheduler on,
+      List<String> keys,
+      Metrics meter) {
     var served =
         new Served(
             "tiny",

@@ -7,10 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.Unproven;
+import dev.moxie.runtime.execution.Layers;
+import dev.moxie.runtime.execution.Margin;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
@@ -106,7 +110,7 @@ class SchedulerTest {
   }
 
   private static Job job(long[] prompt, int limit, Sampler sampler, Job.Listener listener) {
-    return new Job(prompt, limit, sampler, Set.of(), -1, false, listener);
+    return new Job(prompt, limit, sampler, Set.of(), -1, Job.Routed.NOTHING, listener);
   }
 
   private static long[] prompt(Random random, int length, int vocabulary) {
@@ -277,7 +281,7 @@ class SchedulerTest {
       int at = whole.tokens.indexOf(fourth);
       var cut = new Heard();
       scheduler.submit(
-          new Job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, Set.of(fourth), -1, false, cut));
+          new Job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, Set.of(fourth), -1, Job.Routed.NOTHING, cut));
       assertEquals(Job.End.STOP, cut.end());
       assertEquals(whole.tokens.subList(0, at), cut.tokens);
     }
@@ -291,7 +295,7 @@ class SchedulerTest {
       var heard = new Heard();
       long[] prompt = {1, 2, 3};
       var sampler = new Sampler(0, 0, 1, 0, 1.3, Map.of(9, 50f), 1);
-      scheduler.submit(new Job(prompt, 2, sampler, Set.of(), 512, false, heard));
+      scheduler.submit(new Job(prompt, 2, sampler, Set.of(), 512, Job.Routed.NOTHING, heard));
       heard.end();
       model.begin(8);
       float[] logits = model.next(prompt);
@@ -324,7 +328,7 @@ class SchedulerTest {
           heard.add(new Heard());
           prompts.add(prompt(random, 45, model.architecture().vocabSize()));
           scheduler.submit(
-              new Job(prompts.get(i), 12, Sampler.GREEDY, Set.of(), -1, true, heard.getLast()));
+              new Job(prompts.get(i), 12, Sampler.GREEDY, Set.of(), -1, Job.Routed.EXPERTS, heard.getLast()));
         }
         for (Heard one : heard) {
           assertEquals(Job.End.LENGTH, one.end());
@@ -349,7 +353,7 @@ class SchedulerTest {
               }
             });
         int[] told =
-            heard.get(i).chosen.stream().flatMapToInt(c -> IntStream.of(c.experts())).toArray();
+            heard.get(i).chosen.stream().flatMapToInt(c -> IntStream.of(c.routes().experts())).toArray();
         int k = told.length / passed.length / layers;
         assertEquals(passed.length * layers * k, told.length);
         for (int t = 0; t < passed.length; t++) {
@@ -366,6 +370,72 @@ class SchedulerTest {
         }
       }
     }
+  }
+
+  /** Also where texts begin again, and where a beginning is another's. */
+  @Test
+  void decisionsAreThoseOfTheAnswersTokens() throws Exception {
+    try (MoxiePackage pack = open(Fixtures.root().resolve("random/deepseek_v3"));
+        PlainModel model = PlainModel.open(pack, new Unproven())) {
+      var measure = model.sequences(MEMORY);
+      measure.step(List.of(new Sequences.Slice(measure.begin(63), new long[63], new float[0])));
+      List<Heard> heard = new ArrayList<>();
+      long[] prompt = prompt(new Random(6), 45, model.architecture().vocabSize());
+      try (var scheduler = scheduler(model, measure.bytes() * 2, 5, 10, NO_METER)) {
+        for (int i = 0; i < 5; i++) {
+          heard.add(new Heard());
+          var sampler = new Sampler(1, 0, 1, i);
+          scheduler.submit(
+              new Job(prompt, 12, sampler, Set.of(), -1, Job.Routed.DECISIONS, heard.getLast()));
+        }
+        for (Heard one : heard) {
+          assertEquals(Job.End.LENGTH, one.end());
+        }
+      }
+      for (Heard one : heard) {
+        long[] passed =
+            LongStream.concat(
+                    LongStream.of(prompt), one.tokens.stream().limit(11).mapToLong(id -> id))
+                .toArray();
+        var told = Routes.NONE;
+        for (int i = 0; i < one.chosen.size(); i++) {
+          Routes own = one.chosen.get(i).routes();
+          assertEquals(i == 0, own.isEmpty(), "each but the first tells of the one before");
+          told = i == 0 ? told : told.plus(own, 1, 0);
+        }
+        requireDecided(model, passed, prompt.length, told);
+      }
+    }
+  }
+
+  /** That a model alone decides the same about tokens from one on. */
+  private static void requireDecided(PlainModel model, long[] passed, int from, Routes told) {
+    int layers = model.architecture().layers().size();
+    int most = told.experts().length / told.margins().length;
+    model.begin(passed.length);
+    model.observe(
+        passed,
+        (layer, result) -> {
+          for (int t = from; t < passed.length; t++) {
+            int place = (t - from) * layers + layer;
+            if (model.architecture().layers().get(layer).feedForward()
+                instanceof FeedForward.MixtureOfExperts moe) {
+              Layers.Mixture mixture = result.mixture();
+              Layers.Decision decision = mixture.decisions().get(t);
+              assertArrayEquals(
+                  decision.experts(),
+                  Arrays.copyOfRange(told.experts(), place * most, (place + 1) * most));
+              assertArrayEquals(
+                  decision.weights(),
+                  Arrays.copyOfRange(told.weights(), place * most, (place + 1) * most));
+              assertEquals((float) Margin.of(moe, mixture, t).gap(), told.margins()[place]);
+            } else {
+              assertEquals(-1, told.experts()[place * most]);
+              assertTrue(Float.isNaN(told.margins()[place]));
+            }
+          }
+        });
+    assertEquals((passed.length - from) * layers, told.margins().length);
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.bench;
 
+import dev.moxie.runtime.execution.Resident;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.bench;
 
+import dev.moxie.runtime.execution.Resident;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.text.Lines;
 import dev.moxie.runtime.plain.ExpertMemory;

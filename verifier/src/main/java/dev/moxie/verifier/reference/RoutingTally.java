@@ -6,7 +6,7 @@ import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.Agreement;
 import dev.moxie.verifier.routing.Decision;
-import dev.moxie.verifier.routing.Utilisation;
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;

@@ -1,7 +1,7 @@
 package dev.moxie.verifier.report;
 
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.verifier.routing.Utilisation;
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.runtime.execution.Margin;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.runtime.execution.Layers;

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.List;
 
 /** What the numbers of a routing report are. */

@@ -1,5 +1,7 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.runtime.execution.Margin;
+import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.runtime.execution.Layers;
 import java.util.ArrayList;

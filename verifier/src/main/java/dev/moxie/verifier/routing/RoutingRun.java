@@ -1,5 +1,6 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.runtime.execution.Margin;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.FeedForward;

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.runtime.execution.Utilisation;
 import dev.moxie.format.text.Lines;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.bench;
 
+import dev.moxie.runtime.execution.Resident;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.routing;
 
+import dev.moxie.runtime.execution.Margin;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;

@@ -8,7 +8,7 @@ import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.report.Words;
-import dev.moxie.verifier.routing.Utilisation;
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 

@@ -3,7 +3,7 @@ package dev.moxie.verifier.report.html;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Markup;
 import dev.moxie.verifier.report.Report;
-import dev.moxie.verifier.routing.Utilisation;
+import dev.moxie.runtime.execution.Utilisation;
 import java.util.List;
 
 /** How often each expert is chosen, layers × experts, relative to even use. */

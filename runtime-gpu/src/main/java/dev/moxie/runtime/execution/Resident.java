@@ -1,4 +1,4 @@
-package dev.moxie.verifier.bench;
+package dev.moxie.runtime.execution;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -19,7 +19,7 @@ public record Resident(double anonymous, double file) {
   private static final Path STATUS = Path.of("/proc/self/status");
 
   /** Memory now; null where the system does not say. */
-  static @Nullable Resident now() {
+  public static @Nullable Resident now() {
     try {
       return Files.exists(STATUS) ? of(Files.readString(STATUS)) : null;
     } catch (IOException e) {
@@ -27,7 +27,7 @@ public record Resident(double anonymous, double file) {
     }
   }
 
-  static @Nullable Resident of(String status) {
+  public static @Nullable Resident of(String status) {
     OptionalDouble anonymous = megabytes(status, "RssAnon");
     OptionalDouble file = megabytes(status, "RssFile");
     return anonymous.isPresent() && file.isPresent()

@@ -1,4 +1,4 @@
-package dev.moxie.verifier.routing;
+package dev.moxie.runtime.execution;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

@@ -1,4 +1,4 @@
-package dev.moxie.verifier.routing;
+package dev.moxie.runtime.execution;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,7 +24,7 @@ import java.util.List;
  *     since even routing then has few effective experts too
  */
 public record Utilisation(
-    int tokens,
+    long tokens,
     int expertsPerToken,
     List<Long> counts,
     double imbalance,
@@ -34,7 +34,7 @@ public record Utilisation(
     List<Integer> dead,
     boolean collapsed) {
   /** Expected number of unused experts under even routing, below which they are not chance. */
-  static final double CHANCE = 0.01;
+  public static final double CHANCE = 0.01;
 
   public Utilisation {
     counts = List.copyOf(counts);
@@ -65,7 +65,7 @@ public record Utilisation(
    * @param tokens T, at least 1
    * @param expertsPerToken k
    */
-  public static Utilisation of(long[] counts, int tokens, int expertsPerToken) {
+  public static Utilisation of(long[] counts, long tokens, int expertsPerToken) {
     int experts = counts.length;
     double choices = (double) tokens * expertsPerToken;
     long most = 0;
@@ -80,7 +80,7 @@ public record Utilisation(
         entropy -= share * Math.log(share);
       }
     }
-    double expected = experts * Math.pow(1 - (double) expertsPerToken / experts, tokens);
+    double expected = experts * Math.pow(1 - (double) expertsPerToken / experts, (double) tokens);
     boolean telling = expected < CHANCE;
     double effective = Math.exp(entropy);
     return new Utilisation(

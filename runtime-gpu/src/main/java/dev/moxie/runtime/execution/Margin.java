@@ -1,8 +1,7 @@
-package dev.moxie.verifier.routing;
+package dev.moxie.runtime.execution;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
-import dev.moxie.runtime.execution.Layers;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -14,9 +13,9 @@ import org.jspecify.annotations.Nullable;
  * @param taken the smallest value that was taken
  * @param rejected the largest that was rejected
  */
-record Margin(float taken, float rejected) {
+public record Margin(float taken, float rejected) {
   /** How far apart they are; 0 if the tie rule decided. */
-  double gap() {
+  public double gap() {
     return (double) taken - rejected;
   }
 
@@ -24,21 +23,32 @@ record Margin(float taken, float rejected) {
    * Whether two real numbers this close may become these two or change places when they are stored
    * in float32: gap ≤ 2⁻²⁴ (|taken| + |rejected|).
    */
-  boolean isWithinFloat32() {
+  public boolean isWithinFloat32() {
     return gap() <= 0x1p-24 * ((double) Math.abs(taken) + Math.abs(rejected));
   }
 
   /** Of what one token's experts were chosen by; null where nothing is rejected. */
-  static @Nullable Margin of(FeedForward.MixtureOfExperts moe, Layers.Mixture mixture, int token) {
+  public static @Nullable Margin of(
+      FeedForward.MixtureOfExperts moe, Layers.Mixture mixture, int token) {
     Routing.Groups groups = moe.routing().groups();
-    float[] choice = row(mixture.choice(), token, moe.experts());
-    return groups == null || mixture.groups() == null
-        ? of(choice, moe.routing().expertsPerToken())
-        : of(
-            choice,
-            moe.routing().expertsPerToken(),
-            row(mixture.groups(), token, groups.count()),
-            groups.kept());
+    return of(
+        moe.routing(),
+        row(mixture.choice(), token, moe.experts()),
+        groups == null || mixture.groups() == null
+            ? null
+            : row(mixture.groups(), token, groups.count()));
+  }
+
+  /**
+   * The same.
+   *
+   * @param choice what experts were chosen by, before any mask
+   * @param groups what groups were; null without
+   */
+  static @Nullable Margin of(Routing routing, float[] choice, float @Nullable [] groups) {
+    return routing.groups() == null || groups == null
+        ? of(choice, routing.expertsPerToken())
+        : of(choice, routing.expertsPerToken(), groups, routing.groups().kept());
   }
 
   private static float[] row(float[] matrix, int row, int columns) {
