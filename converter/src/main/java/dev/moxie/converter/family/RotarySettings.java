@@ -63,8 +63,7 @@ final class RotarySettings {
 
   /** What those objects may hold. */
   static final List<String> WITHIN =
-      Stream.of(
-              CURRENT, FORMER, CURRENT + "." + Llama.FULL, CURRENT + "." + Llama.WINDOWED)
+      Stream.of(CURRENT, FORMER, CURRENT + "." + Llama.FULL, CURRENT + "." + Llama.WINDOWED)
           .flatMap(
               object ->
                   Stream.of(
