@@ -12,7 +12,9 @@ Nothing here knows a family. Decoder layers, routers and experts are found by st
 - where that block is the decoder layer itself, router and experts read the residual stream, and what
   they and the network beside them make is the first sum after the experts;
 - where every expert runs on every token, its inputs scaled (llama4), the chosen are those whose scores,
-  the first value [tokens, experts] that the router returns, are not zero.
+  the first value [tokens, experts] that the router returns, are not zero;
+- shared experts that stand beside the block (granitemoeshared) are the layer's other modules that are
+  called with what the block was called with: the block's output holds theirs.
 
 What cannot be had so is left out.
 """
@@ -66,6 +68,7 @@ class Block:
     is_layer: bool = False
     joining: bool = False
     tokens: int = 0
+    input: torch.Tensor | None = None
     inside_router: bool = False
     choosing: bool = True
     last_experts: torch.Tensor | None = None
@@ -146,10 +149,14 @@ class Recorder(TorchFunctionMode):
         self._hidden = text_config(model).hidden_size
         self._block: Block | None = None
         self._undo: list[Callable[[], None]] = []
-        for layer, module in enumerate(decoder_layers(model)):
+        layers = decoder_layers(model)
+        for layer, module in enumerate(layers):
             self._on_call(module, self._layer(layer))
         for block in find_blocks(model):
             self._watch(block)
+            for child in layers[block.layer].children():
+                if block.module not in child.modules():
+                    self._on_call(child, self._beside(block))
 
     def close(self) -> None:
         for undo in self._undo:
@@ -206,8 +213,16 @@ class Recorder(TorchFunctionMode):
             self._keep(layer, "output", first(output))
         return record
 
+    def _beside(self, block: Block) -> Callable[[tuple, Any], None]:
+        def record(inputs: tuple, output: Any) -> None:
+            step = f"layers.{block.layer}.moe.output"
+            if inputs and inputs[0] is block.input and step in self.trace:
+                self.trace[step] += first(output).detach().reshape(-1, self._hidden).to("cpu", torch.float32)
+        return record
+
     def _watch(self, block: Block) -> None:
         def enter(inputs: tuple) -> None:
+            block.input = inputs[0]
             block.tokens = inputs[0].numel() // self._hidden
             self._block = block
             if not block.is_layer:

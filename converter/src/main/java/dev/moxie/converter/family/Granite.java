@@ -1,6 +1,7 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
 import java.util.List;
 
@@ -21,7 +22,16 @@ final class Granite {
 
   private static final String NETWORK = "model.layers.{layer}.block_sparse_moe.";
 
-  private static final Layout RELEASED =
+  static final Keys KEYS =
+      Llama.KEYS
+          .and(Llama.BIASES, ATTENTION, EMBEDDING, RESIDUAL, LOGITS)
+          .and(Experts.KEYS)
+          .and(
+              Experts.COUNT.spelled("num_local_experts"),
+              Experts.WIDTH.spelled("intermediate_size"),
+              Experts.NORMALISED.constant(true));
+
+  static final Layout RELEASED =
       Names.released(Names.LLAMA, Names.weights("router", "block_sparse_moe.router.layer"))
           .and("experts.gate_up.weight", NETWORK + "input_linear.weight", Arrangement.HALVES)
           .and("experts.down.weight", NETWORK + "output_linear.weight", Arrangement.STACKED);
@@ -30,26 +40,22 @@ final class Granite {
       new Family(
           "granitemoe",
           "GraniteMoeForCausalLM",
-          Llama.KEYS
-              .and(Llama.BIASES, ATTENTION, EMBEDDING, RESIDUAL, LOGITS)
-              .and(Experts.KEYS)
-              .and(
-                  Experts.COUNT.spelled("num_local_experts"),
-                  Experts.WIDTH.spelled("intermediate_size"),
-                  Experts.NORMALISED.constant(true)),
-          Granite::model,
-          List.of(
-              RELEASED,
-              Names.fused(RELEASED, NETWORK)
-                  .and("router.weight", NETWORK + "router.weight", Arrangement.ITSELF)
-                  .as("transformers 5")));
+          KEYS,
+          c -> model(c, Experts.of(c, Experts.softmax(c))),
+          List.of(RELEASED, fused(RELEASED)));
 
   private Granite() {}
 
-  private static Architecture model(Settings c) {
+  static Layout fused(Layout released) {
+    return Names.fused(released, NETWORK)
+        .and("router.weight", NETWORK + "router.weight", Arrangement.ITSELF)
+        .as("transformers 5");
+  }
+
+  static Architecture model(Settings c, FeedForward experts) {
     var attention = Llama.attention(c).withScale(c.get(ATTENTION));
     return Parts.with(
-        Llama.model(c, attention, Experts.of(c, Experts.softmax(c))),
+        Llama.model(c, attention, experts),
         "multipliers",
         Architecture.Multipliers.of(c.get(EMBEDDING), c.get(RESIDUAL), 1 / c.get(LOGITS)));
   }

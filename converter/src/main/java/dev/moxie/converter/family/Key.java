@@ -34,7 +34,8 @@ public record Key<T>(
   private static final String LAYERS = "num_hidden_layers";
   private static final String BY_LAYER = "or one for each layer";
 
-  private static <T> Key<T> of(
+  /** A key that holds what the others here do not. */
+  static <T> Key<T> of(
       String name, String values, BiFunction<Config, String, T> read, String meaning) {
     return new Key<>(name, meaning, values, read, List.of(name), true, null, null, false);
   }

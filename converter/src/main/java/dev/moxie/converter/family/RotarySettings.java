@@ -2,8 +2,12 @@ package dev.moxie.converter.family;
 
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Rotary;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntFunction;
+import java.util.function.IntPredicate;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -59,7 +63,7 @@ final class RotarySettings {
 
   /** What those objects may hold. */
   static final List<String> WITHIN =
-      Stream.of(CURRENT, FORMER)
+      Stream.of(CURRENT, FORMER, CURRENT + "." + Llama.FULL, CURRENT + "." + Llama.WINDOWED)
           .flatMap(
               object ->
                   Stream.of(
@@ -78,7 +82,59 @@ final class RotarySettings {
                       .map(key -> object + "." + key))
           .toList();
 
+  /** Angles of layers of a kind, which have an object of their own. */
+  private record OfKind(Key<Double> theta, Key<Double> part, Key<Config> scaling) {
+    static OfKind of(String kind, String layers) {
+      String object = CURRENT + "." + kind;
+      return new OfKind(
+          Key.positive(object + ".rope_theta", "base of the rotary angles in " + layers).orNone(),
+          Key.positive(object + ".partial_rotary_factor", "part of each head turned in " + layers)
+              .or(1.0),
+          Key.object(object, "how angles are stretched in " + layers).orNone());
+    }
+
+    Rotary rotary(Settings c, Rotary.Pairing pairing) {
+      int dimensions = (int) (Llama.headSize(c) * c.get(part));
+      Rotary.@Nullable Scaling stretch =
+          declared(c, scaling.name())
+              .map(found -> stretch(c, dimensions, found, false))
+              .orElse(null);
+      return new Rotary(c.get(theta), dimensions, pairing, stretch);
+    }
+  }
+
+  private static final OfKind FULL = OfKind.of(Llama.FULL, "layers that see everything");
+  private static final OfKind WINDOWED = OfKind.of(Llama.WINDOWED, "layers with a window");
+
   private RotarySettings() {}
+
+  /** A table that has angles for each kind of layers in the place of those for all. */
+  static Keys byKind(Keys keys) {
+    return keys.without(THETA, PARTIAL, SCALING)
+        .and(FULL.theta(), FULL.part(), FULL.scaling())
+        .and(WINDOWED.theta(), WINDOWED.part(), WINDOWED.scaling());
+  }
+
+  /**
+   * The rotary embedding of each layer, counted from 0, where each kind has angles of its own.
+   *
+   * @param windows which layers have a window
+   */
+  static IntFunction<Rotary> byKind(Settings c, IntPredicate windows, Rotary.Pairing pairing) {
+    // Of kinds that no layer is of, too: what stands in their objects is understood.
+    Map<OfKind, Rotary> all = new HashMap<>();
+    Stream.of(FULL, WINDOWED)
+        .filter(kind -> !c.stated(kind.scaling()).isEmpty())
+        .forEach(kind -> all.put(kind, kind.rotary(c, pairing)));
+    return layer -> {
+      OfKind kind = windows.test(layer) ? WINDOWED : FULL;
+      Rotary rotary = all.get(kind);
+      if (rotary == null) {
+        throw c.config().missing(kind.scaling().name());
+      }
+      return rotary;
+    };
+  }
 
   /** How many dimensions of a head positions turn. */
   static int turned(Settings c, int headSize) {
@@ -98,7 +154,7 @@ final class RotarySettings {
   private static Rotary stretched(
       Settings c, int dimensions, Rotary.Pairing pairing, boolean latent) {
     Rotary.@Nullable Scaling scaling =
-        scaling(c).map(declared -> stretch(c, dimensions, declared, latent)).orElse(null);
+        scaling(c).map(found -> stretch(c, dimensions, found, latent)).orElse(null);
     return new Rotary(theta(c, dimensions), dimensions, pairing, scaling);
   }
 

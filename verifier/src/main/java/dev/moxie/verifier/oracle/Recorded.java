@@ -28,7 +28,19 @@ public record Recorded(Trace trace, Architecture model) {
 
   /** Whether a step of a layer was recorded. */
   public boolean has(int layer, Step step) {
-    return trace.has(name(layer, step));
+    return trace.has(name(layer, step)) && !(step == Step.MOE_OUTPUT && isWithoutShared(layer));
+  }
+
+  /**
+   * Whether the output of a block lacks that of shared experts, which the reference has beside it:
+   * it repeats what the routed ones make.
+   */
+  private boolean isWithoutShared(int layer) {
+    return model.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m
+        && m.shared() != null
+        && trace.has(name(layer, Step.EXPERTS_OUTPUT))
+        && Arrays.equals(
+            get(layer, Step.MOE_OUTPUT).toFloats(), get(layer, Step.EXPERTS_OUTPUT).toFloats());
   }
 
   /** A step of a layer, one row per token. */
