@@ -1,17 +1,19 @@
 // How a server that speaks OpenAI's interface answers many clients at once.
 //
-//     node serve.mjs http://127.0.0.1:8080/v1 [clients,...] [seconds] [tokens] [prompt words]
+//     node serve.mjs http://127.0.0.1:8080/v1 [clients,...] [seconds] [tokens] [prompt words] [vocabulary]
 //
-// Each client asks for one streamed completion after the other, each with a prompt of its own, until time is up. Printed are
-// tokens per second of all together, of the slowest and of the fastest client, and the time to the first token.
-const [base, counts = "1,4,16,64", seconds = "10", tokens = "64", words = "32"] = process.argv.slice(2);
+// Each client asks for one streamed completion after the other, each with a prompt of its own, until time is up: words, or,
+// where a vocabulary is given, tokens drawn from it. Printed are tokens per second of all together, of the slowest and of the
+// fastest client, and the time to the first token.
+const [base, counts = "1,4,16,64", seconds = "10", tokens = "64", words = "32", vocabulary] = process.argv.slice(2);
 const model = (await (await fetch(`${base}/models`)).json()).data[0].id;
 const WORDS = "time once upon a bear lived in the meadow and said that nobody would ever find her there again".split(" ");
 
 function prompt(client, round) {
   let state = client * 7919 + round * 104729 + 1;
   const next = () => (state = (state * 1103515245 + 12345) % 2147483648);
-  return Array.from({ length: Number(words) }, () => WORDS[next() % WORDS.length]).join(" ");
+  const draw = (most) => Array.from({ length: Number(words) }, () => next() % most);
+  return vocabulary ? draw(Number(vocabulary)) : draw(WORDS.length).map((word) => WORDS[word]).join(" ");
 }
 
 async function ask(client, round, until, seen) {
