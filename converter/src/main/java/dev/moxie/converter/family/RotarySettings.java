@@ -99,6 +99,12 @@ final class RotarySettings {
           declared(c, scaling.name())
               .map(found -> stretch(c, dimensions, found, false))
               .orElse(null);
+      if (stretch instanceof Rotary.Yarn yarn && yarn.exactBounds()) {
+        // transformers 5.18 looks for the key one object further out.
+        throw c.config()
+            .object(scaling.name())
+            .unsupported("truncate", "true, on which implementations agree", "false");
+      }
       return new Rotary(c.get(theta), dimensions, pairing, stretch);
     }
   }

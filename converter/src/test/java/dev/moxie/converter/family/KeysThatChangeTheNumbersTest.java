@@ -139,6 +139,23 @@ class KeysThatChangeTheNumbersTest {
         "qwen3_moe", "rope_theta", json -> set(json, "rope_scaling", scaling.formatted("100.0")));
   }
 
+  /** transformers 5.18 passes over the key there, and others need not. */
+  @Test
+  void boundsBetweenPairsOfOneKindOfLayersAreRefused() {
+    String yarn =
+        """
+        {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0,
+         "original_max_position_embeddings": 16, "truncate": %s}
+        """;
+    Architecture stated = describe("mellum", json -> angles(json, yarn.formatted(true)));
+    assertNotEquals(describe("mellum", json -> {}), stated);
+    refuses("mellum", "truncate", json -> angles(json, yarn.formatted(false)));
+  }
+
+  private static void angles(ObjectNode json, String ofFull) {
+    set((ObjectNode) json.get("rope_parameters"), "full_attention", ofFull);
+  }
+
   private static void refuses(String family, String culprit, Consumer<ObjectNode> change) {
     String message =
         assertThrows(InvalidInputException.class, () -> describe(family, change)).getMessage();
