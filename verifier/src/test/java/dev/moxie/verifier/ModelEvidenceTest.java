@@ -7,6 +7,7 @@ import dev.moxie.converter.inspect.Inspection;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.oracle.Recorded;
@@ -101,6 +102,10 @@ class ModelEvidenceTest {
       case Integer first when REACHES.contains(member) && first >= tokens -> {}
       case Record part -> {
         found.add(member + " = " + part.getClass().getSimpleName());
+        if (part instanceof FeedForward.MixtureOfExperts m && m.beside() != null) {
+          // What stands beside experts is computed as a dense network with their activation.
+          note("Dense.activation", m.activation(), tokens, found);
+        }
         for (RecordComponent component : part.getClass().getRecordComponents()) {
           try {
             note(name(component), component.getAccessor().invoke(part), tokens, found);

@@ -298,7 +298,7 @@ class ScopeTest {
             assertTrue(
                 said.contains(
                     "Not tried, since the 8 s for diagnosis were spent (--diagnosis): experts in"
-                        + " other places, displaced block scales,"),
+                        + " other places, other norms, displaced block scales,"),
                 said));
   }
 
