@@ -3,6 +3,7 @@ package dev.moxie.runtime.http;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.runtime.execution.ExpertLoad;
 import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.runtime.serve.Job;
 import dev.moxie.runtime.template.TemplateException;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -147,6 +148,10 @@ final class Api {
           "n",
           "at most " + MOST_TEXTS + " texts in all",
           prompts.size() + " × " + parameters.choices());
+    }
+    if (parameters.routed() == Job.Routed.EXPERTS && served.scheduler().expertsPerLayer() == 0) {
+      throw ApiException.invalid(
+          "return_routed_experts", "a model with experts", "none in any layer");
     }
     int[] limits = new int[prompts.size()];
     for (int i = 0; i < limits.length; i++) {

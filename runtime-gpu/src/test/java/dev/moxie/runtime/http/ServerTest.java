@@ -7,10 +7,15 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.json.StrictJson;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.Unproven;
+import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
+import dev.moxie.runtime.serve.Scheduler;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -436,5 +441,21 @@ class ServerTest {
                     model.metrics()));
     String message = String.valueOf(taken.getMessage());
     assertTrue(message.startsWith("127.0.0.1:" + server.address().getPort() + ": "), message);
+  }
+
+  @Test
+  void expertsOfAModelWithoutAnyAreRefused() throws Exception {
+    Path dense =
+        Fixtures.root().resolveSibling("format-spec/conformance/packages/valid/short-convolutions");
+    var own = new Metrics("own", 1 << 28);
+    try (MoxiePackage pack = MoxiePackage.open(dense);
+        PlainModel plain = PlainModel.open(pack, new Unproven());
+        Scheduler alone = TestModel.scheduler(plain, 1, 1, own);
+        Server one = TestModel.server(pack, null, alone, List.of(), own)) {
+      String asked = "{\"prompt\": [1], \"max_tokens\": 2, \"return_routed_experts\": true}";
+      HttpResponse<String> refused = post(one, "/v1/completions", asked);
+      assertEquals(400, refused.statusCode(), refused.body());
+      assertTrue(refused.body().contains("a model with experts"), refused.body());
+    }
   }
 }
