@@ -14,7 +14,6 @@ import dev.moxie.runtime.serve.Job;
 import dev.moxie.runtime.serve.Scheduler;
 import dev.moxie.runtime.template.ChatPrompt;
 import dev.moxie.runtime.template.TemplateException;
-import dev.moxie.verifier.LoweringCheck;
 import java.io.BufferedReader;
 import java.io.Console;
 import java.io.IOException;
@@ -89,13 +88,10 @@ final class Chat {
       Sampler sampler,
       int maxTokens,
       @Nullable Long budget) {
-    var check =
-        new LoweringCheck(
-            () -> System.err.println("a first opening: holding the model to the oracle"));
     try (MoxiePackage pack = MoxiePackage.open(folder);
         TextTokenizer tokenizer = TextTokenizer.of(pack)) {
       ChatPrompt template = file == null ? ownTemplate(pack) : ChatPrompt.of(pack, file);
-      try (PlainModel model = PlainModel.open(pack, check)) {
+      try (PlainModel model = PlainModel.open(pack, FirstOpening.check())) {
         if (budget != null) {
           model.limitMemory(budget);
         }

@@ -209,9 +209,7 @@ final class RunCommand implements Callable<Integer> {
     chosen.require(device);
     System.err.printf(
         "device %s, execution %s%s%n", device.description(), chosen, cache(pack, device, chosen));
-    var check =
-        new LoweringCheck(
-            () -> System.err.println("a first opening: holding the model to the oracle"));
+    LoweringCheck check = FirstOpening.check();
     try (Model opened = chosen.open(pack, device, check)) {
       check
           .took()

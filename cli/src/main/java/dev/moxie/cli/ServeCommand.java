@@ -12,7 +12,6 @@ import dev.moxie.runtime.http.Served;
 import dev.moxie.runtime.http.Server;
 import dev.moxie.runtime.serve.Scheduler;
 import dev.moxie.runtime.template.ChatPrompt;
-import dev.moxie.verifier.LoweringCheck;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -147,10 +146,7 @@ final class ServeCommand implements Callable<Integer> {
     long cacheBytes = cache == null ? Runtime.getRuntime().maxMemory() / 2 : cache;
     try (MoxiePackage pack = MoxiePackage.open(folder);
         TextTokenizer tokenizer = TextTokenizer.isThere(pack) ? TextTokenizer.of(pack) : null) {
-      var check =
-          new LoweringCheck(
-              () -> System.err.println("a first opening: holding the model to the oracle"));
-      try (PlainModel model = PlainModel.open(pack, check)) {
+      try (PlainModel model = PlainModel.open(pack, FirstOpening.check())) {
         String served = name == null ? modelName() : name;
         var metrics = new Metrics(served, cacheBytes);
         Sequences sequences = model.sequences(cacheBytes);

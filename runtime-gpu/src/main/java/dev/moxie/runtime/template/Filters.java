@@ -282,7 +282,7 @@ final class Filters {
     if (given.has(1, "base")) {
       throw new TemplateException("int with a base");
     }
-    if (number instanceof Double fraction && !fraction.isNaN() && Math.abs(fraction) < 1e18) {
+    if (number instanceof Double fraction && !fraction.isNaN()) {
       return (long) (double) fraction;
     }
     Object otherwise = given.only("default", "base").get(0, "default", 0L);
