@@ -27,8 +27,8 @@ final class GlobalHeads {
       Key.object("per_layer_config", "sizes of single layers' heads, by the layer's number")
           .orNone();
 
-  private static final LayerRotary WINDOWED = LayerRotary.of(Llama.WINDOWED);
-  private static final LayerRotary GLOBAL = LayerRotary.of(Llama.FULL);
+  private static final LayerRotary WINDOWED = LayerRotary.of(RotarySettings.WINDOWED);
+  private static final LayerRotary GLOBAL = LayerRotary.of(RotarySettings.FULL);
 
   static final Keys KEYS =
       Llama.KEYS

@@ -5,39 +5,36 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The rotary embedding of layers of a kind, where each kind has an object of its own within {@code
- * rope_parameters} (transformers {@code modeling_rope_utils.py}).
- *
- * @param part of each head that is turned, where that is proportional
+ * The rotary embedding of layers of a kind, whose turned part of each head may be proportional
+ * (transformers {@code modeling_rope_utils.py}).
  */
-record LayerRotary(Key<Double> theta, Key<String> type, Key<Double> part, Key<Double> factor) {
+record LayerRotary(RotarySettings.OfKind kind, Key<String> type, Key<Double> factor) {
   private static final String PROPORTIONAL = "proportional";
 
-  static LayerRotary of(String kind) {
-    String within = "rope_parameters." + kind + ".";
-    String of = " in layers of " + kind;
+  static LayerRotary of(RotarySettings.OfKind kind) {
+    String within = kind.scaling().name() + ".";
     Set<String> types = Set.of("default", PROPORTIONAL);
     return new LayerRotary(
-        Key.positive(within + "rope_theta", "base of the rotary angles" + of).orNone(),
-        Key.word(within + "rope_type", "which pairs are turned" + of, types).or("default"),
-        Key.positive(within + "partial_rotary_factor", "the part of these" + of).or(1.0),
-        Key.positive(within + "factor", "what divides the angles" + of).only(1.0));
+        kind,
+        Key.word(within + "rope_type", "which pairs are turned in " + kind.layers(), types)
+            .or("default"),
+        Key.positive(within + "factor", "what divides the angles in " + kind.layers()).only(1.0));
   }
 
   Key<?>[] keys() {
-    return new Key<?>[] {theta, type, part, factor};
+    return new Key<?>[] {kind.theta(), type, kind.part(), factor};
   }
 
   /** How positions turn heads of that size; null where they do not. */
   @Nullable Rotary read(Settings c, int headSize) {
-    var plain = new Rotary(c.get(theta), headSize, Rotary.Pairing.HALVES, null);
+    var plain = new Rotary(c.get(kind.theta()), headSize, Rotary.Pairing.HALVES, null);
     if (!c.get(type).equals(PROPORTIONAL)) {
       return plain;
     }
-    if (c.get(part) > 1) {
-      throw c.wrong(part, "a part, at most 1", c.get(part));
+    if (c.get(kind.part()) > 1) {
+      throw c.wrong(kind.part(), "a part, at most 1", c.get(kind.part()));
     }
-    int pairs = (int) (c.get(part) * headSize / 2);
+    int pairs = (int) (c.get(kind.part()) * headSize / 2);
     if (pairs == 0) {
       return null;
     }

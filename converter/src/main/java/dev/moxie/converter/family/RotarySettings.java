@@ -83,17 +83,18 @@ final class RotarySettings {
           .toList();
 
   /** Angles of layers of a kind, which have an object of their own. */
-  private record OfKind(Key<Double> theta, Key<Double> part, Key<Config> scaling) {
-    static OfKind of(String kind, String layers) {
+  record OfKind(String layers, Key<Double> theta, Key<Double> part, Key<Config> scaling) {
+    private static OfKind of(String kind, String layers) {
       String object = CURRENT + "." + kind;
       return new OfKind(
+          layers,
           Key.positive(object + ".rope_theta", "base of the rotary angles in " + layers).orNone(),
           Key.positive(object + ".partial_rotary_factor", "part of each head turned in " + layers)
               .or(1.0),
           Key.object(object, "how angles are stretched in " + layers).orNone());
     }
 
-    Rotary rotary(Settings c, Rotary.Pairing pairing) {
+    private Rotary rotary(Settings c, Rotary.Pairing pairing) {
       int dimensions = (int) (Llama.headSize(c) * c.get(part));
       Rotary.@Nullable Scaling stretch =
           declared(c, scaling.name())
@@ -109,8 +110,8 @@ final class RotarySettings {
     }
   }
 
-  private static final OfKind FULL = OfKind.of(Llama.FULL, "layers that see everything");
-  private static final OfKind WINDOWED = OfKind.of(Llama.WINDOWED, "layers with a window");
+  static final OfKind FULL = OfKind.of(Llama.FULL, "layers that see everything");
+  static final OfKind WINDOWED = OfKind.of(Llama.WINDOWED, "layers with a window");
 
   private RotarySettings() {}
 
