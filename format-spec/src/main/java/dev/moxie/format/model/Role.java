@@ -98,6 +98,7 @@ public enum Role {
   EXPERT_OUTPUT_NORM("experts_output_norm.weight"),
   DENSE_OUTPUT_NORM("dense_output_norm.weight"),
   LAYER_FACTOR("layer.factor"),
+  ATTENTION_OUTPUT_GATE("attention.output_gate.weight"),
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */

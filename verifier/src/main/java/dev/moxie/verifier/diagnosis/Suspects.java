@@ -109,6 +109,9 @@ final class Suspects {
                   "layers." + layer + ".shared.down.weight",
                   () -> quotient(stage)),
               scales(".shared."),
+              new Kind(
+                  "other factors of routed experts",
+                  () -> fitted(stage, mistakes.numberOfRouted())),
               missing(mistakes.missingInExperts(), stage),
               scaled("shared", stage));
       case DENSE ->
