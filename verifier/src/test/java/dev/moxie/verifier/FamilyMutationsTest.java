@@ -257,7 +257,9 @@ class FamilyMutationsTest {
           values + " taken from layer 2",
           leaves(n -> n.endsWith(values.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
     }
-    if (model.layers().get(1).attention() instanceof GroupedQuery a && a.biases()) {
+    if (model.layers().get(1).attention() instanceof GroupedQuery a
+        && a.biases()
+        && a.valueSize() == null) {
       plan(
           "biases of key and value swapped",
           "bias of key and value swapped",
@@ -503,11 +505,11 @@ class FamilyMutationsTest {
     if (a.rotary().scaling() != null) {
       plan("rotary scaling dropped", "dropped rotary scaling", turned(r -> r.withScaling(null)));
     }
-    if (a.rotary().scaling() instanceof Rotary.Yarn) {
+    if (a.rotary().scaling() instanceof Rotary.Yarn yarn && yarn.exactBounds()) {
       plan(
           "bounds of rotary scaling rounded",
           "YaRN between bounds that are whole pairs",
-          turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "exactBounds", false))));
+          turned(r -> r.withScaling(Parts.with(yarn, "exactBounds", false))));
     }
     if (attentions(GroupedQuery.class).anyMatch(x -> x.rotary() == null)) {
       attention(

@@ -625,11 +625,24 @@ final class Mistakes {
    */
   List<Mistake> ofEmbedding(double quotient) {
     double own = model.multipliers() == null ? 1 : model.multipliers().embedding();
+    return multiplied("embedding", own, quotient);
+  }
+
+  /**
+   * Likewise with that of logits.
+   *
+   * @param quotient how many times the package's logits the reference's are
+   */
+  List<Mistake> ofLogits(double quotient) {
+    double own = model.multipliers() == null ? 1 : model.multipliers().logits();
+    return multiplied("logits", own, quotient);
+  }
+
+  private List<Mistake> multiplied(String member, double own, double quotient) {
     double other = own * quotient;
     return other > 0 && Double.isFinite(other)
         ? List.of(
-            new Mistake(
-                instead("embedding multiplier", own, other), multiplied("embedding", other)))
+            new Mistake(instead(member + " multiplier", own, other), multiplied(member, other)))
         : List.of();
   }
 
