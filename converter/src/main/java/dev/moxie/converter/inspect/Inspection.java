@@ -554,10 +554,14 @@ public record Inspection(
     };
   }
 
-  /** Three digits, or as many as a whole number of billions has. */
+  /** Three digits, or as many as a whole number of billions has; all of a small one. */
   private static String count(long count) {
-    if (count < 100_000_000) {
-      return String.format(Locale.ROOT, "%.2f M", count / 1e6);
+    if (count < 100_000) {
+      return String.format(Locale.ROOT, "%,d", count);
+    }
+    if (count < 999_500_000) {
+      String digits = count < 9_995_000 ? "%.2f M" : count < 99_950_000 ? "%.1f M" : "%.0f M";
+      return String.format(Locale.ROOT, digits, count / 1e6);
     }
     return String.format(Locale.ROOT, count >= 99_950_000_000L ? "%.0f B" : "%.1f B", count / 1e9);
   }
