@@ -665,7 +665,8 @@ final class Mistakes {
 
   private List<Mistake> multiplied(String member, double own, double quotient) {
     double other = own * quotient;
-    return other > 0 && Double.isFinite(other)
+    // Several residual streams have none.
+    return model.streams() == null && other > 0 && Double.isFinite(other)
         ? List.of(
             new Mistake(instead(member + " multiplier", own, other), multiplied(member, other)))
         : List.of();
