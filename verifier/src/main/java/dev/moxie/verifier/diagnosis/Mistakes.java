@@ -38,6 +38,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.DoubleFunction;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -384,10 +385,14 @@ final class Mistakes {
   }
 
   private void attention(List<Mistake> mistakes, String cause, UnaryOperator<Attention> change) {
+    suppose(mistakes, cause, () -> with(change.apply(blocks.attention())));
+  }
+
+  private void suppose(List<Mistake> mistakes, String cause, Supplier<Architecture> right) {
     try {
-      add(mistakes, cause, with(change.apply(blocks.attention())));
+      add(mistakes, cause, right.get());
     } catch (IllegalArgumentException e) {
-      // No attention is like that.
+      // No model is like that.
     }
   }
 
@@ -665,11 +670,9 @@ final class Mistakes {
 
   private List<Mistake> multiplied(String member, double own, double quotient) {
     double other = own * quotient;
-    // Several residual streams have none.
-    return model.streams() == null && other > 0 && Double.isFinite(other)
-        ? List.of(
-            new Mistake(instead(member + " multiplier", own, other), multiplied(member, other)))
-        : List.of();
+    List<Mistake> mistakes = new ArrayList<>();
+    suppose(mistakes, instead(member + " multiplier", own, other), () -> multiplied(member, other));
+    return mistakes;
   }
 
   private void multiplied(List<Mistake> mistakes, String member, double own, boolean inverse) {
