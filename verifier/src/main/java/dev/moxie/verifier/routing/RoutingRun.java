@@ -33,7 +33,6 @@ public final class RoutingRun {
   private final Flips flips = new Flips();
   private final Map<Integer, LayerTally> tallies = new TreeMap<>();
   private final Map<Integer, TextTally> texts = new TreeMap<>();
-  private final Map<Integer, BlockTally> blocks = new TreeMap<>();
   private int sequences;
 
   private RoutingRun(
@@ -144,7 +143,7 @@ public final class RoutingRun {
   }
 
   private void sequence(String source, long[] ids) {
-    texts.forEach((layer, tally) -> blocks.put(layer, tally.begin(source)));
+    texts.values().forEach(tally -> tally.begin(source));
     model.begin(ids.length);
     if (other != null) {
       other.begin(ids.length);
@@ -188,7 +187,7 @@ public final class RoutingRun {
       int from,
       List<List<Decision>> byToken) {
     LayerTally tally = Objects.requireNonNull(tallies.get(layer));
-    BlockTally text = Objects.requireNonNull(blocks.get(layer));
+    TextTally text = Objects.requireNonNull(texts.get(layer));
     for (int t = 0; t < byToken.size(); t++) {
       requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
       Layers.Decision decision = mixture.decisions().get(t);
