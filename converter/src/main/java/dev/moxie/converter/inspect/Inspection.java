@@ -463,14 +463,15 @@ public record Inspection(
   private static String words(Attention attention) {
     return switch (attention) {
       case Attention.GroupedQuery a ->
-          "grouped-query: %d query heads, %d key/value heads of %d; rotary %s%s"
+          "grouped-query: %d query heads, %d key/value heads of %d%s; rotary %s%s"
                   .formatted(
                       a.heads(),
                       a.keyValueHeads(),
                       a.headSize(),
+                      a.valueSize() == null ? "" : " and " + a.valueSize(),
                       words(a.rotary()),
                       a.window() == null ? "" : "; window of " + a.window())
-              + (a.outputGate() ? "; output gated" : "");
+              + (a.outputGate() || a.gate() != null ? "; output gated" : "");
       case Attention.GatedDelta a -> words(a);
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
