@@ -81,13 +81,27 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, w, name, activation, clamp=None):
+def network(x, w, name, ff, clamp=None, biases=False):
     """A dense network."""
-    gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
-    return gated(x @ gate.T, x @ up.T, activation, clamp) @ down.T
+
+    def product(x, projection):
+        bias = w(f"{name}.{projection}.bias") if biases else 0
+        return x @ w(f"{name}.{projection}").T + bias
+
+    return product(inside(x, ff, product, clamp), "down")
+
+
+def inside(x, ff, product, clamp):
+    """What the last matrix of a network reads."""
+    u = product(x, "up")
+    if "ungated" in ff:
+        return gated(u, 1, ff["activation"], None)
+    return gated(product(x, "gate"), u, ff["activation"], clamp)
 
 
 def gated(g, u, activation, clamp):
+    if activation == "relu":
+        return np.maximum(0, g) * u
     if activation == "gelu_tanh":
         return g / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g**3))) * u
     sharpness = 1
@@ -98,12 +112,14 @@ def gated(g, u, activation, clamp):
 
 
 def expert_network(x, w, name, ff, expert):
-    def product(x, stack, projection):
+    first = "up" if "ungated" in ff else "gate_up"
+
+    def product(x, projection):
+        stack = f"{name}.{'down' if projection == 'down' else first}"
         bias = w(f"{stack}.bias", expert, projection) if "biases" in ff else 0
         return x @ w(stack, expert, projection).T + bias
 
-    g, u = (product(x, f"{name}.gate_up", projection) for projection in ("gate", "up"))
-    return product(gated(g, u, ff["activation"], ff.get("clamp")), f"{name}.down", "down")
+    return product(inside(x, ff, product, ff.get("clamp")), "down")
 
 
 def frequencies(rotary):
@@ -403,8 +419,20 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
           "sqrt_softplus": sqrt_softplus}
 
 
+def dropped_of(chosen, experts, drops):
+    """Which choices [T, k] find their expert with all that it takes."""
+    tokens, waiting = len(chosen), np.zeros(experts, int)
+    taken = drops["tokens"] if "tokens" in drops else math.ceil(drops["fraction"] * tokens)
+    dropped = np.zeros(chosen.shape, bool)
+    for place, choices in enumerate(chosen.T):
+        for token, expert in enumerate(choices):
+            dropped[token, place] = waiting[expert] >= taken
+            waiting[expert] += 1
+    return dropped
+
+
 def route(logits, routing, bias, assigned):
-    """Chosen experts [T, k] and their weights, best first."""
+    """Chosen experts [T, k], best first, their weights and which are dropped."""
     s = SCORES[routing["score"]](logits)
     c = s if routing["bias"] in (None, "logits") else s + bias
     tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
@@ -419,15 +447,21 @@ def route(logits, routing, bias, assigned):
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
     if mixer := routing.get("mixer"):
         weights = mixed(s, chosen, mixer["tolerance"])
+    drops, dropped = routing.get("drops"), None
+    if drops:
+        dropped = dropped_of(chosen, s.shape[1], drops)
+    if drops and "afterNormalisation" not in drops:
+        weights = np.where(dropped, 0, weights)
     if normalisation := routing["normalisation"]:
         total = np.maximum(weights.sum(axis=-1, keepdims=True), normalisation.get("least", 0))
         weights = weights / (total + normalisation["epsilon"])
-    return chosen, weights * routing["scale"]
+    weights = weights if dropped is None else np.where(dropped, 0, weights)
+    return chosen, weights * routing["scale"], dropped
 
 
 def mixture(x, w, name, ff, trace, ids, normed):
     """What experts and networks beside them make; `normed` norms with the weights of a name."""
-    beside, activation, given = ff.get("beside"), ff["activation"], x
+    beside, given = ff.get("beside"), x
     if beside:
         given = normed(x, "experts_norm")
     routing, shared = ff["routing"], ff["shared"]
@@ -435,7 +469,7 @@ def mixture(x, w, name, ff, trace, ids, normed):
     read = normed(x, "router_norm") / math.sqrt(x.shape[1]) if beside else x
     logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
-    chosen, weights = route(logits, routing, bias, assigned)
+    chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:
         weights = weights * w(f"{name}.router.factors")[chosen]
     y = np.zeros_like(x)
@@ -447,14 +481,16 @@ def mixture(x, w, name, ff, trace, ids, normed):
         y[token] += weight * expert_network(own, w, f"{name}.experts", ff, expert)
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
+    if "drops" in routing:
+        trace[f"{name}.router.dropped"] = dropped.astype(int)
     if beside:
-        dense = network(normed(x, "feed_forward_norm"), w, f"{name}.dense", activation)
+        dense = network(normed(x, "feed_forward_norm"), w, f"{name}.dense", ff)
         return normed(dense, "dense_output_norm") + normed(y, "experts_output_norm")
     if shared is None:
         return y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
     clamp = ff["clamp"] if "clamped" in shared else None
-    return y + switch * network(x, w, f"{name}.shared", activation, clamp)
+    return y + switch * network(x, w, f"{name}.shared", ff, clamp)
 
 
 def connected(h, w, name, a):
@@ -509,7 +545,7 @@ def forward(package, ids):
 
         def feed(x):
             if ff["type"] == "dense":
-                return network(x, w, f"{name}.dense", ff["activation"])
+                return network(x, w, f"{name}.dense", ff, biases="biases" in ff)
             return mixture(x, w, name, ff, trace, ids, normed)
 
         def normed(x, part):

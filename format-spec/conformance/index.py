@@ -155,15 +155,23 @@ LAYER = {
     "indexer": "attention.index_query X R; attention.index_key Y H;"
                "attention.index_key_norm Y; attention.index_key_norm.bias Y;"
                "attention.index_weights Z H",
-    "dense": "dense.gate I H; dense.up I H; dense.down H I",
-    "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
+    "dense": "dense.up I H; dense.down H I",
+    "dense_gate": "dense.gate I H",
+    "dense_biases": "dense.up.bias I; dense.down.bias H",
+    "dense_gate_bias": "dense.gate.bias I",
+    "mixture_of_experts": "router E H; experts.down E H I",
+    "gated_experts": "experts.gate_up E 2I H",
+    "ungated_experts": "experts.up E I H",
     "bias": "router.bias E",
     "assigned": "router.table V k",
     "factors": "router.factors E",
     "beside": "feed_forward_norm H; router_norm H; experts_norm H; experts_output_norm H;"
-              "dense_output_norm H; dense.gate S H; dense.up S H; dense.down H S",
-    "expert_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
-    "shared": "shared.gate S H; shared.up S H; shared.down H S",
+              "dense_output_norm H; dense.up S H; dense.down H S",
+    "beside_gate": "dense.gate S H",
+    "gated_experts_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
+    "ungated_experts_biases": "experts.up.bias E I; experts.down.bias E H",
+    "shared": "shared.up S H; shared.down H S",
+    "shared_gate": "shared.gate S H",
     "switched": "shared.switch 1 H",
     "prediction": "prediction.embedding? V H; prediction.embedding_norm H;"
                   "prediction.hidden_norm H; prediction.combine H 2H;"
@@ -258,13 +266,21 @@ def canonical(architecture):
         width = ff["intermediateSize"]
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
-        if ff["type"] == "mixture_of_experts":
+        gated = "ungated" not in ff
+        if ff["type"] == "dense":
+            parts += ["dense_gate"] * gated + ["dense_biases"] * ("biases" in ff)
+            parts += ["dense_gate_bias"] * (gated and "biases" in ff)
+        else:
+            experts = "gated_experts" if gated else "ungated_experts"
+            parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
             shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
             parts += [part for part in ("assigned", "factors") if part in ff["routing"]]
+            for part in ("beside", "shared"):
+                parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
             parts += ["beside"] * ("beside" in ff)
             size["k"] = ff["routing"]["expertsPerToken"]
-            parts += ["expert_biases"] * ("biases" in ff) + ["switched"] * ("switched" in shared)
+            parts += ["switched"] * ("switched" in shared)
             size["S"] = shared["intermediateSize"]
         add(parts, LAYER, layer)
     return found

@@ -258,6 +258,17 @@ def architecture(p):
             yield "A8", "mixer", not (mixed and (of_scores or groups or routing["normalisation"]))
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
+            drops, normalisation = routing.get("drops"), routing["normalisation"]
+            yield "A8", "capacity", (routing["capacity"] == "limited") == bool(drops)
+            if drops:
+                outputs = routing["weightsApplyTo"] == "expert_output"
+                yield "A8", "drops", outputs and not mixed
+                yield "A8", "drops", ("tokens" in drops) != ("fraction" in drops)
+                yield "A8", "fraction", drops.get("fraction", 0.5) < 1
+                after = not normalisation or "afterNormalisation" in drops
+                least = not after and max(normalisation["epsilon"], normalisation.get("least", 0))
+                yield "A8", "normalisation", after or least > 0
+            yield "A8", "ungated", not {"ungated", "clamp"} <= {*ff}
             clamped = "clamped" in (ff["shared"] or {})
             yield "A8", "clamped", not clamped or "clamp" in ff
             yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"

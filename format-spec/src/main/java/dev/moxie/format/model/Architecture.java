@@ -145,6 +145,30 @@ public record Architecture(
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
     }
 
+    /** Whether what becomes of a token in these layers depends on tokens after it. */
+    public boolean looksAhead() {
+      return feedForward instanceof FeedForward.MixtureOfExperts m && m.routing().looksAhead();
+    }
+
+    /**
+     * Tokens that cannot have been reached by what happens to one of them in a layer.
+     *
+     * @param token the first that something happens to; {@code tokens} if none
+     */
+    public int reached(int token, int tokens) {
+      return token < tokens && looksAhead() ? 0 : token;
+    }
+
+    /** Numbers that a layer keeps of a sequence, however long it is. */
+    public long keptPerSequence() {
+      boolean queues =
+          feedForward instanceof FeedForward.MixtureOfExperts m
+              && m.routing().drops() != null
+              && !m.routing().looksAhead();
+      long queued = queues ? ((FeedForward.MixtureOfExperts) feedForward).experts() : 0;
+      return attention.keptPerSequence() + queued;
+    }
+
     /** The same run with another attention. */
     public Blocks withAttention(Attention other) {
       return new Blocks(count, other, feedForward);
@@ -276,6 +300,11 @@ public record Architecture(
       }
     }
     return layers;
+  }
+
+  /** Whether what becomes of a token depends on tokens after it, in some layer. */
+  public boolean looksAhead() {
+    return blocks.stream().anyMatch(Blocks::looksAhead);
   }
 
   /** The same model with runs of layers changed. */

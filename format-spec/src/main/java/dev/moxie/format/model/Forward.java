@@ -562,7 +562,8 @@ public final class Forward<V> {
       return m.shared() == null ? y : ops.add(y, shared(layer, m, m.shared(), x));
     }
     var scope = new Scope(layer);
-    var dense = new FeedForward.Dense(m.beside().intermediateSize(), m.activation());
+    int width = m.beside().intermediateSize();
+    var dense = new FeedForward.Dense(width, m.activation(), m.ungated(), false);
     V d = dense(layer, dense, norm(scope, Role.FEED_FORWARD_NORM, x));
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
@@ -622,10 +623,16 @@ public final class Forward<V> {
     V chosen = ops.note(Step.ROUTER_EXPERTS, best);
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
     Routing.Mixer mixer = routing.mixer();
+    Routing.Drops drops = routing.drops();
+    V dropped =
+        drops == null ? null : ops.note(Step.ROUTER_DROPPED, ops.drop(limited, chosen, drops));
+    boolean first = drops != null && !drops.afterNormalisation();
     V w =
         mixer == null
-            ? ops.weigh(values, chosen, routing.normalisation(), routing.scale())
+            ? ops.weigh(
+                values, chosen, first ? dropped : null, routing.normalisation(), routing.scale())
             : ops.compete(values, chosen, mixer, routing.scale());
+    w = dropped == null || first ? w : ops.without(w, dropped);
     w = factors == null ? w : ops.factored(w, chosen, factors);
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
@@ -647,64 +654,66 @@ public final class Forward<V> {
 
   /** The network of a layer without experts, [T, H]. */
   public V dense(int layer, FeedForward.Dense d, V x) {
+    var scope = new Scope(layer);
+    long hidden = model.hiddenSize();
+    long width = d.intermediateSize();
+    Ops.Biases biases =
+        d.biases()
+            ? new Ops.Biases(
+                d.ungated() ? null : scope.vector(Role.DENSE_GATE_BIAS, width),
+                scope.vector(Role.DENSE_UP_BIAS, width),
+                scope.vector(Role.DENSE_DOWN_BIAS, hidden))
+            : null;
     return network(
-        new Scope(layer),
-        Role.DENSE_GATE,
-        Role.DENSE_UP,
-        Role.DENSE_DOWN,
-        d.intermediateSize(),
-        d.activation(),
-        null,
-        x);
+        ops,
+        x,
+        new Ops.Network(
+            d.ungated() ? null : scope.matrix(Role.DENSE_GATE, width, hidden),
+            scope.matrix(Role.DENSE_UP, width, hidden),
+            scope.matrix(Role.DENSE_DOWN, hidden, width),
+            biases,
+            d.activation(),
+            null));
   }
 
   /** The shared experts of a layer, [T, H]. */
   public V shared(
       int layer, FeedForward.MixtureOfExperts m, FeedForward.SharedExperts shared, V x) {
     var scope = new Scope(layer);
+    long hidden = model.hiddenSize();
+    long width = shared.intermediateSize();
     V y =
         network(
-            scope,
-            Role.SHARED_GATE,
-            Role.SHARED_UP,
-            Role.SHARED_DOWN,
-            shared.intermediateSize(),
-            m.activation(),
-            shared.clamped() ? m.clamp() : null,
-            x);
+            ops,
+            x,
+            new Ops.Network(
+                m.ungated() ? null : scope.matrix(Role.SHARED_GATE, width, hidden),
+                scope.matrix(Role.SHARED_UP, width, hidden),
+                scope.matrix(Role.SHARED_DOWN, hidden, width),
+                null,
+                m.activation(),
+                shared.clamped() ? m.clamp() : null));
     return shared.switched()
         ? ops.switched(y, ops.linear(x, scope.matrix(Role.SHARED_SWITCH, 1, model.hiddenSize())))
         : y;
   }
 
-  private V network(
-      Scope scope,
-      Role gate,
-      Role up,
-      Role down,
-      long width,
-      FeedForward.Activation activation,
-      FeedForward.@Nullable Clamp clamp,
-      V x) {
-    long hidden = model.hiddenSize();
-    return network(
-        ops,
-        x,
-        new Ops.Network(
-            scope.matrix(gate, width, hidden),
-            scope.matrix(up, width, hidden),
-            scope.matrix(down, hidden, width),
-            null,
-            activation,
-            clamp));
-  }
-
-  /** One gated network, be it dense, shared or an expert: down(f(gate x) ∘ up x). */
+  /**
+   * One network, be it dense, shared or an expert: down(f(gate x) ∘ up x), or down(f(up x)) without
+   * a gate.
+   */
   public static <V> V network(Ops<V> ops, V x, Ops.Network network) {
     Ops.Biases biases = network.biases();
-    V gate = shifted(ops, ops.linear(x, network.gate()), biases == null ? null : biases.gate());
+    Leaf matrix = network.gate();
+    V gate =
+        matrix == null
+            ? null
+            : shifted(ops, ops.linear(x, matrix), biases == null ? null : biases.gate());
     V up = shifted(ops, ops.linear(x, network.up()), biases == null ? null : biases.up());
-    V inside = ops.gate(network.activation(), network.clamp(), gate, up);
+    V inside =
+        gate == null
+            ? ops.activate(network.activation(), up)
+            : ops.gate(network.activation(), network.clamp(), gate, up);
     return shifted(ops, ops.linear(inside, network.down()), biases == null ? null : biases.down());
   }
 
@@ -716,14 +725,17 @@ public final class Forward<V> {
     var scope = new Scope(layer);
     long hidden = model.hiddenSize();
     long i = m.intermediateSize();
-    List<Projection> gateUp = List.of(Projection.GATE, Projection.UP);
+    List<Projection> gateUp =
+        m.ungated() ? List.of(Projection.UP) : List.of(Projection.GATE, Projection.UP);
     List<Projection> down = List.of(Projection.DOWN);
+    Role weight = m.ungated() ? Role.EXPERT_UP : Role.EXPERT_GATE_UP;
+    Role bias = m.ungated() ? Role.EXPERT_UP_BIAS : Role.EXPERT_GATE_UP_BIAS;
     return new Ops.Experts(
-        scope.stack(Role.EXPERT_GATE_UP, m.experts(), gateUp, Shape.of(i, hidden)),
+        scope.stack(weight, m.experts(), gateUp, Shape.of(i, hidden)),
         scope.stack(Role.EXPERT_DOWN, m.experts(), down, Shape.of(hidden, i)),
         m.biases()
             ? new Ops.ExpertBiases(
-                scope.stack(Role.EXPERT_GATE_UP_BIAS, m.experts(), gateUp, Shape.of(i)),
+                scope.stack(bias, m.experts(), gateUp, Shape.of(i)),
                 scope.stack(Role.EXPERT_DOWN_BIAS, m.experts(), down, Shape.of(hidden)))
             : null,
         m.activation(),

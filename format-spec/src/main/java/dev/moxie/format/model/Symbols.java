@@ -415,8 +415,36 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term drop(Term values, Term chosen, Routing.Drops drops) {
+    String capacity =
+        drops.tokens() == null ? "⌈%s · T⌉".formatted(drops.fraction()) : "" + drops.tokens();
+    Term dropped =
+        term(
+            "those of %s behind the first %s of their expert, best choices first, then by position",
+            chosen.text, capacity);
+    name(dropped, "D");
+    return dropped;
+  }
+
+  @Override
+  public Term without(Term weights, Term dropped) {
+    Term kept = term("%s, 0 in %s", weights.text, dropped.text);
+    name(kept, "w_e");
+    return kept;
+  }
+
+  @Override
   public Term weigh(
-      Term values, Term chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Term values,
+      Term chosen,
+      @Nullable Term dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    if (dropped != null) {
+      Term kept = term("%s_e, 0 in %s", values.text, dropped.text);
+      name(kept, "v_e");
+      return weigh(new Term("v", true), chosen, null, normalisation, scale);
+    }
     String weights = values.text + "_e";
     if (normalisation != null) {
       String sum = "Σ_{j∈%s} %s_j".formatted(chosen.text, values.text);

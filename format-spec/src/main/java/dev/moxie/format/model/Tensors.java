@@ -328,9 +328,24 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long weigh(
-      Long values, Long chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+  public Long drop(Long values, Long chosen, Routing.Drops drops) {
     return chosen;
+  }
+
+  @Override
+  public Long weigh(
+      Long values,
+      Long chosen,
+      @Nullable Long dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    return chosen;
+  }
+
+  @Override
+  public Long without(Long weights, Long dropped) {
+    require("weights", dropped, weights);
+    return weights;
   }
 
   @Override

@@ -97,7 +97,9 @@ class SpecEquationsTest {
           Map.entry("21", "streams.iterations"),
           Map.entry("0.017", "streams.epsilon"),
           Map.entry("3", "groups"),
-          Map.entry("23", "tokens"));
+          Map.entry("23", "tokens"),
+          Map.entry("27", "drops.tokens"),
+          Map.entry("0.37", "drops.fraction"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -261,9 +263,17 @@ class SpecEquationsTest {
 
   private void showFeedForward() {
     row("feedForward, `dense`", Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, DENSE, x), "y"));
+    var dense =
+        new Members<>(
+            "feedForward.", DENSE, d -> Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, d, x), "y"));
+    dense.with("ungated", true);
+    dense.with("biases", true);
+    dense.with("activation", Activation.RELU, json(Activation.RELU));
+    dense.requireAllBut();
     row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
     var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));
     mixture.with("activation", Activation.GELU_TANH, json(Activation.GELU_TANH));
+    mixture.with("ungated", true);
     mixture.with("clamp", CLAMP);
     mixture.with("biases", true);
     mixture.with("shared", new SharedExperts(48));
@@ -281,6 +291,9 @@ class SpecEquationsTest {
     routing.with("mixer", "", ROUTING.withMixer(new Routing.Mixer(0.021)));
     routing.with("score", Routing.Score.SIGMOID, json(Routing.Score.SIGMOID));
     routing.with("score", Routing.Score.SQRT_SOFTPLUS, json(Routing.Score.SQRT_SOFTPLUS));
+    routing.with("capacity", json(Routing.Capacity.LIMITED), dropping(27, null, false));
+    routing.with("drops", "`fraction`", dropping(null, 0.37, false));
+    routing.with("drops", "`afterNormalisation`", dropping(27, null, true));
     routing.with("assigned", true);
     routing.with("factors", true);
     for (Routing.Bias bias : Routing.Bias.values()) {
@@ -309,11 +322,17 @@ class SpecEquationsTest {
                 36,
                 24,
                 Activation.SILU,
+                false,
                 CLAMP,
                 true,
                 ROUTING_OF_MANY,
                 new SharedExperts(48),
                 null)));
+  }
+
+  private static Routing dropping(
+      @Nullable Integer tokens, @Nullable Double fraction, boolean afterNormalisation) {
+    return ROUTING.withDrops(new Routing.Drops(tokens, fraction, afterNormalisation));
   }
 
   /** Rows of a part's members, each with another value than the part has. */

@@ -46,6 +46,9 @@ final class PartsVectors {
   /** A network beside experts, heads of two sizes, and what is done to logits and whole layers. */
   private static final Architecture BESIDE = beside();
 
+  /** Networks without gates, and experts that take no more than some tokens. */
+  private static final Architecture UNGATED = ungated();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -152,6 +155,36 @@ final class PartsVectors {
     var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
     var normed = Parts.with(model, "normPlacement", Architecture.NormPlacement.INPUT_AND_OUTPUT);
     return Parts.with(Parts.with(normed, "layerFactors", true), "logitCap", 30.0);
+  }
+
+  private static Architecture ungated() {
+    var plain = new Attention.GroupedQuery(2, 1, 4, 0.5, null, PLAIN);
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.RELU, true, true);
+    var gated = new FeedForward.Dense(3, FeedForward.Activation.RELU, false, true);
+    var routing =
+        Routing.of(2, Routing.Score.SOFTMAX).withNormalisation(new Routing.Normalisation(0, 1e-7));
+    List<FeedForward> others =
+        Stream.of(new Routing.Drops(3, null, false), new Routing.Drops(null, 0.5, true))
+            .map(routing::withDrops)
+            .map(
+                r ->
+                    new FeedForward.MixtureOfExperts(
+                        4,
+                        2,
+                        FeedForward.Activation.RELU,
+                        true,
+                        null,
+                        r.looksAhead(),
+                        r,
+                        new FeedForward.SharedExperts(3),
+                        null))
+            .map(FeedForward.class::cast)
+            .toList();
+    List<Architecture.Blocks> layers =
+        Stream.concat(Stream.of(dense, gated), others.stream())
+            .map(f -> new Architecture.Blocks(1, plain, f))
+            .toList();
+    return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
   private static Attention.GroupedQuery with(
@@ -288,6 +321,36 @@ final class PartsVectors {
                                 Role.ATTENTION_VALUE,
                                 1,
                                 Shape.of(12, 4),
+                                null),
+                            Dtype.BF16)));
+    v.valid(
+        "networks-without-gates",
+        "ReLU, networks without gates, biases of dense ones, experts that drop tokens",
+        p -> TinyPackage.write(p, UNGATED, false));
+    v.broken("drops-beside-unlimited", "A8", "drops and an unlimited capacity", "capacity")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(text -> text.replace("\"limited\"", "\"unlimited\""));
+    v.broken("drops-of-all", "A8", "an expert takes a fraction of one", "fraction")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(text -> text.replace("\"fraction\" : 0.5", "\"fraction\" : 1.0"));
+    v.broken("drops-that-leave-no-sum", "A8", "nothing to divide weights by", "normalisation")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(text -> text.replace("\"least\" : 1.0E-7", "\"least\" : null"));
+    v.broken("gate-of-a-network-without", "I8", "a gate that has none", "layers.0.dense.gate")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    UNGATED,
+                    TinyPackage.Stored.COPIED,
+                    items ->
+                        TensorVectors.with(
+                            items,
+                            new TensorSpec(
+                                "layers.0.dense.gate.weight",
+                                Role.DENSE_GATE,
+                                0,
+                                Shape.of(3, 4),
                                 null),
                             Dtype.BF16)));
     v.valid(

@@ -39,6 +39,7 @@ public interface Layers extends AutoCloseable {
    * @param choice what experts were chosen by, before any mask, [S · E]
    * @param groups what groups were chosen by, [S · count]; null without groups
    * @param decisions one per token
+   * @param dropped 1 for each choice that is dropped, else 0, [S · k]; null where none can be
    * @param expertsOutput weighted sum over the chosen experts, [S · H]
    * @param output that and the shared experts' output, [S · H]
    */
@@ -50,6 +51,7 @@ public interface Layers extends AutoCloseable {
       float[] choice,
       float @Nullable [] groups,
       List<Decision> decisions,
+      float @Nullable [] dropped,
       float[] expertsOutput,
       float[] output) {}
 

@@ -42,6 +42,9 @@ public final class PlainModel implements Model, Layers {
   /** The one token that {@link #next} is mostly given, and the step of it. */
   private final long[] token = new long[1];
 
+  /** What becomes of the tokens of a model whose layers look ahead; null of any other. */
+  private final @Nullable Anew anew;
+
   private Sequence sequence;
   private List<Sequences.Slice> tokenStep;
 
@@ -57,7 +60,8 @@ public final class PlainModel implements Model, Layers {
   private PlainModel(MoxiePackage pack, Weights weights) {
     this.pack = pack;
     layers = new PlainLayers(pack.architecture(), weights);
-    own = sequences(Long.MAX_VALUE);
+    own = new Sequences(layers, Long.MAX_VALUE);
+    anew = pack.architecture().looksAhead() ? new Anew(layers) : null;
     last = new float[pack.architecture().vocabSize()];
     sequence = own.begin(0);
     tokenStep = List.of(new Sequences.Slice(sequence, token, last));
@@ -67,8 +71,16 @@ public final class PlainModel implements Model, Layers {
    * Sequences on the same weights, beside the one of this model.
    *
    * @param bytes of memory that they may take for what layers keep of their tokens
+   * @throws UnsupportedException if what becomes of a token depends on those after it
    */
   public Sequences sequences(long bytes) {
+    if (anew != null) {
+      throw new UnsupportedException(
+          pack.folder().toString(),
+          "a model in which no token depends on those after it",
+          "experts that drop tokens by how many there are, or second choices behind all first ones",
+          "use moxie run, which computes a text anew with each token");
+    }
     return new Sequences(layers, bytes);
   }
 
@@ -94,6 +106,10 @@ public final class PlainModel implements Model, Layers {
 
   @Override
   public void begin(int capacity) {
+    if (anew != null) {
+      anew.begin();
+      return;
+    }
     sequence.close();
     sequence = own.begin(capacity);
     tokenStep = List.of(new Sequences.Slice(sequence, token, last));
@@ -101,6 +117,9 @@ public final class PlainModel implements Model, Layers {
 
   @Override
   public float[] append(long[] ids) {
+    if (anew != null) {
+      return anew.append(ids);
+    }
     float[] logits = new float[Math.multiplyExact(ids.length, last.length)];
     own.step(List.of(new Sequences.Slice(sequence, ids, logits)));
     return logits;
@@ -109,6 +128,9 @@ public final class PlainModel implements Model, Layers {
   /** Computes logits of the last token alone, and allocates nothing for one token. */
   @Override
   public float[] next(long[] ids) {
+    if (anew != null) {
+      return Model.super.next(ids);
+    }
     if (ids.length == 1) {
       token[0] = ids[0];
       own.step(tokenStep);
@@ -120,7 +142,7 @@ public final class PlainModel implements Model, Layers {
 
   @Override
   public int length() {
-    return sequence.length();
+    return anew != null ? anew.length() : sequence.length();
   }
 
   /** Is shown what each layer did, first layer first. */
@@ -131,6 +153,10 @@ public final class PlainModel implements Model, Layers {
 
   /** As {@link #append}, but shows what the layers do instead of computing logits. */
   public void observe(long[] ids, LayerObserver observer) {
+    if (anew != null) {
+      anew.pass(ids, layer -> observer.accept(layer, result(layer)));
+      return;
+    }
     own.step(
         List.of(new Sequences.Slice(sequence, ids, NO_LOGITS)),
         ids.length,
@@ -182,6 +208,9 @@ public final class PlainModel implements Model, Layers {
                   pass.copy(program.choice()),
                   program.groups() == null ? null : pass.copy(program.groups()),
                   decisions(program),
+                  moe.routing().drops() == null
+                      ? null
+                      : pass.copy(program.step(Step.ROUTER_DROPPED)),
                   pass.copy(program.step(Step.EXPERTS_OUTPUT)),
                   pass.copy(program.step(Step.MOE_OUTPUT))));
     };

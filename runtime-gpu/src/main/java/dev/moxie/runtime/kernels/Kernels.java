@@ -682,7 +682,7 @@ final class Kernels extends WithoutStates<Value> {
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
     return switch (f) {
       case SILU -> value(gate.columns(), new Value.Gate(clamp, gate, up));
-      case GELU_TANH -> throw lacks("GELU");
+      case GELU_TANH, RELU -> throw lacks(f.name());
     };
   }
 
@@ -780,14 +780,21 @@ final class Kernels extends WithoutStates<Value> {
 
   @Override
   public Value weigh(
-      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Value values,
+      Value chosen,
+      @Nullable Value dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
     return value(chosen.columns(), new Value.Weigh(values, chosen, normalisation, scale));
   }
 
   @Override
   public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
     if (experts.activation() != FeedForward.Activation.SILU) {
-      throw lacks("GELU");
+      throw lacks(experts.activation().name());
+    }
+    if (experts.network(0).gate() == null) {
+      throw lacks("experts without a gate");
     }
     return value(x.columns(), new Value.Mix(experts, x, chosen, weighed));
   }

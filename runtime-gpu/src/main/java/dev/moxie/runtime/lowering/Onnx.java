@@ -171,7 +171,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         String activated = graph.node("Mul", List.of(g, graph.node("Sigmoid", List.of(steep))));
         yield like(gate, graph.node("Mul", List.of(activated, u)));
       }
-      case GELU_TANH -> throw lacks("GELU");
+      case GELU_TANH, RELU -> throw lacks(f.name() + " of a gate");
     };
   }
 
@@ -179,7 +179,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   public Value activate(FeedForward.Activation f, Value x) {
     return switch (f) {
       case SILU -> switched(x, x);
-      case GELU_TANH -> throw lacks("GELU");
+      case GELU_TANH, RELU -> throw lacks(f.name());
     };
   }
 
@@ -282,7 +282,11 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value weigh(
-      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Value values,
+      Value chosen,
+      @Nullable Value dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
     String weighed = routing.weigh(values.name(), chosen.name(), normalisation, scale);
     return new Value(weighed, chosen.width(), values.scores());
   }

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,16 @@ public abstract class WithoutStates<V> implements Ops<V> {
   @Override
   public final V factored(V weights, V chosen, Leaf factors) {
     throw lacks("stored factors of experts' weights");
+  }
+
+  @Override
+  public final V drop(V values, V chosen, Routing.Drops drops) {
+    throw lacks("tokens that an expert drops");
+  }
+
+  @Override
+  public final V without(V weights, V dropped) {
+    throw lacks("tokens that an expert drops");
   }
 
   @Override

@@ -645,8 +645,35 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value drop(Value values, Value chosen, Routing.Drops drops) {
+    Value y = make(chosen.columns());
+    boolean ahead = drops.looksAhead(chosen.columns());
+    int state = ahead ? Queues.NO_STATE : pass.newState();
+    instructions.add(new Queues(pass, state, drops, values.columns(), chosen, y));
+    return y;
+  }
+
+  @Override
+  public Value without(Value weighed, Value dropped) {
+    return row(
+        weighed,
+        weighed.columns(),
+        (t, x, at, y, to) -> {
+          float[] out = pass.array(dropped);
+          int from = t * dropped.apart();
+          for (int i = 0; i < weighed.columns(); i++) {
+            y[to + i] = out[from + i] == 1 ? 0 : x[at + i];
+          }
+        });
+  }
+
+  @Override
   public Value weigh(
-      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Value values,
+      Value chosen,
+      @Nullable Value dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
     int count = chosen.columns();
     return row(
         values,
@@ -656,11 +683,13 @@ public final class Program implements Ops<Value> {
           int from = t * chosen.apart();
           double sum = 0;
           for (int i = 0; i < count; i++) {
-            sum += x[at + (int) ids[from + i]];
+            boolean out = dropped != null && pass.array(dropped)[t * dropped.apart() + i] == 1;
+            y[to + i] = out ? 0 : x[at + (int) ids[from + i]];
+            sum += y[to + i];
           }
           double divisor = normalisation == null ? 1 : normalisation.divisor(sum);
           for (int i = 0; i < count; i++) {
-            y[to + i] = (float) (x[at + (int) ids[from + i]] / divisor * scale);
+            y[to + i] = (float) (y[to + i] / divisor * scale);
           }
         });
   }

@@ -22,9 +22,10 @@ public record FreePass(Estimate logits, int firstUnclear, double largest) {
     double largest = hidden.largest();
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
       Oracle.Layer result = oracle.layer(layer, ids, hidden, null);
-      clear = Math.min(clear, result.firstUndecided());
+      Architecture.Blocks blocks = architecture.layers().get(layer);
+      clear = Math.min(clear, blocks.reached(result.firstUndecided(), ids.length));
       if (result.routed() != null) {
-        clear = Math.min(clear, Selection.of(result).firstUnclear());
+        clear = Math.min(clear, blocks.reached(Selection.of(result).firstUnclear(), ids.length));
       }
       hidden = result.output();
       largest = Math.max(largest, hidden.largest());

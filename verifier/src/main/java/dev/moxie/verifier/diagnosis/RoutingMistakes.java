@@ -33,6 +33,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   /** Tolerances that a jitter of 0.01, as PhiMoE is released with, may become. */
   private static final double[] TOLERANCES = {0.02, 0.01, 0.04, 0};
 
+  /** More tokens that an expert takes are not looked for. */
+  private static final int MOST_TAKEN = 64;
+
   /** What leads to other experts. */
   List<Mistake> ofDecisions() {
     List<Mistake> mistakes = new ArrayList<>();
@@ -132,6 +135,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     mixers(mistakes);
+    if (stated.mixer() == null && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
+      drops(mistakes);
+    }
     if (stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null
@@ -169,6 +175,46 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
                     "scores by %s instead of %s".formatted(words(stated.score()), words(other)),
                     stated.withScore(other)))
         .forEach(mistakes::add);
+  }
+
+  /** Choices that are dropped, or others that are. */
+  private void drops(List<Mistake> mistakes) {
+    Routing.Drops own = stated.drops();
+    boolean after = own != null && own.afterNormalisation();
+    if (own != null) {
+      mistakes.add(mistake("choices dropped that the reference keeps", stated.withDrops(null)));
+      if (stated.normalisation() != null) {
+        mistakes.add(
+            mistake(
+                "choices dropped %s instead of %s weights are normalised"
+                    .formatted(after ? "after" : "before", after ? "before" : "after"),
+                dropping(Parts.with(own, "afterNormalisation", !after))));
+      }
+    }
+    for (int taken = 1; taken <= MOST_TAKEN; taken++) {
+      Routing right = dropping(new Routing.Drops(taken, null, after));
+      mistakes.add(
+          mistake(
+              own == null
+                  ? "choices kept beyond the %d that an expert takes".formatted(taken)
+                  : "experts that take %s instead of %d tokens".formatted(taken(own), taken),
+              right));
+    }
+  }
+
+  private static String taken(Routing.Drops drops) {
+    return drops.tokens() == null
+        ? Figures.number(drops.fraction()) + " of all"
+        : String.valueOf(drops.tokens());
+  }
+
+  /** Weights that no sum is left of are 0. */
+  private Routing dropping(Routing.Drops drops) {
+    Routing.Normalisation n = stated.normalisation();
+    return (n == null || n.divisor(0) > 0 || drops.afterNormalisation()
+            ? stated
+            : stated.withNormalisation(new Routing.Normalisation(n.epsilon(), Math.ulp(1.0))))
+        .withDrops(drops);
   }
 
   /** Weights by a mixer, or by another. */

@@ -524,9 +524,36 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate drop(Estimate values, Estimate chosen, Routing.Drops drops) {
+    int capacity = drops.capacity(chosen.rows());
+    int[] waiting = new int[values.columns()];
+    var dropped = new Estimate(chosen.rows(), chosen.columns());
+    for (int i = 0; i < chosen.columns(); i++) {
+      for (int t = 0; t < chosen.rows(); t++) {
+        dropped.set(t, i, waiting[(int) chosen.value(t, i)]++ < capacity ? 0 : 1, 0);
+      }
+    }
+    return dropped;
+  }
+
+  @Override
+  public Estimate without(Estimate weighed, Estimate dropped) {
+    var kept = new Estimate(weighed.rows(), weighed.columns());
+    for (int t = 0; t < weighed.rows(); t++) {
+      for (int i = 0; i < weighed.columns(); i++) {
+        if (dropped.value(t, i) == 0) {
+          kept.set(t, i, weighed.value(t, i), weighed.error(t, i));
+        }
+      }
+    }
+    return kept;
+  }
+
+  @Override
   public Estimate weigh(
       Estimate values,
       Estimate chosen,
+      @Nullable Estimate dropped,
       Routing.@Nullable Normalisation normalisation,
       double scale) {
     var result = new Estimate(chosen.rows(), chosen.columns());
@@ -535,10 +562,14 @@ final class Exact implements Ops<Estimate> {
       double squares = 0;
       for (int i = 0; i < chosen.columns(); i++) {
         int expert = (int) chosen.value(t, i);
-        total += values.value(t, expert);
-        squares += values.error(t, expert) * values.error(t, expert);
+        double kept = dropped == null ? 1 : 1 - dropped.value(t, i);
+        total += kept * values.value(t, expert);
+        squares += kept * values.error(t, expert) * values.error(t, expert);
       }
       for (int i = 0; i < chosen.columns(); i++) {
+        if (dropped != null && dropped.value(t, i) == 1) {
+          continue;
+        }
         double w = values.value(t, (int) chosen.value(t, i));
         double e = values.error(t, (int) chosen.value(t, i));
         if (normalisation != null) {

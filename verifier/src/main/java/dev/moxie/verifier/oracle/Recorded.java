@@ -49,7 +49,8 @@ public record Recorded(Trace trace, Architecture model) {
         name(layer, step),
         switch (step) {
           case ROUTER_LOGITS -> moe(layer).experts();
-          case ROUTER_EXPERTS, ROUTER_WEIGHTS -> moe(layer).routing().expertsPerToken();
+          case ROUTER_EXPERTS, ROUTER_DROPPED, ROUTER_WEIGHTS ->
+              moe(layer).routing().expertsPerToken();
           case INPUT, OUTPUT -> model.streamWidth();
           case MOE_INPUT, EXPERTS_OUTPUT, MOE_OUTPUT -> model.hiddenSize();
         });
@@ -72,6 +73,14 @@ public record Recorded(Trace trace, Architecture model) {
   public float[] floats(String name, int tokens, int columns) {
     boolean between = name.matches("layers\\.[0-9]+\\.(input|output)");
     int each = between ? model.streamWidth() / model.hiddenSize() : 1;
+    if (name.endsWith(Step.ROUTER_DROPPED.id())) {
+      int[] flags = trace.ints(name, tokens, columns);
+      float[] values = new float[flags.length];
+      for (int i = 0; i < flags.length; i++) {
+        values[i] = flags[i];
+      }
+      return values;
+    }
     return trace.floats(name, Math.multiplyExact(tokens, each), columns / each);
   }
 

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Step;
 import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Selection;
@@ -56,14 +57,15 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
       List<int[]> experts = chosen.get(layer);
       Oracle.Layer exact = sides.oracle().layer(layer, ids, hidden, experts);
       Layers.Result free = sides.parts().layerAlone(layer, ids, own, null);
-      decided = Math.min(decided, exact.firstUndecided());
+      Architecture.Blocks blocks = sides.pack().architecture().layers().get(layer);
+      decided = Math.min(decided, blocks.reached(exact.firstUndecided(), ids.length));
       clear = Math.min(clear, decided);
       if (experts != null) {
         Selection selection = Selection.of(exact);
-        clear = Math.min(clear, selection.firstUnclear());
+        clear = Math.min(clear, blocks.reached(selection.firstUnclear(), ids.length));
         // The same experts may yet have other weights, by as much as one.
         int here = selection.mixes() ? clear : firstParted(selection, free, experts);
-        parted = Math.min(parted, here);
+        parted = Math.min(parted, blocks.reached(here, ids.length));
       }
       hidden = exact.output();
       own = free.output();

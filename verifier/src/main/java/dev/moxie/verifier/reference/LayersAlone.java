@@ -148,8 +148,10 @@ final class LayersAlone {
     Selection theirs = Selection.of(judged);
     List<Layers.Decision> own = Objects.requireNonNull(free.mixture()).decisions();
     int all = exact.step(Step.ROUTER_LOGITS).columns();
+    Estimate dropped = exact.steps().get(Step.ROUTER_DROPPED);
     for (int t = 0; t < experts.size(); t++) {
-      tally.add(layer, t, own.get(t), experts.get(t), all, ours, theirs);
+      boolean some = dropped != null && dropped.hasAny(t);
+      tally.add(layer, t, own.get(t), experts.get(t), some, all, ours, theirs);
     }
   }
 
@@ -196,6 +198,7 @@ final class LayersAlone {
     return switch (step) {
       case MOE_INPUT -> mixture.normed();
       case ROUTER_LOGITS -> mixture.routerLogits();
+      case ROUTER_DROPPED -> Objects.requireNonNull(mixture.dropped());
       case ROUTER_WEIGHTS -> weights(mixture.decisions());
       case EXPERTS_OUTPUT -> mixture.expertsOutput();
       case MOE_OUTPUT -> mixture.output();

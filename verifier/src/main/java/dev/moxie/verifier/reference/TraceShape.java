@@ -154,6 +154,10 @@ final class TraceShape {
         trace.require(prefix + "router.experts", Dtype.I32, chosen);
         trace.require(prefix + "router.weights", Dtype.F32, chosen);
         trace.require(prefix + "experts.output", Dtype.F32, hidden);
+        String dropped = prefix + "router.dropped";
+        if (trace.has(dropped)) {
+          trace.require(dropped, Dtype.I32, chosen);
+        }
         String logits = prefix + "router.logits";
         if (trace.has(logits)) {
           trace.require(logits, Dtype.F32, Shape.of(tokens, moe.experts()));

@@ -713,6 +713,42 @@ class OpErrorsTest {
         return ops.activate(FeedForward.Activation.GELU_TANH, x.get(0));
       }
     },
+    GATE_RELU {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.gate(FeedForward.Activation.RELU, null, x.get(0), x.get(1));
+      }
+    },
+    ACTIVATE_RELU {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.activate(FeedForward.Activation.RELU, x.get(0));
+      }
+    },
+    WEIGH_WHAT_IS_KEPT {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
+        V chosen = ops.top(scores, Sizes.CHOSEN);
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(2, null, false));
+        return ops.weigh(scores, chosen, dropped, new Routing.Normalisation(0, 1e-7), 2.5);
+      }
+    },
+    DROP_WHAT_IS_WEIGHED {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
+        V chosen = ops.top(scores, Sizes.CHOSEN);
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.4, true));
+        V weighed = ops.weigh(scores, chosen, null, new Routing.Normalisation(0), 2.5);
+        return ops.without(weighed, dropped);
+      }
+    },
     TIMES {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
@@ -764,7 +800,7 @@ class OpErrorsTest {
     private static <V> V weighed(
         Ops<V> ops, List<V> x, Routing.Normalisation normalisation, double scale) {
       V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
-      return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN), normalisation, scale);
+      return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN), null, normalisation, scale);
     }
 
     private static <V> V mixed(Ops<V> ops, Ops.Experts experts, List<V> x) {
@@ -774,7 +810,12 @@ class OpErrorsTest {
 
   /** What gives numbers that it was given, which no implementation rounds. */
   private static final Set<Operation> EXACT =
-      EnumSet.of(Operation.CLIP, Operation.COLUMNS, Operation.OF_HEADS, Operation.JOIN);
+      EnumSet.of(
+          Operation.CLIP,
+          Operation.COLUMNS,
+          Operation.OF_HEADS,
+          Operation.JOIN,
+          Operation.ACTIVATE_RELU);
 
   @ParameterizedTest
   @EnumSource(Operation.class)

@@ -218,6 +218,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return switch (f) {
       case SILU -> like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
       case GELU_TANH -> like(x, (t, c) -> gelu(x.at(t, c)));
+      case RELU -> like(x, (t, c) -> Math.max(0, x.at(t, c)));
     };
   }
 
@@ -655,23 +656,42 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
+  public Activation drop(Activation values, Activation chosen, Routing.Drops drops) {
+    int[] queues = new int[values.columns()];
+    float[] dropped = new float[chosen.values().length];
+    int k = chosen.columns();
+    for (int place = 0; place < dropped.length; place++) {
+      int p = place % chosen.rows() * k + place / chosen.rows();
+      dropped[p] = ++queues[(int) chosen.values()[p]] > drops.capacity(chosen.rows()) ? 1 : 0;
+    }
+    return Activation.of(dropped, k);
+  }
+
+  @Override
+  public Activation without(Activation weights, Activation dropped) {
+    return like(weights, (t, i) -> dropped.at(t, i) == 1 ? 0 : weights.at(t, i));
+  }
+
+  @Override
   public Activation weigh(
-      Activation values,
+      Activation all,
       Activation chosen,
+      @Nullable Activation dropped,
       Routing.@Nullable Normalisation normalisation,
       double scale) {
+    Activation raw = like(chosen, (t, i) -> all.at(t, (int) chosen.at(t, i)));
+    Activation values = dropped == null ? raw : without(raw, dropped);
     float[] divisors = new float[chosen.rows()];
     Arrays.fill(divisors, 1);
     for (int t = 0; normalisation != null && t < divisors.length; t++) {
       float sum = 0;
-      for (float expert : chosen.row(t)) {
-        sum += values.at(t, (int) expert);
+      for (float value : values.row(t)) {
+        sum += value;
       }
       float least = normalisation.least() == null ? sum : normalisation.least().floatValue();
       divisors[t] = Math.max(sum, least) + (float) normalisation.epsilon();
     }
-    return like(
-        chosen, (t, i) -> values.at(t, (int) chosen.at(t, i)) / divisors[t] * (float) scale);
+    return like(chosen, (t, i) -> values.at(t, i) / divisors[t] * (float) scale);
   }
 
   @Override
