@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from index import blocks_of, layers
+from index import blocks_of, encoder_layers, layers
 
 # Section 6: the values of F8_E4M3, of the codes from 0 to 127 and of those with the sign bit
 EXPONENT, FRACTION = np.divmod(np.arange(128), 8)
@@ -366,7 +366,42 @@ def indexed(x, r, w, name, c, n, rotary, whole):
     return seen
 
 
-def attention(x, w, name, a, offset):
+def bucket(after, d, bidirectional):
+    """The bucket of a key that stands so many positions after the token."""
+    count = d["buckets"] // 2 if bidirectional else d["buckets"]
+    distance = abs(after) if bidirectional else max(0, -after)
+    exact, first = count // 2, count if bidirectional and after > 0 else 0
+    if distance < exact:
+        return first + distance
+    # The most whole steps up to the distance, in whole numbers as far as they are
+    steps, growth = count - exact, d["farthest"] / exact
+    most = max(k for k in range(steps + 1) if growth ** (k / steps) <= distance / exact * (1 + 1e-12))
+    return first + min(count - 1, exact + most)
+
+
+def crossed(x, encoded, w, name, c):
+    """Attention of a decoder's tokens to all of an encoder's."""
+
+    def product(y, part):
+        return y @ w(f"{name}.{part}").T + (w(f"{name}.{part}.bias") if "biases" in c else 0)
+
+    q, k, v = (product(y, part).reshape(len(y), c["heads"], -1)
+               for y, part in ((x, "query"), (encoded, "key"), (encoded, "value")))
+    p = softmax(c["scale"] * np.einsum("ihd,jhd->hij", q, k))
+    return product(np.einsum("hij,jhd->ihd", p, v).reshape(len(x), -1), "output")
+
+
+def sinusoids(ids, width, positions):
+    """What is added to embeddings."""
+    counted = ids != positions["padding"] if "padding" in positions else np.ones(len(ids), bool)
+    n, half = np.arange(width // 2), width // 2
+    angles = (positions["first"] + np.cumsum(counted) - 1)[:, None] * 10000.0 ** (-n / (half - 1))
+    added = np.concatenate([np.sin(angles), np.cos(angles), np.zeros((len(ids), width % 2))], axis=1)
+    return added * counted[:, None]
+
+
+def attention(x, w, name, a, offset, first):
+    """`first` names the layer that stores what all of an encoder or decoder share."""
     if a["type"] == "compressed":
         return compressed(x, w, name, a)
     if a["type"] == "gated_delta":
@@ -377,12 +412,15 @@ def attention(x, w, name, a, offset):
     q, k, v, gates = kind(x, w, name, a, offset)
     scaling = (a.get("rotary") or {}).get("scaling", {})
     i, j = np.arange(len(x))[:, None], np.arange(len(x))
-    seen = (j <= i) & (j > i - (a.get("window") or len(x)))
+    seen = ((j <= i) | ("bidirectional" in a)) & (j > i - (a.get("window") or len(x)))
     if chunk := a.get("chunk"):
         seen &= j // chunk == i // chunk
     if "indexer" in a:
         seen &= chosen(x, w, name, a)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
+    if d := a.get("distances"):
+        table, both = w(f"{first}.attention.distances"), "bidirectional" in a
+        scores += table[np.vectorize(lambda after: bucket(after, d, both))(j - i)].transpose(2, 0, 1)
     scores = np.where(seen, scores, -np.inf)
     if "sinks" in a:  # one more column, whose value is zero
         sinks = np.broadcast_to(w(f"{name}.sinks")[:, None, None], (*scores.shape[:2], 1))
@@ -511,11 +549,17 @@ def connected(h, w, name, a):
     return p, q, c
 
 
-def forward(package, ids):
-    """TRACE.md: {tensor name: array} of the forward pass over token ids."""
+def forward(package, ids, decoded=None):
+    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
     times, embedding = a.get("multipliers", {}), w("embedding")
-    h, residual = times.get("embedding", 1) * embedding[ids], times.get("residual", 1)
+
+    def embedded(ids):
+        h = times.get("embedding", 1) * embedding[ids]
+        return h + sinusoids(ids, h.shape[1], a["positions"]) if "positions" in a else h
+
+    h, residual = embedded(ids), times.get("residual", 1)
+    encoder, encoded = encoder_layers(a), None
     placement = a.get("normPlacement", "input")
 
     streams = "streams" in a
@@ -538,10 +582,14 @@ def forward(package, ids):
         if prediction:
             break
         name, ff = f"layers.{layer}", block["feedForward"]
+        if encoder and layer == encoder:
+            encoded, ids = norm(h, w, "encoder_norm", a), decoded
+            h = embedded(ids)
+        first = f"layers.{0 if layer < encoder else encoder}"
         trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
 
         def attend(x):
-            return attention(x, w, f"{name}.attention", block["attention"], offset(a))
+            return attention(x, w, f"{name}.attention", block["attention"], offset(a), first)
 
         def feed(x):
             if ff["type"] == "dense":
@@ -552,6 +600,8 @@ def forward(package, ids):
             return norm(x, w, f"{name}.{part}", a)
 
         h = half(h, f"{name}.attention", attend)
+        if cross := block.get("cross"):
+            h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
         h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])

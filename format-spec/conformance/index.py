@@ -116,6 +116,8 @@ MODEL = {
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
     "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
+    "encoder": "encoder_norm H",
+    "encoder_biases": "encoder_norm.bias H",
 }
 LAYER = {
     "input_norms": "attention_norm H; feed_forward_norm H",
@@ -124,6 +126,10 @@ LAYER = {
                "feed_forward_streams P G; feed_forward_streams.factors 3;"
                "feed_forward_streams.shift P",
     "layerFactors": "layer.factor 1",
+    "cross": "cross_norm H; cross.query CW H; cross.key CW H; cross.value CW H; cross.output H CW",
+    "cross_norm_bias": "cross_norm.bias H",
+    "cross_biases": "cross.query.bias CW; cross.key.bias CW; cross.value.bias CW; cross.output.bias H",
+    "distances": "attention.distances BU A",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.output H O; attention.query QG H; attention.key K H",
     "value": "attention.value K H",
@@ -186,8 +192,13 @@ def named(parts, table):
 
 
 def blocks(architecture):
-    """Those of the decoder, and that of prediction if there is one."""
-    return architecture["blocks"] + [b for b in [architecture["prediction"]] if b]
+    """Those of the encoder, if there is one, of the decoder, and that of prediction likewise."""
+    encoder = architecture.get("encoder", {"blocks": []})["blocks"]
+    return encoder + architecture["blocks"] + [b for b in [architecture["prediction"]] if b]
+
+
+def encoder_layers(architecture):
+    return sum(block["count"] for block in architecture.get("encoder", {"blocks": []})["blocks"])
 
 
 def layers(architecture):
@@ -208,12 +219,15 @@ def canonical(architecture):
     def add(parts, table, layer=None):
         for name, role, letters in named(parts, table):
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
     biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
+    if "encoder" in architecture:
+        biases += ["encoder"] + ["encoder_biases"] * ("normBiases" in architecture)
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
+    first = encoder_layers(architecture)
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
         placement = architecture.get("normPlacement", "input")
@@ -231,6 +245,9 @@ def canonical(architecture):
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
             parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
+            if "distances" in a and layer in (0, first):
+                parts.append("distances")
+                size["BU"] = a["distances"]["buckets"]
         elif a["type"] == "gated_delta":
             heads, value, head = a["valueHeads"], a["valueSize"], a["keySize"]
             wide = 2 * a["keyHeads"] * head + heads * value
@@ -263,6 +280,10 @@ def canonical(architecture):
             if n := a.get("indexer"):
                 parts.append("indexer")
                 size |= {"X": n["heads"] * n["size"], "Y": n["size"], "Z": n["heads"]}
+        if cross := block.get("cross"):
+            size["CW"] = cross["heads"] * cross["headSize"]
+            parts += ["cross"] + ["cross_norm_bias"] * ("normBiases" in architecture)
+            parts += ["cross_biases"] * ("biases" in cross)
         width = ff["intermediateSize"]
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}

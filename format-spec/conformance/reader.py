@@ -214,7 +214,7 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A11, as far as the schema does not say them."""
+    """A1 to A12, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
@@ -223,6 +223,23 @@ def architecture(p):
     yield "A1", "normBiases", "normBiases" not in a or alone and not beside
     yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
+    yield "A1", "layers", index.encoder_layers(a) <= 16384
+    yield "A1", "positions", "positions" not in a or a["hiddenSize"] >= 4
+    encoder, stacks = a.get("encoder"), [a["blocks"]]
+    if encoder:
+        stacks.append(encoder["blocks"])
+        yield "A1", "encoder", alone and "streams" not in a
+        yield "A1", "encoder.start", encoder["start"] < a["vocabSize"]
+        yield "A12", "cross", all("cross" not in b for b in encoder["blocks"])
+    yield "A12", "cross", all(("cross" in b) == bool(encoder) for b in a["blocks"])
+    padded = "padding" in a.get("positions", {})
+    yield "A12", "padding", not padded or bool(encoder)
+    for stack in stacks:
+        attentions = [block["attention"] for block in stack]
+        both = ["bidirectional" in one for one in attentions]
+        yield "A12", "bidirectional", all(both) if stack is not a["blocks"] else not any(both)
+        yield "A12", "distances", all(one.get("distances") == attentions[0].get("distances")
+                                      for one in attentions)
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
         rotary, routing = attention.get("rotary"), ff.get("routing")
@@ -232,6 +249,11 @@ def architecture(p):
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
+            cut = attention["window"] is not None or "chunk" in attention
+            yield "A12", "bidirectional", "bidirectional" not in attention or not cut
+            if distances := attention.get("distances"):
+                yield "A12", "buckets", distances["buckets"] % 4 == 0
+                yield "A12", "farthest", distances["farthest"] >= distances["buckets"]
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
         if attention["type"] == "compressed":

@@ -115,6 +115,9 @@ public final class LoweringCheck implements LoweringProof {
     String remedy = remedy(precision);
     Architecture architecture = pack.architecture();
     FreePass exact = exact(pack, precision);
+    if (architecture.encoder() != null) {
+      model.read(tokens(architecture));
+    }
     requireNumbers(architecture, where, precision, exact);
     requireOracle(where, exact, logits(architecture, where, model, remedy), remedy);
     long end = nanos.getAsLong() + BUDGET.toNanos();

@@ -45,7 +45,9 @@ public final class Families {
           Qwen35Moe.FAMILY,
           Qwen3Next.FAMILY,
           Qwen3VlMoe.FAMILY,
-          Gemma4.FAMILY);
+          Gemma4.FAMILY,
+          SwitchTransformers.FAMILY,
+          NllbMoe.FAMILY);
 
   private Families() {}
 

@@ -30,12 +30,44 @@ public final class Forward<V> {
 
   /** What the last layer leaves, [T, H]. */
   public V hidden() {
-    V h = embedding();
-    List<Architecture.Blocks> layers = model.layers();
-    for (int i = 0; i < layers.size(); i++) {
+    int first = model.encoderLayers();
+    V encoded = first == 0 ? null : encoded(through(0, first, embedding()));
+    for (int i = first; encoded != null && i < model.layers().size(); i++) {
+      remember(i, encoded);
+    }
+    return through(first, model.layers().size(), embedding());
+  }
+
+  private V through(int first, int end, V embedding) {
+    V h = embedding;
+    for (int i = first; i < end; i++) {
       h = layer(i, h);
     }
     return h;
+  }
+
+  /** What layers of the decoder read of the encoder, from what its last layer leaves, [S, H]. */
+  public V encoded(V h) {
+    return norm(new Scope(null), Role.ENCODER_NORM, h);
+  }
+
+  /**
+   * Has a layer of the decoder read what is encoded, before its tokens do.
+   *
+   * @param encoded what {@link #encoded} gives
+   */
+  public void remember(int layer, V encoded) {
+    var scope = new Scope(layer);
+    Attention.Cross cross = Objects.requireNonNull(model.layers().get(layer).cross());
+    V k = crossed(scope, cross, Role.CROSS_KEY, Role.CROSS_KEY_BIAS, encoded);
+    V v = crossed(scope, cross, Role.CROSS_VALUE, Role.CROSS_VALUE_BIAS, encoded);
+    ops.remember(layer, cross, k, v);
+  }
+
+  private V crossed(Scope scope, Attention.Cross cross, Role weight, Role bias, V x) {
+    long width = (long) cross.heads() * cross.headSize();
+    V y = ops.linear(x, scope.matrix(weight, width, model.hiddenSize()));
+    return cross.biases() ? ops.shift(y, scope.vector(bias, width)) : y;
   }
 
   /** What the first layer reads, [T, H]. */
@@ -43,6 +75,7 @@ public final class Forward<V> {
     V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
     Architecture.Multipliers m = model.multipliers();
     V scaled = m == null ? h : scaled(h, m.embedding());
+    scaled = model.positions() == null ? scaled : ops.place(scaled, model.positions());
     V all = scaled;
     for (int i = 1; model.streams() != null && i < model.streams().count(); i++) {
       all = ops.join(all, scaled);
@@ -117,7 +150,7 @@ public final class Forward<V> {
   }
 
   V layer(int layer, Attention attention, FeedForward feedForward, V h) {
-    V a = attended(layer, attention, ops.note(Step.INPUT, h));
+    V a = met(layer, attended(layer, attention, ops.note(Step.INPUT, h)));
     var scope = new Scope(layer);
     V weights = connected(scope, Half.FEED_FORWARD, a);
     V x = read(scope, feedForward, weights, a);
@@ -232,6 +265,26 @@ public final class Forward<V> {
         });
   }
 
+  /** The same, and attention to an encoder, where the layer has that. */
+  public V met(int layer, V a) {
+    // Layers for multi-token prediction have none.
+    Attention.Cross cross =
+        layer < model.layers().size() ? model.layers().get(layer).cross() : null;
+    if (cross == null) {
+      return a;
+    }
+    var scope = new Scope(layer);
+    int hidden = model.hiddenSize();
+    V x = norm(scope, Role.CROSS_NORM, a);
+    V q = crossed(scope, cross, Role.CROSS_QUERY, Role.CROSS_QUERY_BIAS, x);
+    V o = ops.recall(layer, cross, q);
+    long width = (long) cross.heads() * cross.headSize();
+    V y = ops.linear(o, scope.matrix(Role.CROSS_OUTPUT, hidden, width));
+    y = cross.biases() ? ops.shift(y, scope.vector(Role.CROSS_OUTPUT_BIAS, hidden)) : y;
+    Architecture.Multipliers m = model.multipliers();
+    return ops.add(a, m == null ? y : scaled(y, m.residual()));
+  }
+
   /** What the second half of a layer reads, [T, H]. */
   public V normed(int layer, V a) {
     var scope = new Scope(layer);
@@ -262,12 +315,21 @@ public final class Forward<V> {
     v = a.valueNorm() == null ? v : ops.norms(v, null, a.valueNorm(), a.headSize());
     v = a.clip() == null ? v : ops.clip(v, a.clip());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
-    V o = ops.attend(layer, a, q, k, v, sinks);
+    V o = ops.attend(layer, a, q, k, v, sinks, distances(layer, a));
     o = a.outputGate() ? ops.switched(o, gate) : o;
     V y = ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), queries));
     return a.outputBias()
         ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
         : y;
+  }
+
+  /** Biases of scores, stored in the first layer of an encoder or a decoder. */
+  private @Nullable Leaf distances(int layer, Attention.GroupedQuery a) {
+    int decoder = model.encoderLayers();
+    var first = new Scope(layer < decoder ? 0 : decoder);
+    return a.distances() == null
+        ? null
+        : first.matrix(Role.ATTENTION_DISTANCES, a.distances().buckets(), a.heads());
   }
 
   private V projected(
@@ -761,6 +823,8 @@ public final class Forward<V> {
       case ATTENTION_NORM -> Role.ATTENTION_NORM_BIAS;
       case FEED_FORWARD_NORM -> Role.FEED_FORWARD_NORM_BIAS;
       case FINAL_NORM -> Role.FINAL_NORM_BIAS;
+      case CROSS_NORM -> Role.CROSS_NORM_BIAS;
+      case ENCODER_NORM -> Role.ENCODER_NORM_BIAS;
       default -> throw new IllegalStateException(norm + " has no bias");
     };
   }

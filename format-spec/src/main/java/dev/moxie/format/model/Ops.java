@@ -19,6 +19,9 @@ public interface Ops<V> {
   /** The row of each token's id, [T, columns of the table]. */
   V embed(Leaf table);
 
+  /** x and what tokens have by their position ({@link Architecture.Sinusoids}). */
+  V place(V x, Architecture.Sinusoids positions);
+
   /** x · matrixᵀ. */
   V linear(V x, Leaf matrix);
 
@@ -102,8 +105,32 @@ public interface Ops<V> {
    * @param k [T, keyValueHeads · headSize]
    * @param v [T, keyValueHeads · headSize]
    * @param sinks [heads]; null where the attention has none
+   * @param distances [buckets, heads]; likewise
    */
-  V attend(int layer, Attention.GroupedQuery attention, V q, V k, V v, @Nullable Leaf sinks);
+  V attend(
+      int layer,
+      Attention.GroupedQuery attention,
+      V q,
+      V k,
+      V v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances);
+
+  /**
+   * Keeps what tokens of a decoder see of an encoder's, for {@link #recall}.
+   *
+   * @param layer of the decoder
+   * @param k [S, heads · headSize] of the encoder's tokens
+   * @param v [S, heads · headSize]
+   */
+  void remember(int layer, Attention.Cross cross, V k, V v);
+
+  /**
+   * softmax(scale · q kᵀ) v, head by head, over all that was remembered ({@link Attention.Cross}).
+   *
+   * @param q [T, heads · headSize]
+   */
+  V recall(int layer, Attention.Cross cross, V q);
 
   /**
    * The same where keys and values come from a latent ({@link Attention.MultiHeadLatent}): head i

@@ -30,10 +30,18 @@ public final class Symbols implements Ops<Symbols.Term> {
     }
   }
 
-  /** A whole decoder layer: what becomes of the residual stream h. */
-  public static List<String> layer(
-      Architecture model, Attention attention, FeedForward feedForward) {
-    return lines(model, "h", (forward, h) -> forward.layer(0, attention, feedForward, h), "h");
+  /** A whole layer: what becomes of the residual stream h, and what it sees of an encoder. */
+  public static List<String> layer(Architecture model, int layer) {
+    return lines(
+        model,
+        "h",
+        (forward, h) -> {
+          if (model.layers().get(layer).cross() != null) {
+            forward.remember(layer, new Term("encoded", true));
+          }
+          return forward.layer(layer, h);
+        },
+        "h");
   }
 
   /** What experts make of x, one line per step. */
@@ -212,11 +220,39 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term place(Term x, Architecture.Sinusoids positions) {
+    String skipped = positions.padding() == null ? "" : ", less padding";
+    return term("%s + sinusoids(i + %d%s)", x.text, positions.first(), skipped);
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Term k, Term v) {
+    name(k, "K");
+    name(v, "V");
+  }
+
+  @Override
+  public Term recall(int layer, Attention.Cross cross, Term q) {
+    return attended(cross.attention(), name(q, "q") + " Kᵀ", "all encoded", "V");
+  }
+
+  @Override
   public Term attend(
-      int layer, Attention.GroupedQuery a, Term q, Term k, Term v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Term q,
+      Term k,
+      Term v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     String queries = name(q, "q");
     String keys = name(k, "k");
     String seen = a.window() == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(a.window());
+    seen = a.bidirectional() ? "all j" : seen;
+    if (distances != null) {
+      keys += "ᵀ + b[bucket(i − j)]";
+      return attended(a, queries + " " + keys, seen, name(v, "v"));
+    }
     if (a.chunk() != null) {
       seen += ", ⌊j / %d⌋ = ⌊i / %d⌋".formatted(a.chunk(), a.chunk());
     }

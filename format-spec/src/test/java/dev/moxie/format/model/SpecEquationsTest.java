@@ -99,6 +99,7 @@ class SpecEquationsTest {
           Map.entry("3", "groups"),
           Map.entry("23", "tokens"),
           Map.entry("27", "drops.tokens"),
+          Map.entry("31", "positions.first"),
           Map.entry("0.37", "drops.fraction"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
@@ -122,7 +123,9 @@ class SpecEquationsTest {
           true,
           true,
           1e-6,
-          ROTARY);
+          ROTARY,
+          false,
+          null);
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
@@ -193,11 +196,21 @@ class SpecEquationsTest {
     model.with("layerFactors", true);
     model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
+    model.with("positions", new Architecture.Sinusoids(31, null));
+    var cross = new Attention.Cross(6, 14, 0.731, true);
+    var seen = Parts.with(GROUPED, "bidirectional", true);
+    var encoder =
+        new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
+    List<Architecture.Blocks> blocks =
+        List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
+    row(
+        "a layer of the decoder, where there is an `encoder`",
+        Symbols.layer(Parts.with(MODEL, Map.of("encoder", encoder, "blocks", blocks)), 1));
     row(
         "`prediction`",
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
-    model.requireAllBut("prediction");
+    model.requireAllBut("prediction", "encoder");
   }
 
   private static List<String> logits(Architecture model) {
@@ -228,6 +241,8 @@ class SpecEquationsTest {
     grouped.with("outputGate", true);
     grouped.with("keysAsValues", true);
     grouped.with("valueNorm", EVERYTHING.valueNorm());
+    grouped.with("bidirectional", true);
+    grouped.with("distances", new Attention.Distances(44, 61));
     grouped.with("rotary", null);
     grouped.requireAllBut();
     row("attention, `grouped_query`, with all of them", attended(EVERYTHING));

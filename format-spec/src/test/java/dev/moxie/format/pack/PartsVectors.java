@@ -13,6 +13,7 @@ import dev.moxie.format.safetensors.Shape;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -48,6 +49,9 @@ final class PartsVectors {
 
   /** Networks without gates, and experts that take no more than some tokens. */
   private static final Architecture UNGATED = ungated();
+
+  /** An encoder of two layers, and a decoder of two. */
+  private static final Architecture ENCODED = encoded();
 
   private PartsVectors() {}
 
@@ -185,6 +189,36 @@ final class PartsVectors {
             .map(f -> new Architecture.Blocks(1, plain, f))
             .toList();
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
+  }
+
+  private static Architecture encoded() {
+    var distances = new Attention.Distances(4, 9);
+    var plain =
+        Parts.with(new Attention.GroupedQuery(2, 2, 3, 0.5, null, null), "distances", distances);
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.RELU, true, true);
+    var both = with(plain, "bidirectional", true);
+    var encoder =
+        new Architecture.Encoder(
+            3,
+            List.of(
+                new Architecture.Blocks(1, both, dense),
+                new Architecture.Blocks(1, with(both, "biases", true), dense)));
+    List<Architecture.Blocks> decoder =
+        Stream.of(true, false)
+            .map(biases -> new Attention.Cross(2, 5, 0.5, biases))
+            .map(cross -> new Architecture.Blocks(1, plain, cross, dense))
+            .toList();
+    var alone =
+        new Architecture(
+            5, 4, 16, 1e-5, true, List.of(new Architecture.Blocks(1, plain, dense)), null);
+    return Parts.with(
+        alone,
+        Map.of(
+            "centredNorms", true,
+            "normBiases", true,
+            "positions", new Architecture.Sinusoids(2, 1),
+            "encoder", encoder,
+            "blocks", decoder));
   }
 
   private static Attention.GroupedQuery with(
@@ -353,6 +387,26 @@ final class PartsVectors {
                                 Shape.of(3, 4),
                                 null),
                             Dtype.BF16)));
+    v.valid(
+        "an-encoder-and-a-decoder",
+        "an encoder, attention to it, biases by distance, sinusoids and a token without any",
+        p -> TinyPackage.write(p, ENCODED, false));
+    v.broken("decoder-that-sees-what-follows", "A12", "a decoder is bidirectional", "bidirectional")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(
+            text ->
+                text.replaceFirst("\"window\" : null", "\"window\" : null, \"bidirectional\" : true"));
+    v.broken("padding-without-an-encoder", "A12", "padding in a decoder alone", "padding")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byWords(
+            "\"tiedEmbeddings\" : true",
+            "\"positions\" : {\"first\" : 0, \"padding\" : 1}, \"tiedEmbeddings\" : true");
+    v.broken("distances-of-no-whole-halves", "A12", "six buckets", "buckets")
+        .in(p -> TinyPackage.write(p, ENCODED, false))
+        .byManifest(text -> text.replace("\"buckets\" : 4", "\"buckets\" : 6"));
+    v.broken("a-start-that-is-no-token", "A1", "a start beyond the vocabulary", "encoder.start")
+        .in(p -> TinyPackage.write(p, ENCODED, false))
+        .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
     v.valid(
         "biases-over-ranks",
         "biases of experts of two ranks",

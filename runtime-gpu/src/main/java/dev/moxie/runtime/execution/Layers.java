@@ -1,5 +1,6 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.UnsupportedException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +18,17 @@ public interface Layers extends AutoCloseable {
    * @param experts the experts of each token where the caller decides them, else null
    */
   Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts);
+
+  /**
+   * Has layers of a decoder, which run alone from now on, read what the last layer of the encoder
+   * leaves.
+   *
+   * @param hidden [S · H]
+   */
+  default void read(float[] hidden) {
+    throw new UnsupportedException(
+        "hidden states of an encoder", "a model that has one", "none", "report this");
+  }
 
   /** Logits [S · V] from hidden states [S · H]. */
   float[] head(float[] hidden);

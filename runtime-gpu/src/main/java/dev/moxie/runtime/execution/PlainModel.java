@@ -42,8 +42,11 @@ public final class PlainModel implements Model, Layers {
   /** The one token that {@link #next} is mostly given, and the step of it. */
   private final long[] token = new long[1];
 
-  /** What becomes of the tokens of a model whose layers look ahead; null of any other. */
+  /** The sequence of a model with an encoder, or whose layers look ahead; null of any other. */
   private final @Nullable Anew anew;
+
+  /** What layers of the decoder that run alone see of an encoder. */
+  private float[] read = new float[0];
 
   private Sequence sequence;
   private List<Sequences.Slice> tokenStep;
@@ -61,7 +64,9 @@ public final class PlainModel implements Model, Layers {
     this.pack = pack;
     layers = new PlainLayers(pack.architecture(), weights);
     own = new Sequences(layers, Long.MAX_VALUE);
-    anew = pack.architecture().looksAhead() ? new Anew(layers) : null;
+    Architecture architecture = pack.architecture();
+    boolean alone = architecture.encoder() != null || architecture.looksAhead();
+    anew = alone ? new Anew(layers) : null;
     last = new float[pack.architecture().vocabSize()];
     sequence = own.begin(0);
     tokenStep = List.of(new Sequences.Slice(sequence, token, last));
@@ -77,9 +82,11 @@ public final class PlainModel implements Model, Layers {
     if (anew != null) {
       throw new UnsupportedException(
           pack.folder().toString(),
-          "a model in which no token depends on those after it",
-          "experts that drop tokens by how many there are, or second choices behind all first ones",
-          "use moxie run, which computes a text anew with each token");
+          "a model without an encoder, in which no token depends on those after it",
+          architecture().encoder() == null
+              ? "experts that drop tokens by how many there are"
+              : "one with an encoder",
+          "use moxie run, which takes one text at a time");
     }
     return new Sequences(layers, bytes);
   }
@@ -113,6 +120,15 @@ public final class PlainModel implements Model, Layers {
     sequence.close();
     sequence = own.begin(capacity);
     tokenStep = List.of(new Sequences.Slice(sequence, token, last));
+  }
+
+  @Override
+  public void read(long[] text) {
+    if (architecture().encoder() == null || anew == null) {
+      Model.super.read(text);
+      return;
+    }
+    anew.read(text, layer -> {});
   }
 
   @Override
@@ -151,9 +167,15 @@ public final class PlainModel implements Model, Layers {
     void accept(int layer, Result result);
   }
 
-  /** As {@link #append}, but shows what the layers do instead of computing logits. */
+  /**
+   * As {@link #append}, but shows what the layers do instead of computing logits; an encoder reads
+   * the same tokens first.
+   */
   public void observe(long[] ids, LayerObserver observer) {
     if (anew != null) {
+      if (architecture().encoder() != null) {
+        anew.read(ids, layer -> observer.accept(layer, result(layer)));
+      }
       anew.pass(ids, layer -> observer.accept(layer, result(layer)));
       return;
     }
@@ -180,9 +202,23 @@ public final class PlainModel implements Model, Layers {
   }
 
   @Override
+  public void read(float[] hidden) {
+    pass().begin(null);
+    pass().add(new Past(), 0, hidden.length / architecture().hiddenSize());
+    alone(layers.encoded(), hidden);
+    read = pass().copy(layers.encoded().output());
+  }
+
+  @Override
   public Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts) {
+    var past = new Past();
+    if (architecture().encoder() != null && layer >= architecture().encoderLayers()) {
+      pass().begin(null);
+      pass().add(past, 0, read.length / architecture().hiddenSize());
+      layers.remember(layer, read);
+    }
     pass().begin(experts);
-    pass().add(new Past(), 0, ids, 0, ids.length);
+    pass().add(past, 0, ids, 0, ids.length);
     alone(layers.layer(layer), hidden);
     return result(layer);
   }

@@ -726,7 +726,9 @@ final class Kernels extends WithoutStates<Value> {
       Value q,
       Value k,
       Value v,
-      @Nullable Leaf sinks) {
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
+    requireOneWay(attention);
     return value(q.columns(), new Value.Attend(layer, attention, q, k, v, sinks));
   }
 

@@ -212,7 +212,14 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value attend(
-      int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Value q,
+      Value k,
+      Value v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
+    requireOneWay(a);
     int width = a.headSize();
     return attention.attend(
         layer,

@@ -365,12 +365,61 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value place(Value x, Architecture.Sinusoids positions) {
+    var sinusoids = new Sinusoids(positions, x.columns());
+    Value y = make(x.columns());
+    instructions.add(new Placing(pass, sinusoids, x, y));
+    return y;
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Value k, Value v) {
+    instructions.add(
+        () -> {
+          for (int t = 0; t < pass.tokens(); t++) {
+            pass.past(t)
+                .remember(
+                    layer,
+                    pass.position(t),
+                    pass.array(k),
+                    t * k.apart(),
+                    pass.array(v),
+                    t * v.apart(),
+                    k.columns());
+          }
+        });
+  }
+
+  @Override
+  public Value recall(int layer, Attention.Cross cross, Value q) {
+    Value y = make(q.columns());
+    Attention.GroupedQuery all = cross.attention();
+    instructions.add(new GroupedAttention(pass, layer, all, q, null, null, null, null, y));
+    return y;
+  }
+
+  @Override
   public Value attend(
-      int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Value q,
+      Value k,
+      Value v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     Value y = make(q.columns());
     float[] scores = sinks == null ? null : weights.vector(sinks);
-    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, y));
+    float[][] biases = distances == null ? null : rows(weights.matrix(distances));
+    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, biases, y));
     return y;
+  }
+
+  private static float[][] rows(StoredMatrix matrix) {
+    float[][] rows = new float[matrix.rows()][matrix.columns()];
+    for (int i = 0; i < rows.length; i++) {
+      matrix.read(i, rows[i], 0);
+    }
+    return rows;
   }
 
   @Override
@@ -508,11 +557,7 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value compress(Attention.Compression n, Value c, Value z, Leaf places) {
-    StoredMatrix matrix = weights.matrix(places);
-    float[][] rows = new float[n.tokens()][matrix.columns()];
-    for (int i = 0; i < rows.length; i++) {
-      matrix.read(i, rows[i], 0);
-    }
+    float[][] rows = rows(weights.matrix(places));
     Value y = make(n.overlapping() ? c.columns() / 2 : c.columns());
     instructions.add(new Entries(pass, pass.newState(), n, rows, c, z, y));
     return y;

@@ -99,7 +99,9 @@ final class ExpertSuspects {
       int expert = e;
       candidates.add(new Candidate(Kind.EXPERT, e, row -> Siblings.ofExpert(pack, row, expert)));
     }
-    candidates.add(new Candidate(Kind.SWAPPED, 0, row -> Siblings.gateForUp(pack, row)));
+    if (!moe.ungated()) {
+      candidates.add(new Candidate(Kind.SWAPPED, 0, row -> Siblings.gateForUp(pack, row)));
+    }
     for (int i = 0; i < evidence.architecture().layers().size(); i++) {
       int other = i;
       if (other != layer

@@ -141,8 +141,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
     if (stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null
-              ? mistake(
-                  "dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)))
+              ? mistake("dropped normalisation", stated.withNormalisation(normalisation()))
               : mistake(
                   "normalisation that the reference does not do", stated.withNormalisation(null)));
     }
@@ -177,6 +176,13 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
         .forEach(mistakes::add);
   }
 
+  /** Sums may be 0 where all of a token's choices are dropped. */
+  private Routing.Normalisation normalisation() {
+    return stated.drops() == null
+        ? new Routing.Normalisation(0)
+        : new Routing.Normalisation(0, (double) Math.ulp(1f));
+  }
+
   /** Choices that are dropped, or others that are. */
   private void drops(List<Mistake> mistakes) {
     Routing.Drops own = stated.drops();
@@ -203,9 +209,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   }
 
   private static String taken(Routing.Drops drops) {
-    return drops.tokens() == null
-        ? Figures.number(drops.fraction()) + " of all"
-        : String.valueOf(drops.tokens());
+    return drops.fraction() == null
+        ? String.valueOf(drops.tokens())
+        : Figures.number(drops.fraction()) + " of all";
   }
 
   /** Weights that no sum is left of are 0. */
@@ -224,7 +230,8 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       mistakes.add(
           mistake("weights among near experts instead of among all", stated.withMixer(null)));
     }
-    for (double tolerance : stated.assigned() ? new double[0] : TOLERANCES) {
+    boolean none = stated.assigned() || stated.drops() != null;
+    for (double tolerance : none ? new double[0] : TOLERANCES) {
       var other = new Routing.Mixer(tolerance);
       if (!other.equals(own)) {
         mistakes.add(

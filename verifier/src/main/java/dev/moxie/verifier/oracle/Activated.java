@@ -22,7 +22,12 @@ record Activated(double value, double slope, double rounding) {
     return switch (f) {
       case SILU -> silu(x, arithmetic);
       case GELU_TANH -> gelu(x, arithmetic);
-      case RELU -> new Activated(Math.max(0, x), -x > Arithmetic.FAR * error ? 0 : 1, 0);
+      case RELU -> {
+        double value = Math.max(0, x);
+        // The product that it gates is rounded all the same.
+        yield new Activated(
+            value, -x > Arithmetic.FAR * error ? 0 : 1, arithmetic.u() * value);
+      }
     };
   }
 

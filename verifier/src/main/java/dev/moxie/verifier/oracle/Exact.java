@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -45,6 +46,7 @@ final class Exact implements Ops<Estimate> {
   private @Nullable ChosenPositions chosen;
   private final BitSet mixed = new BitSet();
   private List<int[]> experts = List.of();
+  private final Map<Integer, Estimate[]> remembered = new HashMap<>();
 
   /**
    * A reader.
@@ -250,16 +252,45 @@ final class Exact implements Ops<Estimate> {
       Estimate q,
       Estimate k,
       Estimate v,
-      @Nullable Leaf sinks) {
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     WeightMatrix s = sinks == null ? null : weights.apply(sinks);
+    WeightMatrix d = distances == null ? null : weights.apply(distances);
+    Seen seen = a.bidirectional() ? Seen.every(k.rows()) : Seen.from(a::firstSeen);
     return once(
-        () -> attention.attend(a, Seen.from(a::firstSeen), q, k, v, a.keyValueHeads(), s),
+        () -> attention.attend(a, seen, q, k, v, a.keyValueHeads(), s, d),
         "attend",
         a,
         q,
         k,
         v,
-        s);
+        s,
+        d);
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Estimate k, Estimate v) {
+    remembered.put(layer, new Estimate[] {k, v});
+  }
+
+  @Override
+  public Estimate recall(int layer, Attention.Cross cross, Estimate q) {
+    Estimate[] kept = Objects.requireNonNull(remembered.get(layer), "what an encoder leaves");
+    Estimate k = kept[0];
+    Estimate v = kept[1];
+    Attention.GroupedQuery a = cross.attention();
+    return once(
+        () -> attention.attend(a, Seen.every(k.rows()), q, k, v, a.heads(), null, null),
+        "recall",
+        a,
+        q,
+        k,
+        v);
+  }
+
+  @Override
+  public Estimate place(Estimate x, Architecture.Sinusoids positions) {
+    return arithmetic.settle(attention.place(positions, tokens, x));
   }
 
   @Override

@@ -57,9 +57,9 @@ class ForcedTest {
             Stage.EXPERTS,
             Stage.SHARED),
         own.stages());
-    trace.leaveOut(Recorded.name(1, Step.ROUTER_LOGITS));
+    trace.leaveOut(recorded.name(1, Step.ROUTER_LOGITS));
     assertEquals(6, own.stages().size(), "a router whose logits were not recorded");
-    trace.leaveOut(Recorded.name(1, Step.MOE_INPUT));
+    trace.leaveOut(recorded.name(1, Step.MOE_INPUT));
     assertEquals(List.of(), own.stages(), "nothing to look inside with");
   }
 

@@ -343,7 +343,7 @@ class OpErrorsTest {
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null);
+        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null, null);
       }
     },
     ATTEND_IN_WINDOW {
@@ -355,7 +355,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = s.attention().withWindow(4);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
       }
     },
     ATTEND_IN_CHUNKS {
@@ -367,7 +367,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = Parts.with(s.attention(), "chunk", 4);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
       }
     },
     ATTEND_WITH_SINKS {
@@ -379,7 +379,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Leaf sinks = s.vector(s.heads());
-        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), sinks);
+        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), sinks, null);
       }
     },
     LATENT {
@@ -735,7 +735,7 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
         V chosen = ops.top(scores, Sizes.CHOSEN);
-        V dropped = ops.drop(scores, chosen, new Routing.Drops(2, null, false));
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.75, false));
         return ops.weigh(scores, chosen, dropped, new Routing.Normalisation(0, 1e-7), 2.5);
       }
     },
@@ -771,6 +771,53 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         V chosen = ops.top(x.get(1), Sizes.CHOSEN);
         return ops.factored(x.get(0), chosen, s.vector(s.width()));
+      }
+    },
+    ATTEND_BY_DISTANCE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.keys(), s.keys());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var a = Parts.with(s.attention(), "distances", new Attention.Distances(8, 20));
+        Leaf biases = s.matrix(8, s.heads());
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, biases);
+      }
+    },
+    ATTEND_BOTH_WAYS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.keys(), s.keys());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var a = Parts.with(s.attention(), "bidirectional", true);
+        a = Parts.with(a, "distances", new Attention.Distances(8, 20));
+        Leaf biases = s.matrix(8, s.heads());
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, biases);
+      }
+    },
+    RECALL {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.queries(), s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        double scale = 1 / Math.sqrt(s.headSize());
+        var cross = new Attention.Cross(s.heads(), s.headSize(), scale, false);
+        ops.remember(0, cross, x.get(1), x.get(2));
+        return ops.recall(0, cross, x.get(0));
+      }
+    },
+    PLACE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.place(x.get(0), new Architecture.Sinusoids(2, null));
       }
     },
     ROTATE_PROPORTIONAL {

@@ -110,7 +110,9 @@ class PlainReaderTest {
     UNGATED,
     DENSE_BIASES,
     DROPS,
-    DROPS_OF_WEIGHED
+    DROPS_OF_WEIGHED,
+    DISTANCES,
+    SINUSOIDS
   }
 
   @ParameterizedTest
@@ -300,8 +302,12 @@ class PlainReaderTest {
     var biases =
         Parts.with(
             Parts.with(offset, "normBiases", biased), "headBias", parts.contains(Part.HEAD_BIAS));
+    var positions = parts.contains(Part.SINUSOIDS) ? new Architecture.Sinusoids(2, null) : null;
     return Parts.with(
-        Parts.with(biases, "layerFactors", parts.contains(Part.LAYER_FACTORS)),
+        Parts.with(
+            Parts.with(biases, "positions", positions),
+            "layerFactors",
+            parts.contains(Part.LAYER_FACTORS)),
         "logitCap",
         parts.contains(Part.LOGIT_CAP) ? 0.75 : null);
   }
@@ -379,7 +385,9 @@ class PlainReaderTest {
         parts.contains(Part.OUTPUT_GATE),
         parts.contains(Part.KEYS_AS_VALUES),
         parts.contains(Part.VALUE_NORM) ? 1e-6 : null,
-        parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
+        parts.contains(Part.NO_POSITIONS) ? null : rotary(parts),
+        false,
+        parts.contains(Part.DISTANCES) ? new Attention.Distances(8, 10) : null);
   }
 
   private static Attention.QueryKeyNorm queryKeyNorm(List<Part> parts) {
