@@ -284,6 +284,31 @@ def gated_delta(x, w, name, a):
     return (read * silu(gate)) @ w(f"{name}.output").T
 
 
+def mamba2(x, w, name, a):
+    heads, keys = a["heads"], a["groups"] * a["stateSize"]
+    values, serves = heads * a["headSize"], np.arange(heads) * a["groups"] // heads
+
+    def biased(y, part, member):
+        return y + (w(f"{name}.{part}.bias") if member in a else 0)
+
+    d = biased(x @ w(f"{name}.input").T, "input", "biases")
+    gate, mixed, steps = np.split(d, [values, 2 * values + 2 * keys], axis=-1)
+    mixed = silu(biased(convolved(mixed, w(f"{name}.convolution")), "convolution", "convolutionBias"))
+    v, k, q = np.split(mixed, [values, values + keys], axis=-1)
+    v = v.reshape(len(x), heads, -1)
+    k, q = (y.reshape(len(x), a["groups"], -1)[:, serves] for y in (k, q))
+    steps = np.maximum(np.logaddexp(0, steps + w(f"{name}.step_shift")), a.get("leastStep", 0))
+    fading = np.exp(-np.exp(w(f"{name}.decay_rate")) * steps)[:, :, None, None]
+    state, read = np.zeros((heads, a["stateSize"], a["headSize"])), np.zeros_like(v)
+    for t in range(len(x)):
+        state = fading[t] * state + k[t][:, :, None] * (steps[t][:, None] * v[t])[:, None]
+        read[t] = np.einsum("hkv,hk->hv", state, q[t])
+    read = (read + w(f"{name}.skip")[:, None] * v).reshape(len(x), -1) * silu(gate)
+    normed = read.reshape(len(x), a["normGroups"], -1)
+    normed = rms_norm(normed, 1, a["normEpsilon"]).reshape(len(x), -1) * w(f"{name}.norm")
+    return biased(normed @ w(f"{name}.output").T, "output", "biases")
+
+
 def chosen(x, w, name, a):
     """Whether position i sees position j, [T, T]: the largest of those before it, as far as kept."""
     n, epsilon = a["indexer"], a["latentNormEpsilon"]
@@ -408,6 +433,8 @@ def attention(x, w, name, a, offset, first):
         return gated_delta(x, w, name.replace("attention", "delta"), a)
     if a["type"] == "short_convolution":
         return short_convolution(x, w, name.replace("attention", "convolution"), a)
+    if a["type"] == "mamba2":
+        return mamba2(x, w, name.replace("attention", "mamba"), a)
     kind = grouped_query if a["type"] == "grouped_query" else multi_head_latent
     q, k, v, gates = kind(x, w, name, a, offset)
     scaling = (a.get("rotary") or {}).get("scaling", {})

@@ -140,6 +140,10 @@ LAYER = {
     "short_convolution": "convolution.input 3W H; convolution.taps W N; convolution.output H W",
     "convolution_biases": "convolution.input.bias 3W; convolution.taps.bias W;"
                           "convolution.output.bias H",
+    "mamba2": "mamba.input M H; mamba.convolution W N; mamba.step_shift A; mamba.decay_rate A;"
+              "mamba.skip A; mamba.norm O; mamba.output H O",
+    "convolutionBias": "mamba.convolution.bias W",
+    "mamba_biases": "mamba.input.bias M; mamba.output.bias H",
     "multi_head_latent": "attention.output H O; attention.latent_down C+D H; attention.latent_norm C;"
                          "attention.latent_up U C",
     "compressed": "attention.query_down R H; attention.query_norm R; attention.query_up Q R;"
@@ -259,6 +263,12 @@ def canonical(architecture):
             heads = head = value = 0
             size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
             parts += ["convolution_biases"] * ("biases" in a)
+        elif a["type"] == "mamba2":
+            heads, value, head = a["heads"], a["headSize"], 0
+            wide = heads * value + 2 * a["groups"] * a["stateSize"]
+            size |= {"M": heads * value + wide + heads, "W": wide, "N": a["convolution"], "A": heads}
+            parts += ["convolutionBias"] * ("convolutionBias" in a)
+            parts += ["mamba_biases"] * ("biases" in a)
         elif a["type"] == "compressed":
             heads, head, value, inner = a["heads"], a["headSize"], 0, a["groups"] * a["groupRank"]
             size |= {"A": heads, "D": head, "R": a["queryRank"], "L": inner,

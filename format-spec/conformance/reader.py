@@ -247,6 +247,11 @@ def architecture(p):
             keys, heads = attention["keyHeads"], attention["valueHeads"]
             wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
+        if attention["type"] == "mamba2":
+            heads, groups = attention["heads"], attention["groups"]
+            wide = 2 * (heads * attention["headSize"] + groups * attention["stateSize"]) + heads
+            yield "A2", "groups", heads % groups == 0 and wide <= 1 << 24
+            yield "A2", "normGroups", heads % attention["normGroups"] == 0
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             cut = attention["window"] is not None or "chunk" in attention

@@ -28,6 +28,8 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
 class EnvironmentTest {
   private static final String SOURCE = Fixtures.randomMixtrals().get(2).toString();
 
+  private static final String OPTIONS = String.join(" ", Jvm.OPTIONS);
+
   @TempDir static Path folder;
 
   @BeforeAll
@@ -48,11 +50,9 @@ class EnvironmentTest {
             .directory(folder.toFile())
             .redirectOutput(out.toFile())
             .redirectError(err.toFile());
-    builder.environment().put("JAVA", ProcessHandle.current().info().command().orElseThrow());
+    builder.environment().put("JAVA", Jvm.java());
     builder.environment().put("CLASSES", System.getProperty("java.class.path"));
-    builder
-        .environment()
-        .put("OPTIONS", "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow");
+    builder.environment().put("OPTIONS", OPTIONS);
     builder.environment().put("SOURCE", SOURCE);
     builder.environment().putAll(environment);
     Process process = builder.start();
@@ -84,9 +84,7 @@ class EnvironmentTest {
 
   @Test
   void aTemporaryFolderThatIsMissingIsNamedWithItsRemedy() throws Exception {
-    String options =
-        "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow"
-            + " -Djava.io.tmpdir=/none/tmp";
+    String options = OPTIONS + " -Djava.io.tmpdir=/none/tmp";
     String plain = "moxie run p --prompt-ids 1,2";
     String run = plain + " --execution fused";
     assertSays(4, "/none/tmp", Map.of("OPTIONS", options), run);
@@ -98,9 +96,7 @@ class EnvironmentTest {
 
   @Test
   void aTemporaryFolderThatCannotHoldAnythingIsNamed() throws Exception {
-    String options =
-        "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow"
-            + " -Djava.io.tmpdir=/proc/self";
+    String options = OPTIONS + " -Djava.io.tmpdir=/proc/self";
     assertSays(
         4,
         "/proc/self: expected",
@@ -112,9 +108,7 @@ class EnvironmentTest {
   void librariesLeaveNothingWhereTheyAreUnpackedNorInTheHomeFolder() throws Exception {
     Path temporary = Files.createDirectory(folder.resolve("temporary"));
     Path home = folder.resolve("nobody");
-    String options =
-        "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow -Djava.io.tmpdir=%s -Duser.home=%s"
-            .formatted(temporary, home);
+    String options = "%s -Djava.io.tmpdir=%s -Duser.home=%s".formatted(OPTIONS, temporary, home);
     Map<String, String> places =
         Map.of("OPTIONS", options, "TEXTS", Fixtures.tinyMixtral().toString());
     CommandLineTest.Outcome outcome =
@@ -182,11 +176,7 @@ class EnvironmentTest {
   @Test
   void littleMemoryIsNoDifference() throws Exception {
     CommandLineTest.Outcome outcome =
-        shell(
-            Map.of(
-                "OPTIONS",
-                "--add-modules=jdk.incubator.vector --sun-misc-unsafe-memory-access=allow -Xmx6m"),
-            "moxie verify p");
+        shell(Map.of("OPTIONS", OPTIONS + " -Xmx6m"), "moxie verify p");
     assertTrue(outcome.status() == 0 || outcome.status() == 4, outcome.status() + outcome.err());
     assertFalse(outcome.err().contains("\tat "), outcome.err());
   }

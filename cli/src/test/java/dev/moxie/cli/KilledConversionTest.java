@@ -23,19 +23,18 @@ class KilledConversionTest {
   @TempDir Path folder;
 
   private List<String> convert(Path target) {
-    return List.of(
-        ProcessHandle.current().info().command().orElseThrow(),
-        "-cp",
-        System.getProperty("java.class.path"),
-        Main.class.getName(),
-        "convert",
-        Fixtures.tinyMixtral().toString(),
-        target.toString(),
-        "--max-shard-size",
-        "40KB",
-        "--threads",
-        "1",
-        "--quiet");
+    return Jvm.command(
+        Main.class,
+        List.of(),
+        List.of(
+            "convert",
+            Fixtures.tinyMixtral().toString(),
+            target.toString(),
+            "--max-shard-size",
+            "40KB",
+            "--threads",
+            "1",
+            "--quiet"));
   }
 
   @Test

@@ -39,24 +39,14 @@ class MutantsTest {
   void noMutantGetsMoreThanADocumentedStatusAndSentences() throws Exception {
     String only = System.getProperty("mutants.only", "");
     int times = Integer.getInteger("mutants.times", 1);
-    List<String> command =
+    List<String> arguments =
         new ArrayList<>(
-            List.of(
-                ProcessHandle.current().info().command().orElseThrow(),
-                // What an input could make it allocate would not fit.
-                "-Xmx64m",
-                "--add-modules=jdk.incubator.vector",
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Mutants.class.getName(),
-                "inputs",
-                System.getProperty("mutants.seed", "1"),
-                String.valueOf(times)));
+            List.of("inputs", System.getProperty("mutants.seed", "1"), String.valueOf(times)));
     if (!only.isEmpty()) {
-      command.addAll(List.of(only.split(":", 2)));
+      arguments.addAll(List.of(only.split(":", 2)));
     }
+    // What an input could make it allocate would not fit.
+    List<String> command = Jvm.command(Mutants.class, List.of("-Xmx64m"), arguments);
     Path log = folder.resolve("log");
     Process process =
         new ProcessBuilder(command)

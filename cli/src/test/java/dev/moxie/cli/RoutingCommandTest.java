@@ -161,19 +161,18 @@ class RoutingCommandTest {
     Path out = Files.createDirectory(folder.resolve("out"));
     Process process =
         new ProcessBuilder(
-                ProcessHandle.current().info().command().orElseThrow(),
-                "--add-modules=jdk.incubator.vector",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName(),
-                "routing",
-                pack,
-                "--text",
-                text.toString(),
-                "--arrow",
-                out.resolve("r.arrow").toString(),
-                "--replay",
-                out.resolve("r.safetensors").toString())
+                Jvm.command(
+                    Main.class,
+                    List.of(),
+                    List.of(
+                        "routing",
+                        pack,
+                        "--text",
+                        text.toString(),
+                        "--arrow",
+                        out.resolve("r.arrow").toString(),
+                        "--replay",
+                        out.resolve("r.safetensors").toString())))
             .start();
     Path partial = out.resolve(".r.safetensors.routed_experts.moxie-partial");
     while (process.isAlive() && !(Files.exists(partial) && Files.size(partial) > 0)) {

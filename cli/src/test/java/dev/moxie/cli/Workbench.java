@@ -170,19 +170,7 @@ final class Workbench {
 
   /** Starts it; what it prints goes to the files out and err. */
   Process start(Object... arguments) throws IOException {
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                ProcessHandle.current().info().command().orElseThrow(),
-                "--add-modules=jdk.incubator.vector",
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Dai.djl.offline=true",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName()));
-    command.addAll(List.of(words(arguments)));
-    return new ProcessBuilder(command)
+    return new ProcessBuilder(Jvm.command(Main.class, List.of(), List.of(words(arguments))))
         .redirectOutput(at("out").toFile())
         .redirectError(at("err").toFile())
         .start();

@@ -20,6 +20,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward;
@@ -85,6 +86,7 @@ class FamilyMutationsTest {
           "hy_v3",
           "granitemoe",
           "granitemoeshared",
+          "granitemoehybrid",
           "dbrx",
           "phimoe",
           "llama4_text",
@@ -175,6 +177,7 @@ class FamilyMutationsTest {
     plantAttention();
     plantStates();
     plantConvolutions();
+    plantMamba2();
     plantExperts();
     plantModel();
   }
@@ -364,6 +367,17 @@ class FamilyMutationsTest {
 
   private void plantAttention() {
     plan("attention scale doubled", "attention scale", softmax(a -> a.withScale(2 * a.scale())));
+    if (attentions(Attention.Softmax.class).anyMatch(a -> a.rotary() != null)) {
+      plantAngles();
+    }
+    switch (attentions(Attention.Softmax.class).findFirst().orElseThrow()) {
+      case GroupedQuery a -> plantGrouped(a);
+      case MultiHeadLatent a -> plantLatent(a);
+      case Attention.Compressed a -> plantCompressed();
+    }
+  }
+
+  private void plantAngles() {
     plan("rotary base off by 1 %", "rotary base", turned(r -> WrongPlans.theta(r, 1.01)));
     plan(
         "another rotary pairing",
@@ -374,11 +388,6 @@ class FamilyMutationsTest {
                     r.pairing() == Rotary.Pairing.HALVES
                         ? Rotary.Pairing.INTERLEAVED
                         : Rotary.Pairing.HALVES)));
-    switch (attentions(Attention.Softmax.class).findFirst().orElseThrow()) {
-      case GroupedQuery a -> plantGrouped(a);
-      case MultiHeadLatent a -> plantLatent(a);
-      case Attention.Compressed a -> plantCompressed();
-    }
   }
 
   /** Of attention to entries, experts by token and residual streams. */
@@ -487,27 +496,15 @@ class FamilyMutationsTest {
   }
 
   private void plantGrouped(GroupedQuery a) {
-    attention("rotary dropped", "a dropped rotary embedding", x -> with(x, "rotary", null));
-    if (a.rotary().dimensions() < a.headSize()) {
-      plan(
-          "partial rotary as whole",
-          "rotary dimensions instead of",
-          turned(r -> Parts.with(r, "dimensions", a.headSize())));
-    }
-    if (a.rotary().scaling() != null) {
-      plan("rotary scaling dropped", "dropped rotary scaling", turned(r -> r.withScaling(null)));
-    }
-    if (a.rotary().scaling() instanceof Rotary.Yarn) {
-      plan(
-          "bounds of rotary scaling rounded",
-          "YaRN between bounds that are whole pairs",
-          turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "exactBounds", false))));
+    if (a.rotary() != null) {
+      plantRotary(a, a.rotary());
     }
     if (attentions(GroupedQuery.class).anyMatch(x -> x.rotary() == null)) {
+      Rotary some = new Rotary(10_000, a.headSize(), Rotary.Pairing.HALVES, null);
       attention(
           "rotary where there is none",
           "a rotary embedding that the reference does not have",
-          x -> x.withRotary(a.rotary()));
+          x -> x.withRotary(a.rotary() == null ? some : a.rotary()));
     }
     Optional<Integer> window =
         attentions(GroupedQuery.class)
@@ -576,6 +573,25 @@ class FamilyMutationsTest {
                       x,
                       "queryKeyNorm",
                       Parts.with(x.queryKeyNorm(), "afterRotation", !norm.afterRotation())));
+    }
+  }
+
+  private void plantRotary(GroupedQuery a, Rotary own) {
+    attention("rotary dropped", "a dropped rotary embedding", x -> with(x, "rotary", null));
+    if (own.dimensions() < a.headSize()) {
+      plan(
+          "partial rotary as whole",
+          "rotary dimensions instead of",
+          turned(r -> Parts.with(r, "dimensions", a.headSize())));
+    }
+    if (own.scaling() != null) {
+      plan("rotary scaling dropped", "dropped rotary scaling", turned(r -> r.withScaling(null)));
+    }
+    if (own.scaling() instanceof Rotary.Yarn) {
+      plan(
+          "bounds of rotary scaling rounded",
+          "YaRN between bounds that are whole pairs",
+          turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "exactBounds", false))));
     }
   }
 
@@ -704,6 +720,64 @@ class FamilyMutationsTest {
                                   : b)
                       .apply(plan)));
     }
+  }
+
+  private void plantMamba2() {
+    List<Mamba2> mambas = attentions(Mamba2.class).toList();
+    if (mambas.isEmpty()) {
+      return;
+    }
+    Mamba2 a = mambas.getFirst();
+    int values = a.values();
+    plantReversed("mamba.convolution.weight", a.convolution());
+    rows(
+        "gates for the values of states",
+        "gate and value rows swapped",
+        "mamba.input.",
+        r -> r < values ? r + values : r < 2 * values ? r - values : r);
+    int keys = 2 * values;
+    int queries = keys + a.keys();
+    rows(
+        "keys and queries of states swapped",
+        "key and query rows swapped",
+        "mamba.input.",
+        r -> r < keys || r >= queries + a.keys() ? r : r < queries ? r + a.keys() : r - a.keys());
+    plan(
+        "shift of steps and rate of decays swapped",
+        "step_shift and decay_rate swapped",
+        leaves(n -> swap(n, ".mamba.step_shift.", ".mamba.decay_rate.")));
+    plan(
+        "rate of decays for what passes by states",
+        "decay_rate and skip swapped",
+        leaves(n -> swap(n, ".mamba.decay_rate.", ".mamba.skip.")));
+    mamba2("epsilon of a state's norm", "epsilon", "normEpsilon", 1e4 * a.normEpsilon());
+    if (a.groups() > 1) {
+      int other = a.normGroups() == 1 ? a.groups() : 1;
+      mamba2("norm of other groups", "groups of heads", "normGroups", other);
+    }
+    if (a.leastStep() > 0) {
+      mamba2("no least step", "least step", "leastStep", 0);
+    }
+    if (a.convolutionBias()) {
+      mamba2("bias of convolutions dropped", "biases of a convolution", "convolutionBias", false);
+    }
+    if (a.biases()) {
+      mamba2("biases of projections dropped", "biases of projections", "biases", false);
+    }
+  }
+
+  private void mamba2(String name, String words, String member, Object other) {
+    plan(
+        name,
+        words,
+        plan ->
+            without(
+                WrongPlans.blocks(
+                        b ->
+                            b.attention() instanceof Mamba2 m
+                                ? b.withAttention(Parts.with(m, member, other))
+                                : b)
+                    .apply(plan)));
   }
 
   /** Which row stands where, once all groups of a kind stand together. */

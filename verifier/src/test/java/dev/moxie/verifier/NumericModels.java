@@ -66,6 +66,19 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "mamba2-and-no-positions",
+              """
+              {"model_type": "granitemoehybrid", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "layer_types": ["mamba", "attention"],
+               "mamba_n_heads": 4, "mamba_n_groups": 2, "mamba_d_state": 5, "mamba_d_conv": 3,
+               "mamba_d_head": "auto", "mamba_proj_bias": true, "intermediate_size": 6,
+               "shared_intermediate_size": 5, "num_local_experts": 5, "num_experts_per_tok": 2,
+               "num_attention_heads": 3, "num_key_value_heads": 3, "attention_multiplier": 0.5,
+               "residual_multiplier": 0.5, "rms_norm_eps": 1e-5, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "short-convolutions",
               """
               {"model_type": "lfm2_moe", "vocab_size": 19, "hidden_size": 12,

@@ -24,6 +24,9 @@ import tools.jackson.databind.JsonNode;
  * named after the object's key and a dot.
  */
 public final class Config {
+  /** Beside numbers that JSON has not. */
+  private static final String FLOAT = "__float__";
+
   private final String where;
   private final String remedy;
   private final String path;
@@ -278,6 +281,26 @@ public final class Config {
       numbers.add(item.doubleValue());
     }
     return numbers;
+  }
+
+  /**
+   * Two numbers, of which the second may be infinite, as transformers 5 writes that, whose JSON has
+   * no infinity.
+   */
+  public List<Double> range(String key) {
+    JsonNode value = require(key);
+    List<Double> ends = new ArrayList<>();
+    for (JsonNode item : value.values()) {
+      boolean infinite = item.path(FLOAT).asString("").equals("Infinity");
+      if (!value.isArray() || !(item.isNumber() || infinite)) {
+        throw wrong(key, "an array of two numbers", value.toString());
+      }
+      ends.add(infinite ? Double.POSITIVE_INFINITY : item.doubleValue());
+    }
+    if (ends.size() != 2) {
+      throw wrong(key, "an array of two numbers", value.toString());
+    }
+    return ends;
   }
 
   /** So many whole numbers from 1 to {@code most}, or one that is all of them. */

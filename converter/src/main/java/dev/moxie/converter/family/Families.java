@@ -37,6 +37,7 @@ public final class Families {
           HunyuanV3.FAMILY,
           Granite.FAMILY,
           GraniteShared.FAMILY,
+          GraniteHybrid.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,

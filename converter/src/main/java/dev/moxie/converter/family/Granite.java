@@ -1,9 +1,13 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Rotary;
 import java.util.List;
+import java.util.function.IntFunction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Granite 3 MoE (IBM, "Granite 3.0 Language Models", 2024; transformers {@code
@@ -41,7 +45,7 @@ final class Granite {
           "granitemoe",
           "GraniteMoeForCausalLM",
           KEYS,
-          c -> model(c, Experts.of(c, Experts.softmax(c))),
+          c -> model(c, alike(c), Experts.of(c, Experts.softmax(c))),
           List.of(RELEASED, fused(RELEASED)));
 
   private Granite() {}
@@ -52,10 +56,19 @@ final class Granite {
         .as("transformers 5");
   }
 
-  static Architecture model(Settings c, FeedForward experts) {
-    var attention = Llama.attention(c).withScale(c.get(ATTENTION));
+  /** The attention of models of which every layer attends. */
+  static IntFunction<Attention> alike(Settings c) {
+    Attention attention = attention(c, Llama.rotary(c, Rotary.Pairing.HALVES));
+    return i -> attention;
+  }
+
+  static Attention attention(Settings c, @Nullable Rotary rotary) {
+    return Llama.attention(c, rotary).withScale(c.get(ATTENTION));
+  }
+
+  static Architecture model(Settings c, IntFunction<Attention> attention, FeedForward experts) {
     return Parts.with(
-        Llama.model(c, attention, experts),
+        Llama.model(c, attention, i -> experts),
         "multipliers",
         Architecture.Multipliers.of(c.get(EMBEDDING), c.get(RESIDUAL), 1 / c.get(LOGITS)));
   }

@@ -1,9 +1,11 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import java.util.List;
+import java.util.function.IntFunction;
 
 /**
  * Granite MoE with shared experts (transformers {@code
@@ -11,7 +13,7 @@ import java.util.List;
  * routed experts whose gate and up are one matrix.
  */
 final class GraniteShared {
-  private static final Key<Integer> WIDTH =
+  static final Key<Integer> WIDTH =
       Key.whole(
               "shared_intermediate_size",
               0,
@@ -20,7 +22,7 @@ final class GraniteShared {
           .or(0);
 
   private static final String SHARED = "model.layers.{layer}.shared_mlp.";
-  private static final Layout RELEASED =
+  static final Layout RELEASED =
       Granite.RELEASED
           .joined(SHARED + "input_linear.weight", List.of("shared.gate.weight", "shared.up.weight"))
           .and("shared.down.weight", SHARED + "output_linear.weight", Arrangement.ITSELF);
@@ -30,14 +32,14 @@ final class GraniteShared {
           "granitemoeshared",
           "GraniteMoeSharedForCausalLM",
           Granite.KEYS.and(WIDTH),
-          GraniteShared::model,
+          c -> model(c, Granite.alike(c)),
           List.of(RELEASED, Granite.fused(RELEASED)));
 
   private GraniteShared() {}
 
-  private static Architecture model(Settings c) {
+  static Architecture model(Settings c, IntFunction<Attention> attention) {
     int width = c.get(WIDTH);
     var shared = width == 0 ? null : new FeedForward.SharedExperts(width);
-    return Granite.model(c, Experts.of(c, Experts.softmax(c), shared));
+    return Granite.model(c, attention, Experts.of(c, Experts.softmax(c), shared));
   }
 }

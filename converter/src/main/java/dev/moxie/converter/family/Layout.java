@@ -65,6 +65,13 @@ public record Layout(String name, Map<String, Place> places, int encoderLayers) 
                     Map.Entry::getKey, entry -> new Place(entry.getValue(), Arrangement.ITSELF))));
   }
 
+  /** With a tensor for each leaf of more. */
+  Layout and(Map<String, String> tensors) {
+    Map<String, Place> all = new HashMap<>(places);
+    all.putAll(of(name, tensors).places);
+    return new Layout(name, all);
+  }
+
   /** The same places under another name. */
   Layout as(String other) {
     return new Layout(other, places);

@@ -180,13 +180,18 @@ final class Llama {
    * @param otherwise where there is no list
    */
   static IntPredicate listed(Settings c, String kind, IntPredicate otherwise) {
+    return listed(c, kind, FULL, otherwise);
+  }
+
+  /** The same where the others are called otherwise. */
+  static IntPredicate listed(Settings c, String kind, String others, IntPredicate otherwise) {
     List<String> types = c.find(TYPES);
     if (types == null) {
       return otherwise;
     }
     int layers = c.get(LAYERS);
-    if (types.size() != layers || !types.stream().allMatch(List.of(kind, FULL)::contains)) {
-      throw c.unsupported(TYPES, "%d times %s or %s".formatted(layers, kind, FULL), types);
+    if (types.size() != layers || !types.stream().allMatch(List.of(kind, others)::contains)) {
+      throw c.unsupported(TYPES, "%d times %s or %s".formatted(layers, kind, others), types);
     }
     return i -> types.get(i).equals(kind);
   }

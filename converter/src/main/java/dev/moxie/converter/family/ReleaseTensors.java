@@ -47,6 +47,7 @@ public final class ReleaseTensors {
           Role.DELTA_WRITE_DECAY,
           Role.DELTA_CONVOLUTION,
           Role.CONVOLUTION_TAPS,
+          Role.MAMBA_CONVOLUTION,
           Role.PREDICTION_EMBEDDING,
           Role.PREDICTION_COMBINE,
           Role.PREDICTION_HEAD);

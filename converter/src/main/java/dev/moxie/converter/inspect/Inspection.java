@@ -438,6 +438,9 @@ public record Inspection(
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
               .formatted(a.width(), a.convolution(), a.biases() ? "; biases" : "");
+      case Attention.Mamba2 a ->
+          "Mamba-2: %d heads of %d, states of %d in %d groups; convolution of %d"
+              .formatted(a.heads(), a.headSize(), a.stateSize(), a.groups(), a.convolution());
       case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
   @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent"),
   @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta"),
   @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution"),
+  @JsonSubTypes.Type(value = Attention.Mamba2.class, name = "mamba2"),
   @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed")
 })
 public sealed interface Attention {
@@ -749,6 +750,97 @@ public sealed interface Attention {
     @Override
     public long keptPerSequence() {
       return (convolution - 1L) * width;
+    }
+  }
+
+  /**
+   * Mamba-2 (Dao and Gu, "Transformers are SSMs", 2024, sections 6 and 7; transformers {@code
+   * models/granitemoehybrid/modeling_granitemoehybrid.py}): of each head a matrix S [stateSize,
+   * headSize] is kept, which begins at zero, decays by steps that follow from the token, and to
+   * which each token adds. Head i reads and writes by group j = i · groups / heads.
+   *
+   * <pre>
+   * [z; m; t]  = input · x                            z [T, heads · headSize], t [T, heads]
+   * [v; k; q]  = silu(convolution of m)               the last {@code convolution} tokens, by channel
+   * s          = max(softplus(t + step_shift), leastStep)          one per head
+   * S_i        = exp(−exp(decay_rate_i) s_i) S_i + k_j (s_i v_i)ᵀ
+   * o_i        = S_iᵀ q_j + skip_i v_i
+   * y          = output · (norm ∘ rmsnorm(o ∘ silu(z)))
+   * </pre>
+   *
+   * @param heads of values
+   * @param groups of heads that share keys and queries; divides heads
+   * @param headSize width of a value
+   * @param stateSize width of a key or query
+   * @param convolution tokens that the convolution spans, the last one included
+   * @param normEpsilon epsilon of the norm of what is read
+   * @param normGroups of neighbouring heads, over each of which that goes; divides heads
+   * @param leastStep 0 where steps are as they come
+   * @param convolutionBias whether the convolution has a stored bias
+   * @param biases whether input and output have one
+   */
+  record Mamba2(
+      int heads,
+      int groups,
+      int headSize,
+      int stateSize,
+      int convolution,
+      double normEpsilon,
+      int normGroups,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) double leastStep,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean convolutionBias,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases)
+      implements Recurrent {
+    public Mamba2 {
+      Limits.require("attention.heads", heads, 1, Limits.MAX_HEADS);
+      Limits.require("attention.groups", groups, 1, heads);
+      Limits.require("attention.headSize", headSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.stateSize", stateSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.convolution", convolution, 1, Limits.MAX_TAPS);
+      Limits.requirePositive("attention.normEpsilon", normEpsilon);
+      if (!(leastStep >= 0 && Double.isFinite(leastStep))) {
+        throw new IllegalArgumentException(
+            "attention.leastStep: expected a finite number from 0, found " + leastStep);
+      }
+      Limits.require("attention.normGroups", normGroups, 1, heads);
+      if (heads % groups != 0) {
+        throw new IllegalArgumentException(
+            "attention.groups: expected a divisor of " + heads + " heads, found " + groups);
+      }
+      if (heads % normGroups != 0) {
+        throw new IllegalArgumentException(
+            "attention.normGroups: expected a divisor of " + heads + " heads, found " + normGroups);
+      }
+      long values = (long) heads * headSize;
+      long keys = (long) groups * stateSize;
+      Limits.require(
+          "attention's rows of the input",
+          Math.addExact(2 * Math.addExact(values, keys), heads),
+          1,
+          Limits.MAX_WIDTH);
+    }
+
+    /** Width of all values. */
+    @JsonIgnore
+    public int values() {
+      return heads * headSize;
+    }
+
+    /** Width of all keys, or of all queries. */
+    @JsonIgnore
+    public int keys() {
+      return groups * stateSize;
+    }
+
+    /** Width of what the convolution is given. */
+    @JsonIgnore
+    public int mixed() {
+      return values() + 2 * keys();
+    }
+
+    @Override
+    public long keptPerSequence() {
+      return (long) values() * stateSize + (convolution - 1L) * mixed();
     }
   }
 }

@@ -261,6 +261,7 @@ public final class Forward<V> {
           case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
           case Attention.GatedDelta d -> attention(scope, d, x);
           case Attention.ShortConvolution c -> attention(scope, c, x);
+          case Attention.Mamba2 m -> attention(scope, m, x);
           case Attention.Compressed c -> attention(scope, layer, c, x);
         });
   }
@@ -569,12 +570,12 @@ public final class Forward<V> {
     V c = ops.activate(FeedForward.Activation.SILU, ops.convolve(mixed, taps));
     V d = ops.shift(decayed, scope.vector(Role.DELTA_DECAY_SHIFT, heads));
     V o =
-        ops.delta(
-            a,
+        ops.recur(
+            new Ops.States(a.keyHeads(), heads, a.keySize(), a.valueSize(), false),
             unit(a, ops.columns(c, 0, keys), 1.0 / a.keySize()),
             unit(a, ops.columns(c, keys, keys), 1 / Math.sqrt(a.keySize())),
             ops.columns(c, 2 * keys, values),
-            ops.decay(d, scope.vector(Role.DELTA_DECAY_RATE, heads)),
+            ops.decay(ops.softplus(d, 0), scope.vector(Role.DELTA_DECAY_RATE, heads)),
             written);
     Leaf weight = scope.vector(Role.DELTA_NORM, a.valueSize());
     V normed = ops.norms(o, weight, a.normEpsilon(), a.valueSize());
@@ -592,17 +593,51 @@ public final class Forward<V> {
     int width = a.width();
     long hidden = model.hiddenSize();
     Leaf input = scope.matrix(Role.CONVOLUTION_INPUT, 3L * width, hidden);
-    V d = biased(scope, a, Role.CONVOLUTION_INPUT_BIAS, 3L * width, ops.linear(x, input));
+    boolean biases = a.biases();
+    V d = biased(scope, biases, Role.CONVOLUTION_INPUT_BIAS, 3L * width, ops.linear(x, input));
     V v = ops.multiply(ops.columns(d, 0, width), ops.columns(d, 2 * width, width));
     Leaf taps = scope.matrix(Role.CONVOLUTION_TAPS, width, a.convolution());
-    V m = biased(scope, a, Role.CONVOLUTION_TAPS_BIAS, width, ops.convolve(v, taps));
+    V m = biased(scope, biases, Role.CONVOLUTION_TAPS_BIAS, width, ops.convolve(v, taps));
     V o = ops.multiply(ops.columns(d, width, width), m);
     Leaf output = scope.matrix(Role.CONVOLUTION_OUTPUT, hidden, width);
-    return biased(scope, a, Role.CONVOLUTION_OUTPUT_BIAS, hidden, ops.linear(o, output));
+    return biased(scope, biases, Role.CONVOLUTION_OUTPUT_BIAS, hidden, ops.linear(o, output));
   }
 
-  private V biased(Scope scope, Attention.ShortConvolution a, Role bias, long width, V y) {
-    return a.biases() ? ops.shift(y, scope.vector(bias, width)) : y;
+  private V biased(Scope scope, boolean biases, Role bias, long width, V y) {
+    return biases ? ops.shift(y, scope.vector(bias, width)) : y;
+  }
+
+  private V attention(Scope scope, Attention.Mamba2 a, V x) {
+    int hidden = model.hiddenSize();
+    int values = a.values();
+    int keys = a.keys();
+    int mixed = a.mixed();
+    long rows = values + (long) mixed + a.heads();
+    V d = ops.linear(x, scope.matrix(Role.MAMBA_INPUT, rows, hidden));
+    d = biased(scope, a.biases(), Role.MAMBA_INPUT_BIAS, rows, d);
+    Leaf taps = scope.matrix(Role.MAMBA_CONVOLUTION, mixed, a.convolution());
+    V m = ops.convolve(ops.columns(d, values, mixed), taps);
+    m = biased(scope, a.convolutionBias(), Role.MAMBA_CONVOLUTION_BIAS, mixed, m);
+    V c = ops.activate(FeedForward.Activation.SILU, m);
+    V v = ops.columns(c, 0, values);
+    V t = ops.columns(d, values + mixed, a.heads());
+    V s = ops.softplus(ops.shift(t, scope.vector(Role.MAMBA_STEP_SHIFT, a.heads())), a.leastStep());
+    V o =
+        ops.recur(
+            new Ops.States(a.groups(), a.heads(), a.stateSize(), a.headSize(), false),
+            ops.columns(c, values + keys, keys),
+            ops.columns(c, values, keys),
+            ops.multiply(v, s),
+            ops.decay(s, scope.vector(Role.MAMBA_DECAY_RATE, a.heads())),
+            null);
+    o = ops.add(o, ops.times(v, scope.vector(Role.MAMBA_SKIP, a.heads())));
+    V gated = ops.gate(FeedForward.Activation.SILU, null, ops.columns(d, 0, values), o);
+    int span = values / a.normGroups();
+    V normed =
+        ops.times(
+            ops.norms(gated, null, a.normEpsilon(), span), scope.vector(Role.MAMBA_NORM, values));
+    V y = ops.linear(normed, scope.matrix(Role.MAMBA_OUTPUT, hidden, values));
+    return biased(scope, a.biases(), Role.MAMBA_OUTPUT_BIAS, hidden, y);
   }
 
   /** What routed and shared experts of a layer make of x, [T, H]. */

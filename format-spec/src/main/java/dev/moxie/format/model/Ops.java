@@ -47,8 +47,12 @@ public interface Ops<V> {
   /** As {@link #norms}, but with 1 + weight. */
   V offsetNorms(V x, Leaf weight, double epsilon, int size);
 
-  /** x times a stored number, [1]. */
-  V times(V x, Leaf factor);
+  /**
+   * x times stored numbers.
+   *
+   * @param factors each multiplies as many columns, side by side; one multiplies all of them
+   */
+  V times(V x, Leaf factors);
 
   /** limit · tanh(x / limit). */
   V cap(V x, double limit);
@@ -62,7 +66,11 @@ public interface Ops<V> {
   /** a + b. */
   V add(V a, V b);
 
-  /** a ∘ b. */
+  /**
+   * a ∘ b.
+   *
+   * @param b as wide as a, or one number for as many columns, side by side
+   */
   V multiply(V a, V b);
 
   /** f(gate) ∘ up, or what {@link FeedForward.Clamp} makes of them. */
@@ -167,24 +175,31 @@ public interface Ops<V> {
   V convolve(V x, Leaf weight);
 
   /**
-   * What a state keeps of itself: exp(−exp(rate) · softplus(x)).
+   * ln(1 + eˣ), or {@code least} where that is more.
    *
-   * @param rate as wide as x
+   * @param least 0 where there is none
    */
-  V decay(V x, Leaf rate);
+  V softplus(V x, double least);
 
   /**
-   * Reads what every value head keeps, after it was updated: S = d S + k (σ(b) (v − d Sᵀ k))ᵀ, then
-   * Sᵀ q ({@link Attention.GatedDelta}).
+   * What a state keeps of itself in a step of time: exp(−exp(rate) · step).
+   *
+   * @param rate as wide as steps
+   */
+  V decay(V steps, Leaf rate);
+
+  /**
+   * Reads what every value head keeps, after it was updated: with P = d S, S = P + k wᵀ, then Sᵀ q.
+   * What is written, w, is v, or by the delta rule σ(b) (v − Pᵀ k).
    *
    * @param q [T, keyHeads · keySize]
    * @param k [T, keyHeads · keySize]
    * @param v [T, valueHeads · valueSize]
-   * @param d [T, valueHeads]
-   * @param b [T, valueHeads]
+   * @param d [T, valueHeads], or for each row of a state one, [T, valueHeads · keySize]
+   * @param b [T, valueHeads]; null without the delta rule
    * @return [T, valueHeads · valueSize]
    */
-  V delta(Attention.GatedDelta attention, V q, V k, V v, V d, V b);
+  V recur(States states, V q, V k, V v, V d, @Nullable V b);
 
   /**
    * Scores of all experts.
@@ -341,6 +356,29 @@ public interface Ops<V> {
    * @return what the pass goes on with: x, unless the reader knows better
    */
   V note(Step step, V x);
+
+  /**
+   * What the heads of a layer keep, each a matrix [keySize, valueSize], which begins at zero. Value
+   * head i reads and writes by query and key i · keyHeads / valueHeads.
+   *
+   * @param byRow whether each row decays by itself
+   */
+  record States(int keyHeads, int valueHeads, int keySize, int valueSize, boolean byRow) {
+    /** Width of all queries, or of all keys. */
+    public long keys() {
+      return (long) keyHeads * keySize;
+    }
+
+    /** Width of all values. */
+    public long values() {
+      return (long) valueHeads * valueSize;
+    }
+
+    /** How many numbers say what the states keep. */
+    public long decays() {
+      return byRow ? (long) valueHeads * keySize : valueHeads;
+    }
+  }
 
   /**
    * All experts of a layer.

@@ -116,6 +116,16 @@ public enum Role {
   CROSS_OUTPUT_BIAS("cross.output.bias"),
   ENCODER_NORM("encoder_norm.weight"),
   ENCODER_NORM_BIAS("encoder_norm.bias"),
+  MAMBA_INPUT("mamba.input.weight"),
+  MAMBA_INPUT_BIAS("mamba.input.bias"),
+  MAMBA_CONVOLUTION("mamba.convolution.weight"),
+  MAMBA_CONVOLUTION_BIAS("mamba.convolution.bias"),
+  MAMBA_STEP_SHIFT("mamba.step_shift.weight"),
+  MAMBA_DECAY_RATE("mamba.decay_rate.weight"),
+  MAMBA_SKIP("mamba.skip.weight"),
+  MAMBA_NORM("mamba.norm.weight"),
+  MAMBA_OUTPUT("mamba.output.weight"),
+  MAMBA_OUTPUT_BIAS("mamba.output.bias"),
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */

@@ -134,11 +134,14 @@ public final class Symbols implements Ops<Symbols.Term> {
     return term("%s · %s", factor, x.text.contains(" + ") ? "(" + x.text + ")" : x.text);
   }
 
-  /** What is multiplied keeps its name. */
+  /** What is multiplied as a whole keeps its name. */
   @Override
-  public Term times(Term x, Leaf factor) {
+  public Term times(Term x, Leaf factors) {
+    if (factors.shape().dim(0) > 1) {
+      return term("%s ∘ %s", matrix(factors), factor(x));
+    }
     String product = name(x, "h");
-    String stored = factor.tensor().role().tensor().replace('.', '_');
+    String stored = factors.tensor().role().tensor().replace('.', '_');
     lines.add(product + " = " + stored + " · " + product);
     return x;
   }
@@ -385,17 +388,24 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term decay(Term x, Leaf rate) {
-    return term("exp(−exp(rate) softplus(%s))", x.text);
+  public Term softplus(Term x, double least) {
+    return least == 0 ? term("softplus(%s)", x.text) : term("max(softplus(%s), %s)", x.text, least);
   }
 
   @Override
-  public Term delta(Attention.GatedDelta a, Term q, Term k, Term v, Term d, Term b) {
+  public Term decay(Term steps, Leaf rate) {
+    return term("exp(−exp(rate) %s)", steps.text);
+  }
+
+  @Override
+  public Term recur(States states, Term q, Term k, Term v, Term d, @Nullable Term b) {
     String fading = name(d, "f");
+    fading = states.byRow() ? "diag(" + fading + ")" : fading;
     String key = name(k, "k");
-    lines.add(
-        "S = %s S + %s (σ(%s) (%s − %s Sᵀ %s))ᵀ, per value head"
-            .formatted(fading, key, name(b, "b"), name(v, "v"), fading, key));
+    String value = name(v, "v");
+    String written =
+        b == null ? value : "(σ(%s) (%s − %s Sᵀ %s))".formatted(name(b, "b"), value, fading, key);
+    lines.add("S = %s S + %s %sᵀ, per value head".formatted(fading, key, written));
     Term read = term("Sᵀ %s", name(q, "q"));
     name(read, "o");
     return read;

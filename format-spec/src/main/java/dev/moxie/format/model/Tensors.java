@@ -114,8 +114,10 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long times(Long x, Leaf factor) {
-    sized(factor, 1);
+  public Long times(Long x, Leaf factors) {
+    long count = factors.shape().dim(0);
+    require("factors", 0, x % count);
+    sized(factors, count);
     return x;
   }
 
@@ -142,7 +144,7 @@ public final class Tensors implements Ops<Long> {
 
   @Override
   public Long multiply(Long a, Long b) {
-    require("a product", a, b);
+    require("a product", 0, a % b);
     return a;
   }
 
@@ -247,17 +249,22 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long decay(Long x, Leaf rate) {
-    return sized(rate, x);
+  public Long softplus(Long x, double least) {
+    return x;
   }
 
   @Override
-  public Long delta(Attention.GatedDelta a, Long q, Long k, Long v, Long d, Long b) {
-    require("queries", a.keys(), q);
-    require("keys", a.keys(), k);
-    require("values", a.values(), v);
-    require("decays", a.valueHeads(), d);
-    require("writes", a.valueHeads(), b);
+  public Long decay(Long steps, Leaf rate) {
+    return sized(rate, steps);
+  }
+
+  @Override
+  public Long recur(States s, Long q, Long k, Long v, Long d, @Nullable Long b) {
+    require("queries", s.keys(), q);
+    require("keys", s.keys(), k);
+    require("values", s.values(), v);
+    require("decays", s.decays(), d);
+    require("writes", s.valueHeads(), b == null ? s.valueHeads() : b);
     return v;
   }
 

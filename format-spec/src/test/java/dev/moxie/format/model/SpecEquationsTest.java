@@ -9,6 +9,7 @@ import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.Projections;
@@ -78,6 +79,13 @@ class SpecEquationsTest {
           Map.entry("33", "width"),
           Map.entry("66", "width + width"),
           Map.entry("99", "width + width + width"),
+          Map.entry("186", "values"),
+          Map.entry("297", "values + keys"),
+          Map.entry("408", "mixed"),
+          Map.entry("594", "values + mixed"),
+          Map.entry("600", "values + mixed + heads"),
+          Map.entry("62", "values / normGroups"),
+          Map.entry("0.031", "leastStep"),
           Map.entry("7.1", "clamp.limit"),
           Map.entry("1.7", "clamp.sharpness"),
           Map.entry("1.9", "clamp.offset"),
@@ -129,6 +137,7 @@ class SpecEquationsTest {
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
+  private static final Mamba2 MAMBA2 = new Mamba2(6, 3, 31, 37, 7, 1e-6, 1, 0, false, false);
   private static final Compressed COMPRESSED =
       new Compressed(6, 14, 28, 0.731, 17, 3, 16, 1e-6, ROTARY, null);
   private static final MultiHeadLatent LATENT =
@@ -270,6 +279,13 @@ class SpecEquationsTest {
     var convolution = new Members<>("attention.", CONVOLUTION, SpecEquationsTest::attended);
     convolution.with("biases", true);
     convolution.requireAllBut();
+    row("attention, `mamba2`", attended(MAMBA2));
+    var mamba = new Members<>("attention.", MAMBA2, SpecEquationsTest::attended);
+    mamba.with("normGroups", 3);
+    mamba.with("leastStep", 0.031);
+    mamba.with("convolutionBias", true);
+    mamba.with("biases", true);
+    mamba.requireAllBut();
   }
 
   private static List<String> attended(Attention attention) {

@@ -41,6 +41,8 @@ final class PartsVectors {
 
   private static final Architecture CONVOLUTIONS = convolutions();
 
+  private static final Architecture MAMBAS = mambas();
+
   /** Residual streams, entries of tokens, and experts that a table has. */
   private static final Architecture STREAMS = streams();
 
@@ -112,6 +114,18 @@ final class PartsVectors {
             .map(a -> new Architecture.Blocks(1, a, dense))
             .toList();
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
+  }
+
+  private static Architecture mambas() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    List<Architecture.Blocks> layers =
+        Stream.of(true, false)
+            .map(
+                all ->
+                    new Attention.Mamba2(4, 2, 3, 2, 4, 1e-5, all ? 2 : 1, all ? 0.1 : 0, all, all))
+            .map(a -> new Architecture.Blocks(1, a, dense))
+            .toList();
+    return new Architecture(5, 4, 16, 1e-5, false, layers, null);
   }
 
   private static Architecture streams() {
@@ -278,6 +292,13 @@ final class PartsVectors {
                     CONVOLUTIONS,
                     TinyPackage.Stored.COPIED,
                     items -> TensorVectors.without(items, "layers.0.convolution.taps.bias")));
+    v.valid(
+        "mamba2",
+        "Mamba-2 with all that it may have and without",
+        p -> TinyPackage.write(p, MAMBAS, false));
+    v.broken("mamba2-of-heads-in-no-groups", "A2", "groups do not divide heads", "groups")
+        .in(p -> TinyPackage.write(p, MAMBAS, false))
+        .byManifest(text -> text.replaceFirst("\"groups\" : 2", "\"groups\" : 3"));
     v.valid(
         "streams-entries-and-a-table-of-experts",
         "residual streams, entries that overlap, are chosen from, or neither, experts by token",

@@ -18,8 +18,8 @@ public abstract class WithoutStates<V> implements Ops<V> {
   protected abstract UnsupportedException lacks(String what);
 
   @Override
-  public final V times(V x, Leaf factor) {
-    throw lacks("a residual stream that is multiplied by a stored number");
+  public final V times(V x, Leaf factors) {
+    throw lacks("activations that are multiplied by stored numbers");
   }
 
   @Override
@@ -70,13 +70,18 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
-  public final V decay(V x, Leaf rate) {
+  public final V softplus(V x, double least) {
+    throw lacks("steps of a state in time");
+  }
+
+  @Override
+  public final V decay(V steps, Leaf rate) {
     throw lacks("a state that decays");
   }
 
   @Override
-  public final V delta(Attention.GatedDelta a, V q, V k, V v, V d, V b) {
-    throw lacks("the gated delta rule");
+  public final V recur(States states, V q, V k, V v, V d, @Nullable V b) {
+    throw lacks("a state that tokens change");
   }
 
   @Override

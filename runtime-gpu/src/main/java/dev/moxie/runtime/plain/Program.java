@@ -165,8 +165,19 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value times(Value x, Leaf factor) {
-    return scale(x, weights.vector(factor)[0]);
+  public Value times(Value x, Leaf factors) {
+    float[] f = weights.vector(factors);
+    int each = x.columns() / f.length;
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          for (int i = 0, c = 0; i < f.length; i++) {
+            for (int end = c + each; c < end; c++) {
+              y[to + c] = f[i] * a[at + c];
+            }
+          }
+        });
   }
 
   @Override
@@ -265,14 +276,17 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value multiply(Value a, Value b) {
+    int each = a.columns() / b.columns();
     return row(
         a,
         a.columns(),
         (t, x, at, y, to) -> {
           float[] other = pass.array(b);
           int from = t * b.apart();
-          for (int c = 0; c < a.columns(); c++) {
-            y[to + c] = x[at + c] * other[from + c];
+          for (int i = 0, c = 0; i < b.columns(); i++) {
+            for (int end = c + each; c < end; c++) {
+              y[to + c] = x[at + c] * other[from + i];
+            }
           }
         });
   }
@@ -456,28 +470,40 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value decay(Value x, Leaf rate) {
-    float[] rates = weights.vector(rate);
+  public Value softplus(Value x, double least) {
     return row(
         x,
         x.columns(),
         (t, a, at, y, to) -> {
-          for (int c = 0; c < rates.length; c++) {
-            double softplus = Math.max(a[at + c], 0) + log1pExp(-Math.abs((double) a[at + c]));
-            y[to + c] = (float) StrictMath.exp(-StrictMath.exp(rates[c]) * softplus);
+          for (int c = 0; c < x.columns(); c++) {
+            double below = StrictMath.exp(-Math.abs((double) a[at + c]));
+            double softplus = Math.max(a[at + c], 0) + StrictMath.log1p(below);
+            y[to + c] = (float) Math.max(softplus, least);
           }
         });
   }
 
-  /** ln(1 + eˣ). */
-  private static double log1pExp(double x) {
-    return StrictMath.log1p(StrictMath.exp(x));
+  @Override
+  public Value decay(Value steps, Leaf rate) {
+    double[] rates = new double[steps.columns()];
+    float[] logarithms = weights.vector(rate);
+    for (int c = 0; c < rates.length; c++) {
+      rates[c] = StrictMath.exp(logarithms[c]);
+    }
+    return row(
+        steps,
+        steps.columns(),
+        (t, a, at, y, to) -> {
+          for (int c = 0; c < rates.length; c++) {
+            y[to + c] = (float) StrictMath.exp(-rates[c] * a[at + c]);
+          }
+        });
   }
 
   @Override
-  public Value delta(Attention.GatedDelta a, Value q, Value k, Value v, Value d, Value b) {
+  public Value recur(States states, Value q, Value k, Value v, Value d, @Nullable Value b) {
     Value y = make(v.columns());
-    instructions.add(new DeltaRule(pass, pass.newState(), a, q, k, v, d, b, y));
+    instructions.add(new Recurrence(pass, pass.newState(), states, q, k, v, d, b, y));
     return y;
   }
 

@@ -82,7 +82,8 @@ class PlainTest {
   }
 
   /**
-   * What another JVM is to print: the digest of a product, or what tokens of a package allocate.
+   * What another JVM is to print: the digest of a product, or what tokens of a package allocate,
+   * which goes on until it is as little as the second argument says.
    */
   public static void main(String[] args) {
     if (args.length == 0) {
@@ -91,18 +92,18 @@ class PlainTest {
     }
     try (MoxiePackage pack = MoxiePackage.open(Path.of(args[0]));
         var model = PlainModel.open(pack, new Unproven())) {
-      System.out.println("bytes " + bytesOfAToken(model));
+      System.out.println("bytes " + bytesOfAToken(model, Integer.parseInt(args[1])));
     }
   }
 
   /** Once the compiler has seen the loops: before, every vector is an object. */
-  private static long bytesOfAToken(PlainModel model) {
+  private static long bytesOfAToken(PlainModel model, int enough) {
     var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
     long[] id = {3};
     // With the first one a block of the past, which takes memory once.
     int tokens = Past.BLOCK - 1;
     long allocated = Long.MAX_VALUE;
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 300 && allocated > enough * tokens; round++) {
       model.begin(tokens + 1);
       model.next(id);
       long before = threads.getCurrentThreadAllocatedBytes();
@@ -131,7 +132,7 @@ class PlainTest {
     Packages.convert(checkpoint, folder.resolve("p")).close();
     int least = Integer.MAX_VALUE;
     for (int process = 0; process < 4 && least > vectors; process++) {
-      String[] printed = inAnotherJvm(64, folder.resolve("p").toString());
+      String[] printed = inAnotherJvm(64, folder.resolve("p").toString(), String.valueOf(vectors));
       least = Math.min(least, Integer.parseInt(printed[1]));
     }
     assertTrue(least <= vectors, least + " bytes for a token");

@@ -7,6 +7,7 @@ import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.Indexer;
+import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
@@ -44,6 +45,9 @@ import org.jspecify.annotations.Nullable;
 final class Mistakes {
   /** The values of mscale_all_dim in released checkpoints (DeepSeek-V3; V2 and V2-Lite). */
   private static final List<Double> MSCALES = List.of(1.0, 0.707);
+
+  /** Of states in time, in released checkpoints (Nemotron-H). */
+  private static final double LEAST_STEP = 0.001;
 
   /** Bases of rotary angles in released checkpoints. */
   private static final List<Double> BASES =
@@ -187,6 +191,7 @@ final class Mistakes {
               mistakes,
               "biases of a convolution that the reference does not have",
               x -> Parts.with(a, "biases", false));
+      case Mamba2 a -> ofMamba2(a, mistakes);
       case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
@@ -215,6 +220,21 @@ final class Mistakes {
                         ? b.withAttention(with(a, "distances", new Attention.Distances(own.buckets(), farthest)))
                         : b));
       }
+    }
+  }
+
+  private void ofMamba2(Mamba2 a, List<Mistake> mistakes) {
+    int other = a.normGroups() == 1 ? a.groups() : 1;
+    attention(
+        mistakes,
+        instead("groups of heads that the norm goes over", a.normGroups(), other),
+        x -> Parts.with(a, "normGroups", other));
+    for (String member : List.of("convolutionBias", "biases")) {
+      String of = member.equals("biases") ? "projections" : "a convolution";
+      attention(
+          mistakes,
+          "biases of " + of + " that the reference does not have",
+          x -> Parts.with(a, member, false));
     }
   }
 
@@ -685,6 +705,11 @@ final class Mistakes {
       numbers.add(epsilon("norm of what states give", d, "normEpsilon", d.normEpsilon()));
       numbers.add(epsilon("length of queries and keys", d, "unitEpsilon", d.unitEpsilon()));
     }
+    if (blocks.attention() instanceof Mamba2 m) {
+      numbers.add(epsilon("norm of what states give", m, "normEpsilon", m.normEpsilon()));
+      double least = m.leastStep() == 0 ? LEAST_STEP : m.leastStep();
+      numbers.add(number("least step", least, 1000, 33, s -> with(Parts.with(m, "leastStep", s))));
+    }
     if (!(blocks.attention() instanceof Softmax a)) {
       return numbers;
     }
@@ -730,8 +755,9 @@ final class Mistakes {
         s -> with.apply(Parts.with(own, "scale", s)));
   }
 
-  private Scalar epsilon(String of, GatedDelta d, String member, double own) {
-    return number("epsilon of the " + of, own, 1e6, 25, e -> with(Parts.with(d, member, e)));
+  private <A extends Record & Attention> Scalar epsilon(
+      String of, A part, String member, double own) {
+    return number("epsilon of the " + of, own, 1e6, 25, e -> with(Parts.with(part, member, e)));
   }
 
   private Scalar epsilon(GroupedQuery a, QueryKeyNorm own) {
@@ -819,6 +845,9 @@ final class Mistakes {
                   "output.bias",
                   model.hiddenSize())));
     }
+    if (blocks.attention() instanceof Mamba2 m) {
+      missing(missing, m);
+    }
     if (!(blocks.attention() instanceof GroupedQuery a)) {
       return missing;
     }
@@ -845,6 +874,28 @@ final class Mistakes {
       missing(missing, a, NormSpan.ALL_HEADS, false, queries, keys);
     }
     return missing;
+  }
+
+  private void missing(List<Missing> missing, Mamba2 m) {
+    if (!m.convolutionBias()) {
+      missing.add(
+          missing(
+              "dropped biases of a convolution",
+              with(Parts.with(m, "convolutionBias", true)),
+              "mamba.",
+              0,
+              Map.of("convolution.bias", m.mixed())));
+    }
+    if (!m.biases()) {
+      int rows = m.values() + m.mixed() + m.heads();
+      missing.add(
+          missing(
+              "dropped biases of projections",
+              with(Parts.with(m, "biases", true)),
+              "mamba.",
+              0,
+              Map.of("input.bias", rows, "output.bias", model.hiddenSize())));
+    }
   }
 
   private void missing(

@@ -87,6 +87,12 @@ final class RowOrders {
         add(new Cut("convolution.input.", 1, kinds, sizes), suspects);
         suspects.add(reversed("convolution.taps.weight", a.convolution()));
       }
+      case Attention.Mamba2 a -> {
+        List<Integer> sizes = List.of(a.values(), a.values(), a.keys(), a.keys(), a.heads());
+        List<String> kinds = List.of("gate", "value", "key", "query", "step");
+        add(new Cut("mamba.input.", 1, kinds, sizes), suspects);
+        suspects.add(reversed("mamba.convolution.weight", a.convolution()));
+      }
       case Attention.GroupedQuery _, Attention.MultiHeadLatent _, Attention.Compressed _ -> {}
     }
     return suspects.stream();

@@ -168,6 +168,7 @@ final class Suspects {
       case Attention.Softmax a -> "attention";
       case Attention.GatedDelta a -> "delta";
       case Attention.ShortConvolution a -> "convolution";
+      case Attention.Mamba2 a -> "mamba";
     };
   }
 

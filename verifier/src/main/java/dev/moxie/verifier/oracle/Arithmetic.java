@@ -103,16 +103,20 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
-  /** y = w x, w a stored number. */
-  Estimate times(Estimate x, WeightMatrix factor) {
-    double[] w = new double[1];
-    factor.read(0, w);
-    double rounded = factor.roundingOf(0, 0, w[0]);
+  /** y = w x, w a stored number for each of so many columns side by side. */
+  Estimate times(Estimate x, WeightMatrix factors) {
+    double[] w = new double[factors.columns()];
+    double[] rounded = new double[w.length];
+    factors.read(0, w);
+    factors.roundings(0, w, rounded);
+    int each = x.columns() / w.length;
     var result = new Estimate(x.rows(), x.columns());
     for (int r = 0; r < x.rows(); r++) {
       for (int c = 0; c < x.columns(); c++) {
-        double y = w[0] * x.value(r, c);
-        result.set(r, c, y, norm2(w[0] * x.error(r, c), rounded * x.value(r, c), u * y));
+        double factor = w[c / each];
+        double y = factor * x.value(r, c);
+        double error = rounded[c / each] * x.value(r, c);
+        result.set(r, c, y, norm2(factor * x.error(r, c), error, u * y));
       }
     }
     return settle(result);
@@ -134,13 +138,15 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
-  /** y = a b, element by element. */
+  /** y = a b, element by element; one of b for each of so many columns of a side by side. */
   Estimate product(Estimate a, Estimate b) {
+    int each = a.columns() / b.columns();
     var result = new Estimate(a.rows(), a.columns());
     for (int r = 0; r < a.rows(); r++) {
       for (int c = 0; c < a.columns(); c++) {
-        double y = a.value(r, c) * b.value(r, c);
-        double carried = norm2(a.error(r, c) * b.value(r, c), a.value(r, c) * b.error(r, c), 0);
+        int i = c / each;
+        double y = a.value(r, c) * b.value(r, i);
+        double carried = norm2(a.error(r, c) * b.value(r, i), a.value(r, c) * b.error(r, i), 0);
         result.set(r, c, y, norm2(carried, u * y, 0));
       }
     }

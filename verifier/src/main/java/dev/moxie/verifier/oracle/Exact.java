@@ -168,8 +168,8 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate times(Estimate x, Leaf factor) {
-    WeightMatrix w = weights.apply(factor);
+  public Estimate times(Estimate x, Leaf factors) {
+    WeightMatrix w = weights.apply(factors);
     return once(() -> arithmetic.times(x, w), "times", x, w);
   }
 
@@ -349,15 +349,20 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate decay(Estimate x, Leaf rate) {
-    WeightMatrix w = weights.apply(rate);
-    return once(() -> states.decay(x, w), "decay", x, w);
+  public Estimate softplus(Estimate x, double least) {
+    return once(() -> states.softplus(x, least), "softplus", x, least);
   }
 
   @Override
-  public Estimate delta(
-      Attention.GatedDelta a, Estimate q, Estimate k, Estimate v, Estimate d, Estimate b) {
-    return once(() -> states.delta(a, q, k, v, d, b), "delta", a, q, k, v, d, b);
+  public Estimate decay(Estimate steps, Leaf rate) {
+    WeightMatrix w = weights.apply(rate);
+    return once(() -> states.decay(steps, w), "decay", steps, w);
+  }
+
+  @Override
+  public Estimate recur(
+      States s, Estimate q, Estimate k, Estimate v, Estimate d, @Nullable Estimate b) {
+    return once(() -> states.recur(s, q, k, v, d, b), "recur", s, q, k, v, d, b);
   }
 
   @Override

@@ -2,9 +2,9 @@ package dev.moxie.verifier.oracle;
 
 import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
-import dev.moxie.format.model.Attention;
-import java.util.Arrays;
+import dev.moxie.format.model.Ops;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /** The operations of layers that keep a state of what came before; {@link Exact} says what for. */
 record StateArithmetic(Arithmetic arithmetic) {
@@ -41,52 +41,70 @@ record StateArithmetic(Arithmetic arithmetic) {
     return arithmetic.settle(result);
   }
 
-  /** y = exp(−r softplus(x)) with r = exp(rate); dy = −y (r σ(x) dx + r softplus(x) drate). */
-  Estimate decay(Estimate x, WeightMatrix rates) {
-    double[] rate = new double[x.columns()];
-    rates.read(0, rate);
+  /** y = max(ln(1 + eˣ), least); dy = σ(x) dx. */
+  Estimate softplus(Estimate x, double least) {
     var result = new Estimate(x.rows(), x.columns());
     for (int t = 0; t < x.rows(); t++) {
-      for (int c = 0; c < rate.length; c++) {
+      for (int c = 0; c < x.columns(); c++) {
         double v = x.value(t, c);
-        double r = Math.exp(rate[c]);
-        double softplus = Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
-        double y = Math.exp(-r * softplus);
-        double slope = r / (1 + Math.exp(-v));
-        double rounded = r * softplus * rates.roundingOf(0, c, rate[c]);
-        // The exponent is rounded, its exponential, softplus and product, and so is the result.
-        double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * r * softplus;
-        double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), rounded);
-        result.set(t, c, y, y * norm2(slope * x.error(t, c), rounding, 0));
+        double y = Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+        double carried = x.error(t, c) / (1 + Math.exp(-v));
+        // Some add 1 to the exponential before its logarithm, which rounds what is far below 1.
+        double rounding = norm2(Arithmetic.FUNCTION_ROUNDINGS * y, 1, 0) * arithmetic.a();
+        double error = norm2(carried, rounding, arithmetic.u() * y);
+        boolean held = least - y > Arithmetic.FAR * error;
+        result.set(t, c, Math.max(y, least), held ? arithmetic.u() * least : error);
       }
     }
     return arithmetic.settle(result);
   }
 
-  /** The gated delta rule, head by head. */
-  Estimate delta(
-      Attention.GatedDelta a, Estimate q, Estimate k, Estimate v, Estimate d, Estimate b) {
+  /** y = exp(−r s) with r = exp(rate); dy = −y (r ds + r s drate). */
+  Estimate decay(Estimate steps, WeightMatrix rates) {
+    double[] rate = new double[steps.columns()];
+    rates.read(0, rate);
+    var result = new Estimate(steps.rows(), steps.columns());
+    for (int t = 0; t < steps.rows(); t++) {
+      for (int c = 0; c < rate.length; c++) {
+        double r = Math.exp(rate[c]);
+        double exponent = r * steps.value(t, c);
+        double y = Math.exp(-exponent);
+        double rounded = exponent * rates.roundingOf(0, c, rate[c]);
+        // The rate's exponential is rounded, the exponent, its exponential, and so is the result.
+        double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * exponent;
+        double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), rounded);
+        result.set(t, c, y, y * norm2(r * steps.error(t, c), rounding, 0));
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  /** What heads keep, head by head. */
+  Estimate recur(
+      Ops.States s, Estimate q, Estimate k, Estimate v, Estimate d, @Nullable Estimate b) {
     var y = new Estimate(v.rows(), v.columns());
-    IntStream.range(0, a.valueHeads())
+    int decays = s.byRow() ? s.keySize() : 1;
+    IntStream.range(0, s.valueHeads())
         .parallel()
         .forEach(
             head -> {
-              int shared = head * a.keyHeads() / a.valueHeads() * a.keySize();
+              int shared = head * s.keyHeads() / s.valueHeads() * s.keySize();
               new Head(
-                      q.part(shared, a.keySize()),
-                      k.part(shared, a.keySize()),
-                      v.part(head * a.valueSize(), a.valueSize()),
-                      d.part(head, 1),
-                      b.part(head, 1))
-                  .compute(y, head * a.valueSize());
+                      q.part(shared, s.keySize()),
+                      k.part(shared, s.keySize()),
+                      v.part(head * s.valueSize(), s.valueSize()),
+                      d.part(head * decays, decays),
+                      b == null ? null : b.part(head, 1))
+                  .compute(y, head * s.valueSize());
             });
     return arithmetic.settle(y);
   }
 
   /**
-   * One head: P = d S, r = v − Pᵀk, S′ = P + b k rᵀ, y = S′ᵀ q. Every y is linear in each state
-   * before it: with λ its derivative by S′, whose columns are alike, that by P is μ = λ − b (λ·k) k
-   * and that by S is d μ. So each error of an input, and each rounding, is followed to each y.
+   * One head: P = d S, S′ = P + k wᵀ, y = S′ᵀ q, by the delta rule with w = b r, r = v − Pᵀk, else
+   * with w = r = v. Every y is linear in each state before it: with λ its derivative by S′, whose
+   * columns are alike, that by P is μ = λ − b (λ·k) k, or λ itself, and that by S is d μ. So each
+   * error of an input, and each rounding, is followed to each y.
    */
   private final class Head {
     private final Estimate q;
@@ -96,7 +114,10 @@ record StateArithmetic(Arithmetic arithmetic) {
     private final int keySize;
     private final int size;
 
-    /** σ(b) of each token, and its error. */
+    /** Whether what is written depends on what is there. */
+    private final boolean corrects;
+
+    /** b of each token, and its error. */
     private final Estimate part;
 
     /** S before each token and, last, after all of them, [T + 1, keySize, size]. */
@@ -106,44 +127,55 @@ record StateArithmetic(Arithmetic arithmetic) {
     private final double[][] rest;
 
     private final double[][] restRounding;
-    private final double[] decayError;
 
-    Head(Estimate q, Estimate k, Estimate v, Estimate d, Estimate b) {
+    /** Of each token and decay. */
+    private final double[][] decayError;
+
+    Head(Estimate q, Estimate k, Estimate v, Estimate d, @Nullable Estimate b) {
       this.q = q;
       this.k = k;
       this.v = v;
       this.d = d;
       keySize = k.columns();
       size = v.columns();
+      corrects = b != null;
       int tokens = v.rows();
       states = new double[tokens + 1][];
       states[0] = new double[keySize * size];
       rest = new double[tokens][size];
       restRounding = new double[tokens][size];
-      decayError = new double[tokens];
-      part = new Estimate(tokens, 1);
-      double logarithms = 0;
+      decayError = new double[tokens][d.columns()];
+      part = b == null ? Estimate.ones(tokens, 1) : new Estimate(tokens, 1);
+      double[] logarithms = new double[d.columns()];
       for (int t = 0; t < tokens; t++) {
-        part.copyRow(arithmetic.sigmoid(b, t), 0, t);
-        double fading = d.value(t, 0);
-        logarithms =
-            (t % CHUNK == 0 ? 0 : logarithms) + Math.log(Math.max(fading, Float.MIN_VALUE));
-        // A product of decays may be computed as the exponential of a difference of sums.
-        decayError[t] = norm2(d.error(t, 0), arithmetic.a() * logarithms * fading, 0);
+        if (b != null) {
+          part.copyRow(arithmetic.sigmoid(b, t), 0, t);
+        }
+        for (int i = 0; i < logarithms.length; i++) {
+          double fading = d.value(t, i);
+          double before = t % CHUNK == 0 ? 0 : logarithms[i];
+          logarithms[i] = before + Math.log(Math.max(fading, Float.MIN_VALUE));
+          // A product of decays may be computed as the exponential of a difference of sums.
+          decayError[t][i] = norm2(d.error(t, i), arithmetic.a() * logarithms[i] * fading, 0);
+        }
         update(t);
       }
     }
 
+    private double fading(int t, int row) {
+      return d.value(t, d.columns() == 1 ? 0 : row);
+    }
+
     private void update(int t) {
       double a = arithmetic.a();
-      double fading = d.value(t, 0);
       double[] before = states[t];
       double[] after = new double[before.length];
       double[] r = rest[t];
       double[] squares = restRounding[t];
-      for (int i = 0; i < keySize; i++) {
+      for (int i = 0; corrects && i < keySize; i++) {
+        double faded = k.value(t, i) * fading(t, i);
         for (int j = 0; j < size; j++) {
-          double term = k.value(t, i) * fading * before[i * size + j];
+          double term = faded * before[i * size + j];
           r[j] -= term;
           squares[j] += term * term;
         }
@@ -151,9 +183,11 @@ record StateArithmetic(Arithmetic arithmetic) {
       for (int j = 0; j < size; j++) {
         double read = r[j];
         r[j] += v.value(t, j);
-        squares[j] = a * a * (keySize * (squares[j] + read * read) + 3 * r[j] * r[j]);
+        squares[j] =
+            corrects ? a * a * (keySize * (squares[j] + read * read) + 3 * r[j] * r[j]) : 0;
       }
       for (int i = 0; i < keySize; i++) {
+        double fading = fading(t, i);
         double write = part.value(t, 0) * k.value(t, i);
         for (int j = 0; j < size; j++) {
           after[i * size + j] = fading * before[i * size + j] + write * r[j];
@@ -206,36 +240,50 @@ record StateArithmetic(Arithmetic arithmetic) {
       double a = arithmetic.a();
       double[] before = states[s];
       double[] after = states[s + 1];
-      double fading = d.value(s, 0);
       double write = part.value(s, 0);
       double[] r = rest[s];
       double kappa = 0;
       for (int i = 0; i < keySize; i++) {
         kappa += lambda[i] * k.value(s, i);
       }
+      double back = corrects ? kappa : 0;
       double left = 0;
-      Arrays.fill(byDecay, 0);
       for (int i = 0; i < keySize; i++) {
+        double fading = fading(s, i);
         double keyError = Math.pow(write * k.error(s, i), 2);
         double rounding = Math.pow(a * lambda[i], 2);
-        double mu = lambda[i] - write * kappa * k.value(s, i);
+        double mu = lambda[i] - write * back * k.value(s, i);
         for (int j = 0; j < size; j++) {
           double faded = fading * before[i * size + j];
           double now = after[i * size + j];
-          double byKey = lambda[i] * r[j] - kappa * faded;
+          double byKey = lambda[i] * r[j] - back * faded;
           variance[j] += keyError * byKey * byKey + rounding * (faded * faded + now * now);
           byDecay[j] += mu * before[i * size + j];
         }
+        if (d.columns() > 1) {
+          drain(byDecay, decayError[s][i], variance);
+        }
         lambda[i] = fading * mu;
         left += lambda[i] * lambda[i];
+      }
+      if (d.columns() == 1) {
+        drain(byDecay, decayError[s][0], variance);
       }
       for (int j = 0; j < size; j++) {
         double byValue = write * kappa;
         double byPart = kappa * r[j] * part.error(s, 0);
         double byRest = byValue * byValue * (restRounding[s][j] + Math.pow(v.error(s, j), 2));
-        variance[j] += byRest + byPart * byPart + Math.pow(byDecay[j] * decayError[s], 2);
+        variance[j] += byRest + byPart * byPart;
       }
       return left;
+    }
+
+    /** Adds what the error of a decay makes of y, whose derivatives by it begin anew. */
+    private void drain(double[] byDecay, double error, double[] variance) {
+      for (int j = 0; j < size; j++) {
+        variance[j] += Math.pow(byDecay[j] * error, 2);
+        byDecay[j] = 0;
+      }
     }
   }
 }

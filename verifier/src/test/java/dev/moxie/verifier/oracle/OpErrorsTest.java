@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -103,10 +104,9 @@ class OpErrorsTest {
           heads, headSize, width, scale, 3, heads, 5, 1e-6, rotary, entries);
     }
 
-    /** Two states to a key. */
-    Attention.GatedDelta delta() {
-      return new Attention.GatedDelta(
-          heads, 2 * heads, headSize, headSize + 3, 4, 1e-6, 1e-6, Attention.Projections.BY_KIND);
+    /** Two to a key. */
+    Ops.States states(boolean byRow) {
+      return new Ops.States(heads, 2 * heads, headSize, headSize + 3, byRow);
     }
 
     /** Experts half as wide inside as outside. */
@@ -526,26 +526,77 @@ class OpErrorsTest {
         return ops.convolve(x.get(0), s.matrix(s.width(), 4));
       }
     },
+    MULTIPLY_BY_FEWER {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.heads());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.multiply(x.get(0), x.get(1));
+      }
+    },
+    SOFTPLUS {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.softplus(x.get(0), 0);
+      }
+    },
+    SOFTPLUS_HELD {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.softplus(x.get(0), 0.5);
+      }
+    },
     DECAY {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.decay(x.get(0), s.vector(s.width()));
+        return ops.decay(ops.softplus(x.get(0), 0), s.vector(s.width()));
+      }
+    },
+    RECUR {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return recurring(s.states(false), false);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return recurred(ops, s, s.states(false), x);
+      }
+    },
+    RECUR_BY_ROW {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return recurring(s.states(true), false);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return recurred(ops, s, s.states(true), x);
       }
     },
     DELTA {
       @Override
       List<Integer> widths(Sizes s) {
-        Attention.GatedDelta a = s.delta();
-        int keys = (int) a.keys();
-        return List.of(keys, keys, (int) a.values(), a.valueHeads(), a.valueHeads());
+        return recurring(s.states(false), true);
       }
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        V q = ops.norms(x.get(0), null, 1e-6, s.headSize());
-        V k = ops.scale(ops.norms(x.get(1), null, 1e-6, s.headSize()), 1 / Math.sqrt(s.headSize()));
-        V d = ops.decay(x.get(3), s.vector(2 * s.heads()));
-        return ops.delta(s.delta(), q, k, x.get(2), d, x.get(4));
+        return recurred(ops, s, s.states(false), x);
+      }
+    },
+    DELTA_BY_ROW {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return recurring(s.states(true), true);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return recurred(ops, s, s.states(true), x);
       }
     },
     OF_HEADS {
@@ -755,6 +806,17 @@ class OpErrorsTest {
         return ops.times(x.get(0), s.vector(1));
       }
     },
+    TIMES_OF_HEADS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.times(x.get(0), s.vector(s.heads()));
+      }
+    },
     CAP {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
@@ -848,6 +910,20 @@ class OpErrorsTest {
         Ops<V> ops, List<V> x, Routing.Normalisation normalisation, double scale) {
       V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
       return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN), null, normalisation, scale);
+    }
+
+    /** Of queries, keys, values, decays and, by the delta rule, what is written of values. */
+    private static List<Integer> recurring(Ops.States states, boolean delta) {
+      int keys = (int) states.keys();
+      List<Integer> plain = List.of(keys, keys, (int) states.values(), (int) states.decays());
+      return delta ? Stream.concat(plain.stream(), Stream.of(states.valueHeads())).toList() : plain;
+    }
+
+    private static <V> V recurred(Ops<V> ops, Sizes s, Ops.States states, List<V> x) {
+      V q = ops.norms(x.get(0), null, 1e-6, s.headSize());
+      V k = ops.scale(ops.norms(x.get(1), null, 1e-6, s.headSize()), 1 / Math.sqrt(s.headSize()));
+      V d = ops.decay(ops.softplus(x.get(3), 0), s.vector((int) states.decays()));
+      return ops.recur(states, q, k, x.get(2), d, x.size() > 4 ? x.get(4) : null);
     }
 
     private static <V> V mixed(Ops<V> ops, Ops.Experts experts, List<V> x) {

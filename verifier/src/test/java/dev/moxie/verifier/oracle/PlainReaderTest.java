@@ -75,6 +75,8 @@ class PlainReaderTest {
     STATES_BY_KEY_HEAD,
     CONVOLUTION,
     CONVOLUTION_WITH_BIASES,
+    MAMBA2,
+    MAMBA2_WITH_ALL,
     INDEXER,
     CENTRED_NORMS,
     NORMS_OF_OUTPUTS,
@@ -349,6 +351,11 @@ class PlainReaderTest {
     if (parts.contains(Part.CONVOLUTION) || parts.contains(Part.CONVOLUTION_WITH_BIASES)) {
       boolean biases = parts.contains(Part.CONVOLUTION_WITH_BIASES);
       return new Attention.ShortConvolution(HIDDEN + 7, 3, biases);
+    }
+    if (parts.contains(Part.MAMBA2) || parts.contains(Part.MAMBA2_WITH_ALL)) {
+      boolean all = parts.contains(Part.MAMBA2_WITH_ALL);
+      return new Attention.Mamba2(
+          HEADS, 2, HEAD_SIZE, 10, 4, 1e-6, all ? 2 : 1, all ? 0.5 : 0, all, all);
     }
     return grouped(parts);
   }

@@ -122,8 +122,10 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation times(Activation x, Leaf factor) {
-    return scale(x, vector(factor)[0]);
+  public Activation times(Activation x, Leaf factors) {
+    float[] f = vector(factors);
+    int each = x.columns() / f.length;
+    return like(x, (t, c) -> f[c / each] * x.at(t, c));
   }
 
   @Override
@@ -200,7 +202,8 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
 
   @Override
   public Activation multiply(Activation a, Activation b) {
-    return like(a, (t, c) -> a.at(t, c) * b.at(t, c));
+    int each = a.columns() / b.columns();
+    return like(a, (t, c) -> a.at(t, c) * b.at(t, c / each));
   }
 
   @Override
@@ -455,13 +458,14 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation decay(Activation x, Leaf leaf) {
+  public Activation softplus(Activation x, double least) {
+    return like(x, (t, c) -> Math.max(softplus(x.at(t, c)), (float) least));
+  }
+
+  @Override
+  public Activation decay(Activation steps, Leaf leaf) {
     float[] rate = vector(leaf);
-    return like(
-        x,
-        (t, c) -> {
-          return exp(-exp(rate[c]) * softplus(x.at(t, c)));
-        });
+    return like(steps, (t, c) -> exp(-exp(rate[c]) * steps.at(t, c)));
   }
 
   @Override
@@ -641,26 +645,22 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation delta(
-      Attention.GatedDelta a,
-      Activation q,
-      Activation k,
-      Activation v,
-      Activation d,
-      Activation b) {
+  public Activation recur(
+      States s, Activation q, Activation k, Activation v, Activation d, @Nullable Activation b) {
     float[] y = new float[v.values().length];
-    for (int head = 0; head < a.valueHeads(); head++) {
-      int key = head * a.keyHeads() / a.valueHeads() * a.keySize();
-      for (int j = 0; j < a.valueSize(); j++) {
-        int column = head * a.valueSize() + j;
-        float[] state = new float[a.keySize()];
+    for (int head = 0; head < s.valueHeads(); head++) {
+      int key = head * s.keyHeads() / s.valueHeads() * s.keySize();
+      for (int j = 0; j < s.valueSize(); j++) {
+        int column = head * s.valueSize() + j;
+        float[] state = new float[s.keySize()];
         for (int t = 0; t < v.rows(); t++) {
           float read = 0;
           for (int i = 0; i < state.length; i++) {
-            state[i] *= d.at(t, head);
+            state[i] *= d.at(t, s.byRow() ? head * state.length + i : head);
             read += state[i] * k.at(t, key + i);
           }
-          float written = sigmoid(b.at(t, head)) * (v.at(t, column) - read);
+          float value = v.at(t, column);
+          float written = b == null ? value : sigmoid(b.at(t, head)) * (value - read);
           float sum = 0;
           for (int i = 0; i < state.length; i++) {
             state[i] += k.at(t, key + i) * written;
