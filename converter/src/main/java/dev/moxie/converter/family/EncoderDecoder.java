@@ -55,8 +55,7 @@ final class EncoderDecoder {
   /** Attention of as many heads of keys and values, and the biases that a decoder's other has. */
   static Attention.GroupedQuery attention(Attention.Cross like) {
     int heads = like.heads();
-    var plain =
-        new Attention.GroupedQuery(heads, heads, like.headSize(), like.scale(), null, null);
+    var plain = new Attention.GroupedQuery(heads, heads, like.headSize(), like.scale(), null, null);
     return Parts.with(plain, Map.of("biases", like.biases(), "outputBias", like.biases()));
   }
 

@@ -220,8 +220,10 @@ final class Names {
                 "experts.{expert}.up", half + "mlp.experts.expert_{expert}.wi",
                 "experts.{expert}.down", half + "mlp.experts.expert_{expert}.wo"),
             inLayer(
-                "attention.distances", "layer.0.SelfAttention.relative_attention_bias.weight",
-                "router.bias", half + "mlp.router.classifier.bias")));
+                "attention.distances",
+                "layer.0.SelfAttention.relative_attention_bias.weight",
+                "router.bias",
+                half + "mlp.router.classifier.bias")));
   }
 
   /** The same names in layers of an encoder. */

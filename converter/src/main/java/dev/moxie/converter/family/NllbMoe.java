@@ -24,7 +24,10 @@ final class NllbMoe {
     var norm = new Routing.Normalisation(0, (double) Math.ulp(1f));
     double share = 1 - c.get(TranslationKeys.DROPOUT);
     var routing =
-        EncoderDecoder.routing(c, 2, null).withNormalisation(norm).withScale(share).withDrops(TranslationKeys.drops(c));
+        EncoderDecoder.routing(c, 2, null)
+            .withNormalisation(norm)
+            .withScale(share)
+            .withDrops(TranslationKeys.drops(c));
     var seen = TranslationKeys.cross(c, Llama.HEADS);
     var own = TranslationKeys.cross(c, TranslationKeys.OWN_HEADS);
     var read =

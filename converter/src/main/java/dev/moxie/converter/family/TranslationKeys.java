@@ -17,12 +17,15 @@ final class TranslationKeys {
   static final Key<Integer> OWN_WIDTH =
       Key.count("decoder_ffn_dim", Limits.MAX_WIDTH, "width inside networks of the decoder");
   static final Key<Integer> STEP =
-      Key.whole("encoder_sparse_step", 0, Experts.MAX_STEP, "of so many layers the last has experts")
+      Key.whole(
+              "encoder_sparse_step", 0, Experts.MAX_STEP, "of so many layers the last has experts")
           .or(4);
   static final Key<Integer> OWN_STEP =
       Key.whole("decoder_sparse_step", 0, Experts.MAX_STEP, "the same in the decoder").or(4);
   static final Key<Boolean> BEFORE =
-      Key.flag("normalize_router_prob_before_dropping", "whether weights are normalised before drops")
+      Key.flag(
+              "normalize_router_prob_before_dropping",
+              "whether weights are normalised before drops")
           .or(false);
   static final Key<Double> FRACTION =
       Key.of(
@@ -46,7 +49,10 @@ final class TranslationKeys {
           .and(Llama.HEADS.spelled("encoder_attention_heads"))
           .and(Experts.WIDTH.spelled("encoder_ffn_dim"))
           .and(Key.flag("batch_prioritized_routing", "likeliest first").only(false).or(false))
-          .and(Key.text("second_expert_policy", "which tokens have two experts").only("all").or("all"))
+          .and(
+              Key.text("second_expert_policy", "which tokens have two experts")
+                  .only("all")
+                  .or("all"))
           .neutral("in training alone", "activation_dropout", "attention_dropout", "dropout")
           .neutral("in training alone", "encoder_layerdrop", "decoder_layerdrop", "init_std");
 

@@ -554,8 +554,7 @@ public record Inspection(
     return switch (feedForward) {
       case FeedForward.Dense dense ->
           "dense      %s of width %d"
-              .formatted(
-                  words(dense.activation(), dense.ungated()), dense.intermediateSize());
+              .formatted(words(dense.activation(), dense.ungated()), dense.intermediateSize());
       case FeedForward.MixtureOfExperts moe ->
           "experts    %d of %d per token, %s of width %d%s"
               .formatted(

@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The family-neutral description of a forward pass over tokens x, of a decoder alone, or of one that
- * reads an {@link Encoder}:
+ * The family-neutral description of a forward pass over tokens x, of a decoder alone, or of one
+ * that reads an {@link Encoder}:
  *
  * <pre>
  * h     = embedding[x]                                    [T, H]
@@ -146,8 +146,8 @@ public record Architecture(
    * columns n from 0 to h − 1 are sin(p f_n), the h after them cos(p f_n), and one that is left 0.
    *
    * @param first position of the first token
-   * @param padding a token that has no position: nothing is added to it, and it is not counted; null
-   *     where all have one
+   * @param padding a token that has no position: nothing is added to it, and it is not counted;
+   *     null where all have one
    */
   public record Sinusoids(
       int first, @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer padding) {
@@ -162,7 +162,8 @@ public record Architecture(
   /**
    * Layers over a text of its own, every token of which sees every other (Vaswani et al., 2017,
    * section 3.1). Embedding, positions and multipliers are those of the decoder; a norm follows the
-   * last layer, and what it makes is what {@link Attention.Cross} reads in each layer of the decoder.
+   * last layer, and what it makes is what {@link Attention.Cross} reads in each layer of the
+   * decoder.
    *
    * @param start the token that a decoder begins with
    * @param blocks runs of equal layers, first layer first
@@ -406,8 +407,7 @@ public record Architecture(
   /** All runs of layers, those of an encoder first. */
   @JsonIgnore
   public List<Blocks> runs() {
-    return Stream.concat(
-            encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream())
+    return Stream.concat(encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream())
         .toList();
   }
 

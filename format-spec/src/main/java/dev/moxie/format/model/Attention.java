@@ -128,9 +128,10 @@ public sealed interface Attention {
    * i, b being stored once for all layers that stand together, in the first of them.
    *
    * <p>Distances are n = i − j, or, where keys after i are seen, |i − j| in the lower half of the
-   * buckets for keys up to i and in the upper half for those after it. Of B buckets, of either half,
-   * the first ⌊B/2⌋ are for one distance each, and the others for distances that grow by one factor
-   * up to the farthest: bucket m + ⌊(B − m) ln(n / m) / ln(farthest / m)⌋, m = ⌊B/2⌋, at most B − 1.
+   * buckets for keys up to i and in the upper half for those after it. Of B buckets, of either
+   * half, the first ⌊B/2⌋ are for one distance each, and the others for distances that grow by one
+   * factor up to the farthest: bucket m + ⌊(B − m) ln(n / m) / ln(farthest / m)⌋, m = ⌊B/2⌋, at
+   * most B − 1.
    *
    * @param buckets all of them
    * @param farthest distance from which on all are alike

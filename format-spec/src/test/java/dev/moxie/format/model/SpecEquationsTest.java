@@ -208,8 +208,7 @@ class SpecEquationsTest {
     model.with("positions", new Architecture.Sinusoids(31, null));
     var cross = new Attention.Cross(6, 14, 0.731, true);
     var seen = Parts.with(GROUPED, "bidirectional", true);
-    var encoder =
-        new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
+    var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
     List<Architecture.Blocks> blocks =
         List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
     row(

@@ -228,11 +228,16 @@ final class PartsVectors {
     return Parts.with(
         alone,
         Map.of(
-            "centredNorms", true,
-            "normBiases", true,
-            "positions", new Architecture.Sinusoids(2, 1),
-            "encoder", encoder,
-            "blocks", decoder));
+            "centredNorms",
+            true,
+            "normBiases",
+            true,
+            "positions",
+            new Architecture.Sinusoids(2, 1),
+            "encoder",
+            encoder,
+            "blocks",
+            decoder));
   }
 
   private static Attention.GroupedQuery with(
@@ -416,7 +421,8 @@ final class PartsVectors {
         .in(p -> TinyPackage.write(p, UNGATED, false))
         .byManifest(
             text ->
-                text.replaceFirst("\"window\" : null", "\"window\" : null, \"bidirectional\" : true"));
+                text.replaceFirst(
+                    "\"window\" : null", "\"window\" : null, \"bidirectional\" : true"));
     v.broken("padding-without-an-encoder", "A12", "padding in a decoder alone", "padding")
         .in(p -> TinyPackage.write(p, UNGATED, false))
         .byWords(

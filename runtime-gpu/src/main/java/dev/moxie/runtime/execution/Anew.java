@@ -8,8 +8,8 @@ import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A sequence alone: of a model whose encoder reads a text first, or in which what becomes of a token
- * depends on tokens after it, so that with each that comes all are computed anew.
+ * A sequence alone: of a model whose encoder reads a text first, or in which what becomes of a
+ * token depends on tokens after it, so that with each that comes all are computed anew.
  */
 final class Anew {
   private final PlainLayers layers;
@@ -49,7 +49,9 @@ final class Anew {
     return ids.length;
   }
 
-  /** Logits after each new token, [n · V]; those after earlier ones may be others than they were. */
+  /**
+   * Logits after each new token, [n · V]; those after earlier ones may be others than they were.
+   */
   float[] append(long[] more) {
     pass(more, layer -> {});
     layers.head().program().run();

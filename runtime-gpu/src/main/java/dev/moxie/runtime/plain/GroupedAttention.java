@@ -93,9 +93,7 @@ record GroupedAttention(
   }
 
   private int lastSeen(int t) {
-    return attention.bidirectional()
-        ? pass.position(pass.endOfRun(t) - 1)
-        : pass.position(t);
+    return attention.bidirectional() ? pass.position(pass.endOfRun(t) - 1) : pass.position(t);
   }
 
   /** Adds what keys have by their distance, the first being so many positions after the token. */

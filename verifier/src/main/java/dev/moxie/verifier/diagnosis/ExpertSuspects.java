@@ -108,7 +108,8 @@ final class ExpertSuspects {
           && evidence.architecture().layers().get(other).feedForward()
               instanceof FeedForward.MixtureOfExperts m
           && m.experts() == moe.experts()
-          && m.intermediateSize() == moe.intermediateSize()) {
+          && m.intermediateSize() == moe.intermediateSize()
+          && m.ungated() == moe.ungated()) {
         candidates.add(
             new Candidate(Kind.OF_LAYER, other, row -> Siblings.ofLayer(pack, row, other)));
       }

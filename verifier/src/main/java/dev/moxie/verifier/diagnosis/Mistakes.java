@@ -217,7 +217,8 @@ final class Mistakes {
             model.withBlocks(
                 b ->
                     b.attention() instanceof GroupedQuery a && own.equals(a.distances())
-                        ? b.withAttention(with(a, "distances", new Attention.Distances(own.buckets(), farthest)))
+                        ? b.withAttention(
+                            with(a, "distances", new Attention.Distances(own.buckets(), farthest)))
                         : b));
       }
     }
@@ -930,7 +931,9 @@ final class Mistakes {
   List<Missing> missingInNorm(String half) {
     boolean others =
         model.blocks().stream().anyMatch(run -> model.readsResidual(run.feedForward()));
-    return model.normBiases() || model.hasOutputNorms() || others || model.prediction() != null
+    // Those of a layer that reads an encoder's output are of more norms.
+    boolean more = others || model.prediction() != null || blocks.cross() != null;
+    return model.normBiases() || model.hasOutputNorms() || more
         ? List.of()
         : List.of(
             missing(

@@ -25,8 +25,7 @@ record Activated(double value, double slope, double rounding) {
       case RELU -> {
         double value = Math.max(0, x);
         // The product that it gates is rounded all the same.
-        yield new Activated(
-            value, -x > Arithmetic.FAR * error ? 0 : 1, arithmetic.u() * value);
+        yield new Activated(value, -x > Arithmetic.FAR * error ? 0 : 1, arithmetic.u() * value);
       }
     };
   }

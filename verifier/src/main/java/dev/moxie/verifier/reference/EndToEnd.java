@@ -74,7 +74,8 @@ final class EndToEnd {
     }
     int parting = Arrays.mismatch(greedy, expected);
     boolean open =
-        judged < ids.length || (parting >= 0 && mayPart(prompt, expected, greedy[parting], parting));
+        judged < ids.length
+            || (parting >= 0 && mayPart(prompt, expected, greedy[parting], parting));
     var continuation =
         new Report.Greedy(
             Verdict.of(open || parting < 0), expected.length, equal, open && parting >= 0);

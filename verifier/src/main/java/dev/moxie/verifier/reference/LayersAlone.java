@@ -182,7 +182,8 @@ final class LayersAlone {
                 steps.put(name, sides.isSingle() ? compared : sides.tolerant(name, compared));
               }
             });
-    Comparison output = Objects.requireNonNull(steps.get(sides.recorded().name(layer, Step.OUTPUT)));
+    Comparison output =
+        Objects.requireNonNull(steps.get(sides.recorded().name(layer, Step.OUTPUT)));
     boolean holds = steps.values().stream().allMatch(step -> step.verdict().passed());
     return new Report.Layer(
         layer,

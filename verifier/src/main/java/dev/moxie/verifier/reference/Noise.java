@@ -35,6 +35,7 @@ final class Noise {
   private final Recorded trace;
   private final Recorded other;
   private final List<Integer> layers;
+
   private Noise(
       Architecture architecture,
       Oracle oracle,

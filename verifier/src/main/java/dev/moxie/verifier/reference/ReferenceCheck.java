@@ -94,8 +94,7 @@ public final class ReferenceCheck implements AutoCloseable {
     predictions = Math.max(predictions, report.ends().prediction().size());
     untelling.addAll(check.untelling());
     if (check.judged() < tokens) {
-      parted.add(
-          "from token %d of %d on in %s".formatted(check.judged(), tokens, trace.path()));
+      parted.add("from token %d of %d on in %s".formatted(check.judged(), tokens, trace.path()));
     }
     return report;
   }

@@ -356,13 +356,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   @Override
   public Activation recall(int layer, Attention.Cross cross, Activation q) {
     return attend(
-        layer,
-        cross.attention(),
-        q,
-        remembered.getFirst(),
-        remembered.getLast(),
-        null,
-        null);
+        layer, cross.attention(), q, remembered.getFirst(), remembered.getLast(), null, null);
   }
 
   /** With keys and values of every head. */
