@@ -120,7 +120,8 @@ MODEL = {
     "encoder_biases": "encoder_norm.bias H",
 }
 LAYER = {
-    "input_norms": "attention_norm H; feed_forward_norm H",
+    "attention_norm": "attention_norm H",
+    "feed_forward_norm": "feed_forward_norm H",
     "normBiases": "attention_norm.bias H; feed_forward_norm.bias H",
     "streams": "attention_streams P G; attention_streams.factors 3; attention_streams.shift P;"
                "feed_forward_streams P G; feed_forward_streams.factors 3;"
@@ -132,7 +133,8 @@ LAYER = {
     "distances": "attention.distances BU A",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.output H O; attention.query QG H; attention.key K H",
-    "value": "attention.value K H",
+    "value": "attention.value KV H",
+    "gate": "attention.output_gate GV H",
     "gated_delta": "delta.mixed M H; delta.convolution W N; delta.decay_shift A;"
                    "delta.decay_rate A; delta.norm D; delta.output H O",
     "by_kind": "delta.gate O H; delta.write A H; delta.decay A H",
@@ -157,7 +159,7 @@ LAYER = {
     "query": "attention.query Q H",
     "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
     "biases": "attention.query.bias QG; attention.key.bias K",
-    "value_bias": "attention.value.bias K",
+    "value_bias": "attention.value.bias KV",
     "outputBias": "attention.output.bias H",
     "head_norms": "attention.query_norm D; attention.key_norm D",
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
@@ -235,16 +237,21 @@ def canonical(architecture):
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
         placement = architecture.get("normPlacement", "input")
-        parts = ["input_norms"] * ("input" in placement) + ["output_norms"] * ("output" in placement)
+        parts = ["attention_norm"] * (placement != "output")
+        parts += ["feed_forward_norm"] * placement.startswith("input")
+        parts += ["output_norms"] * ("output" in placement)
         parts += ["layerFactors"] * ("layerFactors" in architecture)
         parts += ["normBiases"] * ("normBiases" in architecture)
         parts += ["streams"] * bool(streams)
         parts += [a["type"], ff["type"]] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
-            head = value = a["headSize"]
+            head = a["headSize"]
+            value, gate = a.get("valueSize", head), a.get("gate")
             heads, rows = a["heads"], a["heads"] * head * (2 if "outputGate" in a else 1)
             size |= {"K": a["keyValueHeads"] * head, "D": head, "A": heads, "QG": rows}
-            parts += [part for part in ("biases", "outputBias", "sinks") if part in a]
+            size |= {"KV": a["keyValueHeads"] * value}
+            size |= {"GV": heads if gate and "perHead" in gate else heads * value}
+            parts += [part for part in ("biases", "outputBias", "sinks", "gate") if part in a]
             if "keysAsValues" not in a:
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
@@ -563,7 +570,7 @@ def tensors(p):
     for name, (role, layer, shape, optional) in canonical(p.manifest["architecture"]).items():
         there = parts.pop(name, [])
         yield "I7", f"{name} is there", bool(there) or optional
-        stack = role.startswith(("expert_gate", "expert_down"))
+        stack = role.startswith(("expert_gate", "expert_up", "expert_down"))
         encoding = blocks_of(there[0][0]["encoding"]) if there else None
         yield from one_tensor(p, there, role, layer, stack, stored(shape, encoding), "I7")
         if encoding and len(shape) - stack > 1:  # of what is no matrix, each row says E2
@@ -611,12 +618,13 @@ def one_tensor(p, parts, role, layer, stack, shape, rule):
 def slices_of(stack, first):
     """I10: what the slices of a stack row say."""
     experts, rows, *columns = stack["shape"]  # of a bias no columns
-    projections = ("gate", "up") if ".gate_up." in stack["name"] else ("down",)
+    which = next(x for x in ("gate_up", "up", "down") if f".{x}." in stack["name"])
+    projections = which.split("_")
     shape = [rows // len(projections), *columns]
     size = math.prod(shape) * BITS[stack["dtype"]] // 8
     each = ((first + e, projection) for e in range(experts) for projection in projections)
     same, begin = of(stack, *SAME), stack["offset"]
-    return [(*same, *which, shape, begin + i * size) for i, which in enumerate(each)]
+    return [(*same, *of_expert, shape, begin + i * size) for i, of_expert in enumerate(each)]
 
 
 def covered(p):

@@ -214,12 +214,13 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A12, as far as the schema does not say them."""
+    """A1 to A13, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
+    beside = any("beside" in block["feedForward"] for block in a["blocks"])
+    yield "A12", "normPlacement", not beside or a.get("normPlacement") != "shared_input"
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
     alone = not ("normPlacement" in a or a["prediction"])
-    beside = any("beside" in block["feedForward"] for block in a["blocks"])
     yield "A1", "normBiases", "normBiases" not in a or alone and not beside
     yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
@@ -230,15 +231,15 @@ def architecture(p):
         stacks.append(encoder["blocks"])
         yield "A1", "encoder", alone and "streams" not in a
         yield "A1", "encoder.start", encoder["start"] < a["vocabSize"]
-        yield "A12", "cross", all("cross" not in b for b in encoder["blocks"])
-    yield "A12", "cross", all(("cross" in b) == bool(encoder) for b in a["blocks"])
+        yield "A13", "cross", all("cross" not in b for b in encoder["blocks"])
+    yield "A13", "cross", all(("cross" in b) == bool(encoder) for b in a["blocks"])
     padded = "padding" in a.get("positions", {})
-    yield "A12", "padding", not padded or bool(encoder)
+    yield "A13", "padding", not padded or bool(encoder)
     for stack in stacks:
         attentions = [block["attention"] for block in stack]
         both = ["bidirectional" in one for one in attentions]
-        yield "A12", "bidirectional", all(both) if stack is not a["blocks"] else not any(both)
-        yield "A12", "distances", all(one.get("distances") == attentions[0].get("distances")
+        yield "A13", "bidirectional", all(both) if stack is not a["blocks"] else not any(both)
+        yield "A13", "distances", all(one.get("distances") == attentions[0].get("distances")
                                       for one in attentions)
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
@@ -255,12 +256,17 @@ def architecture(p):
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             cut = attention["window"] is not None or "chunk" in attention
-            yield "A12", "bidirectional", "bidirectional" not in attention or not cut
+            yield "A13", "bidirectional", "bidirectional" not in attention or not cut
             if distances := attention.get("distances"):
-                yield "A12", "buckets", distances["buckets"] % 4 == 0
-                yield "A12", "farthest", distances["farthest"] >= distances["buckets"]
+                yield "A13", "buckets", distances["buckets"] % 4 == 0
+                yield "A13", "farthest", distances["farthest"] >= distances["buckets"]
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+            yield "A9", "valueFactor", attention.get("valueFactor") != 1
+            yield "A9", "valueSize", attention.get("valueSize") != attention["headSize"]
+            yield "A12", "gate", not {"gate", "outputGate"} <= {*attention}
+            own = {"outputGate", "keysAsValues"} & {*attention}
+            yield "A12", "valueSize", not ("valueSize" in attention and own)
         if attention["type"] == "compressed":
             yield "A2", "groups", attention["heads"] % attention["groups"] == 0
             inner = attention.get("compression", {}).get("indexer", {"size": attention["headSize"]})
@@ -300,6 +306,8 @@ def architecture(p):
             yield "A8", "clamped", not clamped or "clamp" in ff
             yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
             yield "A8", "beside", "beside" not in ff or not ff["shared"]
+            yield "A12", "outputFactors", "outputFactors" not in ff or ff["shared"]
+            yield "A9", "outputFactors", {*ff.get("outputFactors", {"none": 0}).values()} != {1}
         if routing and groups:
             size, rest = divmod(ff["experts"], groups["count"])
             divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1

@@ -78,7 +78,7 @@ final class EncoderDecoder {
     boolean biases = attention.biases();
     var experts =
         new FeedForward.MixtureOfExperts(
-            c.get(Experts.COUNT), width, relu, true, null, biases, routing, null, null);
+            c.get(Experts.COUNT), width, relu, true, null, biases, routing, null, null, null);
     var dense = new FeedForward.Dense(width, relu, true, biases);
     var own = Parts.with(attention, "bidirectional", cross == null);
     return Layers.of(count, i -> own, i -> sparse.test(i) ? experts : dense).stream()

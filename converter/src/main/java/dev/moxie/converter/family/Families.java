@@ -47,6 +47,10 @@ public final class Families {
           Qwen3Next.FAMILY,
           Qwen3VlMoe.FAMILY,
           Gemma4.FAMILY,
+          Afmoe.FAMILY,
+          Cohere2Moe.FAMILY,
+          Laguna.FAMILY,
+          MiMoV2.FAMILY,
           SwitchTransformers.FAMILY,
           NllbMoe.FAMILY);
 

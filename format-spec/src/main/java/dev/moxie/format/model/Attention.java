@@ -121,6 +121,29 @@ public sealed interface Attention {
     }
   }
 
+  /** What opens a gate. */
+  enum Opening {
+    /** σ(g) = 1 / (1 + exp(−g)). */
+    @JsonProperty("sigmoid")
+    SIGMOID,
+    /** ln(1 + exp(g)). */
+    @JsonProperty("softplus")
+    SOFTPLUS
+  }
+
+  /**
+   * What heads read is multiplied by, before the output projection: f(g), g = output_gate · x (Qiu
+   * et al., "Gated Attention for Large Language Models", 2025).
+   *
+   * @param opening f
+   * @param perHead whether g has a number for each head, else for each number that heads read
+   */
+  record Gate(Opening opening, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean perHead) {
+    public Gate {
+      Objects.requireNonNull(opening, "attention.gate.opening is missing");
+    }
+  }
+
   /**
    * Biases of scores by distance (Raffel et al., "Exploring the Limits of Transfer Learning with a
    * Unified Text-to-Text Transformer", 2020, section 2.1; transformers {@code
@@ -218,9 +241,12 @@ public sealed interface Attention {
    * @param outputGate whether the query projection has, of each head, the rows of a gate g below
    *     those of the query: σ(g) multiplies what the head reads, before the output projection (Qiu
    *     et al., "Gated Attention for Large Language Models", 2025)
+   * @param gate one that has a matrix of its own; null where there is none
    * @param keysAsValues whether values are the keys before all that is made of these but biases
+   * @param valueSize width of a head's values, and of what it reads; null where that is D
    * @param valueNorm epsilon of an RMS norm of each head's values, without weights; null where
    *     there is none
+   * @param valueFactor multiplies values, after all else; null leaves them
    * @param rotary applied to queries and keys; null where no position turns them
    * @param bidirectional whether a position sees those after it as well; not beside a window or a
    *     chunk
@@ -240,8 +266,11 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean sinks,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputGate,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Gate gate,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean keysAsValues,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer valueSize,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueNorm,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueFactor,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean bidirectional,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Distances distances)
@@ -268,7 +297,10 @@ public sealed interface Attention {
           false,
           null,
           false,
+          null,
           false,
+          null,
+          null,
           null,
           rotary,
           false,
@@ -303,6 +335,27 @@ public sealed interface Attention {
       if (valueNorm != null) {
         Limits.requirePositive("attention.valueNorm", valueNorm);
       }
+      if (valueFactor != null) {
+        Limits.requirePositive("attention.valueFactor", valueFactor);
+      }
+      if (valueFactor != null && valueFactor == 1) {
+        throw new IllegalArgumentException(
+            "attention.valueFactor: expected none where it is 1, found 1");
+      }
+      if (gate != null && outputGate) {
+        throw new IllegalArgumentException(
+            "attention.gate: expected none beside outputGate, found both");
+      }
+      if (valueSize != null) {
+        Limits.require("attention.valueSize", valueSize, 1, Limits.MAX_WIDTH);
+        if (valueSize == headSize || keysAsValues || outputGate) {
+          throw new IllegalArgumentException(
+              "attention.valueSize: expected another than headSize %d, and neither keysAsValues nor"
+                      .formatted(headSize)
+                  + " outputGate beside it, found "
+                  + valueSize);
+        }
+      }
       if (rotary != null && rotary.dimensions() > headSize) {
         throw new IllegalArgumentException(
             "attention.rotary.dimensions: expected at most headSize "
@@ -315,6 +368,11 @@ public sealed interface Attention {
     /** The last position that position i sees, of so many. */
     public long lastSeen(long i, long tokens) {
       return bidirectional ? tokens - 1 : i;
+    }
+
+    /** Width of a head's values. */
+    public int valuesOfHead() {
+      return valueSize == null ? headSize : valueSize;
     }
 
     /** The first position that position i sees. */
@@ -340,7 +398,7 @@ public sealed interface Attention {
 
     @Override
     public long cachedPerToken() {
-      return 2L * keyValueHeads * headSize;
+      return (long) keyValueHeads * (headSize + valuesOfHead());
     }
 
     @Override

@@ -103,6 +103,7 @@ public enum Role {
   EXPERT_OUTPUT_NORM("experts_output_norm.weight"),
   DENSE_OUTPUT_NORM("dense_output_norm.weight"),
   LAYER_FACTOR("layer.factor"),
+  ATTENTION_OUTPUT_GATE("attention.output_gate.weight"),
   ATTENTION_DISTANCES("attention.distances"),
   CROSS_NORM("cross_norm.weight"),
   CROSS_NORM_BIAS("cross_norm.bias"),

@@ -48,7 +48,8 @@ record GroupedAttention(
     int t = turn / attention.heads();
     int head = turn % attention.heads();
     int size = attention.headSize();
-    int shared = head * attention.keyValueHeads() / attention.heads() * size;
+    int values = attention.valuesOfHead();
+    int shared = head * attention.keyValueHeads() / attention.heads();
     int position = pass.position(t);
     int first = (int) attention.firstSeen(position);
     Past past = pass.past(t);
@@ -62,8 +63,8 @@ record GroupedAttention(
         t * q.apart() + head * size,
         size,
         kept.keys(),
-        shared,
-        width(),
+        shared * size,
+        attention.keyValueHeads() * size,
         first,
         count,
         scores,
@@ -80,16 +81,12 @@ record GroupedAttention(
         count,
         total,
         kept.values(),
-        shared,
-        width(),
+        shared * values,
+        attention.keyValueHeads() * values,
         first,
-        size,
+        values,
         pass.array(y),
-        t * y.apart() + head * size);
-  }
-
-  private int width() {
-    return attention.keyValueHeads() * attention.headSize();
+        t * y.apart() + head * values);
   }
 
   private int lastSeen(int t) {

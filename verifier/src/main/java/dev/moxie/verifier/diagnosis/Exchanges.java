@@ -112,7 +112,7 @@ final class Exchanges {
     if (own.normBiases()
         || own.streams() != null
         || own.encoder() != null
-        || own.normPlacement() == NormPlacement.INPUT_AND_OUTPUT) {
+        || (own.normPlacement() != null && own.normPlacement() != NormPlacement.OUTPUT)) {
       return Stream.of();
     }
     boolean outputs = own.normPlacement() == null;

@@ -138,6 +138,12 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
     if (stated.mixer() == null && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
       drops(mistakes);
     }
+    if (stated.logitCap() != null) {
+      mistakes.add(
+          mistake(
+              "a cap of router logits that the reference does not have",
+              Parts.with(stated, "logitCap", null)));
+    }
     if (stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null

@@ -108,6 +108,13 @@ class PlainReaderTest {
     GELU,
     BESIDE,
     FACTORS,
+    HALVES_SIDE_BY_SIDE,
+    GATE_OF_NUMBERS,
+    GATE_OF_HEADS,
+    NARROW_VALUES,
+    VALUE_FACTOR,
+    OUTPUT_FACTORS,
+    ROUTER_CAP,
     RELU,
     UNGATED,
     DENSE_BIASES,
@@ -315,6 +322,9 @@ class PlainReaderTest {
   }
 
   private static Architecture.@Nullable NormPlacement placement(List<Part> parts) {
+    if (parts.contains(Part.HALVES_SIDE_BY_SIDE) && !parts.contains(Part.BESIDE)) {
+      return Architecture.NormPlacement.SHARED_INPUT;
+    }
     if (parts.contains(Part.NORMS_OF_BOTH)) {
       return Architecture.NormPlacement.INPUT_AND_OUTPUT;
     }
@@ -375,7 +385,23 @@ class PlainReaderTest {
         parts.contains(Part.INDEXER) ? indexer : null);
   }
 
+  private static Attention.@Nullable Gate gate(List<Part> parts) {
+    if (parts.contains(Part.OUTPUT_GATE)) {
+      return null;
+    }
+    if (parts.contains(Part.GATE_OF_HEADS)) {
+      return new Attention.Gate(Attention.Opening.SOFTPLUS, true);
+    }
+    return parts.contains(Part.GATE_OF_NUMBERS)
+        ? new Attention.Gate(Attention.Opening.SIGMOID, false)
+        : null;
+  }
+
   private static Attention grouped(List<Part> parts) {
+    boolean narrow =
+        parts.contains(Part.NARROW_VALUES)
+            && !parts.contains(Part.OUTPUT_GATE)
+            && !parts.contains(Part.KEYS_AS_VALUES);
     return new Attention.GroupedQuery(
         HEADS,
         2,
@@ -390,8 +416,11 @@ class PlainReaderTest {
         parts.contains(Part.SINKS),
         temperature(parts),
         parts.contains(Part.OUTPUT_GATE),
+        gate(parts),
         parts.contains(Part.KEYS_AS_VALUES),
+        narrow ? HEAD_SIZE - 5 : null,
         parts.contains(Part.VALUE_NORM) ? 1e-6 : null,
+        parts.contains(Part.VALUE_FACTOR) ? 0.707 : null,
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts),
         false,
         parts.contains(Part.DISTANCES) ? new Attention.Distances(8, 10) : null);
@@ -434,6 +463,7 @@ class PlainReaderTest {
   }
 
   private static FeedForward mixture(List<Part> parts) {
+    boolean factored = parts.contains(Part.OUTPUT_FACTORS) && !parts.contains(Part.BESIDE);
     return new FeedForward.MixtureOfExperts(
         EXPERTS,
         16,
@@ -442,11 +472,12 @@ class PlainReaderTest {
         parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
         parts.contains(Part.EXPERT_BIASES),
         routing(parts),
-        (parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED))
+        (parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED) || factored)
                 && !parts.contains(Part.BESIDE)
             ? new FeedForward.SharedExperts(12, parts.contains(Part.SWITCHED))
             : null,
-        parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null);
+        parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
+        factored ? new FeedForward.OutputFactors(2, 0.5) : null);
   }
 
   private static Routing routing(List<Part> parts) {
@@ -482,7 +513,8 @@ class PlainReaderTest {
             Routing.Capacity.UNLIMITED,
             Routing.Ties.LOWER_EXPERT_ID,
             Dtype.F32);
-    var factored = Parts.with(routing, "factors", parts.contains(Part.FACTORS));
+    var capped = Parts.with(routing, "logitCap", parts.contains(Part.ROUTER_CAP) ? 1.5 : null);
+    var factored = Parts.with(capped, "factors", parts.contains(Part.FACTORS));
     if (parts.contains(Part.MIXER)) {
       return factored.withMixer(new Routing.Mixer(0.5));
     }
