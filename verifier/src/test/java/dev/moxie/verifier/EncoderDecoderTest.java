@@ -11,7 +11,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
@@ -79,8 +78,7 @@ class EncoderDecoderTest {
   @MethodSource("checkpoints")
   void theReferenceAloneFindsEveryDefect(Path checkpoint) {
     Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>(everywhere());
-    defects.putAll(
-        checkpoint.endsWith("nllb-moe") ? ofNllb() : ofSwitch());
+    defects.putAll(checkpoint.endsWith("nllb-moe") ? ofNllb() : ofSwitch());
     assertTrue(defects.size() >= LEAST, defects.keySet()::toString);
     defects.forEach(
         (name, defect) -> {
@@ -133,7 +131,8 @@ class EncoderDecoderTest {
         leaves(n -> n.contains(".cross.query.") ? swap(n, "layers.2.", "layers.3.") : n));
     defects.put(
         "norms of a layer swapped",
-        leaves(n -> n.startsWith("layers.3.") ? swap(n, ".cross_norm.", ".feed_forward_norm.") : n));
+        leaves(
+            n -> n.startsWith("layers.3.") ? swap(n, ".cross_norm.", ".feed_forward_norm.") : n));
     defects.put("final norms swapped", leaves(EncoderDecoderTest::otherNorm));
     defects.put("nothing dropped", routing(r -> r.withDrops(null)));
     defects.put("scores twice as large", blocks(b -> WrongPlans.withScale(b, s -> 2 * s)));
@@ -146,7 +145,8 @@ class EncoderDecoderTest {
                     : Parts.with(
                         b, "cross", Parts.with(b.cross(), "scale", 2 * b.cross().scale()))));
     defects.put(
-        "another activation", experts(m -> Parts.with(m, "activation", FeedForward.Activation.SILU)));
+        "another activation",
+        experts(m -> Parts.with(m, "activation", FeedForward.Activation.SILU)));
     return defects;
   }
 
@@ -200,7 +200,9 @@ class EncoderDecoderTest {
         ? name
         : name.startsWith("encoder_norm.")
             ? "final_" + name.substring("encoder_".length())
-            : name.startsWith("final_norm.") ? "encoder_" + name.substring("final_".length()) : name;
+            : name.startsWith("final_norm.")
+                ? "encoder_" + name.substring("final_".length())
+                : name;
   }
 
   private static Path trace(Path checkpoint) {

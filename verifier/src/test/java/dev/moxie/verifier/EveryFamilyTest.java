@@ -31,8 +31,7 @@ class EveryFamilyTest {
     List<Path> others = Fixtures.all();
     try (Stream<Path> folders = Files.list(Fixtures.root().resolve("random"))) {
       return Stream.concat(
-              folders.filter(folder -> !others.contains(folder)).sorted(),
-              Fixtures.encoders().stream())
+          folders.filter(folder -> !others.contains(folder)).sorted(), Fixtures.encoders().stream())
           .toList()
           .stream();
     }

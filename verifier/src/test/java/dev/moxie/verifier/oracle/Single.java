@@ -404,7 +404,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
             (t, h, i) -> i < a.valueSize() ? both.at(t, h * stride + a.plainSize() + i) : 0);
     var grouped =
         new Attention.GroupedQuery(a.heads(), a.heads(), wide, a.softmaxScale(), null, null);
-    Activation all = attend(layer, grouped, queries, keys, values, null);
+    Activation all = attend(layer, grouped, queries, keys, values, null, null);
     return each(
         q.rows(),
         a.heads() * a.valueSize(),
