@@ -889,6 +889,12 @@ class OpErrorsTest {
     },
     PLACE {
       @Override
+      List<Integer> widths(Sizes s) {
+        // One sinusoid alone would have no wavelength.
+        return List.of(2 * (s.width() + 1));
+      }
+
+      @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return ops.place(x.get(0), new Architecture.Sinusoids(2, null));
       }
