@@ -153,7 +153,9 @@ public record Family(
       Modules encoded) {
     /** What matrices of a role may be in. */
     public Encoding encoding(Role role) {
-      return role == Role.EXPERT_GATE_UP || role == Role.EXPERT_DOWN ? ofExperts : encoding;
+      boolean expert =
+          role == Role.EXPERT_GATE_UP || role == Role.EXPERT_UP || role == Role.EXPERT_DOWN;
+      return expert ? ofExperts : encoding;
     }
   }
 

@@ -62,13 +62,13 @@ final class Mixture implements Instruction {
 
   /** The matrices of an expert. */
   private record Expert(
-      StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {
+      @Nullable StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {
     long storedBytes() {
-      return gate.storedBytes() + up.storedBytes() + down.storedBytes();
+      return (gate == null ? 0 : gate.storedBytes()) + up.storedBytes() + down.storedBytes();
     }
   }
 
-  private record Biases(StoredMatrix gate, StoredMatrix up, StoredMatrix down) {}
+  private record Biases(@Nullable StoredMatrix gate, StoredMatrix up, StoredMatrix down) {}
 
   Mixture(
       Pass pass,
@@ -87,7 +87,7 @@ final class Mixture implements Instruction {
     this.y = y;
     weightsBefore = experts.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
     int count = Objects.requireNonNull(experts.gateUp().stack()).experts();
-    width = Math.toIntExact(experts.network(0).gate().shape().dim(0));
+    width = Math.toIntExact(experts.network(0).up().shape().dim(0));
     opened = new Expert[count];
     active = new int[count];
     first = new int[count + 1];
@@ -105,12 +105,13 @@ final class Mixture implements Instruction {
       pass.reads(expert(active[a]).storedBytes());
     }
     Expert any = expert(active[0]);
-    gatherInputs(any.gate().paired());
+    gatherInputs(any.up().paired());
     clearPadding();
     long work = (long) first[first.length - 1] * width * x.columns();
-    gateRows = Product.rowsOfTurn(any.gate(), 2, pass.team());
+    int matrices = any.gate() == null ? 1 : 2;
+    gateRows = Product.rowsOfTurn(any.up(), matrices, pass.team());
     int turns = actives * Math.ceilDiv(width, gateRows);
-    pass.team().each(turns, 2 * work / turns, gateAndUp);
+    pass.team().each(turns, matrices * work / turns, gateAndUp);
     downRows = Product.rowsOfTurn(any.down(), 1, pass.team());
     turns = actives * Math.ceilDiv(y.columns(), downRows);
     pass.team().each(turns, work / turns, down);
@@ -139,6 +140,7 @@ final class Mixture implements Instruction {
     return Stream.concat(
             Stream.of(network.gate(), network.up(), network.down()),
             b == null ? Stream.of() : Stream.of(b.gate(), b.up(), b.down()))
+        .filter(Objects::nonNull)
         .flatMap(leaf -> weights.places(leaf).stream())
         .toList();
   }
@@ -147,14 +149,16 @@ final class Mixture implements Instruction {
     Ops.Network network = experts.network(expert);
     Ops.Biases b = network.biases();
     return new Expert(
-        matrix(network.gate()),
-        matrix(network.up()),
-        matrix(network.down()),
-        b == null ? null : new Biases(matrix(b.gate()), matrix(b.up()), matrix(b.down())));
+        opened(network.gate()),
+        weights.matrix(network.up()),
+        weights.matrix(network.down()),
+        b == null
+            ? null
+            : new Biases(opened(b.gate()), weights.matrix(b.up()), weights.matrix(b.down())));
   }
 
-  private StoredMatrix matrix(Leaf leaf) {
-    return weights.matrix(leaf);
+  private @Nullable StoredMatrix opened(@Nullable Leaf gate) {
+    return gate == null ? null : weights.matrix(gate);
   }
 
   private Expert expert(int id) {
@@ -233,19 +237,27 @@ final class Mixture implements Instruction {
     Expert expert = expert(id);
     int at = first[id];
     int some = first[id + 1] - at;
-    float[] gate = scratch.of(Scratch.Room.GATE, some * rows);
     float[] up = scratch.of(Scratch.Room.UP, some * rows);
-    int from = at * x.apart();
-    Product.rows(expert.gate(), row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
-    Product.rows(expert.up(), row, count, read, from, x.apart(), some, up, 0, rows, scratch);
+    product(expert.up(), row, count, at, some, up, rows, scratch);
     Biases biases = expert.biases();
     if (biases != null) {
-      add(biases.gate(), row, count, gate, 0, some, rows, scratch);
       add(biases.up(), row, count, up, 0, some, rows, scratch);
+    }
+    float[] gate = up;
+    if (expert.gate() != null) {
+      gate = scratch.of(Scratch.Room.GATE, some * rows);
+      product(expert.gate(), row, count, at, some, gate, rows, scratch);
+      if (biases != null && biases.gate() != null) {
+        add(biases.gate(), row, count, gate, 0, some, rows, scratch);
+      }
     }
     for (int t = 0; t < some; t++) {
       int to = (at + t) * Lanes.padded(width);
-      gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
+      if (expert.gate() == null) {
+        activate(experts.activation(), up, t * rows, count, up, t * rows);
+      } else {
+        gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
+      }
       if (expert.down().paired()) {
         for (int i = 0; i < count; i++) {
           inside[to + Pairs.place(row + i)] = gate[t * rows + i];
@@ -254,6 +266,20 @@ final class Mixture implements Instruction {
         System.arraycopy(gate, t * rows, inside, to + row, count);
       }
     }
+  }
+
+  /** Some rows of a matrix that the tokens from a place on are multiplied with. */
+  private void product(
+      StoredMatrix matrix,
+      int row,
+      int count,
+      int at,
+      int some,
+      float[] out,
+      int apart,
+      Scratch scratch) {
+    int from = at * x.apart();
+    Product.rows(matrix, row, count, read, from, x.apart(), some, out, 0, apart, scratch);
   }
 
   /** What {@link Ops#gate} says, of so many numbers from one on. */
@@ -284,7 +310,7 @@ final class Mixture implements Instruction {
           }
         }
       }
-      case GELU_TANH -> {
+      case GELU_TANH, RELU -> {
         activate(f, gate, from, count, out, at);
         for (int i = 0; i < count; i++) {
           out[at + i] *= up[from + i];
@@ -307,6 +333,11 @@ final class Mixture implements Instruction {
         }
       }
       case GELU_TANH -> gelu(x, from, count, out, at);
+      case RELU -> {
+        for (int i = 0; i < count; i++) {
+          out[at + i] = Math.max(0, x[from + i]);
+        }
+      }
     }
   }
 

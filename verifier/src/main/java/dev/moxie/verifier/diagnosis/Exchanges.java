@@ -111,6 +111,7 @@ final class Exchanges {
     Architecture own = evidence.architecture();
     if (own.normBiases()
         || own.streams() != null
+        || own.encoder() != null
         || (own.normPlacement() != null && own.normPlacement() != NormPlacement.OUTPUT)) {
       return Stream.of();
     }

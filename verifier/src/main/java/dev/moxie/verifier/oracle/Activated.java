@@ -13,10 +13,20 @@ record Activated(double value, double slope, double rounding) {
   private static final double GELU_SLOPE = Math.sqrt(2 / Math.PI);
   private static final double GELU_CUBE = 0.044715;
 
-  static Activated of(FeedForward.Activation f, double x, Arithmetic arithmetic) {
+  /**
+   * One of them.
+   *
+   * @param error of x, which may take it over a bend
+   */
+  static Activated of(FeedForward.Activation f, double x, double error, Arithmetic arithmetic) {
     return switch (f) {
       case SILU -> silu(x, arithmetic);
       case GELU_TANH -> gelu(x, arithmetic);
+      case RELU -> {
+        double value = Math.max(0, x);
+        // The product that it gates is rounded all the same.
+        yield new Activated(value, -x > Arithmetic.FAR * error ? 0 : 1, arithmetic.u() * value);
+      }
     };
   }
 

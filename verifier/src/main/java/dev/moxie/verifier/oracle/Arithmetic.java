@@ -388,7 +388,7 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     var result = new Estimate(gate.rows(), gate.columns());
     for (int r = 0; r < gate.rows(); r++) {
       for (int c = 0; c < gate.columns(); c++) {
-        Activated g = Activated.of(f, gate.value(r, c), this);
+        Activated g = Activated.of(f, gate.value(r, c), gate.error(r, c), this);
         double y = g.value() * up.value(r, c);
         double ofGate = g.slope() * gate.error(r, c) * up.value(r, c);
         double rounding = g.rounding() * up.value(r, c);

@@ -2,6 +2,7 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Layers;
@@ -22,7 +23,10 @@ public final class RoutingRun {
   /** Tokens of a sequence unless told otherwise. */
   public static final int DEFAULT_TOKENS = 512;
 
-  /** Tokens that go through the model at once; those of a longer sequence follow in the cache. */
+  /**
+   * Tokens that go through the model at once; those of a longer sequence follow in the cache, where
+   * the model has no encoder, which reads the same sequence, and nothing depends on later tokens.
+   */
   private static final int CHUNK = 512;
 
   private final MoxiePackage pack;
@@ -148,8 +152,11 @@ public final class RoutingRun {
     if (other != null) {
       other.begin(ids.length);
     }
-    for (int from = 0; from < ids.length; from += CHUNK) {
-      chunk(ids, from, Math.min(ids.length, from + CHUNK));
+    Architecture architecture = pack.architecture();
+    boolean whole = architecture.encoder() != null || architecture.looksAhead();
+    int most = whole ? ids.length : CHUNK;
+    for (int from = 0; from < ids.length; from += most) {
+      chunk(ids, from, Math.min(ids.length, from + most));
     }
     sequences++;
   }
