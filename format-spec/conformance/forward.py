@@ -457,7 +457,8 @@ def attention(x, w, name, a, offset, first):
         seen &= chosen(x, w, name, a)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
     if d := a.get("distances"):
-        table, both = w(f"{first}.attention.distances"), "bidirectional" in a
+        stored, both = name if "perLayer" in d else f"{first}.attention", "bidirectional" in a
+        table = w(f"{stored}.distances")
         scores += table[np.vectorize(lambda after: bucket(after, d, both))(j - i)].transpose(2, 0, 1)
     scores = np.where(seen, scores, -np.inf)
     if "sinks" in a:  # one more column, whose value is zero

@@ -256,7 +256,7 @@ def canonical(architecture):
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
             parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
-            if "distances" in a and layer in (0, first):
+            if "distances" in a and (layer in (0, first) or "perLayer" in a["distances"]):
                 parts.append("distances")
                 size["BU"] = a["distances"]["buckets"]
         elif a["type"] == "gated_delta":

@@ -479,6 +479,16 @@ final class NumericModels {
                "tie_word_embeddings": false}
               """,
               Packages::convert),
+          new Model(
+              "biases-by-distance-of-each-layer",
+              """
+              {"model_type": "glam", "vocab_size": 19, "d_model": 12, "num_hidden_layers": 3,
+               "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 6, "capacity_factor": 0.75,
+               "moe_step": 2, "relative_attention_num_buckets": 4,
+               "relative_attention_max_distance": 5, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
           new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(

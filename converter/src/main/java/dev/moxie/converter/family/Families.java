@@ -52,7 +52,10 @@ public final class Families {
           Laguna.FAMILY,
           MiMoV2.FAMILY,
           SwitchTransformers.FAMILY,
-          NllbMoe.FAMILY);
+          NllbMoe.FAMILY,
+          GShard.FAMILY,
+          ZCode.FAMILY,
+          Glam.FAMILY);
 
   private Families() {}
 

@@ -194,7 +194,7 @@ final class Names {
   private Names() {}
 
   /** Weights and biases of a module of a layer: canonical stem, then the checkpoint's. */
-  private static Map<String, String> both(String canonical, String module) {
+  static Map<String, String> both(String canonical, String module) {
     return join(weights(canonical, module), inLayer(canonical + ".bias", module + ".bias"));
   }
 

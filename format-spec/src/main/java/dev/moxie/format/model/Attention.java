@@ -148,7 +148,8 @@ public sealed interface Attention {
    * Biases of scores by distance (Raffel et al., "Exploring the Limits of Transfer Learning with a
    * Unified Text-to-Text Transformer", 2020, section 2.1; transformers {@code
    * models/t5/modeling_t5.py}): the key at position j adds b[bucket][head] to the score of position
-   * i, b being stored once for all layers that stand together, in the first of them.
+   * i, b being stored once for all layers that stand together, in the first of them, or in each
+   * layer for itself.
    *
    * <p>Distances are n = i − j, or, where keys after i are seen, |i − j| in the lower half of the
    * buckets for keys up to i and in the upper half for those after it. Of B buckets, of either
@@ -158,10 +159,19 @@ public sealed interface Attention {
    *
    * @param buckets all of them
    * @param farthest distance from which on all are alike
+   * @param perLayer whether each layer has biases of its own
    */
-  record Distances(int buckets, int farthest) {
+  record Distances(
+      int buckets,
+      int farthest,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean perLayer) {
     /** What rounding takes from a whole number of buckets. */
     private static final double WHOLE = 1e-9;
+
+    /** Those that layers share. */
+    public Distances(int buckets, int farthest) {
+      this(buckets, farthest, false);
+    }
 
     public Distances {
       Limits.require("attention.distances.buckets", buckets, 4, Limits.MAX_WIDTH);

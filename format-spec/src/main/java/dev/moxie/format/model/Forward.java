@@ -350,13 +350,16 @@ public final class Forward<V> {
         : y;
   }
 
-  /** Biases of scores, stored in the first layer of an encoder or a decoder. */
+  /** Biases of scores, stored in the layer, or in the first of an encoder or a decoder. */
   private @Nullable Leaf distances(int layer, Attention.GroupedQuery a) {
+    Attention.Distances d = a.distances();
+    if (d == null) {
+      return null;
+    }
     int decoder = model.encoderLayers();
-    var first = new Scope(layer < decoder ? 0 : decoder);
-    return a.distances() == null
-        ? null
-        : first.matrix(Role.ATTENTION_DISTANCES, a.distances().buckets(), a.heads());
+    int first = layer < decoder ? 0 : decoder;
+    return new Scope(d.perLayer() ? layer : first)
+        .matrix(Role.ATTENTION_DISTANCES, d.buckets(), a.heads());
   }
 
   private V projected(

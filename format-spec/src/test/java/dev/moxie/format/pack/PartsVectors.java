@@ -55,6 +55,9 @@ final class PartsVectors {
   /** An encoder of two layers, and a decoder of two. */
   private static final Architecture ENCODED = encoded();
 
+  /** What systems have that published equations alone. */
+  private static final Architecture PAPERS = papers();
+
   /** Halves side by side, gates with matrices of their own, values narrower than keys. */
   private static final Architecture SIDE_BY_SIDE = sideBySide();
 
@@ -242,6 +245,14 @@ final class PartsVectors {
             encoder,
             "blocks",
             decoder));
+  }
+
+  private static Architecture papers() {
+    var own = new Attention.Distances(4, 9, true);
+    var attention = with(new Attention.GroupedQuery(2, 2, 3, 0.5, null, null), "distances", own);
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.GELU_TANH);
+    var layers = List.of(new Architecture.Blocks(2, attention, dense));
+    return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
   private static Architecture sideBySide() {
@@ -457,6 +468,10 @@ final class PartsVectors {
     v.broken("a-start-that-is-no-token", "A1", "a start beyond the vocabulary", "encoder.start")
         .in(p -> TinyPackage.write(p, ENCODED, false))
         .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
+    v.valid(
+        "parts-of-papers",
+        "biases by distance of each layer",
+        p -> TinyPackage.write(p, PAPERS, false));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"
