@@ -81,15 +81,23 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, w, name, activation, clamp=None):
+def network(x, w, name, activation, clamp=None, ungated=False):
     """A dense network."""
+    if ungated:
+        return activated(x @ w(f"{name}.up").T, activation) @ w(f"{name}.down").T
     gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
     return gated(x @ gate.T, x @ up.T, activation, clamp) @ down.T
 
 
-def gated(g, u, activation, clamp):
+def activated(z, activation):
     if activation == "gelu_tanh":
-        return g / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g**3))) * u
+        return z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return np.maximum(z, 0) ** 2 if activation == "relu_squared" else z * sigmoid(z)
+
+
+def gated(g, u, activation, clamp):
+    if activation != "silu":
+        return activated(g, activation) * u
     sharpness = 1
     if clamp:
         limit, sharpness = clamp["limit"], clamp["sharpness"]
@@ -102,6 +110,9 @@ def expert_network(x, w, name, ff, expert):
         bias = w(f"{stack}.bias", expert, projection) if "biases" in ff else 0
         return x @ w(stack, expert, projection).T + bias
 
+    if "ungated" in ff:
+        inside = activated(product(x, f"{name}.up", "up"), ff["activation"])
+        return product(inside, f"{name}.down", "down")
     g, u = (product(x, f"{name}.gate_up", projection) for projection in ("gate", "up"))
     return product(gated(g, u, ff["activation"], ff.get("clamp")), f"{name}.down", "down")
 
@@ -481,7 +492,7 @@ def mixture(x, w, name, ff, trace, ids, normed):
         return y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
     clamp = ff["clamp"] if "clamped" in shared else None
-    return y + switch * network(x, w, f"{name}.shared", activation, clamp)
+    return y + switch * network(x, w, f"{name}.shared", activation, clamp, "ungated" in ff)
 
 
 def connected(h, w, name, a):
@@ -536,14 +547,16 @@ def forward(package, ids):
 
         def feed(x):
             if ff["type"] == "dense":
-                return network(x, w, f"{name}.dense", ff["activation"])
+                return network(x, w, f"{name}.dense", ff["activation"], ungated="ungated" in ff)
             return mixture(x, w, name, ff, trace, ids, normed)
 
         def normed(x, part):
             return norm(x, w, f"{name}.{part}", a)
 
-        h = half(h, f"{name}.attention", attend)
-        h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
+        if block["attention"]["type"] != "none":
+            h = half(h, f"{name}.attention", attend)
+        if ff["type"] != "none":
+            h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
     if streams:

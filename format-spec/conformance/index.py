@@ -159,15 +159,19 @@ LAYER = {
     "indexer": "attention.index_query X R; attention.index_key Y H;"
                "attention.index_key_norm Y; attention.index_key_norm.bias Y;"
                "attention.index_weights Z H",
-    "dense": "dense.gate I H; dense.up I H; dense.down H I",
-    "mixture_of_experts": "router E H; experts.gate_up E 2I H; experts.down E H I",
+    "dense": "dense.up I H; dense.down H I",
+    "dense_gate": "dense.gate I H",
+    "mixture_of_experts": "router E H; experts.down E H I",
+    "experts_gate": "experts.gate_up E 2I H",
+    "ungated": "experts.up E I H",
     "bias": "router.bias E",
     "assigned": "router.table V k",
     "factors": "router.factors E",
     "beside": "feed_forward_norm H; router_norm H; experts_norm H; experts_output_norm H;"
               "dense_output_norm H; dense.gate S H; dense.up S H; dense.down H S",
     "expert_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
-    "shared": "shared.gate S H; shared.up S H; shared.down H S",
+    "shared": "shared.up S H; shared.down H S",
+    "shared_gate": "shared.gate S H",
     "switched": "shared.switch 1 H",
     "prediction": "prediction.embedding? V H; prediction.embedding_norm H;"
                   "prediction.hidden_norm H; prediction.combine H 2H;"
@@ -201,8 +205,10 @@ def canonical(architecture):
         count = streams["count"]
         size |= {"F": count, "G": count * size["H"], "P": (2 + count) * count}
 
-    def add(parts, table, layer=None):
+    def add(parts, table, layer=None, lacks=()):
         for name, role, letters in named(parts, table):
+            if name.startswith(lacks):
+                continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
             plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift"))
             full += "" if plain else ".weight"
@@ -217,7 +223,9 @@ def canonical(architecture):
         parts += ["layerFactors"] * ("layerFactors" in architecture)
         parts += ["normBiases"] * ("normBiases" in architecture)
         parts += ["streams"] * bool(streams)
-        parts += [a["type"], ff["type"]] + ["prediction"] * prediction
+        halves = {"attention_": a["type"], "feed_forward_": ff["type"]}
+        lacks = tuple(half for half, kind in halves.items() if kind == "none")
+        parts += [kind for kind in halves.values() if kind != "none"] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = value = a["headSize"]
             heads, rows = a["heads"], a["heads"] * head * (2 if "outputGate" in a else 1)
@@ -238,6 +246,8 @@ def canonical(architecture):
             heads = head = value = 0
             size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
             parts += ["convolution_biases"] * ("biases" in a)
+        elif a["type"] == "none":
+            heads = head = value = 0
         elif a["type"] == "mamba2":
             heads, value, head = a["heads"], a["headSize"], 0
             wide = heads * value + 2 * a["groups"] * a["stateSize"]
@@ -265,10 +275,13 @@ def canonical(architecture):
             if n := a.get("indexer"):
                 parts.append("indexer")
                 size |= {"X": n["heads"] * n["size"], "Y": n["size"], "Z": n["heads"]}
-        width = ff["intermediateSize"]
+        width = ff.get("intermediateSize", 0)
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
+        parts += ["dense_gate"] * (ff["type"] == "dense" and "ungated" not in ff)
         if ff["type"] == "mixture_of_experts":
+            parts += ["ungated"] if "ungated" in ff else ["experts_gate"]
+            parts += ["shared_gate"] * (bool(ff["shared"]) and "ungated" not in ff)
             shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
             parts += [part for part in ("assigned", "factors") if part in ff["routing"]]
@@ -276,7 +289,7 @@ def canonical(architecture):
             size["k"] = ff["routing"]["expertsPerToken"]
             parts += ["expert_biases"] * ("biases" in ff) + ["switched"] * ("switched" in shared)
             size["S"] = shared["intermediateSize"]
-        add(parts, LAYER, layer)
+        add(parts, LAYER, layer, lacks)
     return found
 
 

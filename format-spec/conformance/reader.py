@@ -230,6 +230,7 @@ def architecture(p):
             keys, heads = attention["keyHeads"], attention["valueHeads"]
             wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
+        yield "A12", "a layer", {attention["type"], ff["type"]} != {"none"}
         if attention["type"] == "mamba2":
             heads, groups = attention["heads"], attention["groups"]
             wide = 2 * (heads * attention["headSize"] + groups * attention["stateSize"]) + heads
@@ -267,6 +268,7 @@ def architecture(p):
             yield "A8", "clamped", not clamped or "clamp" in ff
             yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
             yield "A8", "beside", "beside" not in ff or not ff["shared"]
+            yield "A8", "ungated", "ungated" not in ff or not {"clamp", "biases"} & {*ff}
         if routing and groups:
             size, rest = divmod(ff["experts"], groups["count"])
             divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1
@@ -301,7 +303,7 @@ def manifest(p):
     kept = m["architecture"]["prediction"] is not None
     yield "M11", "prediction", (provenance["prediction"] == "kept") == kept
     networks = [block["feedForward"] for block in index.blocks(m["architecture"])]
-    experts = [ff["experts"] for ff in networks if ff["type"] != "dense"]
+    experts = [ff["experts"] for ff in networks if ff["type"] == "mixture_of_experts"]
     yield "L1", "expertParallel", m["layout"]["expertParallel"] <= min(experts, default=1)
 
 

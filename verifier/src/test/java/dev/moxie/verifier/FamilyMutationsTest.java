@@ -87,6 +87,7 @@ class FamilyMutationsTest {
           "granitemoe",
           "granitemoeshared",
           "granitemoehybrid",
+          "nemotron_h",
           "dbrx",
           "phimoe",
           "llama4_text",

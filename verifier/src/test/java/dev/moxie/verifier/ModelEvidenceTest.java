@@ -42,8 +42,10 @@ class ModelEvidenceTest {
           "Prediction.attention = GatedDelta",
           "Prediction.attention = GroupedQuery",
           "Prediction.attention = Mamba2",
+          "Prediction.attention = None",
           "Prediction.attention = ShortConvolution",
-          "Prediction.feedForward = Dense");
+          "Prediction.feedForward = Dense",
+          "Prediction.feedForward = None");
 
   @Test
   void everyValueIsOneThatAnotherImplementationHasComputedWith() throws IOException {

@@ -38,6 +38,7 @@ public final class Families {
           Granite.FAMILY,
           GraniteShared.FAMILY,
           GraniteHybrid.FAMILY,
+          NemotronH.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,

@@ -153,7 +153,10 @@ public record Family(
       Modules encoded) {
     /** What matrices of a role may be in. */
     public Encoding encoding(Role role) {
-      return role == Role.EXPERT_GATE_UP || role == Role.EXPERT_DOWN ? ofExperts : encoding;
+      return switch (role) {
+        case EXPERT_GATE_UP, EXPERT_UP, EXPERT_DOWN -> ofExperts;
+        default -> encoding;
+      };
     }
   }
 

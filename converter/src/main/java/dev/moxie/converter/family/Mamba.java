@@ -3,8 +3,8 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
-import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.IntPredicate;
 
 /**
@@ -46,8 +46,29 @@ final class Mamba {
       Keys.of(HEADS, GROUPS, STATE, TAPS, TAPS_BIAS, BIASES)
           .neutral("how many tokens are computed together", "mamba_chunk_size");
 
-  /** What kinds of layers were called before transformers 5. */
-  private static final List<String> BEFORE = List.of("mamba", "attention");
+  /** The kind of a layer that keeps a state. */
+  static final String STATES = "linear_attention";
+
+  /** What kinds of layers were called before transformers 5, and are called now. */
+  static final Map<String, String> BEFORE = Map.of("mamba", STATES, "attention", Llama.FULL);
+
+  /** The same as NVIDIA spells it. */
+  static final Keys NVIDIA =
+      Keys.of(
+              HEADS.spelled("mamba_num_heads").or(128),
+              GROUPS.spelled("n_groups", "mamba_n_groups").or(8),
+              STATE.spelled("ssm_state_size").or(128),
+              TAPS.spelled("conv_kernel", "mamba_d_conv"),
+              TAPS_BIAS.spelled("use_conv_bias", "mamba_conv_bias"),
+              BIASES.spelled("use_bias"),
+              Key.word("mamba_hidden_act", "what convolutions are put through", Set.of("silu"))
+                  .or("silu"))
+          .neutral("how many tokens are computed together", "chunk_size", "mamba_chunk_size")
+          .neutral("what the class reads no more", "expand", "mamba_expand", "mamba_proj_bias")
+          .neutral("likewise", "time_step_limit", "mamba_dt_limit")
+          .neutral("of training", "time_step_max", "time_step_floor", "rescale_prenorm_residual")
+          .neutral("precision of states and sums", "mamba_ssm_cache_dtype", "residual_in_fp32")
+          .neutral("of an execution", "use_mamba_kernels", "num_logits_to_keep");
 
   private Mamba() {}
 
@@ -109,10 +130,6 @@ final class Mamba {
 
   /** Which layers keep a state; all where nothing says which. */
   static IntPredicate states(Settings c) {
-    List<String> types = c.find(Llama.TYPES);
-    boolean older = types != null && types.stream().anyMatch(BEFORE::contains);
-    return older
-        ? Llama.listed(c, BEFORE.getFirst(), BEFORE.getLast(), i -> true)
-        : Llama.listed(c, "linear_attention", i -> true);
+    return Llama.listed(c, STATES, BEFORE, i -> true);
   }
 }

@@ -102,6 +102,9 @@ final class Names {
           .and("experts.gate_up.weight", LAYER + "experts.gate_up_proj", Arrangement.HALVES)
           .and("experts.down.weight", LAYER + "experts.down_proj", Arrangement.STACKED);
 
+  /** All of Nemotron-H, as released and as transformers 5 writes it. */
+  static final List<Layout> NEMOTRON = nemotron();
+
   /** Latent attention as DeepSeek names it. */
   static final Map<String, String> LATENT =
       weights(
@@ -142,6 +145,37 @@ final class Names {
           inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
 
   private Names() {}
+
+  private static List<Layout> nemotron() {
+    String layer = "backbone.layers.{layer}.";
+    String mixer = layer + "mixer.";
+    Map<String, String> inLayers =
+        join(
+            Mamba.names("mixer."),
+            weights(
+                "attention_norm", "norm",
+                "attention.query", "mixer.q_proj",
+                "attention.key", "mixer.k_proj",
+                "attention.value", "mixer.v_proj",
+                "attention.output", "mixer.o_proj",
+                "feed_forward_norm", "norm",
+                "dense.up", "mixer.up_proj",
+                "dense.down", "mixer.down_proj",
+                "router", "mixer.gate",
+                "shared.up", "mixer.shared_experts.up_proj",
+                "shared.down", "mixer.shared_experts.down_proj",
+                "experts.{expert}.up", "mixer.experts.{expert}.up_proj",
+                "experts.{expert}.down", "mixer.experts.{expert}.down_proj"),
+            inLayer("router.bias", "mixer.gate.e_score_correction_bias"));
+    Layout released =
+        released(ends("backbone.embeddings", "backbone.norm_f", "lm_head"), under(layer, inLayers))
+            .and("mamba.convolution.weight", mixer + "conv1d.weight", Arrangement.TAPS);
+    Layout fused =
+        released
+            .and("experts.up.weight", mixer + "experts.up_proj", Arrangement.STACKED)
+            .and("experts.down.weight", mixer + "experts.down_proj", Arrangement.STACKED);
+    return List.of(released, fused.under("backbone.", "model.", "transformers 5"));
+  }
 
   /** Embedding, last norm and head: what the checkpoint has before {@code .weight}. */
   static Map<String, String> ends(String embedding, String norm, String head) {

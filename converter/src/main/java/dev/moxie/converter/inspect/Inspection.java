@@ -424,6 +424,7 @@ public record Inspection(
       case Attention.Mamba2 a ->
           "Mamba-2: %d heads of %d, states of %d in %d groups; convolution of %d"
               .formatted(a.heads(), a.headSize(), a.stateSize(), a.groups(), a.convolution());
+      case Attention.None _ -> "none";
       case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
@@ -481,15 +482,19 @@ public record Inspection(
 
   private static String words(FeedForward feedForward) {
     return switch (feedForward) {
+      case FeedForward.None _ -> "none       besides";
       case FeedForward.Dense dense ->
-          "dense      gated %s of width %d"
+          "dense      %s%s of width %d"
               .formatted(
-                  dense.activation().name().toLowerCase(Locale.ROOT), dense.intermediateSize());
+                  dense.ungated() ? "" : "gated ",
+                  dense.activation().name().toLowerCase(Locale.ROOT),
+                  dense.intermediateSize());
       case FeedForward.MixtureOfExperts moe ->
-          "experts    %d of %d per token, gated %s of width %d%s"
+          "experts    %d of %d per token, %s%s of width %d%s"
               .formatted(
                   moe.routing().expertsPerToken(),
                   moe.experts(),
+                  moe.ungated() ? "" : "gated ",
                   moe.activation().name().toLowerCase(Locale.ROOT),
                   moe.intermediateSize(),
                   moe.shared() != null

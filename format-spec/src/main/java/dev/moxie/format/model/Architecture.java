@@ -134,7 +134,7 @@ public record Architecture(
   }
 
   /**
-   * A run of equal decoder layers.
+   * A run of equal decoder layers, which may lack one half or the other.
    *
    * @param count layers in the run
    */
@@ -143,6 +143,9 @@ public record Architecture(
       Limits.require("blocks.count", count, 1, Limits.MAX_LAYERS);
       Objects.requireNonNull(attention, "blocks.attention is missing");
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
+      if (attention instanceof Attention.None && feedForward instanceof FeedForward.None) {
+        throw new IllegalArgumentException("blocks: expected half a layer at least, found none");
+      }
     }
 
     /** The same run with another attention. */

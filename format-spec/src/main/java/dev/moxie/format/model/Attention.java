@@ -16,7 +16,8 @@ import org.jspecify.annotations.Nullable;
   @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta"),
   @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution"),
   @JsonSubTypes.Type(value = Attention.Mamba2.class, name = "mamba2"),
-  @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed")
+  @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed"),
+  @JsonSubTypes.Type(value = Attention.None.class, name = "none")
 })
 public sealed interface Attention {
   /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
@@ -60,7 +61,7 @@ public sealed interface Attention {
     }
   }
 
-  /** Something is kept of all tokens together, as large however many they are. */
+  /** What is kept of all tokens together, if anything, is as large however many they are. */
   sealed interface Recurrent extends Attention {
     @Override
     default long cachedPerToken() {
@@ -69,6 +70,14 @@ public sealed interface Attention {
 
     @Override
     default long expandedPerToken() {
+      return 0;
+    }
+  }
+
+  /** A layer has a second half alone; nor is there a norm for it. */
+  record None() implements Recurrent {
+    @Override
+    public long keptPerSequence() {
       return 0;
     }
   }

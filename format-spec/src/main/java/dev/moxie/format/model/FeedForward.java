@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
 @JsonSubTypes({
   @JsonSubTypes.Type(value = FeedForward.Dense.class, name = "dense"),
-  @JsonSubTypes.Type(value = FeedForward.MixtureOfExperts.class, name = "mixture_of_experts")
+  @JsonSubTypes.Type(value = FeedForward.MixtureOfExperts.class, name = "mixture_of_experts"),
+  @JsonSubTypes.Type(value = FeedForward.None.class, name = "none")
 })
 public sealed interface FeedForward {
 
@@ -25,8 +26,14 @@ public sealed interface FeedForward {
      * Units", 2016, in the approximation that it gives).
      */
     @JsonProperty("gelu_tanh")
-    GELU_TANH
+    GELU_TANH,
+    /** max(x, 0)² (So et al., "Primer", 2021). */
+    @JsonProperty("relu_squared")
+    RELU_SQUARED
   }
+
+  /** A layer has a first half alone; nor is there a norm for it. */
+  record None() implements FeedForward {}
 
   /**
    * One gated network for every token: y = down(f(gate x) ∘ up x) (Shazeer, "GLU Variants Improve
@@ -34,8 +41,18 @@ public sealed interface FeedForward {
    *
    * @param intermediateSize width inside
    * @param activation f
+   * @param ungated whether it has no gate: y = down(f(up x))
    */
-  record Dense(int intermediateSize, Activation activation) implements FeedForward {
+  record Dense(
+      int intermediateSize,
+      Activation activation,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated)
+      implements FeedForward {
+    /** With a gate. */
+    public Dense(int intermediateSize, Activation activation) {
+      this(intermediateSize, activation, false);
+    }
+
     public Dense {
       Limits.require("feedForward.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
       Objects.requireNonNull(activation, "feedForward.activation is missing");
@@ -45,7 +62,7 @@ public sealed interface FeedForward {
   /**
    * Experts that every token uses besides its routed ones (DeepSeek-AI, "DeepSeekMoE", 2024): one
    * network as in {@link Dense}, as wide as all of them together, with the activation of the routed
-   * ones.
+   * ones, and without a gate where they have none.
    *
    * @param intermediateSize width inside
    * @param switched whether the network's output is multiplied by σ(switch x), one number per token
@@ -119,6 +136,7 @@ public sealed interface FeedForward {
    * @param biases whether every product with a matrix of an expert has a stored bias added to it
    * @param shared null where there are none
    * @param beside null where no network stands beside the experts; not next to shared ones
+   * @param ungated whether experts have no gate: down_e(f(up_e x)); not beside a clamp or biases
    */
   record MixtureOfExperts(
       int experts,
@@ -128,7 +146,8 @@ public sealed interface FeedForward {
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
       Routing routing,
       @Nullable SharedExperts shared,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated)
       implements FeedForward {
     /** Plain experts. */
     public MixtureOfExperts(
@@ -137,7 +156,7 @@ public sealed interface FeedForward {
         Activation activation,
         Routing routing,
         @Nullable SharedExperts shared) {
-      this(experts, intermediateSize, activation, null, false, routing, shared, null);
+      this(experts, intermediateSize, activation, null, false, routing, shared, null, false);
     }
 
     public MixtureOfExperts {
@@ -157,6 +176,10 @@ public sealed interface FeedForward {
       if (clamp != null && activation != Activation.SILU) {
         throw new IllegalArgumentException(
             "feedForward.activation: expected silu beside a clamp, found another");
+      }
+      if (ungated && (clamp != null || biases)) {
+        throw new IllegalArgumentException(
+            "feedForward.ungated: expected none beside a clamp or biases, found some");
       }
       if (beside != null && shared != null) {
         throw new IllegalArgumentException(

@@ -118,15 +118,23 @@ public final class Forward<V> {
 
   V layer(int layer, Attention attention, FeedForward feedForward, V h) {
     V a = attended(layer, attention, ops.note(Step.INPUT, h));
-    var scope = new Scope(layer);
+    return ops.note(Step.OUTPUT, fed(new Scope(layer), layer, feedForward, a));
+  }
+
+  /** What the second half of a layer leaves of the stream between the halves. */
+  private V fed(Scope scope, int layer, FeedForward feedForward, V a) {
+    if (feedForward instanceof FeedForward.None) {
+      return factored(scope, a);
+    }
     V weights = connected(scope, Half.FEED_FORWARD, a);
     V x = read(scope, feedForward, weights, a);
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
+          case FeedForward.None _ -> throw new IllegalStateException("no second half");
         };
-    return ops.note(Step.OUTPUT, left(scope, weights, a, y));
+    return left(scope, weights, a, y);
   }
 
   /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
@@ -136,7 +144,10 @@ public final class Forward<V> {
   }
 
   private V left(Scope scope, @Nullable V weights, V a, V y) {
-    V h = written(scope, Half.FEED_FORWARD, weights, a, y);
+    return factored(scope, written(scope, Half.FEED_FORWARD, weights, a, y));
+  }
+
+  private V factored(Scope scope, V h) {
     return model.layerFactors() ? ops.times(h, scope.vector(Role.LAYER_FACTOR, 1)) : h;
   }
 
@@ -214,6 +225,9 @@ public final class Forward<V> {
 
   /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
   public V attended(int layer, Attention attention, V h) {
+    if (attention instanceof Attention.None) {
+      return h;
+    }
     var scope = new Scope(layer);
     V weights = connected(scope, Half.ATTENTION, h);
     V read = gathered(weights, h);
@@ -229,6 +243,7 @@ public final class Forward<V> {
           case Attention.GatedDelta d -> attention(scope, d, x);
           case Attention.ShortConvolution c -> attention(scope, c, x);
           case Attention.Mamba2 m -> attention(scope, m, x);
+          case Attention.None _ -> throw new IllegalStateException("no first half");
           case Attention.Compressed c -> attention(scope, layer, c, x);
         });
   }
@@ -689,6 +704,7 @@ public final class Forward<V> {
         Role.DENSE_DOWN,
         d.intermediateSize(),
         d.activation(),
+        d.ungated(),
         null,
         x);
   }
@@ -705,6 +721,7 @@ public final class Forward<V> {
             Role.SHARED_DOWN,
             shared.intermediateSize(),
             m.activation(),
+            m.ungated(),
             shared.clamped() ? m.clamp() : null,
             x);
     return shared.switched()
@@ -719,6 +736,7 @@ public final class Forward<V> {
       Role down,
       long width,
       FeedForward.Activation activation,
+      boolean ungated,
       FeedForward.@Nullable Clamp clamp,
       V x) {
     long hidden = model.hiddenSize();
@@ -726,7 +744,7 @@ public final class Forward<V> {
         ops,
         x,
         new Ops.Network(
-            scope.matrix(gate, width, hidden),
+            ungated ? null : scope.matrix(gate, width, hidden),
             scope.matrix(up, width, hidden),
             scope.matrix(down, hidden, width),
             null,
@@ -734,8 +752,12 @@ public final class Forward<V> {
             clamp));
   }
 
-  /** One gated network, be it dense, shared or an expert: down(f(gate x) ∘ up x). */
+  /** One network, be it dense, shared or an expert: down(f(gate x) ∘ up x), or down(f(up x)). */
   public static <V> V network(Ops<V> ops, V x, Ops.Network network) {
+    if (network.gate() == null) {
+      V inside = ops.activate(network.activation(), ops.linear(x, network.up()));
+      return ops.linear(inside, network.down());
+    }
     Ops.Biases biases = network.biases();
     V gate = shifted(ops, ops.linear(x, network.gate()), biases == null ? null : biases.gate());
     V up = shifted(ops, ops.linear(x, network.up()), biases == null ? null : biases.up());
@@ -754,7 +776,9 @@ public final class Forward<V> {
     List<Projection> gateUp = List.of(Projection.GATE, Projection.UP);
     List<Projection> down = List.of(Projection.DOWN);
     return new Ops.Experts(
-        scope.stack(Role.EXPERT_GATE_UP, m.experts(), gateUp, Shape.of(i, hidden)),
+        m.ungated()
+            ? scope.stack(Role.EXPERT_UP, m.experts(), List.of(Projection.UP), Shape.of(i, hidden))
+            : scope.stack(Role.EXPERT_GATE_UP, m.experts(), gateUp, Shape.of(i, hidden)),
         scope.stack(Role.EXPERT_DOWN, m.experts(), down, Shape.of(hidden, i)),
         m.biases()
             ? new Ops.ExpertBiases(

@@ -336,7 +336,7 @@ public interface Ops<V> {
   /**
    * All experts of a layer.
    *
-   * @param gateUp [E, 2I, H]
+   * @param gateUp [E, 2I, H], or [E, I, H] without gates
    * @param down [E, H, I]
    * @param biases null where there are none
    */
@@ -350,7 +350,7 @@ public interface Ops<V> {
     /** The matrices of one of them. */
     public Network network(int expert) {
       return new Network(
-          gateUp.leaf(expert, Projection.GATE),
+          gateUp.role() == Role.EXPERT_UP ? null : gateUp.leaf(expert, Projection.GATE),
           gateUp.leaf(expert, Projection.UP),
           down.leaf(expert, Projection.DOWN),
           biases == null ? null : biases.of(expert),
@@ -384,15 +384,15 @@ public interface Ops<V> {
   record Biases(Leaf gate, Leaf up, Leaf down) {}
 
   /**
-   * A gated network.
+   * A network.
    *
-   * @param gate [I, H]
+   * @param gate [I, H]; null without one
    * @param up [I, H]
    * @param down [H, I]
    * @param biases null where there are none
    */
   record Network(
-      Leaf gate,
+      @Nullable Leaf gate,
       Leaf up,
       Leaf down,
       @Nullable Biases biases,

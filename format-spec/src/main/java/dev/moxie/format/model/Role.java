@@ -66,6 +66,7 @@ public enum Role {
   EXPERT_GATE_UP("experts.gate_up.weight"),
   EXPERT_GATE_UP_BIAS("experts.gate_up.bias"),
   EXPERT_DOWN("experts.down.weight"),
+  EXPERT_UP("experts.up.weight"),
   EXPERT_DOWN_BIAS("experts.down.bias"),
   PREDICTION_EMBEDDING("prediction.embedding.weight"),
   PREDICTION_EMBEDDING_NORM("prediction.embedding_norm.weight"),

@@ -277,9 +277,15 @@ class SpecEquationsTest {
 
   private void showFeedForward() {
     row("feedForward, `dense`", Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, DENSE, x), "y"));
+    row(
+        "feedForward, `dense`, with `ungated`",
+        Symbols.lines(
+            MODEL, "x", (f, x) -> f.dense(0, Parts.with(DENSE, "ungated", true), x), "y"));
     row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
     var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));
     mixture.with("activation", Activation.GELU_TANH, json(Activation.GELU_TANH));
+    mixture.with("activation", Activation.RELU_SQUARED, json(Activation.RELU_SQUARED));
+    mixture.with("ungated", true);
     mixture.with("clamp", CLAMP);
     mixture.with("biases", true);
     mixture.with("shared", new SharedExperts(48));
@@ -329,7 +335,8 @@ class SpecEquationsTest {
                 true,
                 ROUTING_OF_MANY,
                 new SharedExperts(48),
-                null)));
+                null,
+                false)));
   }
 
   /** Rows of a part's members, each with another value than the part has. */

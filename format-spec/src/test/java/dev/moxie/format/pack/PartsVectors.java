@@ -42,6 +42,8 @@ final class PartsVectors {
 
   private static final Architecture MAMBAS = mambas();
 
+  private static final Architecture HALVES = halves();
+
   /** Residual streams, entries of tokens, and experts that a table has. */
   private static final Architecture STREAMS = streams();
 
@@ -118,6 +120,21 @@ final class PartsVectors {
                     new Attention.Mamba2(4, 2, 3, 2, 4, 1e-5, all ? 2 : 1, all ? 0.1 : 0, all, all))
             .map(a -> new Architecture.Blocks(1, a, dense))
             .toList();
+    return new Architecture(5, 4, 16, 1e-5, false, layers, null);
+  }
+
+  private static Architecture halves() {
+    var squared = FeedForward.Activation.RELU_SQUARED;
+    var routing = Routing.of(2, Routing.Score.SIGMOID).withBias(Routing.Bias.SELECTION);
+    var gated =
+        new FeedForward.MixtureOfExperts(4, 2, squared, routing, new FeedForward.SharedExperts(3));
+    var none = new Attention.None();
+    var mamba = new Attention.Mamba2(4, 2, 3, 2, 4, 1e-5, 2, 0.1, true, false);
+    List<Architecture.Blocks> layers =
+        List.of(
+            new Architecture.Blocks(1, mamba, new FeedForward.None()),
+            new Architecture.Blocks(1, none, Parts.with(gated, "ungated", true)),
+            new Architecture.Blocks(1, none, new FeedForward.Dense(3, squared, true)));
     return new Architecture(5, 4, 16, 1e-5, false, layers, null);
   }
 
@@ -232,6 +249,16 @@ final class PartsVectors {
     v.broken("mamba2-of-heads-in-no-groups", "A2", "groups do not divide heads", "groups")
         .in(p -> TinyPackage.write(p, MAMBAS, false))
         .byManifest(text -> text.replaceFirst("\"groups\" : 2", "\"groups\" : 3"));
+    v.valid(
+        "halves-of-layers-without-gates",
+        "layers of one half, networks and experts without gates",
+        p -> TinyPackage.write(p, HALVES, false));
+    v.broken("layer-of-no-half", "A12", "a layer that lacks both halves", "none")
+        .in(p -> TinyPackage.write(p, HALVES, false))
+        .byManifest(
+            text ->
+                text.replaceFirst(
+                    "(?s)\\{\\s*\"type\" : \"mamba2\"[^}]*}", "{ \"type\" : \"none\" }"));
     v.valid(
         "streams-entries-and-a-table-of-experts",
         "residual streams, entries that overlap, are chosen from, or neither, experts by token",

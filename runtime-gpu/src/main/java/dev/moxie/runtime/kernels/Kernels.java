@@ -683,6 +683,7 @@ final class Kernels extends WithoutStates<Value> {
     return switch (f) {
       case SILU -> value(gate.columns(), new Value.Gate(clamp, gate, up));
       case GELU_TANH -> throw lacks("GELU");
+      case RELU_SQUARED -> throw lacks("squared ReLU");
     };
   }
 
@@ -786,8 +787,13 @@ final class Kernels extends WithoutStates<Value> {
 
   @Override
   public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
-    if (experts.activation() != FeedForward.Activation.SILU) {
-      throw lacks("GELU");
+    switch (experts.activation()) {
+      case SILU -> {}
+      case GELU_TANH -> throw lacks("GELU");
+      case RELU_SQUARED -> throw lacks("squared ReLU");
+    }
+    if (experts.network(0).gate() == null) {
+      throw lacks("experts without a gate");
     }
     return value(x.columns(), new Value.Mix(experts, x, chosen, weighed));
   }

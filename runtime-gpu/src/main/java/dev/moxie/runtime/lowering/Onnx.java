@@ -172,6 +172,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         yield like(gate, graph.node("Mul", List.of(activated, u)));
       }
       case GELU_TANH -> throw lacks("GELU");
+      case RELU_SQUARED -> throw lacks("squared ReLU");
     };
   }
 
@@ -180,6 +181,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
     return switch (f) {
       case SILU -> switched(x, x);
       case GELU_TANH -> throw lacks("GELU");
+      case RELU_SQUARED -> throw lacks("squared ReLU");
     };
   }
 
@@ -295,6 +297,9 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value experts(Experts all, Value x, Value chosen, Value weighed) {
+    if (all.network(0).gate() == null) {
+      throw lacks("experts without a gate");
+    }
     boolean after = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
     return like(
         x,

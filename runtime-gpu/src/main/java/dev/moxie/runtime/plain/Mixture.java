@@ -62,9 +62,10 @@ final class Mixture implements Instruction {
 
   /** The matrices of an expert. */
   private record Expert(
-      StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {
+      @Nullable StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {
     long storedBytes() {
-      return gate.storedBytes() + up.storedBytes() + down.storedBytes();
+      long beside = gate == null ? 0 : gate.storedBytes();
+      return beside + up.storedBytes() + down.storedBytes();
     }
   }
 
@@ -87,7 +88,7 @@ final class Mixture implements Instruction {
     this.y = y;
     weightsBefore = experts.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
     int count = Objects.requireNonNull(experts.gateUp().stack()).experts();
-    width = Math.toIntExact(experts.network(0).gate().shape().dim(0));
+    width = Math.toIntExact(experts.network(0).up().shape().dim(0));
     opened = new Expert[count];
     active = new int[count];
     first = new int[count + 1];
@@ -105,12 +106,13 @@ final class Mixture implements Instruction {
       pass.reads(expert(active[a]).storedBytes());
     }
     Expert any = expert(active[0]);
-    gatherInputs(any.gate().paired());
+    gatherInputs(any.up().paired());
     clearPadding();
     long work = (long) first[first.length - 1] * width * x.columns();
-    gateRows = Product.rowsOfTurn(any.gate(), 2, pass.team());
+    int products = any.gate() == null ? 1 : 2;
+    gateRows = Product.rowsOfTurn(any.up(), products, pass.team());
     int turns = actives * Math.ceilDiv(width, gateRows);
-    pass.team().each(turns, 2 * work / turns, gateAndUp);
+    pass.team().each(turns, products * work / turns, gateAndUp);
     downRows = Product.rowsOfTurn(any.down(), 1, pass.team());
     turns = actives * Math.ceilDiv(y.columns(), downRows);
     pass.team().each(turns, work / turns, down);
@@ -137,7 +139,7 @@ final class Mixture implements Instruction {
   private List<MemorySegment> places(Ops.Network network) {
     Ops.Biases b = network.biases();
     return Stream.concat(
-            Stream.of(network.gate(), network.up(), network.down()),
+            Stream.of(network.gate(), network.up(), network.down()).filter(Objects::nonNull),
             b == null ? Stream.of() : Stream.of(b.gate(), b.up(), b.down()))
         .flatMap(leaf -> weights.places(leaf).stream())
         .toList();
@@ -147,7 +149,7 @@ final class Mixture implements Instruction {
     Ops.Network network = experts.network(expert);
     Ops.Biases b = network.biases();
     return new Expert(
-        matrix(network.gate()),
+        network.gate() == null ? null : matrix(network.gate()),
         matrix(network.up()),
         matrix(network.down()),
         b == null ? null : new Biases(matrix(b.gate()), matrix(b.up()), matrix(b.down())));
@@ -236,7 +238,10 @@ final class Mixture implements Instruction {
     float[] gate = scratch.of(Scratch.Room.GATE, some * rows);
     float[] up = scratch.of(Scratch.Room.UP, some * rows);
     int from = at * x.apart();
-    Product.rows(expert.gate(), row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
+    StoredMatrix gates = expert.gate();
+    if (gates != null) {
+      Product.rows(gates, row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
+    }
     Product.rows(expert.up(), row, count, read, from, x.apart(), some, up, 0, rows, scratch);
     Biases biases = expert.biases();
     if (biases != null) {
@@ -245,7 +250,11 @@ final class Mixture implements Instruction {
     }
     for (int t = 0; t < some; t++) {
       int to = (at + t) * Lanes.padded(width);
-      gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
+      if (gates == null) {
+        activate(experts.activation(), up, t * rows, count, gate, t * rows);
+      } else {
+        gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
+      }
       if (expert.down().paired()) {
         for (int i = 0; i < count; i++) {
           inside[to + Pairs.place(row + i)] = gate[t * rows + i];
@@ -284,7 +293,7 @@ final class Mixture implements Instruction {
           }
         }
       }
-      case GELU_TANH -> {
+      case GELU_TANH, RELU_SQUARED -> {
         activate(f, gate, from, count, out, at);
         for (int i = 0; i < count; i++) {
           out[at + i] *= up[from + i];
@@ -307,6 +316,12 @@ final class Mixture implements Instruction {
         }
       }
       case GELU_TANH -> gelu(x, from, count, out, at);
+      case RELU_SQUARED -> {
+        for (int i = 0; i < count; i++) {
+          float positive = Math.max(x[from + i], 0);
+          out[at + i] = positive * positive;
+        }
+      }
     }
   }
 

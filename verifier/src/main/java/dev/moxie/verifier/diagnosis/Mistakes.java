@@ -181,6 +181,7 @@ final class Mistakes {
               "biases of a convolution that the reference does not have",
               x -> Parts.with(a, "biases", false));
       case Mamba2 a -> ofMamba2(a, mistakes);
+      case Attention.None a -> {}
       case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
@@ -506,7 +507,7 @@ final class Mistakes {
           }
         }
       }
-    } else if (m.activation() == FeedForward.Activation.SILU) {
+    } else if (m.activation() == FeedForward.Activation.SILU && !m.ungated()) {
       add(mistakes, "a dropped clamp inside experts", clamped(m, CLAMP));
     }
     add(
@@ -719,7 +720,8 @@ final class Mistakes {
   /** Numbers that experts may have wrong. */
   List<Scalar> numbersOfExperts() {
     if (!(blocks.feedForward() instanceof MixtureOfExperts m)
-        || m.activation() != FeedForward.Activation.SILU) {
+        || m.activation() != FeedForward.Activation.SILU
+        || m.ungated()) {
       return List.of();
     }
     Clamp clamp = m.clamp() == null ? CLAMP : m.clamp();

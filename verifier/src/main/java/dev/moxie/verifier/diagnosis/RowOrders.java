@@ -93,7 +93,10 @@ final class RowOrders {
         add(new Cut("mamba.input.", 1, kinds, sizes), suspects);
         suspects.add(reversed("mamba.convolution.weight", a.convolution()));
       }
-      case Attention.GroupedQuery _, Attention.MultiHeadLatent _, Attention.Compressed _ -> {}
+      case Attention.None _,
+          Attention.GroupedQuery _,
+          Attention.MultiHeadLatent _,
+          Attention.Compressed _ -> {}
     }
     return suspects.stream();
   }

@@ -169,6 +169,7 @@ final class Suspects {
       case Attention.GatedDelta a -> "delta";
       case Attention.ShortConvolution a -> "convolution";
       case Attention.Mamba2 a -> "mamba";
+      case Attention.None _ -> "none";
     };
   }
 

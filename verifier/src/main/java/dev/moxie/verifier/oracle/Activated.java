@@ -17,6 +17,11 @@ record Activated(double value, double slope, double rounding) {
     return switch (f) {
       case SILU -> silu(x, arithmetic);
       case GELU_TANH -> gelu(x, arithmetic);
+      case RELU_SQUARED -> {
+        double positive = Math.max(x, 0);
+        double value = positive * positive;
+        yield new Activated(value, 2 * positive, arithmetic.u() * value);
+      }
     };
   }
 

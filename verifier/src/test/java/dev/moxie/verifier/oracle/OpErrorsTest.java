@@ -758,6 +758,12 @@ class OpErrorsTest {
         return ops.gate(FeedForward.Activation.GELU_TANH, null, x.get(0), x.get(1));
       }
     },
+    ACTIVATE_RELU_SQUARED {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.activate(FeedForward.Activation.RELU_SQUARED, x.get(0));
+      }
+    },
     ACTIVATE_GELU {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {

@@ -106,6 +106,10 @@ class PlainReaderTest {
     VALUE_NORM,
     PROPORTIONAL,
     GELU,
+    RELU_SQUARED,
+    UNGATED,
+    FIRST_HALVES_ALONE,
+    SECOND_HALVES_ALONE,
     BESIDE,
     FACTORS
   }
@@ -248,7 +252,7 @@ class PlainReaderTest {
   private static Architecture architecture(List<Part> parts) {
     Attention attention = attention(parts);
     FeedForward feedForward =
-        parts.contains(Part.DENSE) ? new FeedForward.Dense(20, activation(parts)) : mixture(parts);
+        parts.contains(Part.FIRST_HALVES_ALONE) ? new FeedForward.None() : feedForward(parts);
     var plain =
         new Architecture(
             VOCABULARY,
@@ -277,6 +281,12 @@ class PlainReaderTest {
         parts.contains(Part.LOGIT_CAP) ? 0.75 : null);
   }
 
+  private static FeedForward feedForward(List<Part> parts) {
+    return parts.contains(Part.DENSE)
+        ? new FeedForward.Dense(20, activation(parts), parts.contains(Part.UNGATED))
+        : mixture(parts);
+  }
+
   private static Architecture.@Nullable NormPlacement placement(List<Part> parts) {
     if (parts.contains(Part.NORMS_OF_BOTH)) {
       return Architecture.NormPlacement.INPUT_AND_OUTPUT;
@@ -285,7 +295,13 @@ class PlainReaderTest {
   }
 
   private static FeedForward.Activation activation(List<Part> parts) {
-    return parts.contains(Part.GELU) && !parts.contains(Part.CLAMP)
+    if (parts.contains(Part.CLAMP)) {
+      return FeedForward.Activation.SILU;
+    }
+    if (parts.contains(Part.RELU_SQUARED)) {
+      return FeedForward.Activation.RELU_SQUARED;
+    }
+    return parts.contains(Part.GELU)
         ? FeedForward.Activation.GELU_TANH
         : FeedForward.Activation.SILU;
   }
@@ -298,6 +314,9 @@ class PlainReaderTest {
   }
 
   private static Attention attention(List<Part> parts) {
+    if (parts.contains(Part.SECOND_HALVES_ALONE) && !parts.contains(Part.FIRST_HALVES_ALONE)) {
+      return new Attention.None();
+    }
     if (parts.contains(Part.LATENT) || parts.contains(Part.INDEXER)) {
       return latent(parts);
     }
@@ -392,6 +411,10 @@ class PlainReaderTest {
   }
 
   private static FeedForward mixture(List<Part> parts) {
+    boolean ungated =
+        parts.contains(Part.UNGATED)
+            && !parts.contains(Part.CLAMP)
+            && !parts.contains(Part.EXPERT_BIASES);
     return new FeedForward.MixtureOfExperts(
         EXPERTS,
         16,
@@ -403,7 +426,8 @@ class PlainReaderTest {
                 && !parts.contains(Part.BESIDE)
             ? new FeedForward.SharedExperts(12, parts.contains(Part.SWITCHED))
             : null,
-        parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null);
+        parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
+        ungated);
   }
 
   private static Routing routing(List<Part> parts) {

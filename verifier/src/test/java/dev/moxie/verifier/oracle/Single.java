@@ -221,6 +221,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return switch (f) {
       case SILU -> like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
       case GELU_TANH -> like(x, (t, c) -> gelu(x.at(t, c)));
+      case RELU_SQUARED -> like(x, (t, c) -> Math.max(x.at(t, c), 0) * Math.max(x.at(t, c), 0));
     };
   }
 
