@@ -421,6 +421,9 @@ public record Inspection(
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
               .formatted(a.width(), a.convolution(), a.biases() ? "; biases" : "");
+      case Attention.Mamba a ->
+          "Mamba: %d channels, states of %d, steps from %d; convolution of %d"
+              .formatted(a.width(), a.stateSize(), a.stepRank(), a.convolution());
       case Attention.Mamba2 a ->
           "Mamba-2: %d heads of %d, states of %d in %d groups; convolution of %d"
               .formatted(a.heads(), a.headSize(), a.stateSize(), a.groups(), a.convolution());

@@ -242,6 +242,7 @@ public final class Forward<V> {
           case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
           case Attention.GatedDelta d -> attention(scope, d, x);
           case Attention.ShortConvolution c -> attention(scope, c, x);
+          case Attention.Mamba m -> attention(scope, m, x);
           case Attention.Mamba2 m -> attention(scope, m, x);
           case Attention.None _ -> throw new IllegalStateException("no first half");
           case Attention.Compressed c -> attention(scope, layer, c, x);
@@ -558,6 +559,41 @@ public final class Forward<V> {
 
   private V biased(Scope scope, boolean biases, Role bias, long width, V y) {
     return biases ? ops.shift(y, scope.vector(bias, width)) : y;
+  }
+
+  private V attention(Scope scope, Attention.Mamba a, V x) {
+    int hidden = model.hiddenSize();
+    int width = a.width();
+    int size = a.stateSize();
+    int rank = a.stepRank();
+    V d = ops.linear(x, scope.matrix(Role.MAMBA_INPUT, 2L * width, hidden));
+    d = biased(scope, a.biases(), Role.MAMBA_INPUT_BIAS, 2L * width, d);
+    Leaf taps = scope.matrix(Role.MAMBA_CONVOLUTION, width, a.convolution());
+    V m = ops.convolve(ops.columns(d, 0, width), taps);
+    m = biased(scope, a.convolutionBias(), Role.MAMBA_CONVOLUTION_BIAS, width, m);
+    V v = ops.activate(FeedForward.Activation.SILU, m);
+    V p = ops.linear(v, scope.matrix(Role.MAMBA_PARAMETERS, rank + 2L * size, width));
+    V t = normed(scope, Role.MAMBA_STEP_NORM, a, ops.columns(p, 0, rank), rank);
+    V k = normed(scope, Role.MAMBA_KEY_NORM, a, ops.columns(p, rank, size), size);
+    V q = normed(scope, Role.MAMBA_QUERY_NORM, a, ops.columns(p, rank + size, size), size);
+    V wide = ops.linear(t, scope.matrix(Role.MAMBA_STEP, width, rank));
+    V s = ops.softplus(ops.shift(wide, scope.vector(Role.MAMBA_STEP_SHIFT, width)), 0);
+    V o =
+        ops.recur(
+            new Ops.States(1, width, size, 1, true),
+            q,
+            k,
+            ops.multiply(v, s),
+            ops.decay(s, scope.matrix(Role.MAMBA_DECAY_RATE, width, size)),
+            null);
+    o = ops.add(o, ops.times(v, scope.vector(Role.MAMBA_SKIP, width)));
+    V gated = ops.gate(FeedForward.Activation.SILU, null, ops.columns(d, width, width), o);
+    V y = ops.linear(gated, scope.matrix(Role.MAMBA_OUTPUT, hidden, width));
+    return biased(scope, a.biases(), Role.MAMBA_OUTPUT_BIAS, hidden, y);
+  }
+
+  private V normed(Scope scope, Role role, Attention.Mamba a, V x, int size) {
+    return ops.norm(x, scope.vector(role, size), a.normEpsilon());
   }
 
   private V attention(Scope scope, Attention.Mamba2 a, V x) {

@@ -555,6 +555,12 @@ class OpErrorsTest {
         return ops.decay(ops.softplus(x.get(0), 0), s.vector(s.width()));
       }
     },
+    DECAY_OF_ROWS {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.decay(ops.softplus(x.get(0), 0), s.matrix(s.width(), 3));
+      }
+    },
     RECUR {
       @Override
       List<Integer> widths(Sizes s) {

@@ -75,6 +75,8 @@ class PlainReaderTest {
     STATES_BY_KEY_HEAD,
     CONVOLUTION,
     CONVOLUTION_WITH_BIASES,
+    MAMBA,
+    MAMBA_WITH_BIASES,
     MAMBA2,
     MAMBA2_WITH_ALL,
     INDEXER,
@@ -330,6 +332,10 @@ class PlainReaderTest {
     if (parts.contains(Part.CONVOLUTION) || parts.contains(Part.CONVOLUTION_WITH_BIASES)) {
       boolean biases = parts.contains(Part.CONVOLUTION_WITH_BIASES);
       return new Attention.ShortConvolution(HIDDEN + 7, 3, biases);
+    }
+    if (parts.contains(Part.MAMBA) || parts.contains(Part.MAMBA_WITH_BIASES)) {
+      boolean biases = parts.contains(Part.MAMBA_WITH_BIASES);
+      return new Attention.Mamba(HIDDEN + 7, 5, 3, 4, 1e-6, biases, biases);
     }
     if (parts.contains(Part.MAMBA2) || parts.contains(Part.MAMBA2_WITH_ALL)) {
       boolean all = parts.contains(Part.MAMBA2_WITH_ALL);

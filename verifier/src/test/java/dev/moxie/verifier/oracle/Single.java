@@ -421,8 +421,16 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
 
   @Override
   public Activation decay(Activation steps, Leaf leaf) {
-    float[] rate = vector(leaf);
-    return like(steps, (t, c) -> exp(-exp(rate[c]) * steps.at(t, c)));
+    if (leaf.shape().rank() == 1) {
+      float[] rate = vector(leaf);
+      return like(steps, (t, c) -> exp(-exp(rate[c]) * steps.at(t, c)));
+    }
+    StoredMatrix rates = weights.stored(leaf);
+    int each = rates.columns();
+    return each(
+        steps.rows(),
+        steps.columns() * each,
+        (t, c) -> exp(-exp(row(rates, c / each)[c % each]) * steps.at(t, c / each)));
   }
 
   @Override
