@@ -134,6 +134,9 @@ LAYER = {
     "short_convolution": "convolution.input 3W H; convolution.taps W N; convolution.output H W",
     "convolution_biases": "convolution.input.bias 3W; convolution.taps.bias W;"
                           "convolution.output.bias H",
+    "mamba": "mamba.input M H; mamba.convolution W N; mamba.parameters J W; mamba.step W R;"
+             "mamba.step_norm R; mamba.key_norm T; mamba.query_norm T; mamba.step_shift W;"
+             "mamba.decay_rate W T; mamba.skip W; mamba.output H W",
     "mamba2": "mamba.input M H; mamba.convolution W N; mamba.step_shift A; mamba.decay_rate A;"
               "mamba.skip A; mamba.norm O; mamba.output H O",
     "convolutionBias": "mamba.convolution.bias W",
@@ -246,6 +249,12 @@ def canonical(architecture):
             heads = head = value = 0
             size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
             parts += ["convolution_biases"] * ("biases" in a)
+        elif a["type"] == "mamba":
+            heads = head = value = 0
+            size |= {"M": 2 * a["width"], "W": a["width"], "N": a["convolution"],
+                     "J": a["stepRank"] + 2 * a["stateSize"], "R": a["stepRank"], "T": a["stateSize"]}
+            parts += ["convolutionBias"] * ("convolutionBias" in a)
+            parts += ["mamba_biases"] * ("biases" in a)
         elif a["type"] == "none":
             heads = head = value = 0
         elif a["type"] == "mamba2":

@@ -231,6 +231,10 @@ def architecture(p):
             wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
         yield "A12", "a layer", {attention["type"], ff["type"]} != {"none"}
+        if attention["type"] == "mamba":
+            size = attention["stateSize"]
+            rows = attention["stepRank"] + 2 * size
+            yield "A2", "stateSize", max(attention["width"] * size, rows) <= 1 << 24
         if attention["type"] == "mamba2":
             heads, groups = attention["heads"], attention["groups"]
             wide = 2 * (heads * attention["headSize"] + groups * attention["stateSize"]) + heads

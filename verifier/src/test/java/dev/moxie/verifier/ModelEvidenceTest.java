@@ -41,6 +41,7 @@ class ModelEvidenceTest {
           "Prediction.attention = Compressed",
           "Prediction.attention = GatedDelta",
           "Prediction.attention = GroupedQuery",
+          "Prediction.attention = Mamba",
           "Prediction.attention = Mamba2",
           "Prediction.attention = None",
           "Prediction.attention = ShortConvolution",

@@ -39,6 +39,7 @@ public final class Families {
           GraniteShared.FAMILY,
           GraniteHybrid.FAMILY,
           NemotronH.FAMILY,
+          Jamba.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,

@@ -3,6 +3,7 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.IntPredicate;
@@ -33,7 +34,7 @@ final class Mamba {
       Key.of(
               "mamba_d_head",
               "a whole number from 1 to %d or auto".formatted(Limits.MAX_WIDTH),
-              Mamba::headSize,
+              Mamba::automatic,
               "columns of a state, its part of the width where it is auto")
           .or(0);
 
@@ -70,10 +71,41 @@ final class Mamba {
           .neutral("precision of states and sums", "mamba_ssm_cache_dtype", "residual_in_fp32")
           .neutral("of an execution", "use_mamba_kernels", "num_logits_to_keep");
 
+  private static final Key<Integer> STEP_RANK =
+      Key.of(
+              "mamba_dt_rank",
+              "a whole number from 1 to %d or auto".formatted(Limits.MAX_WIDTH),
+              Mamba::automatic,
+              "width that steps in time are made of, a part of hidden_size where it is auto")
+          .or(0);
+
+  /** Those of the first Mamba. */
+  static final Keys FIRST =
+      Keys.of(STATE.or(16), TAPS, TAPS_BIAS, BIASES, EXPAND, STEP_RANK)
+          .neutral("of an execution", "use_mamba_kernels", "use_mambapy", "use_associative_scan")
+          .neutral("likewise", "num_logits_to_keep");
+
+  /** Widths of the residual stream to one of what steps are made of. */
+  private static final int TO_STEP_RANK = 16;
+
   private Mamba() {}
 
+  /** A layer of the first Mamba. */
+  static Attention.Mamba first(Settings c) {
+    int hidden = c.get(Llama.HIDDEN);
+    int rank = c.get(STEP_RANK);
+    return new Attention.Mamba(
+        Math.multiplyExact(c.get(EXPAND), hidden),
+        c.get(STATE),
+        rank == 0 ? Math.ceilDiv(hidden, TO_STEP_RANK) : rank,
+        c.get(TAPS),
+        c.get(Llama.EPSILON),
+        c.get(TAPS_BIAS),
+        c.get(BIASES));
+  }
+
   /** 0 where it is auto. */
-  private static int headSize(Config config, String key) {
+  private static int automatic(Config config, String key) {
     if (config.isText(key)) {
       config.word(key, List.of("auto"));
       return 0;

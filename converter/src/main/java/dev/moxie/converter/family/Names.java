@@ -105,6 +105,9 @@ final class Names {
   /** All of Nemotron-H, as released and as transformers 5 writes it. */
   static final List<Layout> NEMOTRON = nemotron();
 
+  /** All of Jamba, as released and as transformers 5 writes it. */
+  static final List<Layout> JAMBA = jamba();
+
   /** Latent attention as DeepSeek names it. */
   static final Map<String, String> LATENT =
       weights(
@@ -145,6 +148,30 @@ final class Names {
           inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
 
   private Names() {}
+
+  private static List<Layout> jamba() {
+    Layout released =
+        released(
+                LLAMA,
+                Mamba.names("mamba."),
+                ends("model.embed_tokens", "model.final_layernorm", "lm_head"),
+                gated("dense", "feed_forward."),
+                gated("experts.{expert}", "feed_forward.experts.{expert}."),
+                weights(
+                    "feed_forward_norm", "pre_ff_layernorm",
+                    "router", "feed_forward.router",
+                    "mamba.parameters", "mamba.x_proj",
+                    "mamba.step", "mamba.dt_proj",
+                    "mamba.step_norm", "mamba.dt_layernorm",
+                    "mamba.key_norm", "mamba.b_layernorm",
+                    "mamba.query_norm", "mamba.c_layernorm"),
+                inLayer("mamba.step_shift.weight", "mamba.dt_proj.bias"))
+            .and("mamba.convolution.weight", LAYER + "mamba.conv1d.weight", Arrangement.TAPS);
+    Layout fused =
+        fused(released, LAYER + "feed_forward.")
+            .and("router.weight", LAYER + "feed_forward.router.weight", Arrangement.ITSELF);
+    return List.of(released, fused.as("transformers 5"));
+  }
 
   private static List<Layout> nemotron() {
     String layer = "backbone.layers.{layer}.";

@@ -27,7 +27,7 @@ final class NemotronH {
 
   private static final Keys KEYS =
       Kinds.KEYS
-          .and(Llama.VOCABULARY, Llama.HIDDEN, Llama.POSITIONS.or(4096), Llama.TIED)
+          .and(Llama.VOCABULARY, Llama.HIDDEN, Llama.POSITIONS.or(4096), Llama.TIED.only(false))
           .and(Llama.EPSILON.spelled("layer_norm_epsilon").or(1e-5), Llama.BIASES.only(false))
           .and(Llama.HEADS.or(32), Llama.KEY_HEADS.or(8), Llama.HEAD_SIZE.or(128))
           .and(Mamba.NVIDIA.and(SIZE, LEAST))

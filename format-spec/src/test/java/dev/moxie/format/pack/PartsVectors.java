@@ -111,6 +111,16 @@ final class PartsVectors {
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
+  private static Architecture firstMambas() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    List<Architecture.Blocks> layers =
+        Stream.of(true, false)
+            .map(all -> new Attention.Mamba(6, 3, 2, 4, 1e-5, all, all))
+            .map(a -> new Architecture.Blocks(1, a, dense))
+            .toList();
+    return new Architecture(5, 4, 16, 1e-5, false, layers, null);
+  }
+
   private static Architecture mambas() {
     var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
     List<Architecture.Blocks> layers =
@@ -242,6 +252,10 @@ final class PartsVectors {
                     CONVOLUTIONS,
                     TinyPackage.Stored.COPIED,
                     items -> TensorVectors.without(items, "layers.0.convolution.taps.bias")));
+    v.valid(
+        "mamba",
+        "Mamba with all that it may have and without",
+        p -> TinyPackage.write(p, firstMambas(), false));
     v.valid(
         "mamba2",
         "Mamba-2 with all that it may have and without",

@@ -456,7 +456,7 @@ public final class Program implements Ops<Value> {
     StoredMatrix matrix = weights.matrix(rate);
     float[] all = new float[Math.multiplyExact(matrix.rows(), matrix.columns())];
     for (int r = 0; r < matrix.rows(); r++) {
-      matrix.read(r, all, r * matrix.columns());
+      matrix.readInOrder(r, all, r * matrix.columns(), new float[matrix.columns()]);
     }
     return exponentials(all);
   }

@@ -76,7 +76,9 @@ record StateArithmetic(Arithmetic arithmetic) {
           // The rate's exponential is rounded, the exponent, its exponential, and the result.
           double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * exponent;
           double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), carried);
-          result.set(t, to, Math.exp(-exponent), Math.exp(-exponent) * rounding);
+          double y = Math.exp(-exponent);
+          // What is far smaller than any number that keeps its digits may become nothing.
+          result.set(t, to, y, norm2(y * rounding, Float.MIN_NORMAL, 0));
         }
       }
     }
