@@ -548,7 +548,7 @@ def tensors(p):
     for name, (role, layer, shape, optional) in canonical(p.manifest["architecture"]).items():
         there = parts.pop(name, [])
         yield "I7", f"{name} is there", bool(there) or optional
-        stack = role.startswith(("expert_gate", "expert_down"))
+        stack = role.startswith(("expert_gate", "expert_up", "expert_down"))
         encoding = blocks_of(there[0][0]["encoding"]) if there else None
         yield from one_tensor(p, there, role, layer, stack, stored(shape, encoding), "I7")
         if encoding and len(shape) - stack > 1:  # of what is no matrix, each row says E2
@@ -596,7 +596,8 @@ def one_tensor(p, parts, role, layer, stack, shape, rule):
 def slices_of(stack, first):
     """I10: what the slices of a stack row say."""
     experts, rows, *columns = stack["shape"]  # of a bias no columns
-    projections = ("gate", "up") if ".gate_up." in stack["name"] else ("down",)
+    held = stack["name"].split(".experts.")[1].split(".")[0]
+    projections = tuple(held.split("_"))
     shape = [rows // len(projections), *columns]
     size = math.prod(shape) * BITS[stack["dtype"]] // 8
     each = ((first + e, projection) for e in range(experts) for projection in projections)

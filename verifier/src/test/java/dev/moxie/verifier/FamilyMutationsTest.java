@@ -763,10 +763,6 @@ class FamilyMutationsTest {
         "mamba.parameters.",
         r -> r < keys ? r : r < queries ? r + a.stateSize() : r - a.stateSize());
     plan(
-        "norms of keys and queries swapped",
-        "key_norm and query_norm swapped",
-        leaves(n -> swap(n, ".mamba.key_norm.", ".mamba.query_norm.")));
-    plan(
         "shift of steps for what passes by states",
         "step_shift and skip swapped",
         leaves(n -> swap(n, ".mamba.step_shift.", ".mamba.skip.")));
