@@ -179,22 +179,33 @@ def grouped_query(x, w, name, a, offset):
 
     def raw(part):
         y = x @ w(f"{name}.{part}").T + (w(f"{name}.{part}.bias") if "biases" in a else 0)
-        return y.reshape(len(x), -1, size)
+        return y.reshape(len(x), -1, a.get("valueSize", size) if part == "value" else size)
 
     def ready(part, y):
         if part == "value":
-            return np.clip(rms_norm(y, 1, a["valueNorm"]) if "valueNorm" in a else y, -clip, clip)
+            y = rms_norm(y, 1, a["valueNorm"]) if "valueNorm" in a else y
+            return a.get("valueFactor", 1) * np.clip(y, -clip, clip)
         y = np.clip(normed(y, part, False), -clip, clip)
         return normed(rotate(y, rotary), part, True)
 
     q, k, gates = raw("query"), raw("key"), None
     v = k if "keysAsValues" in a else raw("value")
     if "outputGate" in a:
-        q, gates = q[:, 0::2], q[:, 1::2]
+        q, gates = q[:, 0::2], sigmoid(q[:, 1::2])
+    if gate := a.get("gate"):
+        gates = (x @ w(f"{name}.output_gate").T).reshape(len(x), heads, -1)
+        gates = OPENINGS[gate["opening"]](gates)
     q, k, v = (ready(part, y) for part, y in (("query", q), ("key", k), ("value", v)))
     q = tempered(q, a)
     serves = np.arange(heads) * a["keyValueHeads"] // heads
     return q, k[:, serves], v[:, serves], gates
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+OPENINGS = {"sigmoid": sigmoid, "softplus": softplus}
 
 
 def tempered(q, a):
@@ -267,8 +278,8 @@ def gated_delta(x, w, name, a):
     q, k = (unit(y.reshape(len(x), -1, size), a["unitEpsilon"])[:, serves]
             for y in (mixed[:, :keys], mixed[:, keys : 2 * keys]))
     v = mixed[:, 2 * keys :].reshape(len(x), heads, -1)
-    softplus = np.logaddexp(0, decay + w(f"{name}.decay_shift"))
-    d = np.exp(-np.exp(w(f"{name}.decay_rate")) * softplus)[:, :, None, None]
+    fading = softplus(decay + w(f"{name}.decay_shift"))
+    d = np.exp(-np.exp(w(f"{name}.decay_rate")) * fading)[:, :, None, None]
     state, read = np.zeros((heads, size, a["valueSize"])), np.zeros_like(v)
     for t in range(len(x)):
         state = d[t] * state
@@ -435,7 +446,7 @@ def attention(x, w, name, a, offset):
         scores = np.concatenate([scores, sinks], axis=-1)
     p = softmax(scores)[..., : len(x)]
     read = np.einsum("hij,jhd->ihd", p, v)
-    read = read if gates is None else read * sigmoid(gates)
+    read = read if gates is None else read * gates
     out = read.reshape(len(x), -1) @ w(f"{name}.output").T
     return out + (w(f"{name}.output.bias") if "outputBias" in a else 0)
 
@@ -458,7 +469,7 @@ def mixed(s, chosen, tolerance):
 
 
 def sqrt_softplus(x):
-    return np.sqrt(np.logaddexp(0, x))
+    return np.sqrt(softplus(x))
 
 
 SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
@@ -467,6 +478,8 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
 
 def route(logits, routing, bias, assigned):
     """Chosen experts [T, k] and their weights, best first."""
+    if cap := routing.get("logitCap"):
+        logits = cap * np.tanh(logits / cap)
     s = SCORES[routing["score"]](logits)
     c = s if routing["bias"] in (None, "logits") else s + bias
     tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
@@ -516,7 +529,9 @@ def mixture(x, w, name, ff, trace, ids, normed):
         return y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
     clamp = ff["clamp"] if "clamped" in shared else None
-    return y + switch * network(x, w, f"{name}.shared", activation, clamp, "ungated" in ff)
+    factors = ff.get("outputFactors", {"routed": 1, "shared": 1})
+    made = switch * network(x, w, f"{name}.shared", activation, clamp, "ungated" in ff)
+    return factors["routed"] * y + factors["shared"] * made
 
 
 def connected(h, w, name, a):
@@ -554,7 +569,7 @@ def forward(package, ids):
         if streams:
             p, q, c = connected(h, w, f"{name}_streams", a)
             x = np.einsum("ts,tsd->td", p, h)
-        plain = reads_residual or "input" not in placement
+        plain = reads_residual or placement == "output"
         y = make(x if plain else norm(x, w, f"{name}_norm", a))
         if streams:
             return q[:, :, None] * y[:, None] + np.einsum("tji,tjd->tid", c, h)
@@ -577,9 +592,11 @@ def forward(package, ids):
         def normed(x, part):
             return norm(x, w, f"{name}.{part}", a)
 
-        if block["attention"]["type"] != "none":
+        if placement == "shared_input":
+            read = normed(h, "attention_norm")
+            h = h + residual * attend(read) + residual * feed(read)
+        elif block["attention"]["type"] != "none":
             h = half(h, f"{name}.attention", attend)
-        if ff["type"] != "none":
             h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])

@@ -118,7 +118,8 @@ MODEL = {
     "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
 }
 LAYER = {
-    "input_norms": "attention_norm H; feed_forward_norm H",
+    "attention_norm": "attention_norm H",
+    "feed_forward_norm": "feed_forward_norm H",
     "normBiases": "attention_norm.bias H; feed_forward_norm.bias H",
     "streams": "attention_streams P G; attention_streams.factors 3; attention_streams.shift P;"
                "feed_forward_streams P G; feed_forward_streams.factors 3;"
@@ -126,7 +127,8 @@ LAYER = {
     "layerFactors": "layer.factor 1",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.output H O; attention.query QG H; attention.key K H",
-    "value": "attention.value K H",
+    "value": "attention.value KV H",
+    "gate": "attention.output_gate GV H",
     "gated_delta": "delta.mixed M H; delta.convolution W N; delta.decay_shift A;"
                    "delta.decay_rate A; delta.norm D; delta.output H O",
     "by_kind": "delta.gate O H; delta.write A H; delta.decay A H",
@@ -154,7 +156,7 @@ LAYER = {
     "query": "attention.query Q H",
     "query_rank": "attention.query_down R H; attention.query_norm R; attention.query_up Q R",
     "biases": "attention.query.bias QG; attention.key.bias K",
-    "value_bias": "attention.value.bias K",
+    "value_bias": "attention.value.bias KV",
     "outputBias": "attention.output.bias H",
     "head_norms": "attention.query_norm D; attention.key_norm D",
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
@@ -222,7 +224,9 @@ def canonical(architecture):
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
         placement = architecture.get("normPlacement", "input")
-        parts = ["input_norms"] * ("input" in placement) + ["output_norms"] * ("output" in placement)
+        parts = ["attention_norm"] * (placement != "output")
+        parts += ["feed_forward_norm"] * placement.startswith("input")
+        parts += ["output_norms"] * ("output" in placement)
         parts += ["layerFactors"] * ("layerFactors" in architecture)
         parts += ["normBiases"] * ("normBiases" in architecture)
         parts += ["streams"] * bool(streams)
@@ -230,10 +234,13 @@ def canonical(architecture):
         lacks = tuple(half for half, kind in halves.items() if kind == "none")
         parts += [kind for kind in halves.values() if kind != "none"] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
-            head = value = a["headSize"]
+            head = a["headSize"]
+            value, gate = a.get("valueSize", head), a.get("gate")
             heads, rows = a["heads"], a["heads"] * head * (2 if "outputGate" in a else 1)
             size |= {"K": a["keyValueHeads"] * head, "D": head, "A": heads, "QG": rows}
-            parts += [part for part in ("biases", "outputBias", "sinks") if part in a]
+            size |= {"KV": a["keyValueHeads"] * value}
+            size |= {"GV": heads if gate and "perHead" in gate else heads * value}
+            parts += [part for part in ("biases", "outputBias", "sinks", "gate") if part in a]
             if "keysAsValues" not in a:
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})

@@ -214,12 +214,13 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A11, as far as the schema does not say them."""
+    """A1 to A13, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
+    beside = any("beside" in block["feedForward"] for block in a["blocks"])
+    yield "A12", "normPlacement", not beside or a.get("normPlacement") != "shared_input"
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
     alone = not ("normPlacement" in a or a["prediction"])
-    beside = any("beside" in block["feedForward"] for block in a["blocks"])
     yield "A1", "normBiases", "normBiases" not in a or alone and not beside
     yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
@@ -230,7 +231,9 @@ def architecture(p):
             keys, heads = attention["keyHeads"], attention["valueHeads"]
             wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
-        yield "A12", "a layer", {attention["type"], ff["type"]} != {"none"}
+        kinds = {attention["type"], ff["type"]}
+        whole = a.get("normPlacement") == "shared_input"
+        yield "A13", "a layer", "none" not in kinds or len(kinds) == 2 and not whole
         if attention["type"] == "mamba":
             size = attention["stateSize"]
             rows = attention["stepRank"] + 2 * size
@@ -244,6 +247,11 @@ def architecture(p):
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
+            yield "A9", "valueFactor", attention.get("valueFactor") != 1
+            yield "A9", "valueSize", attention.get("valueSize") != attention["headSize"]
+            yield "A12", "gate", not {"gate", "outputGate"} <= {*attention}
+            own = {"outputGate", "keysAsValues"} & {*attention}
+            yield "A12", "valueSize", not ("valueSize" in attention and own)
         if attention["type"] == "compressed":
             yield "A2", "groups", attention["heads"] % attention["groups"] == 0
             inner = attention.get("compression", {}).get("indexer", {"size": attention["headSize"]})
@@ -273,6 +281,8 @@ def architecture(p):
             yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
             yield "A8", "beside", "beside" not in ff or not ff["shared"]
             yield "A8", "ungated", "ungated" not in ff or not {"clamp", "biases"} & {*ff}
+            yield "A12", "outputFactors", "outputFactors" not in ff or ff["shared"]
+            yield "A9", "outputFactors", {*ff.get("outputFactors", {"none": 0}).values()} != {1}
         if routing and groups:
             size, rest = divmod(ff["experts"], groups["count"])
             divided, one = rest == 0 and groups["kept"] <= groups["count"], size == 1

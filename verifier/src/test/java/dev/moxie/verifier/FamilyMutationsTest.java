@@ -97,7 +97,11 @@ class FamilyMutationsTest {
           "lfm2_moe",
           "qwen3_next",
           "qwen3_5_moe",
-          "gemma4");
+          "gemma4",
+          "afmoe",
+          "cohere2_moe",
+          "laguna",
+          "mimo_v2_flash");
 
   /** Checkpoints in another encoding, whose weights alone are damaged, and their families. */
   private static final Map<String, String> LAYOUTS =
@@ -228,8 +232,9 @@ class FamilyMutationsTest {
           "gate and up swapped in",
           leaves(n -> n.contains("layers.1.experts.") ? swap(n, ".gate.", ".up.") : n));
     }
-    String norm = model.normPlacement() == null ? "_norm." : "_output_norm.";
-    if (!(model.layers().get(1).attention() instanceof Attention.None)) {
+    String norm = model.hasOutputNorms() ? "_output_norm." : "_norm.";
+    boolean none = model.layers().get(1).attention() instanceof Attention.None;
+    if (!none && !model.hasParallelHalves()) {
       plan(
           "norms of a layer swapped",
           "norm swapped",
@@ -249,7 +254,7 @@ class FamilyMutationsTest {
             .findFirst()
             .orElseThrow();
     boolean grouped = model.layers().get(attending).attention() instanceof GroupedQuery;
-    if (grouped) {
+    if (grouped && attentions(GroupedQuery.class).allMatch(a -> a.valueSize() == null)) {
       plan(
           "key and value swapped",
           "key and value swapped",
@@ -268,7 +273,9 @@ class FamilyMutationsTest {
           values + " taken from layer 2",
           leaves(n -> n.endsWith(values.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
     }
-    if (model.layers().get(1).attention() instanceof GroupedQuery a && a.biases()) {
+    if (model.layers().get(1).attention() instanceof GroupedQuery a
+        && a.biases()
+        && a.valueSize() == null) {
       plan(
           "biases of key and value swapped",
           "bias of key and value swapped",
@@ -564,7 +571,26 @@ class FamilyMutationsTest {
         .filter(r -> r != null && r.scaling() instanceof Rotary.Proportional)
         .findFirst()
         .ifPresent(this::plantProportional);
-    lacking("sinks", a.sinks(), "sinks", false, "a dropped sink");
+    if (a.valueFactor() != null) {
+      attention("factor of values dropped", "factor of values", x -> with(x, "valueFactor", null));
+    }
+    if (a.gate() != null) {
+      Attention.Opening other =
+          a.gate().opening() == Attention.Opening.SIGMOID
+              ? Attention.Opening.SOFTPLUS
+              : Attention.Opening.SIGMOID;
+      attention(
+          "a gate that another function opens",
+          "a gate that",
+          x -> with(x, "gate", Parts.with(x.gate(), "opening", other)));
+      String gate = "layers.1.attention.output_gate.weight";
+      plan(
+          "the gate of another layer",
+          gate + " taken from layer 2",
+          leaves(n -> n.endsWith(gate.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
+    }
+    boolean sinks = attentions(GroupedQuery.class).anyMatch(GroupedQuery::sinks);
+    lacking("sinks", sinks, "sinks", false, "a dropped sink");
     lacking(
         "biases of queries, keys and values",
         a.biases(),
@@ -607,11 +633,11 @@ class FamilyMutationsTest {
     if (own.scaling() != null) {
       plan("rotary scaling dropped", "dropped rotary scaling", turned(r -> r.withScaling(null)));
     }
-    if (own.scaling() instanceof Rotary.Yarn) {
+    if (own.scaling() instanceof Rotary.Yarn yarn && yarn.exactBounds()) {
       plan(
           "bounds of rotary scaling rounded",
           "YaRN between bounds that are whole pairs",
-          turned(r -> r.withScaling(Parts.with((Rotary.Yarn) r.scaling(), "exactBounds", false))));
+          turned(r -> r.withScaling(Parts.with(yarn, "exactBounds", false))));
     }
   }
 
@@ -1003,6 +1029,26 @@ class FamilyMutationsTest {
     if (m.beside() != null) {
       plantBeside();
     }
+    if (r.logitCap() != null) {
+      plan(
+          "cap of router logits off by 1 %",
+          "router logits", routing(x -> Parts.with(x, "logitCap", 1.01 * x.logitCap())));
+    }
+    if (m.outputFactors() != null) {
+      plan(
+          "factors of routed and shared experts dropped",
+          "routed",
+          experts(x -> Parts.with(x, "outputFactors", null)));
+      plan(
+          "factor of routed experts off by 1 %",
+          "factor of what routed experts make",
+          experts(
+              x ->
+                  Parts.with(
+                      x,
+                      "outputFactors",
+                      Parts.with(x.outputFactors(), "routed", 1.01 * x.outputFactors().routed()))));
+    }
     if (m.biases()) {
       plan(
           "biases of gate and up swapped",
@@ -1109,7 +1155,7 @@ class FamilyMutationsTest {
     }
     if (!model.normBiases()
         && model.streams() == null
-        && model.normPlacement() != NormPlacement.INPUT_AND_OUTPUT) {
+        && (model.normPlacement() == null || model.normPlacement() == NormPlacement.OUTPUT)) {
       plantPlacement();
     }
     if (model.logitCap() != null) {
@@ -1136,6 +1182,11 @@ class FamilyMutationsTest {
       plan(
           "embedding multiplier dropped",
           "embedding",
+          rebuilt(x -> Parts.with(x, "multipliers", null)));
+    } else if (m != null && m.residual() == 1 && m.embedding() == 1) {
+      plan(
+          "logits multiplier dropped",
+          "logits multiplier",
           rebuilt(x -> Parts.with(x, "multipliers", null)));
     } else if (m != null) {
       multiplied("embedding multiplier dropped", "embedding", m, "embedding", 1);

@@ -442,6 +442,67 @@ final class NumericModels {
                "tie_word_embeddings": false}
               """,
               Packages::convert),
+          new Model(
+              "gates-of-what-heads-read",
+              """
+              {"model_type": "afmoe", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "num_dense_layers": 1,
+               "intermediate_size": 9, "moe_intermediate_size": 10, "num_experts": 6,
+               "num_experts_per_tok": 2, "num_shared_experts": 1, "route_scale": 2.5,
+               "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
+               "global_attn_every_n_layers": 2, "sliding_window": 3, "mup_enabled": true,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "halves-side-by-side",
+              """
+              {"model_type": "cohere2_moe", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 10,
+               "num_experts": 6, "num_experts_per_tok": 2, "num_shared_experts": 2,
+               "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
+               "sliding_window": 3, "sliding_window_pattern": 2, "logit_scale": 0.5,
+               "layer_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 64}
+              """,
+              Packages::convert),
+          new Model(
+              "gates-of-heads-and-a-cap-of-router-logits",
+              """
+              {"model_type": "laguna", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 9,
+               "moe_intermediate_size": 10, "shared_expert_intermediate_size": 7,
+               "num_experts": 6, "num_experts_per_tok": 2, "moe_routed_scaling_factor": 2.5,
+               "moe_router_logit_softcapping": 1.5, "num_attention_heads": 4,
+               "num_attention_heads_per_layer": [4, 6], "num_key_value_heads": 2,
+               "head_dim": 6, "sliding_window": 3,
+               "layer_types": ["full_attention", "sliding_attention"],
+               "rope_parameters": {
+                "full_attention": {"rope_type": "default", "rope_theta": 1000.0,
+                 "partial_rotary_factor": 0.67},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}},
+               "rms_norm_eps": 1e-6, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "values-narrower-than-keys",
+              """
+              {"model_type": "mimo_v2_flash", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 9,
+               "moe_intermediate_size": 10, "n_routed_experts": 6, "num_experts_per_tok": 2,
+               "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 6,
+               "v_head_dim": 4, "sliding_window": 3,
+               "layer_types": ["full_attention", "sliding_attention"],
+               "rope_parameters": {
+                "full_attention": {"rope_type": "default", "rope_theta": 1000.0,
+                 "partial_rotary_factor": 0.334},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0,
+                 "partial_rotary_factor": 0.67}},
+               "rms_norm_eps": 1e-5, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
           new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(

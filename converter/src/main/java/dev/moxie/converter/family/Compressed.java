@@ -221,15 +221,18 @@ final class Compressed {
       }
       Config stretch = c.config().object("rope_parameters").object("compress");
       Rotary.Yarn yarn = RotarySettings.yarn(stretch, false);
+      RotarySettings.requireWholeBounds(stretch, yarn);
       return new Rotary(c.get(FAR), turned(c, size), pairs(), yarn);
     }
-    Rotary.@Nullable Scaling scaling = RotarySettings.of(c, turned(c, size), pairs()).scaling();
-    boolean stated =
-        c.stated(RotarySettings.SCALING).stream()
-            .anyMatch(key -> c.config().object(key).has("attention_factor"));
-    if (scaling instanceof Rotary.Yarn yarn && !stated) {
-      scaling = Parts.with(yarn, "magnitude", 1.0);
-    }
+    Rotary.@Nullable Scaling stretch = RotarySettings.of(c, turned(c, size), pairs()).scaling();
+    List<Config> objects =
+        c.stated(RotarySettings.SCALING).stream().map(c.config()::object).toList();
+    objects.forEach(object -> RotarySettings.requireWholeBounds(object, stretch));
+    boolean stated = objects.stream().anyMatch(object -> object.has("attention_factor"));
+    Rotary.@Nullable Scaling scaling =
+        stretch instanceof Rotary.Yarn yarn && !stated
+            ? Parts.with(yarn, "magnitude", 1.0)
+            : stretch;
     return new Rotary(c.get(FAR), turned(c, size), pairs(), scaling);
   }
 

@@ -51,9 +51,7 @@ final class ExaoneMoe {
   private static Architecture model(Settings c) {
     var near = Llama.normed(c, Llama.attention(c), Attention.NormSpan.HEAD);
     IntPredicate windows = Llama.listed(c, Llama.WINDOWED, i -> (i + 1) % c.get(PERIOD) != 0);
-    return Experts.model(
-        c,
-        i -> windows.test(i) ? near.withWindow(c.get(Llama.WINDOW)) : near.withRotary(null),
-        Experts.of(c, DeepSeekV3.routing(c)));
+    var attention = Llama.turnedNear(c, near, windows);
+    return Experts.model(c, attention, Experts.of(c, DeepSeekV3.routing(c)));
   }
 }

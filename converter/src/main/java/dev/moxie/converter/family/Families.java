@@ -48,7 +48,11 @@ public final class Families {
           Qwen35Moe.FAMILY,
           Qwen3Next.FAMILY,
           Qwen3VlMoe.FAMILY,
-          Gemma4.FAMILY);
+          Gemma4.FAMILY,
+          Afmoe.FAMILY,
+          Cohere2Moe.FAMILY,
+          Laguna.FAMILY,
+          MiMoV2.FAMILY);
 
   private Families() {}
 

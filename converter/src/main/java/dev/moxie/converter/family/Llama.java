@@ -59,6 +59,9 @@ final class Llama {
   static final Key<Integer> WINDOW =
       Key.count("sliding_window", Integer.MAX_VALUE, "tokens that a layer with a window sees")
           .orNone();
+  static final Key<Integer> PERIOD =
+      Key.count(
+          "sliding_window_pattern", Experts.MAX_STEP, "of so many layers the last sees everything");
   static final Key<List<String>> TYPES =
       Key.texts("layer_types", "the kind of attention of each layer").orNone();
 
@@ -172,6 +175,12 @@ final class Llama {
       Settings c, Attention.GroupedQuery attention, IntPredicate types) {
     IntPredicate windowed = listed(c, WINDOWED, types);
     return i -> windowed.test(i) ? attention.withWindow(c.get(WINDOW)) : attention;
+  }
+
+  /** The attention of each layer, in which those without a window know no positions. */
+  static IntFunction<Attention.GroupedQuery> turnedNear(
+      Settings c, Attention.GroupedQuery near, IntPredicate windows) {
+    return i -> windows.test(i) ? near.withWindow(c.get(WINDOW)) : near.withRotary(null);
   }
 
   /** A list with an entry for each layer, or an empty one. */

@@ -100,12 +100,7 @@ final class RotarySettings {
           declared(c, scaling.name())
               .map(found -> stretch(c, dimensions, found, false))
               .orElse(null);
-      if (stretch instanceof Rotary.Yarn yarn && yarn.exactBounds()) {
-        // transformers 5.18 looks for the key one object further out.
-        throw c.config()
-            .object(scaling.name())
-            .unsupported("truncate", "true, on which implementations agree", "false");
-      }
+      requireWholeBounds(c.config().object(scaling.name()), stretch);
       return new Rotary(c.get(theta), dimensions, pairing, stretch);
     }
   }
@@ -264,6 +259,16 @@ final class RotarySettings {
         magnitude,
         latent ? softmax * softmax : 1,
         scaling.has("truncate") && !scaling.flag("truncate"));
+  }
+
+  /**
+   * Refuses YaRN between exact bounds where each kind of layers has angles of its own: transformers
+   * 5.18 looks for the key one object further out there.
+   */
+  static void requireWholeBounds(Config scaling, Rotary.@Nullable Scaling stretch) {
+    if (stretch instanceof Rotary.Yarn yarn && yarn.exactBounds()) {
+      throw scaling.unsupported("truncate", "true, on which implementations agree", "false");
+    }
   }
 
   private static double magnitude(double factor, double mscale) {

@@ -21,7 +21,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param options of {@code convert} that make it of a bfloat16 checkpoint
  * @param bytes of its weights, scales included
- * @param tokens of context whose keys and values, in float32, fit beside them; none if negative
+ * @param tokens of context whose keys and values, in float32, fit beside them; none if negative,
+ *     {@link Long#MAX_VALUE} where a token adds nothing to what is kept
  */
 public record Fit(String options, long bytes, long tokens) {
   /** Whether the weights fit. */
@@ -32,7 +33,7 @@ public record Fit(String options, long bytes, long tokens) {
   /**
    * The forms that convert writes, the largest first.
    *
-   * @param room bytes of memory
+   * @param room bytes of memory, less what is kept of a sequence however long it is
    * @param cachedPerToken bytes that a token adds to the cache
    */
   static List<Fit> of(Architecture architecture, long room, long cachedPerToken) {
@@ -61,7 +62,11 @@ public record Fit(String options, long bytes, long tokens) {
   }
 
   private static Fit fit(String options, long bytes, long room, long cachedPerToken) {
-    return new Fit(options, bytes, bytes > room ? -1 : (room - bytes) / cachedPerToken);
+    if (bytes > room) {
+      return new Fit(options, bytes, -1);
+    }
+    long tokens = cachedPerToken == 0 ? Long.MAX_VALUE : (room - bytes) / cachedPerToken;
+    return new Fit(options, bytes, tokens);
   }
 
   private static long bytes(Architecture architecture, @Nullable Quantisation quantisation) {

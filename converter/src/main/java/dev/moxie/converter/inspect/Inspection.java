@@ -13,6 +13,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.PartCount;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.RoutingWords;
@@ -26,6 +27,7 @@ import dev.moxie.format.text.Lines;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -42,11 +44,13 @@ import org.jspecify.annotations.Nullable;
  *
  * @param kind "config", "checkpoint" or "package"
  * @param layers one entry per run of equal layers
+ * @param parts parameters by part of the model, largest first
  * @param memory estimated bytes of all weights by element type
  * @param bytesPerToken bytes of weights that one decoding step reads, by element type
  * @param cacheBytesPerToken bytes that a token adds to the cache in its smallest form (the
  *     compressed latent, where attention has one), in float32 and float16
  * @param expandedCacheBytesPerToken likewise if the keys and values of every head are kept
+ * @param stateBytesPerSequence bytes that layers keep of a sequence however long it is, in float32
  * @param endTokens the tokens that end a text, as far as these files say
  * @param prediction layers for multi-token prediction, in words; null where there are none
  * @param weights what is stored, where something is
@@ -59,10 +63,12 @@ public record Inspection(
     Architecture architecture,
     List<Layers> layers,
     ParameterCount parameters,
+    List<PartCount> parts,
     Map<String, Long> memory,
     Map<String, Long> bytesPerToken,
     Map<String, Long> cacheBytesPerToken,
     Map<String, Long> expandedCacheBytesPerToken,
+    long stateBytesPerSequence,
     EndTokens endTokens,
     @Nullable String prediction,
     @Nullable Weights weights,
@@ -87,6 +93,7 @@ public record Inspection(
    *
    * @param bytesByDtype tensor bytes, without headers
    * @param bytesByEncoding of a package, scales with their values; of a checkpoint empty
+   * @param bytesByPart of a package, scales with their values; of a checkpoint empty
    * @param adapter that was merged into them; null without
    * @param leftOut what the names of tensors begin with that were left out by choice
    */
@@ -96,6 +103,7 @@ public record Inspection(
       long bytes,
       Map<Dtype, Long> bytesByDtype,
       Map<String, Long> bytesByEncoding,
+      Map<String, Long> bytesByPart,
       Manifest.@Nullable Adapter adapter,
       List<String> leftOut) {}
 
@@ -151,6 +159,7 @@ public record Inspection(
             sum(bytes),
             bytes,
             Map.of(),
+            Map.of(),
             null,
             List.of()));
   }
@@ -186,14 +195,19 @@ public record Inspection(
       Manifest manifest = pack.manifest();
       Map<Dtype, Long> bytes = new TreeMap<>();
       Map<String, Long> encodings = new TreeMap<>();
+      Map<PartCount.Part, Long> parts = new EnumMap<>(PartCount.Part.class);
       int tensors = 0;
       for (IndexRow row : pack.rows()) {
         if (row.isLeaf() && row.role() != Role.PADDING) {
           bytes.merge(row.dtype(), row.bytes(), Long::sum);
           encodings.merge(row.encoding().id(), row.bytes(), Long::sum);
+          if (row.role() != Role.SCALE) {
+            parts.merge(PartCount.Part.of(row.role()), row.bytes(), Long::sum);
+          }
           pack.scales(row)
               .ifPresent(
                   scales -> {
+                    parts.merge(PartCount.Part.of(row.role()), scales.bytes(), Long::sum);
                     encodings.merge(row.encoding().id(), scales.bytes(), Long::sum);
                     encodings.merge(scales.encoding().id(), -scales.bytes(), Long::sum);
                   });
@@ -213,9 +227,18 @@ public record Inspection(
               sum(bytes),
               bytes,
               encodings,
+              largestFirst(parts),
               manifest.provenance().adapter(),
               Objects.requireNonNullElse(manifest.provenance().leftOut(), List.of())));
     }
+  }
+
+  private static Map<String, Long> largestFirst(Map<PartCount.Part, Long> bytes) {
+    Map<String, Long> sorted = new LinkedHashMap<>();
+    bytes.entrySet().stream()
+        .sorted(Map.Entry.<PartCount.Part, Long>comparingByValue().reversed())
+        .forEach(entry -> sorted.put(entry.getKey().words(), entry.getValue()));
+    return sorted;
   }
 
   private static @Nullable String declared(Architecture architecture) {
@@ -249,6 +272,7 @@ public record Inspection(
     List<Layers> layers = new ArrayList<>();
     long cached = 0;
     long expanded = 0;
+    long kept = 0;
     int first = 0;
     for (Architecture.Blocks run : architecture.blocks()) {
       int last = first + run.count() - 1;
@@ -262,6 +286,7 @@ public record Inspection(
               Symbols.layer(architecture, run.attention(), run.feedForward())));
       cached += run.count() * run.attention().cachedPerToken();
       expanded += run.count() * run.attention().expandedPerToken();
+      kept += run.count() * run.attention().keptPerSequence();
       first = last + 1;
     }
     return new Inspection(
@@ -271,10 +296,12 @@ public record Inspection(
         architecture,
         layers,
         count,
+        PartCount.of(architecture),
         bytes(count.total()),
         bytes(count.readPerToken()),
         cacheBytes(cached),
         cacheBytes(expanded),
+        4 * kept,
         endTokens,
         prediction,
         weights,
@@ -290,14 +317,19 @@ public record Inspection(
         architecture,
         layers,
         parameters,
+        parts,
         memory,
         bytesPerToken,
         cacheBytesPerToken,
         expandedCacheBytesPerToken,
+        stateBytesPerSequence,
         endTokens,
         prediction,
         weights,
-        Fit.of(architecture, room, cacheBytesPerToken.getOrDefault("f32", 1L)));
+        Fit.of(
+            architecture,
+            room - stateBytesPerSequence,
+            Objects.requireNonNull(cacheBytesPerToken.get("f32"))));
   }
 
   private static Map<String, Long> cacheBytes(long numbers) {
@@ -337,10 +369,10 @@ public record Inspection(
       if (run.routing() != null) {
         lines.add("  routing    %s", run.routing());
       }
-      String name = "  equations  ";
+      String before = "  equations  ";
       for (String line : run.equations()) {
-        lines.add("%s%s", name, line);
-        name = "             ";
+        lines.add("%s%s", before, line);
+        before = "             ";
       }
     }
     lines.add(
@@ -352,6 +384,17 @@ public record Inspection(
     lines.add(
         "             %s active without embedding, norms and routers",
         count(parameters.activeInside()));
+    String name = "by part      ";
+    for (PartCount part : parts) {
+      lines.add(
+          "%s%-16s %8s  %5.1f %%%s",
+          name,
+          part.part(),
+          count(part.total()),
+          100.0 * part.total() / parameters.total(),
+          part.active() == part.total() ? "" : "; active " + count(part.active()));
+      name = "             ";
+    }
     if (prediction != null) {
       lines.add(
           "prediction   layers for multi-token prediction: %s%s",
@@ -370,6 +413,10 @@ public record Inspection(
           (double) expandedCacheBytesPerToken.getOrDefault("f32", 0L)
               / cacheBytesPerToken.getOrDefault("f32", 1L));
     }
+    if (stateBytesPerSequence > 0) {
+      lines.add(
+          "             and of a sequence, however long: f32 %s", size(stateBytesPerSequence));
+    }
     endTokens.warning().ifPresent(warning -> lines.add("end tokens   %s", warning));
     for (Fit fit : fits) {
       lines.add(
@@ -377,7 +424,7 @@ public record Inspection(
           fit.fits() ? "fits" : "does not fit",
           fit.options(),
           size(fit.bytes()),
-          fit.fits() ? ", and %,d tokens of context".formatted(fit.tokens()) : "");
+          fit.fits() ? "; tokens of context: " + tokens(fit.tokens()) : "");
     }
     if (weights != null) {
       lines.add(
@@ -385,6 +432,9 @@ public record Inspection(
           weights.tensors(), weights.files(), size(weights.bytes()), weights.bytesByDtype());
       if (weights.bytesByEncoding().size() > 1) {
         lines.add("             by encoding: %s", sizes(weights.bytesByEncoding()));
+      }
+      if (!weights.bytesByPart().isEmpty()) {
+        lines.add("             by part: %s", sizes(weights.bytesByPart()));
       }
       if (!weights.leftOut().isEmpty()) {
         lines.add(
@@ -395,6 +445,10 @@ public record Inspection(
       }
     }
     return lines.toString();
+  }
+
+  private static String tokens(long count) {
+    return count == Long.MAX_VALUE ? "any number" : String.format(Locale.ROOT, "%,d", count);
   }
 
   private static void addAdapter(Lines lines, Manifest.Adapter adapter) {
@@ -508,10 +562,14 @@ public record Inspection(
     };
   }
 
-  /** Three digits, or as many as a whole number of billions has. */
+  /** Three digits, or as many as a whole number of billions has; all of a small one. */
   private static String count(long count) {
-    if (count < 100_000_000) {
-      return String.format(Locale.ROOT, "%.2f M", count / 1e6);
+    if (count < 100_000) {
+      return String.format(Locale.ROOT, "%,d", count);
+    }
+    if (count < 999_500_000) {
+      String digits = count < 9_995_000 ? "%.2f M" : count < 99_950_000 ? "%.1f M" : "%.0f M";
+      return String.format(Locale.ROOT, digits, count / 1e6);
     }
     return String.format(Locale.ROOT, count >= 99_950_000_000L ? "%.0f B" : "%.1f B", count / 1e9);
   }

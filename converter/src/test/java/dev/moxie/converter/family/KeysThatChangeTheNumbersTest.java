@@ -150,6 +150,11 @@ class KeysThatChangeTheNumbersTest {
     Architecture stated = describe("mellum", json -> angles(json, yarn.formatted(true)));
     assertNotEquals(describe("mellum", json -> {}), stated);
     refuses("mellum", "truncate", json -> angles(json, yarn.formatted(false)));
+    String whole = "{\"type\": \"yarn\", \"factor\": 4.0, %s \"truncate\": %s}";
+    String from = "\"original_max_position_embeddings\": 4096,";
+    describe("deepseek_v4", json -> set(json, "rope_scaling", whole.formatted(from, true)));
+    refuses(
+        "deepseek_v4", "truncate", json -> set(json, "rope_scaling", whole.formatted(from, false)));
   }
 
   private static void angles(ObjectNode json, String ofFull) {

@@ -9,16 +9,21 @@ import dev.moxie.converter.plan.Conversion;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.model.ParameterCount;
+import dev.moxie.format.model.PartCount;
 import dev.moxie.format.pack.Manifest;
+import java.io.IOException;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class InspectionTest {
   /**
@@ -96,8 +101,50 @@ class InspectionTest {
     assertEquals(
         weights.bytes(),
         weights.bytesByEncoding().values().stream().mapToLong(Long::longValue).sum());
+    assertEquals(
+        weights.bytes(), weights.bytesByPart().values().stream().mapToLong(Long::longValue).sum());
+    assertEquals("routed experts", weights.bytesByPart().keySet().iterator().next());
     assertEquals((1_500_000 - int4.bytes()) / 2048, int4.tokens());
     assertTrue(inspection.text().contains("does not fit --dtype bf16"), inspection.text());
+  }
+
+  static Stream<Path> described() throws IOException {
+    try (Stream<Path> families = Files.list(Fixtures.root().resolve("random"));
+        Stream<Path> configs = Files.list(Fixtures.root().resolve("configs"))) {
+      return Stream.concat(
+          families.map(family -> family.resolve("config.json")).sorted(), configs.sorted())
+          .toList()
+          .stream();
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("described")
+  void everyParameterBelongsToOnePart(Path config) {
+    Inspection inspection = Inspection.of(config, Set.of());
+    List<PartCount> parts = inspection.parts();
+    ParameterCount count = inspection.parameters();
+    assertEquals(count.total(), parts.stream().mapToLong(PartCount::total).sum());
+    assertEquals(count.active(), parts.stream().mapToLong(PartCount::active).sum());
+    long routed =
+        parts.stream()
+            .filter(part -> part.part().equals("routed experts"))
+            .mapToLong(PartCount::total)
+            .sum();
+    assertEquals(count.routed(), routed);
+    assertTrue(inspection.text().contains("routed experts"), inspection.text());
+  }
+
+  /** A cache that does not grow takes no room from a text, however long; what is kept does. */
+  @Test
+  void layersWithStatesKeepAsMuchOfEverySequence(@TempDir Path folder) throws IOException {
+    Path config = Fixtures.root().resolve("random/lfm2_moe/config.json");
+    String json = Files.readString(config).replace("\"full_attention\"", "\"conv\"");
+    Path states = Files.writeString(folder.resolve("config.json"), json);
+    Inspection inspection = Inspection.of(states, Set.of()).fitting(1L << 30);
+    assertEquals(0, inspection.cacheBytesPerToken().get("f32"));
+    assertTrue(inspection.stateBytesPerSequence() > 0);
+    assertTrue(inspection.text().contains("tokens of context: any number"), inspection.text());
   }
 
   /**

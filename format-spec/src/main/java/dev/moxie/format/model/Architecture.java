@@ -64,14 +64,20 @@ public record Architecture(
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
 
-  /** Where the halves of a layer are normed, other than what each of them reads. */
+  /** Where the halves of a layer are normed, other than what each of them reads in its turn. */
   public enum NormPlacement {
     /** What each makes: a = h + norm(attention(h)) (OLMo Team, "2 OLMo 2 Furious", 2024). */
     @JsonProperty("output")
     OUTPUT,
     /** Both: a = h + norm(attention(norm(h))), with weights of its own each. */
     @JsonProperty("input_and_output")
-    INPUT_AND_OUTPUT
+    INPUT_AND_OUTPUT,
+    /**
+     * What the layer reads, once for both, which do not see each other: h + attention(norm(h)) +
+     * feedForward(norm(h)) (Wang and Komatsuzaki, "GPT-J-6B", 2021).
+     */
+    @JsonProperty("shared_input")
+    SHARED_INPUT
   }
 
   /**
@@ -238,7 +244,22 @@ public record Architecture(
       Limits.requirePositive("logitCap", logitCap);
     }
     blocks = List.copyOf(blocks);
-    if (normBiases && blocks.stream().anyMatch(run -> readsResidual(run.feedForward()))) {
+    boolean beside = blocks.stream().anyMatch(run -> isBeside(run.feedForward()));
+    if (beside && normPlacement == NormPlacement.SHARED_INPUT) {
+      throw new IllegalArgumentException(
+          "normPlacement: expected another than shared_input where a network stands beside experts,"
+              + " found that");
+    }
+    if (normPlacement == NormPlacement.SHARED_INPUT
+        && blocks.stream()
+            .anyMatch(
+                run ->
+                    run.attention() instanceof Attention.None
+                        || run.feedForward() instanceof FeedForward.None)) {
+      throw new IllegalArgumentException(
+          "normPlacement: expected another than shared_input where layers lack a half, found that");
+    }
+    if (normBiases && beside) {
       throw new IllegalArgumentException(
           "normBiases: expected none where a network stands beside experts, found some");
     }
@@ -260,13 +281,21 @@ public record Architecture(
    * Whether the second half of a layer reads the residual stream, or the streams as one, itself.
    */
   public boolean readsResidual(FeedForward feedForward) {
-    return !hasInputNorms()
-        || (feedForward instanceof FeedForward.MixtureOfExperts m && m.beside() != null);
+    return !hasInputNorms() || isBeside(feedForward);
+  }
+
+  private static boolean isBeside(FeedForward feedForward) {
+    return feedForward instanceof FeedForward.MixtureOfExperts m && m.beside() != null;
   }
 
   /** Whether what they make is normed before it is added to the residual stream. */
   public boolean hasOutputNorms() {
-    return normPlacement != null;
+    return normPlacement == NormPlacement.OUTPUT || normPlacement == NormPlacement.INPUT_AND_OUTPUT;
+  }
+
+  /** Whether halves of a layer read the same, and not each other. */
+  public boolean hasParallelHalves() {
+    return normPlacement == NormPlacement.SHARED_INPUT;
   }
 
   /** One entry per layer; layers of a run share their {@link Blocks}. */

@@ -131,6 +131,29 @@ public sealed interface Attention {
     }
   }
 
+  /** What opens a gate. */
+  enum Opening {
+    /** σ(g) = 1 / (1 + exp(−g)). */
+    @JsonProperty("sigmoid")
+    SIGMOID,
+    /** ln(1 + exp(g)). */
+    @JsonProperty("softplus")
+    SOFTPLUS
+  }
+
+  /**
+   * What heads read is multiplied by, before the output projection: f(g), g = output_gate · x (Qiu
+   * et al., "Gated Attention for Large Language Models", 2025).
+   *
+   * @param opening f
+   * @param perHead whether g has a number for each head, else for each number that heads read
+   */
+  record Gate(Opening opening, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean perHead) {
+    public Gate {
+      Objects.requireNonNull(opening, "attention.gate.opening is missing");
+    }
+  }
+
   /**
    * Grouped-query attention (Ainslie et al., "GQA", 2023): query head i reads key/value head i ·
    * keyValueHeads / heads; output = softmax(scale · q·kᵀ + mask) · v, heads side by side, times the
@@ -155,9 +178,12 @@ public sealed interface Attention {
    * @param outputGate whether the query projection has, of each head, the rows of a gate g below
    *     those of the query: σ(g) multiplies what the head reads, before the output projection (Qiu
    *     et al., "Gated Attention for Large Language Models", 2025)
+   * @param gate one that has a matrix of its own; null where there is none
    * @param keysAsValues whether values are the keys before all that is made of these but biases
+   * @param valueSize width of a head's values, and of what it reads; null where that is D
    * @param valueNorm epsilon of an RMS norm of each head's values, without weights; null where
    *     there is none
+   * @param valueFactor multiplies values, after all else; null leaves them
    * @param rotary applied to queries and keys; null where no position turns them
    */
   record GroupedQuery(
@@ -174,8 +200,11 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean sinks,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputGate,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Gate gate,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean keysAsValues,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer valueSize,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueNorm,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueFactor,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary)
       implements Softmax {
     /** Without anything that an attention may lack. */
@@ -200,7 +229,10 @@ public sealed interface Attention {
           false,
           null,
           false,
+          null,
           false,
+          null,
+          null,
           null,
           rotary);
     }
@@ -229,6 +261,27 @@ public sealed interface Attention {
       if (valueNorm != null) {
         Limits.requirePositive("attention.valueNorm", valueNorm);
       }
+      if (valueFactor != null) {
+        Limits.requirePositive("attention.valueFactor", valueFactor);
+      }
+      if (valueFactor != null && valueFactor == 1) {
+        throw new IllegalArgumentException(
+            "attention.valueFactor: expected none where it is 1, found 1");
+      }
+      if (gate != null && outputGate) {
+        throw new IllegalArgumentException(
+            "attention.gate: expected none beside outputGate, found both");
+      }
+      if (valueSize != null) {
+        Limits.require("attention.valueSize", valueSize, 1, Limits.MAX_WIDTH);
+        if (valueSize == headSize || keysAsValues || outputGate) {
+          throw new IllegalArgumentException(
+              "attention.valueSize: expected another than headSize %d, and neither keysAsValues nor"
+                      .formatted(headSize)
+                  + " outputGate beside it, found "
+                  + valueSize);
+        }
+      }
       if (rotary != null && rotary.dimensions() > headSize) {
         throw new IllegalArgumentException(
             "attention.rotary.dimensions: expected at most headSize "
@@ -236,6 +289,11 @@ public sealed interface Attention {
                 + ", found "
                 + rotary.dimensions());
       }
+    }
+
+    /** Width of a head's values. */
+    public int valuesOfHead() {
+      return valueSize == null ? headSize : valueSize;
     }
 
     /** The first position that position i sees. */
@@ -261,7 +319,7 @@ public sealed interface Attention {
 
     @Override
     public long cachedPerToken() {
-      return 2L * keyValueHeads * headSize;
+      return (long) keyValueHeads * (headSize + valuesOfHead());
     }
 
     @Override
@@ -678,7 +736,8 @@ public sealed interface Attention {
   /**
    * Mamba (Gu and Dao, "Mamba", 2023, section 3), whose steps, keys and queries are normed (AI21,
    * "Jamba", 2024; transformers {@code models/jamba/modeling_jamba.py}): of each channel a vector S
-   * [stateSize] is kept, which begins at zero, decays number by number, and to which each token adds.
+   * [stateSize] is kept, which begins at zero, decays number by number, and to which each token
+   * adds.
    *
    * <pre>
    * [v; z]     = input · x                                    each [T, width]

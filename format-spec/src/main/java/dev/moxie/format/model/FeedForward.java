@@ -125,6 +125,26 @@ public sealed interface FeedForward {
   }
 
   /**
+   * What numbers multiply the sum over routed experts, and what shared ones make, before they are
+   * added. Unlike {@link Routing#scale}, the first is in no weight of an expert.
+   */
+  record OutputFactors(double routed, double shared) {
+    public OutputFactors {
+      Limits.requirePositive("feedForward.outputFactors.routed", routed);
+      Limits.requirePositive("feedForward.outputFactors.shared", shared);
+      if (routed == 1 && shared == 1) {
+        throw new IllegalArgumentException(
+            "feedForward.outputFactors: expected none where both are 1, found some");
+      }
+    }
+
+    /** Factors, or null where each is 1. */
+    public static @Nullable OutputFactors of(double routed, double shared) {
+      return routed == 1 && shared == 1 ? null : new OutputFactors(routed, shared);
+    }
+  }
+
+  /**
    * Routed experts: y = Σ over chosen experts e of w_e · down_e(f(gate_e x) ∘ up_e x), with the
    * chosen set and the weights w as {@link Routing} says, plus the shared experts' output (Shazeer
    * et al., 2017; gated experts: Shazeer, "GLU Variants Improve Transformer", 2020).
@@ -136,6 +156,7 @@ public sealed interface FeedForward {
    * @param biases whether every product with a matrix of an expert has a stored bias added to it
    * @param shared null where there are none
    * @param beside null where no network stands beside the experts; not next to shared ones
+   * @param outputFactors null where each is 1; only next to shared experts
    * @param ungated whether experts have no gate: down_e(f(up_e x)); not beside a clamp or biases
    */
   record MixtureOfExperts(
@@ -147,6 +168,7 @@ public sealed interface FeedForward {
       Routing routing,
       @Nullable SharedExperts shared,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated)
       implements FeedForward {
     /** Plain experts. */
@@ -156,7 +178,7 @@ public sealed interface FeedForward {
         Activation activation,
         Routing routing,
         @Nullable SharedExperts shared) {
-      this(experts, intermediateSize, activation, null, false, routing, shared, null, false);
+      this(experts, intermediateSize, activation, null, false, routing, shared, null, null, false);
     }
 
     public MixtureOfExperts {
@@ -185,6 +207,10 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.beside: expected none next to shared experts, found both");
       }
+      if (outputFactors != null && shared == null) {
+        throw new IllegalArgumentException(
+            "feedForward.outputFactors: expected none without shared experts, found some");
+      }
     }
 
     /** The same experts, routed otherwise. */
@@ -194,7 +220,7 @@ public sealed interface FeedForward {
 
     /** The same routed experts, without shared ones. */
     public MixtureOfExperts withoutShared() {
-      return Parts.with(this, "shared", null);
+      return Parts.with(Parts.with(this, "outputFactors", null), "shared", null);
     }
   }
 }

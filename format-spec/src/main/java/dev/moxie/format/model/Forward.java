@@ -117,17 +117,24 @@ public final class Forward<V> {
   }
 
   V layer(int layer, Attention attention, FeedForward feedForward, V h) {
-    V a = attended(layer, attention, ops.note(Step.INPUT, h));
-    return ops.note(Step.OUTPUT, fed(new Scope(layer), layer, feedForward, a));
-  }
-
-  /** What the second half of a layer leaves of the stream between the halves. */
-  private V fed(Scope scope, int layer, FeedForward feedForward, V a) {
+    var scope = new Scope(layer);
+    V noted = ops.note(Step.INPUT, h);
+    if (model.hasParallelHalves()) {
+      V x = attentionInput(scope, null, noted);
+      V sum = attended(scope, layer, attention, null, noted, x);
+      return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, null, sum, x));
+    }
+    V a = attended(layer, attention, noted);
     if (feedForward instanceof FeedForward.None) {
-      return factored(scope, a);
+      return ops.note(Step.OUTPUT, factored(scope, a));
     }
     V weights = connected(scope, Half.FEED_FORWARD, a);
     V x = read(scope, feedForward, weights, a);
+    return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, weights, a, x));
+  }
+
+  /** What the second half of a layer leaves of the stream between the halves, reading x. */
+  private V fed(Scope scope, int layer, FeedForward feedForward, @Nullable V weights, V a, V x) {
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
@@ -230,8 +237,16 @@ public final class Forward<V> {
     }
     var scope = new Scope(layer);
     V weights = connected(scope, Half.ATTENTION, h);
+    return attended(scope, layer, attention, weights, h, attentionInput(scope, weights, h));
+  }
+
+  /** What the first half of a layer reads. */
+  private V attentionInput(Scope scope, @Nullable V weights, V h) {
     V read = gathered(weights, h);
-    V x = model.hasInputNorms() ? norm(scope, Role.ATTENTION_NORM, read) : read;
+    return model.hasInputNorms() ? norm(scope, Role.ATTENTION_NORM, read) : read;
+  }
+
+  private V attended(Scope scope, int layer, Attention attention, @Nullable V weights, V h, V x) {
     return written(
         scope,
         Half.ATTENTION,
@@ -249,9 +264,16 @@ public final class Forward<V> {
         });
   }
 
-  /** What the second half of a layer reads, [T, H]. */
+  /**
+   * What the second half of a layer reads, [T, H].
+   *
+   * @param a the residual stream between the halves, or, where these read the same, before both
+   */
   public V normed(int layer, V a) {
     var scope = new Scope(layer);
+    if (model.hasParallelHalves()) {
+      return attentionInput(scope, null, a);
+    }
     FeedForward feedForward = model.layers().get(layer).feedForward();
     return read(scope, feedForward, connected(scope, Half.FEED_FORWARD, a), a);
   }
@@ -259,6 +281,7 @@ public final class Forward<V> {
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
     long queries = (long) a.heads() * a.headSize();
     long keys = (long) a.keyValueHeads() * a.headSize();
+    long values = (long) a.keyValueHeads() * a.valuesOfHead();
     long rows = a.outputGate() ? 2 * queries : queries;
     V q = projected(scope, a, Role.ATTENTION_QUERY, Role.ATTENTION_QUERY_BIAS, rows, x);
     V gate = q;
@@ -275,13 +298,20 @@ public final class Forward<V> {
     V v =
         a.keysAsValues()
             ? raw
-            : projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, keys, x);
-    v = a.valueNorm() == null ? v : ops.norms(v, null, a.valueNorm(), a.headSize());
+            : projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, values, x);
+    v = a.valueNorm() == null ? v : ops.norms(v, null, a.valueNorm(), a.valuesOfHead());
     v = a.clip() == null ? v : ops.clip(v, a.clip());
+    v = a.valueFactor() == null ? v : ops.scale(v, a.valueFactor());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
     V o = ops.attend(layer, a, q, k, v, sinks);
-    o = a.outputGate() ? ops.switched(o, gate) : o;
-    V y = ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), queries));
+    o = a.outputGate() ? ops.switched(Attention.Opening.SIGMOID, o, gate) : o;
+    long read = (long) a.heads() * a.valuesOfHead();
+    if (a.gate() != null) {
+      long gates = a.gate().perHead() ? a.heads() : read;
+      V own = ops.linear(x, scope.matrix(Role.ATTENTION_OUTPUT_GATE, gates, model.hiddenSize()));
+      o = ops.switched(a.gate().opening(), o, own);
+    }
+    V y = ops.linear(o, scope.matrix(Role.ATTENTION_OUTPUT, model.hiddenSize(), read));
     return a.outputBias()
         ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
         : y;
@@ -645,7 +675,9 @@ public final class Forward<V> {
    */
   public V joined(int layer, FeedForward.MixtureOfExperts m, V x, V y) {
     if (m.beside() == null) {
-      return m.shared() == null ? y : ops.add(y, shared(layer, m, m.shared(), x));
+      FeedForward.OutputFactors factors = m.outputFactors();
+      V routed = factors == null ? y : scaled(y, factors.routed());
+      return m.shared() == null ? routed : ops.add(routed, shared(layer, m, m.shared(), x));
     }
     var scope = new Scope(layer);
     var dense = new FeedForward.Dense(m.beside().intermediateSize(), m.activation());
@@ -701,7 +733,8 @@ public final class Forward<V> {
    */
   public static <V> Routed<V> route(
       Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
-    V s = ops.score(routing.score(), l);
+    V capped = routing.logitCap() == null ? l : ops.cap(l, routing.logitCap());
+    V s = ops.score(routing.score(), capped);
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
     V best = routing.assigned() ? ops.assign(stored) : ops.top(limited, routing.expertsPerToken());
@@ -745,7 +778,7 @@ public final class Forward<V> {
         x);
   }
 
-  /** The shared experts of a layer, [T, H]. */
+  /** What shared experts of a layer add, [T, H]. */
   public V shared(
       int layer, FeedForward.MixtureOfExperts m, FeedForward.SharedExperts shared, V x) {
     var scope = new Scope(layer);
@@ -760,9 +793,11 @@ public final class Forward<V> {
             m.ungated(),
             shared.clamped() ? m.clamp() : null,
             x);
-    return shared.switched()
-        ? ops.switched(y, ops.linear(x, scope.matrix(Role.SHARED_SWITCH, 1, model.hiddenSize())))
-        : y;
+    if (shared.switched()) {
+      V by = ops.linear(x, scope.matrix(Role.SHARED_SWITCH, 1, model.hiddenSize()));
+      y = ops.switched(Attention.Opening.SIGMOID, y, by);
+    }
+    return m.outputFactors() == null ? y : scaled(y, m.outputFactors().shared());
   }
 
   private V network(

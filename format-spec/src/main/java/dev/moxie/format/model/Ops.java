@@ -75,11 +75,12 @@ public interface Ops<V> {
   V activate(FeedForward.Activation f, V x);
 
   /**
-   * σ(by) ∘ x.
+   * f(by) ∘ x.
    *
-   * @param by as wide as x, or one number for each row
+   * @param by as wide as x, or one number for each so many neighbouring columns: those of a row, or
+   *     of each head
    */
-  V switched(V x, V by);
+  V switched(Attention.Opening f, V x, V by);
 
   /** Columns {@code first} to {@code first + count − 1}. */
   V columns(V x, int first, int count);
@@ -106,7 +107,7 @@ public interface Ops<V> {
    * @param layer whose keys and values are kept for later tokens
    * @param q [T, heads · headSize]
    * @param k [T, keyValueHeads · headSize]
-   * @param v [T, keyValueHeads · headSize]
+   * @param v [T, keyValueHeads · valuesOfHead]
    * @param sinks [heads]; null where the attention has none
    */
   V attend(int layer, Attention.GroupedQuery attention, V q, V k, V v, @Nullable Leaf sinks);

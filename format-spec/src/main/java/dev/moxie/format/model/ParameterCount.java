@@ -60,25 +60,15 @@ public record ParameterCount(
     long routed = 0;
     long routedActive = 0;
     long outside = 0;
-    List<Architecture.Blocks> layers = architecture.layers();
-    for (TensorSpec spec : Tensors.ofForwardPass(architecture)) {
-      if (spec.role() == Role.ROUTER_TABLE) {
-        // Ids, which nothing trains.
-        continue;
-      }
+    for (TensorSpec spec : counted(architecture)) {
       long elements = spec.shape().elements();
       total = Math.addExact(total, elements);
       if (OUTSIDE.contains(spec.role()) && !isHead(spec, architecture)) {
         outside += elements;
       }
-      if (spec.stack() != null
-          && spec.layer() != null
-          && layers.get(spec.layer()).feedForward() instanceof FeedForward.MixtureOfExperts m) {
+      if (spec.stack() != null) {
         routed = Math.addExact(routed, elements);
-        long perExpert = elements / m.experts();
-        routedActive =
-            Math.addExact(
-                routedActive, Math.multiplyExact(perExpert, m.routing().expertsPerToken()));
+        routedActive = Math.addExact(routedActive, active(architecture, spec));
       }
     }
     long prediction = 0;
@@ -90,6 +80,25 @@ public record ParameterCount(
     long notRead = architecture.tiedEmbeddings() ? 0 : embedding - architecture.hiddenSize();
     return new ParameterCount(
         total, active, active - outside, active - notRead, routed, prediction);
+  }
+
+  /** Tensors whose elements are parameters: not ids of experts, which nothing trains. */
+  static List<TensorSpec> counted(Architecture architecture) {
+    return Tensors.ofForwardPass(architecture).stream()
+        .filter(spec -> spec.role() != Role.ROUTER_TABLE)
+        .toList();
+  }
+
+  /** Elements of a tensor that take part in one token's forward pass. */
+  static long active(Architecture architecture, TensorSpec spec) {
+    long elements = spec.shape().elements();
+    if (spec.stack() == null
+        || spec.layer() == null
+        || !(architecture.layers().get(spec.layer()).feedForward()
+            instanceof FeedForward.MixtureOfExperts m)) {
+      return elements;
+    }
+    return elements / m.experts() * m.routing().expertsPerToken();
   }
 
   /** A tied embedding is the head as well. */

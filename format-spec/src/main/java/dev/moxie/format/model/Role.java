@@ -99,6 +99,7 @@ public enum Role {
   EXPERT_OUTPUT_NORM("experts_output_norm.weight"),
   DENSE_OUTPUT_NORM("dense_output_norm.weight"),
   LAYER_FACTOR("layer.factor"),
+  ATTENTION_OUTPUT_GATE("attention.output_gate.weight"),
   MAMBA_INPUT("mamba.input.weight"),
   MAMBA_INPUT_BIAS("mamba.input.bias"),
   MAMBA_CONVOLUTION("mamba.convolution.weight"),

@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  * l = router x, plus the stored bias b where it is one of logits
+ * l = cap · tanh(l / cap), where they are capped
  * s = score(l)                                   [E]
  * c = s + b, where b is one of scores            [E]
  * c = masked outside the kept groups, where there are groups
@@ -40,6 +41,7 @@ import org.jspecify.annotations.Nullable;
  * @param assigned whether a token's experts are those that a stored table has for its id, whatever
  *     the scores, which weigh them (Roller et al., "Hash Layers For Large Sparse Models", 2021)
  * @param factors whether each expert has a stored factor of its weights
+ * @param logitCap what logits are held below; null leaves them
  */
 public record Routing(
     int expertsPerToken,
@@ -54,7 +56,8 @@ public record Routing(
     Ties ties,
     Dtype computeDtype,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned,
-    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors) {
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -226,7 +229,7 @@ public record Routing(
     LOWER_EXPERT_ID
   }
 
-  /** Without a mixer, a table or factors. */
+  /** Without a mixer, a table, factors or a cap. */
   public Routing(
       int expertsPerToken,
       Score score,
@@ -251,12 +254,16 @@ public record Routing(
         ties,
         computeDtype,
         false,
-        false);
+        false,
+        null);
   }
 
   public Routing {
     Limits.require("routing.expertsPerToken", expertsPerToken, 1, Limits.MAX_EXPERTS);
     Limits.requirePositive("routing.scale", scale);
+    if (logitCap != null) {
+      Limits.requirePositive("routing.logitCap", logitCap);
+    }
     Objects.requireNonNull(score, "routing.score is missing");
     Objects.requireNonNull(weightsApplyTo, "routing.weightsApplyTo is missing");
     Objects.requireNonNull(capacity, "routing.capacity is missing");
@@ -311,22 +318,22 @@ public record Routing(
 
   /** The same equation with another score. */
   public Routing withScore(Score other) {
-    return changed(other, bias, groups, normalisation, scale);
+    return Parts.with(this, "score", other);
   }
 
   /** The same equation with a bias that touches something else, or none. */
   public Routing withBias(@Nullable Bias other) {
-    return changed(score, other, groups, normalisation, scale);
+    return Parts.with(this, "bias", other);
   }
 
   /** The same equation with other groups, or none. */
   public Routing withGroups(@Nullable Groups other) {
-    return changed(score, bias, other, normalisation, scale);
+    return Parts.with(this, "groups", other);
   }
 
   /** The same equation with another normalisation, or none. */
   public Routing withNormalisation(@Nullable Normalisation other) {
-    return changed(score, bias, groups, other, scale);
+    return Parts.with(this, "normalisation", other);
   }
 
   /** The same choice with weights by a mixer of logits, or, without one, by their softmax. */
@@ -344,33 +351,12 @@ public record Routing(
         ties,
         computeDtype,
         assigned,
-        factors);
+        factors,
+        logitCap);
   }
 
   /** The same equation with another scale. */
   public Routing withScale(double other) {
-    return changed(score, bias, groups, normalisation, other);
-  }
-
-  private Routing changed(
-      Score newScore,
-      @Nullable Bias newBias,
-      @Nullable Groups newGroups,
-      @Nullable Normalisation newNormalisation,
-      double newScale) {
-    return new Routing(
-        expertsPerToken,
-        newScore,
-        newBias,
-        newGroups,
-        newNormalisation,
-        mixer,
-        newScale,
-        weightsApplyTo,
-        capacity,
-        ties,
-        computeDtype,
-        assigned,
-        factors);
+    return Parts.with(this, "scale", other);
   }
 }

@@ -18,7 +18,11 @@ public final class RoutingWords {
           case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
           case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
         };
-    parts.add(score + " in " + routing.computeDtype());
+    parts.add(
+        routing.logitCap() == null
+            ? score + " in " + routing.computeDtype()
+            : "logits held below %s; %s in %s"
+                .formatted(routing.logitCap(), score, routing.computeDtype()));
     switch (routing.bias()) {
       case SELECTION -> parts.add("a bias is added for the choice, not for the weights");
       case SELECTION_AND_WEIGHTS -> parts.add("a bias is added, for choice and weights");
@@ -56,6 +60,12 @@ public final class RoutingWords {
     }
     if (moe.shared() != null) {
       parts.add("shared experts serve every token");
+    }
+    FeedForward.OutputFactors factors = moe.outputFactors();
+    if (factors != null) {
+      parts.add(
+          "what routed experts make is multiplied by %s, what shared ones make by %s"
+              .formatted(factors.routed(), factors.shared()));
     }
     parts.add(
         switch (routing.ties()) {

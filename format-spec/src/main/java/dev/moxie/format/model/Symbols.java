@@ -190,8 +190,13 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term switched(Term x, Term by) {
-    return term("σ(%s) · %s", by.text, x.text);
+  public Term switched(Attention.Opening f, Term x, Term by) {
+    String function =
+        switch (f) {
+          case SIGMOID -> "σ";
+          case SOFTPLUS -> "softplus";
+        };
+    return term("%s(%s) · %s", function, by.text, x.text);
   }
 
   @Override

@@ -161,8 +161,8 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long switched(Long x, Long by) {
-    require("a switch", by == 1 ? 1 : x, by);
+  public Long switched(Attention.Opening f, Long x, Long by) {
+    require("switched columns", 0, x % by);
     return x;
   }
 
@@ -196,11 +196,11 @@ public final class Tensors implements Ops<Long> {
       int layer, Attention.GroupedQuery a, Long q, Long k, Long v, @Nullable Leaf sinks) {
     require("queries", (long) a.heads() * a.headSize(), q);
     require("keys", (long) a.keyValueHeads() * a.headSize(), k);
-    require("values", k, v);
+    require("values", (long) a.keyValueHeads() * a.valuesOfHead(), v);
     if (sinks != null) {
       sized(sinks, a.heads());
     }
-    return q;
+    return (long) a.heads() * a.valuesOfHead();
   }
 
   @Override

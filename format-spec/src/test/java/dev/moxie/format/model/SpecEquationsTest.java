@@ -104,6 +104,9 @@ class SpecEquationsTest {
           Map.entry("0.22", "multipliers.residual"),
           Map.entry("0.06", "multipliers.logits"),
           Map.entry("29.0", "logitCap"),
+          Map.entry("0.71", "valueFactor"),
+          Map.entry("1.3", "outputFactors.routed"),
+          Map.entry("0.6", "outputFactors.shared"),
           Map.entry("0.125", "1 / √hiddenSize"),
           Map.entry("128", "streams.count · hiddenSize"),
           Map.entry("21", "streams.iterations"),
@@ -130,8 +133,11 @@ class SpecEquationsTest {
           true,
           new Attention.Temperature(0.19, 8192),
           true,
+          null,
           true,
+          null,
           1e-6,
+          0.71,
           ROTARY);
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
@@ -238,11 +244,16 @@ class SpecEquationsTest {
     grouped.with("temperature", EVERYTHING.temperature());
     grouped.with("temperature", new Attention.Temperature(0.19, 8192, true), "`fromZero`");
     grouped.with("outputGate", true);
+    for (Attention.Opening opening : Attention.Opening.values()) {
+      grouped.with("gate", new Attention.Gate(opening, false), json(opening));
+    }
     grouped.with("keysAsValues", true);
     grouped.with("valueNorm", EVERYTHING.valueNorm());
+    grouped.with("valueFactor", EVERYTHING.valueFactor());
     grouped.with("rotary", null);
-    grouped.requireAllBut();
-    row("attention, `grouped_query`, with all of them", attended(EVERYTHING));
+    // The width of values stands in no equation.
+    grouped.requireAllBut("valueSize");
+    row("attention, `grouped_query`, with all that go together", attended(EVERYTHING));
     row("attention, `multi_head_latent`", attended(LATENT));
     var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
     latent.with("queryRank", 28);
@@ -304,6 +315,11 @@ class SpecEquationsTest {
     mixture.with(
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.with("beside", new FeedForward.Beside(96));
+    var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
+    mixture.with(
+        "outputFactors",
+        "",
+        Parts.with(shared, "outputFactors", new FeedForward.OutputFactors(1.3, 0.6)));
     mixture.requireAllBut();
   }
 
@@ -315,6 +331,7 @@ class SpecEquationsTest {
     routing.with("score", Routing.Score.SQRT_SOFTPLUS, json(Routing.Score.SQRT_SOFTPLUS));
     routing.with("assigned", true);
     routing.with("factors", true);
+    routing.with("logitCap", 29.0);
     for (Routing.Bias bias : Routing.Bias.values()) {
       routing.with("bias", bias, json(bias));
     }
@@ -345,6 +362,7 @@ class SpecEquationsTest {
                 true,
                 ROUTING_OF_MANY,
                 new SharedExperts(48),
+                null,
                 null,
                 false)));
   }

@@ -50,6 +50,9 @@ final class PartsVectors {
   /** A network beside experts, heads of two sizes, and what is done to logits and whole layers. */
   private static final Architecture BESIDE = beside();
 
+  /** Halves side by side, gates with matrices of their own, values narrower than keys. */
+  private static final Architecture SIDE_BY_SIDE = sideBySide();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -195,6 +198,25 @@ final class PartsVectors {
     return Parts.with(Parts.with(normed, "layerFactors", true), "logitCap", 30.0);
   }
 
+  private static Architecture sideBySide() {
+    var routing = Parts.with(Routing.of(2, Routing.Score.SIGMOID), "logitCap", 3.0);
+    var plain =
+        new FeedForward.MixtureOfExperts(
+            4, 2, FeedForward.Activation.SILU, routing, new FeedForward.SharedExperts(3));
+    FeedForward averaged =
+        Parts.with(plain, "outputFactors", new FeedForward.OutputFactors(0.5, 0.25));
+    var wide = new Attention.GroupedQuery(4, 2, 4, 0.5, null, PLAIN);
+    var each = with(wide, "gate", new Attention.Gate(Attention.Opening.SIGMOID, false));
+    var narrow = with(with(wide, "valueSize", 3), "valueFactor", 0.75);
+    var biased = with(narrow, "biases", true);
+    var heads = with(biased, "gate", new Attention.Gate(Attention.Opening.SOFTPLUS, true));
+    var numbers = with(narrow, "gate", each.gate());
+    List<Architecture.Blocks> layers =
+        Stream.of(each, heads, numbers).map(a -> new Architecture.Blocks(1, a, averaged)).toList();
+    var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
+    return Parts.with(model, "normPlacement", Architecture.NormPlacement.SHARED_INPUT);
+  }
+
   private static Attention.GroupedQuery with(
       Attention.GroupedQuery attention, String member, Object value) {
     return Parts.with(attention, member, value);
@@ -267,7 +289,7 @@ final class PartsVectors {
         "halves-of-layers-without-gates",
         "layers of one half, networks and experts without gates",
         p -> TinyPackage.write(p, HALVES, false));
-    v.broken("layer-of-no-half", "A12", "a layer that lacks both halves", "none")
+    v.broken("layer-of-no-half", "A13", "a layer that lacks both halves", "none")
         .in(p -> TinyPackage.write(p, HALVES, false))
         .byManifest(
             text ->
@@ -352,6 +374,38 @@ final class PartsVectors {
                                 Shape.of(12, 4),
                                 null),
                             Dtype.BF16)));
+    v.valid(
+        "halves-side-by-side",
+        "halves that read one norm, gates with matrices of their own, values narrower than keys,"
+            + " factors of routed and shared experts, a cap of the router's logits",
+        p -> TinyPackage.write(p, SIDE_BY_SIDE, false));
+    v.broken("two-gates", "A12", "both of two gates", "gate")
+        .in(p -> TinyPackage.write(p, SIDE_BY_SIDE, false))
+        .byManifest(text -> text.replaceFirst("\"gate\" :", "\"outputGate\" : true, \"gate\" :"));
+    v.broken("values-as-wide-as-keys", "A9", "valueSize is headSize", "valueSize")
+        .in(p -> TinyPackage.write(p, SIDE_BY_SIDE, false))
+        .byManifest(text -> text.replace("\"valueSize\" : 3", "\"valueSize\" : 4"));
+    v.broken("values-times-one", "A9", "valueFactor is 1", "valueFactor")
+        .in(p -> TinyPackage.write(p, SIDE_BY_SIDE, false))
+        .byManifest(text -> text.replace("\"valueFactor\" : 0.75", "\"valueFactor\" : 1.0"));
+    v.broken("output-factors-of-one", "A9", "both outputFactors are 1", "outputFactors")
+        .in(p -> TinyPackage.write(p, SIDE_BY_SIDE, false))
+        .byManifest(
+            text ->
+                text.replace("\"routed\" : 0.5", "\"routed\" : 1.0")
+                    .replace("\"shared\" : 0.25", "\"shared\" : 1.0"));
+    v.broken("halves-and-a-network-side-by-side", "A12", "one norm for three", "normPlacement")
+        .in(p -> TinyPackage.write(p, BESIDE, false))
+        .byManifest(text -> text.replace("\"input_and_output\"", "\"shared_input\""));
+    v.broken("gate-missing", "I7", "no gate of heads", "layers.1.attention.output_gate.weight")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    SIDE_BY_SIDE,
+                    TinyPackage.Stored.COPIED,
+                    items ->
+                        TensorVectors.without(items, "layers.1.attention.output_gate.weight")));
     v.valid(
         "biases-over-ranks",
         "biases of experts of two ranks",

@@ -660,6 +660,11 @@ final class Kernels extends WithoutStates<Value> {
   }
 
   @Override
+  public Value cap(Value x, double limit) {
+    throw lacks("a cap of logits");
+  }
+
+  @Override
   public Value clip(Value x, double limit) {
     return value(x.columns(), new Value.Clip(x, limit));
   }
@@ -693,9 +698,9 @@ final class Kernels extends WithoutStates<Value> {
   }
 
   @Override
-  public Value switched(Value x, Value by) {
+  public Value switched(Attention.Opening opening, Value x, Value by) {
     if (by.columns() > 1) {
-      throw lacks("a gate of each number that attention gives");
+      throw lacks("a gate of what attention gives");
     }
     return value(x.columns(), new Value.Switched(x, by));
   }
@@ -728,6 +733,9 @@ final class Kernels extends WithoutStates<Value> {
       Value k,
       Value v,
       @Nullable Leaf sinks) {
+    if (attention.valueSize() != null) {
+      throw lacks("values of another width than keys");
+    }
     return value(q.columns(), new Value.Attend(layer, attention, q, k, v, sinks));
   }
 

@@ -17,7 +17,8 @@ public record CacheLayout(int heads, int headSize, boolean latent) {
   public static CacheLayout of(Attention attention, Target target) {
     return switch (attention) {
       case Attention.GroupedQuery a ->
-          new CacheLayout(a.keyValueHeads(), padded(a.headSize()), false);
+          new CacheLayout(
+              a.keyValueHeads(), padded(Math.max(a.headSize(), a.valuesOfHead())), false);
       case Attention.MultiHeadLatent a -> {
         int latent = padded(a.latentSize() + a.rotary().dimensions());
         yield latent <= target.widestHead()

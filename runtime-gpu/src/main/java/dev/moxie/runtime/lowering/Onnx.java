@@ -136,6 +136,12 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   }
 
   @Override
+  public Value cap(Value x, double limit) {
+    String part = graph.node("Div", List.of(x.name(), number(limit)));
+    return scale(like(x, graph.node("Tanh", List.of(part))), limit);
+  }
+
+  @Override
   public Value clip(Value x, double limit) {
     return like(x, graph.node("Clip", List.of(x.name(), number(-limit), number(limit))));
   }
@@ -179,15 +185,28 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   @Override
   public Value activate(FeedForward.Activation f, Value x) {
     return switch (f) {
-      case SILU -> switched(x, x);
+      case SILU -> switched(Attention.Opening.SIGMOID, x, x);
       case GELU_TANH -> throw lacks("GELU");
       case RELU_SQUARED -> throw lacks("squared ReLU");
     };
   }
 
   @Override
-  public Value switched(Value x, Value by) {
-    return like(x, graph.node("Mul", List.of(x.name(), graph.node("Sigmoid", List.of(by.name())))));
+  public Value switched(Attention.Opening opening, Value x, Value by) {
+    String f =
+        graph.node(
+            switch (opening) {
+              case SIGMOID -> "Sigmoid";
+              case SOFTPLUS -> "Softplus";
+            },
+            List.of(by.name()));
+    if (by.width() == 1 || by.width() == x.width()) {
+      return like(x, graph.node("Mul", List.of(x.name(), f)));
+    }
+    int size = x.width() / by.width();
+    String heads = attention.split(AttentionBuilder.heads(x, size));
+    String each = attention.split(new AttentionBuilder.Heads(f, by.width(), 1));
+    return attention.joined(graph.node("Mul", List.of(heads, each)), by.width(), size);
   }
 
   @Override
@@ -221,9 +240,9 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         a,
         AttentionBuilder.heads(q, width),
         AttentionBuilder.heads(k, width),
-        AttentionBuilder.heads(v, width),
+        AttentionBuilder.heads(v, a.valuesOfHead()),
         sinks == null ? null : weights.of(sinks),
-        width);
+        a.valuesOfHead());
   }
 
   @Override

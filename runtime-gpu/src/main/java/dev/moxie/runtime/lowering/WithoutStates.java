@@ -22,11 +22,6 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
-  public final V cap(V x, double limit) {
-    throw lacks("a cap of logits");
-  }
-
-  @Override
   public final V factored(V weights, V chosen, Leaf factors) {
     throw lacks("stored factors of experts' weights");
   }

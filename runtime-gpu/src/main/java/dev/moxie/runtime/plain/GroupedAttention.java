@@ -43,7 +43,8 @@ record GroupedAttention(
     int t = turn / attention.heads();
     int head = turn % attention.heads();
     int size = attention.headSize();
-    int shared = head * attention.keyValueHeads() / attention.heads() * size;
+    int values = attention.valuesOfHead();
+    int shared = head * attention.keyValueHeads() / attention.heads();
     int position = pass.position(t);
     int first = (int) attention.firstSeen(position);
     int count = position + 1 - first;
@@ -55,7 +56,7 @@ record GroupedAttention(
         t * q.apart() + head * size,
         size,
         kept.keys(),
-        shared,
+        shared * size,
         k.columns(),
         first,
         count,
@@ -70,11 +71,11 @@ record GroupedAttention(
         count,
         total,
         kept.values(),
-        shared,
+        shared * values,
         v.columns(),
         first,
-        size,
+        values,
         pass.array(y),
-        t * y.apart() + head * size);
+        t * y.apart() + head * values);
   }
 }

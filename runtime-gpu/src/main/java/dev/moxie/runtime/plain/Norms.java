@@ -62,9 +62,7 @@ final class Norms {
 
   static void sqrtSoftplus(float[] x, int at, int count, float[] y, int to) {
     for (int i = 0; i < count; i++) {
-      double l = x[at + i];
-      double softplus = Math.max(l, 0) + StrictMath.log1p(StrictMath.exp(-Math.abs(l)));
-      y[to + i] = (float) Math.sqrt(softplus);
+      y[to + i] = (float) Math.sqrt(Numbers.softplus(x[at + i]));
     }
   }
 }

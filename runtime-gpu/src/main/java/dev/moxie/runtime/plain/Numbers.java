@@ -81,6 +81,11 @@ final class Numbers {
     return Float.intBitsToFloat((n + 127) << 23);
   }
 
+  /** ln(1 + eˣ). */
+  static double softplus(double x) {
+    return Math.max(x, 0) + StrictMath.log1p(StrictMath.exp(-Math.abs(x)));
+  }
+
   static float sigmoid(float x) {
     return 1 / (1 + exp(-x));
   }

@@ -306,18 +306,23 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value switched(Value x, Value by) {
-    int each = by.columns() == 1 ? 0 : 1;
+  public Value switched(Attention.Opening opening, Value x, Value by) {
+    int size = x.columns() / by.columns();
     return row(
         x,
         x.columns(),
         (t, a, at, y, to) -> {
           float[] switches = pass.array(by);
           int from = t * by.apart();
-          float f = Numbers.sigmoid(switches[from]);
-          for (int c = 0; c < x.columns(); c++) {
-            f = each == 0 ? f : Numbers.sigmoid(switches[from + c]);
-            y[to + c] = f * a[at + c];
+          for (int g = 0; g < by.columns(); g++) {
+            float f =
+                switch (opening) {
+                  case SIGMOID -> Numbers.sigmoid(switches[from + g]);
+                  case SOFTPLUS -> (float) Numbers.softplus(switches[from + g]);
+                };
+            for (int c = g * size; c < (g + 1) * size; c++) {
+              y[to + c] = f * a[at + c];
+            }
           }
         });
   }
@@ -381,7 +386,7 @@ public final class Program implements Ops<Value> {
   @Override
   public Value attend(
       int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
-    Value y = make(q.columns());
+    Value y = make(a.heads() * a.valuesOfHead());
     float[] scores = sinks == null ? null : weights.vector(sinks);
     instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, y));
     return y;
@@ -427,9 +432,7 @@ public final class Program implements Ops<Value> {
         x.columns(),
         (t, a, at, y, to) -> {
           for (int c = 0; c < x.columns(); c++) {
-            double below = StrictMath.exp(-Math.abs((double) a[at + c]));
-            double softplus = Math.max(a[at + c], 0) + StrictMath.log1p(below);
-            y[to + c] = (float) Math.max(softplus, least);
+            y[to + c] = (float) Math.max(Numbers.softplus(a[at + c]), least);
           }
         });
   }

@@ -113,7 +113,7 @@ final class Exchanges {
     Architecture own = evidence.architecture();
     if (own.normBiases()
         || own.streams() != null
-        || own.normPlacement() == NormPlacement.INPUT_AND_OUTPUT) {
+        || (own.normPlacement() != null && own.normPlacement() != NormPlacement.OUTPUT)) {
       return Stream.of();
     }
     boolean outputs = own.normPlacement() == null;

@@ -11,6 +11,7 @@ import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
+import dev.moxie.format.model.Attention.Opening;
 import dev.moxie.format.model.Attention.QueryKeyNorm;
 import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.Attention.Softmax;
@@ -18,6 +19,7 @@ import dev.moxie.format.model.Attention.Temperature;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.Clamp;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
+import dev.moxie.format.model.FeedForward.OutputFactors;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.Rotary;
@@ -69,6 +71,9 @@ final class Mistakes {
   private static final Clamp CLAMP = new Clamp(7, 1.702, 1);
 
   private static final double TEMPERATURE_SCALE = 0.1;
+
+  /** Of MiMo-V2. */
+  private static final double SMALLER_VALUES = 0.707;
 
   /** Of Gemma 2 to 4. */
   private static final double LOGIT_CAP = 30;
@@ -146,6 +151,10 @@ final class Mistakes {
       new Member<>("queryKeyNorm", null, "query/key norm", GroupedQuery::queryKeyNorm);
   private static final Member<GroupedQuery> VALUE_NORM =
       new Member<>("valueNorm", null, "norm of values", GroupedQuery::valueNorm);
+  private static final Member<GroupedQuery> VALUE_FACTOR =
+      new Member<>("valueFactor", null, "factor of values", GroupedQuery::valueFactor);
+  private static final Member<GroupedQuery> GATE =
+      new Member<>("gate", null, "gate of what heads read", GroupedQuery::gate);
   private static final Member<GroupedQuery> ROTARY =
       new Member<>("rotary", null, "rotary embedding", GroupedQuery::rotary);
   private static final List<Member<GroupedQuery>> OF_ATTENTION =
@@ -159,6 +168,8 @@ final class Mistakes {
           TEMPERATURE,
           QUERY_KEY_NORM,
           VALUE_NORM,
+          VALUE_FACTOR,
+          GATE,
           ROTARY);
 
   private static Yarn yarn(double factor, long positions, boolean exactBounds) {
@@ -304,6 +315,15 @@ final class Mistakes {
     }
     if (a.valueNorm() == null) {
       attention(mistakes, a, VALUE_NORM, model.normEpsilon());
+    }
+    if (a.valueFactor() == null) {
+      attention(mistakes, a, VALUE_FACTOR, SMALLER_VALUES);
+    }
+    for (Opening other : a.gate() == null ? new Opening[0] : Opening.values()) {
+      attention(
+          mistakes,
+          "a gate that %s opens instead of %s".formatted(words(a.gate().opening()), words(other)),
+          x -> with(x, "gate", Parts.with(a.gate(), "opening", other)));
     }
     for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
       attention(mistakes, a, WINDOW, width);
@@ -545,14 +565,24 @@ final class Mistakes {
       add(mistakes, "shared experts that the reference does not have", with(m.withoutShared()));
       add(
           mistakes,
+          m.outputFactors() == null
+              ? "routed and shared experts added instead of averaged"
+              : "factors of routed and shared experts that the reference does not have",
+          with(
+              Parts.with(
+                  m,
+                  "outputFactors",
+                  m.outputFactors() == null ? new OutputFactors(0.5, 0.5) : null)));
+      add(
+          mistakes,
           "a switch of shared experts that the reference does not have",
           with(Parts.with(m, "shared", Parts.with(m.shared(), "switched", false))));
     }
     return mistakes;
   }
 
-  private static String words(FeedForward.Activation activation) {
-    return activation.name().toLowerCase(Locale.ROOT);
+  private static String words(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT);
   }
 
   private static String words(Routing.@Nullable Bias bias) {
@@ -623,11 +653,24 @@ final class Mistakes {
    */
   List<Mistake> ofEmbedding(double quotient) {
     double own = model.multipliers() == null ? 1 : model.multipliers().embedding();
+    return multiplied("embedding", own, quotient);
+  }
+
+  /**
+   * Likewise with that of logits.
+   *
+   * @param quotient how many times the package's logits the reference's are
+   */
+  List<Mistake> ofLogits(double quotient) {
+    double own = model.multipliers() == null ? 1 : model.multipliers().logits();
+    return multiplied("logits", own, quotient);
+  }
+
+  private List<Mistake> multiplied(String member, double own, double quotient) {
     double other = own * quotient;
     return other > 0 && Double.isFinite(other)
         ? List.of(
-            new Mistake(
-                instead("embedding multiplier", own, other), multiplied("embedding", other)))
+            new Mistake(instead(member + " multiplier", own, other), multiplied(member, other)))
         : List.of();
   }
 
@@ -751,6 +794,23 @@ final class Mistakes {
             x -> clamped(m, Parts.with(clamp, "sharpness", x))));
   }
 
+  /** What the sum over experts is multiplied by before shared ones are added to it. */
+  List<Scalar> numberOfRouted() {
+    if (!(blocks.feedForward() instanceof MixtureOfExperts m) || m.shared() == null) {
+      return List.of();
+    }
+    OutputFactors own = m.outputFactors();
+    double routed = own == null ? 1 : own.routed();
+    double shared = own == null ? 1 : own.shared();
+    return List.of(
+        number(
+            "factor of what routed experts make",
+            routed,
+            100,
+            33,
+            x -> with(Parts.with(m, "outputFactors", OutputFactors.of(x, shared)))));
+  }
+
   /** What logits are held below; where nothing does, by such as released models have. */
   Scalar logitCap() {
     Double own = model.logitCap();
@@ -828,7 +888,13 @@ final class Mistakes {
           BIASES,
           true,
           0,
-          Map.of("query.bias", queries, "key.bias", keys, "value.bias", keys));
+          Map.of(
+              "query.bias",
+              queries,
+              "key.bias",
+              keys,
+              "value.bias",
+              a.keyValueHeads() * a.valuesOfHead()));
     }
     if (a.queryKeyNorm() == null) {
       missing(missing, a, NormSpan.HEAD, false, a.headSize(), a.headSize());
@@ -892,7 +958,10 @@ final class Mistakes {
   List<Missing> missingInNorm(String half) {
     boolean others =
         model.blocks().stream().anyMatch(run -> model.readsResidual(run.feedForward()));
-    return model.normBiases() || model.hasOutputNorms() || others || model.prediction() != null
+    return model.normBiases()
+            || model.normPlacement() != null
+            || others
+            || model.prediction() != null
         ? List.of()
         : List.of(
             missing(

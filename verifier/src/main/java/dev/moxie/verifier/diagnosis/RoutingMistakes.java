@@ -132,6 +132,12 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     mixers(mistakes);
+    if (stated.logitCap() != null) {
+      mistakes.add(
+          mistake(
+              "a cap of router logits that the reference does not have",
+              Parts.with(stated, "logitCap", null)));
+    }
     if (stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.IndexRow;
@@ -109,6 +110,9 @@ final class Suspects {
                   "layers." + layer + ".shared.down.weight",
                   () -> quotient(stage)),
               scales(".shared."),
+              new Kind(
+                  "other factors of routed experts",
+                  () -> fitted(stage, mistakes.numberOfRouted())),
               missing(mistakes.missingInExperts(), stage),
               scaled("shared", stage));
       case DENSE ->
@@ -122,6 +126,9 @@ final class Suspects {
               new Kind(
                   OF_MODEL, () -> mistakes.ofModel().stream().map(m -> Suspect.of(m, evidence))),
               factor("head", Exchanges.HEAD, () -> quotient(stage)),
+              new Kind(
+                  "other multipliers of logits",
+                  () -> supposed(mistakes.ofLogits(quotient(stage)))),
               moved("rows of the head", Exchanges.HEAD, stage),
               new Kind("another norm for the final one", exchanges::finalNorm),
               new Kind("other caps of logits", () -> fitted(stage, List.of(mistakes.logitCap()))),
@@ -253,6 +260,13 @@ final class Suspects {
     if (streams()) {
       // What it is added to follows from no record.
       return new Kind("a factor of the " + what, Stream::of);
+    }
+    Architecture model = evidence.architecture();
+    if (model.hasOutputNorms()
+        && stage != Stage.DENSE
+        && !model.readsResidual(model.layers().get(layer).feedForward())) {
+      // What is recorded next is a norm of the sum, or was added to what no record has.
+      return scaled(tensor, stage);
     }
     Step before = stage == Stage.SUM ? Step.MOE_INPUT : Step.INPUT;
     return factor(

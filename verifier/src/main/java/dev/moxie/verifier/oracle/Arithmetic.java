@@ -1,5 +1,6 @@
 package dev.moxie.verifier.oracle;
 
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import java.util.BitSet;
@@ -350,6 +351,20 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** s_i = ln(1 + exp(x_i)) of one row; ds = σ(x) dx. */
+  private Estimate softplus(Estimate x, int row) {
+    var result = new Estimate(1, x.columns());
+    for (int i = 0; i < x.columns(); i++) {
+      double v = x.value(row, i);
+      double s = Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+      double slope = 1 / (1 + Math.exp(-v));
+      // The sum is rounded at one before its logarithm is taken.
+      double rounding = FUNCTION_ROUNDINGS * u * s + a;
+      result.set(0, i, s, norm2(slope * x.error(row, i), rounding, 0));
+    }
+    return settle(result);
+  }
+
   /** s_i = sqrt(ln(1 + exp(x_i))) of one row; ds = σ(x) / (2 s) dx. */
   Estimate sqrtSoftplus(Estimate x, int row) {
     var result = new Estimate(1, x.columns());
@@ -406,13 +421,18 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return gated(f, x, Estimate.ones(x.rows(), x.columns()));
   }
 
-  /** y = σ(b) x, b as wide as x or one number per row. */
-  Estimate switched(Estimate x, Estimate by) {
+  /** y = f(b) x, a number of b for each so many neighbouring ones of x. */
+  Estimate switched(Attention.Opening f, Estimate x, Estimate by) {
     var result = new Estimate(x.rows(), x.columns());
+    int size = x.columns() / by.columns();
     for (int r = 0; r < x.rows(); r++) {
-      Estimate s = sigmoid(by, r);
+      Estimate s =
+          switch (f) {
+            case SIGMOID -> sigmoid(by, r);
+            case SOFTPLUS -> softplus(by, r);
+          };
       for (int c = 0; c < x.columns(); c++) {
-        int i = c % by.columns();
+        int i = c / size;
         double y = s.value(0, i) * x.value(r, c);
         double carried = norm2(s.value(0, i) * x.error(r, c), s.error(0, i) * x.value(r, c), 0);
         result.set(r, c, y, norm2(carried, u * y, 0));

@@ -208,8 +208,8 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate switched(Estimate x, Estimate by) {
-    return arithmetic.switched(x, by);
+  public Estimate switched(Attention.Opening f, Estimate x, Estimate by) {
+    return arithmetic.switched(f, x, by);
   }
 
   @Override

@@ -147,7 +147,7 @@ public final class Forced {
       case SHARED ->
           joinsApart()
               ? given(Step.MOE_OUTPUT)
-              : difference(Step.MOE_OUTPUT, 1, Step.EXPERTS_OUTPUT);
+              : difference(Step.MOE_OUTPUT, ofRouted(), Step.EXPERTS_OUTPUT);
       case SUM, DENSE -> given(Step.OUTPUT);
       case HEAD -> memory.record(recorded::logits, "logits");
     };
@@ -196,6 +196,12 @@ public final class Forced {
     return moe().beside() != null;
   }
 
+  /** What the sum over experts is multiplied by before anything is added to it. */
+  private double ofRouted() {
+    FeedForward.OutputFactors factors = moe().outputFactors();
+    return factors == null ? 1 : factors.routed();
+  }
+
   private Estimate besides(
       Forward<Estimate> forward, FeedForward.@Nullable SharedExperts shared, Estimate x) {
     return shared == null
@@ -228,7 +234,8 @@ public final class Forced {
       case EMBEDDING -> forward.embedding();
       case ATTENTION ->
           hasResidual() ? attended(forward) : forward.normed(layer, attended(forward));
-      case NORM -> forward.normed(layer, residual());
+      case NORM ->
+          forward.normed(layer, model.hasParallelHalves() ? given(Step.INPUT) : residual());
       case ROUTER -> forward.routerLogits(layer, moe(), given(Step.MOE_INPUT));
       case SELECTION -> Estimate.of(routed().experts());
       case WEIGHTS -> route(experts()).weights();

@@ -11,6 +11,9 @@ import java.util.List;
  * @param sequences of all sources
  * @param tokens of all sequences
  * @param layers one entry per layer with experts
+ * @param texts where there were several sources, which experts each uses, one entry per layer with
+ *     experts
+ * @param unchosen experts that no token chose
  * @param flips where decisions were compared with another package's, one entry per layer with
  *     experts
  * @param equations what the numbers are
@@ -22,11 +25,14 @@ public record RoutingReport(
     int sequences,
     long tokens,
     List<LayerStatistics> layers,
+    List<LayerTexts> texts,
+    Unchosen unchosen,
     List<LayerFlips> flips,
     List<Equation> equations) {
   public RoutingReport {
     sources = List.copyOf(sources);
     layers = List.copyOf(layers);
+    texts = List.copyOf(texts);
     flips = List.copyOf(flips);
     equations = List.copyOf(equations);
   }

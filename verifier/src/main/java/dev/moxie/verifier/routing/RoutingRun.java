@@ -32,6 +32,8 @@ public final class RoutingRun {
   private final RoutedLayers routed;
   private final Flips flips = new Flips();
   private final Map<Integer, LayerTally> tallies = new TreeMap<>();
+  private final Map<Integer, TextTally> texts = new TreeMap<>();
+  private final Map<Integer, BlockTally> blocks = new TreeMap<>();
   private int sequences;
 
   private RoutingRun(
@@ -41,7 +43,13 @@ public final class RoutingRun {
     this.model = model;
     this.sink = sink;
     this.routed = RoutedLayers.of(pack);
-    routed.byNumber().forEach((layer, moe) -> tallies.put(layer, new LayerTally(layer, moe)));
+    routed
+        .byNumber()
+        .forEach(
+            (layer, moe) -> {
+              tallies.put(layer, new LayerTally(layer, moe));
+              texts.put(layer, new TextTally(layer, moe.experts()));
+            });
   }
 
   /**
@@ -103,13 +111,20 @@ public final class RoutingRun {
       sources = run.cut(corpus, null, maxTokens);
     }
     sink.finish();
+    List<LayerStatistics> layers =
+        run.tallies.values().stream().map(LayerTally::statistics).toList();
     return new RoutingReport(
         pack.folder().toString(),
         maxTokens,
         sources,
         run.sequences,
         sources.stream().mapToLong(Corpus.Source::tokens).sum(),
-        run.tallies.values().stream().map(LayerTally::statistics).toList(),
+        layers,
+        run.texts.values().stream()
+            .map(TextTally::texts)
+            .filter(layer -> layer.texts().size() > 1)
+            .toList(),
+        Unchosen.of(pack, layers),
         run.flips.byLayer(),
         Equations.ALL);
   }
@@ -125,10 +140,11 @@ public final class RoutingRun {
         tokenizer,
         pack.architecture().vocabSize(),
         Windows.apart("--max-tokens", maxTokens),
-        (source, ids, known, first) -> sequence(ids));
+        (source, ids, known, first) -> sequence(source, ids));
   }
 
-  private void sequence(long[] ids) {
+  private void sequence(String source, long[] ids) {
+    texts.forEach((layer, tally) -> blocks.put(layer, tally.begin(source)));
     model.begin(ids.length);
     if (other != null) {
       other.begin(ids.length);
@@ -172,11 +188,13 @@ public final class RoutingRun {
       int from,
       List<List<Decision>> byToken) {
     LayerTally tally = Objects.requireNonNull(tallies.get(layer));
+    BlockTally text = Objects.requireNonNull(blocks.get(layer));
     for (int t = 0; t < byToken.size(); t++) {
       requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
       Layers.Decision decision = mixture.decisions().get(t);
       @Nullable Margin margin = Margin.of(moe, mixture, t);
       tally.add(row(mixture.scores(), t, moe.experts()), decision, margin);
+      text.add(decision.experts());
       byToken
           .get(t)
           .add(

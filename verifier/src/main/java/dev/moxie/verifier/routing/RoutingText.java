@@ -5,8 +5,10 @@ import dev.moxie.runtime.execution.Utilisation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.StringJoiner;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** A routing report as lines for a person. */
@@ -18,6 +20,7 @@ final class RoutingText {
   private static final int WIDEST = 64;
 
   private static final int EXPERTS_SHOWN = 16;
+  private static final int PREFERENCES_SHOWN = 3;
 
   private static final List<String> TITLES =
       List.of(
@@ -53,6 +56,8 @@ final class RoutingText {
     }
     text.table(report.layers());
     report.layers().forEach(text::remarks);
+    text.unchosen(report.unchosen());
+    report.texts().forEach(text::texts);
     FlipsText.add(text.lines, report.flips());
     for (Equation equation : report.equations()) {
       text.lines.add("%-11s  %s  (%s)", equation.name(), equation.symbols(), equation.source());
@@ -125,6 +130,55 @@ final class RoutingText {
           "layer %-5d  collapsed: %.1f effective experts of %d",
           layer.layer(), use.effectiveExperts(), layer.experts());
     }
+  }
+
+  private void unchosen(Unchosen unchosen) {
+    if (unchosen.experts() > 0) {
+      lines.add(
+          "unchosen     %,d of %,d experts: without them the package would have %,d bytes less of"
+              + " %,d (%.1f %%)",
+          unchosen.experts(),
+          unchosen.allExperts(),
+          unchosen.bytes(),
+          unchosen.allBytes(),
+          100.0 * unchosen.bytes() / unchosen.allBytes());
+    }
+  }
+
+  private void texts(LayerTexts layer) {
+    for (TextUse use : layer.texts()) {
+      lines.add(
+          "layer %-5d  %s  %s: %s",
+          layer.layer(), bars(use.counts()), use.text(), differences(use));
+    }
+  }
+
+  private static String differences(TextUse use) {
+    if (!use.told()) {
+      return "too short to tell its experts from those of the other texts";
+    }
+    if (use.more().isEmpty() && use.less().isEmpty()) {
+      return "no expert more or less than in the other texts";
+    }
+    return Stream.of(preferences("more", use.more()), preferences("less", use.less()))
+        .flatMap(Optional::stream)
+        .collect(Collectors.joining("; "));
+  }
+
+  private static Optional<String> preferences(String word, List<Preference> preferences) {
+    if (preferences.isEmpty()) {
+      return Optional.empty();
+    }
+    String some =
+        preferences.stream()
+            .limit(PREFERENCES_SHOWN)
+            .map(
+                one ->
+                    format(
+                        "%d (%.0f %% of tokens, elsewhere %.0f %%)",
+                        one.expert(), 100 * one.share(), 100 * one.elsewhere()))
+            .collect(Collectors.joining(", "));
+    return Optional.of(word + " " + some + (preferences.size() > PREFERENCES_SHOWN ? ", …" : ""));
   }
 
   private static String shortened(List<Integer> experts) {

@@ -244,7 +244,7 @@ class OpErrorsTest {
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.switched(x.get(0), x.get(1));
+        return ops.switched(Attention.Opening.SIGMOID, x.get(0), x.get(1));
       }
     },
     COLUMNS {
@@ -498,6 +498,17 @@ class OpErrorsTest {
         return ops.activate(FeedForward.Activation.SILU, x.get(0));
       }
     },
+    SWITCHED_BY_HEAD {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.heads());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.switched(Attention.Opening.SOFTPLUS, x.get(0), x.get(1));
+      }
+    },
     SWITCHED_EACH {
       @Override
       List<Integer> widths(Sizes s) {
@@ -506,7 +517,7 @@ class OpErrorsTest {
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.switched(x.get(0), x.get(1));
+        return ops.switched(Attention.Opening.SIGMOID, x.get(0), x.get(1));
       }
     },
     MULTIPLY {

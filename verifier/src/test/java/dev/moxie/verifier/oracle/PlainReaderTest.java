@@ -113,7 +113,14 @@ class PlainReaderTest {
     FIRST_HALVES_ALONE,
     SECOND_HALVES_ALONE,
     BESIDE,
-    FACTORS
+    FACTORS,
+    HALVES_SIDE_BY_SIDE,
+    GATE_OF_NUMBERS,
+    GATE_OF_HEADS,
+    NARROW_VALUES,
+    VALUE_FACTOR,
+    OUTPUT_FACTORS,
+    ROUTER_CAP
   }
 
   @ParameterizedTest
@@ -290,6 +297,9 @@ class PlainReaderTest {
   }
 
   private static Architecture.@Nullable NormPlacement placement(List<Part> parts) {
+    if (parts.contains(Part.HALVES_SIDE_BY_SIDE) && !parts.contains(Part.BESIDE)) {
+      return Architecture.NormPlacement.SHARED_INPUT;
+    }
     if (parts.contains(Part.NORMS_OF_BOTH)) {
       return Architecture.NormPlacement.INPUT_AND_OUTPUT;
     }
@@ -360,7 +370,23 @@ class PlainReaderTest {
         parts.contains(Part.INDEXER) ? indexer : null);
   }
 
+  private static Attention.@Nullable Gate gate(List<Part> parts) {
+    if (parts.contains(Part.OUTPUT_GATE)) {
+      return null;
+    }
+    if (parts.contains(Part.GATE_OF_HEADS)) {
+      return new Attention.Gate(Attention.Opening.SOFTPLUS, true);
+    }
+    return parts.contains(Part.GATE_OF_NUMBERS)
+        ? new Attention.Gate(Attention.Opening.SIGMOID, false)
+        : null;
+  }
+
   private static Attention grouped(List<Part> parts) {
+    boolean narrow =
+        parts.contains(Part.NARROW_VALUES)
+            && !parts.contains(Part.OUTPUT_GATE)
+            && !parts.contains(Part.KEYS_AS_VALUES);
     return new Attention.GroupedQuery(
         HEADS,
         2,
@@ -375,8 +401,11 @@ class PlainReaderTest {
         parts.contains(Part.SINKS),
         temperature(parts),
         parts.contains(Part.OUTPUT_GATE),
+        gate(parts),
         parts.contains(Part.KEYS_AS_VALUES),
+        narrow ? HEAD_SIZE - 5 : null,
         parts.contains(Part.VALUE_NORM) ? 1e-6 : null,
+        parts.contains(Part.VALUE_FACTOR) ? 0.707 : null,
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts));
   }
 
@@ -417,6 +446,7 @@ class PlainReaderTest {
   }
 
   private static FeedForward mixture(List<Part> parts) {
+    boolean factored = parts.contains(Part.OUTPUT_FACTORS) && !parts.contains(Part.BESIDE);
     boolean ungated =
         parts.contains(Part.UNGATED)
             && !parts.contains(Part.CLAMP)
@@ -428,11 +458,12 @@ class PlainReaderTest {
         parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
         parts.contains(Part.EXPERT_BIASES),
         routing(parts),
-        (parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED))
+        (parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED) || factored)
                 && !parts.contains(Part.BESIDE)
             ? new FeedForward.SharedExperts(12, parts.contains(Part.SWITCHED))
             : null,
         parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
+        factored ? new FeedForward.OutputFactors(2, 0.5) : null,
         ungated);
   }
 
@@ -469,7 +500,8 @@ class PlainReaderTest {
             Routing.Capacity.UNLIMITED,
             Routing.Ties.LOWER_EXPERT_ID,
             Dtype.F32);
-    var factored = Parts.with(routing, "factors", parts.contains(Part.FACTORS));
+    var capped = Parts.with(routing, "logitCap", parts.contains(Part.ROUTER_CAP) ? 1.5 : null);
+    var factored = Parts.with(capped, "factors", parts.contains(Part.FACTORS));
     return parts.contains(Part.MIXER) ? factored.withMixer(new Routing.Mixer(0.5)) : factored;
   }
 }

@@ -231,8 +231,14 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
-  public Activation switched(Activation x, Activation by) {
-    return like(x, (t, c) -> sigmoid(by.at(t, c % by.columns())) * x.at(t, c));
+  public Activation switched(Attention.Opening f, Activation x, Activation by) {
+    int size = x.columns() / by.columns();
+    return like(
+        x,
+        (t, c) -> {
+          float g = by.at(t, c / size);
+          return (f == Attention.Opening.SIGMOID ? sigmoid(g) : softplus(g)) * x.at(t, c);
+        });
   }
 
   @Override
@@ -292,6 +298,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
       @Nullable Leaf sinks) {
     float[] sink = sinks == null ? null : vector(sinks);
     int d = a.headSize();
+    int own = a.valuesOfHead();
     float[][] shares = new float[q.rows() * a.heads()][];
     for (int i = 0; i < shares.length; i++) {
       int t = i / a.heads();
@@ -309,14 +316,14 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     }
     return each(
         q.rows(),
-        a.heads() * d,
+        a.heads() * own,
         (t, c) -> {
-          int head = c / d;
+          int head = c / own;
           int first = (int) a.firstSeen(t);
           float[] p = shares[t * a.heads() + head];
           float sum = 0;
           for (int j = first; j <= t; j++) {
-            sum += p[j - first] * v.at(j, head * a.keyValueHeads() / a.heads() * d + c % d);
+            sum += p[j - first] * v.at(j, head * a.keyValueHeads() / a.heads() * own + c % own);
           }
           return sum;
         });

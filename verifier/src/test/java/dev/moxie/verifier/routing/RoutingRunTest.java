@@ -152,6 +152,38 @@ class RoutingRunTest {
     assertArrayEquals(replay, Files.readAllBytes(files.replay()));
   }
 
+  /** The trained Mixtral's experts have specialised; some of them on neither of these. */
+  @Test
+  void textsOfTwoKindsUseExpertsOfTheirOwnAndWhatNeitherUsesIsCounted() throws IOException {
+    Path pack = Packages.convert(Fixtures.tinyMixtral(), folder.resolve("p"));
+    Path tales =
+        Files.writeString(folder.resolve("a"), "Once upon a time a small owl\n".repeat(99));
+    Path sums = Files.writeString(folder.resolve("b"), "12 + 30 = 42\n8 - 3 = 5\n".repeat(99));
+    var corpus = new Corpus(List.of(tales, sums), List.of(), List.of());
+    RoutingReport report = run(pack, corpus, 512, DecisionFiles.NONE);
+    for (LayerTexts layer : report.texts()) {
+      assertEquals(2, layer.texts().size());
+      Set<Integer> more = experts(layer.texts().getFirst().more());
+      assertFalse(more.isEmpty(), "layer " + layer.layer());
+      assertEquals(
+          more, experts(layer.texts().getLast().less()), "of two, one is the other's rest");
+    }
+    assertEquals(
+        report.layers().stream().mapToInt(layer -> layer.utilisation().unused().size()).sum(),
+        report.unchosen().experts());
+    assertEquals(32, report.unchosen().allExperts());
+    // Gate, up and down of one expert, in bf16.
+    assertEquals(
+        report.unchosen().experts() * (3L * 128 * 160 * 2), report.unchosen().bytes(), "bytes");
+    assertTrue(report.text().contains("more "), report.text());
+    var alone = new Corpus(List.of(tales), List.of(), List.of());
+    assertEquals(List.of(), run(pack, alone, 512, DecisionFiles.NONE).texts());
+  }
+
+  private static Set<Integer> experts(List<Preference> preferences) {
+    return preferences.stream().map(Preference::expert).collect(Collectors.toSet());
+  }
+
   @Test
   void aSequenceLongerThanAChunkGoesOnInTheCache() throws Exception {
     Path pack =
