@@ -29,6 +29,7 @@ public record PartCount(String part, long total, long active) {
     KEPT_FOR_EXPORT,
     NORMS_AND_OTHERS;
 
+    @SuppressWarnings("ImmutableEnumChecker") // A list of List.of.
     private final List<String> beginnings;
 
     /** What the canonical names of its tensors begin with. */
