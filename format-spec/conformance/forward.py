@@ -595,8 +595,9 @@ def forward(package, ids):
         if placement == "shared_input":
             read = normed(h, "attention_norm")
             h = h + residual * attend(read) + residual * feed(read)
-        elif block["attention"]["type"] != "none":
+        if placement != "shared_input" and block["attention"]["type"] != "none":
             h = half(h, f"{name}.attention", attend)
+        if placement != "shared_input" and ff["type"] != "none":
             h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])

@@ -319,11 +319,14 @@ final class Mistakes {
     if (a.valueFactor() == null) {
       attention(mistakes, a, VALUE_FACTOR, SMALLER_VALUES);
     }
-    for (Opening other : a.gate() == null ? new Opening[0] : Opening.values()) {
-      attention(
-          mistakes,
-          "a gate that %s opens instead of %s".formatted(words(a.gate().opening()), words(other)),
-          x -> with(x, "gate", Parts.with(a.gate(), "opening", other)));
+    Attention.@Nullable Gate gate = a.gate();
+    for (Opening other : Opening.values()) {
+      if (gate != null) {
+        attention(
+            mistakes,
+            "a gate that %s opens instead of %s".formatted(words(gate.opening()), words(other)),
+            x -> with(x, "gate", Parts.with(gate, "opening", other)));
+      }
     }
     for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
       attention(mistakes, a, WINDOW, width);

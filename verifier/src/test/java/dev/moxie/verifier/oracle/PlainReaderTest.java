@@ -297,7 +297,9 @@ class PlainReaderTest {
   }
 
   private static Architecture.@Nullable NormPlacement placement(List<Part> parts) {
-    if (parts.contains(Part.HALVES_SIDE_BY_SIDE) && !parts.contains(Part.BESIDE)) {
+    boolean whole =
+        !parts.contains(Part.FIRST_HALVES_ALONE) && !parts.contains(Part.SECOND_HALVES_ALONE);
+    if (parts.contains(Part.HALVES_SIDE_BY_SIDE) && !parts.contains(Part.BESIDE) && whole) {
       return Architecture.NormPlacement.SHARED_INPUT;
     }
     if (parts.contains(Part.NORMS_OF_BOTH)) {
