@@ -25,7 +25,7 @@ final class Jamba {
               .and(Llama.VOCABULARY, Llama.HIDDEN, Llama.POSITIONS.or(262_144), Llama.EPSILON)
               .and(Llama.TIED, Llama.LAYERS, Llama.HEADS, Llama.KEY_HEADS, Llama.HEAD_SIZE)
               .and(PERIOD, OFFSET, SPARSE, FIRST, Experts.ACTIVATION, Experts.PER_TOKEN)
-              .and(Experts.WIDTH.spelled("intermediate_size"), Experts.DENSE_WIDTH)
+              .and(Experts.WIDTH.spelled("intermediate_size"))
               .and(EXPERTS.spelled("num_experts", "num_local_experts")),
           Jamba::model,
           Names.JAMBA);
@@ -47,10 +47,11 @@ final class Jamba {
     int first = c.atMost(FIRST, sparse - 1);
     Attention mamba = Mamba.first(c);
     Attention attention = Llama.attention(c, null);
-    FeedForward experts = Experts.of(c, Experts.softmax(c));
+    FeedForward.MixtureOfExperts experts = Experts.of(c, Experts.softmax(c));
+    var dense = new FeedForward.Dense(experts.intermediateSize(), experts.activation());
     return Llama.model(
         c,
         i -> i % period == offset ? attention : mamba,
-        i -> i % sparse == first ? experts : Experts.dense(c));
+        i -> i % sparse == first ? experts : dense);
   }
 }
