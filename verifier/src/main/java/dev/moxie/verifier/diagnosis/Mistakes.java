@@ -4,6 +4,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.Compressed;
+import dev.moxie.format.model.Attention.Gate;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.Indexer;
@@ -319,13 +320,14 @@ final class Mistakes {
     if (a.valueFactor() == null) {
       attention(mistakes, a, VALUE_FACTOR, SMALLER_VALUES);
     }
-    Attention.@Nullable Gate gate = a.gate();
-    for (Opening other : Opening.values()) {
-      if (gate != null) {
+    Gate gate = a.gate();
+    if (gate != null) {
+      for (Opening other : Opening.values()) {
+        Gate opened = Parts.with(gate, "opening", other);
         attention(
             mistakes,
             "a gate that %s opens instead of %s".formatted(words(gate.opening()), words(other)),
-            x -> with(x, "gate", Parts.with(gate, "opening", other)));
+            x -> with(x, "gate", opened));
       }
     }
     for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {

@@ -43,7 +43,7 @@ final class TextTally {
     List<Preference> less = new ArrayList<>();
     if (fewer > 1) {
       double bound =
-          TDistribution.of(fewer - 1)
+          TDistribution.of((double) fewer - 1)
               .inverseSurvivalProbability(CHANCE / (2.0 * experts * texts.size()));
       for (int e = 0; e < experts; e++) {
         double difference = text.mean(e) - others.mean(e);
