@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from index import blocks_of, layers
+from index import blocks_of, encoder_layers, layers
 
 # Section 6: the values of F8_E4M3, of the codes from 0 to 127 and of those with the sign bit
 EXPONENT, FRACTION = np.divmod(np.arange(128), 8)
@@ -81,23 +81,31 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def network(x, w, name, activation, clamp=None, ungated=False):
+def network(x, w, name, ff, clamp=None, biases=False):
     """A dense network."""
-    if ungated:
-        return activated(x @ w(f"{name}.up").T, activation) @ w(f"{name}.down").T
-    gate, up, down = (w(f"{name}.{projection}") for projection in ("gate", "up", "down"))
-    return gated(x @ gate.T, x @ up.T, activation, clamp) @ down.T
+
+    def product(x, projection):
+        bias = w(f"{name}.{projection}.bias") if biases else 0
+        return x @ w(f"{name}.{projection}").T + bias
+
+    return product(inside(x, ff, product, clamp), "down")
 
 
-def activated(z, activation):
-    if activation == "gelu_tanh":
-        return z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
-    return np.maximum(z, 0) ** 2 if activation == "relu_squared" else z * sigmoid(z)
+def inside(x, ff, product, clamp):
+    """What the last matrix of a network reads."""
+    u = product(x, "up")
+    if "ungated" in ff:
+        return gated(u, 1, ff["activation"], None)
+    return gated(product(x, "gate"), u, ff["activation"], clamp)
 
 
 def gated(g, u, activation, clamp):
-    if activation != "silu":
-        return activated(g, activation) * u
+    if activation == "relu":
+        return np.maximum(0, g) * u
+    if activation == "relu_squared":
+        return np.maximum(0, g) ** 2 * u
+    if activation == "gelu_tanh":
+        return g / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g**3))) * u
     sharpness = 1
     if clamp:
         limit, sharpness = clamp["limit"], clamp["sharpness"]
@@ -106,15 +114,14 @@ def gated(g, u, activation, clamp):
 
 
 def expert_network(x, w, name, ff, expert):
-    def product(x, stack, projection):
+    first = "up" if "ungated" in ff else "gate_up"
+
+    def product(x, projection):
+        stack = f"{name}.{'down' if projection == 'down' else first}"
         bias = w(f"{stack}.bias", expert, projection) if "biases" in ff else 0
         return x @ w(stack, expert, projection).T + bias
 
-    if "ungated" in ff:
-        inside = activated(product(x, f"{name}.up", "up"), ff["activation"])
-        return product(inside, f"{name}.down", "down")
-    g, u = (product(x, f"{name}.gate_up", projection) for projection in ("gate", "up"))
-    return product(gated(g, u, ff["activation"], ff.get("clamp")), f"{name}.down", "down")
+    return product(inside(x, ff, product, ff.get("clamp")), "down")
 
 
 def frequencies(rotary):
@@ -419,7 +426,42 @@ def indexed(x, r, w, name, c, n, rotary, whole):
     return seen
 
 
-def attention(x, w, name, a, offset):
+def bucket(after, d, bidirectional):
+    """The bucket of a key that stands so many positions after the token."""
+    count = d["buckets"] // 2 if bidirectional else d["buckets"]
+    distance = abs(after) if bidirectional else max(0, -after)
+    exact, first = count // 2, count if bidirectional and after > 0 else 0
+    if distance < exact:
+        return first + distance
+    # The most whole steps up to the distance, in whole numbers as far as they are
+    steps, growth = count - exact, d["farthest"] / exact
+    most = max(k for k in range(steps + 1) if growth ** (k / steps) <= distance / exact * (1 + 1e-12))
+    return first + min(count - 1, exact + most)
+
+
+def crossed(x, encoded, w, name, c):
+    """Attention of a decoder's tokens to all of an encoder's."""
+
+    def product(y, part):
+        return y @ w(f"{name}.{part}").T + (w(f"{name}.{part}.bias") if "biases" in c else 0)
+
+    q, k, v = (product(y, part).reshape(len(y), c["heads"], -1)
+               for y, part in ((x, "query"), (encoded, "key"), (encoded, "value")))
+    p = softmax(c["scale"] * np.einsum("ihd,jhd->hij", q, k))
+    return product(np.einsum("hij,jhd->ihd", p, v).reshape(len(x), -1), "output")
+
+
+def sinusoids(ids, width, positions):
+    """What is added to embeddings."""
+    counted = ids != positions["padding"] if "padding" in positions else np.ones(len(ids), bool)
+    n, half = np.arange(width // 2), width // 2
+    angles = (positions["first"] + np.cumsum(counted) - 1)[:, None] * 10000.0 ** (-n / (half - 1))
+    added = np.concatenate([np.sin(angles), np.cos(angles), np.zeros((len(ids), width % 2))], axis=1)
+    return added * counted[:, None]
+
+
+def attention(x, w, name, a, offset, first):
+    """`first` names the layer that stores what all of an encoder or decoder share."""
     if a["type"] == "compressed":
         return compressed(x, w, name, a)
     if a["type"] == "gated_delta":
@@ -434,12 +476,15 @@ def attention(x, w, name, a, offset):
     q, k, v, gates = kind(x, w, name, a, offset)
     scaling = (a.get("rotary") or {}).get("scaling", {})
     i, j = np.arange(len(x))[:, None], np.arange(len(x))
-    seen = (j <= i) & (j > i - (a.get("window") or len(x)))
+    seen = ((j <= i) | ("bidirectional" in a)) & (j > i - (a.get("window") or len(x)))
     if chunk := a.get("chunk"):
         seen &= j // chunk == i // chunk
     if "indexer" in a:
         seen &= chosen(x, w, name, a)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
+    if d := a.get("distances"):
+        table, both = w(f"{first}.attention.distances"), "bidirectional" in a
+        scores += table[np.vectorize(lambda after: bucket(after, d, both))(j - i)].transpose(2, 0, 1)
     scores = np.where(seen, scores, -np.inf)
     if "sinks" in a:  # one more column, whose value is zero
         sinks = np.broadcast_to(w(f"{name}.sinks")[:, None, None], (*scores.shape[:2], 1))
@@ -476,8 +521,20 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
           "sqrt_softplus": sqrt_softplus}
 
 
+def dropped_of(chosen, experts, drops):
+    """Which choices [T, k] find their expert with all that it takes."""
+    tokens, waiting = len(chosen), np.zeros(experts, int)
+    taken = drops["tokens"] if "tokens" in drops else math.ceil(drops["fraction"] * tokens)
+    dropped = np.zeros(chosen.shape, bool)
+    for place, choices in enumerate(chosen.T):
+        for token, expert in enumerate(choices):
+            dropped[token, place] = waiting[expert] >= taken
+            waiting[expert] += 1
+    return dropped
+
+
 def route(logits, routing, bias, assigned):
-    """Chosen experts [T, k] and their weights, best first."""
+    """Chosen experts [T, k], best first, their weights and which are dropped."""
     if cap := routing.get("logitCap"):
         logits = cap * np.tanh(logits / cap)
     s = SCORES[routing["score"]](logits)
@@ -494,15 +551,21 @@ def route(logits, routing, bias, assigned):
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
     if mixer := routing.get("mixer"):
         weights = mixed(s, chosen, mixer["tolerance"])
+    drops, dropped = routing.get("drops"), None
+    if drops:
+        dropped = dropped_of(chosen, s.shape[1], drops)
+    if drops and "afterNormalisation" not in drops:
+        weights = np.where(dropped, 0, weights)
     if normalisation := routing["normalisation"]:
         total = np.maximum(weights.sum(axis=-1, keepdims=True), normalisation.get("least", 0))
         weights = weights / (total + normalisation["epsilon"])
-    return chosen, weights * routing["scale"]
+    weights = weights if dropped is None else np.where(dropped, 0, weights)
+    return chosen, weights * routing["scale"], dropped
 
 
 def mixture(x, w, name, ff, trace, ids, normed):
     """What experts and networks beside them make; `normed` norms with the weights of a name."""
-    beside, activation, given = ff.get("beside"), ff["activation"], x
+    beside, given = ff.get("beside"), x
     if beside:
         given = normed(x, "experts_norm")
     routing, shared = ff["routing"], ff["shared"]
@@ -510,7 +573,7 @@ def mixture(x, w, name, ff, trace, ids, normed):
     read = normed(x, "router_norm") / math.sqrt(x.shape[1]) if beside else x
     logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
-    chosen, weights = route(logits, routing, bias, assigned)
+    chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:
         weights = weights * w(f"{name}.router.factors")[chosen]
     y = np.zeros_like(x)
@@ -522,15 +585,17 @@ def mixture(x, w, name, ff, trace, ids, normed):
         y[token] += weight * expert_network(own, w, f"{name}.experts", ff, expert)
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
+    if "drops" in routing:
+        trace[f"{name}.router.dropped"] = dropped.astype(int)
     if beside:
-        dense = network(normed(x, "feed_forward_norm"), w, f"{name}.dense", activation)
+        dense = network(normed(x, "feed_forward_norm"), w, f"{name}.dense", ff)
         return normed(dense, "dense_output_norm") + normed(y, "experts_output_norm")
     if shared is None:
         return y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
     clamp = ff["clamp"] if "clamped" in shared else None
     factors = ff.get("outputFactors", {"routed": 1, "shared": 1})
-    made = switch * network(x, w, f"{name}.shared", activation, clamp, "ungated" in ff)
+    made = switch * network(x, w, f"{name}.shared", ff, clamp)
     return factors["routed"] * y + factors["shared"] * made
 
 
@@ -552,11 +617,17 @@ def connected(h, w, name, a):
     return p, q, c
 
 
-def forward(package, ids):
-    """TRACE.md: {tensor name: array} of the forward pass over token ids."""
+def forward(package, ids, decoded=None):
+    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
     times, embedding = a.get("multipliers", {}), w("embedding")
-    h, residual = times.get("embedding", 1) * embedding[ids], times.get("residual", 1)
+
+    def embedded(ids):
+        h = times.get("embedding", 1) * embedding[ids]
+        return h + sinusoids(ids, h.shape[1], a["positions"]) if "positions" in a else h
+
+    h, residual = embedded(ids), times.get("residual", 1)
+    encoder, encoded = encoder_layers(a), None
     placement = a.get("normPlacement", "input")
 
     streams = "streams" in a
@@ -579,14 +650,18 @@ def forward(package, ids):
         if prediction:
             break
         name, ff = f"layers.{layer}", block["feedForward"]
+        if encoder and layer == encoder:
+            encoded, ids = norm(h, w, "encoder_norm", a), decoded
+            h = embedded(ids)
+        first = f"layers.{0 if layer < encoder else encoder}"
         trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
 
         def attend(x):
-            return attention(x, w, f"{name}.attention", block["attention"], offset(a))
+            return attention(x, w, f"{name}.attention", block["attention"], offset(a), first)
 
         def feed(x):
             if ff["type"] == "dense":
-                return network(x, w, f"{name}.dense", ff["activation"], ungated="ungated" in ff)
+                return network(x, w, f"{name}.dense", ff, biases="biases" in ff)
             return mixture(x, w, name, ff, trace, ids, normed)
 
         def normed(x, part):
@@ -595,10 +670,13 @@ def forward(package, ids):
         if placement == "shared_input":
             read = normed(h, "attention_norm")
             h = h + residual * attend(read) + residual * feed(read)
-        if placement != "shared_input" and block["attention"]["type"] != "none":
-            h = half(h, f"{name}.attention", attend)
-        if placement != "shared_input" and ff["type"] != "none":
-            h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
+        else:
+            if block["attention"]["type"] != "none":
+                h = half(h, f"{name}.attention", attend)
+            if cross := block.get("cross"):
+                h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
+            if ff["type"] != "none":
+                h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
     if streams:

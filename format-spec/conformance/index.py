@@ -116,6 +116,8 @@ MODEL = {
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
     "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
+    "encoder": "encoder_norm H",
+    "encoder_biases": "encoder_norm.bias H",
 }
 LAYER = {
     "attention_norm": "attention_norm H",
@@ -125,6 +127,10 @@ LAYER = {
                "feed_forward_streams P G; feed_forward_streams.factors 3;"
                "feed_forward_streams.shift P",
     "layerFactors": "layer.factor 1",
+    "cross": "cross_norm H; cross.query CW H; cross.key CW H; cross.value CW H; cross.output H CW",
+    "cross_norm_bias": "cross_norm.bias H",
+    "cross_biases": "cross.query.bias CW; cross.key.bias CW; cross.value.bias CW; cross.output.bias H",
+    "distances": "attention.distances BU A",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
     "grouped_query": "attention.output H O; attention.query QG H; attention.key K H",
     "value": "attention.value KV H",
@@ -166,15 +172,19 @@ LAYER = {
                "attention.index_weights Z H",
     "dense": "dense.up I H; dense.down H I",
     "dense_gate": "dense.gate I H",
+    "dense_biases": "dense.up.bias I; dense.down.bias H",
+    "dense_gate_bias": "dense.gate.bias I",
     "mixture_of_experts": "router E H; experts.down E H I",
-    "experts_gate": "experts.gate_up E 2I H",
-    "ungated": "experts.up E I H",
+    "gated_experts": "experts.gate_up E 2I H",
+    "ungated_experts": "experts.up E I H",
     "bias": "router.bias E",
     "assigned": "router.table V k",
     "factors": "router.factors E",
     "beside": "feed_forward_norm H; router_norm H; experts_norm H; experts_output_norm H;"
-              "dense_output_norm H; dense.gate S H; dense.up S H; dense.down H S",
-    "expert_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
+              "dense_output_norm H; dense.up S H; dense.down H S",
+    "beside_gate": "dense.gate S H",
+    "gated_experts_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
+    "ungated_experts_biases": "experts.up.bias E I; experts.down.bias E H",
     "shared": "shared.up S H; shared.down H S",
     "shared_gate": "shared.gate S H",
     "switched": "shared.switch 1 H",
@@ -191,8 +201,13 @@ def named(parts, table):
 
 
 def blocks(architecture):
-    """Those of the decoder, and that of prediction if there is one."""
-    return architecture["blocks"] + [b for b in [architecture["prediction"]] if b]
+    """Those of the encoder, if there is one, of the decoder, and that of prediction likewise."""
+    encoder = architecture.get("encoder", {"blocks": []})["blocks"]
+    return encoder + architecture["blocks"] + [b for b in [architecture["prediction"]] if b]
+
+
+def encoder_layers(architecture):
+    return sum(block["count"] for block in architecture.get("encoder", {"blocks": []})["blocks"])
 
 
 def layers(architecture):
@@ -215,12 +230,15 @@ def canonical(architecture):
             if name.startswith(lacks):
                 continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
     biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
+    if "encoder" in architecture:
+        biases += ["encoder"] + ["encoder_biases"] * ("normBiases" in architecture)
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
+    first = encoder_layers(architecture)
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
         placement = architecture.get("normPlacement", "input")
@@ -245,6 +263,9 @@ def canonical(architecture):
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
             parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
+            if "distances" in a and layer in (0, first):
+                parts.append("distances")
+                size["BU"] = a["distances"]["buckets"]
         elif a["type"] == "gated_delta":
             heads, value, head = a["valueHeads"], a["valueSize"], a["keySize"]
             wide = 2 * a["keyHeads"] * head + heads * value
@@ -291,19 +312,28 @@ def canonical(architecture):
             if n := a.get("indexer"):
                 parts.append("indexer")
                 size |= {"X": n["heads"] * n["size"], "Y": n["size"], "Z": n["heads"]}
+        if cross := block.get("cross"):
+            size["CW"] = cross["heads"] * cross["headSize"]
+            parts += ["cross"] + ["cross_norm_bias"] * ("normBiases" in architecture)
+            parts += ["cross_biases"] * ("biases" in cross)
         width = ff.get("intermediateSize", 0)
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
-        parts += ["dense_gate"] * (ff["type"] == "dense" and "ungated" not in ff)
-        if ff["type"] == "mixture_of_experts":
-            parts += ["ungated"] if "ungated" in ff else ["experts_gate"]
-            parts += ["shared_gate"] * (bool(ff["shared"]) and "ungated" not in ff)
+        gated = "ungated" not in ff
+        if ff["type"] == "dense":
+            parts += ["dense_gate"] * gated + ["dense_biases"] * ("biases" in ff)
+            parts += ["dense_gate_bias"] * (gated and "biases" in ff)
+        elif ff["type"] == "mixture_of_experts":
+            experts = "gated_experts" if gated else "ungated_experts"
+            parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
             shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
             parts += [part for part in ("assigned", "factors") if part in ff["routing"]]
+            for part in ("beside", "shared"):
+                parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
             parts += ["beside"] * ("beside" in ff)
             size["k"] = ff["routing"]["expertsPerToken"]
-            parts += ["expert_biases"] * ("biases" in ff) + ["switched"] * ("switched" in shared)
+            parts += ["switched"] * ("switched" in shared)
             size["S"] = shared["intermediateSize"]
         add(parts, LAYER, layer, lacks)
     return found
@@ -603,13 +633,13 @@ def one_tensor(p, parts, role, layer, stack, shape, rule):
 def slices_of(stack, first):
     """I10: what the slices of a stack row say."""
     experts, rows, *columns = stack["shape"]  # of a bias no columns
-    held = stack["name"].split(".experts.")[1].split(".")[0]
-    projections = tuple(held.split("_"))
+    which = next(x for x in ("gate_up", "up", "down") if f".{x}." in stack["name"])
+    projections = which.split("_")
     shape = [rows // len(projections), *columns]
     size = math.prod(shape) * BITS[stack["dtype"]] // 8
     each = ((first + e, projection) for e in range(experts) for projection in projections)
     same, begin = of(stack, *SAME), stack["offset"]
-    return [(*same, *which, shape, begin + i * size) for i, which in enumerate(each)]
+    return [(*same, *of_expert, shape, begin + i * size) for i, of_expert in enumerate(each)]
 
 
 def covered(p):

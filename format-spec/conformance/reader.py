@@ -214,7 +214,7 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A13, as far as the schema does not say them."""
+    """A1 to A14, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     beside = any("beside" in block["feedForward"] for block in a["blocks"])
@@ -224,6 +224,23 @@ def architecture(p):
     yield "A1", "normBiases", "normBiases" not in a or alone and not beside
     yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
+    yield "A1", "layers", index.encoder_layers(a) <= 16384
+    yield "A1", "positions", "positions" not in a or a["hiddenSize"] >= 4
+    encoder, stacks = a.get("encoder"), [a["blocks"]]
+    if encoder:
+        stacks.append(encoder["blocks"])
+        yield "A1", "encoder", alone and "streams" not in a
+        yield "A1", "encoder.start", encoder["start"] < a["vocabSize"]
+        yield "A13", "cross", all("cross" not in b for b in encoder["blocks"])
+    yield "A13", "cross", all(("cross" in b) == bool(encoder) for b in a["blocks"])
+    padded = "padding" in a.get("positions", {})
+    yield "A13", "padding", not padded or bool(encoder)
+    for stack in stacks:
+        attentions = [block["attention"] for block in stack]
+        both = ["bidirectional" in one for one in attentions]
+        yield "A13", "bidirectional", all(both) if stack is not a["blocks"] else not any(both)
+        yield "A13", "distances", all(one.get("distances") == attentions[0].get("distances")
+                                      for one in attentions)
     for block in index.blocks(a):
         attention, ff = block["attention"], block["feedForward"]
         rotary, routing = attention.get("rotary"), ff.get("routing")
@@ -233,7 +250,7 @@ def architecture(p):
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
         kinds = {attention["type"], ff["type"]}
         whole = a.get("normPlacement") == "shared_input"
-        yield "A13", "a layer", "none" not in kinds or len(kinds) == 2 and not whole
+        yield "A14", "a layer", "none" not in kinds or len(kinds) == 2 and not whole
         if attention["type"] == "mamba":
             size = attention["stateSize"]
             rows = attention["stepRank"] + 2 * size
@@ -245,6 +262,11 @@ def architecture(p):
             yield "A2", "normGroups", heads % attention["normGroups"] == 0
         if attention["type"] == "grouped_query":
             yield "A2", "keyValueHeads", attention["heads"] % attention["keyValueHeads"] == 0
+            cut = attention["window"] is not None or "chunk" in attention
+            yield "A13", "bidirectional", "bidirectional" not in attention or not cut
+            if distances := attention.get("distances"):
+                yield "A13", "buckets", distances["buckets"] % 4 == 0
+                yield "A13", "farthest", distances["farthest"] >= distances["buckets"]
             turned = rotary["dimensions"] if rotary else 0
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
             yield "A9", "valueFactor", attention.get("valueFactor") != 1
@@ -276,11 +298,21 @@ def architecture(p):
             yield "A8", "mixer", not (mixed and (of_scores or groups or routing["normalisation"]))
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
+            drops, normalisation = routing.get("drops"), routing["normalisation"]
+            yield "A8", "capacity", (routing["capacity"] == "limited") == bool(drops)
+            if drops:
+                outputs = routing["weightsApplyTo"] == "expert_output"
+                yield "A8", "drops", outputs and not mixed
+                yield "A8", "drops", ("tokens" in drops) != ("fraction" in drops)
+                yield "A8", "fraction", drops.get("fraction", 0.5) < 1
+                after = not normalisation or "afterNormalisation" in drops
+                least = not after and max(normalisation["epsilon"], normalisation.get("least", 0))
+                yield "A8", "normalisation", after or least > 0
+            yield "A8", "ungated", not {"ungated", "clamp"} <= {*ff}
             clamped = "clamped" in (ff["shared"] or {})
             yield "A8", "clamped", not clamped or "clamp" in ff
             yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
             yield "A8", "beside", "beside" not in ff or not ff["shared"]
-            yield "A8", "ungated", "ungated" not in ff or not {"clamp", "biases"} & {*ff}
             yield "A12", "outputFactors", "outputFactors" not in ff or ff["shared"]
             yield "A9", "outputFactors", {*ff.get("outputFactors", {"none": 0}).values()} != {1}
         if routing and groups:

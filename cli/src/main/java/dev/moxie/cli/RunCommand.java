@@ -2,6 +2,7 @@ package dev.moxie.cli;
 
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.MoxiePackage;
@@ -154,6 +155,7 @@ final class RunCommand implements Callable<Integer> {
     var pace = new Pace();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
       if (prompt.text != null) {
+        requireContinuing(pack);
         try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {
           long[] ids = tokenizer.encode(prompt.text);
           var stream = new TextStream(tokenizer, ids, System.out::print);
@@ -226,8 +228,9 @@ final class RunCommand implements Callable<Integer> {
       Set<Long> end = EndTokens.of(pack).ids();
       System.out.print(echo);
       pace.opened(experts);
+      long[] begun = begun(pack, model, ids);
       Generator.generate(
-          model, ids, maxTokens, sampler, end, ((LongConsumer) pace::token).andThen(onToken));
+          model, begun, maxTokens, sampler, end, ((LongConsumer) pace::token).andThen(onToken));
       if (speculative != null) {
         pace.speculated(speculative.right(), speculative.guesses());
       }
@@ -259,6 +262,27 @@ final class RunCommand implements Callable<Integer> {
           "the plain execution on the CPU, without guesses",
           speculate ? "--speculate" : "another",
           "leave --device, --execution and --speculate out");
+    }
+  }
+
+  /** What new tokens follow: the prompt, or nothing yet, where an encoder has read that. */
+  private static long[] begun(MoxiePackage pack, Model model, long[] ids) {
+    Architecture.Encoder encoder = pack.architecture().encoder();
+    if (encoder == null) {
+      return ids;
+    }
+    model.read(ids);
+    return new long[] {encoder.start()};
+  }
+
+  /** A text for an encoder has marks around it that no file of a checkpoint describes. */
+  private static void requireContinuing(MoxiePackage pack) {
+    if (pack.architecture().encoder() != null) {
+      throw new UsageException(
+          "--prompt",
+          "a model that continues a text",
+          "one whose encoder reads it first",
+          "pass the text's tokens as --prompt-ids, as the model's own tokenizer has them");
     }
   }
 

@@ -14,7 +14,6 @@ final class Jvm {
           "--add-modules=jdk.incubator.vector",
           "--enable-native-access=ALL-UNNAMED",
           "--sun-misc-unsafe-memory-access=allow",
-          "-Dai.djl.offline=true",
           "-XX:TieredStopAtLevel=1");
 
   private Jvm() {}

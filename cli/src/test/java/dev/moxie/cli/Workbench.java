@@ -170,7 +170,8 @@ final class Workbench {
 
   /** Starts it; what it prints goes to the files out and err. */
   Process start(Object... arguments) throws IOException {
-    return new ProcessBuilder(Jvm.command(Main.class, List.of(), List.of(words(arguments))))
+    return new ProcessBuilder(
+            Jvm.command(Main.class, List.of("-Dai.djl.offline=true"), List.of(words(arguments))))
         .redirectOutput(at("out").toFile())
         .redirectError(at("err").toFile())
         .start();

@@ -115,13 +115,18 @@ public final class LoweringCheck implements LoweringProof {
     String remedy = remedy(precision);
     Architecture architecture = pack.architecture();
     FreePass exact = exact(pack, precision);
+    if (architecture.encoder() != null) {
+      model.read(tokens(architecture));
+    }
     requireNumbers(architecture, where, precision, exact);
     requireOracle(where, exact, logits(architecture, where, model, remedy), remedy);
     long end = nanos.getAsLong() + BUDGET.toNanos();
     boolean timed = opening.device() == Device.CUDA;
     List<Integer> untried =
-        new ChunkCheck(opening, where, model, exact, remedy)
-            .require(() -> timed && nanos.getAsLong() - end >= 0);
+        architecture.looksAhead()
+            ? List.of()
+            : new ChunkCheck(opening, where, model, exact, remedy)
+                .require(() -> timed && nanos.getAsLong() - end >= 0);
     // Forgets what it was fed, and the room for it.
     model.begin(1);
     return untried.isEmpty()
@@ -230,7 +235,8 @@ public final class LoweringCheck implements LoweringProof {
         where,
         model,
         ids,
-        Math.max(1, ids.length - 1),
+        // Where layers look ahead, a text is computed anew with each token, as a longer one.
+        architecture.looksAhead() ? ids.length : Math.max(1, ids.length - 1),
         remedy,
         (from, next) -> {
           System.arraycopy(next, 0, logits, from * columns, next.length);

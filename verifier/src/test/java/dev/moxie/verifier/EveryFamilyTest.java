@@ -30,7 +30,10 @@ class EveryFamilyTest {
   static Stream<Path> checkpoints() throws IOException {
     List<Path> others = Fixtures.all();
     try (Stream<Path> folders = Files.list(Fixtures.root().resolve("random"))) {
-      return folders.filter(folder -> !others.contains(folder)).sorted().toList().stream();
+      return Stream.concat(
+          folders.filter(folder -> !others.contains(folder)).sorted(), Fixtures.encoders().stream())
+          .toList()
+          .stream();
     }
   }
 

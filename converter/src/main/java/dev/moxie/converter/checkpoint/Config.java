@@ -135,6 +135,11 @@ public final class Config {
   }
 
   /** A finite number from 0. */
+  public double finite(String key) {
+    return number(key, "a number", value -> true);
+  }
+
+  /** A finite number from 0. */
   public double notNegative(String key) {
     return number(key, "a finite number from 0", value -> value >= 0);
   }

@@ -25,7 +25,7 @@ final class Cohere2Moe {
       Key.count(
               "prefix_dense_sliding_window_pattern",
               Experts.MAX_STEP,
-              "the same of layers without experts")
+              "of so many layers without experts the last sees everything")
           .or(1);
   static final Family FAMILY =
       new Family(

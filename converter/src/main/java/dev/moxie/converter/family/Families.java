@@ -52,7 +52,9 @@ public final class Families {
           Afmoe.FAMILY,
           Cohere2Moe.FAMILY,
           Laguna.FAMILY,
-          MiMoV2.FAMILY);
+          MiMoV2.FAMILY,
+          SwitchTransformers.FAMILY,
+          NllbMoe.FAMILY);
 
   private Families() {}
 

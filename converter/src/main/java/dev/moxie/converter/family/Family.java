@@ -153,10 +153,9 @@ public record Family(
       Modules encoded) {
     /** What matrices of a role may be in. */
     public Encoding encoding(Role role) {
-      return switch (role) {
-        case EXPERT_GATE_UP, EXPERT_UP, EXPERT_DOWN -> ofExperts;
-        default -> encoding;
-      };
+      boolean expert =
+          role == Role.EXPERT_GATE_UP || role == Role.EXPERT_UP || role == Role.EXPERT_DOWN;
+      return expert ? ofExperts : encoding;
     }
   }
 

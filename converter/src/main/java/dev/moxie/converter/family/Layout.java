@@ -18,13 +18,20 @@ import org.jspecify.annotations.Nullable;
  * @param places by canonical name, {@code {layer}} and {@code {expert}} standing for numbers: that
  *     of a tensor or of a slice ({@code layers.{layer}.experts.{expert}.gate.weight}); or, where a
  *     checkpoint's tensor holds many slices, of all experts' ({@code
- *     layers.{layer}.experts.gate.weight}) or of the whole stack
+ *     layers.{layer}.experts.gate.weight}) or of the whole stack; of an encoder beside a decoder,
+ *     after {@code encoder.}, both counting their layers from 0
+ * @param encoderLayers of the model; 0 without an encoder
  */
-public record Layout(String name, Map<String, Place> places) {
+public record Layout(String name, Map<String, Place> places, int encoderLayers) {
   private static final String LAYER = "{layer}";
   private static final String EXPERT = "{expert}";
   private static final String IN_LAYER = "layers.{layer}.";
+  private static final String ENCODER = "encoder.";
   private static final String EXPERTS = "experts.";
+
+  /** How some families number experts. */
+  private static final String NUMBERED = "expert_";
+
   private static final int MOST_DIGITS = 8;
 
   /**
@@ -36,6 +43,16 @@ public record Layout(String name, Map<String, Place> places) {
 
   public Layout {
     places = Map.copyOf(places);
+  }
+
+  /** That of a model without an encoder, or of any number of layers in one. */
+  Layout(String name, Map<String, Place> places) {
+    this(name, places, 0);
+  }
+
+  /** The same places in a model whose encoder has so many layers. */
+  public Layout behind(int layers) {
+    return new Layout(name, places, layers);
   }
 
   /** A layout with a tensor for each leaf. */
@@ -144,11 +161,14 @@ public record Layout(String name, Map<String, Place> places) {
     String[] segments = canonical.split("\\.", -1);
     @Nullable String layer = number(segments, 1, LAYER);
     @Nullable String expert = number(segments, 3, EXPERT);
-    Place place = places.get(String.join(".", segments));
+    int number = layer == null ? -1 : Integer.parseInt(layer);
+    boolean ofEncoder = layer != null && number < encoderLayers;
+    Place place = places.get((ofEncoder ? ENCODER : "") + String.join(".", segments));
     if (place == null || layer == null) {
       return place;
     }
-    String tensor = place.tensor().replace(LAYER, layer);
+    int own = ofEncoder ? number : number - encoderLayers;
+    String tensor = place.tensor().replace(LAYER, Integer.toString(own));
     return new Place(expert == null ? tensor : tensor.replace(EXPERT, expert), place.arrangement());
   }
 
@@ -165,8 +185,16 @@ public record Layout(String name, Map<String, Place> places) {
 
   /** The layer that a tensor of a checkpoint belongs to, if it is named like one of a layer. */
   public OptionalInt layerOf(String source) {
+    OptionalInt ofDecoder = layerOf(source, "");
+    if (ofDecoder.isPresent()) {
+      return OptionalInt.of(encoderLayers + ofDecoder.getAsInt());
+    }
+    return encoderLayers == 0 ? OptionalInt.empty() : layerOf(source, ENCODER);
+  }
+
+  private OptionalInt layerOf(String source, String stack) {
     String template =
-        Objects.requireNonNull(places.get(IN_LAYER + "attention.output.weight")).tensor();
+        Objects.requireNonNull(places.get(stack + IN_LAYER + "attention.output.weight")).tensor();
     String prefix = template.substring(0, template.indexOf(LAYER));
     int end = source.indexOf('.', prefix.length());
     if (!source.startsWith(prefix) || end < 0) {
@@ -181,7 +209,7 @@ public record Layout(String name, Map<String, Place> places) {
     String pattern = pattern(source);
     Optional<String> beside = BlockScaled.matrixBeside(source).map(Layout::pattern);
     return places.values().stream()
-        .map(Place::tensor)
+        .map(place -> pattern(place.tensor()))
         .anyMatch(name -> name.equals(pattern) || name.equals(beside.orElse(pattern)));
   }
 
@@ -205,7 +233,10 @@ public record Layout(String name, Map<String, Place> places) {
     String[] segments = BlockScaled.valuesInCheckpoints(source).split("\\.", -1);
     boolean inLayer = false;
     for (int i = 0; i < segments.length; i++) {
-      if (isNumber(segments[i])) {
+      inLayer |= segments[i].equals(LAYER);
+      if (segments[i].startsWith(NUMBERED) && isNumber(segments[i].substring(NUMBERED.length()))) {
+        segments[i] = NUMBERED + EXPERT;
+      } else if (isNumber(segments[i])) {
         segments[i] = inLayer ? EXPERT : LAYER;
         inLayer = true;
       }

@@ -147,6 +147,56 @@ final class Names {
           PREDICTION,
           inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
 
+  /** All of a Switch Transformer. */
+  static final Layout SWITCH =
+      released(
+          ends("shared", "decoder.final_layer_norm", "lm_head"),
+          Map.of("encoder_norm.weight", "encoder.final_layer_norm.weight"),
+          ofEncoder(switched("encoder.block.{layer}.", "layer.1.")),
+          switched("decoder.block.{layer}.", "layer.2."),
+          under(
+              "decoder.block.{layer}.",
+              weights(
+                  "cross_norm", "layer.1.layer_norm",
+                  "cross.query", "layer.1.EncDecAttention.q",
+                  "cross.key", "layer.1.EncDecAttention.k",
+                  "cross.value", "layer.1.EncDecAttention.v",
+                  "cross.output", "layer.1.EncDecAttention.o")));
+
+  /** A layer of an NLLB, but for attention to an encoder. */
+  private static final Map<String, String> TRANSLATING =
+      join(
+          both("attention_norm", "self_attn_layer_norm"),
+          both("attention.query", "self_attn.q_proj"),
+          both("attention.key", "self_attn.k_proj"),
+          both("attention.value", "self_attn.v_proj"),
+          both("attention.output", "self_attn.out_proj"),
+          both("feed_forward_norm", "ff_layer_norm"),
+          both("dense.up", "ffn.fc1"),
+          both("dense.down", "ffn.fc2"),
+          both("router", "ffn.router.classifier"),
+          both("experts.{expert}.up", "ffn.experts.expert_{expert}.fc1"),
+          both("experts.{expert}.down", "ffn.experts.expert_{expert}.fc2"));
+
+  /** All of an NLLB with experts. */
+  static final Layout NLLB =
+      released(
+          ends("model.shared", "model.decoder.layer_norm", "lm_head"),
+          Map.of(
+              "final_norm.bias", "model.decoder.layer_norm.bias",
+              "encoder_norm.weight", "model.encoder.layer_norm.weight",
+              "encoder_norm.bias", "model.encoder.layer_norm.bias"),
+          ofEncoder(under("model.encoder.layers.{layer}.", TRANSLATING)),
+          under(
+              "model.decoder.layers.{layer}.",
+              join(
+                  TRANSLATING,
+                  both("cross_norm", "cross_attention_layer_norm"),
+                  both("cross.query", "cross_attention.q_proj"),
+                  both("cross.key", "cross_attention.k_proj"),
+                  both("cross.value", "cross_attention.v_proj"),
+                  both("cross.output", "cross_attention.out_proj"))));
+
   private Names() {}
 
   private static List<Layout> jamba() {
@@ -202,6 +252,46 @@ final class Names {
             .and("experts.up.weight", mixer + "experts.up_proj", Arrangement.STACKED)
             .and("experts.down.weight", mixer + "experts.down_proj", Arrangement.STACKED);
     return List.of(released, fused.under("backbone.", "model.", "transformers 5"));
+  }
+
+  /** Weights and biases of a module of a layer: canonical stem, then the checkpoint's. */
+  private static Map<String, String> both(String canonical, String module) {
+    return join(weights(canonical, module), inLayer(canonical + ".bias", module + ".bias"));
+  }
+
+  /**
+   * A layer of a Switch Transformer, but for attention to an encoder.
+   *
+   * @param half what the names of the second half begin with
+   */
+  private static Map<String, String> switched(String layer, String half) {
+    return under(
+        layer,
+        join(
+            weights(
+                "attention_norm", "layer.0.layer_norm",
+                "attention.query", "layer.0.SelfAttention.q",
+                "attention.key", "layer.0.SelfAttention.k",
+                "attention.value", "layer.0.SelfAttention.v",
+                "attention.output", "layer.0.SelfAttention.o",
+                "feed_forward_norm", half + "layer_norm",
+                "dense.up", half + "mlp.wi",
+                "dense.down", half + "mlp.wo",
+                "router", half + "mlp.router.classifier",
+                "experts.{expert}.up", half + "mlp.experts.expert_{expert}.wi",
+                "experts.{expert}.down", half + "mlp.experts.expert_{expert}.wo"),
+            inLayer(
+                "attention.distances",
+                "layer.0.SelfAttention.relative_attention_bias.weight",
+                "router.bias",
+                half + "mlp.router.classifier.bias")));
+  }
+
+  /** The same names in layers of an encoder. */
+  static Map<String, String> ofEncoder(Map<String, String> names) {
+    Map<String, String> moved = new HashMap<>();
+    names.forEach((canonical, name) -> moved.put("encoder." + canonical, name));
+    return moved;
   }
 
   /** Embedding, last norm and head: what the checkpoint has before {@code .weight}. */

@@ -61,7 +61,8 @@ public final class ReleaseTensors {
 
   private ReleaseTensors(Family family, Family.Description description) {
     this.description = description;
-    this.layout = family.released(description.ofExperts());
+    int encoder = description.architecture().encoderLayers();
+    this.layout = family.released(description.ofExperts()).behind(encoder);
     Tensors.of(description.architecture())
         .forEach(tensor -> shapes.put(tensor.name(), tensor.shape()));
   }

@@ -274,7 +274,7 @@ public record Inspection(
     long expanded = 0;
     long kept = 0;
     int first = 0;
-    for (Architecture.Blocks run : architecture.blocks()) {
+    for (Architecture.Blocks run : architecture.runs()) {
       int last = first + run.count() - 1;
       layers.add(
           new Layers(
@@ -283,7 +283,7 @@ public record Inspection(
               run.feedForward() instanceof FeedForward.MixtureOfExperts moe
                   ? RoutingWords.of(moe)
                   : null,
-              Symbols.layer(architecture, run.attention(), run.feedForward())));
+              Symbols.layer(architecture, first)));
       cached += run.count() * run.attention().cachedPerToken();
       expanded += run.count() * run.attention().expandedPerToken();
       kept += run.count() * run.attention().keptPerSequence();
@@ -363,9 +363,15 @@ public record Inspection(
         architecture.tiedEmbeddings() ? "tied" : "not tied");
     for (int i = 0; i < layers.size(); i++) {
       Layers run = layers.get(i);
-      lines.add("layers %d-%d", run.first(), run.last());
-      lines.add("  attention  %s", words(architecture.blocks().get(i).attention()));
-      lines.add("  %s", words(architecture.blocks().get(i).feedForward()));
+      Architecture.Blocks blocks = architecture.runs().get(i);
+      lines.add("layers %d-%d%s", run.first(), run.last(), stack(architecture, run.first()));
+      lines.add("  attention  %s", words(blocks.attention()));
+      if (blocks.cross() != null) {
+        lines.add(
+            "             then to the encoder: %d heads of %d",
+            blocks.cross().heads(), blocks.cross().headSize());
+      }
+      lines.add("  %s", words(blocks.feedForward()));
       if (run.routing() != null) {
         lines.add("  routing    %s", run.routing());
       }
@@ -460,17 +466,29 @@ public record Inspection(
     }
   }
 
+  private static String stack(Architecture architecture, int layer) {
+    if (architecture.encoder() == null) {
+      return "";
+    }
+    return layer < architecture.encoderLayers() ? ", of the encoder" : ", of the decoder";
+  }
+
   private static String words(Attention attention) {
     return switch (attention) {
       case Attention.GroupedQuery a ->
-          "grouped-query: %d query heads, %d key/value heads of %d; rotary %s%s"
+          "grouped-query: %d query heads, %d key/value heads of %d%s; rotary %s%s"
                   .formatted(
                       a.heads(),
                       a.keyValueHeads(),
                       a.headSize(),
+                      a.valueSize() == null ? "" : " and " + a.valueSize(),
                       words(a.rotary()),
                       a.window() == null ? "" : "; window of " + a.window())
-              + (a.outputGate() ? "; output gated" : "");
+              + (a.outputGate() || a.gate() != null ? "; output gated" : "")
+              + (a.bidirectional() ? "; to all tokens" : "")
+              + (a.distances() == null
+                  ? ""
+                  : "; biases of %d distances".formatted(a.distances().buckets()));
       case Attention.GatedDelta a -> words(a);
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
@@ -541,18 +559,14 @@ public record Inspection(
     return switch (feedForward) {
       case FeedForward.None _ -> "none       besides";
       case FeedForward.Dense dense ->
-          "dense      %s%s of width %d"
-              .formatted(
-                  dense.ungated() ? "" : "gated ",
-                  dense.activation().name().toLowerCase(Locale.ROOT),
-                  dense.intermediateSize());
+          "dense      %s of width %d"
+              .formatted(words(dense.activation(), dense.ungated()), dense.intermediateSize());
       case FeedForward.MixtureOfExperts moe ->
-          "experts    %d of %d per token, %s%s of width %d%s"
+          "experts    %d of %d per token, %s of width %d%s"
               .formatted(
                   moe.routing().expertsPerToken(),
                   moe.experts(),
-                  moe.ungated() ? "" : "gated ",
-                  moe.activation().name().toLowerCase(Locale.ROOT),
+                  words(moe.activation(), moe.ungated()),
                   moe.intermediateSize(),
                   moe.shared() != null
                       ? "; shared of width " + moe.shared().intermediateSize()
@@ -560,6 +574,10 @@ public record Inspection(
                           ? "; beside a network of width " + moe.beside().intermediateSize()
                           : "");
     };
+  }
+
+  private static String words(FeedForward.Activation f, boolean ungated) {
+    return (ungated ? "" : "gated ") + f.name().toLowerCase(Locale.ROOT);
   }
 
   /** Three digits, or as many as a whole number of billions has; all of a small one. */

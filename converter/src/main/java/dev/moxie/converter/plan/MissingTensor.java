@@ -160,7 +160,7 @@ final class MissingTensor {
   /** Whether it has as many elements as one projection of all experts, or as two. */
   private boolean isOfAllExperts(SourceTensor tensor) {
     long elements = tensor.shape().elements();
-    return architecture.blocks().stream()
+    return architecture.runs().stream()
         .map(Architecture.Blocks::feedForward)
         .filter(FeedForward.MixtureOfExperts.class::isInstance)
         .map(FeedForward.MixtureOfExperts.class::cast)

@@ -82,7 +82,8 @@ public final class Planner {
     this.checkpoint = checkpoint;
     this.family = family;
     this.description = description;
-    this.layout = family.layout(checkpoint.tensors().keySet());
+    int encoder = description.architecture().encoderLayers();
+    this.layout = family.layout(checkpoint.tensors().keySet()).behind(encoder);
     this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
     this.superseded = new ArrayList<>(checkpoint.superseded());

@@ -9,6 +9,8 @@ import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.json.StrictJson;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -78,9 +80,10 @@ class UnknownFamilyTest {
   }
 
   private static String refusal(String family, Consumer<ObjectNode> change) {
-    ObjectNode json =
-        StrictJson.readObject(
-            Fixtures.root().resolve("random").resolve(family).resolve("config.json"));
+    Path random = Fixtures.root().resolve("random").resolve(family);
+    Path encoders = Fixtures.root().resolve("encoders").resolve(family);
+    Path checkpoint = Files.exists(random) ? random : encoders;
+    ObjectNode json = StrictJson.readObject(checkpoint.resolve("config.json"));
     // Within another model it is an object.
     json = json.path("text_config") instanceof ObjectNode text ? text : json;
     json.put("model_type", "newcomer");

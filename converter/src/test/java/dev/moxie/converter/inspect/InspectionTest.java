@@ -135,6 +135,15 @@ class InspectionTest {
     assertTrue(inspection.text().contains("routed experts"), inspection.text());
   }
 
+  @Test
+  void valuesOfAnotherWidthAndGatesOfTheirOwnAreSaid() {
+    Path random = Fixtures.root().resolve("random");
+    String other = Inspection.of(random.resolve("mimo_v2_flash"), Set.of()).text();
+    assertTrue(other.matches("(?s).* key/value heads of \\d+ and \\d+; rotary .*"), other);
+    String gated = Inspection.of(random.resolve("laguna"), Set.of()).text();
+    assertTrue(gated.contains("; output gated"), gated);
+  }
+
   /** A cache that does not grow takes no room from a text, however long; what is kept does. */
   @Test
   void layersWithStatesKeepAsMuchOfEverySequence(@TempDir Path folder) throws IOException {

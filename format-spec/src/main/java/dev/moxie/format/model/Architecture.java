@@ -7,10 +7,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The family-neutral description of a decoder-only forward pass over tokens x:
+ * The family-neutral description of a forward pass over tokens x, of a decoder alone, or of one
+ * that reads an {@link Encoder}:
  *
  * <pre>
  * h     = embedding[x]                                    [T, H]
@@ -42,7 +44,9 @@ import org.jspecify.annotations.Nullable;
  *     Combinatorial Optimization with Reinforcement Learning", 2016, appendix; Gemma 2); null where
  *     they are left
  * @param streams several residual streams side by side; null where there is one
- * @param blocks runs of equal layers, first layer first
+ * @param positions numbers that are added to embeddings; null where none are
+ * @param encoder whose tokens those of the decoder see; null where there is none
+ * @param blocks runs of equal layers of the decoder, first layer first
  * @param prediction layers for multi-token prediction, where the package holds any; the forward
  *     pass above does not use them
  */
@@ -61,6 +65,8 @@ public record Architecture(
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean layerFactors,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Streams streams,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Sinusoids positions,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Encoder encoder,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
 
@@ -140,28 +146,112 @@ public record Architecture(
   }
 
   /**
-   * A run of equal decoder layers, which may lack one half or the other.
+   * Sines and cosines of a position p, added to embeddings (Vaswani et al., "Attention Is All You
+   * Need", 2017, section 3.5, in the order and with the frequencies of tensor2tensor; transformers
+   * {@code models/nllb_moe/modeling_nllb_moe.py}): with h = ⌊H/2⌋ and f_n = 10000^(−n / (h − 1)),
+   * columns n from 0 to h − 1 are sin(p f_n), the h after them cos(p f_n), and one that is left 0.
+   *
+   * @param first position of the first token
+   * @param padding a token that has no position: nothing is added to it, and it is not counted;
+   *     null where all have one
+   */
+  public record Sinusoids(
+      int first, @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer padding) {
+    public Sinusoids {
+      Limits.require("positions.first", first, 0, Limits.MAX_WIDTH);
+      if (padding != null) {
+        Limits.require("positions.padding", padding, 0, Limits.MAX_VOCABULARY);
+      }
+    }
+  }
+
+  /**
+   * Layers over a text of its own, every token of which sees every other (Vaswani et al., 2017,
+   * section 3.1). Embedding, positions and multipliers are those of the decoder; a norm follows the
+   * last layer, and what it makes is what {@link Attention.Cross} reads in each layer of the
+   * decoder.
+   *
+   * @param start the token that a decoder begins with
+   * @param blocks runs of equal layers, first layer first
+   */
+  public record Encoder(int start, List<Blocks> blocks) {
+    public Encoder {
+      Objects.requireNonNull(blocks, "encoder.blocks is missing");
+      blocks.forEach(run -> Objects.requireNonNull(run, "encoder.blocks has null for a run"));
+      blocks = List.copyOf(blocks);
+      for (Blocks run : blocks) {
+        if (run.cross() != null
+            || !(run.attention() instanceof Attention.GroupedQuery a && a.bidirectional())) {
+          throw new IllegalArgumentException(
+              "encoder.blocks: expected attention of the encoder alone, bidirectional in every"
+                  + " layer, found another");
+        }
+      }
+      Limits.require(
+          "encoder.layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
+    }
+  }
+
+  /**
+   * A run of equal layers, which may lack one half or the other.
    *
    * @param count layers in the run
+   * @param cross attention to an encoder, after that of the decoder; null where there is none
    */
-  public record Blocks(int count, Attention attention, FeedForward feedForward) {
+  public record Blocks(
+      int count,
+      Attention attention,
+      @JsonInclude(JsonInclude.Include.NON_NULL) Attention.@Nullable Cross cross,
+      FeedForward feedForward) {
+    /** Without attention to an encoder. */
+    public Blocks(int count, Attention attention, FeedForward feedForward) {
+      this(count, attention, null, feedForward);
+    }
+
     public Blocks {
       Limits.require("blocks.count", count, 1, Limits.MAX_LAYERS);
       Objects.requireNonNull(attention, "blocks.attention is missing");
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
-      if (attention instanceof Attention.None && feedForward instanceof FeedForward.None) {
-        throw new IllegalArgumentException("blocks: expected half a layer at least, found none");
-      }
+      requireHalf("blocks", attention, feedForward);
+    }
+
+    /** Whether what becomes of a token in these layers depends on tokens after it. */
+    public boolean looksAhead() {
+      return (attention instanceof Attention.GroupedQuery a && a.bidirectional())
+          || (feedForward instanceof FeedForward.MixtureOfExperts m && m.routing().looksAhead());
+    }
+
+    /**
+     * Tokens that cannot have been reached by what happens to one of them in a layer.
+     *
+     * @param token the first that something happens to; {@code tokens} if none
+     */
+    public int reached(int token, int tokens) {
+      return token < tokens && looksAhead() ? 0 : token;
+    }
+
+    /** Numbers that a layer keeps of a sequence, however long it is. */
+    public long keptPerSequence() {
+      boolean queues =
+          feedForward instanceof FeedForward.MixtureOfExperts m
+              && m.routing().drops() != null
+              && !m.routing().looksAhead();
+      long queued = queues ? ((FeedForward.MixtureOfExperts) feedForward).experts() : 0;
+      return attention.keptPerSequence() + queued;
+    }
+
+    private Attention.@Nullable Distances distances() {
+      return attention instanceof Attention.GroupedQuery a ? a.distances() : null;
     }
 
     /** The same run with another attention. */
     public Blocks withAttention(Attention other) {
-      return new Blocks(count, other, feedForward);
+      return new Blocks(count, other, cross, feedForward);
     }
 
     /** The same run with another feed-forward part. */
     public Blocks withFeedForward(FeedForward other) {
-      return new Blocks(count, attention, other);
+      return new Blocks(count, attention, cross, other);
     }
   }
 
@@ -189,6 +279,7 @@ public record Architecture(
       Limits.require("prediction.count", count, 1, Limits.MAX_LAYERS);
       Objects.requireNonNull(attention, "prediction.attention is missing");
       Objects.requireNonNull(feedForward, "prediction.feedForward is missing");
+      requireHalf("prediction", attention, feedForward);
     }
   }
 
@@ -214,6 +305,8 @@ public record Architecture(
         tiedEmbeddings,
         null,
         false,
+        null,
+        null,
         null,
         null,
         blocks,
@@ -250,12 +343,11 @@ public record Architecture(
           "normPlacement: expected another than shared_input where a network stands beside experts,"
               + " found that");
     }
-    if (normPlacement == NormPlacement.SHARED_INPUT
-        && blocks.stream()
-            .anyMatch(
-                run ->
-                    run.attention() instanceof Attention.None
-                        || run.feedForward() instanceof FeedForward.None)) {
+    boolean halved = blocks.stream().anyMatch(run -> isHalf(run.attention(), run.feedForward()));
+    if (prediction != null) {
+      halved |= isHalf(prediction.attention(), prediction.feedForward());
+    }
+    if (halved && normPlacement == NormPlacement.SHARED_INPUT) {
       throw new IllegalArgumentException(
           "normPlacement: expected another than shared_input where layers lack a half, found that");
     }
@@ -264,6 +356,54 @@ public record Architecture(
           "normBiases: expected none where a network stands beside experts, found some");
     }
     Limits.require("layers", blocks.stream().mapToLong(Blocks::count).sum(), 1, Limits.MAX_LAYERS);
+    if (positions != null && hiddenSize < 4) {
+      throw new IllegalArgumentException(
+          "positions: expected a hiddenSize of 4 or more, found " + hiddenSize);
+    }
+    if (positions != null && positions.padding() != null && encoder == null) {
+      throw new IllegalArgumentException(
+          "positions.padding: expected none without an encoder, found some");
+    }
+    if (encoder != null && (streams != null || normPlacement != null || prediction != null)) {
+      throw new IllegalArgumentException(
+          "encoder: expected none beside streams, normPlacement or prediction layers, found both");
+    }
+    if (encoder != null) {
+      Limits.require("encoder.start", encoder.start(), 0, vocabSize - 1);
+    }
+    for (Blocks run : blocks) {
+      if ((run.cross() != null) != (encoder != null)) {
+        throw new IllegalArgumentException(
+            "blocks.cross: expected one in every layer where there is an encoder and only there,"
+                + " found otherwise");
+      }
+      if (run.attention() instanceof Attention.GroupedQuery a && a.bidirectional()) {
+        throw new IllegalArgumentException(
+            "attention.bidirectional: expected it in an encoder alone, found it in a decoder");
+      }
+    }
+    requireDistances(blocks);
+    if (encoder != null) {
+      requireDistances(encoder.blocks());
+    }
+  }
+
+  private static boolean isHalf(Attention attention, FeedForward feedForward) {
+    return attention instanceof Attention.None || feedForward instanceof FeedForward.None;
+  }
+
+  private static void requireHalf(String where, Attention attention, FeedForward feedForward) {
+    if (attention instanceof Attention.None && feedForward instanceof FeedForward.None) {
+      throw new IllegalArgumentException(where + ": expected half a layer at least, found none");
+    }
+  }
+
+  /** Biases by distance are stored once for all layers that stand together. */
+  private static void requireDistances(List<Blocks> blocks) {
+    if (blocks.stream().map(Blocks::distances).distinct().count() > 1) {
+      throw new IllegalArgumentException(
+          "attention.distances: expected the same in all layers, found others");
+    }
   }
 
   /** Numbers of a token between layers: of all residual streams. */
@@ -298,11 +438,24 @@ public record Architecture(
     return normPlacement == NormPlacement.SHARED_INPUT;
   }
 
-  /** One entry per layer; layers of a run share their {@link Blocks}. */
+  /** Layers of the encoder, which are numbered before those of the decoder; 0 without one. */
+  @JsonIgnore
+  public int encoderLayers() {
+    return encoder == null ? 0 : encoder.blocks().stream().mapToInt(Blocks::count).sum();
+  }
+
+  /** All runs of layers, those of an encoder first. */
+  @JsonIgnore
+  public List<Blocks> runs() {
+    return Stream.concat(encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream())
+        .toList();
+  }
+
+  /** One entry per layer, those of an encoder first; layers of a run share their {@link Blocks}. */
   @JsonIgnore
   public List<Blocks> layers() {
     List<Blocks> layers = new ArrayList<>();
-    for (Blocks run : blocks) {
+    for (Blocks run : runs()) {
       for (int i = 0; i < run.count(); i++) {
         layers.add(run);
       }
@@ -310,9 +463,20 @@ public record Architecture(
     return layers;
   }
 
+  /** Whether what becomes of a token depends on tokens after it, in some layer of the decoder. */
+  public boolean looksAhead() {
+    return blocks.stream().anyMatch(Blocks::looksAhead);
+  }
+
   /** The same model with runs of layers changed. */
   public Architecture withBlocks(UnaryOperator<Blocks> change) {
-    return Parts.with(this, "blocks", blocks.stream().map(change).toList());
+    Architecture changed = Parts.with(this, "blocks", blocks.stream().map(change).toList());
+    return encoder == null
+        ? changed
+        : Parts.with(
+            changed,
+            "encoder",
+            new Encoder(encoder.start(), encoder.blocks().stream().map(change).toList()));
   }
 
   /** The same model with another epsilon in every norm. */

@@ -155,6 +155,79 @@ public sealed interface Attention {
   }
 
   /**
+   * Biases of scores by distance (Raffel et al., "Exploring the Limits of Transfer Learning with a
+   * Unified Text-to-Text Transformer", 2020, section 2.1; transformers {@code
+   * models/t5/modeling_t5.py}): the key at position j adds b[bucket][head] to the score of position
+   * i, b being stored once for all layers that stand together, in the first of them.
+   *
+   * <p>Distances are n = i − j, or, where keys after i are seen, |i − j| in the lower half of the
+   * buckets for keys up to i and in the upper half for those after it. Of B buckets, of either
+   * half, the first ⌊B/2⌋ are for one distance each, and the others for distances that grow by one
+   * factor up to the farthest: bucket m + ⌊(B − m) ln(n / m) / ln(farthest / m)⌋, m = ⌊B/2⌋, at
+   * most B − 1.
+   *
+   * @param buckets all of them
+   * @param farthest distance from which on all are alike
+   */
+  record Distances(int buckets, int farthest) {
+    /** What rounding takes from a whole number of buckets. */
+    private static final double WHOLE = 1e-9;
+
+    public Distances {
+      Limits.require("attention.distances.buckets", buckets, 4, Limits.MAX_WIDTH);
+      Limits.require("attention.distances.farthest", farthest, buckets, Integer.MAX_VALUE);
+      if (buckets % 4 != 0) {
+        throw new IllegalArgumentException(
+            "attention.distances.buckets: expected a multiple of 4, found " + buckets);
+      }
+    }
+
+    /**
+     * The bucket of a key.
+     *
+     * @param after how many positions it stands after the token, below 0 if before
+     * @param bidirectional whether keys after it are seen
+     */
+    public int bucket(long after, boolean bidirectional) {
+      int count = bidirectional ? buckets / 2 : buckets;
+      int first = bidirectional && after > 0 ? count : 0;
+      long distance = bidirectional ? Math.abs(after) : Math.max(0, -after);
+      int exact = count / 2;
+      if (distance < exact) {
+        return first + (int) distance;
+      }
+      double share = Math.log((double) distance / exact) / Math.log((double) farthest / exact);
+      return first + Math.min(count - 1, exact + (int) (share * (count - exact) + WHOLE));
+    }
+  }
+
+  /**
+   * Attention of a decoder's tokens to all of an encoder's (Vaswani et al., "Attention Is All You
+   * Need", 2017, section 3.2.3): queries from a norm of the decoder's residual stream, keys and
+   * values from what the encoder leaves, after its last norm; as many heads of either.
+   *
+   * @param scale factor of q·k before the softmax
+   * @param biases whether all four projections have stored biases
+   */
+  record Cross(
+      int heads,
+      int headSize,
+      double scale,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases) {
+    public Cross {
+      Limits.require("cross.heads", heads, 1, Limits.MAX_HEADS);
+      Limits.require("cross.headSize", headSize, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("cross.scale", scale);
+    }
+
+    /** What it does with queries, keys and values. */
+    public GroupedQuery attention() {
+      var all = new GroupedQuery(heads, heads, headSize, scale, null, null);
+      return Parts.with(all, "bidirectional", true);
+    }
+  }
+
+  /**
    * Grouped-query attention (Ainslie et al., "GQA", 2023): query head i reads key/value head i ·
    * keyValueHeads / heads; output = softmax(scale · q·kᵀ + mask) · v, heads side by side, times the
    * output projection. Queries, keys and values are first given their biases, then normed, clipped,
@@ -185,6 +258,9 @@ public sealed interface Attention {
    *     there is none
    * @param valueFactor multiplies values, after all else; null leaves them
    * @param rotary applied to queries and keys; null where no position turns them
+   * @param bidirectional whether a position sees those after it as well; not beside a window or a
+   *     chunk
+   * @param distances what a score is given by the distance of its key; null where nothing
    */
   record GroupedQuery(
       int heads,
@@ -205,7 +281,9 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer valueSize,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueNorm,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueFactor,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean bidirectional,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Distances distances)
       implements Softmax {
     /** Without anything that an attention may lack. */
     public GroupedQuery(
@@ -234,7 +312,9 @@ public sealed interface Attention {
           null,
           null,
           null,
-          rotary);
+          rotary,
+          false,
+          null);
     }
 
     public GroupedQuery {
@@ -254,6 +334,10 @@ public sealed interface Attention {
       }
       if (chunk != null) {
         Limits.require("attention.chunk", chunk, 1, Integer.MAX_VALUE);
+      }
+      if (bidirectional && (window != null || chunk != null)) {
+        throw new IllegalArgumentException(
+            "attention.bidirectional: expected none beside a window or chunk, found both");
       }
       if (clip != null) {
         Limits.requirePositive("attention.clip", clip);
@@ -289,6 +373,11 @@ public sealed interface Attention {
                 + ", found "
                 + rotary.dimensions());
       }
+    }
+
+    /** The last position that position i sees, of so many. */
+    public long lastSeen(long i, long tokens) {
+      return bidirectional ? tokens - 1 : i;
     }
 
     /** Width of a head's values. */

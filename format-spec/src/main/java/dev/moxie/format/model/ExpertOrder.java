@@ -17,7 +17,7 @@ public final class ExpertOrder {
 
   /** Whether an architecture has any experts to put in another order. */
   public static boolean changes(Architecture architecture) {
-    return architecture.blocks().stream()
+    return architecture.runs().stream()
         .anyMatch(
             run -> run.feedForward() instanceof FeedForward.MixtureOfExperts m && m.experts() > 1);
   }

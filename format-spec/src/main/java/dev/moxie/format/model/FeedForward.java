@@ -27,7 +27,10 @@ public sealed interface FeedForward {
      */
     @JsonProperty("gelu_tanh")
     GELU_TANH,
-    /** max(x, 0)² (So et al., "Primer", 2021). */
+    /** max(0, x) (Nair and Hinton, "Rectified Linear Units Improve RBMs", 2010). */
+    @JsonProperty("relu")
+    RELU,
+    /** max(0, x)² (So et al., "Primer", 2021). */
     @JsonProperty("relu_squared")
     RELU_SQUARED
   }
@@ -36,21 +39,24 @@ public sealed interface FeedForward {
   record None() implements FeedForward {}
 
   /**
-   * One gated network for every token: y = down(f(gate x) ∘ up x) (Shazeer, "GLU Variants Improve
-   * Transformer", 2020).
+   * One network for every token: y = down(f(gate x) ∘ up x) (Shazeer, "GLU Variants Improve
+   * Transformer", 2020), or y = down(f(up x)) where it has no gate (Vaswani et al., "Attention Is
+   * All You Need", 2017, section 3.3).
    *
    * @param intermediateSize width inside
    * @param activation f
-   * @param ungated whether it has no gate: y = down(f(up x))
+   * @param ungated whether there is no gate
+   * @param biases whether every product with a matrix has a stored bias added to it
    */
   record Dense(
       int intermediateSize,
       Activation activation,
-      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated)
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases)
       implements FeedForward {
-    /** With a gate. */
+    /** Gated, without biases. */
     public Dense(int intermediateSize, Activation activation) {
-      this(intermediateSize, activation, false);
+      this(intermediateSize, activation, false, false);
     }
 
     public Dense {
@@ -62,7 +68,7 @@ public sealed interface FeedForward {
   /**
    * Experts that every token uses besides its routed ones (DeepSeek-AI, "DeepSeekMoE", 2024): one
    * network as in {@link Dense}, as wide as all of them together, with the activation of the routed
-   * ones, and without a gate where they have none.
+   * ones, and a gate where these have one.
    *
    * @param intermediateSize width inside
    * @param switched whether the network's output is multiplied by σ(switch x), one number per token
@@ -98,7 +104,8 @@ public sealed interface FeedForward {
    * y = norm(dense(norm(x))) + norm(Σ over chosen experts e of w_e · expert_e(norm(x)))
    * </pre>
    *
-   * <p>The network is one as in {@link Dense}, with the activation of the experts.
+   * <p>The network is one as in {@link Dense}, with the activation of the experts, and a gate where
+   * these have one.
    *
    * @param intermediateSize width inside
    */
@@ -147,29 +154,30 @@ public sealed interface FeedForward {
   /**
    * Routed experts: y = Σ over chosen experts e of w_e · down_e(f(gate_e x) ∘ up_e x), with the
    * chosen set and the weights w as {@link Routing} says, plus the shared experts' output (Shazeer
-   * et al., 2017; gated experts: Shazeer, "GLU Variants Improve Transformer", 2020).
+   * et al., 2017; gated experts: Shazeer, "GLU Variants Improve Transformer", 2020). Without gates,
+   * down_e(f(up_e x)) (Fedus et al., "Switch Transformers", 2021).
    *
    * @param experts E
    * @param intermediateSize I, width inside one expert
    * @param activation f
+   * @param ungated whether experts have no gate; not beside a clamp
    * @param clamp null leaves what f and the product are given
    * @param biases whether every product with a matrix of an expert has a stored bias added to it
    * @param shared null where there are none
    * @param beside null where no network stands beside the experts; not next to shared ones
    * @param outputFactors null where each is 1; only next to shared experts
-   * @param ungated whether experts have no gate: down_e(f(up_e x)); not beside a clamp or biases
    */
   record MixtureOfExperts(
       int experts,
       int intermediateSize,
       Activation activation,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Clamp clamp,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
       Routing routing,
       @Nullable SharedExperts shared,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors,
-      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors)
       implements FeedForward {
     /** Plain experts. */
     public MixtureOfExperts(
@@ -178,7 +186,7 @@ public sealed interface FeedForward {
         Activation activation,
         Routing routing,
         @Nullable SharedExperts shared) {
-      this(experts, intermediateSize, activation, null, false, routing, shared, null, null, false);
+      this(experts, intermediateSize, activation, false, null, false, routing, shared, null, null);
     }
 
     public MixtureOfExperts {
@@ -199,9 +207,9 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.activation: expected silu beside a clamp, found another");
       }
-      if (ungated && (clamp != null || biases)) {
+      if (clamp != null && ungated) {
         throw new IllegalArgumentException(
-            "feedForward.ungated: expected none beside a clamp or biases, found some");
+            "feedForward.ungated: expected none beside a clamp, found both");
       }
       if (beside != null && shared != null) {
         throw new IllegalArgumentException(

@@ -30,12 +30,44 @@ public final class Forward<V> {
 
   /** What the last layer leaves, [T, H]. */
   public V hidden() {
-    V h = embedding();
-    List<Architecture.Blocks> layers = model.layers();
-    for (int i = 0; i < layers.size(); i++) {
+    int first = model.encoderLayers();
+    V encoded = first == 0 ? null : encoded(through(0, first, embedding()));
+    for (int i = first; encoded != null && i < model.layers().size(); i++) {
+      remember(i, encoded);
+    }
+    return through(first, model.layers().size(), embedding());
+  }
+
+  private V through(int first, int end, V embedding) {
+    V h = embedding;
+    for (int i = first; i < end; i++) {
       h = layer(i, h);
     }
     return h;
+  }
+
+  /** What layers of the decoder read of the encoder, from what its last layer leaves, [S, H]. */
+  public V encoded(V h) {
+    return norm(new Scope(null), Role.ENCODER_NORM, h);
+  }
+
+  /**
+   * Has a layer of the decoder read what is encoded, before its tokens do.
+   *
+   * @param encoded what {@link #encoded} gives
+   */
+  public void remember(int layer, V encoded) {
+    var scope = new Scope(layer);
+    Attention.Cross cross = Objects.requireNonNull(model.layers().get(layer).cross());
+    V k = crossed(scope, cross, Role.CROSS_KEY, Role.CROSS_KEY_BIAS, encoded);
+    V v = crossed(scope, cross, Role.CROSS_VALUE, Role.CROSS_VALUE_BIAS, encoded);
+    ops.remember(layer, cross, k, v);
+  }
+
+  private V crossed(Scope scope, Attention.Cross cross, Role weight, Role bias, V x) {
+    long width = (long) cross.heads() * cross.headSize();
+    V y = ops.linear(x, scope.matrix(weight, width, model.hiddenSize()));
+    return cross.biases() ? ops.shift(y, scope.vector(bias, width)) : y;
   }
 
   /** What the first layer reads, [T, H]. */
@@ -43,6 +75,7 @@ public final class Forward<V> {
     V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
     Architecture.Multipliers m = model.multipliers();
     V scaled = m == null ? h : scaled(h, m.embedding());
+    scaled = model.positions() == null ? scaled : ops.place(scaled, model.positions());
     V all = scaled;
     for (int i = 1; model.streams() != null && i < model.streams().count(); i++) {
       all = ops.join(all, scaled);
@@ -124,7 +157,7 @@ public final class Forward<V> {
       V sum = attended(scope, layer, attention, null, noted, x);
       return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, null, sum, x));
     }
-    V a = attended(layer, attention, noted);
+    V a = met(layer, attended(layer, attention, noted));
     if (feedForward instanceof FeedForward.None) {
       return ops.note(Step.OUTPUT, factored(scope, a));
     }
@@ -264,6 +297,26 @@ public final class Forward<V> {
         });
   }
 
+  /** The same, and attention to an encoder, where the layer has that. */
+  public V met(int layer, V a) {
+    // Layers for multi-token prediction have none.
+    Attention.Cross cross =
+        layer < model.layers().size() ? model.layers().get(layer).cross() : null;
+    if (cross == null) {
+      return a;
+    }
+    var scope = new Scope(layer);
+    int hidden = model.hiddenSize();
+    V x = norm(scope, Role.CROSS_NORM, a);
+    V q = crossed(scope, cross, Role.CROSS_QUERY, Role.CROSS_QUERY_BIAS, x);
+    V o = ops.recall(layer, cross, q);
+    long width = (long) cross.heads() * cross.headSize();
+    V y = ops.linear(o, scope.matrix(Role.CROSS_OUTPUT, hidden, width));
+    y = cross.biases() ? ops.shift(y, scope.vector(Role.CROSS_OUTPUT_BIAS, hidden)) : y;
+    Architecture.Multipliers m = model.multipliers();
+    return ops.add(a, m == null ? y : scaled(y, m.residual()));
+  }
+
   /**
    * What the second half of a layer reads, [T, H].
    *
@@ -303,7 +356,7 @@ public final class Forward<V> {
     v = a.clip() == null ? v : ops.clip(v, a.clip());
     v = a.valueFactor() == null ? v : ops.scale(v, a.valueFactor());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
-    V o = ops.attend(layer, a, q, k, v, sinks);
+    V o = ops.attend(layer, a, q, k, v, sinks, distances(layer, a));
     o = a.outputGate() ? ops.switched(Attention.Opening.SIGMOID, o, gate) : o;
     long read = (long) a.heads() * a.valuesOfHead();
     if (a.gate() != null) {
@@ -315,6 +368,15 @@ public final class Forward<V> {
     return a.outputBias()
         ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
         : y;
+  }
+
+  /** Biases of scores, stored in the first layer of an encoder or a decoder. */
+  private @Nullable Leaf distances(int layer, Attention.GroupedQuery a) {
+    int decoder = model.encoderLayers();
+    var first = new Scope(layer < decoder ? 0 : decoder);
+    return a.distances() == null
+        ? null
+        : first.matrix(Role.ATTENTION_DISTANCES, a.distances().buckets(), a.heads());
   }
 
   private V projected(
@@ -680,7 +742,8 @@ public final class Forward<V> {
       return m.shared() == null ? routed : ops.add(routed, shared(layer, m, m.shared(), x));
     }
     var scope = new Scope(layer);
-    var dense = new FeedForward.Dense(m.beside().intermediateSize(), m.activation());
+    int width = m.beside().intermediateSize();
+    var dense = new FeedForward.Dense(width, m.activation(), m.ungated(), false);
     V d = dense(layer, dense, norm(scope, Role.FEED_FORWARD_NORM, x));
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
@@ -741,10 +804,16 @@ public final class Forward<V> {
     V chosen = ops.note(Step.ROUTER_EXPERTS, best);
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
     Routing.Mixer mixer = routing.mixer();
+    Routing.Drops drops = routing.drops();
+    V dropped =
+        drops == null ? null : ops.note(Step.ROUTER_DROPPED, ops.drop(limited, chosen, drops));
+    boolean first = drops != null && !drops.afterNormalisation();
     V w =
         mixer == null
-            ? ops.weigh(values, chosen, routing.normalisation(), routing.scale())
+            ? ops.weigh(
+                values, chosen, first ? dropped : null, routing.normalisation(), routing.scale())
             : ops.compete(values, chosen, mixer, routing.scale());
+    w = dropped == null || first ? w : ops.without(w, dropped);
     w = factors == null ? w : ops.factored(w, chosen, factors);
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
@@ -766,33 +835,45 @@ public final class Forward<V> {
 
   /** The network of a layer without experts, [T, H]. */
   public V dense(int layer, FeedForward.Dense d, V x) {
+    var scope = new Scope(layer);
+    long hidden = model.hiddenSize();
+    long width = d.intermediateSize();
+    Ops.Biases biases =
+        d.biases()
+            ? new Ops.Biases(
+                d.ungated() ? null : scope.vector(Role.DENSE_GATE_BIAS, width),
+                scope.vector(Role.DENSE_UP_BIAS, width),
+                scope.vector(Role.DENSE_DOWN_BIAS, hidden))
+            : null;
     return network(
-        new Scope(layer),
-        Role.DENSE_GATE,
-        Role.DENSE_UP,
-        Role.DENSE_DOWN,
-        d.intermediateSize(),
-        d.activation(),
-        d.ungated(),
-        null,
-        x);
+        ops,
+        x,
+        new Ops.Network(
+            d.ungated() ? null : scope.matrix(Role.DENSE_GATE, width, hidden),
+            scope.matrix(Role.DENSE_UP, width, hidden),
+            scope.matrix(Role.DENSE_DOWN, hidden, width),
+            biases,
+            d.activation(),
+            null));
   }
 
   /** What shared experts of a layer add, [T, H]. */
   public V shared(
       int layer, FeedForward.MixtureOfExperts m, FeedForward.SharedExperts shared, V x) {
     var scope = new Scope(layer);
+    long hidden = model.hiddenSize();
+    long width = shared.intermediateSize();
     V y =
         network(
-            scope,
-            Role.SHARED_GATE,
-            Role.SHARED_UP,
-            Role.SHARED_DOWN,
-            shared.intermediateSize(),
-            m.activation(),
-            m.ungated(),
-            shared.clamped() ? m.clamp() : null,
-            x);
+            ops,
+            x,
+            new Ops.Network(
+                m.ungated() ? null : scope.matrix(Role.SHARED_GATE, width, hidden),
+                scope.matrix(Role.SHARED_UP, width, hidden),
+                scope.matrix(Role.SHARED_DOWN, hidden, width),
+                null,
+                m.activation(),
+                shared.clamped() ? m.clamp() : null));
     if (shared.switched()) {
       V by = ops.linear(x, scope.matrix(Role.SHARED_SWITCH, 1, model.hiddenSize()));
       y = ops.switched(Attention.Opening.SIGMOID, y, by);
@@ -800,39 +881,22 @@ public final class Forward<V> {
     return m.outputFactors() == null ? y : scaled(y, m.outputFactors().shared());
   }
 
-  private V network(
-      Scope scope,
-      Role gate,
-      Role up,
-      Role down,
-      long width,
-      FeedForward.Activation activation,
-      boolean ungated,
-      FeedForward.@Nullable Clamp clamp,
-      V x) {
-    long hidden = model.hiddenSize();
-    return network(
-        ops,
-        x,
-        new Ops.Network(
-            ungated ? null : scope.matrix(gate, width, hidden),
-            scope.matrix(up, width, hidden),
-            scope.matrix(down, hidden, width),
-            null,
-            activation,
-            clamp));
-  }
-
-  /** One network, be it dense, shared or an expert: down(f(gate x) ∘ up x), or down(f(up x)). */
+  /**
+   * One network, be it dense, shared or an expert: down(f(gate x) ∘ up x), or down(f(up x)) without
+   * a gate.
+   */
   public static <V> V network(Ops<V> ops, V x, Ops.Network network) {
-    if (network.gate() == null) {
-      V inside = ops.activate(network.activation(), ops.linear(x, network.up()));
-      return ops.linear(inside, network.down());
-    }
     Ops.Biases biases = network.biases();
-    V gate = shifted(ops, ops.linear(x, network.gate()), biases == null ? null : biases.gate());
+    Leaf matrix = network.gate();
+    V gate =
+        matrix == null
+            ? null
+            : shifted(ops, ops.linear(x, matrix), biases == null ? null : biases.gate());
     V up = shifted(ops, ops.linear(x, network.up()), biases == null ? null : biases.up());
-    V inside = ops.gate(network.activation(), network.clamp(), gate, up);
+    V inside =
+        gate == null
+            ? ops.activate(network.activation(), up)
+            : ops.gate(network.activation(), network.clamp(), gate, up);
     return shifted(ops, ops.linear(inside, network.down()), biases == null ? null : biases.down());
   }
 
@@ -844,16 +908,17 @@ public final class Forward<V> {
     var scope = new Scope(layer);
     long hidden = model.hiddenSize();
     long i = m.intermediateSize();
-    List<Projection> gateUp = List.of(Projection.GATE, Projection.UP);
+    List<Projection> gateUp =
+        m.ungated() ? List.of(Projection.UP) : List.of(Projection.GATE, Projection.UP);
     List<Projection> down = List.of(Projection.DOWN);
+    Role weight = m.ungated() ? Role.EXPERT_UP : Role.EXPERT_GATE_UP;
+    Role bias = m.ungated() ? Role.EXPERT_UP_BIAS : Role.EXPERT_GATE_UP_BIAS;
     return new Ops.Experts(
-        m.ungated()
-            ? scope.stack(Role.EXPERT_UP, m.experts(), List.of(Projection.UP), Shape.of(i, hidden))
-            : scope.stack(Role.EXPERT_GATE_UP, m.experts(), gateUp, Shape.of(i, hidden)),
+        scope.stack(weight, m.experts(), gateUp, Shape.of(i, hidden)),
         scope.stack(Role.EXPERT_DOWN, m.experts(), down, Shape.of(hidden, i)),
         m.biases()
             ? new Ops.ExpertBiases(
-                scope.stack(Role.EXPERT_GATE_UP_BIAS, m.experts(), gateUp, Shape.of(i)),
+                scope.stack(bias, m.experts(), gateUp, Shape.of(i)),
                 scope.stack(Role.EXPERT_DOWN_BIAS, m.experts(), down, Shape.of(hidden)))
             : null,
         m.activation(),
@@ -879,6 +944,8 @@ public final class Forward<V> {
       case ATTENTION_NORM -> Role.ATTENTION_NORM_BIAS;
       case FEED_FORWARD_NORM -> Role.FEED_FORWARD_NORM_BIAS;
       case FINAL_NORM -> Role.FINAL_NORM_BIAS;
+      case CROSS_NORM -> Role.CROSS_NORM_BIAS;
+      case ENCODER_NORM -> Role.ENCODER_NORM_BIAS;
       default -> throw new IllegalStateException(norm + " has no bias");
     };
   }

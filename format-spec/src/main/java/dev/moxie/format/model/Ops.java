@@ -1,6 +1,8 @@
 package dev.moxie.format.model;
 
 import dev.moxie.format.model.TensorSpec.Leaf;
+import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,6 +18,9 @@ public interface Ops<V> {
 
   /** The row of each token's id, [T, columns of the table]. */
   V embed(Leaf table);
+
+  /** x and what tokens have by their position ({@link Architecture.Sinusoids}). */
+  V place(V x, Architecture.Sinusoids positions);
 
   /** x · matrixᵀ. */
   V linear(V x, Leaf matrix);
@@ -109,8 +114,32 @@ public interface Ops<V> {
    * @param k [T, keyValueHeads · headSize]
    * @param v [T, keyValueHeads · valuesOfHead]
    * @param sinks [heads]; null where the attention has none
+   * @param distances [buckets, heads]; likewise
    */
-  V attend(int layer, Attention.GroupedQuery attention, V q, V k, V v, @Nullable Leaf sinks);
+  V attend(
+      int layer,
+      Attention.GroupedQuery attention,
+      V q,
+      V k,
+      V v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances);
+
+  /**
+   * Keeps what tokens of a decoder see of an encoder's, for {@link #recall}.
+   *
+   * @param layer of the decoder
+   * @param k [S, heads · headSize] of the encoder's tokens
+   * @param v [S, heads · headSize]
+   */
+  void remember(int layer, Attention.Cross cross, V k, V v);
+
+  /**
+   * softmax(scale · q kᵀ) v, head by head, over all that was remembered ({@link Attention.Cross}).
+   *
+   * @param q [T, heads · headSize]
+   */
+  V recall(int layer, Attention.Cross cross, V q);
 
   /**
    * The same where keys and values come from a latent ({@link Attention.MultiHeadLatent}): head i
@@ -200,14 +229,32 @@ public interface Ops<V> {
   V top(V choice, int count);
 
   /**
+   * Which choices are dropped ({@link Routing.Drops}): 1 where one is, 0 where it is kept.
+   *
+   * @param values [T, E]
+   * @param chosen [T, k], best first
+   * @return [T, k]
+   */
+  V drop(V values, V chosen, Routing.Drops drops);
+
+  /**
    * Their weights: values of the chosen, over their sum where they are normalised, times the scale.
    *
    * @param values [T, E]
    * @param chosen [T, k]
+   * @param dropped [T, k], whose values count as 0; null where all count
    * @param normalisation null leaves them as they are
    * @return [T, k]
    */
-  V weigh(V values, V chosen, Routing.@Nullable Normalisation normalisation, double scale);
+  V weigh(
+      V values,
+      V chosen,
+      @Nullable V dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale);
+
+  /** Weights, and 0 where a choice is dropped. */
+  V without(V weights, V dropped);
 
   /**
    * Their weights where each competes with those near it ({@link Routing.Mixer}), times the scale.
@@ -337,7 +384,7 @@ public interface Ops<V> {
   /**
    * All experts of a layer.
    *
-   * @param gateUp [E, 2I, H], or [E, I, H] without gates
+   * @param gateUp [E, 2I, H], or [E, I, H] where experts have no gate
    * @param down [E, H, I]
    * @param biases null where there are none
    */
@@ -351,25 +398,30 @@ public interface Ops<V> {
     /** The matrices of one of them. */
     public Network network(int expert) {
       return new Network(
-          gateUp.role() == Role.EXPERT_UP ? null : gateUp.leaf(expert, Projection.GATE),
+          gate(gateUp, expert),
           gateUp.leaf(expert, Projection.UP),
           down.leaf(expert, Projection.DOWN),
           biases == null ? null : biases.of(expert),
           activation,
           clamp);
     }
+
+    private static @Nullable Leaf gate(TensorSpec gateUp, int expert) {
+      List<Projection> projections = Objects.requireNonNull(gateUp.stack()).projections();
+      return projections.contains(Projection.GATE) ? gateUp.leaf(expert, Projection.GATE) : null;
+    }
   }
 
   /**
    * The biases of all experts of a layer.
    *
-   * @param gateUp [E, 2I]
+   * @param gateUp [E, 2I], or [E, I]
    * @param down [E, H]
    */
   record ExpertBiases(TensorSpec gateUp, TensorSpec down) {
     private Biases of(int expert) {
       return new Biases(
-          gateUp.leaf(expert, Projection.GATE),
+          Experts.gate(gateUp, expert),
           gateUp.leaf(expert, Projection.UP),
           down.leaf(expert, Projection.DOWN));
     }
@@ -378,16 +430,16 @@ public interface Ops<V> {
   /**
    * What is added to the products of a network.
    *
-   * @param gate [I]
+   * @param gate [I]; null where the network has no gate
    * @param up [I]
    * @param down [H]
    */
-  record Biases(Leaf gate, Leaf up, Leaf down) {}
+  record Biases(@Nullable Leaf gate, Leaf up, Leaf down) {}
 
   /**
    * A network.
    *
-   * @param gate [I, H]; null without one
+   * @param gate [I, H]; null where it has none
    * @param up [I, H]
    * @param down [H, I]
    * @param biases null where there are none

@@ -48,7 +48,12 @@ public record ParameterCount(
           Role.EXPERT_NORM,
           Role.EXPERT_OUTPUT_NORM,
           Role.DENSE_OUTPUT_NORM,
-          Role.LAYER_FACTOR);
+          Role.LAYER_FACTOR,
+          Role.ATTENTION_DISTANCES,
+          Role.CROSS_NORM,
+          Role.CROSS_NORM_BIAS,
+          Role.ENCODER_NORM,
+          Role.ENCODER_NORM_BIAS);
 
   /**
    * Counts the parameters of an architecture.

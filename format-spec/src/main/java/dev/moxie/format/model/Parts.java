@@ -3,6 +3,10 @@ package dev.moxie.format.model;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /** Parts of an architecture that differ from others in one member. */
@@ -16,22 +20,27 @@ public final class Parts {
    * @throws IllegalArgumentException if the part has no such member, or does not allow the value
    */
   public static <P extends Record> P with(P part, String member, @Nullable Object value) {
+    return with(part, Collections.singletonMap(member, value));
+  }
+
+  /** The same part with some members changed, which go together alone. */
+  public static <P extends Record> P with(P part, Map<String, ? extends @Nullable Object> others) {
     @SuppressWarnings("unchecked") // A part's class is a class of parts.
     var type = (Class<P>) part.getClass();
     RecordComponent[] components = type.getRecordComponents();
     Class<?>[] types = new Class<?>[components.length];
     @Nullable Object[] values = new @Nullable Object[components.length];
-    boolean found = false;
+    Set<String> unknown = new TreeSet<>(others.keySet());
     try {
       for (int i = 0; i < components.length; i++) {
-        boolean meant = components[i].getName().equals(member);
-        found |= meant;
+        String name = components[i].getName();
         types[i] = components[i].getType();
-        values[i] = meant ? value : components[i].getAccessor().invoke(part);
+        values[i] =
+            unknown.remove(name) ? others.get(name) : components[i].getAccessor().invoke(part);
       }
-      if (!found) {
+      if (!unknown.isEmpty()) {
         throw new IllegalArgumentException(
-            "expected one of " + Arrays.toString(components) + ", found " + member);
+            "expected some of " + Arrays.toString(components) + ", found " + unknown);
       }
       return type.getConstructor(types).newInstance(values);
     } catch (InvocationTargetException e) {

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * c = masked outside the kept groups, where there are groups
  * S = the expertsPerToken experts of largest c; of equal ones, the lower id
  * w = s[S], or c[S] if b touches the weights
+ * D = those of S that are dropped, where an expert takes no more than some tokens
+ * w = 0 in D, before they are normalised or after
  * w = w / (max(Σ w, least) + epsilon), if normalised, or what a mixer makes of s; then times scale
  * w = f[S] ∘ w, where experts have stored factors f [E]
  * y = Σ over e in S of w_e · expert_e(x), or of expert_e(w_e · x)
@@ -42,6 +44,7 @@ import org.jspecify.annotations.Nullable;
  *     the scores, which weigh them (Roller et al., "Hash Layers For Large Sparse Models", 2021)
  * @param factors whether each expert has a stored factor of its weights
  * @param logitCap what logits are held below; null leaves them
+ * @param drops what becomes of tokens beyond the capacity; null where that is unlimited
  */
 public record Routing(
     int expertsPerToken,
@@ -57,7 +60,8 @@ public record Routing(
     Dtype computeDtype,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors,
-    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap) {
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -220,7 +224,71 @@ public record Routing(
   public enum Capacity {
     /** No token is ever dropped. */
     @JsonProperty("unlimited")
-    UNLIMITED
+    UNLIMITED,
+    /** As {@link Drops} say. */
+    @JsonProperty("limited")
+    LIMITED
+  }
+
+  /**
+   * Choices that an expert does not take: those of the tokens of one sequence queue at the expert
+   * that they chose, and of each queue the first C are kept (Lepikhin et al., "GShard", 2020,
+   * algorithm 1; Fedus et al., "Switch Transformers", 2021, section 2.2). A choice that is dropped
+   * has the weight 0.
+   *
+   * @param tokens C; null where it is a fraction
+   * @param fraction of the tokens T of the sequence: C = ⌈fraction · T⌉, below 1, since one token
+   *     chooses an expert once and so no more would drop none; null where it is a number
+   * @param order in which choices queue
+   * @param afterNormalisation whether weights are normalised over all of a token's choices; else
+   *     over those that are kept
+   */
+  public record Drops(
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer tokens,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double fraction,
+      Order order,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean afterNormalisation) {
+
+    /** In which choices queue. */
+    public enum Order {
+      /** First choices of all tokens, then second ones, and so on; equal ones by position. */
+      @JsonProperty("choice_then_position")
+      CHOICE_THEN_POSITION
+    }
+
+    public Drops {
+      if ((tokens == null) == (fraction == null)) {
+        throw new IllegalArgumentException(
+            "routing.drops: expected tokens or a fraction of them, found "
+                + (tokens == null ? "neither" : "both"));
+      }
+      if (tokens != null) {
+        Limits.require("routing.drops.tokens", tokens, 1, Integer.MAX_VALUE);
+      }
+      if (fraction != null && !(fraction > 0 && fraction < 1)) {
+        throw new IllegalArgumentException(
+            "routing.drops.fraction: expected a number between 0 and 1, found " + fraction);
+      }
+      Objects.requireNonNull(order, "routing.drops.order is missing");
+    }
+
+    /** So many tokens of a sequence, or those of a fraction of it. */
+    public Drops(@Nullable Integer tokens, @Nullable Double fraction, boolean afterNormalisation) {
+      this(tokens, fraction, Order.CHOICE_THEN_POSITION, afterNormalisation);
+    }
+
+    /**
+     * Whether what becomes of a token depends on tokens after it: on how many there are, or on the
+     * first choices of all of them, before which none of its second ones is taken.
+     */
+    public boolean looksAhead(int expertsPerToken) {
+      return fraction != null || expertsPerToken > 1;
+    }
+
+    /** Tokens of a sequence that an expert takes, C. */
+    public int capacity(int length) {
+      return tokens != null ? tokens : (int) Math.ceil(Objects.requireNonNull(fraction) * length);
+    }
   }
 
   /** Which of two equal scores is chosen. */
@@ -255,6 +323,7 @@ public record Routing(
         computeDtype,
         false,
         false,
+        null,
         null);
   }
 
@@ -291,6 +360,24 @@ public record Routing(
       throw new IllegalArgumentException(
           "routing.assigned: expected no bias, groups or mixer beside a table, found some");
     }
+    if ((capacity == Capacity.LIMITED) != (drops != null)) {
+      throw new IllegalArgumentException(
+          "routing.capacity: expected limited where there are drops and only there, found "
+              + capacity.name().toLowerCase(Locale.ROOT));
+    }
+    if (drops != null && (mixer != null || weightsApplyTo == WeightsApplyTo.EXPERT_INPUT)) {
+      throw new IllegalArgumentException(
+          "routing.drops: expected no mixer, and weights of experts' outputs, beside them, found"
+              + " others");
+    }
+    if (drops != null
+        && !drops.afterNormalisation()
+        && normalisation != null
+        && !(normalisation.divisor(0) > 0)) {
+      throw new IllegalArgumentException(
+          "routing.normalisation: expected an epsilon or a least sum above 0 where all of a"
+              + " token's choices may be dropped, found neither");
+    }
     if (computeDtype != Dtype.F32) {
       throw new UnknownValueException("routing.computeDtype", Dtype.F32, computeDtype);
     }
@@ -309,6 +396,31 @@ public record Routing(
         Capacity.UNLIMITED,
         Ties.LOWER_EXPERT_ID,
         Dtype.F32);
+  }
+
+  /** Whether what becomes of a token depends on tokens after it. */
+  public boolean looksAhead() {
+    return drops != null && drops.looksAhead(expertsPerToken);
+  }
+
+  /** The same equation with another limit of what an expert takes, or none. */
+  public Routing withDrops(@Nullable Drops other) {
+    return new Routing(
+        expertsPerToken,
+        score,
+        bias,
+        groups,
+        normalisation,
+        mixer,
+        scale,
+        weightsApplyTo,
+        other == null ? Capacity.UNLIMITED : Capacity.LIMITED,
+        ties,
+        computeDtype,
+        assigned,
+        factors,
+        logitCap,
+        other);
   }
 
   /** Whether experts are chosen by scores with a stored bias added to them. */
@@ -352,7 +464,8 @@ public record Routing(
         computeDtype,
         assigned,
         factors,
-        logitCap);
+        logitCap,
+        drops);
   }
 
   /** The same equation with another scale. */

@@ -2,6 +2,7 @@ package dev.moxie.format.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /** A routing equation in words; {@link Symbols} has it in symbols. */
 public final class RoutingWords {
@@ -74,8 +75,22 @@ public final class RoutingWords {
     parts.add(
         switch (routing.capacity()) {
           case UNLIMITED -> "no token is dropped";
+          case LIMITED -> words(Objects.requireNonNull(routing.drops()));
         });
     return String.join("; ", parts) + ".";
+  }
+
+  private static String words(Routing.Drops drops) {
+    String taken = drops.tokens() == null ? drops.fraction() + " of all" : drops.tokens() + "";
+    return "an expert takes the first %s tokens of a sequence, %s, and drops the others, %s"
+        .formatted(
+            taken,
+            switch (drops.order()) {
+              case CHOICE_THEN_POSITION -> "first choices before second ones";
+            },
+            drops.afterNormalisation()
+                ? "whose weights count in the sum"
+                : "whose weights do not count");
   }
 
   private static String weights(Routing routing) {

@@ -30,10 +30,18 @@ public final class Symbols implements Ops<Symbols.Term> {
     }
   }
 
-  /** A whole decoder layer: what becomes of the residual stream h. */
-  public static List<String> layer(
-      Architecture model, Attention attention, FeedForward feedForward) {
-    return lines(model, "h", (forward, h) -> forward.layer(0, attention, feedForward, h), "h");
+  /** A whole layer: what becomes of the residual stream h, and what it sees of an encoder. */
+  public static List<String> layer(Architecture model, int layer) {
+    return lines(
+        model,
+        "h",
+        (forward, h) -> {
+          if (model.layers().get(layer).cross() != null) {
+            forward.remember(layer, new Term("encoded", true));
+          }
+          return forward.layer(layer, h);
+        },
+        "h");
   }
 
   /** What experts make of x, one line per step. */
@@ -220,11 +228,39 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term place(Term x, Architecture.Sinusoids positions) {
+    String skipped = positions.padding() == null ? "" : ", less padding";
+    return term("%s + sinusoids(i + %d%s)", x.text, positions.first(), skipped);
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Term k, Term v) {
+    name(k, "K");
+    name(v, "V");
+  }
+
+  @Override
+  public Term recall(int layer, Attention.Cross cross, Term q) {
+    return attended(cross.attention(), name(q, "q") + " Kᵀ", "all encoded", "V");
+  }
+
+  @Override
   public Term attend(
-      int layer, Attention.GroupedQuery a, Term q, Term k, Term v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Term q,
+      Term k,
+      Term v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     String queries = name(q, "q");
     String keys = name(k, "k");
     String seen = a.window() == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(a.window());
+    seen = a.bidirectional() ? "all j" : seen;
+    if (distances != null) {
+      keys += "ᵀ + b[bucket(i − j)]";
+      return attended(a, queries + " " + keys, seen, name(v, "v"));
+    }
     if (a.chunk() != null) {
       seen += ", ⌊j / %d⌋ = ⌊i / %d⌋".formatted(a.chunk(), a.chunk());
     }
@@ -430,8 +466,36 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term drop(Term values, Term chosen, Routing.Drops drops) {
+    String capacity =
+        drops.tokens() == null ? "⌈%s · T⌉".formatted(drops.fraction()) : "" + drops.tokens();
+    Term dropped =
+        term(
+            "those of %s behind the first %s of their expert, best choices first, then by position",
+            chosen.text, capacity);
+    name(dropped, "D");
+    return dropped;
+  }
+
+  @Override
+  public Term without(Term weights, Term dropped) {
+    Term kept = term("%s, 0 in %s", weights.text, dropped.text);
+    name(kept, "w_e");
+    return kept;
+  }
+
+  @Override
   public Term weigh(
-      Term values, Term chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Term values,
+      Term chosen,
+      @Nullable Term dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    if (dropped != null) {
+      Term kept = term("%s_e, 0 in %s", values.text, dropped.text);
+      name(kept, "v_e");
+      return weigh(new Term("v", true), chosen, null, normalisation, scale);
+    }
     String weights = values.text + "_e";
     if (normalisation != null) {
       String sum = "Σ_{j∈%s} %s_j".formatted(chosen.text, values.text);

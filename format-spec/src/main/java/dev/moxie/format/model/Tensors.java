@@ -192,13 +192,38 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long place(Long x, Architecture.Sinusoids positions) {
+    return x;
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Long k, Long v) {
+    require("keys", recall(layer, cross, k), v);
+  }
+
+  @Override
+  public Long recall(int layer, Attention.Cross cross, Long q) {
+    require("heads", (long) cross.heads() * cross.headSize(), q);
+    return q;
+  }
+
+  @Override
   public Long attend(
-      int layer, Attention.GroupedQuery a, Long q, Long k, Long v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Long q,
+      Long k,
+      Long v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     require("queries", (long) a.heads() * a.headSize(), q);
     require("keys", (long) a.keyValueHeads() * a.headSize(), k);
     require("values", (long) a.keyValueHeads() * a.valuesOfHead(), v);
     if (sinks != null) {
       sized(sinks, a.heads());
+    }
+    if (distances != null) {
+      require("heads of distances", a.heads(), embed(distances));
     }
     return (long) a.heads() * a.valuesOfHead();
   }
@@ -336,9 +361,24 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long weigh(
-      Long values, Long chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+  public Long drop(Long values, Long chosen, Routing.Drops drops) {
     return chosen;
+  }
+
+  @Override
+  public Long weigh(
+      Long values,
+      Long chosen,
+      @Nullable Long dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
+    return chosen;
+  }
+
+  @Override
+  public Long without(Long weights, Long dropped) {
+    require("weights", dropped, weights);
+    return weights;
   }
 
   @Override

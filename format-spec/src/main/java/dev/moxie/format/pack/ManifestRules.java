@@ -165,7 +165,7 @@ final class ManifestRules {
   private void checkRanks() {
     Architecture architecture = manifest.architecture();
     List<FeedForward> parts = new ArrayList<>();
-    architecture.blocks().forEach(run -> parts.add(run.feedForward()));
+    architecture.runs().forEach(run -> parts.add(run.feedForward()));
     if (architecture.prediction() != null) {
       parts.add(architecture.prediction().feedForward());
     }

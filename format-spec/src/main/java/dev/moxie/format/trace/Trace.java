@@ -82,6 +82,11 @@ public final class Trace implements AutoCloseable {
     return longs("input_ids");
   }
 
+  /** The tokens of the decoder of a model with an encoder, which reads {@link #inputIds}. */
+  public long[] decoderInputIds() {
+    return longs("decoder_input_ids");
+  }
+
   /** The greedy continuation, [N], if one was recorded. */
   public Optional<long[]> generatedIds() {
     return has("generated_ids") ? Optional.of(longs("generated_ids")) : Optional.empty();

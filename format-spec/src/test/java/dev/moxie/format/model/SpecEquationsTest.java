@@ -112,7 +112,10 @@ class SpecEquationsTest {
           Map.entry("21", "streams.iterations"),
           Map.entry("0.017", "streams.epsilon"),
           Map.entry("3", "groups"),
-          Map.entry("23", "tokens"));
+          Map.entry("23", "tokens"),
+          Map.entry("27", "drops.tokens"),
+          Map.entry("31", "positions.first"),
+          Map.entry("0.37", "drops.fraction"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -138,7 +141,9 @@ class SpecEquationsTest {
           null,
           1e-6,
           0.71,
-          ROTARY);
+          ROTARY,
+          false,
+          null);
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
@@ -211,11 +216,20 @@ class SpecEquationsTest {
     model.with("layerFactors", true);
     model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
+    model.with("positions", new Architecture.Sinusoids(31, null));
+    var cross = new Attention.Cross(6, 14, 0.731, true);
+    var seen = Parts.with(GROUPED, "bidirectional", true);
+    var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
+    List<Architecture.Blocks> blocks =
+        List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
+    row(
+        "a layer of the decoder, where there is an `encoder`",
+        Symbols.layer(Parts.with(MODEL, Map.of("encoder", encoder, "blocks", blocks)), 1));
     row(
         "`prediction`",
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
-    model.requireAllBut("prediction");
+    model.requireAllBut("prediction", "encoder");
   }
 
   private static List<String> logits(Architecture model) {
@@ -250,6 +264,8 @@ class SpecEquationsTest {
     grouped.with("keysAsValues", true);
     grouped.with("valueNorm", EVERYTHING.valueNorm());
     grouped.with("valueFactor", EVERYTHING.valueFactor());
+    grouped.with("bidirectional", true);
+    grouped.with("distances", new Attention.Distances(44, 61));
     grouped.with("rotary", null);
     // The width of values stands in no equation.
     grouped.requireAllBut("valueSize");
@@ -298,14 +314,17 @@ class SpecEquationsTest {
 
   private void showFeedForward() {
     row("feedForward, `dense`", Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, DENSE, x), "y"));
-    row(
-        "feedForward, `dense`, with `ungated`",
-        Symbols.lines(
-            MODEL, "x", (f, x) -> f.dense(0, Parts.with(DENSE, "ungated", true), x), "y"));
+    var dense =
+        new Members<>(
+            "feedForward.", DENSE, d -> Symbols.lines(MODEL, "x", (f, x) -> f.dense(0, d, x), "y"));
+    dense.with("ungated", true);
+    dense.with("biases", true);
+    dense.with("activation", Activation.RELU, json(Activation.RELU));
+    dense.with("activation", Activation.RELU_SQUARED, json(Activation.RELU_SQUARED));
+    dense.requireAllBut();
     row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
     var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));
     mixture.with("activation", Activation.GELU_TANH, json(Activation.GELU_TANH));
-    mixture.with("activation", Activation.RELU_SQUARED, json(Activation.RELU_SQUARED));
     mixture.with("ungated", true);
     mixture.with("clamp", CLAMP);
     mixture.with("biases", true);
@@ -329,6 +348,9 @@ class SpecEquationsTest {
     routing.with("mixer", "", ROUTING.withMixer(new Routing.Mixer(0.021)));
     routing.with("score", Routing.Score.SIGMOID, json(Routing.Score.SIGMOID));
     routing.with("score", Routing.Score.SQRT_SOFTPLUS, json(Routing.Score.SQRT_SOFTPLUS));
+    routing.with("capacity", json(Routing.Capacity.LIMITED), dropping(27, null, false));
+    routing.with("drops", "`fraction`", dropping(null, 0.37, false));
+    routing.with("drops", "`afterNormalisation`", dropping(27, null, true));
     routing.with("assigned", true);
     routing.with("factors", true);
     routing.with("logitCap", 29.0);
@@ -358,13 +380,18 @@ class SpecEquationsTest {
                 36,
                 24,
                 Activation.SILU,
+                false,
                 CLAMP,
                 true,
                 ROUTING_OF_MANY,
                 new SharedExperts(48),
                 null,
-                null,
-                false)));
+                null)));
+  }
+
+  private static Routing dropping(
+      @Nullable Integer tokens, @Nullable Double fraction, boolean afterNormalisation) {
+    return ROUTING.withDrops(new Routing.Drops(tokens, fraction, afterNormalisation));
   }
 
   /** Rows of a part's members, each with another value than the part has. */

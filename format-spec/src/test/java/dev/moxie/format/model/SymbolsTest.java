@@ -104,7 +104,8 @@ class SymbolsTest {
             false,
             List.of(new Architecture.Blocks(1, attention, feedForward)),
             null);
-    return String.join("\n", Symbols.layer(model, attention, feedForward));
+    var run = new Architecture.Blocks(1, attention, feedForward);
+    return String.join("\n", Symbols.layer(Parts.with(model, "blocks", List.of(run)), 0));
   }
 
   private static FeedForward.MixtureOfExperts mixture(

@@ -13,6 +13,7 @@ import dev.moxie.format.safetensors.Shape;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -49,6 +50,12 @@ final class PartsVectors {
 
   /** A network beside experts, heads of two sizes, and what is done to logits and whole layers. */
   private static final Architecture BESIDE = beside();
+
+  /** Networks without gates, and experts that take no more than some tokens. */
+  private static final Architecture UNGATED = ungated();
+
+  /** An encoder of two layers, and a decoder of two. */
+  private static final Architecture ENCODED = encoded();
 
   /** Halves side by side, gates with matrices of their own, values narrower than keys. */
   private static final Architecture SIDE_BY_SIDE = sideBySide();
@@ -147,7 +154,7 @@ final class PartsVectors {
         List.of(
             new Architecture.Blocks(1, mamba, new FeedForward.None()),
             new Architecture.Blocks(1, none, Parts.with(gated, "ungated", true)),
-            new Architecture.Blocks(1, none, new FeedForward.Dense(3, squared, true)));
+            new Architecture.Blocks(1, none, new FeedForward.Dense(3, squared, true, false)));
     return new Architecture(5, 4, 16, 1e-5, false, layers, null);
   }
 
@@ -196,6 +203,72 @@ final class PartsVectors {
     var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
     var normed = Parts.with(model, "normPlacement", Architecture.NormPlacement.INPUT_AND_OUTPUT);
     return Parts.with(Parts.with(normed, "layerFactors", true), "logitCap", 30.0);
+  }
+
+  private static Architecture ungated() {
+    var plain = new Attention.GroupedQuery(2, 1, 4, 0.5, null, PLAIN);
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.RELU, true, true);
+    var gated = new FeedForward.Dense(3, FeedForward.Activation.RELU, false, true);
+    var routing =
+        Routing.of(2, Routing.Score.SOFTMAX).withNormalisation(new Routing.Normalisation(0, 1e-7));
+    List<FeedForward> others =
+        Stream.of(new Routing.Drops(3, null, false), new Routing.Drops(null, 0.5, true))
+            .map(routing::withDrops)
+            .map(
+                r ->
+                    new FeedForward.MixtureOfExperts(
+                        4,
+                        2,
+                        FeedForward.Activation.RELU,
+                        true,
+                        null,
+                        r.looksAhead(),
+                        r,
+                        new FeedForward.SharedExperts(3),
+                        null,
+                        null))
+            .map(FeedForward.class::cast)
+            .toList();
+    List<Architecture.Blocks> layers =
+        Stream.concat(Stream.of(dense, gated), others.stream())
+            .map(f -> new Architecture.Blocks(1, plain, f))
+            .toList();
+    return new Architecture(5, 4, 16, 1e-5, true, layers, null);
+  }
+
+  private static Architecture encoded() {
+    var distances = new Attention.Distances(4, 9);
+    var plain =
+        Parts.with(new Attention.GroupedQuery(2, 2, 3, 0.5, null, null), "distances", distances);
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.RELU, true, true);
+    var both = with(plain, "bidirectional", true);
+    var encoder =
+        new Architecture.Encoder(
+            3,
+            List.of(
+                new Architecture.Blocks(1, both, dense),
+                new Architecture.Blocks(1, with(both, "biases", true), dense)));
+    List<Architecture.Blocks> decoder =
+        Stream.of(true, false)
+            .map(biases -> new Attention.Cross(2, 5, 0.5, biases))
+            .map(cross -> new Architecture.Blocks(1, plain, cross, dense))
+            .toList();
+    var alone =
+        new Architecture(
+            5, 4, 16, 1e-5, true, List.of(new Architecture.Blocks(1, plain, dense)), null);
+    return Parts.with(
+        alone,
+        Map.of(
+            "centredNorms",
+            true,
+            "normBiases",
+            true,
+            "positions",
+            new Architecture.Sinusoids(2, 1),
+            "encoder",
+            encoder,
+            "blocks",
+            decoder));
   }
 
   private static Architecture sideBySide() {
@@ -289,12 +362,33 @@ final class PartsVectors {
         "halves-of-layers-without-gates",
         "layers of one half, networks and experts without gates",
         p -> TinyPackage.write(p, HALVES, false));
-    v.broken("layer-of-no-half", "A13", "a layer that lacks both halves", "none")
+    v.broken("layer-of-no-half", "A14", "a layer that lacks both halves", "none")
         .in(p -> TinyPackage.write(p, HALVES, false))
         .byManifest(
             text ->
                 text.replaceFirst(
                     "(?s)\\{\\s*\"type\" : \"mamba2\"[^}]*}", "{ \"type\" : \"none\" }"));
+    v.broken("prediction-of-no-half", "A14", "a layer of prediction that lacks both", "prediction")
+        .in(p -> TinyPackage.write(p, HALVES, false))
+        .byManifest(
+            text ->
+                text.replace(
+                        "\"prediction\" : null",
+                        """
+                        "prediction" : {
+                          "count" : 1,
+                          "attention" : { "type" : "none" },
+                          "feedForward" : { "type" : "none" }
+                        }\
+                        """)
+                    .replace("\"prediction\" : \"none\"", "\"prediction\" : \"kept\""));
+    v.broken("half-a-layer-of-a-shared-input", "A14", "halves read one norm", "normPlacement")
+        .in(p -> TinyPackage.write(p, HALVES, false))
+        .byManifest(
+            text ->
+                text.replace(
+                    "\"tiedEmbeddings\"",
+                    "\"normPlacement\" : \"shared_input\",\n    \"tiedEmbeddings\""));
     v.valid(
         "streams-entries-and-a-table-of-experts",
         "residual streams, entries that overlap, are chosen from, or neither, experts by token",
@@ -374,6 +468,57 @@ final class PartsVectors {
                                 Shape.of(12, 4),
                                 null),
                             Dtype.BF16)));
+    v.valid(
+        "networks-without-gates",
+        "ReLU, networks without gates, biases of dense ones, experts that drop tokens",
+        p -> TinyPackage.write(p, UNGATED, false));
+    v.broken("drops-beside-unlimited", "A8", "drops and an unlimited capacity", "capacity")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(text -> text.replace("\"limited\"", "\"unlimited\""));
+    v.broken("drops-of-all", "A8", "an expert takes a fraction of one", "fraction")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(text -> text.replace("\"fraction\" : 0.5", "\"fraction\" : 1.0"));
+    v.broken("drops-that-leave-no-sum", "A8", "nothing to divide weights by", "normalisation")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(text -> text.replaceAll(",\\s*\"least\" : 1.0E-7", ""));
+    v.broken("gate-of-a-network-without", "I8", "a gate that has none", "layers.0.dense.gate")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    UNGATED,
+                    TinyPackage.Stored.COPIED,
+                    items ->
+                        TensorVectors.with(
+                            items,
+                            new TensorSpec(
+                                "layers.0.dense.gate.weight",
+                                Role.DENSE_GATE,
+                                0,
+                                Shape.of(3, 4),
+                                null),
+                            Dtype.BF16)));
+    v.valid(
+        "an-encoder-and-a-decoder",
+        "an encoder, attention to it, biases by distance, sinusoids and a token without any",
+        p -> TinyPackage.write(p, ENCODED, false));
+    v.broken("decoder-that-sees-what-follows", "A13", "a decoder is bidirectional", "bidirectional")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byManifest(
+            text ->
+                text.replaceFirst(
+                    "\"window\" : null", "\"window\" : null, \"bidirectional\" : true"));
+    v.broken("padding-without-an-encoder", "A13", "padding in a decoder alone", "padding")
+        .in(p -> TinyPackage.write(p, UNGATED, false))
+        .byWords(
+            "\"tiedEmbeddings\" : true",
+            "\"positions\" : {\"first\" : 0, \"padding\" : 1}, \"tiedEmbeddings\" : true");
+    v.broken("distances-of-no-whole-halves", "A13", "six buckets", "buckets")
+        .in(p -> TinyPackage.write(p, ENCODED, false))
+        .byManifest(text -> text.replace("\"buckets\" : 4", "\"buckets\" : 6"));
+    v.broken("a-start-that-is-no-token", "A1", "a start beyond the vocabulary", "encoder.start")
+        .in(p -> TinyPackage.write(p, ENCODED, false))
+        .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"

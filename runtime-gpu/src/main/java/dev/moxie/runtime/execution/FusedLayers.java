@@ -224,6 +224,7 @@ public final class FusedLayers implements Layers {
                 values.getOrDefault(Lowering.CHOICE, scores),
                 values.get(Lowering.GROUPS),
                 decisions(values, moe.routing().expertsPerToken(), experts),
+                null,
                 value(values, Step.EXPERTS_OUTPUT),
                 value(values, Step.MOE_OUTPUT)));
       }

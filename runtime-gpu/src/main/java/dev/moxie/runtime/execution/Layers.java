@@ -1,5 +1,6 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.UnsupportedException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +18,17 @@ public interface Layers extends AutoCloseable {
    * @param experts the experts of each token where the caller decides them, else null
    */
   Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts);
+
+  /**
+   * Has layers of a decoder, which run alone from now on, read what the last layer of the encoder
+   * leaves.
+   *
+   * @param hidden [S · H]
+   */
+  default void read(float[] hidden) {
+    throw new UnsupportedException(
+        "hidden states of an encoder", "a model that has one", "none", "report this");
+  }
 
   /** Logits [S · V] from hidden states [S · H]. */
   float[] head(float[] hidden);
@@ -39,6 +51,7 @@ public interface Layers extends AutoCloseable {
    * @param choice what experts were chosen by, before any mask, [S · E]
    * @param groups what groups were chosen by, [S · count]; null without groups
    * @param decisions one per token
+   * @param dropped 1 for each choice that is dropped, else 0, [S · k]; null where none can be
    * @param expertsOutput weighted sum over the chosen experts, [S · H]
    * @param output that and the shared experts' output, [S · H]
    */
@@ -50,6 +63,7 @@ public interface Layers extends AutoCloseable {
       float[] choice,
       float @Nullable [] groups,
       List<Decision> decisions,
+      float @Nullable [] dropped,
       float[] expertsOutput,
       float[] output) {}
 

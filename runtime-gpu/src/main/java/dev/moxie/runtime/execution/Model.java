@@ -1,5 +1,6 @@
 package dev.moxie.runtime.execution;
 
+import dev.moxie.format.error.UnsupportedException;
 import java.util.Arrays;
 
 /** A package, ready to run: one sequence at a time. */
@@ -10,6 +11,16 @@ public interface Model extends AutoCloseable {
    * @param capacity tokens that the key/value cache must hold
    */
   void begin(int capacity);
+
+  /**
+   * Has the encoder read a text, which all sequences go with from now on, and begins one.
+   *
+   * @throws UnsupportedException if the model has no encoder
+   */
+  default void read(long[] text) {
+    throw new UnsupportedException(
+        "a text for an encoder", "a model that has one", "none", "pass the text as a prompt");
+  }
 
   /**
    * Appends tokens to the sequence.

@@ -8,8 +8,10 @@ import dev.moxie.runtime.plain.Value;
 import dev.moxie.runtime.plain.Weights;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.BiFunction;
 import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
 
 /** A forward pass, read part by part, and the one way that tokens take through it. */
 final class PlainLayers {
@@ -19,6 +21,12 @@ final class PlainLayers {
   private final Part embedding;
   private final Part head;
   private final List<Part> layers = new ArrayList<>();
+
+  /** From what the encoder's last layer leaves to what layers of the decoder read of it. */
+  private final @Nullable Part encoded;
+
+  /** Has each layer of the decoder read that. */
+  private final List<Part> remembering = new ArrayList<>();
 
   /** A part, read. */
   record Part(Program program, Value input, Value output) {}
@@ -31,6 +39,17 @@ final class PlainLayers {
     for (int i = 0; i < architecture.layers().size(); i++) {
       int layer = i;
       layers.add(part((forward, h) -> forward.layer(layer, h)));
+    }
+    int encoder = architecture.encoderLayers();
+    encoded = encoder == 0 ? null : part(Forward::encoded);
+    for (int i = encoder; encoded != null && i < layers.size(); i++) {
+      int layer = i;
+      remembering.add(
+          part(
+              (forward, x) -> {
+                forward.remember(layer, x);
+                return x;
+              }));
     }
   }
 
@@ -73,15 +92,43 @@ final class PlainLayers {
    * @param computed is told of each layer as soon as it is
    */
   void run(IntConsumer computed) {
+    pass.copy(run(architecture.encoderLayers(), layers.size(), computed), head.input());
+  }
+
+  /** Has the decoder read what an encoder makes of the tokens that pass. */
+  void encode(IntConsumer computed) {
+    Part last = encoded();
+    pass.copy(run(0, architecture.encoderLayers(), computed), last.input());
+    last.program().run();
+    // A copy, since the programs that read it have its place for numbers of their own.
+    float[] read = pass.copy(last.output());
+    for (int i = architecture.encoderLayers(); i < layers.size(); i++) {
+      remember(i, read);
+    }
+  }
+
+  /** What the encoder leaves, normed. */
+  Part encoded() {
+    return Objects.requireNonNull(encoded, "an encoder");
+  }
+
+  /** Has a layer of the decoder read what an encoder made of the tokens that pass, [S · H]. */
+  void remember(int layer, float[] read) {
+    Part part = remembering.get(layer - architecture.encoderLayers());
+    pass.set(part.input(), read);
+    part.program().run();
+  }
+
+  private Value run(int first, int end, IntConsumer computed) {
     embedding.program().run();
     Value hidden = embedding.output();
-    for (int i = 0; i < layers.size(); i++) {
+    for (int i = first; i < end; i++) {
       Part layer = layers.get(i);
       pass.copy(hidden, layer.input());
       layer.program().run();
       computed.accept(i);
       hidden = layer.output();
     }
-    pass.copy(hidden, head.input());
+    return hidden;
   }
 }

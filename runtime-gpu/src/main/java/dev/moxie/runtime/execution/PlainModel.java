@@ -42,6 +42,12 @@ public final class PlainModel implements Model, Layers {
   /** The one token that {@link #next} is mostly given, and the step of it. */
   private final long[] token = new long[1];
 
+  /** The sequence of a model with an encoder, or whose layers look ahead; null of any other. */
+  private final @Nullable Anew anew;
+
+  /** What layers of the decoder that run alone see of an encoder. */
+  private float[] read = new float[0];
+
   private Sequence sequence;
   private List<Sequences.Slice> tokenStep;
 
@@ -57,7 +63,10 @@ public final class PlainModel implements Model, Layers {
   private PlainModel(MoxiePackage pack, Weights weights) {
     this.pack = pack;
     layers = new PlainLayers(pack.architecture(), weights);
-    own = sequences(Long.MAX_VALUE);
+    own = new Sequences(layers, Long.MAX_VALUE);
+    Architecture architecture = pack.architecture();
+    boolean alone = architecture.encoder() != null || architecture.looksAhead();
+    anew = alone ? new Anew(layers) : null;
     last = new float[pack.architecture().vocabSize()];
     sequence = own.begin(0);
     tokenStep = List.of(new Sequences.Slice(sequence, token, last));
@@ -67,8 +76,18 @@ public final class PlainModel implements Model, Layers {
    * Sequences on the same weights, beside the one of this model.
    *
    * @param bytes of memory that they may take for what layers keep of their tokens
+   * @throws UnsupportedException if what becomes of a token depends on those after it
    */
   public Sequences sequences(long bytes) {
+    if (anew != null) {
+      throw new UnsupportedException(
+          pack.folder().toString(),
+          "a model without an encoder, in which no token depends on those after it",
+          architecture().encoder() == null
+              ? "experts that drop tokens by how many there are"
+              : "one with an encoder",
+          "use moxie run, which takes one text at a time");
+    }
     return new Sequences(layers, bytes);
   }
 
@@ -94,13 +113,29 @@ public final class PlainModel implements Model, Layers {
 
   @Override
   public void begin(int capacity) {
+    if (anew != null) {
+      anew.begin();
+      return;
+    }
     sequence.close();
     sequence = own.begin(capacity);
     tokenStep = List.of(new Sequences.Slice(sequence, token, last));
   }
 
   @Override
+  public void read(long[] text) {
+    if (architecture().encoder() == null || anew == null) {
+      Model.super.read(text);
+      return;
+    }
+    anew.read(text, layer -> {});
+  }
+
+  @Override
   public float[] append(long[] ids) {
+    if (anew != null) {
+      return anew.append(ids);
+    }
     float[] logits = new float[Math.multiplyExact(ids.length, last.length)];
     own.step(List.of(new Sequences.Slice(sequence, ids, logits)));
     return logits;
@@ -109,6 +144,9 @@ public final class PlainModel implements Model, Layers {
   /** Computes logits of the last token alone, and allocates nothing for one token. */
   @Override
   public float[] next(long[] ids) {
+    if (anew != null) {
+      return Model.super.next(ids);
+    }
     if (ids.length == 1) {
       token[0] = ids[0];
       own.step(tokenStep);
@@ -120,7 +158,7 @@ public final class PlainModel implements Model, Layers {
 
   @Override
   public int length() {
-    return sequence.length();
+    return anew != null ? anew.length() : sequence.length();
   }
 
   /** Is shown what each layer did, first layer first. */
@@ -129,8 +167,18 @@ public final class PlainModel implements Model, Layers {
     void accept(int layer, Result result);
   }
 
-  /** As {@link #append}, but shows what the layers do instead of computing logits. */
+  /**
+   * As {@link #append}, but shows what the layers do instead of computing logits; an encoder reads
+   * the same tokens first.
+   */
   public void observe(long[] ids, LayerObserver observer) {
+    if (anew != null) {
+      if (architecture().encoder() != null) {
+        anew.read(ids, layer -> observer.accept(layer, result(layer)));
+      }
+      anew.pass(ids, layer -> observer.accept(layer, result(layer)));
+      return;
+    }
     own.step(
         List.of(new Sequences.Slice(sequence, ids, NO_LOGITS)),
         ids.length,
@@ -154,9 +202,23 @@ public final class PlainModel implements Model, Layers {
   }
 
   @Override
+  public void read(float[] hidden) {
+    pass().begin(null);
+    pass().add(new Past(), 0, hidden.length / architecture().hiddenSize());
+    alone(layers.encoded(), hidden);
+    read = pass().copy(layers.encoded().output());
+  }
+
+  @Override
   public Result layerAlone(int layer, long[] ids, float[] hidden, @Nullable List<int[]> experts) {
+    var past = new Past();
+    if (architecture().encoder() != null && layer >= architecture().encoderLayers()) {
+      pass().begin(null);
+      pass().add(past, 0, read.length / architecture().hiddenSize());
+      layers.remember(layer, read);
+    }
     pass().begin(experts);
-    pass().add(new Past(), 0, ids, 0, ids.length);
+    pass().add(past, 0, ids, 0, ids.length);
     alone(layers.layer(layer), hidden);
     return result(layer);
   }
@@ -182,6 +244,9 @@ public final class PlainModel implements Model, Layers {
                   pass.copy(program.choice()),
                   program.groups() == null ? null : pass.copy(program.groups()),
                   decisions(program),
+                  moe.routing().drops() == null
+                      ? null
+                      : pass.copy(program.step(Step.ROUTER_DROPPED)),
                   pass.copy(program.step(Step.EXPERTS_OUTPUT)),
                   pass.copy(program.step(Step.MOE_OUTPUT))));
     };

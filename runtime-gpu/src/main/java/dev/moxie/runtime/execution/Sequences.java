@@ -79,7 +79,7 @@ public final class Sequences {
   /** Of one sequence; each state lies there twice ({@link Past}). */
   private static long bytesOfStates(Architecture architecture) {
     return architecture.layers().stream()
-        .mapToLong(layer -> layer.attention().keptPerSequence() * 2 * Float.BYTES)
+        .mapToLong(layer -> layer.keptPerSequence() * 2 * Float.BYTES)
         .sum();
   }
 

@@ -687,8 +687,7 @@ final class Kernels extends WithoutStates<Value> {
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
     return switch (f) {
       case SILU -> value(gate.columns(), new Value.Gate(clamp, gate, up));
-      case GELU_TANH -> throw lacks("GELU");
-      case RELU_SQUARED -> throw lacks("squared ReLU");
+      case GELU_TANH, RELU, RELU_SQUARED -> throw lacks(f.name());
     };
   }
 
@@ -732,7 +731,9 @@ final class Kernels extends WithoutStates<Value> {
       Value q,
       Value k,
       Value v,
-      @Nullable Leaf sinks) {
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
+    requireOneWay(attention);
     if (attention.valueSize() != null) {
       throw lacks("values of another width than keys");
     }
@@ -789,16 +790,18 @@ final class Kernels extends WithoutStates<Value> {
 
   @Override
   public Value weigh(
-      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Value values,
+      Value chosen,
+      @Nullable Value dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
     return value(chosen.columns(), new Value.Weigh(values, chosen, normalisation, scale));
   }
 
   @Override
   public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
-    switch (experts.activation()) {
-      case SILU -> {}
-      case GELU_TANH -> throw lacks("GELU");
-      case RELU_SQUARED -> throw lacks("squared ReLU");
+    if (experts.activation() != FeedForward.Activation.SILU) {
+      throw lacks(experts.activation().name());
     }
     if (experts.network(0).gate() == null) {
       throw lacks("experts without a gate");

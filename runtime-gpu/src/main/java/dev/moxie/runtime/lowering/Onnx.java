@@ -177,8 +177,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         String activated = graph.node("Mul", List.of(g, graph.node("Sigmoid", List.of(steep))));
         yield like(gate, graph.node("Mul", List.of(activated, u)));
       }
-      case GELU_TANH -> throw lacks("GELU");
-      case RELU_SQUARED -> throw lacks("squared ReLU");
+      case GELU_TANH, RELU, RELU_SQUARED -> throw lacks(f.name() + " of a gate");
     };
   }
 
@@ -186,8 +185,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   public Value activate(FeedForward.Activation f, Value x) {
     return switch (f) {
       case SILU -> switched(Attention.Opening.SIGMOID, x, x);
-      case GELU_TANH -> throw lacks("GELU");
-      case RELU_SQUARED -> throw lacks("squared ReLU");
+      case GELU_TANH, RELU, RELU_SQUARED -> throw lacks(f.name());
     };
   }
 
@@ -233,7 +231,14 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value attend(
-      int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Value q,
+      Value k,
+      Value v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
+    requireOneWay(a);
     int width = a.headSize();
     return attention.attend(
         layer,
@@ -303,7 +308,11 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value weigh(
-      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Value values,
+      Value chosen,
+      @Nullable Value dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
     String weighed = routing.weigh(values.name(), chosen.name(), normalisation, scale);
     return new Value(weighed, chosen.width(), values.scores());
   }

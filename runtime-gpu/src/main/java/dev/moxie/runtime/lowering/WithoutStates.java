@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Ops;
 import dev.moxie.format.model.Rotary;
+import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +25,38 @@ public abstract class WithoutStates<V> implements Ops<V> {
   @Override
   public final V factored(V weights, V chosen, Leaf factors) {
     throw lacks("stored factors of experts' weights");
+  }
+
+  @Override
+  public final V place(V x, Architecture.Sinusoids positions) {
+    throw lacks("positions that are added to embeddings");
+  }
+
+  @Override
+  public final void remember(int layer, Attention.Cross cross, V k, V v) {
+    throw lacks("attention to an encoder");
+  }
+
+  @Override
+  public final V recall(int layer, Attention.Cross cross, V q) {
+    throw lacks("attention to an encoder");
+  }
+
+  /** What they lack of an attention, if anything. */
+  protected final void requireOneWay(Attention.GroupedQuery attention) {
+    if (attention.bidirectional() || attention.distances() != null) {
+      throw lacks("attention to tokens that come later, or scores that have biases by distance");
+    }
+  }
+
+  @Override
+  public final V drop(V values, V chosen, Routing.Drops drops) {
+    throw lacks("tokens that an expert drops");
+  }
+
+  @Override
+  public final V without(V weights, V dropped) {
+    throw lacks("tokens that an expert drops");
   }
 
   @Override

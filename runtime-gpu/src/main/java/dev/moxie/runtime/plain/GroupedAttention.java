@@ -1,12 +1,16 @@
 package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Attention;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Every head's query against the keys that it may see; heads side by side.
  *
+ * @param k keys of the tokens; null where they see those of an encoder, which are remembered
+ * @param v likewise values
  * @param sinks a score per head beside those of keys; null where there are none
+ * @param distances what scores are given, by bucket and head; null where nothing
  */
 @SuppressWarnings("ArrayRecordComponent") // Never compared.
 record GroupedAttention(
@@ -14,15 +18,16 @@ record GroupedAttention(
     int layer,
     Attention.GroupedQuery attention,
     Value q,
-    Value k,
-    Value v,
+    @Nullable Value k,
+    @Nullable Value v,
     float @Nullable [] sinks,
+    float @Nullable [][] distances,
     Value y)
     implements Instruction, Team.Task {
 
   @Override
   public void run() {
-    for (int t = 0; t < pass.tokens(); t++) {
+    for (int t = 0; k != null && v != null && t < pass.tokens(); t++) {
       pass.past(t)
           .put(
               layer,
@@ -47,8 +52,10 @@ record GroupedAttention(
     int shared = head * attention.keyValueHeads() / attention.heads();
     int position = pass.position(t);
     int first = (int) attention.firstSeen(position);
-    int count = position + 1 - first;
-    Past.Layer kept = pass.past(t).layer(layer);
+    Past past = pass.past(t);
+    Past.Layer kept = k == null ? past.remembered(layer) : past.layer(layer);
+    int last = k == null ? past.remembered() - 1 : lastSeen(t);
+    int count = last + 1 - first;
     float[] scores = scratch.of(Scratch.Room.SCORES, count);
     float scale = (float) attention.softmaxScale();
     Keys.scores(
@@ -57,13 +64,16 @@ record GroupedAttention(
         size,
         kept.keys(),
         shared * size,
-        k.columns(),
+        attention.keyValueHeads() * size,
         first,
         count,
         scores,
         scratch.lanes);
     for (int j = 0; j < count; j++) {
       scores[j] *= scale;
+    }
+    if (distances != null) {
+      shift(scores, count, first - position, head);
     }
     float total = Mixing.shares(scores, count, sinks == null ? Mixing.NO_SINK : sinks[head]);
     Mixing.mix(
@@ -72,10 +82,23 @@ record GroupedAttention(
         total,
         kept.values(),
         shared * values,
-        v.columns(),
+        attention.keyValueHeads() * values,
         first,
         values,
         pass.array(y),
         t * y.apart() + head * values);
+  }
+
+  private int lastSeen(int t) {
+    return attention.bidirectional() ? pass.position(pass.endOfRun(t) - 1) : pass.position(t);
+  }
+
+  /** Adds what keys have by their distance, the first being so many positions after the token. */
+  private void shift(float[] scores, int count, int after, int head) {
+    Attention.Distances d = Objects.requireNonNull(attention.distances());
+    float[][] biases = Objects.requireNonNull(distances);
+    for (int j = 0; j < count; j++) {
+      scores[j] += biases[d.bucket(after + j, attention.bidirectional())][head];
+    }
   }
 }

@@ -64,12 +64,11 @@ final class Mixture implements Instruction {
   private record Expert(
       @Nullable StoredMatrix gate, StoredMatrix up, StoredMatrix down, @Nullable Biases biases) {
     long storedBytes() {
-      long beside = gate == null ? 0 : gate.storedBytes();
-      return beside + up.storedBytes() + down.storedBytes();
+      return (gate == null ? 0 : gate.storedBytes()) + up.storedBytes() + down.storedBytes();
     }
   }
 
-  private record Biases(StoredMatrix gate, StoredMatrix up, StoredMatrix down) {}
+  private record Biases(@Nullable StoredMatrix gate, StoredMatrix up, StoredMatrix down) {}
 
   Mixture(
       Pass pass,
@@ -109,10 +108,10 @@ final class Mixture implements Instruction {
     gatherInputs(any.up().paired());
     clearPadding();
     long work = (long) first[first.length - 1] * width * x.columns();
-    int products = any.gate() == null ? 1 : 2;
-    gateRows = Product.rowsOfTurn(any.up(), products, pass.team());
+    int matrices = any.gate() == null ? 1 : 2;
+    gateRows = Product.rowsOfTurn(any.up(), matrices, pass.team());
     int turns = actives * Math.ceilDiv(width, gateRows);
-    pass.team().each(turns, products * work / turns, gateAndUp);
+    pass.team().each(turns, matrices * work / turns, gateAndUp);
     downRows = Product.rowsOfTurn(any.down(), 1, pass.team());
     turns = actives * Math.ceilDiv(y.columns(), downRows);
     pass.team().each(turns, work / turns, down);
@@ -139,8 +138,9 @@ final class Mixture implements Instruction {
   private List<MemorySegment> places(Ops.Network network) {
     Ops.Biases b = network.biases();
     return Stream.concat(
-            Stream.of(network.gate(), network.up(), network.down()).filter(Objects::nonNull),
+            Stream.of(network.gate(), network.up(), network.down()),
             b == null ? Stream.of() : Stream.of(b.gate(), b.up(), b.down()))
+        .filter(Objects::nonNull)
         .flatMap(leaf -> weights.places(leaf).stream())
         .toList();
   }
@@ -149,14 +149,16 @@ final class Mixture implements Instruction {
     Ops.Network network = experts.network(expert);
     Ops.Biases b = network.biases();
     return new Expert(
-        network.gate() == null ? null : matrix(network.gate()),
-        matrix(network.up()),
-        matrix(network.down()),
-        b == null ? null : new Biases(matrix(b.gate()), matrix(b.up()), matrix(b.down())));
+        opened(network.gate()),
+        weights.matrix(network.up()),
+        weights.matrix(network.down()),
+        b == null
+            ? null
+            : new Biases(opened(b.gate()), weights.matrix(b.up()), weights.matrix(b.down())));
   }
 
-  private StoredMatrix matrix(Leaf leaf) {
-    return weights.matrix(leaf);
+  private @Nullable StoredMatrix opened(@Nullable Leaf gate) {
+    return gate == null ? null : weights.matrix(gate);
   }
 
   private Expert expert(int id) {
@@ -235,23 +237,24 @@ final class Mixture implements Instruction {
     Expert expert = expert(id);
     int at = first[id];
     int some = first[id + 1] - at;
-    float[] gate = scratch.of(Scratch.Room.GATE, some * rows);
     float[] up = scratch.of(Scratch.Room.UP, some * rows);
-    int from = at * x.apart();
-    StoredMatrix gates = expert.gate();
-    if (gates != null) {
-      Product.rows(gates, row, count, read, from, x.apart(), some, gate, 0, rows, scratch);
-    }
-    Product.rows(expert.up(), row, count, read, from, x.apart(), some, up, 0, rows, scratch);
+    product(expert.up(), row, count, at, some, up, rows, scratch);
     Biases biases = expert.biases();
     if (biases != null) {
-      add(biases.gate(), row, count, gate, 0, some, rows, scratch);
       add(biases.up(), row, count, up, 0, some, rows, scratch);
+    }
+    float[] gate = up;
+    if (expert.gate() != null) {
+      gate = scratch.of(Scratch.Room.GATE, some * rows);
+      product(expert.gate(), row, count, at, some, gate, rows, scratch);
+      if (biases != null && biases.gate() != null) {
+        add(biases.gate(), row, count, gate, 0, some, rows, scratch);
+      }
     }
     for (int t = 0; t < some; t++) {
       int to = (at + t) * Lanes.padded(width);
-      if (gates == null) {
-        activate(experts.activation(), up, t * rows, count, gate, t * rows);
+      if (expert.gate() == null) {
+        activate(experts.activation(), up, t * rows, count, up, t * rows);
       } else {
         gate(experts.activation(), experts.clamp(), gate, up, t * rows, count, gate, t * rows);
       }
@@ -263,6 +266,20 @@ final class Mixture implements Instruction {
         System.arraycopy(gate, t * rows, inside, to + row, count);
       }
     }
+  }
+
+  /** Some rows of a matrix that the tokens from a place on are multiplied with. */
+  private void product(
+      StoredMatrix matrix,
+      int row,
+      int count,
+      int at,
+      int some,
+      float[] out,
+      int apart,
+      Scratch scratch) {
+    int from = at * x.apart();
+    Product.rows(matrix, row, count, read, from, x.apart(), some, out, 0, apart, scratch);
   }
 
   /** What {@link Ops#gate} says, of so many numbers from one on. */
@@ -293,7 +310,7 @@ final class Mixture implements Instruction {
           }
         }
       }
-      case GELU_TANH, RELU_SQUARED -> {
+      case GELU_TANH, RELU, RELU_SQUARED -> {
         activate(f, gate, from, count, out, at);
         for (int i = 0; i < count; i++) {
           out[at + i] *= up[from + i];
@@ -316,6 +333,11 @@ final class Mixture implements Instruction {
         }
       }
       case GELU_TANH -> gelu(x, from, count, out, at);
+      case RELU -> {
+        for (int i = 0; i < count; i++) {
+          out[at + i] = Math.max(0, x[from + i]);
+        }
+      }
       case RELU_SQUARED -> {
         for (int i = 0; i < count; i++) {
           float positive = Math.max(x[from + i], 0);

@@ -20,6 +20,14 @@ public final class Past {
 
   private final List<Block> blocks = new ArrayList<>();
 
+  /** What tokens see of an encoder's: of each layer rows as above, in blocks of its own. */
+  private final List<Layer> remembered = new ArrayList<>();
+
+  private int encoded;
+
+  /** Of each position, how many tokens before it have one of their own. */
+  private int[] placed = new int[1];
+
   /** Of whatever keeps one. */
   private final List<State> states = new ArrayList<>();
 
@@ -139,6 +147,52 @@ public final class Past {
     int row = position % BLOCK;
     System.arraycopy(keys, keyAt, kept.keys[block], row * keyWidth, keyWidth);
     System.arraycopy(values, valueAt, kept.values[block], row * valueWidth, valueWidth);
+  }
+
+  /** Keeps keys and values of a token of an encoder, for a layer of a decoder. */
+  void remember(
+      int layer, int position, float[] keys, int keyAt, float[] values, int valueAt, int width) {
+    int block = position / BLOCK;
+    Layer kept = remembered(layer);
+    kept.reserve(block + 1, width, width);
+    int row = position % BLOCK * width;
+    System.arraycopy(keys, keyAt, kept.keys[block], row, width);
+    System.arraycopy(values, valueAt, kept.values[block], row, width);
+    encoded = Math.max(encoded, position + 1);
+  }
+
+  /** The rows of an encoder's tokens that a layer of a decoder sees. */
+  Layer remembered(int layer) {
+    while (remembered.size() <= layer) {
+      remembered.add(new Layer());
+    }
+    return remembered.get(layer);
+  }
+
+  /** An empty one whose tokens see the same of an encoder's. */
+  public Past again() {
+    var again = new Past(memory);
+    again.remembered.addAll(remembered);
+    again.encoded = encoded;
+    return again;
+  }
+
+  /** How many tokens of an encoder these are. */
+  int remembered() {
+    return encoded;
+  }
+
+  /** How many of so many first tokens have a position of their own. */
+  int placed(int tokens) {
+    return placed[tokens];
+  }
+
+  /** Says so of one more token. */
+  void place(int tokens, int count) {
+    if (placed.length <= tokens) {
+      placed = Arrays.copyOf(placed, 2 * tokens);
+    }
+    placed[tokens] = count;
   }
 
   /** Keeps the key of an indexer. */

@@ -384,12 +384,61 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value place(Value x, Architecture.Sinusoids positions) {
+    var sinusoids = new Sinusoids(positions, x.columns());
+    Value y = make(x.columns());
+    instructions.add(new Placing(pass, sinusoids, x, y));
+    return y;
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Value k, Value v) {
+    instructions.add(
+        () -> {
+          for (int t = 0; t < pass.tokens(); t++) {
+            pass.past(t)
+                .remember(
+                    layer,
+                    pass.position(t),
+                    pass.array(k),
+                    t * k.apart(),
+                    pass.array(v),
+                    t * v.apart(),
+                    k.columns());
+          }
+        });
+  }
+
+  @Override
+  public Value recall(int layer, Attention.Cross cross, Value q) {
+    Value y = make(q.columns());
+    Attention.GroupedQuery all = cross.attention();
+    instructions.add(new GroupedAttention(pass, layer, all, q, null, null, null, null, y));
+    return y;
+  }
+
+  @Override
   public Value attend(
-      int layer, Attention.GroupedQuery a, Value q, Value k, Value v, @Nullable Leaf sinks) {
+      int layer,
+      Attention.GroupedQuery a,
+      Value q,
+      Value k,
+      Value v,
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     Value y = make(a.heads() * a.valuesOfHead());
     float[] scores = sinks == null ? null : weights.vector(sinks);
-    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, y));
+    float[][] biases = distances == null ? null : rows(weights.matrix(distances));
+    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, biases, y));
     return y;
+  }
+
+  private static float[][] rows(StoredMatrix matrix) {
+    float[][] rows = new float[matrix.rows()][matrix.columns()];
+    for (int i = 0; i < rows.length; i++) {
+      matrix.read(i, rows[i], 0);
+    }
+    return rows;
   }
 
   @Override
@@ -555,11 +604,7 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value compress(Attention.Compression n, Value c, Value z, Leaf places) {
-    StoredMatrix matrix = weights.matrix(places);
-    float[][] rows = new float[n.tokens()][matrix.columns()];
-    for (int i = 0; i < rows.length; i++) {
-      matrix.read(i, rows[i], 0);
-    }
+    float[][] rows = rows(weights.matrix(places));
     Value y = make(n.overlapping() ? c.columns() / 2 : c.columns());
     instructions.add(new Entries(pass, pass.newState(), n, rows, c, z, y));
     return y;
@@ -692,8 +737,35 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value drop(Value values, Value chosen, Routing.Drops drops) {
+    Value y = make(chosen.columns());
+    boolean ahead = drops.looksAhead(chosen.columns());
+    int state = ahead ? Queues.NO_STATE : pass.newState();
+    instructions.add(new Queues(pass, state, drops, values.columns(), chosen, y));
+    return y;
+  }
+
+  @Override
+  public Value without(Value weighed, Value dropped) {
+    return row(
+        weighed,
+        weighed.columns(),
+        (t, x, at, y, to) -> {
+          float[] out = pass.array(dropped);
+          int from = t * dropped.apart();
+          for (int i = 0; i < weighed.columns(); i++) {
+            y[to + i] = out[from + i] == 1 ? 0 : x[at + i];
+          }
+        });
+  }
+
+  @Override
   public Value weigh(
-      Value values, Value chosen, Routing.@Nullable Normalisation normalisation, double scale) {
+      Value values,
+      Value chosen,
+      @Nullable Value dropped,
+      Routing.@Nullable Normalisation normalisation,
+      double scale) {
     int count = chosen.columns();
     return row(
         values,
@@ -703,11 +775,13 @@ public final class Program implements Ops<Value> {
           int from = t * chosen.apart();
           double sum = 0;
           for (int i = 0; i < count; i++) {
-            sum += x[at + (int) ids[from + i]];
+            boolean out = dropped != null && pass.array(dropped)[t * dropped.apart() + i] == 1;
+            y[to + i] = out ? 0 : x[at + (int) ids[from + i]];
+            sum += y[to + i];
           }
           double divisor = normalisation == null ? 1 : normalisation.divisor(sum);
           for (int i = 0; i < count; i++) {
-            y[to + i] = (float) (x[at + (int) ids[from + i]] / divisor * scale);
+            y[to + i] = (float) (y[to + i] / divisor * scale);
           }
         });
   }

@@ -6,6 +6,7 @@ import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.BuildIdentity;
 import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.Continuing;
 import dev.moxie.verifier.LoweringCheck;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -50,6 +51,7 @@ public final class BaselineRecorder {
       List<long[]> sequences,
       int greedyTokens,
       Manifest.Producer producer) {
+    Continuing.require(pack);
     requireSample(pack.architecture(), sequences, greedyTokens);
     BaselineSize.requireSmall(pack, execution, sequences, greedyTokens, producer);
     try (var recorder = new SequenceRecorder(pack, execution, new LoweringCheck())) {

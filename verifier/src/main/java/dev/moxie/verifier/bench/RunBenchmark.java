@@ -22,6 +22,7 @@ import dev.moxie.runtime.plain.ArithmeticSweep;
 import dev.moxie.runtime.plain.ExpertMemory;
 import dev.moxie.runtime.plain.KernelSweep;
 import dev.moxie.runtime.plain.MemorySweep;
+import dev.moxie.verifier.Continuing;
 import dev.moxie.verifier.LoweringCheck;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -128,6 +129,7 @@ public final class RunBenchmark {
     Resident before = Resident.now();
     long start = System.nanoTime();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      Continuing.require(pack);
       requireFit(pack, prompt, decode);
       Execution execution = wanted == null ? Execution.best(pack, device) : wanted;
       execution.require(device);

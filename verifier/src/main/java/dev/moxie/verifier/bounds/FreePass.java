@@ -3,6 +3,7 @@ package dev.moxie.verifier.bounds;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
+import dev.moxie.verifier.oracle.Texts;
 import java.util.Set;
 
 /**
@@ -15,21 +16,38 @@ import java.util.Set;
  */
 public record FreePass(Estimate logits, int firstUnclear, double largest) {
 
-  /** Runs the oracle of an architecture. */
+  /** Runs the oracle of an architecture; an encoder, where there is one, reads the same tokens. */
   public static FreePass of(Architecture architecture, Oracle oracle, long[] ids) {
-    Estimate hidden = oracle.embed(ids);
+    return of(architecture, oracle, new Texts(architecture.encoderLayers(), ids, ids));
+  }
+
+  /** Runs the oracle of an architecture. */
+  public static FreePass of(Architecture architecture, Oracle first, Texts texts) {
+    Oracle oracle = first;
+    long[] ids = texts.ids();
+    Estimate hidden = oracle.embed(texts.of(0));
     int clear = ids.length;
     double largest = hidden.largest();
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
-      Oracle.Layer result = oracle.layer(layer, ids, hidden, null);
-      clear = Math.min(clear, result.firstUndecided());
+      if (texts.begin(layer)) {
+        oracle = oracle.reading(hidden);
+        hidden = oracle.embed(ids);
+      }
+      int tokens = texts.of(layer).length;
+      Oracle.Layer result = oracle.layer(layer, texts.of(layer), hidden, null);
+      Architecture.Blocks blocks = architecture.layers().get(layer);
+      clear = reached(clear, blocks, result.firstUndecided(), tokens);
       if (result.routed() != null) {
-        clear = Math.min(clear, Selection.of(result).firstUnclear());
+        clear = reached(clear, blocks, Selection.of(result).firstUnclear(), tokens);
       }
       hidden = result.output();
       largest = Math.max(largest, hidden.largest());
     }
     return new FreePass(oracle.head(hidden), clear, largest);
+  }
+
+  private static int reached(int clear, Architecture.Blocks blocks, int token, int tokens) {
+    return token < tokens ? Math.min(clear, blocks.reached(token, tokens)) : clear;
   }
 
   /**

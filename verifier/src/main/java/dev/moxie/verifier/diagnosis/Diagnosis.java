@@ -25,7 +25,13 @@ public final class Diagnosis {
   /** What known defects explain, one sentence each, and what there was no time to try. */
   public static List<String> looksLike(
       Evidence evidence, Report.Routing routing, Report.Ends ends, List<Report.Layer> layers) {
-    return evidence.budget().during(() -> new Trial(evidence).explain(routing, ends, layers));
+    return evidence
+        .budget()
+        .during(
+            () ->
+                FixedExperts.explain(evidence, layers)
+                    .map(List::of)
+                    .orElseGet(() -> new Trial(evidence).explain(routing, ends, layers)));
   }
 
   /**

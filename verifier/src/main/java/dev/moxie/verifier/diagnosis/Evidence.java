@@ -1,6 +1,7 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Step;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
@@ -77,6 +78,11 @@ public final class Evidence {
   /** The package's weights, as the reference read them. */
   Weights weights() {
     return weights;
+  }
+
+  /** The name of a step in the trace. */
+  String name(int layer, Step step) {
+    return recorded.name(layer, step);
   }
 
   int tokens() {

@@ -113,6 +113,7 @@ final class Exchanges {
     Architecture own = evidence.architecture();
     if (own.normBiases()
         || own.streams() != null
+        || own.encoder() != null
         || (own.normPlacement() != null && own.normPlacement() != NormPlacement.OUTPUT)) {
       return Stream.of();
     }

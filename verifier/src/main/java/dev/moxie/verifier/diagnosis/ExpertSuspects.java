@@ -99,14 +99,17 @@ final class ExpertSuspects {
       int expert = e;
       candidates.add(new Candidate(Kind.EXPERT, e, row -> Siblings.ofExpert(pack, row, expert)));
     }
-    candidates.add(new Candidate(Kind.SWAPPED, 0, row -> Siblings.gateForUp(pack, row)));
+    if (!moe.ungated()) {
+      candidates.add(new Candidate(Kind.SWAPPED, 0, row -> Siblings.gateForUp(pack, row)));
+    }
     for (int i = 0; i < evidence.architecture().layers().size(); i++) {
       int other = i;
       if (other != layer
           && evidence.architecture().layers().get(other).feedForward()
               instanceof FeedForward.MixtureOfExperts m
           && m.experts() == moe.experts()
-          && m.intermediateSize() == moe.intermediateSize()) {
+          && m.intermediateSize() == moe.intermediateSize()
+          && m.ungated() == moe.ungated()) {
         candidates.add(
             new Candidate(Kind.OF_LAYER, other, row -> Siblings.ofLayer(pack, row, other)));
       }

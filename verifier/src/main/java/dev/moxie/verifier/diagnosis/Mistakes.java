@@ -39,6 +39,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.DoubleFunction;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -73,14 +74,22 @@ final class Mistakes {
 
   private static final double TEMPERATURE_SCALE = 0.1;
 
+  /** Distances that biases may be alike from on, beside T5's 128. */
+  private static final int[] FARTHEST = {128, 64, 256, 512, 1024};
+
   /** Of MiMo-V2. */
   private static final double SMALLER_VALUES = 0.707;
 
   /** Of Gemma 2 to 4. */
   private static final double LOGIT_CAP = 30;
 
+  /** Tokens before the first that embeddings may count. */
+  private static final int MOST_POSITIONS = 4;
+
   /** Of streams; where more are done, they hardly change anything. */
   private static final int MOST_ITERATIONS = 32;
+
+  private static final WeightsApplyTo[] NONE = {};
 
   /** Wider windows of a reference are not looked for: each is a pass of its own. */
   private static final int WIDEST_WINDOW = 64;
@@ -184,6 +193,9 @@ final class Mistakes {
     if (blocks.attention() instanceof Softmax a && a.rotary() != null) {
       rotaries(a.rotary()).forEach((cause, r) -> attention(mistakes, cause, x -> a.withRotary(r)));
     }
+    if (blocks.cross() != null) {
+      ofCross(blocks.cross(), mistakes);
+    }
     switch (blocks.attention()) {
       case GroupedQuery a -> ofGroupedQuery(a, mistakes);
       case MultiHeadLatent a -> ofLatent(a, mistakes);
@@ -199,6 +211,33 @@ final class Mistakes {
       case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
+  }
+
+  private void ofCross(Attention.Cross cross, List<Mistake> mistakes) {
+    for (double scale : new double[] {1, 1 / Math.sqrt(cross.headSize())}) {
+      Attention.Cross other = Parts.with(cross, "scale", scale);
+      add(
+          mistakes,
+          instead("scale of attention to the encoder", cross.scale(), scale),
+          model.withBlocks(b -> b.equals(blocks) ? Parts.with(b, "cross", other) : b));
+    }
+  }
+
+  /** They are those of all layers that stand together. */
+  private void ofDistances(Attention.Distances own, List<Mistake> mistakes) {
+    for (int farthest : FARTHEST) {
+      if (farthest >= own.buckets()) {
+        add(
+            mistakes,
+            instead("farthest distance of a bias", own.farthest(), farthest),
+            model.withBlocks(
+                b ->
+                    b.attention() instanceof GroupedQuery a && own.equals(a.distances())
+                        ? b.withAttention(
+                            with(a, "distances", new Attention.Distances(own.buckets(), farthest)))
+                        : b));
+      }
+    }
   }
 
   private void ofMamba2(Mamba2 a, List<Mistake> mistakes) {
@@ -306,9 +345,12 @@ final class Mistakes {
   }
 
   private void ofGroupedQuery(GroupedQuery a, List<Mistake> mistakes) {
+    if (a.distances() != null) {
+      ofDistances(a.distances(), mistakes);
+    }
     for (Member<GroupedQuery> member : OF_ATTENTION) {
       attention(mistakes, a, member, member.absent());
-      for (Architecture.Blocks other : model.blocks()) {
+      for (Architecture.Blocks other : model.runs()) {
         if (other.attention() instanceof GroupedQuery o) {
           attention(mistakes, a, member, member.of().apply(o));
         }
@@ -392,10 +434,14 @@ final class Mistakes {
   }
 
   private void attention(List<Mistake> mistakes, String cause, UnaryOperator<Attention> change) {
+    suppose(mistakes, cause, () -> with(change.apply(blocks.attention())));
+  }
+
+  private void suppose(List<Mistake> mistakes, String cause, Supplier<Architecture> right) {
     try {
-      add(mistakes, cause, with(change.apply(blocks.attention())));
+      add(mistakes, cause, right.get());
     } catch (IllegalArgumentException e) {
-      // No attention is like that.
+      // No model is like that.
     }
   }
 
@@ -517,7 +563,7 @@ final class Mistakes {
             with(Parts.with(m, "activation", other)));
       }
     }
-    for (WeightsApplyTo other : WeightsApplyTo.values()) {
+    for (WeightsApplyTo other : routing.drops() == null ? WeightsApplyTo.values() : NONE) {
       add(
           mistakes,
           other == WeightsApplyTo.EXPERT_OUTPUT
@@ -627,6 +673,19 @@ final class Mistakes {
               : "norm weights stored as differences from one",
           Parts.with(model, "offsetNorms", !model.offsetNorms()));
     }
+    Architecture.Sinusoids positions = model.positions();
+    for (int other = 0; positions != null && other <= MOST_POSITIONS; other++) {
+      add(
+          mistakes,
+          instead("first position", positions.first(), other),
+          Parts.with(model, "positions", Parts.with(positions, "first", other)));
+    }
+    if (positions != null) {
+      add(
+          mistakes,
+          "positions in embeddings that the reference does not have",
+          Parts.with(model, "positions", null));
+    }
     Architecture.Streams streams = model.streams();
     for (int other = 1; streams != null && other <= MOST_ITERATIONS; other++) {
       add(
@@ -673,10 +732,9 @@ final class Mistakes {
 
   private List<Mistake> multiplied(String member, double own, double quotient) {
     double other = own * quotient;
-    return other > 0 && Double.isFinite(other)
-        ? List.of(
-            new Mistake(instead(member + " multiplier", own, other), multiplied(member, other)))
-        : List.of();
+    List<Mistake> mistakes = new ArrayList<>();
+    suppose(mistakes, instead(member + " multiplier", own, other), () -> multiplied(member, other));
+    return mistakes;
   }
 
   private void multiplied(List<Mistake> mistakes, String member, double own, boolean inverse) {
@@ -963,10 +1021,9 @@ final class Mistakes {
   List<Missing> missingInNorm(String half) {
     boolean others =
         model.blocks().stream().anyMatch(run -> model.readsResidual(run.feedForward()));
-    return model.normBiases()
-            || model.normPlacement() != null
-            || others
-            || model.prediction() != null
+    // Those of a layer that reads an encoder's output are of more norms.
+    boolean more = others || model.prediction() != null || blocks.cross() != null;
+    return model.normBiases() || model.normPlacement() != null || more
         ? List.of()
         : List.of(
             missing(

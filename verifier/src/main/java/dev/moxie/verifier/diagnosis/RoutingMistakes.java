@@ -33,6 +33,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   /** Tolerances that a jitter of 0.01, as PhiMoE is released with, may become. */
   private static final double[] TOLERANCES = {0.02, 0.01, 0.04, 0};
 
+  /** More tokens that an expert takes are not looked for. */
+  private static final int MOST_TAKEN = 64;
+
   /** What leads to other experts. */
   List<Mistake> ofDecisions() {
     List<Mistake> mistakes = new ArrayList<>();
@@ -132,6 +135,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     mixers(mistakes);
+    if (stated.mixer() == null && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
+      drops(mistakes);
+    }
     if (stated.logitCap() != null) {
       mistakes.add(
           mistake(
@@ -141,8 +147,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
     if (stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null
-              ? mistake(
-                  "dropped normalisation", stated.withNormalisation(new Routing.Normalisation(0)))
+              ? mistake("dropped normalisation", stated.withNormalisation(normalisation()))
               : mistake(
                   "normalisation that the reference does not do", stated.withNormalisation(null)));
     }
@@ -177,6 +182,53 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
         .forEach(mistakes::add);
   }
 
+  /** Sums may be 0 where all of a token's choices are dropped. */
+  private Routing.Normalisation normalisation() {
+    return stated.drops() == null
+        ? new Routing.Normalisation(0)
+        : new Routing.Normalisation(0, (double) Math.ulp(1f));
+  }
+
+  /** Choices that are dropped, or others that are. */
+  private void drops(List<Mistake> mistakes) {
+    Routing.Drops own = stated.drops();
+    boolean after = own != null && own.afterNormalisation();
+    if (own != null) {
+      mistakes.add(mistake("choices dropped that the reference keeps", stated.withDrops(null)));
+      if (stated.normalisation() != null) {
+        mistakes.add(
+            mistake(
+                "choices dropped %s instead of %s weights are normalised"
+                    .formatted(after ? "after" : "before", after ? "before" : "after"),
+                dropping(Parts.with(own, "afterNormalisation", !after))));
+      }
+    }
+    for (int taken = 1; taken <= MOST_TAKEN; taken++) {
+      Routing right = dropping(new Routing.Drops(taken, null, after));
+      mistakes.add(
+          mistake(
+              own == null
+                  ? "choices kept beyond the %d that an expert takes".formatted(taken)
+                  : "experts that take %s instead of %d tokens".formatted(taken(own), taken),
+              right));
+    }
+  }
+
+  private static String taken(Routing.Drops drops) {
+    return drops.fraction() == null
+        ? String.valueOf(drops.tokens())
+        : Figures.number(drops.fraction()) + " of all";
+  }
+
+  /** Weights that no sum is left of are 0. */
+  private Routing dropping(Routing.Drops drops) {
+    Routing.Normalisation n = stated.normalisation();
+    return (n == null || n.divisor(0) > 0 || drops.afterNormalisation()
+            ? stated
+            : stated.withNormalisation(new Routing.Normalisation(n.epsilon(), Math.ulp(1.0))))
+        .withDrops(drops);
+  }
+
   /** Weights by a mixer, or by another. */
   private void mixers(List<Mistake> mistakes) {
     Routing.Mixer own = stated.mixer();
@@ -184,7 +236,8 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       mistakes.add(
           mistake("weights among near experts instead of among all", stated.withMixer(null)));
     }
-    for (double tolerance : stated.assigned() ? new double[0] : TOLERANCES) {
+    boolean none = stated.assigned() || stated.drops() != null;
+    for (double tolerance : none ? new double[0] : TOLERANCES) {
       var other = new Routing.Mixer(tolerance);
       if (!other.equals(own)) {
         mistakes.add(

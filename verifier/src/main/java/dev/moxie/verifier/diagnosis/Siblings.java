@@ -1,7 +1,6 @@
 package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Projection;
-import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import java.util.Objects;
@@ -32,9 +31,6 @@ final class Siblings {
 
   /** Gate for up, up for gate, and the same for any other. */
   static IndexRow gateForUp(MoxiePackage pack, IndexRow row) {
-    if (row.role() == Role.EXPERT_UP) {
-      return row; // There is no gate.
-    }
     return switch (row.projection()) {
       case GATE -> pack.slice(row.name(), Objects.requireNonNull(row.expert()), Projection.UP);
       case UP -> pack.slice(row.name(), Objects.requireNonNull(row.expert()), Projection.GATE);

@@ -79,16 +79,23 @@ final class Stacks {
     List<Suspect> suspects = new ArrayList<>();
     Predicate<IndexRow> weights = row -> !isBias(row);
     Predicate<IndexRow> both = row -> row.projection() != Projection.DOWN;
-    suspects.add(
-        suppose(
-            "interleaved rows of gate and up read as halves",
-            both,
-            dealt((r, size) -> 2 * (r % size) + r / size)));
-    suspects.add(
-        suppose(
-            "halves of gate and up read as interleaved rows",
-            both,
-            dealt((r, size) -> r / 2 + r % 2 * size)));
+    if (!evidence.layer(layer).moe().ungated()) {
+      suspects.add(
+          suppose(
+              "interleaved rows of gate and up read as halves",
+              both,
+              dealt((r, size) -> 2 * (r % size) + r / size)));
+      suspects.add(
+          suppose(
+              "halves of gate and up read as interleaved rows",
+              both,
+              dealt((r, size) -> r / 2 + r % 2 * size)));
+      suspects.add(
+          suppose(
+              "biases of gate and up swapped",
+              Stacks::isBias,
+              (row, stored) -> stored.get(Siblings.gateForUp(evidence.pack(), row))));
+    }
     suspects.add(
         suppose(
             "square matrices of experts transposed",
@@ -99,11 +106,6 @@ final class Stacks {
             "square gate and up matrices of experts transposed",
             weights.and(both).and(Exchanges::isSquare),
             (row, stored) -> stored.get(row).transposed()));
-    suspects.add(
-        suppose(
-            "biases of gate and up swapped",
-            Stacks::isBias,
-            (row, stored) -> stored.get(Siblings.gateForUp(evidence.pack(), row))));
     for (int by : new int[] {1, -1}) {
       suspects.add(
           suppose(

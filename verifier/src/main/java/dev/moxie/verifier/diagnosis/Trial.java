@@ -6,7 +6,6 @@ import dev.moxie.verifier.diagnosis.Suspects.Kind;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Forced;
 import dev.moxie.verifier.oracle.Forced.Stage;
-import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
@@ -107,15 +106,15 @@ final class Trial {
       sentences.add(whole.get());
       return sentences;
     }
-    if (routing.mismatch() > 0 || layers.stream().anyMatch(Trial::weightsDiffer)) {
+    if (routing.mismatch() > 0 || layers.stream().anyMatch(this::weightsDiffer)) {
       sentences.addAll(explainRouting());
     }
     first.map(this::explainStages).ifPresent(sentences::addAll);
     return sentences;
   }
 
-  private static boolean weightsDiffer(Report.Layer layer) {
-    Comparison weights = layer.steps().get(Recorded.name(layer.layer(), Step.ROUTER_WEIGHTS));
+  private boolean weightsDiffer(Report.Layer layer) {
+    Comparison weights = layer.steps().get(evidence.name(layer.layer(), Step.ROUTER_WEIGHTS));
     return weights != null && !weights.verdict().passed();
   }
 

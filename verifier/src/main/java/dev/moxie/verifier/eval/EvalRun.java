@@ -8,6 +8,7 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.verifier.Continuing;
 import dev.moxie.verifier.LoweringCheck;
 import dev.moxie.verifier.report.Verdict;
 import dev.moxie.verifier.routing.Choices;
@@ -111,6 +112,7 @@ public final class EvalRun {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         @Nullable MoxiePackage second = against == null ? null : MoxiePackage.open(against);
         @Nullable TextTokenizer tokenizer = corpus.hasText() ? TextTokenizer.of(pack) : null) {
+      Continuing.require(pack);
       Execution execution = wanted == null ? Execution.best(pack, device) : wanted;
       execution.require(device);
       List<String> notCompared = new ArrayList<>();

@@ -13,14 +13,26 @@ record Activated(double value, double slope, double rounding) {
   private static final double GELU_SLOPE = Math.sqrt(2 / Math.PI);
   private static final double GELU_CUBE = 0.044715;
 
-  static Activated of(FeedForward.Activation f, double x, Arithmetic arithmetic) {
+  /**
+   * One of them.
+   *
+   * @param error of x, which may take it over a bend
+   */
+  static Activated of(FeedForward.Activation f, double x, double error, Arithmetic arithmetic) {
     return switch (f) {
       case SILU -> silu(x, arithmetic);
       case GELU_TANH -> gelu(x, arithmetic);
+      case RELU -> {
+        double value = Math.max(0, x);
+        // The product that it gates is rounded all the same.
+        yield new Activated(value, -x > Arithmetic.FAR * error ? 0 : 1, arithmetic.u() * value);
+      }
       case RELU_SQUARED -> {
-        double positive = Math.max(x, 0);
+        double positive = Math.max(0, x);
         double value = positive * positive;
-        yield new Activated(value, 2 * positive, arithmetic.u() * value);
+        // Nowhere within the error is it steeper on average: next to the bend the slope at x is 0.
+        double slope = positive + Math.max(0, x + Arithmetic.FAR * error);
+        yield new Activated(value, slope, arithmetic.u() * value);
       }
     };
   }

@@ -351,12 +351,17 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** ln(1 + eˣ). */
+  static double softplus(double x) {
+    return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+  }
+
   /** s_i = ln(1 + exp(x_i)) of one row; ds = σ(x) dx. */
   private Estimate softplus(Estimate x, int row) {
     var result = new Estimate(1, x.columns());
     for (int i = 0; i < x.columns(); i++) {
       double v = x.value(row, i);
-      double s = Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+      double s = softplus(v);
       double slope = 1 / (1 + Math.exp(-v));
       // The sum is rounded at one before its logarithm is taken.
       double rounding = FUNCTION_ROUNDINGS * u * s + a;
@@ -370,7 +375,7 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     var result = new Estimate(1, x.columns());
     for (int i = 0; i < x.columns(); i++) {
       double v = x.value(row, i);
-      double s = Math.sqrt(Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v))));
+      double s = Math.sqrt(softplus(v));
       double slope = 1 / ((1 + Math.exp(-v)) * 2 * s);
       double rounding = FUNCTION_ROUNDINGS * u * s;
       result.set(0, i, s, norm2(slope * x.error(row, i), rounding, 0));
@@ -383,7 +388,7 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     var result = new Estimate(gate.rows(), gate.columns());
     for (int r = 0; r < gate.rows(); r++) {
       for (int c = 0; c < gate.columns(); c++) {
-        Activated g = Activated.of(f, gate.value(r, c), this);
+        Activated g = Activated.of(f, gate.value(r, c), gate.error(r, c), this);
         double y = g.value() * up.value(r, c);
         double ofGate = g.slope() * gate.error(r, c) * up.value(r, c);
         double rounding = g.rounding() * up.value(r, c);

@@ -2,9 +2,11 @@ package dev.moxie.verifier.oracle;
 
 import static dev.moxie.verifier.oracle.Arithmetic.norm2;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -113,6 +115,23 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       Estimate value,
       int keyValueHeads,
       @Nullable WeightMatrix sinks) {
+    return attend(attention, seen, query, key, value, keyValueHeads, sinks, null);
+  }
+
+  /**
+   * The same with biases by distance.
+   *
+   * @param distances [buckets, heads]; null where there are none
+   */
+  Estimate attend(
+      Attention.Softmax attention,
+      Seen seen,
+      Estimate query,
+      Estimate key,
+      Estimate value,
+      int keyValueHeads,
+      @Nullable WeightMatrix sinks,
+      @Nullable WeightMatrix distances) {
     int heads = attention.heads();
     int valueSize = value.columns() / keyValueHeads;
     var joined = new Estimate(query.rows(), heads * valueSize);
@@ -130,6 +149,9 @@ record AttentionArithmetic(Arithmetic arithmetic) {
                 query.columns() / heads,
                 shared,
                 keys);
+        if (distances != null && attention instanceof Attention.GroupedQuery grouped) {
+          shift(grouped, distances, scores, t, head, keys);
+        }
         Estimate all = sinks == null ? scores : withSink(scores, sinks, head);
         mix(all, value, valueSize, t, head, shared, keys, joined);
         if (seen.undecided(t).length > 0) {
@@ -220,6 +242,54 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       }
     }
     return arithmetic.settle(scores);
+  }
+
+  /** Adds what scores of one query have by the distance of their keys. */
+  private void shift(
+      Attention.GroupedQuery a,
+      WeightMatrix distances,
+      Estimate scores,
+      int t,
+      int head,
+      int[] keys) {
+    double[] row = new double[distances.columns()];
+    for (int c = 0; c < keys.length; c++) {
+      int bucket = Objects.requireNonNull(a.distances()).bucket(keys[c] - t, a.bidirectional());
+      distances.read(bucket, row);
+      double score = scores.value(0, c) + row[head];
+      double rounding = Math.sqrt(arithmetic.storing()) * score;
+      double stored = distances.roundingOf(bucket, head, row[head]);
+      scores.set(0, c, score, norm2(scores.error(0, c), rounding, stored));
+    }
+  }
+
+  /** Embeddings and the sines and cosines of their positions. */
+  Estimate place(Architecture.Sinusoids positions, long[] tokens, Estimate x) {
+    int half = x.columns() / 2;
+    var result = new Estimate(x.rows(), x.columns());
+    result.copy(x, 0, x.columns(), 0);
+    int position = positions.first();
+    for (int t = 0; t < x.rows(); t++) {
+      if (positions.padding() != null && tokens[t] == positions.padding()) {
+        continue;
+      }
+      for (int n = 0; n < half; n++) {
+        double exponent = n * Math.log(10000) / (half - 1);
+        double angle = position * Math.exp(-exponent);
+        // Exponent, frequency and angle are each rounded.
+        double off = arithmetic.a() * angle * (exponent + Arithmetic.FUNCTION_ROUNDINGS);
+        place(result, t, n, Math.sin(angle), off);
+        place(result, t, half + n, Math.cos(angle), off);
+      }
+      position++;
+    }
+    return result;
+  }
+
+  private void place(Estimate result, int t, int column, double added, double off) {
+    double y = result.value(t, column) + added;
+    double u = arithmetic.u();
+    result.set(t, column, y, norm2(norm2(result.error(t, column), off, 0), u * added, u * y));
   }
 
   private static Estimate withSink(Estimate scores, WeightMatrix sinks, int head) {

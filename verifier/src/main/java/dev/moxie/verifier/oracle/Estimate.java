@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
 
 /**
  * A matrix of values in double precision, each with the standard deviation of the error that an
@@ -119,6 +120,11 @@ public final class Estimate {
       floats[i] = (float) values[i];
     }
     return floats;
+  }
+
+  /** Whether some value of a row is not 0. */
+  public boolean hasAny(int row) {
+    return IntStream.range(0, columns).anyMatch(column -> value(row, column) != 0);
   }
 
   /** Largest magnitude of any value; NaN if one is no number. */

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -45,6 +46,7 @@ final class Exact implements Ops<Estimate> {
   private @Nullable ChosenPositions chosen;
   private final BitSet mixed = new BitSet();
   private List<int[]> experts = List.of();
+  private final Map<Integer, Estimate[]> remembered = new HashMap<>();
 
   /**
    * A reader.
@@ -250,16 +252,45 @@ final class Exact implements Ops<Estimate> {
       Estimate q,
       Estimate k,
       Estimate v,
-      @Nullable Leaf sinks) {
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     WeightMatrix s = sinks == null ? null : weights.apply(sinks);
+    WeightMatrix d = distances == null ? null : weights.apply(distances);
+    Seen seen = a.bidirectional() ? Seen.every(k.rows()) : Seen.from(a::firstSeen);
     return once(
-        () -> attention.attend(a, Seen.from(a::firstSeen), q, k, v, a.keyValueHeads(), s),
+        () -> attention.attend(a, seen, q, k, v, a.keyValueHeads(), s, d),
         "attend",
         a,
         q,
         k,
         v,
-        s);
+        s,
+        d);
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Estimate k, Estimate v) {
+    remembered.put(layer, new Estimate[] {k, v});
+  }
+
+  @Override
+  public Estimate recall(int layer, Attention.Cross cross, Estimate q) {
+    Estimate[] kept = Objects.requireNonNull(remembered.get(layer), "what an encoder leaves");
+    Estimate k = kept[0];
+    Estimate v = kept[1];
+    Attention.GroupedQuery a = cross.attention();
+    return once(
+        () -> attention.attend(a, Seen.every(k.rows()), q, k, v, a.heads(), null, null),
+        "recall",
+        a,
+        q,
+        k,
+        v);
+  }
+
+  @Override
+  public Estimate place(Estimate x, Architecture.Sinusoids positions) {
+    return arithmetic.settle(attention.place(positions, tokens, x));
   }
 
   @Override
@@ -529,9 +560,36 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate drop(Estimate values, Estimate chosen, Routing.Drops drops) {
+    int capacity = drops.capacity(chosen.rows());
+    int[] waiting = new int[values.columns()];
+    var dropped = new Estimate(chosen.rows(), chosen.columns());
+    for (int i = 0; i < chosen.columns(); i++) {
+      for (int t = 0; t < chosen.rows(); t++) {
+        dropped.set(t, i, waiting[(int) chosen.value(t, i)]++ < capacity ? 0 : 1, 0);
+      }
+    }
+    return dropped;
+  }
+
+  @Override
+  public Estimate without(Estimate weighed, Estimate dropped) {
+    var kept = new Estimate(weighed.rows(), weighed.columns());
+    for (int t = 0; t < weighed.rows(); t++) {
+      for (int i = 0; i < weighed.columns(); i++) {
+        if (dropped.value(t, i) == 0) {
+          kept.set(t, i, weighed.value(t, i), weighed.error(t, i));
+        }
+      }
+    }
+    return kept;
+  }
+
+  @Override
   public Estimate weigh(
       Estimate values,
       Estimate chosen,
+      @Nullable Estimate dropped,
       Routing.@Nullable Normalisation normalisation,
       double scale) {
     var result = new Estimate(chosen.rows(), chosen.columns());
@@ -540,10 +598,14 @@ final class Exact implements Ops<Estimate> {
       double squares = 0;
       for (int i = 0; i < chosen.columns(); i++) {
         int expert = (int) chosen.value(t, i);
-        total += values.value(t, expert);
-        squares += values.error(t, expert) * values.error(t, expert);
+        double kept = dropped == null ? 1 : 1 - dropped.value(t, i);
+        total += kept * values.value(t, expert);
+        squares += kept * values.error(t, expert) * values.error(t, expert);
       }
       for (int i = 0; i < chosen.columns(); i++) {
+        if (dropped != null && dropped.value(t, i) == 1) {
+          continue;
+        }
         double w = values.value(t, (int) chosen.value(t, i));
         double e = values.error(t, (int) chosen.value(t, i));
         if (normalisation != null) {

@@ -251,14 +251,27 @@ public final class Forced {
         Estimate before = readsResidual() ? given(Step.MOE_INPUT) : attended(forward);
         yield forward.added(layer, before, given(Step.MOE_OUTPUT));
       }
-      case DENSE -> forward.layer(layer, given(Step.INPUT));
+      case DENSE -> remembering(forward).layer(layer, given(Step.INPUT));
       case HEAD -> forward.head(given(Step.OUTPUT));
     };
   }
 
   /** The residual stream, or streams, between the halves of the layer. */
   private Estimate attended(Forward<Estimate> forward) {
-    return forward.attended(layer, model.layers().get(layer).attention(), given(Step.INPUT));
+    return remembering(forward)
+        .met(
+            layer,
+            forward.attended(layer, model.layers().get(layer).attention(), given(Step.INPUT)));
+  }
+
+  /** A pass in which the layer, if it is one of a decoder, sees what the encoder left. */
+  private Forward<Estimate> remembering(Forward<Estimate> forward) {
+    if (model.layers().get(layer).cross() != null) {
+      int last = model.encoderLayers() - 1;
+      Estimate left = memory.record(() -> recorded.get(last, Step.OUTPUT), "encoded");
+      forward.remember(layer, forward.encoded(left));
+    }
+    return forward;
   }
 
   /**
@@ -363,6 +376,7 @@ public final class Forced {
   }
 
   private Exact reader(@Nullable List<int[]> replayed) {
-    return new Exact(weights::of, Arithmetic.of(precision), recorded.ids(), replayed, memory);
+    long[] ids = recorded.texts().of(layer);
+    return new Exact(weights::of, Arithmetic.of(precision), ids, replayed, memory);
   }
 }

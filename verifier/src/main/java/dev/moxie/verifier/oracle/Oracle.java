@@ -23,6 +23,7 @@ public final class Oracle {
   private final Weights weights;
   private final Precisions precisions;
   private final Arithmetic arithmetic;
+  private final @Nullable Estimate encoded;
 
   /**
    * An oracle.
@@ -35,15 +36,20 @@ public final class Oracle {
 
   /** One for two implementations that are held to each other. */
   public Oracle(Architecture architecture, Weights weights, Precisions precisions) {
-    this(architecture, weights, precisions, Arithmetic.of(precisions));
+    this(architecture, weights, precisions, Arithmetic.of(precisions), null);
   }
 
   private Oracle(
-      Architecture architecture, Weights weights, Precisions precisions, Arithmetic arithmetic) {
+      Architecture architecture,
+      Weights weights,
+      Precisions precisions,
+      Arithmetic arithmetic,
+      @Nullable Estimate encoded) {
     this.architecture = architecture;
     this.weights = weights;
     this.precisions = precisions;
     this.arithmetic = arithmetic;
+    this.encoded = encoded;
   }
 
   /**
@@ -75,7 +81,17 @@ public final class Oracle {
 
   /** The same pass, every rounding of which is drawn. */
   Oracle sampled(Random random) {
-    return new Oracle(architecture, weights, precisions, arithmetic.with(random));
+    return new Oracle(architecture, weights, precisions, arithmetic.with(random), encoded);
+  }
+
+  /**
+   * One whose decoder reads what an encoder leaves.
+   *
+   * @param last what the last layer of the encoder makes, [S, H]
+   */
+  public Oracle reading(Estimate last) {
+    Estimate read = new Forward<>(architecture, reader(new long[0], null)).encoded(last);
+    return new Oracle(architecture, weights, precisions, arithmetic, read);
   }
 
   private Exact reader(long[] ids, @Nullable List<int[]> replayed) {
@@ -106,7 +122,11 @@ public final class Oracle {
    */
   public Layer layer(int layer, long[] ids, Estimate input, @Nullable List<int[]> replayed) {
     Exact reader = reader(ids, replayed);
-    new Forward<>(architecture, reader).layer(layer, input);
+    var forward = new Forward<>(architecture, reader);
+    if (architecture.layers().get(layer).cross() != null) {
+      forward.remember(layer, Objects.requireNonNull(encoded, "what an encoder leaves"));
+    }
+    forward.layer(layer, input);
     Map<Step, Estimate> steps = new EnumMap<>(reader.steps());
     steps.keySet().removeAll(Set.of(Step.INPUT, Step.ROUTER_EXPERTS));
     BitSet undecided = reader.undecided();

@@ -16,14 +16,30 @@ import java.util.List;
  */
 public record Recorded(Trace trace, Architecture model) {
 
-  /** The name of a step in a trace. */
-  public static String name(int layer, Step step) {
-    return "layers." + layer + "." + step.id();
+  /** What names of a layer's tensors begin with in a trace of a model. */
+  public static String prefix(Architecture model, int layer) {
+    int encoder = model.encoderLayers();
+    if (encoder == 0) {
+      return "layers." + layer + ".";
+    }
+    return layer < encoder
+        ? "encoder.layers." + layer + "."
+        : "decoder.layers." + (layer - encoder) + ".";
   }
 
-  /** The tokens, [T]. */
+  /** The name of a step in the trace. */
+  public String name(int layer, Step step) {
+    return prefix(model, layer) + step.id();
+  }
+
+  /** The tokens that logits were recorded of, [T]. */
   public long[] ids() {
-    return trace.inputIds();
+    return model.encoder() == null ? trace.inputIds() : trace.decoderInputIds();
+  }
+
+  /** The tokens that each layer has. */
+  public Texts texts() {
+    return new Texts(model.encoderLayers(), trace.inputIds(), ids());
   }
 
   /** Whether a step of a layer was recorded. */
@@ -47,9 +63,11 @@ public record Recorded(Trace trace, Architecture model) {
   public Estimate get(int layer, Step step) {
     return get(
         name(layer, step),
+        texts().of(layer).length,
         switch (step) {
           case ROUTER_LOGITS -> moe(layer).experts();
-          case ROUTER_EXPERTS, ROUTER_WEIGHTS -> moe(layer).routing().expertsPerToken();
+          case ROUTER_EXPERTS, ROUTER_DROPPED, ROUTER_WEIGHTS ->
+              moe(layer).routing().expertsPerToken();
           case INPUT, OUTPUT -> model.streamWidth();
           case MOE_INPUT, EXPERTS_OUTPUT, MOE_OUTPUT -> model.hiddenSize();
         });
@@ -57,11 +75,7 @@ public record Recorded(Trace trace, Architecture model) {
 
   /** The logits, [T, V]. */
   public Estimate logits() {
-    return get("logits", model.vocabSize());
-  }
-
-  private Estimate get(String name, int columns) {
-    return get(name, ids().length, columns);
+    return get("logits", ids().length, model.vocabSize());
   }
 
   private Estimate get(String name, int rows, int columns) {
@@ -72,6 +86,14 @@ public record Recorded(Trace trace, Architecture model) {
   public float[] floats(String name, int tokens, int columns) {
     boolean between = name.matches("layers\\.[0-9]+\\.(input|output)");
     int each = between ? model.streamWidth() / model.hiddenSize() : 1;
+    if (name.endsWith(Step.ROUTER_DROPPED.id())) {
+      int[] flags = trace.ints(name, tokens, columns);
+      float[] values = new float[flags.length];
+      for (int i = 0; i < flags.length; i++) {
+        values[i] = flags[i];
+      }
+      return values;
+    }
     return trace.floats(name, Math.multiplyExact(tokens, each), columns / each);
   }
 
@@ -103,7 +125,7 @@ public record Recorded(Trace trace, Architecture model) {
   public List<int[]> experts(int layer) {
     int k = moe(layer).routing().expertsPerToken();
     String name = name(layer, Step.ROUTER_EXPERTS);
-    int[] flat = trace.ints(name, ids().length, k);
+    int[] flat = trace.ints(name, texts().of(layer).length, k);
     List<int[]> experts = new ArrayList<>();
     for (int t = 0; t < flat.length / k; t++) {
       int[] chosen = Arrays.copyOfRange(flat, t * k, (t + 1) * k);

@@ -22,6 +22,7 @@ public final class Sampled {
   /**
    * The results of a pass with errors at least as large as sampled ones.
    *
+   * @param texts that layers read
    * @param layers each layer's output, from the tokens on
    * @param logits likewise
    * @param experts that the reference chose, by layer with experts
@@ -29,7 +30,7 @@ public final class Sampled {
    */
   public static List<Estimate> widen(
       Oracle oracle,
-      long[] ids,
+      Texts texts,
       List<Estimate> layers,
       Estimate logits,
       Map<Integer, List<int[]>> experts) {
@@ -40,9 +41,13 @@ public final class Sampled {
         random -> {
           Oracle noisy = oracle.sampled(random);
           List<Estimate> results = new ArrayList<>();
-          Estimate hidden = noisy.embed(ids);
+          Estimate hidden = noisy.embed(texts.of(0));
           for (int layer = 0; layer < layers.size(); layer++) {
-            hidden = noisy.layer(layer, ids, hidden, experts.get(layer)).output();
+            if (texts.begin(layer)) {
+              noisy = noisy.reading(hidden);
+              hidden = noisy.embed(texts.of(layer));
+            }
+            hidden = noisy.layer(layer, texts.of(layer), hidden, experts.get(layer)).output();
             results.add(hidden);
           }
           results.add(noisy.head(hidden));

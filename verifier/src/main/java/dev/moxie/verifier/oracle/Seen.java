@@ -8,6 +8,11 @@ interface Seen {
   /** All up to itself. */
   Seen ALL = from(t -> 0);
 
+  /** All of so many, those after itself as well. */
+  static Seen every(int tokens) {
+    return t -> IntStream.range(0, tokens).toArray();
+  }
+
   /** All from one on, up to itself. */
   static Seen from(LongUnaryOperator first) {
     return t -> IntStream.rangeClosed((int) first.applyAsLong(t), t).toArray();

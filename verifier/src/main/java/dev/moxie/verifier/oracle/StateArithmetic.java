@@ -47,7 +47,7 @@ record StateArithmetic(Arithmetic arithmetic) {
     for (int t = 0; t < x.rows(); t++) {
       for (int c = 0; c < x.columns(); c++) {
         double v = x.value(t, c);
-        double y = Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+        double y = Arithmetic.softplus(v);
         double carried = x.error(t, c) / (1 + Math.exp(-v));
         // Some add 1 to the exponential before its logarithm, which rounds what is far below 1.
         double rounding = norm2(Arithmetic.FUNCTION_ROUNDINGS * y, 1, 0) * arithmetic.a();

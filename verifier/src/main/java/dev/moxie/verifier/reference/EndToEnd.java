@@ -1,5 +1,6 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.generation.Generator;
@@ -7,6 +8,7 @@ import dev.moxie.verifier.bounds.FreePass;
 import dev.moxie.verifier.eval.DivergenceTally;
 import dev.moxie.verifier.eval.LogSoftmax;
 import dev.moxie.verifier.oracle.Estimate;
+import dev.moxie.verifier.oracle.Texts;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Divergence;
 import dev.moxie.verifier.report.Report;
@@ -51,6 +53,10 @@ final class EndToEnd {
 
   Found check(Model model) {
     long[] ids = sides.recorded().ids();
+    Architecture.Encoder encoder = sides.pack().architecture().encoder();
+    if (encoder != null) {
+      model.read(sides.trace().inputIds());
+    }
     model.begin(ids.length);
     float[] own = model.append(ids);
     Comparison logits = compare(own, comparable);
@@ -59,14 +65,17 @@ final class EndToEnd {
       logits = compare(own, judged);
     }
     long[] expected = sides.trace().generatedIds().orElse(new long[0]);
-    long[] greedy = greedy(model, ids, expected.length);
+    // What was generated goes on from nothing where an encoder has read the text.
+    long[] prompt = encoder == null ? ids : new long[] {encoder.start()};
+    long[] greedy = greedy(model, prompt, expected.length);
     int equal = 0;
     for (int i = 0; i < expected.length; i++) {
       equal += greedy[i] == expected[i] ? 1 : 0;
     }
     int parting = Arrays.mismatch(greedy, expected);
     boolean open =
-        judged < ids.length || (parting >= 0 && mayPart(expected, greedy[parting], parting));
+        judged < ids.length
+            || (parting >= 0 && mayPart(prompt, expected, greedy[parting], parting));
     var continuation =
         new Report.Greedy(
             Verdict.of(open || parting < 0), expected.length, equal, open && parting >= 0);
@@ -96,11 +105,12 @@ final class EndToEnd {
   }
 
   /** Whether rounding may decide the token at which two continuations part. */
-  private boolean mayPart(long[] expected, long own, int parting) {
-    long[] ids = sides.recorded().ids();
+  private boolean mayPart(long[] ids, long[] expected, long own, int parting) {
     long[] sequence = Arrays.copyOf(ids, ids.length + parting);
     System.arraycopy(expected, 0, sequence, ids.length, parting);
-    return FreePass.of(sides.pack().architecture(), sides.oracle(), sequence)
+    Architecture architecture = sides.pack().architecture();
+    var texts = new Texts(architecture.encoderLayers(), sides.trace().inputIds(), sequence);
+    return FreePass.of(architecture, sides.oracle(), texts)
         .mayDecide(endTokens, expected[parting], own);
   }
 }

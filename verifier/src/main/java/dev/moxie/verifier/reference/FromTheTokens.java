@@ -1,12 +1,13 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Step;
 import dev.moxie.runtime.execution.Layers;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
-import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.oracle.Sampled;
+import dev.moxie.verifier.oracle.Texts;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import java.util.ArrayList;
@@ -45,33 +46,50 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
    */
   static FromTheTokens run(
       Sides sides, Map<Integer, List<int[]>> chosen, RoutingTally tally, Progress progress) {
-    long[] ids = sides.recorded().ids();
-    Estimate hidden = sides.oracle().embed(ids);
-    float[] own = sides.parts().embed(ids);
+    Texts texts = sides.recorded().texts();
+    Oracle oracle = sides.oracle();
+    Estimate hidden = oracle.embed(texts.of(0));
+    float[] own = sides.parts().embed(texts.of(0));
+    int tokens = sides.tokens();
     List<Output> outputs = new ArrayList<>();
-    int parted = ids.length;
-    int clear = ids.length;
-    int decided = ids.length;
+    int parted = Integer.MAX_VALUE;
+    int clear = Integer.MAX_VALUE;
+    int decided = Integer.MAX_VALUE;
     for (int layer : sides.layers()) {
       List<int[]> experts = chosen.get(layer);
-      Oracle.Layer exact = sides.oracle().layer(layer, ids, hidden, experts);
+      long[] ids = texts.of(layer);
+      if (texts.begin(layer)) {
+        oracle = oracle.reading(hidden);
+        hidden = oracle.embed(ids);
+        sides.parts().read(own);
+        own = sides.parts().embed(ids);
+      }
+      Oracle.Layer exact = oracle.layer(layer, ids, hidden, experts);
       Layers.Result free = sides.parts().layerAlone(layer, ids, own, null);
-      decided = Math.min(decided, exact.firstUndecided());
+      Architecture.Blocks blocks = sides.pack().architecture().layers().get(layer);
+      decided = Math.min(decided, reached(blocks, exact.firstUndecided(), ids.length));
       clear = Math.min(clear, decided);
       if (experts != null) {
         Selection selection = Selection.of(exact);
-        clear = Math.min(clear, selection.firstUnclear());
+        clear = Math.min(clear, reached(blocks, selection.firstUnclear(), ids.length));
         // The same experts may yet have other weights, by as much as one.
         int here = selection.mixes() ? clear : firstParted(selection, free, experts);
-        parted = Math.min(parted, here);
+        parted = Math.min(parted, reached(blocks, here, ids.length));
       }
       hidden = exact.output();
       own = free.output();
       int together = Math.min(Math.min(parted, decided), tally.firstTiedToken(layer));
+      together = Math.min(together, ids.length);
       outputs.add(new Output(own, hidden, together));
       progress.done("layer %d from the tokens on".formatted(layer));
     }
-    return new FromTheTokens(outputs, sides.oracle().head(hidden), parted, clear);
+    Estimate logits = sides.oracle().head(hidden);
+    return new FromTheTokens(outputs, logits, Math.min(parted, tokens), Math.min(clear, tokens));
+  }
+
+  /** The first token that something happens to, of those of all layers; none is the last one. */
+  private static int reached(Architecture.Blocks blocks, int token, int tokens) {
+    return token < tokens ? blocks.reached(token, tokens) : Integer.MAX_VALUE;
   }
 
   private static int firstParted(Selection selection, Layers.Result own, List<int[]> experts) {
@@ -96,7 +114,7 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
     List<Estimate> widened =
         Sampled.widen(
             sides.oracle(),
-            sides.recorded().ids(),
+            sides.recorded().texts(),
             layers.stream().map(Output::exact).toList(),
             logits,
             chosen);
@@ -117,7 +135,7 @@ record FromTheTokens(List<Output> layers, Estimate logits, int parted, int clear
           sides.fromTheTokensOn(
               "accumulated",
               output.own(),
-              Recorded.name(i, Step.OUTPUT),
+              sides.recorded().name(i, Step.OUTPUT),
               output.exact(),
               output.comparable());
       both.add(alone.get(i).withAccumulated(accumulated));

@@ -8,7 +8,7 @@ import dev.moxie.verifier.diagnosis.Diagnosis;
 import dev.moxie.verifier.diagnosis.Evidence;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
-import dev.moxie.verifier.oracle.Recorded;
+import dev.moxie.verifier.oracle.Texts;
 import dev.moxie.verifier.report.Comparison;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
@@ -82,13 +82,21 @@ final class LayersAlone {
   }
 
   private Comparison embedding() {
-    long[] ids = sides.recorded().ids();
-    String name = Recorded.name(0, Step.INPUT);
-    Estimate exact = sides.oracle().embed(ids);
-    Estimate judged = alike() ? exact : sides.judge().embed(ids);
-    Comparison embedding = compare("embedding", sides.parts().embed(ids), name, exact, judged);
+    Texts texts = sides.recorded().texts();
+    Comparison embedding = embedding(texts.of(0), 0);
+    int decoder = texts.encoderLayers();
+    if (decoder > 0) {
+      embedding = embedding.worse(embedding(texts.of(decoder), decoder));
+    }
     boolean strict = alike() && !sides.isQuantised();
     return strict ? embedding : sides.tolerant("the embedding", embedding);
+  }
+
+  private Comparison embedding(long[] ids, int layer) {
+    String name = sides.recorded().name(layer, Step.INPUT);
+    Estimate exact = sides.oracle().embed(ids);
+    Estimate judged = alike() ? exact : sides.judge().embed(ids);
+    return compare("embedding", sides.parts().embed(ids), name, exact, judged);
   }
 
   private Comparison head() {
@@ -113,11 +121,11 @@ final class LayersAlone {
    */
   private Comparison compare(
       String step, float[] own, String name, Estimate exact, Estimate judged) {
-    Comparison ofRuntime = sides.compare(step, own, name, exact, sides.tokens());
+    Comparison ofRuntime = sides.compare(step, own, name, exact, exact.rows());
     if (alike() || !ofRuntime.tolerant().verdict().passed()) {
       return ofRuntime;
     }
-    Comparison ofPackage = sides.compare(step, judged.toFloats(), name, judged, sides.tokens());
+    Comparison ofPackage = sides.compare(step, judged.toFloats(), name, judged, judged.rows());
     return ofPackage.tolerant().verdict().passed() ? ofRuntime : ofPackage;
   }
 
@@ -128,10 +136,14 @@ final class LayersAlone {
    */
   Report.Layer check(int layer, @Nullable List<int[]> experts) {
     Estimate input = sides.recorded().get(layer, Step.INPUT);
-    long[] ids = sides.recorded().ids();
+    long[] ids = sides.recorded().texts().of(layer);
     float[] given = input.toFloats();
-    Oracle.Layer exact = sides.oracle().layer(layer, ids, sides.oracle().given(input), experts);
-    Oracle.Layer judged = alike() ? exact : sides.judge().layer(layer, ids, input, experts);
+    Oracle.Layer exact =
+        sides.oracle(layer).layer(layer, ids, sides.oracle().given(input), experts);
+    Oracle.Layer judged = alike() ? exact : sides.judge(layer).layer(layer, ids, input, experts);
+    if (sides.pack().architecture().layers().get(layer).cross() != null) {
+      sides.parts().read(sides.left().toFloats());
+    }
     if (experts != null) {
       count(layer, sides.parts().layerAlone(layer, ids, given, null), experts, exact, judged);
     }
@@ -148,8 +160,10 @@ final class LayersAlone {
     Selection theirs = Selection.of(judged);
     List<Layers.Decision> own = Objects.requireNonNull(free.mixture()).decisions();
     int all = exact.step(Step.ROUTER_LOGITS).columns();
+    Estimate dropped = exact.steps().get(Step.ROUTER_DROPPED);
     for (int t = 0; t < experts.size(); t++) {
-      tally.add(layer, t, own.get(t), experts.get(t), all, ours, theirs);
+      boolean some = dropped != null && dropped.hasAny(t);
+      tally.add(layer, t, own.get(t), experts.get(t), some, all, ours, theirs);
     }
   }
 
@@ -161,14 +175,15 @@ final class LayersAlone {
         .steps()
         .forEach(
             (step, estimate) -> {
-              String name = Recorded.name(layer, step);
+              String name = sides.recorded().name(layer, step);
               if (sides.recorded().has(layer, step)) {
                 float[] own = values(actual, step);
                 Comparison compared = compare(step.id(), own, name, estimate, judged.step(step));
                 steps.put(name, sides.isSingle() ? compared : sides.tolerant(name, compared));
               }
             });
-    Comparison output = Objects.requireNonNull(steps.get(Recorded.name(layer, Step.OUTPUT)));
+    Comparison output =
+        Objects.requireNonNull(steps.get(sides.recorded().name(layer, Step.OUTPUT)));
     boolean holds = steps.values().stream().allMatch(step -> step.verdict().passed());
     return new Report.Layer(
         layer,
@@ -196,6 +211,7 @@ final class LayersAlone {
     return switch (step) {
       case MOE_INPUT -> mixture.normed();
       case ROUTER_LOGITS -> mixture.routerLogits();
+      case ROUTER_DROPPED -> Objects.requireNonNull(mixture.dropped());
       case ROUTER_WEIGHTS -> weights(mixture.decisions());
       case EXPERTS_OUTPUT -> mixture.expertsOutput();
       case MOE_OUTPUT -> mixture.output();

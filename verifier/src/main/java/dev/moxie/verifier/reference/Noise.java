@@ -8,6 +8,7 @@ import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.Recorded;
+import dev.moxie.verifier.oracle.Texts;
 import dev.moxie.verifier.report.Report;
 import java.util.Arrays;
 import java.util.List;
@@ -34,7 +35,6 @@ final class Noise {
   private final Recorded trace;
   private final Recorded other;
   private final List<Integer> layers;
-  private final int tokens;
 
   private Noise(
       Architecture architecture,
@@ -47,7 +47,6 @@ final class Noise {
     this.trace = trace;
     this.other = other;
     this.layers = layers;
-    this.tokens = trace.ids().length;
   }
 
   /**
@@ -62,7 +61,8 @@ final class Noise {
       Recorded trace,
       Recorded other,
       List<Integer> layers) {
-    if (!Arrays.equals(trace.ids(), other.ids())) {
+    if (!Arrays.equals(trace.ids(), other.ids())
+        || !Arrays.equals(trace.trace().inputIds(), other.trace().inputIds())) {
       throw new CorruptException(
           other.trace().path() + ", tensor \"input_ids\"",
           "the tokens of " + trace.trace().path(),
@@ -84,26 +84,43 @@ final class Noise {
   private void measure() {
     int last = architecture.layers().size() - 1;
     boolean whole = layers.size() > last;
-    Estimate hidden = oracle.embed(trace.ids());
+    Texts texts = trace.texts();
+    Estimate hidden = oracle.embed(texts.of(0));
     Estimate otherHidden = hidden;
-    int alike = tokens;
+    Oracle own = oracle;
+    Oracle others = oracle;
+    Oracle given = oracle;
+    Oracle otherGiven = oracle;
+    int alike = Integer.MAX_VALUE;
     for (int i : layers) {
+      long[] ids = texts.of(i);
+      if (texts.begin(i)) {
+        own = own.reading(hidden);
+        others = others.reading(otherHidden);
+        given = oracle.reading(trace.get(i - 1, Step.OUTPUT));
+        otherGiven = oracle.reading(other.get(i - 1, Step.OUTPUT));
+        hidden = oracle.embed(ids);
+        otherHidden = hidden;
+      }
       @Nullable List<int[]> experts = experts(trace, i);
       @Nullable List<int[]> otherExperts = experts(other, i);
-      alike = Math.min(alike, firstDifference(experts, otherExperts));
-      Oracle.Layer ours = oracle.layer(i, trace.ids(), trace.get(i, Step.INPUT), experts);
-      Oracle.Layer theirs = oracle.layer(i, other.ids(), other.get(i, Step.INPUT), otherExperts);
+      int apart = firstDifference(experts, otherExperts);
+      if (apart < ids.length) {
+        alike = Math.min(alike, architecture.layers().get(i).reached(apart, ids.length));
+      }
+      Oracle.Layer ours = given.layer(i, ids, trace.get(i, Step.INPUT), experts);
+      Oracle.Layer theirs = otherGiven.layer(i, ids, other.get(i, Step.INPUT), otherExperts);
       for (var step : ours.steps().entrySet()) {
         // Weights stand in the order of the experts, which means nothing.
         if (step.getKey() != Step.ROUTER_WEIGHTS) {
-          String name = Recorded.name(i, step.getKey());
+          String name = trace.name(i, step.getKey());
           add(step.getKey().id(), name, step.getValue(), theirs.step(step.getKey()), alike);
         }
       }
       if (whole) {
-        hidden = oracle.layer(i, trace.ids(), hidden, experts).output();
-        otherHidden = oracle.layer(i, other.ids(), otherHidden, otherExperts).output();
-        add(ACCUMULATED, Recorded.name(i, Step.OUTPUT), hidden, otherHidden, alike);
+        hidden = own.layer(i, ids, hidden, experts).output();
+        otherHidden = others.layer(i, ids, otherHidden, otherExperts).output();
+        add(ACCUMULATED, trace.name(i, Step.OUTPUT), hidden, otherHidden, alike);
       }
     }
     if (whole) {
@@ -145,10 +162,10 @@ final class Noise {
     if (!trace.trace().has(name) || !other.trace().has(name)) {
       return;
     }
-    float[] a = trace.floats(name, tokens, ours.columns());
-    float[] b = other.floats(name, tokens, ours.columns());
+    float[] a = trace.floats(name, ours.rows(), ours.columns());
+    float[] b = other.floats(name, ours.rows(), ours.columns());
     double[] sum = sums.computeIfAbsent(step, key -> new double[2]);
-    for (int i = 0; i < rows * ours.columns(); i++) {
+    for (int i = 0; i < Math.min(rows, ours.rows()) * ours.columns(); i++) {
       int row = i / ours.columns();
       int column = i % ours.columns();
       double error = ours.error(row, column);

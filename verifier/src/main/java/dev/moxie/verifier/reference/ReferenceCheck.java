@@ -10,6 +10,7 @@ import dev.moxie.runtime.execution.Layers;
 import dev.moxie.runtime.execution.LoweringProof;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.verifier.oracle.Recorded;
 import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Words;
 import dev.moxie.verifier.routing.Decision;
@@ -78,7 +79,7 @@ public final class ReferenceCheck implements AutoCloseable {
    * @throws CorruptException if a trace is not one of this architecture
    */
   public Report.Reference run(Trace trace, @Nullable Trace other) {
-    int tokens = trace.inputIds().length;
+    int tokens = new Recorded(trace, pack.architecture()).ids().length;
     if (tokens > scope.tokens()) {
       cut.add(
           "tokens %d to %d of %s, and what was generated after them"
@@ -92,10 +93,8 @@ public final class ReferenceCheck implements AutoCloseable {
     check.chosen().forEach(coverage::add);
     predictions = Math.max(predictions, report.ends().prediction().size());
     untelling.addAll(check.untelling());
-    if (check.judged() < trace.inputIds().length) {
-      parted.add(
-          "from token %d of %d on in %s"
-              .formatted(check.judged(), trace.inputIds().length, trace.path()));
+    if (check.judged() < tokens) {
+      parted.add("from token %d of %d on in %s".formatted(check.judged(), tokens, trace.path()));
     }
     return report;
   }

@@ -15,19 +15,31 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /** Classifies routing decisions. Sets of expert ids are compared, never sorted weights. */
 final class RoutingTally {
+  private final IntPredicate looksAhead;
   private final Map<Integer, Layer> layers = new TreeMap<>();
   private final List<Decision> decisions = new ArrayList<>();
   private final Set<Integer> divergentTokens = new HashSet<>();
+
+  /**
+   * One without decisions.
+   *
+   * @param looksAhead whether what a layer makes of a token depends on tokens after it
+   */
+  RoutingTally(IntPredicate looksAhead) {
+    this.looksAhead = looksAhead;
+  }
 
   /** The decisions of one layer so far. */
   private static final class Layer {
     final int experts;
     final List<int[]> expected = new ArrayList<>();
     final List<@Nullable Double> margins = new ArrayList<>();
+    final List<Integer> dropped = new ArrayList<>();
     final StringBuilder verdicts = new StringBuilder();
     long common;
     int firstTied = Integer.MAX_VALUE;
@@ -57,6 +69,7 @@ final class RoutingTally {
           (double) common / chosen(),
           verdicts.toString(),
           margins,
+          dropped,
           Utilisation.of(expected, experts));
     }
   }
@@ -64,6 +77,7 @@ final class RoutingTally {
   /**
    * Adds the next token's decision in one layer.
    *
+   * @param dropped whether one of the token's choices is
    * @param experts of the layer
    * @param ours what rounding allows the runtime in that layer
    * @param theirs what it allows the reference
@@ -73,6 +87,7 @@ final class RoutingTally {
       int token,
       Layers.Decision actual,
       int[] expected,
+      boolean dropped,
       int experts,
       Selection ours,
       Selection theirs) {
@@ -80,6 +95,9 @@ final class RoutingTally {
     Set<Integer> own = Selection.set(actual.experts());
     Set<Integer> other = Selection.set(expected);
     tally.expected.add(expected);
+    if (dropped) {
+      tally.dropped.add(token);
+    }
     double gap = theirs.margin(token);
     @Nullable Double margin = Double.isInfinite(gap) ? null : gap;
     tally.margins.add(margin);
@@ -100,7 +118,7 @@ final class RoutingTally {
       case TIE -> {
         tally.verdicts.append('T');
         divergentTokens.add(token);
-        tally.firstTied = Math.min(tally.firstTied, token);
+        tally.firstTied = looksAhead.test(layer) ? 0 : Math.min(tally.firstTied, token);
       }
       case MISMATCH -> {
         tally.verdicts.append('X');

@@ -6,6 +6,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.trace.Trace;
+import dev.moxie.verifier.oracle.Recorded;
 import java.util.List;
 
 /**
@@ -19,7 +20,7 @@ final class ScoredInputs {
   /** Adds the steps that follow in some layers. */
   static void complete(Trace trace, Architecture architecture, List<Integer> layers) {
     for (int layer : layers) {
-      String prefix = "layers." + layer + ".";
+      String prefix = Recorded.prefix(architecture, layer);
       if (architecture.layers().get(layer).feedForward() instanceof FeedForward.MixtureOfExperts m
           && m.routing().weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT
           && !trace.has(prefix + "router.experts")) {

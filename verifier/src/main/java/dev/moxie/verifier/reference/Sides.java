@@ -1,5 +1,7 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
@@ -83,8 +85,35 @@ record Sides(
   private static Recorded read(Trace trace, MoxiePackage pack, List<Integer> layers, int tokens) {
     ScoredInputs.complete(trace, pack.architecture(), layers);
     TraceShape.require(trace, pack.architecture(), layers);
-    trace.keepFirst(tokens);
+    if (pack.architecture().encoder() == null && !pack.architecture().looksAhead()) {
+      trace.keepFirst(tokens);
+    } else if (tokens < Integer.MAX_VALUE) {
+      throw new UsageException(
+          "--tokens",
+          "all of a reference, in whose model what becomes of a token depends on those after it",
+          String.valueOf(tokens),
+          "leave it out");
+    }
     return new Recorded(trace, pack.architecture());
+  }
+
+  /** The oracle of both, of a decoder one that reads what the encoder left in the trace. */
+  Oracle oracle(int layer) {
+    return reading(oracle, layer);
+  }
+
+  /** Likewise that of the trace. */
+  Oracle judge(int layer) {
+    return reading(judge, layer);
+  }
+
+  private Oracle reading(Oracle of, int layer) {
+    return pack.architecture().layers().get(layer).cross() == null ? of : of.reading(left());
+  }
+
+  /** What the last layer of the encoder left. */
+  Estimate left() {
+    return recorded.get(pack.architecture().encoderLayers() - 1, Step.OUTPUT);
   }
 
   /** The number of the last layer of the package. */
@@ -115,7 +144,7 @@ record Sides(
 
   /** The first rows of something this runtime computed, against what was recorded. */
   Comparison compare(String step, float[] actual, String name, Estimate estimate, int rows) {
-    float[] expected = recorded.floats(name, tokens(), estimate.columns());
+    float[] expected = recorded.floats(name, estimate.rows(), estimate.columns());
     double factor = noise == null ? 1 : noise.factor(step);
     return Tolerance.compare(actual, expected, estimate, rows, factor);
   }

@@ -1,5 +1,6 @@
 package dev.moxie.verifier.reference;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
@@ -30,7 +31,7 @@ final class TraceCheck {
   private final Sides sides;
   private final Map<Execution, Model> models;
   private final Evidence evidence;
-  private final RoutingTally tally = new RoutingTally();
+  private final RoutingTally tally;
   private final Map<Integer, List<int[]>> chosen = new TreeMap<>();
   private final Progress progress;
   private int judged;
@@ -53,6 +54,8 @@ final class TraceCheck {
       Scope scope) {
     this.sides = Sides.of(pack, trace, other, parts, runtime, scope);
     this.models = models;
+    List<Architecture.Blocks> all = pack.architecture().layers();
+    this.tally = new RoutingTally(layer -> all.get(layer).looksAhead());
     this.evidence =
         new Evidence(
             pack, sides.recorded(), sides.layers(), sides.precisions().reference(), scope.budget());

@@ -56,25 +56,24 @@ final class TraceShape {
     var differences = new Differences(trace);
     int layers = architecture.layers().size();
     if (verified.size() == layers) {
-      int recorded = 0;
-      while (trace.has("layers." + recorded + ".input")) {
-        recorded++;
+      int encoder = architecture.encoderLayers();
+      if (encoder > 0) {
+        differences.addIfOther(
+            "layers of the encoder", encoder, recorded(trace, "encoder.layers.", encoder));
       }
-      // A trace with a gap is not of fewer layers but damaged, which shows where they are required.
-      boolean gap =
-          IntStream.range(recorded, layers).anyMatch(l -> trace.has("layers." + l + ".input"));
-      if (!gap) {
-        differences.addIfOther("layers", layers, recorded);
-      }
+      int decoder = layers - encoder;
+      String names = encoder > 0 ? "decoder.layers." : "layers.";
+      differences.addIfOther("layers", decoder, recorded(trace, names, decoder));
     }
-    String input = "layers." + verified.getFirst() + ".input";
+    String input = Recorded.prefix(architecture, verified.getFirst()) + "input";
     differences.addWidth("the hidden size", input, architecture.hiddenSize(), null);
     differences.addWidth("the vocabulary", "logits", architecture.vocabSize(), null);
     for (int layer : verified) {
-      if (!trace.has("layers." + layer + ".input")) {
+      String prefix = Recorded.prefix(architecture, layer);
+      if (!trace.has(prefix + "input")) {
         continue;
       }
-      String router = "layers." + layer + ".router.";
+      String router = prefix + "router.";
       boolean routed = trace.has(router + "logits") || trace.has(router + "experts");
       switch (architecture.layers().get(layer).feedForward()) {
         case FeedForward.Dense _, FeedForward.None _ ->
@@ -88,6 +87,20 @@ final class TraceShape {
       }
     }
     return differences.sentences();
+  }
+
+  /**
+   * Layers that were recorded; as many as expected where there is a gap: such a trace is not of
+   * fewer layers but damaged, which shows where they are required.
+   */
+  private static int recorded(Trace trace, String names, int expected) {
+    int recorded = 0;
+    while (trace.has(names + recorded + ".input")) {
+      recorded++;
+    }
+    boolean gap =
+        IntStream.range(recorded, expected).anyMatch(l -> trace.has(names + l + ".input"));
+    return gap ? expected : recorded;
   }
 
   /** Differences as they are found; layers that differ alike share a sentence. */
@@ -140,12 +153,16 @@ final class TraceShape {
   static void require(Trace trace, Architecture architecture, List<Integer> layers) {
     requireTokens(trace, architecture, "input_ids", trace.inputIds());
     requireTokens(trace, architecture, "generated_ids", trace.generatedIds().orElse(new long[0]));
-    int tokens = trace.inputIds().length;
-    Shape hidden = Shape.of(tokens, architecture.hiddenSize());
+    var recorded = new Recorded(trace, architecture);
+    if (architecture.encoder() != null) {
+      requireTokens(trace, architecture, "decoder_input_ids", recorded.ids());
+    }
     long each = architecture.streamWidth() / architecture.hiddenSize();
-    Shape streams = Shape.of(tokens * each, architecture.hiddenSize());
     for (int layer : layers) {
-      String prefix = "layers." + layer + ".";
+      int tokens = recorded.texts().of(layer).length;
+      Shape hidden = Shape.of(tokens, architecture.hiddenSize());
+      Shape streams = Shape.of(tokens * each, architecture.hiddenSize());
+      String prefix = Recorded.prefix(architecture, layer);
       trace.require(prefix + "input", Dtype.F32, streams);
       trace.require(prefix + "output", Dtype.F32, streams);
       if (architecture.layers().get(layer).feedForward()
@@ -154,16 +171,21 @@ final class TraceShape {
         trace.require(prefix + "router.experts", Dtype.I32, chosen);
         trace.require(prefix + "router.weights", Dtype.F32, chosen);
         trace.require(prefix + "experts.output", Dtype.F32, hidden);
+        String dropped = prefix + "router.dropped";
+        if (trace.has(dropped)) {
+          trace.require(dropped, Dtype.I32, chosen);
+        }
         String logits = prefix + "router.logits";
         if (trace.has(logits)) {
           trace.require(logits, Dtype.F32, Shape.of(tokens, moe.experts()));
         }
       }
     }
+    int tokens = recorded.ids().length;
     Shape logits = Shape.of(tokens, architecture.vocabSize());
     if (layers.contains(architecture.layers().size() - 1)) {
       trace.require("logits", Dtype.F32, logits);
-      for (int i = 0; i < new Recorded(trace, architecture).predictions(); i++) {
+      for (int i = 0; i < recorded.predictions(); i++) {
         Shape fewer = Shape.of(tokens - 1 - i, architecture.vocabSize());
         trace.require(Recorded.prediction(i), Dtype.F32, fewer);
       }

@@ -176,7 +176,12 @@ public record Report(
       double overlap,
       String decisions,
       List<@Nullable Double> margins,
-      Utilisation utilisation) {}
+      List<Integer> dropped,
+      Utilisation utilisation) {
+    public LayerRouting {
+      dropped = List.copyOf(dropped);
+    }
+  }
 
   /**
    * How large rounding was measured to be: the root mean square of what two references' roundings

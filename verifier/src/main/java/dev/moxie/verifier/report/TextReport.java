@@ -161,7 +161,7 @@ public final class TextReport {
     Utilisation use = layer.utilisation();
     lines.add(
         "    layer %-3d overlap %.2f  match %d tie %d mismatch %d; imbalance %.2f, %.1f of %d"
-            + " experts in effect%s%s",
+            + " experts in effect%s%s%s",
         layer.layer(),
         layer.overlap(),
         layer.match(),
@@ -171,7 +171,10 @@ public final class TextReport {
         use.effectiveExperts(),
         use.counts().size(),
         use.dead().isEmpty() ? "" : ", dead " + Words.numbers(use.dead(), EXPERTS_SHOWN),
-        use.collapsed() ? ", collapsed" : "");
+        use.collapsed() ? ", collapsed" : "",
+        layer.dropped().isEmpty()
+            ? ""
+            : ", choices dropped of tokens " + Words.numbers(layer.dropped(), EXPERTS_SHOWN));
   }
 
   /** One that holds is not worth a line. */

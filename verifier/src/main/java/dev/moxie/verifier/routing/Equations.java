@@ -37,7 +37,10 @@ final class Equations {
               "more, less",
               "|x_A − x_B| > t sqrt(s_A² / a + s_B² / b), s² ≥ %1$d p (1 − p)"
                   .formatted(BlockTally.TOKENS),
-              "x the tokens of a block of %d that choose an expert, on average over the a blocks of a text, or the b of all others, p the part of all tokens; t of min(a, b) − 1 degrees of freedom for %s over twice experts times texts: chance alone passes it in that part of the layers (Welch, 1947; Bonferroni)"
+              ("x the tokens of a block of %d that choose an expert, on average over the a blocks"
+                   + " of a text, or the b of all others, p the part of all tokens; t of min(a, b)"
+                   + " − 1 degrees of freedom for %s over twice experts times texts: chance alone"
+                   + " passes it in that part of the layers (Welch, 1947; Bonferroni)")
                   .formatted(BlockTally.TOKENS, TextTally.CHANCE)),
           new Equation(
               "margin",

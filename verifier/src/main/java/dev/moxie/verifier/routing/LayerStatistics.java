@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param experts E
  * @param utilisation counts, imbalance, entropy, unused and dead experts, collapse
+ * @param dropped choices that an expert did not take, since it had all that it takes
  * @param meanWeights mean weight of each expert over the tokens that chose it, [E]; null where none
  *     did
  * @param meanScores P_e, [E]
@@ -25,6 +26,7 @@ public record LayerStatistics(
     int layer,
     int experts,
     Utilisation utilisation,
+    long dropped,
     List<@Nullable Double> meanWeights,
     List<Double> meanScores,
     double loadBalancingLoss,

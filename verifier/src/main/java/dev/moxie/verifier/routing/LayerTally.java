@@ -13,17 +13,20 @@ import org.jspecify.annotations.Nullable;
 final class LayerTally {
   private final int layer;
   private final int expertsPerToken;
+  private final boolean drops;
   private final long[] counts;
   private final double[] weights;
   private final double[] scores;
   private final Margins margins = new Margins();
   private double smallest = Double.POSITIVE_INFINITY;
   private long withinFloat32;
+  private long dropped;
   private int tokens;
 
   LayerTally(int layer, FeedForward.MixtureOfExperts moe) {
     this.layer = layer;
     this.expertsPerToken = moe.routing().expertsPerToken();
+    this.drops = moe.routing().drops() != null;
     this.counts = new long[moe.experts()];
     this.weights = new double[moe.experts()];
     this.scores = new double[moe.experts()];
@@ -47,6 +50,7 @@ final class LayerTally {
     for (int i = 0; i < decision.experts().length; i++) {
       counts[decision.experts()[i]]++;
       weights[decision.experts()[i]] += decision.weights()[i];
+      dropped += drops && decision.weights()[i] == 0 ? 1 : 0;
     }
     if (margin != null) {
       add(margin);
@@ -70,6 +74,7 @@ final class LayerTally {
         layer,
         counts.length,
         Utilisation.of(counts, tokens, expertsPerToken),
+        dropped,
         meanWeights,
         Arrays.stream(scores).mapToObj(sum -> sum / tokens).toList(),
         counts.length * loss,

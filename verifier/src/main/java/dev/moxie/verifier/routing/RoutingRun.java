@@ -2,6 +2,7 @@ package dev.moxie.verifier.routing;
 
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.UsageException;
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.execution.Layers;
@@ -22,7 +23,10 @@ public final class RoutingRun {
   /** Tokens of a sequence unless told otherwise. */
   public static final int DEFAULT_TOKENS = 512;
 
-  /** Tokens that go through the model at once; those of a longer sequence follow in the cache. */
+  /**
+   * Tokens that go through the model at once; those of a longer sequence follow in the cache, where
+   * the model has no encoder, which reads the same sequence, and nothing depends on later tokens.
+   */
   private static final int CHUNK = 512;
 
   private final MoxiePackage pack;
@@ -33,7 +37,6 @@ public final class RoutingRun {
   private final Flips flips = new Flips();
   private final Map<Integer, LayerTally> tallies = new TreeMap<>();
   private final Map<Integer, TextTally> texts = new TreeMap<>();
-  private final Map<Integer, BlockTally> blocks = new TreeMap<>();
   private int sequences;
 
   private RoutingRun(
@@ -144,13 +147,16 @@ public final class RoutingRun {
   }
 
   private void sequence(String source, long[] ids) {
-    texts.forEach((layer, tally) -> blocks.put(layer, tally.begin(source)));
+    texts.values().forEach(tally -> tally.begin(source));
     model.begin(ids.length);
     if (other != null) {
       other.begin(ids.length);
     }
-    for (int from = 0; from < ids.length; from += CHUNK) {
-      chunk(ids, from, Math.min(ids.length, from + CHUNK));
+    Architecture architecture = pack.architecture();
+    boolean whole = architecture.encoder() != null || architecture.looksAhead();
+    int most = whole ? ids.length : CHUNK;
+    for (int from = 0; from < ids.length; from += most) {
+      chunk(ids, from, Math.min(ids.length, from + most));
     }
     sequences++;
   }
@@ -188,7 +194,7 @@ public final class RoutingRun {
       int from,
       List<List<Decision>> byToken) {
     LayerTally tally = Objects.requireNonNull(tallies.get(layer));
-    BlockTally text = Objects.requireNonNull(blocks.get(layer));
+    TextTally text = Objects.requireNonNull(texts.get(layer));
     for (int t = 0; t < byToken.size(); t++) {
       requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
       Layers.Decision decision = mixture.decisions().get(t);

@@ -125,6 +125,11 @@ final class RoutingText {
           "layer %-5d  %s: %s",
           layer.layer(), use.dead().isEmpty() ? "unused" : "dead", shortened(use.unused()));
     }
+    if (layer.dropped() > 0) {
+      lines.add(
+          "layer %-5d  dropped: %,d of %,d choices, of experts that had all that they take",
+          layer.layer(), layer.dropped(), use.tokens() * use.expertsPerToken());
+    }
     if (use.collapsed()) {
       lines.add(
           "layer %-5d  collapsed: %.1f effective experts of %d",

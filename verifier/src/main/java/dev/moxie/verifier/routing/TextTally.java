@@ -5,8 +5,10 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.LongStream;
 import org.apache.commons.statistics.distribution.TDistribution;
+import org.jspecify.annotations.Nullable;
 
 /** Adds up which experts of one layer each text chose, in memory that does not grow with tokens. */
 final class TextTally {
@@ -16,17 +18,22 @@ final class TextTally {
   private final int layer;
   private final int experts;
   private final Map<String, BlockTally> texts = new LinkedHashMap<>();
+  private @Nullable BlockTally current;
 
   TextTally(int layer, int experts) {
     this.layer = layer;
     this.experts = experts;
   }
 
-  /** What the tokens of a sequence are added to. */
-  BlockTally begin(String text) {
-    BlockTally tally = texts.computeIfAbsent(text, name -> new BlockTally(experts));
-    tally.begin();
-    return tally;
+  /** Begins a sequence. */
+  void begin(String text) {
+    current = texts.computeIfAbsent(text, name -> new BlockTally(experts));
+    current.begin();
+  }
+
+  /** Adds the next token of the sequence. */
+  void add(int[] chosen) {
+    Objects.requireNonNull(current, "no sequence was begun").add(chosen);
   }
 
   LayerTexts texts() {

@@ -3,6 +3,9 @@ package dev.moxie.verifier.routing;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Experts that no token of a run chose, and what a package without them would not hold.
@@ -14,6 +17,11 @@ import java.util.List;
  */
 public record Unchosen(int experts, int allExperts, long bytes, long allBytes) {
   static Unchosen of(MoxiePackage pack, List<LayerStatistics> layers) {
+    Map<Integer, Set<Integer>> unused =
+        layers.stream()
+            .collect(
+                Collectors.toMap(
+                    LayerStatistics::layer, layer -> Set.copyOf(layer.utilisation().unused())));
     long bytes = 0;
     long all = 0;
     for (IndexRow row : pack.rows()) {
@@ -21,7 +29,7 @@ public record Unchosen(int experts, int allExperts, long bytes, long allBytes) {
         continue;
       }
       all += row.bytes();
-      bytes += isUnused(row, layers) ? row.bytes() : 0;
+      bytes += isOf(unused, row) ? row.bytes() : 0;
     }
     return new Unchosen(
         layers.stream().mapToInt(layer -> layer.utilisation().unused().size()).sum(),
@@ -30,12 +38,9 @@ public record Unchosen(int experts, int allExperts, long bytes, long allBytes) {
         all);
   }
 
-  private static boolean isUnused(IndexRow row, List<LayerStatistics> layers) {
-    return row.expert() != null
-        && layers.stream()
-            .anyMatch(
-                layer ->
-                    Integer.valueOf(layer.layer()).equals(row.layer())
-                        && layer.utilisation().unused().contains(row.expert()));
+  private static boolean isOf(Map<Integer, Set<Integer>> unused, IndexRow row) {
+    return row.layer() != null
+        && row.expert() != null
+        && unused.getOrDefault(row.layer(), Set.of()).contains(row.expert());
   }
 }

@@ -25,6 +25,7 @@ class ForcedTest {
   private MoxiePackage pack;
   private Trace trace;
   private Weights weights;
+  private Recorded recorded;
   private Forced own;
 
   @BeforeEach
@@ -33,7 +34,7 @@ class ForcedTest {
     pack = MoxiePackage.open(Packages.convert(checkpoint, folder.resolve("p")));
     trace = Trace.open(Fixtures.traces(checkpoint).getFirst());
     weights = Weights.asConverted(pack, Precision.F32);
-    var recorded = new Recorded(trace, pack.architecture());
+    recorded = new Recorded(trace, pack.architecture());
     own = new Forced(pack.architecture(), weights, Precision.F32, recorded, 1);
     own.computed(Stage.ATTENTION);
     own.computed(Stage.ROUTER);
@@ -57,9 +58,9 @@ class ForcedTest {
             Stage.EXPERTS,
             Stage.SHARED),
         own.stages());
-    trace.leaveOut(Recorded.name(1, Step.ROUTER_LOGITS));
+    trace.leaveOut(recorded.name(1, Step.ROUTER_LOGITS));
     assertEquals(6, own.stages().size(), "a router whose logits were not recorded");
-    trace.leaveOut(Recorded.name(1, Step.MOE_INPUT));
+    trace.leaveOut(recorded.name(1, Step.MOE_INPUT));
     assertEquals(List.of(), own.stages(), "nothing to look inside with");
   }
 

@@ -343,7 +343,7 @@ class OpErrorsTest {
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null);
+        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null, null);
       }
     },
     ATTEND_IN_WINDOW {
@@ -355,7 +355,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = s.attention().withWindow(4);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
       }
     },
     ATTEND_IN_CHUNKS {
@@ -367,7 +367,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = Parts.with(s.attention(), "chunk", 4);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
       }
     },
     ATTEND_WITH_SINKS {
@@ -379,7 +379,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Leaf sinks = s.vector(s.heads());
-        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), sinks);
+        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), sinks, null);
       }
     },
     LATENT {
@@ -787,6 +787,42 @@ class OpErrorsTest {
         return ops.activate(FeedForward.Activation.GELU_TANH, x.get(0));
       }
     },
+    GATE_RELU {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.gate(FeedForward.Activation.RELU, null, x.get(0), x.get(1));
+      }
+    },
+    ACTIVATE_RELU {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.activate(FeedForward.Activation.RELU, x.get(0));
+      }
+    },
+    WEIGH_WHAT_IS_KEPT {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
+        V chosen = ops.top(scores, Sizes.CHOSEN);
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.75, false));
+        return ops.weigh(scores, chosen, dropped, new Routing.Normalisation(0, 1e-7), 2.5);
+      }
+    },
+    DROP_WHAT_IS_WEIGHED {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
+        V chosen = ops.top(scores, Sizes.CHOSEN);
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.4, true));
+        V weighed = ops.weigh(scores, chosen, null, new Routing.Normalisation(0), 2.5);
+        return ops.without(weighed, dropped);
+      }
+    },
     TIMES {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
@@ -822,6 +858,59 @@ class OpErrorsTest {
         return ops.factored(x.get(0), chosen, s.vector(s.width()));
       }
     },
+    ATTEND_BY_DISTANCE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.keys(), s.keys());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var a = Parts.with(s.attention(), "distances", new Attention.Distances(8, 20));
+        Leaf biases = s.matrix(8, s.heads());
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, biases);
+      }
+    },
+    ATTEND_BOTH_WAYS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.keys(), s.keys());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var a = Parts.with(s.attention(), "bidirectional", true);
+        a = Parts.with(a, "distances", new Attention.Distances(8, 20));
+        Leaf biases = s.matrix(8, s.heads());
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, biases);
+      }
+    },
+    RECALL {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.queries(), s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        double scale = 1 / Math.sqrt(s.headSize());
+        var cross = new Attention.Cross(s.heads(), s.headSize(), scale, false);
+        ops.remember(0, cross, x.get(1), x.get(2));
+        return ops.recall(0, cross, x.get(0));
+      }
+    },
+    PLACE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        // One sinusoid alone would have no wavelength.
+        return List.of(2 * (s.width() + 1));
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.place(x.get(0), new Architecture.Sinusoids(2, null));
+      }
+    },
     ROTATE_PROPORTIONAL {
       @Override
       List<Integer> widths(Sizes s) {
@@ -849,7 +938,7 @@ class OpErrorsTest {
     private static <V> V weighed(
         Ops<V> ops, List<V> x, Routing.Normalisation normalisation, double scale) {
       V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
-      return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN), normalisation, scale);
+      return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN), null, normalisation, scale);
     }
 
     /** Of queries, keys, values, decays and, by the delta rule, what is written of values. */
@@ -873,7 +962,12 @@ class OpErrorsTest {
 
   /** What gives numbers that it was given, which no implementation rounds. */
   private static final Set<Operation> EXACT =
-      EnumSet.of(Operation.CLIP, Operation.COLUMNS, Operation.OF_HEADS, Operation.JOIN);
+      EnumSet.of(
+          Operation.CLIP,
+          Operation.COLUMNS,
+          Operation.OF_HEADS,
+          Operation.JOIN,
+          Operation.ACTIVATE_RELU);
 
   @ParameterizedTest
   @EnumSource(Operation.class)

@@ -11,6 +11,7 @@ import dev.moxie.format.model.Step;
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.runtime.plain.RotaryAngles;
 import dev.moxie.runtime.plain.StoredMatrix;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -23,8 +24,14 @@ import org.jspecify.annotations.Nullable;
  * sums, is too good to say how large errors get.
  *
  * @param experts of each token, which are not chosen here
+ * @param remembered keys and values of an encoder's tokens, once there are any
  */
-record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activation> {
+record Single(RandomWeights weights, List<int[]> experts, List<Activation> remembered)
+    implements Ops<Activation> {
+  Single(RandomWeights weights, List<int[]> experts) {
+    this(weights, experts, new ArrayList<>());
+  }
+
   /** One number of a result. */
   @FunctionalInterface
   private interface Number {
@@ -221,6 +228,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
     return switch (f) {
       case SILU -> like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
       case GELU_TANH -> like(x, (t, c) -> gelu(x.at(t, c)));
+      case RELU -> like(x, (t, c) -> Math.max(0, x.at(t, c)));
       case RELU_SQUARED -> like(x, (t, c) -> Math.max(x.at(t, c), 0) * Math.max(x.at(t, c), 0));
     };
   }
@@ -295,8 +303,10 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
       Activation q,
       Activation k,
       Activation v,
-      @Nullable Leaf sinks) {
+      @Nullable Leaf sinks,
+      @Nullable Leaf distances) {
     float[] sink = sinks == null ? null : vector(sinks);
+    StoredMatrix bias = distances == null ? null : weights.stored(distances);
     int d = a.headSize();
     int own = a.valuesOfHead();
     float[][] shares = new float[q.rows() * a.heads()][];
@@ -305,13 +315,18 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
       int head = i % a.heads();
       int key = head * a.keyValueHeads() / a.heads() * d;
       int first = (int) a.firstSeen(t);
-      float[] scores = new float[t + 2 - first];
-      for (int j = first; j <= t; j++) {
+      int end = (int) a.lastSeen(t, k.rows()) + 1;
+      float[] scores = new float[end + 1 - first];
+      for (int j = first; j < end; j++) {
         float product =
             dot(q.values(), t * q.columns() + head * d, k.values(), j * k.columns() + key, d);
         scores[j - first] = product * (float) a.softmaxScale();
+        if (a.distances() != null && bias != null) {
+          int bucket = a.distances().bucket(j - t, a.bidirectional());
+          scores[j - first] += row(bias, bucket)[head];
+        }
       }
-      scores[t + 1 - first] = sink == null ? Float.NEGATIVE_INFINITY : sink[head];
+      scores[end - first] = sink == null ? Float.NEGATIVE_INFINITY : sink[head];
       shares[i] = softmax(scores);
     }
     return each(
@@ -322,11 +337,34 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
           int first = (int) a.firstSeen(t);
           float[] p = shares[t * a.heads() + head];
           float sum = 0;
-          for (int j = first; j <= t; j++) {
+          for (int j = first; j <= a.lastSeen(t, k.rows()); j++) {
             sum += p[j - first] * v.at(j, head * a.keyValueHeads() / a.heads() * own + c % own);
           }
           return sum;
         });
+  }
+
+  @Override
+  public Activation place(Activation x, Architecture.Sinusoids positions) {
+    int half = x.columns() / 2;
+    return like(
+        x,
+        (t, c) -> {
+          float f = (float) Math.exp(-(c % half) * (float) (Math.log(10000) / (half - 1)));
+          float angle = (positions.first() + t) * f;
+          return x.at(t, c) + (float) (c < half ? Math.sin(angle) : Math.cos(angle));
+        });
+  }
+
+  @Override
+  public void remember(int layer, Attention.Cross cross, Activation k, Activation v) {
+    remembered.addAll(List.of(k, v));
+  }
+
+  @Override
+  public Activation recall(int layer, Attention.Cross cross, Activation q) {
+    return attend(
+        layer, cross.attention(), q, remembered.getFirst(), remembered.getLast(), null, null);
   }
 
   /** With keys and values of every head. */
@@ -367,7 +405,7 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
             (t, h, i) -> i < a.valueSize() ? both.at(t, h * stride + a.plainSize() + i) : 0);
     var grouped =
         new Attention.GroupedQuery(a.heads(), a.heads(), wide, a.softmaxScale(), null, null);
-    Activation all = attend(layer, grouped, queries, keys, values, null);
+    Activation all = attend(layer, grouped, queries, keys, values, null, null);
     return each(
         q.rows(),
         a.heads() * a.valueSize(),
@@ -671,23 +709,42 @@ record Single(RandomWeights weights, List<int[]> experts) implements Ops<Activat
   }
 
   @Override
+  public Activation drop(Activation values, Activation chosen, Routing.Drops drops) {
+    int[] queues = new int[values.columns()];
+    float[] dropped = new float[chosen.values().length];
+    int k = chosen.columns();
+    for (int place = 0; place < dropped.length; place++) {
+      int p = place % chosen.rows() * k + place / chosen.rows();
+      dropped[p] = ++queues[(int) chosen.values()[p]] > drops.capacity(chosen.rows()) ? 1 : 0;
+    }
+    return Activation.of(dropped, k);
+  }
+
+  @Override
+  public Activation without(Activation weights, Activation dropped) {
+    return like(weights, (t, i) -> dropped.at(t, i) == 1 ? 0 : weights.at(t, i));
+  }
+
+  @Override
   public Activation weigh(
-      Activation values,
+      Activation all,
       Activation chosen,
+      @Nullable Activation dropped,
       Routing.@Nullable Normalisation normalisation,
       double scale) {
+    Activation raw = like(chosen, (t, i) -> all.at(t, (int) chosen.at(t, i)));
+    Activation values = dropped == null ? raw : without(raw, dropped);
     float[] divisors = new float[chosen.rows()];
     Arrays.fill(divisors, 1);
     for (int t = 0; normalisation != null && t < divisors.length; t++) {
       float sum = 0;
-      for (float expert : chosen.row(t)) {
-        sum += values.at(t, (int) expert);
+      for (float value : values.row(t)) {
+        sum += value;
       }
       float least = normalisation.least() == null ? sum : normalisation.least().floatValue();
       divisors[t] = Math.max(sum, least) + (float) normalisation.epsilon();
     }
-    return like(
-        chosen, (t, i) -> values.at(t, (int) chosen.at(t, i)) / divisors[t] * (float) scale);
+    return like(chosen, (t, i) -> values.at(t, i) / divisors[t] * (float) scale);
   }
 
   @Override

@@ -56,25 +56,37 @@ class RoutingTallyTest {
 
   @Test
   void theFirstTiedTokenIsRememberedByLayer() {
-    var tally = new RoutingTally();
+    var tally = new RoutingTally(layer -> false);
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Estimate estimate = Estimate.uniform(scores, 4, 1e-7);
-    tally.add(0, 0, chose(0, 1), new int[] {0, 1}, 4, selection(estimate), selection(estimate));
+    tally.add(
+        0, 0, chose(0, 1), new int[] {0, 1}, false, 4, selection(estimate), selection(estimate));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken(1));
-    tally.add(1, 1, chose(0, 1), new int[] {0, 2}, 4, selection(estimate), selection(estimate));
+    tally.add(
+        1, 1, chose(0, 1), new int[] {0, 2}, false, 4, selection(estimate), selection(estimate));
     assertEquals(1, tally.firstTiedToken(1));
     assertEquals(Integer.MAX_VALUE, tally.firstTiedToken(0), "of the first layer alone");
   }
 
   @Test
-  void decisionsComeByTokenThenLayerWithVerdictAndReference() {
-    var tally = new RoutingTally();
+  void aTieInALayerThatLooksAheadReachesEveryToken() {
+    var tally = new RoutingTally(layer -> layer == 1);
     float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
     Selection selection = selection(Estimate.uniform(scores, 4, 1e-7));
-    tally.add(3, 0, chose(1, 0), new int[] {0, 1}, 4, selection, selection);
-    tally.add(3, 1, chose(0, 1), new int[] {0, 2}, 4, selection, selection);
-    tally.add(7, 0, chose(0, 3), new int[] {0, 2}, 4, selection, selection);
-    tally.add(7, 1, chose(0, 2), new int[] {0, 2}, 4, selection, selection);
+    tally.add(1, 1, chose(0, 1), new int[] {0, 2}, true, 4, selection, selection);
+    assertEquals(0, tally.firstTiedToken(1));
+    assertEquals(List.of(1), tally.byLayer().getFirst().dropped());
+  }
+
+  @Test
+  void decisionsComeByTokenThenLayerWithVerdictAndReference() {
+    var tally = new RoutingTally(layer -> false);
+    float[] scores = {0.5f, 0.2f, 0.2000001f, 0.1f, 0.5f, 0.2f, 0.2000001f, 0.1f};
+    Selection selection = selection(Estimate.uniform(scores, 4, 1e-7));
+    tally.add(3, 0, chose(1, 0), new int[] {0, 1}, false, 4, selection, selection);
+    tally.add(3, 1, chose(0, 1), new int[] {0, 2}, false, 4, selection, selection);
+    tally.add(7, 0, chose(0, 3), new int[] {0, 2}, false, 4, selection, selection);
+    tally.add(7, 1, chose(0, 2), new int[] {0, 2}, false, 4, selection, selection);
     List<Decision> decisions = tally.decisions();
     assertEquals(List.of(0, 0, 1, 1), decisions.stream().map(Decision::token).toList());
     assertEquals(List.of(3, 7, 3, 7), decisions.stream().map(Decision::layer).toList());
@@ -92,9 +104,9 @@ class RoutingTallyTest {
   }
 
   private static Report.Routing route(int[] ours, int[] theirs, double error) {
-    var tally = new RoutingTally();
+    var tally = new RoutingTally(layer -> false);
     Selection selection = selection(Estimate.uniform(SCORES, SCORES.length, error));
-    tally.add(0, 0, chose(ours), theirs, 4, selection, selection);
+    tally.add(0, 0, chose(ours), theirs, false, 4, selection, selection);
     return tally.report();
   }
 

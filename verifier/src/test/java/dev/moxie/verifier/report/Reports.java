@@ -94,7 +94,7 @@ public final class Reports {
         text,
         new Report.Noise(text, Map.of(text, 1.5)),
         routing,
-        List.of(new Report.LayerRouting(0, 1, 1, 1, 0.5, "MTX", margins, use)),
+        List.of(new Report.LayerRouting(0, 1, 1, 1, 0.5, "MTX", margins, List.of(1), use)),
         new Report.Ends(bad, bad, List.of(bad)),
         List.of(layer),
         bad,
@@ -196,6 +196,7 @@ public final class Reports {
         1,
         decisions,
         margins,
+        List.of(),
         Utilisation.of(counts, decisions.length(), 2));
   }
 

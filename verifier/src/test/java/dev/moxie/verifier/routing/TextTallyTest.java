@@ -23,13 +23,13 @@ class TextTallyTest {
   private static void text(
       TextTally tally, String name, int sequences, Random random, IntUnaryOperator experts) {
     for (int s = 0; s < sequences; s++) {
-      BlockTally blocks = tally.begin(name);
+      tally.begin(name);
       int expert = random.nextInt(EXPERTS);
       for (int t = 0; t < LENGTH; t++) {
         // Tokens that follow each other mostly choose alike.
         expert = random.nextInt(8) > 0 ? expert : random.nextInt(EXPERTS);
         int chosen = experts.applyAsInt(expert);
-        blocks.add(new int[] {chosen, (chosen + 1 + random.nextInt(EXPERTS - 1)) % EXPERTS});
+        tally.add(new int[] {chosen, (chosen + 1 + random.nextInt(EXPERTS - 1)) % EXPERTS});
       }
     }
   }
@@ -77,8 +77,8 @@ class TextTallyTest {
   void lessThanTwoBlocksTellNothing() {
     var tally = new TextTally(0, EXPERTS);
     text(tally, "long", 12, new Random(1), expert -> 1);
-    BlockTally few = tally.begin("short");
-    IntStream.range(0, 2 * BlockTally.TOKENS - 1).forEach(t -> few.add(new int[] {3}));
+    tally.begin("short");
+    IntStream.range(0, 2 * BlockTally.TOKENS - 1).forEach(t -> tally.add(new int[] {3}));
     for (TextUse use : tally.texts().texts()) {
       assertFalse(use.told(), use.text());
       assertEquals(List.of(), use.more());
@@ -90,8 +90,8 @@ class TextTallyTest {
   void whatEverybodyChoosesAndWhatNobodyDoesIsNoDifference() {
     var tally = new TextTally(0, EXPERTS);
     for (String name : List.of("a", "b")) {
-      BlockTally blocks = tally.begin(name);
-      IntStream.range(0, 20 * BlockTally.TOKENS).forEach(t -> blocks.add(new int[] {0}));
+      tally.begin(name);
+      IntStream.range(0, 20 * BlockTally.TOKENS).forEach(t -> tally.add(new int[] {0}));
     }
     for (TextUse use : tally.texts().texts()) {
       assertTrue(use.told());
