@@ -557,7 +557,7 @@ public record Inspection(
 
   private static String words(FeedForward feedForward) {
     return switch (feedForward) {
-      case FeedForward.None _ -> "none       besides";
+      case FeedForward.None _ -> "network    none";
       case FeedForward.Dense dense ->
           "dense      %s of width %d"
               .formatted(words(dense.activation(), dense.ungated()), dense.intermediateSize());
