@@ -20,6 +20,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.ShortConvolution;
@@ -92,6 +93,8 @@ class FamilyMutationsTest {
           "granitemoe",
           "granitemoeshared",
           "granitemoehybrid",
+          "nemotron_h",
+          "jamba",
           "dbrx",
           "phimoe",
           "llama4_text",
@@ -207,6 +210,7 @@ class FamilyMutationsTest {
     plantAttention();
     plantStates();
     plantConvolutions();
+    plantMamba();
     plantMamba2();
     plantExperts();
     plantModel();
@@ -247,12 +251,15 @@ class FamilyMutationsTest {
         "an expert of another layer",
         "expert 1 taken from layer 2",
         leaves(n -> n.contains(".experts.1.") ? swap(n, "layers.1.", "layers.2.") : n));
-    plan(
-        "gate and up of a layer's experts swapped",
-        "gate and up swapped in",
-        leaves(n -> n.contains("layers.1.experts.") ? swap(n, ".gate.", ".up.") : n));
+    if (isGated()) {
+      plan(
+          "gate and up of a layer's experts swapped",
+          "gate and up swapped in",
+          leaves(n -> n.contains("layers.1.experts.") ? swap(n, ".gate.", ".up.") : n));
+    }
     String norm = model.hasOutputNorms() ? "_output_norm." : "_norm.";
-    if (!model.hasParallelHalves()) {
+    boolean none = model.layers().get(1).attention() instanceof Attention.None;
+    if (!none && !model.hasParallelHalves()) {
       plan(
           "norms of a layer swapped",
           "norm swapped",
@@ -266,7 +273,12 @@ class FamilyMutationsTest {
         "the router of another layer",
         "layer 1 with the router of layer 2",
         leaves(n -> n.contains(".router.") ? swap(n, "layers.1.", "layers.2.") : n));
-    boolean grouped = model.layers().get(1).attention() instanceof GroupedQuery;
+    int attending =
+        IntStream.range(1, model.layers().size())
+            .filter(i -> model.layers().get(i).attention() instanceof Attention.Softmax)
+            .findFirst()
+            .orElseThrow();
+    boolean grouped = model.layers().get(attending).attention() instanceof GroupedQuery;
     if (grouped && attentions(GroupedQuery.class).allMatch(a -> a.valueSize() == null)) {
       plan(
           "key and value swapped",
@@ -278,6 +290,7 @@ class FamilyMutationsTest {
     String values = "layers.1.attention." + (grouped ? "value" : other) + ".weight";
     boolean own =
         attentions(GroupedQuery.class).noneMatch(GroupedQuery::keysAsValues)
+            && attending == 1
             && model.layers().get(2).attention() instanceof Attention.Softmax;
     if (own) {
       plan(
@@ -297,8 +310,14 @@ class FamilyMutationsTest {
       doubled("attention output norm", "layers.1.attention_output_norm.weight");
       doubled("feed-forward output norm", "layers.1.feed_forward_output_norm.weight");
     } else {
-      doubled("attention output", "layers.1.attention.output.weight");
+      doubled("attention output", "layers." + attending + ".attention.output.weight");
     }
+  }
+
+  /** Whether experts have gates. */
+  private boolean isGated() {
+    return model.layers().stream()
+        .noneMatch(layer -> layer.feedForward() instanceof MixtureOfExperts m && m.ungated());
   }
 
   private void doubled(String what, String canonical) {
@@ -774,6 +793,58 @@ class FamilyMutationsTest {
     }
   }
 
+  private void plantMamba() {
+    List<Mamba> mambas = attentions(Mamba.class).toList();
+    if (mambas.isEmpty()) {
+      return;
+    }
+    Mamba a = mambas.getFirst();
+    int width = a.width();
+    plantReversed("mamba.convolution.weight", a.convolution());
+    rows(
+        "gates for the values of states",
+        "value and gate rows swapped",
+        "mamba.input.",
+        r -> r < width ? r + width : r - width);
+    int keys = a.stepRank();
+    int queries = keys + a.stateSize();
+    rows(
+        "keys and queries of states swapped",
+        "key and query rows swapped",
+        "mamba.parameters.",
+        r -> r < keys ? r : r < queries ? r + a.stateSize() : r - a.stateSize());
+    plan(
+        "shift of steps for what passes by states",
+        "step_shift and skip swapped",
+        leaves(n -> swap(n, ".mamba.step_shift.", ".mamba.skip.")));
+    UnaryOperator<Mamba> epsilon = m -> Parts.with(m, "normEpsilon", 1e4 * m.normEpsilon());
+    mamba("epsilon of the norms of states", "epsilon", epsilon);
+    if (a.convolutionBias()) {
+      mamba(
+          "bias of convolutions dropped",
+          "biases of a convolution",
+          m -> Parts.with(m, "convolutionBias", false));
+    }
+    if (a.biases()) {
+      mamba(
+          "biases of projections dropped",
+          "biases of projections",
+          m -> Parts.with(m, "biases", false));
+    }
+  }
+
+  private void mamba(String name, String words, UnaryOperator<Mamba> change) {
+    plan(
+        name,
+        words,
+        plan ->
+            without(
+                WrongPlans.blocks(
+                        b ->
+                            b.attention() instanceof Mamba m ? b.withAttention(change.apply(m)) : b)
+                    .apply(plan)));
+  }
+
   private void plantMamba2() {
     List<Mamba2> mambas = attentions(Mamba2.class).toList();
     if (mambas.isEmpty()) {
@@ -896,7 +967,13 @@ class FamilyMutationsTest {
   }
 
   private void plantExperts() {
-    MixtureOfExperts m = (MixtureOfExperts) model.layers().getLast().feedForward();
+    MixtureOfExperts m =
+        model.layers().reversed().stream()
+            .map(Architecture.Blocks::feedForward)
+            .filter(MixtureOfExperts.class::isInstance)
+            .map(MixtureOfExperts.class::cast)
+            .findFirst()
+            .orElseThrow();
     Routing r = m.routing();
     if (r.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
       plan(
@@ -1009,10 +1086,12 @@ class FamilyMutationsTest {
           "shared experts skipped",
           "shared experts skipped",
           plan -> without(experts(MixtureOfExperts::withoutShared).apply(plan)));
-      plan(
-          "gate and up of the shared experts swapped",
-          "gate and up swapped in the shared experts",
-          leaves(n -> n.contains(".shared.") ? swap(n, ".gate.", ".up.") : n));
+      if (isGated()) {
+        plan(
+            "gate and up of the shared experts swapped",
+            "gate and up swapped in the shared experts",
+            leaves(n -> n.contains(".shared.") ? swap(n, ".gate.", ".up.") : n));
+      }
       if (m.shared().switched()) {
         plan(
             "switch of the shared experts dropped",

@@ -494,9 +494,13 @@ public record Inspection(
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
               .formatted(a.width(), a.convolution(), a.biases() ? "; biases" : "");
+      case Attention.Mamba a ->
+          "Mamba: %d channels, states of %d, steps from %d; convolution of %d"
+              .formatted(a.width(), a.stateSize(), a.stepRank(), a.convolution());
       case Attention.Mamba2 a ->
           "Mamba-2: %d heads of %d, states of %d in %d groups; convolution of %d"
               .formatted(a.heads(), a.headSize(), a.stateSize(), a.groups(), a.convolution());
+      case Attention.None _ -> "none";
       case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
@@ -554,6 +558,7 @@ public record Inspection(
 
   private static String words(FeedForward feedForward) {
     return switch (feedForward) {
+      case FeedForward.None _ -> "network    none";
       case FeedForward.Dense dense ->
           "dense      %s of width %d"
               .formatted(words(dense.activation(), dense.ungated()), dense.intermediateSize());
