@@ -456,6 +456,8 @@ def attention(x, w, name, a, offset, first):
     if "indexer" in a:
         seen &= chosen(x, w, name, a)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
+    if cap := a.get("scoreCap"):
+        scores = cap * np.tanh(scores / cap)
     if d := a.get("distances"):
         table, both = w(f"{first}.attention.distances"), "bidirectional" in a
         scores += table[np.vectorize(lambda after: bucket(after, d, both))(j - i)].transpose(2, 0, 1)

@@ -52,7 +52,8 @@ public final class Families {
           Laguna.FAMILY,
           MiMoV2.FAMILY,
           SwitchTransformers.FAMILY,
-          NllbMoe.FAMILY);
+          NllbMoe.FAMILY,
+          Grok1.FAMILY);
 
   private Families() {}
 

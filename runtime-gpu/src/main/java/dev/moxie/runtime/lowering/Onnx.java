@@ -325,6 +325,9 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value experts(Experts all, Value x, Value chosen, Value weighed) {
+    if (all.activation() != FeedForward.Activation.SILU) {
+      throw lacks(all.activation().name() + " of experts");
+    }
     boolean after = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
     return like(
         x,
