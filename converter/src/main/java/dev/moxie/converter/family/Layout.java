@@ -67,6 +67,13 @@ public record Layout(
     return new Layout(name, places, encoderLayers, numbers);
   }
 
+  /**
+   * What calls for a tensor, in words: config.json, or the path that has the number of its file.
+   */
+  public String calling(String tensor) {
+    return numbering.path(tensor).orElse("config.json");
+  }
+
   /** How many files are numbered. */
   public int numberedFiles() {
     return numbering.files().size();

@@ -3,6 +3,7 @@ package dev.moxie.converter.family;
 import dev.moxie.converter.checkpoint.NumberedFiles;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
@@ -31,6 +32,14 @@ record Numbering(Map<String, String> files) {
         .sorted()
         .forEach(path -> files.put(path, NumberedFiles.name(files.size())));
     return new Numbering(files);
+  }
+
+  /** The path of the parameter that a tensor is, or is the scales of. */
+  Optional<String> path(String inFile) {
+    return files.entrySet().stream()
+        .filter(file -> inFile.startsWith(file.getValue() + "."))
+        .map(Map.Entry::getKey)
+        .findFirst();
   }
 
   /** The name that a tensor has where files are numbered. */

@@ -387,7 +387,7 @@ public final class Planner {
           place
               .arrangement()
               .locate(place.tensor(), values.get(i), name -> stored(encoding, shape(name)));
-      Place found = take(source, encoding, () -> "config.json calls");
+      Place found = take(source, encoding, () -> layout.calling(source.tensor()) + " calls");
       requireFit(spec, encoding, found.tensor(), places.isEmpty() ? null : places.getFirst());
       places.add(found);
       if (encoding != null) {

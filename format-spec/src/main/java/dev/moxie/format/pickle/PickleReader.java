@@ -35,6 +35,14 @@ final class PickleReader {
 
   private static final int PROTOCOL = 4;
   private static final int MOST_AXES = 3;
+
+  /**
+   * How Python's values and elements of a dtype become each other, which differs between versions
+   * of ml_dtypes (NumPy, {@code NPY_NEEDS_PYAPI}, {@code NPY_USE_GETITEM}, {@code
+   * NPY_USE_SETITEM}).
+   */
+  private static final long OWN_FLAGS = 0x70;
+
   private static final String NO_PICKLE =
       "this is no array as Grok-1's release has them; do not load it with Python, which runs what a"
           + " pickle says";
@@ -303,18 +311,17 @@ final class PickleReader {
     }
   }
 
-  /** The order of bytes, no fields, and sizes and flags, which follow from the dtype. */
+  /** The order of bytes, no fields, and the sizes and flags that such a dtype has. */
   private void requireOrder(Dtype dtype, List<PickleValue> state) {
-    boolean little =
-        state.size() == 8
-            && state.getFirst().equals(new Number(3))
-            && state.get(1).equals(new Text(dtype == Dtype.I8 ? "|" : "<"))
-            && state.subList(2, 5).stream().allMatch(part -> part == Sign.NONE)
-            && state.subList(5, 8).stream().allMatch(Number.class::isInstance);
-    long size = dtype == Dtype.BF16 ? 2 : -1;
-    if (!little
-        || !state.get(5).equals(new Number(size))
-        || !state.get(6).equals(new Number(size))) {
+    boolean own = dtype == Dtype.BF16;
+    var size = new Number(own ? 2 : -1);
+    var order = new Text(dtype == Dtype.I8 ? "|" : "<");
+    List<PickleValue> expected =
+        List.of(new Number(3), order, Sign.NONE, Sign.NONE, Sign.NONE, size, size);
+    if (state.size() != 8
+        || !state.subList(0, 7).equals(expected)
+        || !(state.get(7) instanceof Number flags)
+        || (flags.number() & ~(own ? OWN_FLAGS : 0)) != 0) {
       throw unsupported(
           "a plain dtype of little-endian bytes", "another order of bytes, fields or other sizes");
     }

@@ -351,6 +351,9 @@ final class Mistakes {
         }
       }
     }
+    if (a.scoreCap() == null) {
+      attention(mistakes, a, SCORE_CAP, LOGIT_CAP);
+    }
     if (a.valueNorm() == null) {
       attention(mistakes, a, VALUE_NORM, model.normEpsilon());
     }
@@ -790,7 +793,9 @@ final class Mistakes {
               c -> with(with(a, "clip", c))));
       numbers.add(
           number(
-              g.scoreCap() == null ? "dropped cap of scores" : "cap of scores",
+              g.scoreCap() == null
+                  ? "a dropped cap of scores, infinity as the cap"
+                  : "cap of scores",
               g.scoreCap() == null ? LOGIT_CAP : g.scoreCap(),
               100,
               33,
