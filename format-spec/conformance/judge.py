@@ -50,7 +50,8 @@ def judge_numbers(folder):
             here, there, bound = (np.take_along_axis(values, order[i], axis=-1)
                                   for i, values in ((0, here), (1, there), (1, bound)))
             others += np.count_nonzero(np.any(np.sort(chosen[0]) != np.sort(chosen[1]), axis=-1))
-        shares.append(np.max(np.abs(here - there) / bound))
+        # What is dropped is 0, of which nothing is rounded.
+        shares.append(np.max(np.abs(here - there) / np.maximum(bound, np.finfo(np.float32).tiny)))
     return str(others), f"{np.max(shares):.3f}", others == 0 and bool(np.all(np.array(shares) <= 1))
 
 

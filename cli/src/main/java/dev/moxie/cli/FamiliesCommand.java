@@ -119,13 +119,18 @@ final class FamiliesCommand implements Callable<Integer> {
 
   private static List<String> open(Evidence e) {
     List<String> open = new ArrayList<>(e.open());
-    if (e.totals().isEmpty()) {
+    List<String> totals = e.totals();
+    if (totals == null) {
+      open.addFirst("no public weights, so that config.json and names of tensors are of our own");
+    } else if (totals.isEmpty()) {
       open.add("published totals, since no released config.json was at hand");
     }
     if (e.fused() != null) {
       open.add("the fused graph, which has no operators for " + e.fused());
     }
-    open.add("released weights");
+    if (totals != null) {
+      open.add("released weights");
+    }
     return open;
   }
 }

@@ -21,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -60,7 +61,10 @@ class FamiliesCommandTest {
       }
       assertEquals(List.copyOf(checkpoints), evidence.checkpoints(), evidence.family());
       assertEquals(List.copyOf(producers), evidence.references(), evidence.family());
-      assertEquals(List.copyOf(totals), evidence.totals(), evidence.family());
+      assertEquals(
+          List.copyOf(totals),
+          Objects.requireNonNullElse(evidence.totals(), List.of()),
+          evidence.family());
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.moxie.verifier;
 
 import static dev.moxie.verifier.WrongPlans.blocks;
+import static dev.moxie.verifier.WrongPlans.drops;
 import static dev.moxie.verifier.WrongPlans.experts;
 import static dev.moxie.verifier.WrongPlans.leaves;
 import static dev.moxie.verifier.WrongPlans.rebuilt;
@@ -181,10 +182,6 @@ class EncoderDecoderTest {
                     a,
                     "positions",
                     Parts.with(a.positions(), "first", a.positions().first() + 1))));
-  }
-
-  private static UnaryOperator<ConversionPlan> drops(UnaryOperator<Routing.Drops> change) {
-    return routing(r -> r.withDrops(change.apply(r.drops())));
   }
 
   private static Attention nearer(Attention.GroupedQuery attention) {

@@ -30,8 +30,11 @@ class EveryFamilyTest {
   static Stream<Path> checkpoints() throws IOException {
     List<Path> others = Fixtures.all();
     try (Stream<Path> folders = Files.list(Fixtures.root().resolve("random"))) {
-      return Stream.concat(
-          folders.filter(folder -> !others.contains(folder)).sorted(), Fixtures.encoders().stream())
+      return Stream.of(
+          folders.filter(folder -> !others.contains(folder)).sorted(),
+          Fixtures.encoders().stream(),
+          Fixtures.papers().stream())
+          .flatMap(each -> each)
           .toList()
           .stream();
     }

@@ -60,6 +60,11 @@ final class WrongPlans {
     return experts(m -> m.withRouting(change.apply(m.routing())));
   }
 
+  /** Experts that drop other choices. */
+  static UnaryOperator<ConversionPlan> drops(UnaryOperator<Routing.Drops> change) {
+    return routing(r -> r.withDrops(change.apply(r.drops())));
+  }
+
   static UnaryOperator<ConversionPlan> rotary(UnaryOperator<Rotary> change) {
     return blocks(b -> b.withAttention(withRotary((Attention.Softmax) b.attention(), change)));
   }

@@ -16,7 +16,8 @@ import org.jspecify.annotations.Nullable;
  * @param brings what of its forward pass or of its files others do not have
  * @param checkpoints of fixtures, converted, exported and computed in every test run
  * @param references implementations that recorded their traces
- * @param totals released configurations whose parameter counts are held to the published ones
+ * @param totals released configurations whose parameter counts are held to the published ones; null
+ *     where no weights are public, so that names and config.json are ours
  * @param fused why the fused graph does not run it; null where it does
  * @param open what is not verified
  */
@@ -26,7 +27,7 @@ public record Evidence(
     String brings,
     List<String> checkpoints,
     List<String> references,
-    List<String> totals,
+    @Nullable List<String> totals,
     @Nullable String fused,
     List<String> open) {
   private static final String RESOURCE = "evidence.json";

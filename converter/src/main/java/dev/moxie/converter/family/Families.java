@@ -38,6 +38,8 @@ public final class Families {
           Granite.FAMILY,
           GraniteShared.FAMILY,
           GraniteHybrid.FAMILY,
+          NemotronH.FAMILY,
+          Jamba.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,
@@ -53,7 +55,10 @@ public final class Families {
           MiMoV2.FAMILY,
           SwitchTransformers.FAMILY,
           NllbMoe.FAMILY,
-          Grok1.FAMILY);
+          Grok1.FAMILY,
+          GShard.FAMILY,
+          ZCode.FAMILY,
+          Glam.FAMILY);
 
   private Families() {}
 

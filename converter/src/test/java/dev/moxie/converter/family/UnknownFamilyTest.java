@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
@@ -80,9 +81,12 @@ class UnknownFamilyTest {
   }
 
   private static String refusal(String family, Consumer<ObjectNode> change) {
-    Path random = Fixtures.root().resolve("random").resolve(family);
-    Path encoders = Fixtures.root().resolve("encoders").resolve(family);
-    Path checkpoint = Files.exists(random) ? random : encoders;
+    Path checkpoint =
+        Stream.of("random", "encoders", "papers")
+            .map(folder -> Fixtures.root().resolve(folder).resolve(family))
+            .filter(Files::exists)
+            .findFirst()
+            .orElseThrow();
     ObjectNode json = StrictJson.readObject(checkpoint.resolve("config.json"));
     // Within another model it is an object.
     json = json.path("text_config") instanceof ObjectNode text ? text : json;

@@ -1,0 +1,41 @@
+package dev.moxie.converter.family;
+
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Parts;
+import java.util.List;
+
+/**
+ * GLaM (Du et al., "GLaM: Efficient Scaling of Language Models with Mixture-of-Experts", 2021,
+ * section 4): a decoder whose every other layer has experts, two of them for each token by GShard's
+ * algorithm 1; each layer has biases by relative position of its own instead of positions, and the
+ * networks of layers without experts have gates that GELU opens. The paper gives no equation of the
+ * biases; here they are T5's (Raffel et al., 2020, section 2.1).
+ */
+final class Glam {
+  private static final Key<Integer> BUCKETS =
+      Key.count("relative_attention_num_buckets", Limits.MAX_WIDTH, "kinds of distances").or(32);
+  private static final Key<Integer> FARTHEST =
+      Key.count("relative_attention_max_distance", Integer.MAX_VALUE, "all alike beyond").or(128);
+
+  static final Family FAMILY =
+      new Family(
+          "glam",
+          "GlamForCausalLM",
+          Papers.DECODER.and(BUCKETS, FARTHEST),
+          Glam::model,
+          List.of(PaperNames.DECODER));
+
+  private Glam() {}
+
+  private static Architecture model(Settings c) {
+    var distances = new Attention.Distances(c.get(BUCKETS), c.get(FARTHEST), true);
+    var attention = Parts.with(Papers.attention(c), "distances", distances);
+    var gated = new FeedForward.Dense(c.get(Experts.WIDTH), FeedForward.Activation.GELU_TANH);
+    var experts = Papers.experts(c, GShard.routing(c));
+    return Papers.normed(
+        Llama.model(c, i -> attention, i -> Experts.isTurn(c, i) ? experts : gated));
+  }
+}

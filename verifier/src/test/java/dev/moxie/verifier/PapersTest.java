@@ -1,0 +1,150 @@
+package dev.moxie.verifier;
+
+import static dev.moxie.verifier.WrongPlans.blocks;
+import static dev.moxie.verifier.WrongPlans.drops;
+import static dev.moxie.verifier.WrongPlans.experts;
+import static dev.moxie.verifier.WrongPlans.grouped;
+import static dev.moxie.verifier.WrongPlans.leaves;
+import static dev.moxie.verifier.WrongPlans.rebuilt;
+import static dev.moxie.verifier.WrongPlans.routing;
+import static dev.moxie.verifier.WrongPlans.swap;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
+import dev.moxie.format.model.Parts;
+import dev.moxie.format.model.Routing;
+import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.report.Report;
+import dev.moxie.verifier.report.Verdict;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Systems known from papers alone: equations written from those find every planted defect. */
+@Tag("exhaustive")
+class PapersTest {
+  /** Defects of a system that must be found. */
+  private static final int LEAST = 8;
+
+  @TempDir Path folder;
+
+  static List<Path> checkpoints() {
+    return Fixtures.papers();
+  }
+
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void theReferenceAloneFindsEveryDefect(Path checkpoint) {
+    Path right = Packages.convert(checkpoint, folder.resolve("p"));
+    assertEquals(Verdict.PASS, verify(right, checkpoint));
+    Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>(ofWeights());
+    try (MoxiePackage pack = MoxiePackage.open(right)) {
+      defects.putAll(ofModel(pack.architecture()));
+      pack.architecture().layers().forEach(layer -> defects.putAll(ofLayer(layer)));
+    }
+    assertTrue(defects.size() >= LEAST, defects.keySet()::toString);
+    defects.forEach(
+        (name, defect) -> {
+          Path target = Packages.convert(checkpoint, folder.resolve(name), defect);
+          assertEquals(Verdict.FAIL, verify(target, checkpoint), name);
+        });
+  }
+
+  private static Map<String, UnaryOperator<ConversionPlan>> ofWeights() {
+    return Map.of(
+        "experts swapped",
+        leaves(n -> n.startsWith("layers.1.") ? swap(n, ".experts.0.", ".experts.1.") : n),
+        "key and value swapped",
+        leaves(n -> swap(n, ".attention.key.", ".attention.value.")),
+        "norms of halves swapped",
+        leaves(n -> swap(n, ".attention_norm.", ".feed_forward_norm.")),
+        "queries of another layer",
+        leaves(n -> n.contains(".attention.query.") ? swap(n, "layers.0.", "layers.1.") : n));
+  }
+
+  private static Map<String, UnaryOperator<ConversionPlan>> ofModel(Architecture model) {
+    Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>();
+    defects.put("scores twice as large", blocks(b -> WrongPlans.withScale(b, s -> 2 * s)));
+    if (model.positions() != null) {
+      int second = model.positions().first() + 1;
+      defects.put(
+          "positions off by one",
+          rebuilt(a -> Parts.with(a, "positions", Parts.with(a.positions(), "first", second))));
+    }
+    if (model.multipliers() != null) {
+      defects.put(
+          "embeddings as they are stored", rebuilt(a -> Parts.with(a, "multipliers", null)));
+    }
+    return defects;
+  }
+
+  private static Map<String, UnaryOperator<ConversionPlan>> ofLayer(Architecture.Blocks layer) {
+    Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>();
+    if (layer.attention() instanceof Attention.GroupedQuery a && a.distances() != null) {
+      defects.put("distances alike sooner", grouped(PapersTest::nearer));
+      defects.put(
+          "distances of another layer",
+          leaves(n -> n.endsWith(".distances") ? swap(n, "layers.0.", "layers.1.") : n));
+    }
+    if (layer.feedForward() instanceof FeedForward.MixtureOfExperts m) {
+      defects.put(
+          "another activation",
+          experts(e -> Parts.with(e, "activation", FeedForward.Activation.SILU)));
+      defects.putAll(ofRouting(m.routing()));
+    }
+    return defects;
+  }
+
+  private static Map<String, UnaryOperator<ConversionPlan>> ofRouting(Routing own) {
+    Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>();
+    defects.put("weights a tenth larger", routing(r -> r.withScale(1.1 * r.scale())));
+    if (own.score() == Routing.Score.SOFTMAX) {
+      defects.put("scores by sigmoid", routing(r -> r.withScore(Routing.Score.SIGMOID)));
+    }
+    if (own.normalisation() != null) {
+      defects.put("weights not normalised", routing(r -> r.withNormalisation(null)));
+    }
+    if (own.drops() != null) {
+      defects.put("nothing dropped", routing(r -> r.withDrops(null)));
+      defects.put(
+          "half the capacity",
+          drops(d -> Parts.with(d, "fraction", Objects.requireNonNull(d.fraction()) / 2)));
+    }
+    if (own.drops() != null && own.normalisation() != null) {
+      defects.put(
+          "weights divided once choices are dropped",
+          routing(
+              r ->
+                  r.withNormalisation(new Routing.Normalisation(0, 1e-7))
+                      .withDrops(Parts.with(r.drops(), "afterNormalisation", false))));
+    }
+    return defects;
+  }
+
+  private static Attention.GroupedQuery nearer(Attention.GroupedQuery attention) {
+    Attention.Distances own = Objects.requireNonNull(attention.distances());
+    return Parts.with(
+        attention, "distances", Parts.with(own, "farthest", Math.max(own.buckets(), 12)));
+  }
+
+  /** By a reference alone. */
+  private static Verdict verify(Path target, Path checkpoint) {
+    List<Path> traces = Fixtures.traces(checkpoint);
+    Report report = Verifier.verify(target, null, traces, EnumSet.of(Execution.PLAIN));
+    return report.verdict();
+  }
+}
