@@ -1,7 +1,6 @@
 package dev.moxie.format.pickle;
 
 import dev.moxie.format.error.CorruptException;
-import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pickle.PickleValue.Array;
 import dev.moxie.format.pickle.PickleValue.Data;
 import dev.moxie.format.pickle.PickleValue.Flag;
@@ -92,7 +91,7 @@ final class PickleReader {
     requireOpcode(Opcode.PROTO);
     long protocol = number(1);
     if (protocol != PROTOCOL) {
-      throw unsupported("protocol " + PROTOCOL, "protocol " + protocol);
+      throw refused("protocol " + PROTOCOL, "protocol " + protocol);
     }
     frameEnd = position;
     while (true) {
@@ -110,7 +109,7 @@ final class PickleReader {
     opcode = take();
     boolean outside = List.of(Opcode.FRAME, Opcode.BINBYTES, Opcode.BINBYTES8).contains(opcode);
     if (!framed && !outside) {
-      throw unsupported("a frame around it", "none");
+      throw refused("a frame around it", "none");
     }
   }
 
@@ -144,7 +143,7 @@ final class PickleReader {
       case Opcode.REDUCE -> reduce();
       case Opcode.NEWOBJ -> object();
       case Opcode.BUILD -> build();
-      default -> throw unsupported("an opcode that pickles of arrays have", Opcode.name(opcode));
+      default -> throw refused("an opcode that pickles of arrays have", Opcode.name(opcode));
     }
   }
 
@@ -152,7 +151,7 @@ final class PickleReader {
     boolean within = opcodeAt != frameEnd;
     long length = number(8);
     if (within) {
-      throw unsupported("opcodes of the frame that ends at " + frameEnd, "another frame");
+      throw refused("opcodes of the frame that ends at " + frameEnd, "another frame");
     }
     if (length <= 0 || length > fileBytes - position) {
       throw corrupt(
@@ -164,7 +163,7 @@ final class PickleReader {
 
   private void remembered(int index) {
     if (index >= memo.size()) {
-      throw unsupported("one of %d remembered values".formatted(memo.size()), "number " + index);
+      throw refused("one of %d remembered values".formatted(memo.size()), "number " + index);
     }
     stack.add(memo.get(index));
   }
@@ -186,7 +185,7 @@ final class PickleReader {
             && type.ordered();
     if (!ofArray) {
       if (opcode != Opcode.SHORT_BINBYTES || length != 1 || take() != 'b') {
-        throw unsupported("bytes of an array, or b\"b\" before one", "others");
+        throw refused("bytes of an array, or b\"b\" before one", "others");
       }
       stack.add(Sign.B);
       return;
@@ -213,12 +212,12 @@ final class PickleReader {
   private void tuple(int count, boolean marked) {
     int first = stack.size() - count;
     if (first < 0 || (marked && (first == 0 || stack.get(first - 1) != Sign.MARK))) {
-      throw unsupported("values to make a tuple of", "too few");
+      throw refused("values to make a tuple of", "too few");
     }
     List<PickleValue> top = stack.subList(marked ? first - 1 : first, stack.size());
     List<PickleValue> values = List.copyOf(top.subList(top.size() - count, top.size()));
     if (values.contains(Sign.MARK)) {
-      throw unsupported("values to make a tuple of", "a mark among them");
+      throw refused("values to make a tuple of", "a mark among them");
     }
     top.clear();
     stack.add(new Tuple(values));
@@ -228,7 +227,7 @@ final class PickleReader {
     int count = stack.size();
     int first = count - 4;
     if (first < 2 || stack.get(first - 1) != Sign.MARK || stack.get(first - 2) != Sign.EMPTY_DICT) {
-      throw unsupported("two entries for an empty dictionary", "others");
+      throw refused("two entries for an empty dictionary", "others");
     }
     var pair =
         new Pair(
@@ -241,11 +240,11 @@ final class PickleReader {
     PickleValue name = pop();
     PickleValue module = pop();
     if (!(name instanceof Text ofName && module instanceof Text ofModule)) {
-      throw unsupported("a name to import", "no strings");
+      throw refused("a name to import", "no strings");
     }
     Global known = Global.of(ofModule.text(), ofName.text());
     if (known == null) {
-      throw unsupported(
+      throw refused(
           "a name of NumPy's arrays or __main__.QuantizedWeight8bit",
           "\"" + ofModule.text() + "." + ofName.text() + "\"");
     }
@@ -262,7 +261,7 @@ final class PickleReader {
     } else if (callable == Global.DTYPE && arguments instanceof Tuple tuple) {
       stack.add(new Type(dtype(tuple), false));
     } else {
-      throw unsupported(
+      throw refused(
           "numpy's _reconstruct of an empty array, or a numpy.dtype",
           "a call of something else, or with other arguments");
     }
@@ -284,14 +283,14 @@ final class PickleReader {
         return Dtype.BF16;
       }
     }
-    throw unsupported("a dtype f4, i1 or ml_dtypes.bfloat16", "another");
+    throw refused("a dtype f4, i1 or ml_dtypes.bfloat16", "another");
   }
 
   private void object() {
     PickleValue arguments = pop();
     PickleValue type = pop();
     if (type != Global.QUANTISED || arguments != Tuple.EMPTY) {
-      throw unsupported("an object __main__.QuantizedWeight8bit", "another, or with arguments");
+      throw refused("an object __main__.QuantizedWeight8bit", "another, or with arguments");
     }
     stack.add(Sign.EMPTY_OBJECT);
   }
@@ -307,7 +306,7 @@ final class PickleReader {
     } else if (value == Sign.EMPTY_OBJECT && state instanceof Pair pair) {
       stack.add(quantised(pair));
     } else {
-      throw unsupported("a dtype, an array or an object that is empty, and its state", "others");
+      throw refused("a dtype, an array or an object that is empty, and its state", "others");
     }
   }
 
@@ -322,7 +321,7 @@ final class PickleReader {
         || !state.subList(0, 7).equals(expected)
         || !(state.get(7) instanceof Number flags)
         || (flags.number() & ~(own ? OWN_FLAGS : 0)) != 0) {
-      throw unsupported(
+      throw refused(
           "a plain dtype of little-endian bytes", "another order of bytes, fields or other sizes");
     }
   }
@@ -339,7 +338,7 @@ final class PickleReader {
       requireBytes(type.dtype(), shape, own.bytes());
       return new Array(type.dtype(), shape, own);
     }
-    throw unsupported("the state of an array in C's order of axes", "another");
+    throw refused("the state of an array in C's order of axes", "another");
   }
 
   private Shape shape(List<PickleValue> axes) {
@@ -350,7 +349,7 @@ final class PickleReader {
       }
     }
     if (dims.isEmpty() || dims.size() != axes.size() || dims.size() > MOST_AXES) {
-      throw unsupported("an array of 1 to " + MOST_AXES + " axes, none of them empty", "another");
+      throw refused("an array of 1 to " + MOST_AXES + " axes, none of them empty", "another");
     }
     return new Shape(dims);
   }
@@ -376,7 +375,7 @@ final class PickleReader {
         && scales.dtype() == Dtype.BF16) {
       return new Quantised(weight, scales);
     }
-    throw unsupported("weight, an array of int8, and scales, one of bfloat16", "others");
+    throw refused("weight, an array of int8, and scales, one of bfloat16", "others");
   }
 
   /** What is left on the stack: all that was read, each array once. */
@@ -390,12 +389,11 @@ final class PickleReader {
               default -> List.of();
             };
     if (arrays.isEmpty()) {
-      throw unsupported(
+      throw refused(
           "one array of float32, or int8 weights and their scales", "something else, or more");
     }
     if (!arrays.stream().map(Array::data).toList().equals(data)) {
-      throw unsupported(
-          "bytes for each array of its own, in their order", "arrays that share some");
+      throw refused("bytes for each array of its own, in their order", "arrays that share some");
     }
     if (position != frameEnd || position != fileBytes) {
       throw corrupt(
@@ -409,7 +407,7 @@ final class PickleReader {
 
   private PickleValue pop() {
     if (stack.isEmpty()) {
-      throw unsupported("a value for it", "none");
+      throw refused("a value for it", "none");
     }
     return stack.removeLast();
   }
@@ -425,7 +423,7 @@ final class PickleReader {
 
   private int take() throws IOException {
     if (kept.size() == MOST_BYTES) {
-      throw unsupported(
+      throw refused(
           "no more than " + MOST_BYTES + " bytes beside those of arrays", "more than that");
     }
     if (position != opcodeAt && opcodeAt < frameEnd && position == frameEnd) {
@@ -443,7 +441,7 @@ final class PickleReader {
 
   private void requireOpcode(int expected) {
     if (opcode != expected) {
-      throw unsupported("opcode " + Opcode.name(expected), Opcode.name(opcode));
+      throw refused("opcode " + Opcode.name(expected), Opcode.name(opcode));
     }
   }
 
@@ -451,8 +449,8 @@ final class PickleReader {
     return "%s, offset %d, opcode %s".formatted(where, opcodeAt, Opcode.name(opcode));
   }
 
-  private UnsupportedException unsupported(String expected, String found) {
-    return new UnsupportedException(place(), expected, found, NO_PICKLE);
+  private CorruptException refused(String expected, String found) {
+    return new CorruptException(place(), expected, found, NO_PICKLE);
   }
 
   private CorruptException corrupt(String expected, String found) {

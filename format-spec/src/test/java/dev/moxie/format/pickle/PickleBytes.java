@@ -11,7 +11,7 @@ import java.util.Map;
  * 64 KiB and more outside them, everything remembered, what comes again fetched. Bytes of arrays
  * may be left out, for files that no disk here could hold.
  */
-final class PickleBytes {
+public final class PickleBytes {
   static final List<Object> F4 = List.of("f4");
   static final List<Object> I1 = List.of("i1");
   static final List<Object> BF16 = List.of("bfloat16");
@@ -44,14 +44,14 @@ final class PickleBytes {
   }
 
   /** A file of one array. */
-  static PickleBytes plain(boolean arrays, int... shape) {
+  public static PickleBytes plain(boolean arrays, int... shape) {
     var pickle = new PickleBytes("numpy.core", arrays);
     pickle.array(F4, 4, shape);
     return pickle.end();
   }
 
   /** A file of numbers and their scales. */
-  static PickleBytes quantised(boolean arrays, int[] weight, int[] scales) {
+  public static PickleBytes quantised(boolean arrays, int[] weight, int[] scales) {
     var pickle = new PickleBytes("numpy.core", arrays);
     pickle.object("__main__", "QuantizedWeight8bit");
     pickle.key("weight").array(I1, 1, weight);
@@ -59,12 +59,13 @@ final class PickleBytes {
     return pickle.op('u').op('b').end();
   }
 
-  byte[] toBytes() {
+  /** What was written. */
+  public byte[] toBytes() {
     return file.toByteArray();
   }
 
   /** Bytes of the file if none were left out. */
-  long fileBytes() {
+  public long fileBytes() {
     return bytes;
   }
 
