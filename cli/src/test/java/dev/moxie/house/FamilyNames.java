@@ -25,11 +25,18 @@ import java.util.stream.Collectors;
 final class FamilyNames extends ArchCondition<JavaClass> {
   private static final Pattern WORD = Pattern.compile("[\\w-]+");
 
-  /** What a {@code model_type} begins with: of {@code deepseek_v3} the {@code deepseek}. */
+  /** What other words have in them as well. */
+  private static final Set<String> COMMON = Set.of("switch", "z");
+
+  /**
+   * What a {@code model_type} begins with: of {@code deepseek_v3} the {@code deepseek}, of {@code
+   * z_code_m3} the {@code zcode}.
+   */
   private static final Set<String> NAMES =
       Families.ALL.stream()
           .flatMap(family -> family.modelTypes().stream())
-          .map(type -> type.replaceFirst("_.*", ""))
+          .map(type -> type.split("_"))
+          .map(words -> COMMON.contains(words[0]) ? words[0] + words[1] : words[0])
           .collect(Collectors.toUnmodifiableSet());
 
   FamilyNames() {
@@ -55,7 +62,7 @@ final class FamilyNames extends ArchCondition<JavaClass> {
               other.asInternalName().replaceFirst(".*/", "").replace('$', '-');
           default -> "";
         };
-    String lower = word.toLowerCase(Locale.ROOT);
+    String lower = word.toLowerCase(Locale.ROOT).replace("_", "");
     return WORD.matcher(word).matches() && NAMES.stream().anyMatch(lower::contains)
         ? Optional.of(word)
         : Optional.empty();
