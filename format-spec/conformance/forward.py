@@ -493,7 +493,7 @@ def sqrt_softplus(x):
 
 
 SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
-          "sqrt_softplus": sqrt_softplus}
+          "sqrt_softplus": sqrt_softplus, "one": np.array}
 
 
 def dropped_of(chosen, experts, drops):
@@ -512,7 +512,8 @@ def route(logits, routing, bias, assigned):
     """Chosen experts [T, k], best first, their weights and which are dropped."""
     if cap := routing.get("logitCap"):
         logits = cap * np.tanh(logits / cap)
-    s = SCORES[routing["score"]](logits)
+    sets = routing.get("prototypes", 1)
+    s = SCORES[routing["score"]](logits.reshape(len(logits), sets, -1)).reshape(logits.shape)
     c = s if routing["bias"] in (None, "logits") else s + bias
     tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
     if groups := routing["groups"]:
@@ -521,7 +522,9 @@ def route(logits, routing, bias, assigned):
         kept = np.zeros(grouped.shape, bool)
         kept[tokens, largest(top.sum(axis=-1), groups["kept"])] = True
         allowed = kept.reshape(c.shape)
-    chosen = largest(np.where(allowed, c, -np.inf), routing["expertsPerToken"])
+    each = np.where(allowed, c, -np.inf).reshape(len(c), sets, -1)
+    chosen = largest(each, routing["expertsPerToken"] // sets) + np.arange(sets)[:, None] * each.shape[2]
+    chosen = chosen.reshape(len(c), -1)
     chosen = chosen if assigned is None else assigned
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
     if mixer := routing.get("mixer"):
@@ -546,7 +549,10 @@ def mixture(x, w, name, ff, trace, ids, normed):
     routing, shared = ff["routing"], ff["shared"]
     bias = w(f"{name}.router.bias") if routing["bias"] else 0
     read = normed(x, "router_norm") / math.sqrt(x.shape[1]) if beside else x
-    logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    if routing["score"] == "one":
+        logits = np.ones((len(x), ff["experts"]))
+    else:
+        logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
     chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:

@@ -171,7 +171,8 @@ LAYER = {
     "dense_gate": "dense.gate I H",
     "dense_biases": "dense.up.bias I; dense.down.bias H",
     "dense_gate_bias": "dense.gate.bias I",
-    "mixture_of_experts": "router E H; experts.down E H I",
+    "mixture_of_experts": "experts.down E H I",
+    "router": "router E H",
     "gated_experts": "experts.gate_up E 2I H",
     "ungated_experts": "experts.up E I H",
     "bias": "router.bias E",
@@ -312,6 +313,7 @@ def canonical(architecture):
             experts = "gated_experts" if gated else "ungated_experts"
             parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
             shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
+            parts += ["router"] * (ff["routing"]["score"] != "one")
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
             parts += [part for part in ("assigned", "factors") if part in ff["routing"]]
             for part in ("beside", "shared"):

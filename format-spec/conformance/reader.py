@@ -289,6 +289,10 @@ def architecture(p):
             yield "A8", "score", mixed == (routing["score"] == "identity")
             of_scores = routing["bias"] not in (None, "logits")
             yield "A8", "mixer", not (mixed and (of_scores or groups or routing["normalisation"]))
+            sets, one = routing.get("prototypes", 1), routing["score"] == "one"
+            yield "A5", "prototypes", k % sets == 0 and ff["experts"] % sets == 0
+            yield "A8", "prototypes", sets == 1 or not ("assigned" in routing or groups or mixed)
+            yield "A8", "one", not one or "assigned" in routing and "logitCap" not in routing
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
             drops, normalisation = routing.get("drops"), routing["normalisation"]

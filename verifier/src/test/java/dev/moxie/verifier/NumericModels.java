@@ -489,6 +489,23 @@ final class NumericModels {
                "tie_word_embeddings": false}
               """,
               Packages::convert),
+          new Model(
+              "experts-of-each-of-two-prototypes",
+              """
+              {"model_type": "m6_t", "vocab_size": 19, "d_model": 12, "num_hidden_layers": 2,
+               "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 6, "num_prototypes": 2,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "a-table-and-no-router",
+              """
+              {"model_type": "pangu_sigma", "vocab_size": 19, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 5,
+               "num_dense_layers": 1, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
           new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(

@@ -115,6 +115,12 @@ class PapersTest {
     if (own.score() == Routing.Score.SOFTMAX) {
       defects.put("scores by sigmoid", routing(r -> r.withScore(Routing.Score.SIGMOID)));
     }
+    if (own.prototypes() > 0) {
+      defects.put("one set of experts", routing(r -> r.withPrototypes(0)));
+    }
+    if (own.assigned()) {
+      defects.put("the table of another layer", leaves(PapersTest::otherTable));
+    }
     if (own.normalisation() != null) {
       defects.put("weights not normalised", routing(r -> r.withNormalisation(null)));
     }
@@ -133,6 +139,10 @@ class PapersTest {
                       .withDrops(Parts.with(r.drops(), "afterNormalisation", false))));
     }
     return defects;
+  }
+
+  private static String otherTable(String name) {
+    return name.endsWith("router.table") ? swap(name, "layers.1.", "layers.2.") : name;
   }
 
   private static Attention.GroupedQuery nearer(Attention.GroupedQuery attention) {

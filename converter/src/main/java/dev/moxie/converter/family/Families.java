@@ -55,7 +55,9 @@ public final class Families {
           NllbMoe.FAMILY,
           GShard.FAMILY,
           ZCode.FAMILY,
-          Glam.FAMILY);
+          Glam.FAMILY,
+          M6T.FAMILY,
+          PanguSigma.FAMILY);
 
   private Families() {}
 

@@ -12,7 +12,9 @@ final class PaperNames {
               "attention.key", "attention.key",
               "attention.value", "attention.value",
               "attention.output", "attention.output"),
-          Names.inLayer("attention.distances", "attention.relative_bias.weight"),
+          Names.inLayer(
+              "attention.distances", "attention.relative_bias.weight",
+              "router.table", "moe.table"),
           Names.both("feed_forward_norm", "feed_forward_norm"),
           Names.weights(
               "dense.gate", "feed_forward.wg",

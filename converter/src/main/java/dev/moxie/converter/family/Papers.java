@@ -78,15 +78,21 @@ final class Papers {
     return EncoderDecoder.attention(heads(c));
   }
 
-  /** A decoder whose layers have experts where it is their turn, counted from 0. */
-  static Architecture decoder(Settings c, IntFunction<FeedForward.MixtureOfExperts> experts) {
-    var dense =
-        new FeedForward.Dense(c.get(Experts.WIDTH), FeedForward.Activation.RELU, true, false);
-    return placed(
-        c,
-        normed(
-            Llama.model(
-                c, i -> attention(c), i -> Experts.isTurn(c, i) ? experts.apply(i) : dense)));
+  /** A network without a gate, in the place of experts. */
+  static FeedForward.Dense dense(Settings c) {
+    return new FeedForward.Dense(c.get(Experts.WIDTH), FeedForward.Activation.RELU, true, false);
+  }
+
+  /** A decoder of which every so many layers have experts. */
+  static Architecture decoder(Settings c, FeedForward experts) {
+    FeedForward dense = dense(c);
+    return decoder(c, i -> Experts.isTurn(c, i) ? experts : dense);
+  }
+
+  /** A decoder, by its layers' second halves, counted from 0. */
+  static Architecture decoder(Settings c, IntFunction<FeedForward> feedForward) {
+    var attention = attention(c);
+    return placed(c, normed(Llama.model(c, i -> attention, feedForward)));
   }
 
   /** An encoder and a decoder of which every so many layers have experts. */

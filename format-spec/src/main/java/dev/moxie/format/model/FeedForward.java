@@ -188,6 +188,11 @@ public sealed interface FeedForward {
       Objects.requireNonNull(activation, "feedForward.activation is missing");
       Objects.requireNonNull(routing, "feedForward.routing is missing");
       Limits.require("routing.expertsPerToken", routing.expertsPerToken(), 1, experts);
+      if (experts % routing.sets() != 0) {
+        throw new IllegalArgumentException(
+            "routing.prototypes: expected a divisor of %d experts, found %d"
+                .formatted(experts, routing.prototypes()));
+      }
       Routing.Groups groups = routing.groups();
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());

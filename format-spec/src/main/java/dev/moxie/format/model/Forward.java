@@ -696,8 +696,11 @@ public final class Forward<V> {
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
 
-  /** W x of the router, [T, E], and its bias where that is one of logits. */
+  /** W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
+    if (m.routing().score() == Routing.Score.ONE) {
+      return ops.ones(m.experts());
+    }
     var scope = new Scope(layer);
     V read =
         m.beside() == null
@@ -745,10 +748,13 @@ public final class Forward<V> {
   public static <V> Routed<V> route(
       Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
     V capped = routing.logitCap() == null ? l : ops.cap(l, routing.logitCap());
-    V s = ops.score(routing.score(), capped);
+    V s = ops.score(routing.score(), capped, routing.sets());
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
-    V best = routing.assigned() ? ops.assign(stored) : ops.top(limited, routing.expertsPerToken());
+    V best =
+        routing.assigned()
+            ? ops.assign(stored)
+            : ops.top(limited, routing.expertsPerToken(), routing.sets());
     V chosen = ops.note(Step.ROUTER_EXPERTS, best);
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
     Routing.Mixer mixer = routing.mixer();

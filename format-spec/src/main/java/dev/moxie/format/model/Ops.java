@@ -203,11 +203,19 @@ public interface Ops<V> {
   V recur(States states, V q, V k, V v, V d, @Nullable V b);
 
   /**
+   * T rows of ones.
+   *
+   * @param columns of each
+   */
+  V ones(int columns);
+
+  /**
    * Scores of all experts.
    *
    * @param logits [T, E]
+   * @param sets of neighbouring experts, each of which has scores of its own
    */
-  V score(Routing.Score score, V logits);
+  V score(Routing.Score score, V logits, int sets);
 
   /**
    * What experts are chosen by: their scores plus a stored bias.
@@ -224,9 +232,11 @@ public interface Ops<V> {
    *
    * @param choice [T, E]
    * @param count k
-   * @return [T, k], largest first; of equal ones the lower id
+   * @param sets of neighbouring experts, from each of which as many are chosen
+   * @return [T, k], those of one set after those of another, of each the largest first; of equal
+   *     ones the lower id
    */
-  V top(V choice, int count);
+  V top(V choice, int count, int sets);
 
   /**
    * Which choices are dropped ({@link Routing.Drops}): 1 where one is, 0 where it is kept.

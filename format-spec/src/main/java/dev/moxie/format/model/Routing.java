@@ -12,12 +12,13 @@ import org.jspecify.annotations.Nullable;
  * experts and their weights.
  *
  * <pre>
- * l = router x, plus the stored bias b where it is one of logits
+ * l = router x, plus the stored bias b where it is one of logits; 1 where there is no router
  * l = cap · tanh(l / cap), where they are capped
  * s = score(l)                                   [E]
  * c = s + b, where b is one of scores            [E]
  * c = masked outside the kept groups, where there are groups
- * S = the expertsPerToken experts of largest c; of equal ones, the lower id
+ * S = the expertsPerToken experts of largest c, or of each prototype its share of them; of equal
+ *     ones, the lower id
  * w = s[S], or c[S] if b touches the weights
  * D = those of S that are dropped, where an expert takes no more than some tokens
  * w = 0 in D, before they are normalised or after
@@ -45,6 +46,9 @@ import org.jspecify.annotations.Nullable;
  * @param factors whether each expert has a stored factor of its weights
  * @param logitCap what logits are held below; null leaves them
  * @param drops what becomes of tokens beyond the capacity; null where that is unlimited
+ * @param prototypes sets of experts with neighbouring ids, as many in each (Yang et al., "M6-T:
+ *     Exploring Sparse Expert Models and Beyond", 2021, on expert prototyping): a softmax is over
+ *     the experts of one, and as many are chosen from each; 0 where all experts are one set
  */
 public record Routing(
     int expertsPerToken,
@@ -61,7 +65,8 @@ public record Routing(
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
-    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops) {
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) int prototypes) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -76,7 +81,10 @@ public record Routing(
     IDENTITY,
     /** s_e = sqrt(ln(1 + exp(l_e))) (DeepSeek-AI, "DeepSeek-V4", 2026). */
     @JsonProperty("sqrt_softplus")
-    SQRT_SOFTPLUS
+    SQRT_SOFTPLUS,
+    /** s_e = 1: there is no router, and a table assigns experts. */
+    @JsonProperty("one")
+    ONE
   }
 
   /** What the stored bias touches. */
@@ -324,7 +332,8 @@ public record Routing(
         false,
         false,
         null,
-        null);
+        null,
+        0);
   }
 
   public Routing {
@@ -359,6 +368,24 @@ public record Routing(
     if (assigned && (bias != null || groups != null || mixer != null)) {
       throw new IllegalArgumentException(
           "routing.assigned: expected no bias, groups or mixer beside a table, found some");
+    }
+    if (score == Score.ONE && (!assigned || logitCap != null)) {
+      throw new IllegalArgumentException(
+          "routing.score: expected a table, and no logitCap, beside one, found otherwise");
+    }
+    if (prototypes != 0) {
+      Limits.require("routing.prototypes", prototypes, 2, expertsPerToken);
+      if (expertsPerToken % prototypes != 0) {
+        throw new IllegalArgumentException(
+            "routing.prototypes: expected a divisor of expertsPerToken "
+                + expertsPerToken
+                + ", found "
+                + prototypes);
+      }
+      if (assigned || groups != null || mixer != null) {
+        throw new IllegalArgumentException(
+            "routing.prototypes: expected no table, groups or mixer beside them, found some");
+      }
     }
     if ((capacity == Capacity.LIMITED) != (drops != null)) {
       throw new IllegalArgumentException(
@@ -420,7 +447,18 @@ public record Routing(
         assigned,
         factors,
         logitCap,
-        other);
+        other,
+        prototypes);
+  }
+
+  /** Sets of experts that are chosen from. */
+  public int sets() {
+    return Math.max(1, prototypes);
+  }
+
+  /** The same equation with other prototypes, or none. */
+  public Routing withPrototypes(int other) {
+    return Parts.with(this, "prototypes", other);
   }
 
   /** Whether experts are chosen by scores with a stored bias added to them. */
@@ -465,7 +503,8 @@ public record Routing(
         assigned,
         factors,
         logitCap,
-        drops);
+        drops,
+        0);
   }
 
   /** The same equation with another scale. */

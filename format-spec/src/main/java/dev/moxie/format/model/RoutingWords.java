@@ -14,10 +14,15 @@ public final class RoutingWords {
     List<String> parts = new ArrayList<>();
     String score =
         switch (routing.score()) {
-          case SOFTMAX -> "softmax over all " + moe.experts() + " experts";
+          case SOFTMAX ->
+              routing.prototypes() == 0
+                  ? "softmax over all " + moe.experts() + " experts"
+                  : "softmax over the experts of each of %d prototypes"
+                      .formatted(routing.prototypes());
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
           case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
           case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
+          case ONE -> "no router, 1 for each of " + moe.experts() + " experts";
         };
     parts.add(
         routing.logitCap() == null
@@ -41,7 +46,13 @@ public final class RoutingWords {
           "only the %d of %d groups %s most are chosen from"
               .formatted(groups.kept(), groups.count(), aggregate));
     }
-    parts.add("the best %d are chosen".formatted(routing.expertsPerToken()));
+    int each = routing.expertsPerToken() / routing.sets();
+    if (routing.assigned()) {
+      parts.add("a table of tokens names %d".formatted(each));
+    } else {
+      String from = routing.prototypes() == 0 ? "" : " of each prototype";
+      parts.add("the best %d%s are chosen".formatted(each, from));
+    }
     String applied =
         switch (routing.weightsApplyTo()) {
           case EXPERT_OUTPUT -> "multiply the experts' outputs";

@@ -417,16 +417,22 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term score(Routing.Score score, Term logits) {
+  public Term ones(int columns) {
+    return term("1");
+  }
+
+  @Override
+  public Term score(Routing.Score score, Term logits, int sets) {
     String function =
         switch (score) {
           case SOFTMAX -> "softmax";
           case SIGMOID -> "sigmoid";
-          case IDENTITY -> "";
+          case IDENTITY, ONE -> "";
           case SQRT_SOFTPLUS -> "sqrt_softplus";
         };
     String l = name(logits, "l");
-    Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s)", function, l);
+    String over = sets == 1 ? "" : ", over each of %d prototypes".formatted(sets);
+    Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s%s)", function, l, over);
     name(scores, "s");
     return scores;
   }
@@ -459,8 +465,11 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term top(Term choice, int count) {
-    Term chosen = term("top-%d(%s)", count, choice.text);
+  public Term top(Term choice, int count, int sets) {
+    Term chosen =
+        sets == 1
+            ? term("top-%d(%s)", count, choice.text)
+            : term("top-%d(%s) of each of %d prototypes", count / sets, choice.text, sets);
     name(chosen, "S");
     return chosen;
   }

@@ -339,7 +339,13 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long score(Routing.Score score, Long logits) {
+  public Long ones(int columns) {
+    return (long) columns;
+  }
+
+  @Override
+  public Long score(Routing.Score score, Long logits, int sets) {
+    require("sets", 0, logits % sets);
     return logits;
   }
 
@@ -355,7 +361,7 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long top(Long choice, int count) {
+  public Long top(Long choice, int count, int sets) {
     return (long) count;
   }
 

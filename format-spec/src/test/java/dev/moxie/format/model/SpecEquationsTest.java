@@ -108,6 +108,7 @@ class SpecEquationsTest {
           Map.entry("21", "streams.iterations"),
           Map.entry("0.017", "streams.epsilon"),
           Map.entry("3", "groups"),
+          Map.entry("12", "prototypes"),
           Map.entry("23", "tokens"),
           Map.entry("27", "drops.tokens"),
           Map.entry("31", "positions.first"),
@@ -341,6 +342,10 @@ class SpecEquationsTest {
     routing.with("drops", "`fraction`", dropping(null, 0.37, false));
     routing.with("drops", "`afterNormalisation`", dropping(27, null, true));
     routing.with("assigned", true);
+    var tabled = Parts.with(ROUTING, "assigned", true);
+    routing.with("score", json(Routing.Score.ONE), tabled.withScore(Routing.Score.ONE));
+    var sets = Parts.with(ROUTING, Map.of("expertsPerToken", 12, "prototypes", 12));
+    routing.with("prototypes", "as many as `expertsPerToken`", sets);
     routing.with("factors", true);
     routing.with("logitCap", 29.0);
     for (Routing.Bias bias : Routing.Bias.values()) {

@@ -250,8 +250,15 @@ final class PartsVectors {
   private static Architecture papers() {
     var own = new Attention.Distances(4, 9, true);
     var attention = with(new Attention.GroupedQuery(2, 2, 3, 0.5, null, null), "distances", own);
-    var dense = new FeedForward.Dense(3, FeedForward.Activation.GELU_TANH);
-    var layers = List.of(new Architecture.Blocks(2, attention, dense));
+    var routing = Routing.of(2, Routing.Score.SOFTMAX);
+    var tabled = Parts.with(routing, "assigned", true).withScore(Routing.Score.ONE);
+    List<FeedForward> others =
+        Stream.of(routing.withPrototypes(2), tabled)
+            .map(r -> new FeedForward.MixtureOfExperts(4, 2, FeedForward.Activation.RELU, r, null))
+            .map(FeedForward.class::cast)
+            .toList();
+    List<Architecture.Blocks> layers =
+        others.stream().map(f -> new Architecture.Blocks(1, attention, f)).toList();
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
@@ -470,8 +477,14 @@ final class PartsVectors {
         .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
     v.valid(
         "parts-of-papers",
-        "biases by distance of each layer",
+        "biases by distance of each layer, prototypes, experts by a table and without a router",
         p -> TinyPackage.write(p, PAPERS, false));
+    v.broken("prototypes-of-five-experts", "A5", "two sets of five experts", "prototypes")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replaceFirst("\"experts\" : 4", "\"experts\" : 5"));
+    v.broken("one-for-experts-that-none-assigns", "A8", "no router, and no table", "score")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replaceFirst(",\\s*\"assigned\" : true", ""));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"

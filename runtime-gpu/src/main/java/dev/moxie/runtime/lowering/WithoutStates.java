@@ -49,6 +49,18 @@ public abstract class WithoutStates<V> implements Ops<V> {
     }
   }
 
+  /** They lack a choice from each of several sets of experts. */
+  protected final void requireOneSet(int sets) {
+    if (sets > 1) {
+      throw lacks("experts chosen from each of several prototypes");
+    }
+  }
+
+  @Override
+  public final V ones(int columns) {
+    throw lacks("experts that a table has for a token");
+  }
+
   @Override
   public final V drop(V values, V chosen, Routing.Drops drops) {
     throw lacks("tokens that an expert drops");

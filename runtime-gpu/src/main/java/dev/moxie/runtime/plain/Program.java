@@ -659,8 +659,23 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value score(Routing.Score score, Value logits) {
+  public Value ones(int columns) {
+    Value y = make(columns);
+    instructions.add(
+        new TokenByToken(
+            pass,
+            columns,
+            (t, scratch) -> {
+              int to = t * y.apart();
+              Arrays.fill(pass.array(y), to, to + columns, 1);
+            }));
+    return y;
+  }
+
+  @Override
+  public Value score(Routing.Score score, Value logits, int sets) {
     int experts = logits.columns();
+    int size = experts / sets;
     choice = null;
     groups = null;
     scores =
@@ -668,9 +683,14 @@ public final class Program implements Ops<Value> {
             logits,
             experts,
             switch (score) {
-              case SOFTMAX -> (t, x, at, y, to) -> Norms.softmax(x, at, experts, y, to);
+              case SOFTMAX ->
+                  (t, x, at, y, to) -> {
+                    for (int e = 0; e < experts; e += size) {
+                      Norms.softmax(x, at + e, size, y, to + e);
+                    }
+                  };
               case SIGMOID -> (t, x, at, y, to) -> Norms.sigmoid(x, at, experts, y, to);
-              case IDENTITY -> (t, x, at, y, to) -> System.arraycopy(x, at, y, to, experts);
+              case IDENTITY, ONE -> (t, x, at, y, to) -> System.arraycopy(x, at, y, to, experts);
               case SQRT_SOFTPLUS -> (t, x, at, y, to) -> Norms.sqrtSoftplus(x, at, experts, y, to);
             });
     return scores;
@@ -701,7 +721,9 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value top(Value values, int count) {
+  public Value top(Value values, int count, int sets) {
+    int size = values.columns() / sets;
+    int each = count / sets;
     choice = Objects.requireNonNullElse(choice, values);
     return row(
         values,
@@ -709,7 +731,13 @@ public final class Program implements Ops<Value> {
         (t, x, at, y, to) -> {
           List<int[]> replayed = pass.replayed();
           if (replayed == null) {
-            Choosing.largest(x, at, values.columns(), y, to, count);
+            for (int set = 0; set < sets; set++) {
+              int first = to + set * each;
+              Choosing.largest(x, at + set * size, size, y, first, each);
+              for (int i = first; i < first + each; i++) {
+                y[i] += set * size;
+              }
+            }
             return;
           }
           for (int i = 0; i < count; i++) {

@@ -23,6 +23,7 @@ import dev.moxie.verifier.bounds.Tolerance;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.BiFunction;
 import java.util.stream.IntStream;
@@ -120,6 +121,7 @@ class PlainReaderTest {
     DENSE_BIASES,
     DROPS,
     DROPS_OF_WEIGHED,
+    PROTOTYPES,
     DISTANCES,
     SINUSOIDS
   }
@@ -517,6 +519,9 @@ class PlainReaderTest {
     var factored = Parts.with(capped, "factors", parts.contains(Part.FACTORS));
     if (parts.contains(Part.MIXER)) {
       return factored.withMixer(new Routing.Mixer(0.5));
+    }
+    if (parts.contains(Part.PROTOTYPES) && !parts.contains(Part.GROUPS)) {
+      factored = Parts.with(factored, Map.of("expertsPerToken", 4, "prototypes", 2));
     }
     boolean after = parts.contains(Part.DROPS_OF_WEIGHED);
     boolean drops = after || parts.contains(Part.DROPS);

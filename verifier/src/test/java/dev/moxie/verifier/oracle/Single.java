@@ -675,12 +675,24 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation score(Routing.Score score, Activation logits) {
+  public Activation ones(int columns) {
+    return each(experts.size(), columns, (t, e) -> 1);
+  }
+
+  @Override
+  public Activation score(Routing.Score score, Activation logits, int sets) {
+    int size = logits.columns() / sets;
     return switch (score) {
       case SIGMOID -> like(logits, (t, e) -> sigmoid(logits.at(t, e)));
-      case SOFTMAX -> like(logits, (t, e) -> softmax(logits.row(t))[e]);
+      case SOFTMAX ->
+          like(
+              logits,
+              (t, e) -> {
+                int from = e / size * size;
+                return softmax(Arrays.copyOfRange(logits.row(t), from, from + size))[e - from];
+              });
       case SQRT_SOFTPLUS -> like(logits, (t, e) -> (float) Math.sqrt(softplus(logits.at(t, e))));
-      case IDENTITY -> logits;
+      case IDENTITY, ONE -> logits;
     };
   }
 
@@ -695,7 +707,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation top(Activation choice, int count) {
+  public Activation top(Activation choice, int count, int sets) {
     return each(experts.size(), count, (t, i) -> experts.get(t)[i]);
   }
 
