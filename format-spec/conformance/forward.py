@@ -499,7 +499,8 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
 def dropped_of(chosen, experts, drops):
     """Which choices [T, k] find their expert with all that it takes."""
     tokens, waiting = len(chosen), np.zeros(experts, int)
-    taken = drops["tokens"] if "tokens" in drops else math.ceil(drops["fraction"] * tokens)
+    part = max(drops.get("least", 0), math.ceil(drops.get("fraction", 0) * tokens))
+    taken = drops.get("tokens", part)
     dropped = np.zeros(chosen.shape, bool)
     for place, choices in enumerate(chosen.T):
         for token, expert in enumerate(choices):
@@ -541,6 +542,11 @@ def route(logits, routing, bias, assigned):
     return chosen, weights * routing["scale"], dropped
 
 
+def length_one(x):
+    length = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
+    return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+
+
 def mixture(x, w, name, ff, trace, ids, normed):
     """What experts and networks beside them make; `normed` norms with the weights of a name."""
     beside, given = ff.get("beside"), x
@@ -551,6 +557,10 @@ def mixture(x, w, name, ff, trace, ids, normed):
     read = normed(x, "router_norm") / math.sqrt(x.shape[1]) if beside else x
     if routing["score"] == "one":
         logits = np.ones((len(x), ff["experts"]))
+    elif angles := routing.get("cosine"):
+        p = read @ w(f"{name}.router.projection").T + w(f"{name}.router.projection.bias")
+        factor = np.minimum(np.exp(w(f"{name}.router.temperature")), angles["most"])
+        logits = factor * (length_one(p) @ length_one(w(f"{name}.router")).T)
     else:
         logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
@@ -577,6 +587,9 @@ def mixture(x, w, name, ff, trace, ids, normed):
     clamp = ff["clamp"] if "clamped" in shared else None
     factors = ff.get("outputFactors", {"routed": 1, "shared": 1})
     made = switch * network(x, w, f"{name}.shared", ff, clamp)
+    if "mixed" in shared:
+        first, second = softmax(x @ w(f"{name}.shared.mix").T + w(f"{name}.shared.mix.bias")).T
+        return first[:, None] * y + second[:, None] * made
     return factors["routed"] * y + factors["shared"] * made
 
 

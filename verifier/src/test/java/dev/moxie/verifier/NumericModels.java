@@ -506,6 +506,24 @@ final class NumericModels {
                "tie_word_embeddings": false}
               """,
               Packages::convert),
+          new Model(
+              "mixed-experts-of-a-pyramid-that-take-three-at-least",
+              """
+              {"model_type": "deepspeed_moe", "vocab_size": 19, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2, "d_kv": 6, "d_ff": 10,
+               "num_experts": [3, 6], "min_capacity": 3, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "a-router-by-angles",
+              """
+              {"model_type": "tutel", "vocab_size": 19, "d_model": 12, "num_hidden_layers": 2,
+               "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 6, "proj_dim": 5,
+               "num_experts_per_tok": 2, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
           new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(

@@ -57,7 +57,9 @@ public final class Families {
           ZCode.FAMILY,
           Glam.FAMILY,
           M6T.FAMILY,
-          PanguSigma.FAMILY);
+          PanguSigma.FAMILY,
+          DeepSpeedMoe.FAMILY,
+          Tutel.FAMILY);
 
   private Families() {}
 

@@ -687,7 +687,16 @@ public final class Forward<V> {
     if (m.beside() == null) {
       FeedForward.OutputFactors factors = m.outputFactors();
       V routed = factors == null ? y : scaled(y, factors.routed());
-      return m.shared() == null ? routed : ops.add(routed, shared(layer, m, m.shared(), x));
+      if (m.shared() == null) {
+        return routed;
+      }
+      V made = shared(layer, m, m.shared(), x);
+      if (!m.shared().mixed()) {
+        return ops.add(routed, made);
+      }
+      var scope = new Scope(layer);
+      V z = ops.linear(x, scope.matrix(Role.SHARED_MIX, 2, model.hiddenSize()));
+      return ops.mix(routed, made, ops.shift(z, scope.vector(Role.SHARED_MIX_BIAS, 2)));
     }
     var scope = new Scope(layer);
     int width = m.beside().intermediateSize();
@@ -706,6 +715,16 @@ public final class Forward<V> {
         m.beside() == null
             ? x
             : ops.scale(norm(scope, Role.ROUTER_NORM, x), 1 / Math.sqrt(model.hiddenSize()));
+    Routing.Cosine cosine = m.routing().cosine();
+    if (cosine != null) {
+      int size = cosine.size();
+      V p = ops.linear(read, scope.matrix(Role.ROUTER_PROJECTION, size, model.hiddenSize()));
+      return ops.cosine(
+          cosine,
+          ops.shift(p, scope.vector(Role.ROUTER_PROJECTION_BIAS, size)),
+          scope.matrix(Role.ROUTER, m.experts(), size),
+          scope.vector(Role.ROUTER_TEMPERATURE, 1));
+    }
     V l = ops.linear(read, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
     return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }

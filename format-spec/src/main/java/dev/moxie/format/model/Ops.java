@@ -87,6 +87,17 @@ public interface Ops<V> {
    */
   V switched(Attention.Opening f, V x, V by);
 
+  /**
+   * c_0 a + c_1 b, c = softmax(z); a softmax of two numbers is the sigmoid of their difference.
+   *
+   * @param z [T, 2]
+   */
+  default V mix(V a, V b, V z) {
+    V d = add(columns(z, 0, 1), scale(columns(z, 1, 1), -1));
+    V first = switched(Attention.Opening.SIGMOID, a, d);
+    return add(first, switched(Attention.Opening.SIGMOID, b, scale(d, -1)));
+  }
+
   /** Columns {@code first} to {@code first + count − 1}. */
   V columns(V x, int first, int count);
 
@@ -201,6 +212,15 @@ public interface Ops<V> {
    * @return [T, valueHeads · valueSize]
    */
   V recur(States states, V q, V k, V v, V d, @Nullable V b);
+
+  /**
+   * Logits by angles ({@link Routing.Cosine}).
+   *
+   * @param x [T, size]
+   * @param matrix [E, size]
+   * @param temperature [1]
+   */
+  V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature);
 
   /**
    * T rows of ones.

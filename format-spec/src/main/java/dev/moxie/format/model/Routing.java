@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  * experts and their weights.
  *
  * <pre>
- * l = router x, plus the stored bias b where it is one of logits; 1 where there is no router
+ * l = router x, plus the stored bias b where it is one of logits; 1 where there is no router; or
+ *     cosines of angles between a projection of x and the router's rows, times a stored number
  * l = cap · tanh(l / cap), where they are capped
  * s = score(l)                                   [E]
  * c = s + b, where b is one of scores            [E]
@@ -49,6 +50,7 @@ import org.jspecify.annotations.Nullable;
  * @param prototypes sets of experts with neighbouring ids, as many in each (Yang et al., "M6-T:
  *     Exploring Sparse Expert Models and Beyond", 2021, on expert prototyping): a softmax is over
  *     the experts of one, and as many are chosen from each; 0 where all experts are one set
+ * @param cosine how logits come of angles; null where they are products
  */
 public record Routing(
     int expertsPerToken,
@@ -66,7 +68,8 @@ public record Routing(
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops,
-    @JsonInclude(JsonInclude.Include.NON_DEFAULT) int prototypes) {
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) int prototypes,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Cosine cosine) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -228,6 +231,27 @@ public record Routing(
     EXPERT_INPUT
   }
 
+  /**
+   * Logits by angles (Hwang et al., "Tutel: Adaptive Mixture-of-Experts at Scale", 2022, on the
+   * cosine router; microsoft/tutel {@code tutel/gates/cosine_top.py}): with p = projection x +
+   * bias,
+   *
+   * <pre>
+   * l_e = min(exp(temperature), most) · (p / ‖p‖) · (r_e / ‖r_e‖)
+   * </pre>
+   *
+   * of a stored temperature and the rows r_e of the router; where p or r_e is 0, so is l_e.
+   *
+   * @param size width of p and of the router's rows
+   * @param most what the stored factor is held to
+   */
+  public record Cosine(int size, double most) {
+    public Cosine {
+      Limits.require("routing.cosine.size", size, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("routing.cosine.most", most);
+    }
+  }
+
   /** How many tokens an expert takes. */
   public enum Capacity {
     /** No token is ever dropped. */
@@ -245,8 +269,9 @@ public record Routing(
    * has the weight 0.
    *
    * @param tokens C; null where it is a fraction
-   * @param fraction of the tokens T of the sequence: C = ⌈fraction · T⌉, below 1, since one token
-   *     chooses an expert once and so no more would drop none; null where it is a number
+   * @param fraction of the tokens T of the sequence: C = ⌈fraction · T⌉, or least, below 1, since
+   *     one token chooses an expert once and so no more would drop none; null where it is a number
+   * @param least that an expert takes where the fraction is fewer; null beside a number
    * @param order in which choices queue
    * @param afterNormalisation whether weights are normalised over all of a token's choices; else
    *     over those that are kept
@@ -254,6 +279,7 @@ public record Routing(
   public record Drops(
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer tokens,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double fraction,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer least,
       Order order,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean afterNormalisation) {
 
@@ -277,12 +303,19 @@ public record Routing(
         throw new IllegalArgumentException(
             "routing.drops.fraction: expected a number between 0 and 1, found " + fraction);
       }
+      if (least != null) {
+        Limits.require("routing.drops.least", least, 2, Integer.MAX_VALUE);
+        if (tokens != null) {
+          throw new IllegalArgumentException(
+              "routing.drops.least: expected none beside a number of tokens, found some");
+        }
+      }
       Objects.requireNonNull(order, "routing.drops.order is missing");
     }
 
     /** So many tokens of a sequence, or those of a fraction of it. */
     public Drops(@Nullable Integer tokens, @Nullable Double fraction, boolean afterNormalisation) {
-      this(tokens, fraction, Order.CHOICE_THEN_POSITION, afterNormalisation);
+      this(tokens, fraction, null, Order.CHOICE_THEN_POSITION, afterNormalisation);
     }
 
     /**
@@ -295,7 +328,11 @@ public record Routing(
 
     /** Tokens of a sequence that an expert takes, C. */
     public int capacity(int length) {
-      return tokens != null ? tokens : (int) Math.ceil(Objects.requireNonNull(fraction) * length);
+      if (tokens != null) {
+        return tokens;
+      }
+      int part = (int) Math.ceil(Objects.requireNonNull(fraction) * length);
+      return least == null ? part : Math.max(least, part);
     }
   }
 
@@ -333,7 +370,8 @@ public record Routing(
         false,
         null,
         null,
-        0);
+        0,
+        null);
   }
 
   public Routing {
@@ -372,6 +410,10 @@ public record Routing(
     if (score == Score.ONE && (!assigned || logitCap != null)) {
       throw new IllegalArgumentException(
           "routing.score: expected a table, and no logitCap, beside one, found otherwise");
+    }
+    if (cosine != null && (bias == Bias.LOGITS || score == Score.ONE)) {
+      throw new IllegalArgumentException(
+          "routing.cosine: expected no bias of logits, and a router, beside it, found otherwise");
     }
     if (prototypes != 0) {
       Limits.require("routing.prototypes", prototypes, 2, expertsPerToken);
@@ -448,7 +490,8 @@ public record Routing(
         factors,
         logitCap,
         other,
-        prototypes);
+        prototypes,
+        cosine);
   }
 
   /** Sets of experts that are chosen from. */
@@ -504,7 +547,8 @@ public record Routing(
         factors,
         logitCap,
         drops,
-        0);
+        0,
+        cosine);
   }
 
   /** The same equation with another scale. */

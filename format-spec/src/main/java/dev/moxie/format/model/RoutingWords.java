@@ -24,6 +24,9 @@ public final class RoutingWords {
           case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
           case ONE -> "no router, 1 for each of " + moe.experts() + " experts";
         };
+    if (routing.cosine() != null) {
+      parts.add("logits are cosines times a stored number");
+    }
     parts.add(
         routing.logitCap() == null
             ? score + " in " + routing.computeDtype()
@@ -71,7 +74,10 @@ public final class RoutingWords {
       parts.add("a dense network serves every token beside the experts");
     }
     if (moe.shared() != null) {
-      parts.add("shared experts serve every token");
+      parts.add(
+          moe.shared().mixed()
+              ? "shared experts serve every token, and a softmax weighs them and the chosen"
+              : "shared experts serve every token");
     }
     FeedForward.OutputFactors factors = moe.outputFactors();
     if (factors != null) {
@@ -93,6 +99,7 @@ public final class RoutingWords {
 
   private static String words(Routing.Drops drops) {
     String taken = drops.tokens() == null ? drops.fraction() + " of all" : drops.tokens() + "";
+    taken = drops.least() == null ? taken : "%s or %d".formatted(taken, drops.least());
     return "an expert takes the first %s tokens of a sequence, %s, and drops the others, %s"
         .formatted(
             taken,

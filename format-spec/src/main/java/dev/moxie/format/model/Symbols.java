@@ -417,6 +417,16 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term mix(Term a, Term b, Term z) {
+    return term("c_0 %s + c_1 %s, c = softmax(%s)", name(a, "r"), name(b, "u"), name(z, "z"));
+  }
+
+  @Override
+  public Term cosine(Routing.Cosine cosine, Term x, Leaf matrix, Leaf temperature) {
+    return term("min(exp(t), %s) cos(%s, %s)", cosine.most(), matrix(matrix), name(x, "p"));
+  }
+
+  @Override
   public Term ones(int columns) {
     return term("1");
   }
@@ -478,6 +488,7 @@ public final class Symbols implements Ops<Symbols.Term> {
   public Term drop(Term values, Term chosen, Routing.Drops drops) {
     String capacity =
         drops.tokens() == null ? "⌈%s · T⌉".formatted(drops.fraction()) : "" + drops.tokens();
+    capacity = drops.least() == null ? capacity : "max(%d, %s)".formatted(drops.least(), capacity);
     Term dropped =
         term(
             "those of %s behind the first %s of their expert, best choices first, then by position",

@@ -339,6 +339,12 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long cosine(Routing.Cosine cosine, Long x, Leaf matrix, Leaf temperature) {
+    sized(temperature, 1L);
+    return linear(x, matrix);
+  }
+
+  @Override
   public Long ones(int columns) {
     return (long) columns;
   }

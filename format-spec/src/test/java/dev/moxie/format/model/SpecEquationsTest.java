@@ -112,6 +112,8 @@ class SpecEquationsTest {
           Map.entry("23", "tokens"),
           Map.entry("27", "drops.tokens"),
           Map.entry("31", "positions.first"),
+          Map.entry("26", "drops.least"),
+          Map.entry("98.0", "cosine.most"),
           Map.entry("0.37", "drops.fraction"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
@@ -323,6 +325,7 @@ class SpecEquationsTest {
     var clamped = Parts.with(MIXTURE, "clamp", CLAMP);
     mixture.with(
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
+    mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
@@ -341,6 +344,11 @@ class SpecEquationsTest {
     routing.with("capacity", json(Routing.Capacity.LIMITED), dropping(27, null, false));
     routing.with("drops", "`fraction`", dropping(null, 0.37, false));
     routing.with("drops", "`afterNormalisation`", dropping(27, null, true));
+    routing.with(
+        "drops",
+        "`least`",
+        ROUTING.withDrops(Parts.with(new Routing.Drops(null, 0.37, false), "least", 26)));
+    routing.with("cosine", new Routing.Cosine(34, 98.0));
     routing.with("assigned", true);
     var tabled = Parts.with(ROUTING, "assigned", true);
     routing.with("score", json(Routing.Score.ONE), tabled.withScore(Routing.Score.ONE));

@@ -57,6 +57,11 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature) {
+    throw lacks("a router that goes by angles");
+  }
+
+  @Override
   public final V ones(int columns) {
     throw lacks("experts that a table has for a token");
   }

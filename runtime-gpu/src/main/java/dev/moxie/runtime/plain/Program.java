@@ -659,6 +659,39 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value cosine(Routing.Cosine cosine, Value x, Leaf matrix, Leaf temperature) {
+    float[][] rows = rows(weights.matrix(matrix));
+    double factor = Math.min(StrictMath.exp(weights.vector(temperature)[0]), cosine.most());
+    for (float[] row : rows) {
+      double length = length(row, 0, row.length);
+      for (int c = 0; c < row.length; c++) {
+        row[c] = length == 0 ? 0 : (float) (row[c] / length * factor);
+      }
+    }
+    return row(
+        x,
+        rows.length,
+        (t, a, at, y, to) -> {
+          double length = length(a, at, x.columns());
+          for (int e = 0; e < rows.length; e++) {
+            double sum = 0;
+            for (int c = 0; c < x.columns(); c++) {
+              sum += (double) rows[e][c] * a[at + c];
+            }
+            y[to + e] = length == 0 ? 0 : (float) (sum / length);
+          }
+        });
+  }
+
+  private static double length(float[] x, int at, int count) {
+    double squares = 0;
+    for (int i = at; i < at + count; i++) {
+      squares += (double) x[i] * x[i];
+    }
+    return Math.sqrt(squares);
+  }
+
+  @Override
   public Value ones(int columns) {
     Value y = make(columns);
     instructions.add(

@@ -458,6 +458,13 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate cosine(Routing.Cosine cosine, Estimate x, Leaf matrix, Leaf temperature) {
+    WeightMatrix w = weights.apply(matrix);
+    WeightMatrix t = weights.apply(temperature);
+    return once(() -> arithmetic.cosine(x, w, t, cosine.most()), "cosine", cosine, x, w, t);
+  }
+
+  @Override
   public Estimate ones(int columns) {
     var ones = new Estimate(tokens.length, columns);
     for (int t = 0; t < tokens.length; t++) {

@@ -803,6 +803,31 @@ class OpErrorsTest {
         return ops.score(Routing.Score.SOFTMAX, x.get(0), 2);
       }
     },
+    MIX {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width(), 2);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.mix(x.get(0), x.get(1), x.get(2));
+      }
+    },
+    COSINE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var cosine = new Routing.Cosine(s.width(), 100);
+        return ops.cosine(cosine, x.get(0), s.matrix(7, s.width()), s.vector(1));
+      }
+    },
+    COSINE_HELD {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var cosine = new Routing.Cosine(s.width(), 0.01);
+        return ops.cosine(cosine, x.get(0), s.matrix(7, s.width()), s.vector(1));
+      }
+    },
     WEIGH_WHAT_IS_KEPT {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {

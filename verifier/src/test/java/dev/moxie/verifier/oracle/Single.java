@@ -675,6 +675,30 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
+  public Activation cosine(Routing.Cosine cosine, Activation x, Leaf matrix, Leaf temperature) {
+    StoredMatrix w = weights.stored(matrix);
+    Activation rows = unit(each(w.rows(), w.columns(), (e, c) -> row(w, e)[c]));
+    Activation unit = unit(x);
+    float factor = Math.min(exp(vector(temperature)[0]), (float) cosine.most());
+    int n = x.columns();
+    return each(
+        x.rows(), w.rows(), (t, e) -> factor * dot(unit.values(), t * n, rows.values(), e * n, n));
+  }
+
+  /** Each row over its length. */
+  private static Activation unit(Activation x) {
+    return like(
+        x,
+        (t, c) -> {
+          float squares = 0;
+          for (float value : x.row(t)) {
+            squares += value * value;
+          }
+          return x.at(t, c) / (float) Math.sqrt(squares);
+        });
+  }
+
+  @Override
   public Activation ones(int columns) {
     return each(experts.size(), columns, (t, e) -> 1);
   }
