@@ -102,6 +102,8 @@ def inside(x, ff, product, clamp):
 def gated(g, u, activation, clamp):
     if activation == "relu":
         return np.maximum(0, g) * u
+    if activation == "relu_squared":
+        return np.maximum(0, g) ** 2 * u
     if activation == "gelu_tanh":
         return g / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g**3))) * u
     sharpness = 1
@@ -295,6 +297,28 @@ def gated_delta(x, w, name, a):
     return (read * silu(gate)) @ w(f"{name}.output").T
 
 
+def mamba(x, w, name, a):
+    def biased(y, part, member):
+        return y + (w(f"{name}.{part}.bias") if member in a else 0)
+
+    def normed(y, part):
+        return rms_norm(y, w(f"{name}.{part}_norm"), a["normEpsilon"])
+
+    v, gate = np.split(biased(x @ w(f"{name}.input").T, "input", "biases"), 2, axis=-1)
+    v = silu(biased(convolved(v, w(f"{name}.convolution")), "convolution", "convolutionBias"))
+    rank = a["stepRank"]
+    t, k, q = np.split(v @ w(f"{name}.parameters").T, [rank, rank + a["stateSize"]], axis=-1)
+    k, q, wide = normed(k, "key"), normed(q, "query"), normed(t, "step") @ w(f"{name}.step").T
+    steps = np.logaddexp(0, wide + w(f"{name}.step_shift"))
+    state, read = np.zeros((a["width"], a["stateSize"])), np.zeros_like(v)
+    for t in range(len(x)):
+        fading = np.exp(-np.exp(w(f"{name}.decay_rate")) * steps[t][:, None])
+        state = fading * state + (steps[t] * v[t])[:, None] * k[t]
+        read[t] = state @ q[t]
+    out = (read + w(f"{name}.skip") * v) * silu(gate)
+    return biased(out @ w(f"{name}.output").T, "output", "biases")
+
+
 def mamba2(x, w, name, a):
     heads, keys = a["heads"], a["groups"] * a["stateSize"]
     values, serves = heads * a["headSize"], np.arange(heads) * a["groups"] // heads
@@ -444,6 +468,8 @@ def attention(x, w, name, a, offset, first):
         return gated_delta(x, w, name.replace("attention", "delta"), a)
     if a["type"] == "short_convolution":
         return short_convolution(x, w, name.replace("attention", "convolution"), a)
+    if a["type"] == "mamba":
+        return mamba(x, w, name.replace("attention", "mamba"), a)
     if a["type"] == "mamba2":
         return mamba2(x, w, name.replace("attention", "mamba"), a)
     kind = grouped_query if a["type"] == "grouped_query" else multi_head_latent
@@ -665,10 +691,12 @@ def forward(package, ids, decoded=None):
             read = normed(h, "attention_norm")
             h = h + residual * attend(read) + residual * feed(read)
         else:
-            h = half(h, f"{name}.attention", attend)
+            if block["attention"]["type"] != "none":
+                h = half(h, f"{name}.attention", attend)
             if cross := block.get("cross"):
                 h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
-            h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
+            if ff["type"] != "none":
+                h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
     if streams:

@@ -142,6 +142,9 @@ LAYER = {
     "short_convolution": "convolution.input 3W H; convolution.taps W N; convolution.output H W",
     "convolution_biases": "convolution.input.bias 3W; convolution.taps.bias W;"
                           "convolution.output.bias H",
+    "mamba": "mamba.input M H; mamba.convolution W N; mamba.parameters J W; mamba.step W R;"
+             "mamba.step_norm R; mamba.key_norm T; mamba.query_norm T; mamba.step_shift W;"
+             "mamba.decay_rate W T; mamba.skip W; mamba.output H W",
     "mamba2": "mamba.input M H; mamba.convolution W N; mamba.step_shift A; mamba.decay_rate A;"
               "mamba.skip A; mamba.norm O; mamba.output H O",
     "convolutionBias": "mamba.convolution.bias W",
@@ -225,8 +228,10 @@ def canonical(architecture):
         count = streams["count"]
         size |= {"F": count, "G": count * size["H"], "P": (2 + count) * count}
 
-    def add(parts, table, layer=None):
+    def add(parts, table, layer=None, lacks=()):
         for name, role, letters in named(parts, table):
+            if name.startswith(lacks):
+                continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
             plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances", "_temperature"))
             full += "" if plain else ".weight"
@@ -246,7 +251,9 @@ def canonical(architecture):
         parts += ["layerFactors"] * ("layerFactors" in architecture)
         parts += ["normBiases"] * ("normBiases" in architecture)
         parts += ["streams"] * bool(streams)
-        parts += [a["type"], ff["type"]] + ["prediction"] * prediction
+        halves = {"attention_": a["type"], "feed_forward_": ff["type"]}
+        lacks = tuple(half for half, kind in halves.items() if kind == "none")
+        parts += [kind for kind in halves.values() if kind != "none"] + ["prediction"] * prediction
         if a["type"] == "grouped_query":
             head = a["headSize"]
             value, gate = a.get("valueSize", head), a.get("gate")
@@ -273,6 +280,14 @@ def canonical(architecture):
             heads = head = value = 0
             size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
             parts += ["convolution_biases"] * ("biases" in a)
+        elif a["type"] == "mamba":
+            heads = head = value = 0
+            size |= {"M": 2 * a["width"], "W": a["width"], "N": a["convolution"],
+                     "J": a["stepRank"] + 2 * a["stateSize"], "R": a["stepRank"], "T": a["stateSize"]}
+            parts += ["convolutionBias"] * ("convolutionBias" in a)
+            parts += ["mamba_biases"] * ("biases" in a)
+        elif a["type"] == "none":
+            heads = head = value = 0
         elif a["type"] == "mamba2":
             heads, value, head = a["heads"], a["headSize"], 0
             wide = heads * value + 2 * a["groups"] * a["stateSize"]
@@ -304,14 +319,14 @@ def canonical(architecture):
             size["CW"] = cross["heads"] * cross["headSize"]
             parts += ["cross"] + ["cross_norm_bias"] * ("normBiases" in architecture)
             parts += ["cross_biases"] * ("biases" in cross)
-        width = ff["intermediateSize"]
+        width = ff.get("intermediateSize", 0)
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
         gated = "ungated" not in ff
         if ff["type"] == "dense":
             parts += ["dense_gate"] * gated + ["dense_biases"] * ("biases" in ff)
             parts += ["dense_gate_bias"] * (gated and "biases" in ff)
-        else:
+        elif ff["type"] == "mixture_of_experts":
             experts = "gated_experts" if gated else "ungated_experts"
             parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
             shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
@@ -325,7 +340,7 @@ def canonical(architecture):
             size["k"] = ff["routing"]["expertsPerToken"]
             parts += [part for part in ("switched", "mixed") if part in shared]
             size["S"] = shared["intermediateSize"]
-        add(parts, LAYER, layer)
+        add(parts, LAYER, layer, lacks)
     return found
 
 

@@ -214,7 +214,7 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A13, as far as the schema does not say them."""
+    """A1 to A14, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     beside = any("beside" in block["feedForward"] for block in a["blocks"])
@@ -248,6 +248,13 @@ def architecture(p):
             keys, heads = attention["keyHeads"], attention["valueHeads"]
             wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
+        kinds = {attention["type"], ff["type"]}
+        whole = a.get("normPlacement") == "shared_input"
+        yield "A14", "a layer", "none" not in kinds or len(kinds) == 2 and not whole
+        if attention["type"] == "mamba":
+            size = attention["stateSize"]
+            rows = attention["stepRank"] + 2 * size
+            yield "A2", "stateSize", max(attention["width"] * size, rows) <= 1 << 24
         if attention["type"] == "mamba2":
             heads, groups = attention["heads"], attention["groups"]
             wide = 2 * (heads * attention["headSize"] + groups * attention["stateSize"]) + heads
@@ -351,7 +358,7 @@ def manifest(p):
     kept = m["architecture"]["prediction"] is not None
     yield "M11", "prediction", (provenance["prediction"] == "kept") == kept
     networks = [block["feedForward"] for block in index.blocks(m["architecture"])]
-    experts = [ff["experts"] for ff in networks if ff["type"] != "dense"]
+    experts = [ff["experts"] for ff in networks if ff["type"] == "mixture_of_experts"]
     yield "L1", "expertParallel", m["layout"]["expertParallel"] <= min(experts, default=1)
 
 

@@ -230,9 +230,10 @@ class Checkpoint:
             shape = torch.Size(stored.pop(matrix + STATED).tolist())
             scale = stored.pop(matrix + self._scale).float()
             stored[matrix] = unpacked(stored.pop(name))[:, :shape[1]] * spread(scale, shape, self._block)
-        for name in [name for name in stored if name.endswith(BESIDE)]:
+        # Without blocks, something else may have that name (gemma4's router).
+        for name in [name for name in stored if self._block and name.endswith(BESIDE)]:
             matrix = name.removesuffix(BESIDE) + ".weight"
-            if matrix not in stored or not self._block:
+            if matrix not in stored:
                 raise Problem(f"{self.folder}: expected {matrix} beside {name}, found none.")
             value, scale = stored.pop(matrix), stored.pop(name).float()
             if value.dtype == torch.int8:

@@ -1,5 +1,7 @@
 package dev.moxie.cli;
 
+import dev.moxie.converter.inspect.Inspection;
+import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.verifier.report.AnnotationReport;
 import dev.moxie.verifier.report.JUnitReport;
@@ -11,6 +13,7 @@ import dev.moxie.verifier.report.html.HtmlReport;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -83,7 +86,7 @@ final class ReportOptions {
     List<Output> outputs = new ArrayList<>();
     // Files first: standard output may be closed by then.
     if (html != null) {
-      outputs.add(new Output(HtmlReport::of, HtmlReport::of, target(html, HtmlReport.START)));
+      outputs.add(new Output(ReportOptions::page, HtmlReport::of, target(html, HtmlReport.START)));
     }
     if (junit != null) {
       outputs.add(new Output(JUnitReport::of, JUnitReport::of, target(junit, JUnitReport.START)));
@@ -102,6 +105,17 @@ final class ReportOptions {
       outputs.add(new Output(AnnotationReport::of, AnnotationReport::of, System.out::println));
     }
     return new Outputs(outputs);
+  }
+
+  /** With what the model costs, unless the package is so wrong that nobody can say. */
+  private static String page(Report report) {
+    Inspection model;
+    try {
+      model = Inspection.of(Path.of(report.packageFolder()), Set.of());
+    } catch (MoxieException e) {
+      model = null;
+    }
+    return HtmlReport.of(report, model);
   }
 
   private static void printUnlessEmpty(String text) {

@@ -44,9 +44,12 @@ class ModelEvidenceTest {
           "Prediction.attention = Compressed",
           "Prediction.attention = GatedDelta",
           "Prediction.attention = GroupedQuery",
+          "Prediction.attention = Mamba",
           "Prediction.attention = Mamba2",
+          "Prediction.attention = None",
           "Prediction.attention = ShortConvolution",
-          "Prediction.feedForward = Dense");
+          "Prediction.feedForward = Dense",
+          "Prediction.feedForward = None");
 
   @Test
   void everyValueIsOneThatAnotherImplementationHasComputedWith() throws IOException {

@@ -79,6 +79,30 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "mamba",
+              """
+              {"model_type": "jamba", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 2, "attn_layer_period": 2, "attn_layer_offset": 1,
+               "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_d_state": 5,
+               "mamba_d_conv": 3, "mamba_dt_rank": "auto", "mamba_proj_bias": true,
+               "intermediate_size": 6, "num_experts": 5, "num_experts_per_tok": 2,
+               "num_attention_heads": 2, "num_key_value_heads": 1, "rms_norm_eps": 1e-5,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "halves-of-layers-without-gates",
+              """
+              {"model_type": "nemotron_h", "vocab_size": 19, "hidden_size": 12,
+               "hybrid_override_pattern": "ME*-", "mamba_num_heads": 4, "mamba_head_dim": 3,
+               "n_groups": 2, "ssm_state_size": 5, "conv_kernel": 3, "time_step_min": 0.7,
+               "intermediate_size": 9, "moe_intermediate_size": 6,
+               "moe_shared_expert_intermediate_size": 5, "n_routed_experts": 5,
+               "num_experts_per_tok": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+               "head_dim": 4, "layer_norm_epsilon": 1e-5, "max_position_embeddings": 64}
+              """,
+              Packages::convert),
+          new Model(
               "short-convolutions",
               """
               {"model_type": "lfm2_moe", "vocab_size": 19, "hidden_size": 12,

@@ -78,7 +78,7 @@ class OtherShapeTest {
         List.of(
             TextReport.of(report),
             JsonReport.of(report),
-            HtmlReport.of(report),
+            HtmlReport.of(report, null),
             JUnitReport.of(report),
             MarkdownReport.of(report),
             AnnotationReport.of(report))) {

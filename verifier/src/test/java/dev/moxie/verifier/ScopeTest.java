@@ -318,7 +318,7 @@ class ScopeTest {
         List.of(
             TextReport.of(report),
             JsonReport.of(report),
-            HtmlReport.of(report),
+            HtmlReport.of(report, null),
             JUnitReport.of(report),
             MarkdownReport.of(report),
             AnnotationReport.of(report))) {

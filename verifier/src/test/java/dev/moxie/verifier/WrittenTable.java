@@ -1,27 +1,63 @@
 package dev.moxie.verifier;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
-
 import dev.moxie.fixtures.Fixtures;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
 
-/** Tables in README.md that tests write: {@code -Dmoxie.regenerate=true} writes them anew. */
+/**
+ * Tables in README.md that tests write: {@code -Dmoxie.regenerate=true} makes every row and writes
+ * them anew. Otherwise a test makes some of them, which are held to those that are written.
+ */
 final class WrittenTable {
-  private WrittenTable() {}
+  private final String name;
+  private final String readme;
+  private final int from;
+  private final int to;
 
-  /** Holds the table between the two comments of a name to what came out. */
-  static void require(String name, String table) throws IOException {
-    Path readme = Fixtures.root().getParent().resolve("verifier/README.md");
-    String text = Files.readString(readme);
+  private WrittenTable(String name, String readme) {
+    this.name = name;
+    this.readme = readme;
     String begin = "<!-- " + name + ", written by a test -->\n";
-    int from = text.indexOf(begin) + begin.length();
-    int to = text.indexOf("<!-- end of the " + name + " -->\n");
-    if (Boolean.getBoolean("moxie.regenerate")) {
-      Files.writeString(readme, text.substring(0, from) + table + text.substring(to));
-    } else {
-      assertEquals(text.substring(from, to), table);
-    }
+    from = readme.indexOf(begin) + begin.length();
+    to = readme.indexOf("<!-- end of the " + name + " -->\n");
+  }
+
+  /** Whether all is made and written anew. */
+  static boolean isWritten() {
+    return Boolean.getBoolean("moxie.regenerate");
+  }
+
+  /** The table between the two comments of a name. */
+  static WrittenTable of(String name) throws IOException {
+    return new WrittenTable(name, Files.readString(path()));
+  }
+
+  private static Path path() {
+    return Fixtures.root().getParent().resolve("verifier/README.md");
+  }
+
+  /** The same table with other rows, in README.md as well. */
+  WrittenTable written(String table) throws IOException {
+    String text = readme.substring(0, from) + table + readme.substring(to);
+    Files.writeString(path(), text);
+    return new WrittenTable(name, text);
+  }
+
+  /** The cells of a row, of which the first is given. */
+  List<String> row(String first) {
+    String begin = "| " + first + " |";
+    String row =
+        readme
+            .substring(from, to)
+            .lines()
+            .filter(line -> line.startsWith(begin))
+            .findFirst()
+            .orElseThrow(() -> new AssertionError("the " + name + " has no row of " + first));
+    return Stream.of(row.substring(1, row.length() - 1).split("(?<!\\\\)\\|"))
+        .map(String::strip)
+        .toList();
   }
 }

@@ -23,7 +23,8 @@ final class Experts {
   private static final Map<String, FeedForward.Activation> ACTIVATIONS =
       Map.of(
           "silu", FeedForward.Activation.SILU,
-          "gelu_pytorch_tanh", FeedForward.Activation.GELU_TANH);
+          "gelu_pytorch_tanh", FeedForward.Activation.GELU_TANH,
+          "relu2", FeedForward.Activation.RELU_SQUARED);
 
   private static final String DENSE = "dense";
   private static final String SPARSE = "sparse";

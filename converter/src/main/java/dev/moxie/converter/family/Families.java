@@ -38,6 +38,8 @@ public final class Families {
           Granite.FAMILY,
           GraniteShared.FAMILY,
           GraniteHybrid.FAMILY,
+          NemotronH.FAMILY,
+          Jamba.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,

@@ -7,6 +7,7 @@ import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
@@ -83,13 +84,22 @@ final class Llama {
       Settings c,
       IntFunction<? extends Attention> attention,
       IntFunction<? extends FeedForward> feedForward) {
+    return model(c, c.get(LAYERS), attention, feedForward);
+  }
+
+  /** So many of them. */
+  static Architecture model(
+      Settings c,
+      int layers,
+      IntFunction<? extends Attention> attention,
+      IntFunction<? extends FeedForward> feedForward) {
     return new Architecture(
         c.get(VOCABULARY),
         c.get(HIDDEN),
         c.get(POSITIONS),
         c.get(EPSILON),
         c.get(TIED),
-        Layers.of(c.get(LAYERS), attention, feedForward),
+        Layers.of(layers, attention, feedForward),
         null);
   }
 
@@ -189,18 +199,24 @@ final class Llama {
    * @param otherwise where there is no list
    */
   static IntPredicate listed(Settings c, String kind, IntPredicate otherwise) {
-    return listed(c, kind, FULL, otherwise);
+    return listed(c, kind, Map.of(), otherwise);
   }
 
-  /** The same where the others are called otherwise. */
-  static IntPredicate listed(Settings c, String kind, String others, IntPredicate otherwise) {
-    List<String> types = c.find(TYPES);
-    if (types == null) {
+  /**
+   * The same where kinds may be called as they were before.
+   *
+   * @param before earlier names and those of now
+   */
+  static IntPredicate listed(
+      Settings c, String kind, Map<String, String> before, IntPredicate otherwise) {
+    List<String> stated = c.find(TYPES);
+    if (stated == null) {
       return otherwise;
     }
     int layers = c.get(LAYERS);
-    if (types.size() != layers || !types.stream().allMatch(List.of(kind, others)::contains)) {
-      throw c.unsupported(TYPES, "%d times %s or %s".formatted(layers, kind, others), types);
+    List<String> types = stated.stream().map(t -> before.getOrDefault(t, t)).toList();
+    if (types.size() != layers || !types.stream().allMatch(List.of(kind, FULL)::contains)) {
+      throw c.unsupported(TYPES, "%d times %s or %s".formatted(layers, kind, FULL), stated);
     }
     return i -> types.get(i).equals(kind);
   }

@@ -5,6 +5,7 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.IntPredicate;
 
 /**
@@ -33,7 +34,7 @@ final class Mamba {
       Key.of(
               "mamba_d_head",
               "a whole number from 1 to %d or auto".formatted(Limits.MAX_WIDTH),
-              Mamba::headSize,
+              Mamba::automatic,
               "columns of a state, its part of the width where it is auto")
           .or(0);
 
@@ -46,13 +47,65 @@ final class Mamba {
       Keys.of(HEADS, GROUPS, STATE, TAPS, TAPS_BIAS, BIASES)
           .neutral("how many tokens are computed together", "mamba_chunk_size");
 
-  /** What kinds of layers were called before transformers 5. */
-  private static final List<String> BEFORE = List.of("mamba", "attention");
+  /** The kind of a layer that keeps a state. */
+  static final String STATES = "linear_attention";
+
+  /** What kinds of layers were called before transformers 5, and are called now. */
+  static final Map<String, String> BEFORE = Map.of("mamba", STATES, "attention", Llama.FULL);
+
+  /** The same as NVIDIA spells it. */
+  static final Keys NVIDIA =
+      Keys.of(
+              HEADS.spelled("mamba_num_heads").or(128),
+              GROUPS.spelled("n_groups", "mamba_n_groups").or(8),
+              STATE.spelled("ssm_state_size").or(128),
+              TAPS.spelled("conv_kernel", "mamba_d_conv"),
+              TAPS_BIAS.spelled("use_conv_bias", "mamba_conv_bias"),
+              BIASES.spelled("use_bias"),
+              Key.word("mamba_hidden_act", "what convolutions are put through", Set.of("silu"))
+                  .or("silu"))
+          .neutral("how many tokens are computed together", "chunk_size", "mamba_chunk_size")
+          .neutral("what the class reads no more", "expand", "mamba_expand", "mamba_proj_bias")
+          .neutral("likewise", "time_step_limit", "mamba_dt_limit")
+          .neutral("of training", "time_step_max", "time_step_floor", "rescale_prenorm_residual")
+          .neutral("precision of states and sums", "mamba_ssm_cache_dtype", "residual_in_fp32")
+          .neutral("of an execution", "use_mamba_kernels", "num_logits_to_keep");
+
+  private static final Key<Integer> STEP_RANK =
+      Key.of(
+              "mamba_dt_rank",
+              "a whole number from 1 to %d or auto".formatted(Limits.MAX_WIDTH),
+              Mamba::automatic,
+              "width that steps in time are made of, a part of hidden_size where it is auto")
+          .or(0);
+
+  /** Those of the first Mamba. */
+  static final Keys FIRST =
+      Keys.of(STATE.or(16), TAPS, TAPS_BIAS, BIASES, EXPAND, STEP_RANK)
+          .neutral("of an execution", "use_mamba_kernels", "use_mambapy", "use_associative_scan")
+          .neutral("likewise", "num_logits_to_keep");
+
+  /** Widths of the residual stream to one of what steps are made of. */
+  private static final int TO_STEP_RANK = 16;
 
   private Mamba() {}
 
+  /** A layer of the first Mamba. */
+  static Attention.Mamba first(Settings c) {
+    int hidden = c.get(Llama.HIDDEN);
+    int rank = c.get(STEP_RANK);
+    return new Attention.Mamba(
+        Math.multiplyExact(c.get(EXPAND), hidden),
+        c.get(STATE),
+        rank == 0 ? Math.ceilDiv(hidden, TO_STEP_RANK) : rank,
+        c.get(TAPS),
+        c.get(Llama.EPSILON),
+        c.get(TAPS_BIAS),
+        c.get(BIASES));
+  }
+
   /** 0 where it is auto. */
-  private static int headSize(Config config, String key) {
+  private static int automatic(Config config, String key) {
     if (config.isText(key)) {
       config.word(key, List.of("auto"));
       return 0;
@@ -109,10 +162,6 @@ final class Mamba {
 
   /** Which layers keep a state; all where nothing says which. */
   static IntPredicate states(Settings c) {
-    List<String> types = c.find(Llama.TYPES);
-    boolean older = types != null && types.stream().anyMatch(BEFORE::contains);
-    return older
-        ? Llama.listed(c, BEFORE.getFirst(), BEFORE.getLast(), i -> true)
-        : Llama.listed(c, "linear_attention", i -> true);
+    return Llama.listed(c, STATES, BEFORE, i -> true);
   }
 }

@@ -102,6 +102,12 @@ final class Names {
           .and("experts.gate_up.weight", LAYER + "experts.gate_up_proj", Arrangement.HALVES)
           .and("experts.down.weight", LAYER + "experts.down_proj", Arrangement.STACKED);
 
+  /** All of Nemotron-H, as released and as transformers 5 writes it. */
+  static final List<Layout> NEMOTRON = nemotron();
+
+  /** All of Jamba, as released and as transformers 5 writes it. */
+  static final List<Layout> JAMBA = jamba();
+
   /** Latent attention as DeepSeek names it. */
   static final Map<String, String> LATENT =
       weights(
@@ -192,6 +198,61 @@ final class Names {
                   both("cross.output", "cross_attention.out_proj"))));
 
   private Names() {}
+
+  private static List<Layout> jamba() {
+    Layout released =
+        released(
+                LLAMA,
+                Mamba.names("mamba."),
+                ends("model.embed_tokens", "model.final_layernorm", "lm_head"),
+                gated("dense", "feed_forward."),
+                gated("experts.{expert}", "feed_forward.experts.{expert}."),
+                weights(
+                    "feed_forward_norm", "pre_ff_layernorm",
+                    "router", "feed_forward.router",
+                    "mamba.parameters", "mamba.x_proj",
+                    "mamba.step", "mamba.dt_proj",
+                    "mamba.step_norm", "mamba.dt_layernorm",
+                    "mamba.key_norm", "mamba.b_layernorm",
+                    "mamba.query_norm", "mamba.c_layernorm"),
+                inLayer("mamba.step_shift.weight", "mamba.dt_proj.bias"))
+            .and("mamba.convolution.weight", LAYER + "mamba.conv1d.weight", Arrangement.TAPS);
+    Layout fused =
+        fused(released, LAYER + "feed_forward.")
+            .and("router.weight", LAYER + "feed_forward.router.weight", Arrangement.ITSELF);
+    return List.of(released, fused.as("transformers 5"));
+  }
+
+  private static List<Layout> nemotron() {
+    String layer = "backbone.layers.{layer}.";
+    String mixer = layer + "mixer.";
+    Map<String, String> inLayers =
+        join(
+            Mamba.names("mixer."),
+            weights(
+                "attention_norm", "norm",
+                "attention.query", "mixer.q_proj",
+                "attention.key", "mixer.k_proj",
+                "attention.value", "mixer.v_proj",
+                "attention.output", "mixer.o_proj",
+                "feed_forward_norm", "norm",
+                "dense.up", "mixer.up_proj",
+                "dense.down", "mixer.down_proj",
+                "router", "mixer.gate",
+                "shared.up", "mixer.shared_experts.up_proj",
+                "shared.down", "mixer.shared_experts.down_proj",
+                "experts.{expert}.up", "mixer.experts.{expert}.up_proj",
+                "experts.{expert}.down", "mixer.experts.{expert}.down_proj"),
+            inLayer("router.bias", "mixer.gate.e_score_correction_bias"));
+    Layout released =
+        released(ends("backbone.embeddings", "backbone.norm_f", "lm_head"), under(layer, inLayers))
+            .and("mamba.convolution.weight", mixer + "conv1d.weight", Arrangement.TAPS);
+    Layout fused =
+        released
+            .and("experts.up.weight", mixer + "experts.up_proj", Arrangement.STACKED)
+            .and("experts.down.weight", mixer + "experts.down_proj", Arrangement.STACKED);
+    return List.of(released, fused.under("backbone.", "model.", "transformers 5"));
+  }
 
   /** Weights and biases of a module of a layer: canonical stem, then the checkpoint's. */
   static Map<String, String> both(String canonical, String module) {

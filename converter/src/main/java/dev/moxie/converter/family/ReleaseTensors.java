@@ -50,6 +50,7 @@ public final class ReleaseTensors {
           Role.DELTA_CONVOLUTION,
           Role.CONVOLUTION_TAPS,
           Role.MAMBA_CONVOLUTION,
+          Role.MAMBA_DECAY_RATE,
           Role.PREDICTION_EMBEDDING,
           Role.PREDICTION_COMBINE,
           Role.PREDICTION_HEAD);

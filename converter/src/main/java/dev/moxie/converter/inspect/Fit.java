@@ -30,6 +30,11 @@ public record Fit(String options, long bytes, long tokens) {
     return tokens >= 0;
   }
 
+  /** Its tokens of context, in words. */
+  public String context() {
+    return tokens == Long.MAX_VALUE ? "any number" : String.format(Locale.ROOT, "%,d", tokens);
+  }
+
   /**
    * The forms that convert writes, the largest first.
    *

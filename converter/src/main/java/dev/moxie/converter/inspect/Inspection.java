@@ -383,22 +383,22 @@ public record Inspection(
     }
     lines.add(
         "parameters   %s in all, %s active per token (%.1f %%), %.1f %% in routed experts",
-        count(parameters.total()),
-        count(parameters.active()),
+        Amounts.count(parameters.total()),
+        Amounts.count(parameters.active()),
         100.0 * parameters.active() / parameters.total(),
         100.0 * parameters.routed() / parameters.total());
     lines.add(
         "             %s active without embedding, norms and routers",
-        count(parameters.activeInside()));
+        Amounts.count(parameters.activeInside()));
     String name = "by part      ";
     for (PartCount part : parts) {
       lines.add(
           "%s%-16s %8s  %5.1f %%%s",
           name,
           part.part(),
-          count(part.total()),
+          Amounts.count(part.total()),
           100.0 * part.total() / parameters.total(),
-          part.active() == part.total() ? "" : "; active " + count(part.active()));
+          part.active() == part.total() ? "" : "; active " + Amounts.count(part.active()));
       name = "             ";
     }
     if (prediction != null) {
@@ -407,7 +407,8 @@ public record Inspection(
           prediction,
           parameters.prediction() == 0
               ? ""
-              : "; %s parameters besides those above".formatted(count(parameters.prediction())));
+              : "; %s parameters besides those above"
+                  .formatted(Amounts.count(parameters.prediction())));
     }
     lines.add("memory       all weights, estimated: %s", sizes(memory));
     lines.add("per token    weights read: %s", sizes(bytesPerToken));
@@ -421,7 +422,8 @@ public record Inspection(
     }
     if (stateBytesPerSequence > 0) {
       lines.add(
-          "             and of a sequence, however long: f32 %s", size(stateBytesPerSequence));
+          "             and of a sequence, however long: f32 %s",
+          Amounts.size(stateBytesPerSequence));
     }
     endTokens.warning().ifPresent(warning -> lines.add("end tokens   %s", warning));
     for (Fit fit : fits) {
@@ -429,13 +431,16 @@ public record Inspection(
           "%-12s %-40s %10s%s",
           fit.fits() ? "fits" : "does not fit",
           fit.options(),
-          size(fit.bytes()),
-          fit.fits() ? "; tokens of context: " + tokens(fit.tokens()) : "");
+          Amounts.size(fit.bytes()),
+          fit.fits() ? "; tokens of context: " + fit.context() : "");
     }
     if (weights != null) {
       lines.add(
           "stored       %d tensors in %d files, %s: %s",
-          weights.tensors(), weights.files(), size(weights.bytes()), weights.bytesByDtype());
+          weights.tensors(),
+          weights.files(),
+          Amounts.size(weights.bytes()),
+          weights.bytesByDtype());
       if (weights.bytesByEncoding().size() > 1) {
         lines.add("             by encoding: %s", sizes(weights.bytesByEncoding()));
       }
@@ -451,10 +456,6 @@ public record Inspection(
       }
     }
     return lines.toString();
-  }
-
-  private static String tokens(long count) {
-    return count == Long.MAX_VALUE ? "any number" : String.format(Locale.ROOT, "%,d", count);
   }
 
   private static void addAdapter(Lines lines, Manifest.Adapter adapter) {
@@ -493,9 +494,13 @@ public record Inspection(
       case Attention.ShortConvolution a ->
           "short convolution: %d channels, the last %d tokens%s"
               .formatted(a.width(), a.convolution(), a.biases() ? "; biases" : "");
+      case Attention.Mamba a ->
+          "Mamba: %d channels, states of %d, steps from %d; convolution of %d"
+              .formatted(a.width(), a.stateSize(), a.stepRank(), a.convolution());
       case Attention.Mamba2 a ->
           "Mamba-2: %d heads of %d, states of %d in %d groups; convolution of %d"
               .formatted(a.heads(), a.headSize(), a.stateSize(), a.groups(), a.convolution());
+      case Attention.None _ -> "none";
       case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
           "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
@@ -553,6 +558,7 @@ public record Inspection(
 
   private static String words(FeedForward feedForward) {
     return switch (feedForward) {
+      case FeedForward.None _ -> "network    none";
       case FeedForward.Dense dense ->
           "dense      %s of width %d"
               .formatted(words(dense.activation(), dense.ungated()), dense.intermediateSize());
@@ -575,32 +581,9 @@ public record Inspection(
     return (ungated ? "" : "gated ") + f.name().toLowerCase(Locale.ROOT);
   }
 
-  /** Three digits, or as many as a whole number of billions has; all of a small one. */
-  private static String count(long count) {
-    if (count < 100_000) {
-      return String.format(Locale.ROOT, "%,d", count);
-    }
-    if (count < 999_500_000) {
-      String digits = count < 9_995_000 ? "%.2f M" : count < 99_950_000 ? "%.1f M" : "%.0f M";
-      return String.format(Locale.ROOT, digits, count / 1e6);
-    }
-    return String.format(Locale.ROOT, count >= 99_950_000_000L ? "%.0f B" : "%.1f B", count / 1e9);
-  }
-
   private static String sizes(Map<String, Long> bytes) {
     List<String> parts = new ArrayList<>();
-    bytes.forEach((type, size) -> parts.add(type + " " + size(size)));
+    bytes.forEach((type, size) -> parts.add(type + " " + Amounts.size(size)));
     return String.join(", ", parts);
-  }
-
-  private static String size(long bytes) {
-    String[] units = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = bytes;
-    int unit = 0;
-    while (value >= 1024 && unit < units.length - 1) {
-      value /= 1024;
-      unit++;
-    }
-    return String.format(Locale.ROOT, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
   }
 }

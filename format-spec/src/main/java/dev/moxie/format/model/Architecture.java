@@ -193,7 +193,7 @@ public record Architecture(
   }
 
   /**
-   * A run of equal layers.
+   * A run of equal layers, which may lack one half or the other.
    *
    * @param count layers in the run
    * @param cross attention to an encoder, after that of the decoder; null where there is none
@@ -212,6 +212,7 @@ public record Architecture(
       Limits.require("blocks.count", count, 1, Limits.MAX_LAYERS);
       Objects.requireNonNull(attention, "blocks.attention is missing");
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
+      requireHalf("blocks", attention, feedForward);
     }
 
     /** Whether what becomes of a token in these layers depends on tokens after it. */
@@ -278,6 +279,7 @@ public record Architecture(
       Limits.require("prediction.count", count, 1, Limits.MAX_LAYERS);
       Objects.requireNonNull(attention, "prediction.attention is missing");
       Objects.requireNonNull(feedForward, "prediction.feedForward is missing");
+      requireHalf("prediction", attention, feedForward);
     }
   }
 
@@ -341,6 +343,14 @@ public record Architecture(
           "normPlacement: expected another than shared_input where a network stands beside experts,"
               + " found that");
     }
+    boolean halved = blocks.stream().anyMatch(run -> isHalf(run.attention(), run.feedForward()));
+    if (prediction != null) {
+      halved |= isHalf(prediction.attention(), prediction.feedForward());
+    }
+    if (halved && normPlacement == NormPlacement.SHARED_INPUT) {
+      throw new IllegalArgumentException(
+          "normPlacement: expected another than shared_input where layers lack a half, found that");
+    }
     if (normBiases && beside) {
       throw new IllegalArgumentException(
           "normBiases: expected none where a network stands beside experts, found some");
@@ -375,6 +385,16 @@ public record Architecture(
     requireDistances(blocks);
     if (encoder != null) {
       requireDistances(encoder.blocks());
+    }
+  }
+
+  private static boolean isHalf(Attention attention, FeedForward feedForward) {
+    return attention instanceof Attention.None || feedForward instanceof FeedForward.None;
+  }
+
+  private static void requireHalf(String where, Attention attention, FeedForward feedForward) {
+    if (attention instanceof Attention.None && feedForward instanceof FeedForward.None) {
+      throw new IllegalArgumentException(where + ": expected half a layer at least, found none");
     }
   }
 

@@ -15,8 +15,10 @@ import org.jspecify.annotations.Nullable;
   @JsonSubTypes.Type(value = Attention.MultiHeadLatent.class, name = "multi_head_latent"),
   @JsonSubTypes.Type(value = Attention.GatedDelta.class, name = "gated_delta"),
   @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution"),
+  @JsonSubTypes.Type(value = Attention.Mamba.class, name = "mamba"),
   @JsonSubTypes.Type(value = Attention.Mamba2.class, name = "mamba2"),
-  @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed")
+  @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed"),
+  @JsonSubTypes.Type(value = Attention.None.class, name = "none")
 })
 public sealed interface Attention {
   /** Numbers that a cache keeps of one token in one layer, in the smallest form. */
@@ -60,7 +62,7 @@ public sealed interface Attention {
     }
   }
 
-  /** Something is kept of all tokens together, as large however many they are. */
+  /** What is kept of all tokens together, if anything, is as large however many they are. */
   sealed interface Recurrent extends Attention {
     @Override
     default long cachedPerToken() {
@@ -69,6 +71,14 @@ public sealed interface Attention {
 
     @Override
     default long expandedPerToken() {
+      return 0;
+    }
+  }
+
+  /** A layer has a second half alone; nor is there a norm for it. */
+  record None() implements Recurrent {
+    @Override
+    public long keptPerSequence() {
       return 0;
     }
   }
@@ -819,6 +829,57 @@ public sealed interface Attention {
     @Override
     public long keptPerSequence() {
       return (convolution - 1L) * width;
+    }
+  }
+
+  /**
+   * Mamba (Gu and Dao, "Mamba", 2023, section 3), whose steps, keys and queries are normed (AI21,
+   * "Jamba", 2024; transformers {@code models/jamba/modeling_jamba.py}): of each channel a vector S
+   * [stateSize] is kept, which begins at zero, decays number by number, and to which each token
+   * adds.
+   *
+   * <pre>
+   * [v; z]     = input · x                                    each [T, width]
+   * v          = silu(convolution of v)         the last {@code convolution} tokens, by channel
+   * [t; k; q]  = parameters · v                 t [T, stepRank], k and q [T, stateSize]
+   * s          = softplus(step · rmsnorm(t) + step_shift)                     one per channel
+   * S_c        = exp(−exp(decay_rate_c) s_c) ∘ S_c + rmsnorm(k) s_c v_c
+   * o_c        = S_c · rmsnorm(q) + skip_c v_c
+   * y          = output · (o ∘ silu(z))
+   * </pre>
+   *
+   * @param width channels
+   * @param stateSize width of a key or query
+   * @param stepRank width that steps are made of
+   * @param convolution tokens that the convolution spans, the last one included
+   * @param normEpsilon epsilon of the norms inside
+   * @param convolutionBias whether the convolution has a stored bias
+   * @param biases whether input and output have one
+   */
+  record Mamba(
+      int width,
+      int stateSize,
+      int stepRank,
+      int convolution,
+      double normEpsilon,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean convolutionBias,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases)
+      implements Recurrent {
+    public Mamba {
+      Limits.require("attention.width", width, 1, Limits.MAX_WIDTH / 2);
+      Limits.require("attention.stateSize", stateSize, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.stepRank", stepRank, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.convolution", convolution, 1, Limits.MAX_TAPS);
+      Limits.requirePositive("attention.normEpsilon", normEpsilon);
+      Limits.require(
+          "attention's width times stateSize", (long) width * stateSize, 1, Limits.MAX_WIDTH);
+      Limits.require(
+          "attention's rows of parameters", stepRank + 2L * stateSize, 1, Limits.MAX_WIDTH);
+    }
+
+    @Override
+    public long keptPerSequence() {
+      return (long) width * stateSize + (convolution - 1L) * width;
     }
   }
 

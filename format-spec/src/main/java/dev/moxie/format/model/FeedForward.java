@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
 @JsonSubTypes({
   @JsonSubTypes.Type(value = FeedForward.Dense.class, name = "dense"),
-  @JsonSubTypes.Type(value = FeedForward.MixtureOfExperts.class, name = "mixture_of_experts")
+  @JsonSubTypes.Type(value = FeedForward.MixtureOfExperts.class, name = "mixture_of_experts"),
+  @JsonSubTypes.Type(value = FeedForward.None.class, name = "none")
 })
 public sealed interface FeedForward {
 
@@ -28,8 +29,14 @@ public sealed interface FeedForward {
     GELU_TANH,
     /** max(0, x) (Nair and Hinton, "Rectified Linear Units Improve RBMs", 2010). */
     @JsonProperty("relu")
-    RELU
+    RELU,
+    /** max(0, x)² (So et al., "Primer", 2021). */
+    @JsonProperty("relu_squared")
+    RELU_SQUARED
   }
+
+  /** A layer has a first half alone; nor is there a norm for it. */
+  record None() implements FeedForward {}
 
   /**
    * One network for every token: y = down(f(gate x) ∘ up x) (Shazeer, "GLU Variants Improve

@@ -152,17 +152,29 @@ public final class Forward<V> {
   V layer(int layer, Attention attention, FeedForward feedForward, V h) {
     var scope = new Scope(layer);
     V noted = ops.note(Step.INPUT, h);
-    V streams = connected(scope, Half.ATTENTION, noted);
-    V read = attentionInput(scope, streams, noted);
-    V a = met(layer, attended(scope, layer, attention, streams, noted, read));
+    if (model.hasParallelHalves()) {
+      V x = attentionInput(scope, null, noted);
+      V sum = attended(scope, layer, attention, null, noted, x);
+      return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, null, sum, x));
+    }
+    V a = met(layer, attended(layer, attention, noted));
+    if (feedForward instanceof FeedForward.None) {
+      return ops.note(Step.OUTPUT, factored(scope, a));
+    }
     V weights = connected(scope, Half.FEED_FORWARD, a);
-    V x = model.hasParallelHalves() ? read : read(scope, feedForward, weights, a);
+    V x = read(scope, feedForward, weights, a);
+    return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, weights, a, x));
+  }
+
+  /** What the second half of a layer leaves of the stream between the halves, reading x. */
+  private V fed(Scope scope, int layer, FeedForward feedForward, @Nullable V weights, V a, V x) {
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
+          case FeedForward.None _ -> throw new IllegalStateException("no second half");
         };
-    return ops.note(Step.OUTPUT, left(scope, weights, a, y));
+    return left(scope, weights, a, y);
   }
 
   /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
@@ -172,7 +184,10 @@ public final class Forward<V> {
   }
 
   private V left(Scope scope, @Nullable V weights, V a, V y) {
-    V h = written(scope, Half.FEED_FORWARD, weights, a, y);
+    return factored(scope, written(scope, Half.FEED_FORWARD, weights, a, y));
+  }
+
+  private V factored(Scope scope, V h) {
     return model.layerFactors() ? ops.times(h, scope.vector(Role.LAYER_FACTOR, 1)) : h;
   }
 
@@ -250,6 +265,9 @@ public final class Forward<V> {
 
   /** The residual stream between the halves of a layer: h and the attention to it, [T, H]. */
   public V attended(int layer, Attention attention, V h) {
+    if (attention instanceof Attention.None) {
+      return h;
+    }
     var scope = new Scope(layer);
     V weights = connected(scope, Half.ATTENTION, h);
     return attended(scope, layer, attention, weights, h, attentionInput(scope, weights, h));
@@ -272,7 +290,9 @@ public final class Forward<V> {
           case Attention.MultiHeadLatent l -> attention(scope, layer, l, x);
           case Attention.GatedDelta d -> attention(scope, d, x);
           case Attention.ShortConvolution c -> attention(scope, c, x);
+          case Attention.Mamba m -> attention(scope, m, x);
           case Attention.Mamba2 m -> attention(scope, m, x);
+          case Attention.None _ -> throw new IllegalStateException("no first half");
           case Attention.Compressed c -> attention(scope, layer, c, x);
         });
   }
@@ -634,6 +654,41 @@ public final class Forward<V> {
 
   private V biased(Scope scope, boolean biases, Role bias, long width, V y) {
     return biases ? ops.shift(y, scope.vector(bias, width)) : y;
+  }
+
+  private V attention(Scope scope, Attention.Mamba a, V x) {
+    int hidden = model.hiddenSize();
+    int width = a.width();
+    int size = a.stateSize();
+    int rank = a.stepRank();
+    V d = ops.linear(x, scope.matrix(Role.MAMBA_INPUT, 2L * width, hidden));
+    d = biased(scope, a.biases(), Role.MAMBA_INPUT_BIAS, 2L * width, d);
+    Leaf taps = scope.matrix(Role.MAMBA_CONVOLUTION, width, a.convolution());
+    V m = ops.convolve(ops.columns(d, 0, width), taps);
+    m = biased(scope, a.convolutionBias(), Role.MAMBA_CONVOLUTION_BIAS, width, m);
+    V v = ops.activate(FeedForward.Activation.SILU, m);
+    V p = ops.linear(v, scope.matrix(Role.MAMBA_PARAMETERS, rank + 2L * size, width));
+    V t = normed(scope, Role.MAMBA_STEP_NORM, a, ops.columns(p, 0, rank), rank);
+    V k = normed(scope, Role.MAMBA_KEY_NORM, a, ops.columns(p, rank, size), size);
+    V q = normed(scope, Role.MAMBA_QUERY_NORM, a, ops.columns(p, rank + size, size), size);
+    V wide = ops.linear(t, scope.matrix(Role.MAMBA_STEP, width, rank));
+    V s = ops.softplus(ops.shift(wide, scope.vector(Role.MAMBA_STEP_SHIFT, width)), 0);
+    V o =
+        ops.recur(
+            new Ops.States(1, width, size, 1, true),
+            q,
+            k,
+            ops.multiply(v, s),
+            ops.decay(s, scope.matrix(Role.MAMBA_DECAY_RATE, width, size)),
+            null);
+    o = ops.add(o, ops.times(v, scope.vector(Role.MAMBA_SKIP, width)));
+    V gated = ops.gate(FeedForward.Activation.SILU, null, ops.columns(d, width, width), o);
+    V y = ops.linear(gated, scope.matrix(Role.MAMBA_OUTPUT, hidden, width));
+    return biased(scope, a.biases(), Role.MAMBA_OUTPUT_BIAS, hidden, y);
+  }
+
+  private V normed(Scope scope, Role role, Attention.Mamba a, V x, int size) {
+    return ops.norm(x, scope.vector(role, size), a.normEpsilon());
   }
 
   private V attention(Scope scope, Attention.Mamba2 a, V x) {

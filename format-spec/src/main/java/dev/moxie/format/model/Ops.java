@@ -196,7 +196,7 @@ public interface Ops<V> {
   /**
    * What a state keeps of itself in a step of time: exp(−exp(rate) · step).
    *
-   * @param rate as wide as steps
+   * @param rate as wide as steps; or of each step several, side by side, [columns of steps, n]
    */
   V decay(V steps, Leaf rate);
 

@@ -130,6 +130,11 @@ public enum Role {
   MAMBA_DECAY_RATE("mamba.decay_rate.weight"),
   MAMBA_SKIP("mamba.skip.weight"),
   MAMBA_NORM("mamba.norm.weight"),
+  MAMBA_PARAMETERS("mamba.parameters.weight"),
+  MAMBA_STEP("mamba.step.weight"),
+  MAMBA_STEP_NORM("mamba.step_norm.weight"),
+  MAMBA_KEY_NORM("mamba.key_norm.weight"),
+  MAMBA_QUERY_NORM("mamba.query_norm.weight"),
   MAMBA_OUTPUT("mamba.output.weight"),
   MAMBA_OUTPUT_BIAS("mamba.output.bias"),
   /** Block scales of the tensor that has the same name but for its ending. */

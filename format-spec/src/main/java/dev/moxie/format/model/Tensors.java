@@ -255,7 +255,8 @@ public final class Tensors implements Ops<Long> {
 
   @Override
   public Long decay(Long steps, Leaf rate) {
-    return sized(rate, steps);
+    sized(rate, steps);
+    return rate.shape().elements();
   }
 
   @Override

@@ -9,6 +9,7 @@ import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
@@ -79,6 +80,9 @@ class SpecEquationsTest {
           Map.entry("33", "width"),
           Map.entry("66", "width + width"),
           Map.entry("99", "width + width + width"),
+          Map.entry("43", "stepRank"),
+          Map.entry("70", "stepRank + stateSize"),
+          Map.entry("97", "stepRank + stateSize + stateSize"),
           Map.entry("186", "values"),
           Map.entry("297", "values + keys"),
           Map.entry("408", "mixed"),
@@ -146,6 +150,7 @@ class SpecEquationsTest {
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
+  private static final Mamba MAMBA = new Mamba(33, 27, 43, 7, 1e-6, false, false);
   private static final Mamba2 MAMBA2 = new Mamba2(6, 3, 31, 37, 7, 1e-6, 1, 0, false, false);
   private static final Compressed COMPRESSED =
       new Compressed(6, 14, 28, 0.731, 17, 3, 16, 1e-6, ROTARY, null);
@@ -292,6 +297,11 @@ class SpecEquationsTest {
     var convolution = new Members<>("attention.", CONVOLUTION, SpecEquationsTest::attended);
     convolution.with("biases", true);
     convolution.requireAllBut();
+    row("attention, `mamba`", attended(MAMBA));
+    var first = new Members<>("attention.", MAMBA, SpecEquationsTest::attended);
+    first.with("convolutionBias", true);
+    first.with("biases", true);
+    first.requireAllBut();
     row("attention, `mamba2`", attended(MAMBA2));
     var mamba = new Members<>("attention.", MAMBA2, SpecEquationsTest::attended);
     mamba.with("normGroups", 3);
@@ -313,6 +323,7 @@ class SpecEquationsTest {
     dense.with("ungated", true);
     dense.with("biases", true);
     dense.with("activation", Activation.RELU, json(Activation.RELU));
+    dense.with("activation", Activation.RELU_SQUARED, json(Activation.RELU_SQUARED));
     dense.requireAllBut();
     row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
     var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));

@@ -43,6 +43,8 @@ final class PartsVectors {
 
   private static final Architecture MAMBAS = mambas();
 
+  private static final Architecture HALVES = halves();
+
   /** Residual streams, entries of tokens, and experts that a table has. */
   private static final Architecture STREAMS = streams();
 
@@ -122,6 +124,16 @@ final class PartsVectors {
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
+  private static Architecture firstMambas() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    List<Architecture.Blocks> layers =
+        Stream.of(true, false)
+            .map(all -> new Attention.Mamba(6, 3, 2, 4, 1e-5, all, all))
+            .map(a -> new Architecture.Blocks(1, a, dense))
+            .toList();
+    return new Architecture(5, 4, 16, 1e-5, false, layers, null);
+  }
+
   private static Architecture mambas() {
     var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
     List<Architecture.Blocks> layers =
@@ -131,6 +143,21 @@ final class PartsVectors {
                     new Attention.Mamba2(4, 2, 3, 2, 4, 1e-5, all ? 2 : 1, all ? 0.1 : 0, all, all))
             .map(a -> new Architecture.Blocks(1, a, dense))
             .toList();
+    return new Architecture(5, 4, 16, 1e-5, false, layers, null);
+  }
+
+  private static Architecture halves() {
+    var squared = FeedForward.Activation.RELU_SQUARED;
+    var routing = Routing.of(2, Routing.Score.SIGMOID).withBias(Routing.Bias.SELECTION);
+    var gated =
+        new FeedForward.MixtureOfExperts(4, 2, squared, routing, new FeedForward.SharedExperts(3));
+    var none = new Attention.None();
+    var mamba = new Attention.Mamba2(4, 2, 3, 2, 4, 1e-5, 2, 0.1, true, false);
+    List<Architecture.Blocks> layers =
+        List.of(
+            new Architecture.Blocks(1, mamba, new FeedForward.None()),
+            new Architecture.Blocks(1, none, Parts.with(gated, "ungated", true)),
+            new Architecture.Blocks(1, none, new FeedForward.Dense(3, squared, true, false)));
     return new Architecture(5, 4, 16, 1e-5, false, layers, null);
   }
 
@@ -342,12 +369,47 @@ final class PartsVectors {
                     TinyPackage.Stored.COPIED,
                     items -> TensorVectors.without(items, "layers.0.convolution.taps.bias")));
     v.valid(
+        "mamba",
+        "Mamba with all that it may have and without",
+        p -> TinyPackage.write(p, firstMambas(), false));
+    v.valid(
         "mamba2",
         "Mamba-2 with all that it may have and without",
         p -> TinyPackage.write(p, MAMBAS, false));
     v.broken("mamba2-of-heads-in-no-groups", "A2", "groups do not divide heads", "groups")
         .in(p -> TinyPackage.write(p, MAMBAS, false))
         .byManifest(text -> text.replaceFirst("\"groups\" : 2", "\"groups\" : 3"));
+    v.valid(
+        "halves-of-layers-without-gates",
+        "layers of one half, networks and experts without gates",
+        p -> TinyPackage.write(p, HALVES, false));
+    v.broken("layer-of-no-half", "A14", "a layer that lacks both halves", "none")
+        .in(p -> TinyPackage.write(p, HALVES, false))
+        .byManifest(
+            text ->
+                text.replaceFirst(
+                    "(?s)\\{\\s*\"type\" : \"mamba2\"[^}]*}", "{ \"type\" : \"none\" }"));
+    v.broken("prediction-of-no-half", "A14", "a layer of prediction that lacks both", "prediction")
+        .in(p -> TinyPackage.write(p, HALVES, false))
+        .byManifest(
+            text ->
+                text.replace(
+                        "\"prediction\" : null",
+                        """
+                        "prediction" : {
+                          "count" : 1,
+                          "attention" : { "type" : "none" },
+                          "feedForward" : { "type" : "none" }
+                        }\
+                        """)
+                    .replace("\"prediction\" : \"none\"", "\"prediction\" : \"kept\""));
+    v.broken("half-a-layer-of-a-shared-input", "A14", "halves read one norm", "normPlacement")
+        .in(p -> TinyPackage.write(p, HALVES, false))
+        .byManifest(
+            text ->
+                text.replace(
+                    "\"tiedEmbeddings\"",
+                    "\"normPlacement\" : \"shared_input\",\n    \"tiedEmbeddings\""));
     v.valid(
         "streams-entries-and-a-table-of-experts",
         "residual streams, entries that overlap, are chosen from, or neither, experts by token",

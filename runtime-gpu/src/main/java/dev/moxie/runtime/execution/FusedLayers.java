@@ -135,7 +135,7 @@ public final class FusedLayers implements Layers {
     }
     int k =
         switch (pack.architecture().layers().get(layer).feedForward()) {
-          case FeedForward.Dense dense -> 0;
+          case FeedForward.Dense _, FeedForward.None _ -> 0;
           case FeedForward.MixtureOfExperts moe -> moe.routing().expertsPerToken();
         };
     long[] own = new long[tokens * k];
@@ -212,7 +212,7 @@ public final class FusedLayers implements Layers {
   private Result result(int layer, Map<String, float[]> values, @Nullable List<int[]> experts) {
     float[] output = value(values, Step.OUTPUT);
     return switch (pack.architecture().layers().get(layer).feedForward()) {
-      case FeedForward.Dense dense -> new Result(output, null);
+      case FeedForward.Dense _, FeedForward.None _ -> new Result(output, null);
       case FeedForward.MixtureOfExperts moe -> {
         float[] scores = Objects.requireNonNull(values.get(Lowering.SCORES));
         yield new Result(

@@ -233,7 +233,7 @@ public final class PlainModel implements Model, Layers {
     Program program = layers.layer(layer).program();
     float[] output = pass.copy(layers.layer(layer).output());
     return switch (architecture().layers().get(layer).feedForward()) {
-      case FeedForward.Dense dense -> new Result(output, null);
+      case FeedForward.Dense _, FeedForward.None _ -> new Result(output, null);
       case FeedForward.MixtureOfExperts moe ->
           new Result(
               output,
@@ -326,7 +326,7 @@ public final class PlainModel implements Model, Layers {
       each += bytes(tensor.leaf(stack.firstExpert(), projection));
     }
     return switch (architecture().layers().get(layer).feedForward()) {
-      case FeedForward.Dense dense -> 0;
+      case FeedForward.Dense _, FeedForward.None _ -> 0;
       case FeedForward.MixtureOfExperts moe -> moe.routing().expertsPerToken() * each;
     };
   }

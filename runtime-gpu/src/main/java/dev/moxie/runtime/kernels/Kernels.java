@@ -687,7 +687,7 @@ final class Kernels extends WithoutStates<Value> {
       FeedForward.Activation f, FeedForward.@Nullable Clamp clamp, Value gate, Value up) {
     return switch (f) {
       case SILU -> value(gate.columns(), new Value.Gate(clamp, gate, up));
-      case GELU_TANH, RELU -> throw lacks(f.name());
+      case GELU_TANH, RELU, RELU_SQUARED -> throw lacks(f.name());
     };
   }
 

@@ -177,7 +177,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         String activated = graph.node("Mul", List.of(g, graph.node("Sigmoid", List.of(steep))));
         yield like(gate, graph.node("Mul", List.of(activated, u)));
       }
-      case GELU_TANH, RELU -> throw lacks(f.name() + " of a gate");
+      case GELU_TANH, RELU, RELU_SQUARED -> throw lacks(f.name() + " of a gate");
     };
   }
 
@@ -185,7 +185,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   public Value activate(FeedForward.Activation f, Value x) {
     return switch (f) {
       case SILU -> switched(Attention.Opening.SIGMOID, x, x);
-      case GELU_TANH, RELU -> throw lacks(f.name());
+      case GELU_TANH, RELU, RELU_SQUARED -> throw lacks(f.name());
     };
   }
 
@@ -326,6 +326,9 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value experts(Experts all, Value x, Value chosen, Value weighed) {
+    if (all.network(0).gate() == null) {
+      throw lacks("experts without a gate");
+    }
     boolean after = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
     return like(
         x,

@@ -310,7 +310,7 @@ final class Mixture implements Instruction {
           }
         }
       }
-      case GELU_TANH, RELU -> {
+      case GELU_TANH, RELU, RELU_SQUARED -> {
         activate(f, gate, from, count, out, at);
         for (int i = 0; i < count; i++) {
           out[at + i] *= up[from + i];
@@ -336,6 +336,12 @@ final class Mixture implements Instruction {
       case RELU -> {
         for (int i = 0; i < count; i++) {
           out[at + i] = Math.max(0, x[from + i]);
+        }
+      }
+      case RELU_SQUARED -> {
+        for (int i = 0; i < count; i++) {
+          float positive = Math.max(x[from + i], 0);
+          out[at + i] = positive * positive;
         }
       }
     }

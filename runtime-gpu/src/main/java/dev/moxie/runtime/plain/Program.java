@@ -488,19 +488,37 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value decay(Value steps, Leaf rate) {
-    double[] rates = new double[steps.columns()];
-    float[] logarithms = weights.vector(rate);
-    for (int c = 0; c < rates.length; c++) {
-      rates[c] = StrictMath.exp(logarithms[c]);
-    }
+    double[] rates = rates(rate);
+    int each = rates.length / steps.columns();
     return row(
         steps,
-        steps.columns(),
+        rates.length,
         (t, a, at, y, to) -> {
           for (int c = 0; c < rates.length; c++) {
-            y[to + c] = (float) StrictMath.exp(-rates[c] * a[at + c]);
+            y[to + c] = (float) StrictMath.exp(-rates[c] * a[at + c / each]);
           }
         });
+  }
+
+  /** Exponentials of what is stored, row by row. */
+  private double[] rates(Leaf rate) {
+    if (rate.shape().rank() == 1) {
+      return exponentials(weights.vector(rate));
+    }
+    StoredMatrix matrix = weights.matrix(rate);
+    float[] all = new float[Math.multiplyExact(matrix.rows(), matrix.columns())];
+    for (int r = 0; r < matrix.rows(); r++) {
+      matrix.readInOrder(r, all, r * matrix.columns(), new float[matrix.columns()]);
+    }
+    return exponentials(all);
+  }
+
+  private static double[] exponentials(float[] x) {
+    double[] y = new double[x.length];
+    for (int i = 0; i < y.length; i++) {
+      y[i] = StrictMath.exp(x[i]);
+    }
+    return y;
   }
 
   @Override

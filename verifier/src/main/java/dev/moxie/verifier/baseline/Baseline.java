@@ -70,7 +70,7 @@ public record Baseline(
       for (Architecture.Blocks block : architecture.layers()) {
         experts.add(
             switch (block.feedForward()) {
-              case FeedForward.Dense dense -> 0;
+              case FeedForward.Dense _, FeedForward.None _ -> 0;
               case FeedForward.MixtureOfExperts moe -> moe.experts();
             });
       }

@@ -104,7 +104,7 @@ final class BaselineSize {
   private Baseline.Layer layer(Architecture.Blocks blocks, int tokens) {
     Baseline.@Nullable Routing routing =
         switch (blocks.feedForward()) {
-          case FeedForward.Dense dense -> null;
+          case FeedForward.Dense _, FeedForward.None _ -> null;
           case FeedForward.MixtureOfExperts moe ->
               new Baseline.Routing(
                   Collections.nCopies(

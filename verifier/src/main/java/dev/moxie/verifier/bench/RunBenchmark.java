@@ -3,8 +3,6 @@ package dev.moxie.verifier.bench;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.ParameterCount;
-import dev.moxie.format.model.Projection;
-import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
 import dev.moxie.format.pack.IndexRow;
@@ -270,9 +268,9 @@ public final class RunBenchmark {
   private static IndexRow matrix(MoxiePackage pack) {
     List<TensorSpec> all = Tensors.ofForwardPass(pack.architecture());
     return all.stream()
-        .filter(tensor -> tensor.role() == Role.EXPERT_GATE_UP)
+        .filter(tensor -> tensor.stack() != null)
         .findFirst()
-        .map(tensor -> pack.row(tensor.leaf(0, Projection.GATE)))
+        .map(tensor -> pack.row(tensor.leaves().getFirst()))
         .orElseGet(() -> pack.tensor(all.getFirst().name()));
   }
 

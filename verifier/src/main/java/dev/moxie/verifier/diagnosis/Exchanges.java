@@ -2,6 +2,8 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.NormPlacement;
+import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
@@ -118,7 +120,15 @@ final class Exchanges {
     boolean outputs = own.normPlacement() == null;
     Map<String, String> others = new HashMap<>();
     for (int i = 0; i < own.layers().size(); i++) {
-      for (String half : List.of("attention", "feed_forward")) {
+      Architecture.Blocks block = own.layers().get(i);
+      List<String> halves = new ArrayList<>();
+      if (!(block.attention() instanceof Attention.None)) {
+        halves.add("attention");
+      }
+      if (!(block.feedForward() instanceof FeedForward.None)) {
+        halves.add("feed_forward");
+      }
+      for (String half : halves) {
         String name = "layers." + i + "." + half;
         others.put(
             name + (outputs ? "_output_norm" : "_norm") + ".weight",

@@ -8,6 +8,7 @@ import dev.moxie.format.model.Attention.Gate;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.Indexer;
+import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
 import dev.moxie.format.model.Attention.NormSpan;
@@ -204,7 +205,9 @@ final class Mistakes {
               mistakes,
               "biases of a convolution that the reference does not have",
               x -> Parts.with(a, "biases", false));
+      case Mamba a -> biases(a, mistakes);
       case Mamba2 a -> ofMamba2(a, mistakes);
+      case Attention.None a -> {}
       case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
@@ -243,6 +246,11 @@ final class Mistakes {
         mistakes,
         instead("groups of heads that the norm goes over", a.normGroups(), other),
         x -> Parts.with(a, "normGroups", other));
+    biases(a, mistakes);
+  }
+
+  /** Of a part that has some of its convolution and some of its projections. */
+  private <A extends Record & Attention> void biases(A a, List<Mistake> mistakes) {
     for (String member : List.of("convolutionBias", "biases")) {
       String of = member.equals("biases") ? "projections" : "a convolution";
       attention(
@@ -765,6 +773,9 @@ final class Mistakes {
       numbers.add(epsilon("norm of what states give", d, "normEpsilon", d.normEpsilon()));
       numbers.add(epsilon("length of queries and keys", d, "unitEpsilon", d.unitEpsilon()));
     }
+    if (blocks.attention() instanceof Mamba m) {
+      numbers.add(epsilon("norms of steps, keys and queries", m, "normEpsilon", m.normEpsilon()));
+    }
     if (blocks.attention() instanceof Mamba2 m) {
       numbers.add(epsilon("norm of what states give", m, "normEpsilon", m.normEpsilon()));
       double least = m.leastStep() == 0 ? LEAST_STEP : m.leastStep();
@@ -924,8 +935,12 @@ final class Mistakes {
                   "output.bias",
                   model.hiddenSize())));
     }
+    if (blocks.attention() instanceof Mamba m) {
+      missing(missing, m, m.convolutionBias(), m.width(), m.biases(), 2 * m.width());
+    }
     if (blocks.attention() instanceof Mamba2 m) {
-      missing(missing, m);
+      int rows = m.values() + m.mixed() + m.heads();
+      missing(missing, m, m.convolutionBias(), m.mixed(), m.biases(), rows);
     }
     if (!(blocks.attention() instanceof GroupedQuery a)) {
       return missing;
@@ -961,22 +976,22 @@ final class Mistakes {
     return missing;
   }
 
-  private void missing(List<Missing> missing, Mamba2 m) {
-    if (!m.convolutionBias()) {
+  private <A extends Record & Attention> void missing(
+      List<Missing> missing, A a, boolean convolved, int channels, boolean biased, int rows) {
+    if (!convolved) {
       missing.add(
           missing(
               "dropped biases of a convolution",
-              with(Parts.with(m, "convolutionBias", true)),
+              with(Parts.with(a, "convolutionBias", true)),
               "mamba.",
               0,
-              Map.of("convolution.bias", m.mixed())));
+              Map.of("convolution.bias", channels)));
     }
-    if (!m.biases()) {
-      int rows = m.values() + m.mixed() + m.heads();
+    if (!biased) {
       missing.add(
           missing(
               "dropped biases of projections",
-              with(Parts.with(m, "biases", true)),
+              with(Parts.with(a, "biases", true)),
               "mamba.",
               0,
               Map.of("input.bias", rows, "output.bias", model.hiddenSize())));

@@ -87,13 +87,24 @@ final class RowOrders {
         add(new Cut("convolution.input.", 1, kinds, sizes), suspects);
         suspects.add(reversed("convolution.taps.weight", a.convolution()));
       }
+      case Attention.Mamba a -> {
+        List<Integer> halves = List.of(a.width(), a.width());
+        add(new Cut("mamba.input.", 1, List.of("value", "gate"), halves), suspects);
+        List<Integer> sizes = List.of(a.stepRank(), a.stateSize(), a.stateSize());
+        List<String> kinds = List.of("step", "key", "query");
+        add(new Cut("mamba.parameters.", 1, kinds, sizes), suspects);
+        suspects.add(reversed("mamba.convolution.weight", a.convolution()));
+      }
       case Attention.Mamba2 a -> {
         List<Integer> sizes = List.of(a.values(), a.values(), a.keys(), a.keys(), a.heads());
         List<String> kinds = List.of("gate", "value", "key", "query", "step");
         add(new Cut("mamba.input.", 1, kinds, sizes), suspects);
         suspects.add(reversed("mamba.convolution.weight", a.convolution()));
       }
-      case Attention.GroupedQuery _, Attention.MultiHeadLatent _, Attention.Compressed _ -> {}
+      case Attention.None _,
+          Attention.GroupedQuery _,
+          Attention.MultiHeadLatent _,
+          Attention.Compressed _ -> {}
     }
     return suspects.stream();
   }

@@ -175,7 +175,8 @@ final class Suspects {
       case Attention.Softmax a -> "attention";
       case Attention.GatedDelta a -> "delta";
       case Attention.ShortConvolution a -> "convolution";
-      case Attention.Mamba2 a -> "mamba";
+      case Attention.Mamba _, Attention.Mamba2 _ -> "mamba";
+      case Attention.None _ -> "none";
     };
   }
 

@@ -27,6 +27,13 @@ record Activated(double value, double slope, double rounding) {
         // The product that it gates is rounded all the same.
         yield new Activated(value, -x > Arithmetic.FAR * error ? 0 : 1, arithmetic.u() * value);
       }
+      case RELU_SQUARED -> {
+        double positive = Math.max(0, x);
+        double value = positive * positive;
+        // Nowhere within the error is it steeper on average: next to the bend the slope at x is 0.
+        double slope = positive + Math.max(0, x + Arithmetic.FAR * error);
+        yield new Activated(value, slope, arithmetic.u() * value);
+      }
     };
   }
 

@@ -119,7 +119,7 @@ public final class Forced {
   /** The stages of the layer that the trace has both ends of, in the order of computation. */
   public List<Stage> stages() {
     return switch (feedForward()) {
-      case FeedForward.Dense dense -> List.of(Stage.DENSE);
+      case FeedForward.Dense _, FeedForward.None _ -> List.of(Stage.DENSE);
       case MixtureOfExperts moe ->
           has(Step.MOE_INPUT) && has(Step.MOE_OUTPUT)
               ? Stream.of(Stage.values())

@@ -61,19 +61,25 @@ record StateArithmetic(Arithmetic arithmetic) {
 
   /** y = exp(−r s) with r = exp(rate); dy = −y (r ds + r s drate). */
   Estimate decay(Estimate steps, WeightMatrix rates) {
-    double[] rate = new double[steps.columns()];
-    rates.read(0, rate);
-    var result = new Estimate(steps.rows(), steps.columns());
-    for (int t = 0; t < steps.rows(); t++) {
-      for (int c = 0; c < rate.length; c++) {
-        double r = Math.exp(rate[c]);
-        double exponent = r * steps.value(t, c);
-        double y = Math.exp(-exponent);
-        double rounded = exponent * rates.roundingOf(0, c, rate[c]);
-        // The rate's exponential is rounded, the exponent, its exponential, and so is the result.
-        double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * exponent;
-        double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), rounded);
-        result.set(t, c, y, y * norm2(r * steps.error(t, c), rounding, 0));
+    double[] rate = new double[rates.columns()];
+    int each = rates.rows() * rate.length / steps.columns();
+    var result = new Estimate(steps.rows(), rates.rows() * rate.length);
+    for (int row = 0; row < rates.rows(); row++) {
+      rates.read(row, rate);
+      for (int i = 0; i < rate.length; i++) {
+        int to = row * rate.length + i;
+        double r = Math.exp(rate[i]);
+        double rounded = rates.roundingOf(row, i, rate[i]);
+        for (int t = 0; t < steps.rows(); t++) {
+          double exponent = r * steps.value(t, to / each);
+          double carried = norm2(r * steps.error(t, to / each), exponent * rounded, 0);
+          // The rate's exponential is rounded, the exponent, its exponential, and the result.
+          double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * exponent;
+          double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), carried);
+          double y = Math.exp(-exponent);
+          // What is far smaller than any number that keeps its digits may become nothing.
+          result.set(t, to, y, norm2(y * rounding, Float.MIN_NORMAL, 0));
+        }
       }
     }
     return arithmetic.settle(result);

@@ -24,7 +24,7 @@ final class Coverage {
     for (int layer : layers) {
       int count =
           switch (architecture.layers().get(layer).feedForward()) {
-            case FeedForward.Dense dense -> 0;
+            case FeedForward.Dense _, FeedForward.None _ -> 0;
             case FeedForward.MixtureOfExperts moe -> moe.experts();
           };
       var all = new BitSet(count);

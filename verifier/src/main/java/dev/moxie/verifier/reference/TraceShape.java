@@ -76,7 +76,7 @@ final class TraceShape {
       String router = prefix + "router.";
       boolean routed = trace.has(router + "logits") || trace.has(router + "experts");
       switch (architecture.layers().get(layer).feedForward()) {
-        case FeedForward.Dense dense ->
+        case FeedForward.Dense _, FeedForward.None _ ->
             differences.addIf(routed, "dense in the package, with experts in the trace", layer);
         case FeedForward.MixtureOfExperts moe -> {
           differences.addIf(!routed, "with experts in the package, dense in the trace", layer);

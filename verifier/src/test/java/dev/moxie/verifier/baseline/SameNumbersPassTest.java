@@ -194,7 +194,7 @@ class SameNumbersPassTest {
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
       Baseline.@Nullable Routing routing =
           switch (architecture.layers().get(layer).feedForward()) {
-            case FeedForward.Dense dense -> null;
+            case FeedForward.Dense _, FeedForward.None _ -> null;
             case FeedForward.MixtureOfExperts moe -> {
               String prefix = "layers." + layer + ".router.";
               int k = moe.routing().expertsPerToken();

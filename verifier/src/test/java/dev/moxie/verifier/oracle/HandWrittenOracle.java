@@ -79,6 +79,7 @@ final class HandWrittenOracle {
     Estimate residual = attended(layer, input);
     Estimate normed = normed(layer, residual);
     return switch (architecture.layers().get(layer).feedForward()) {
+      case FeedForward.None _ -> throw new UnsupportedOperationException("half a layer");
       case FeedForward.Dense dense ->
           new Oracle.Layer(
               Map.of(Step.OUTPUT, arithmetic.sum(residual, dense(layer, normed))),

@@ -566,6 +566,12 @@ class OpErrorsTest {
         return ops.decay(ops.softplus(x.get(0), 0), s.vector(s.width()));
       }
     },
+    DECAY_OF_ROWS {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.decay(ops.softplus(x.get(0), 0), s.matrix(s.width(), 3));
+      }
+    },
     RECUR {
       @Override
       List<Integer> widths(Sizes s) {
@@ -767,6 +773,12 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return ops.gate(FeedForward.Activation.GELU_TANH, null, x.get(0), x.get(1));
+      }
+    },
+    ACTIVATE_RELU_SQUARED {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.activate(FeedForward.Activation.RELU_SQUARED, x.get(0));
       }
     },
     ACTIVATE_GELU {

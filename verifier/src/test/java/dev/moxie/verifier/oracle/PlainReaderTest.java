@@ -76,6 +76,8 @@ class PlainReaderTest {
     STATES_BY_KEY_HEAD,
     CONVOLUTION,
     CONVOLUTION_WITH_BIASES,
+    MAMBA,
+    MAMBA_WITH_BIASES,
     MAMBA2,
     MAMBA2_WITH_ALL,
     INDEXER,
@@ -107,6 +109,9 @@ class PlainReaderTest {
     VALUE_NORM,
     PROPORTIONAL,
     GELU,
+    RELU_SQUARED,
+    FIRST_HALVES_ALONE,
+    SECOND_HALVES_ALONE,
     BESIDE,
     FACTORS,
     HALVES_SIDE_BY_SIDE,
@@ -286,13 +291,7 @@ class PlainReaderTest {
   private static Architecture architecture(List<Part> parts) {
     Attention attention = attention(parts);
     FeedForward feedForward =
-        parts.contains(Part.DENSE) || parts.contains(Part.DENSE_BIASES)
-            ? new FeedForward.Dense(
-                20,
-                activation(parts),
-                parts.contains(Part.UNGATED),
-                parts.contains(Part.DENSE_BIASES))
-            : mixture(parts);
+        parts.contains(Part.FIRST_HALVES_ALONE) ? new FeedForward.None() : feedForward(parts);
     var plain =
         new Architecture(
             VOCABULARY,
@@ -325,8 +324,17 @@ class PlainReaderTest {
         parts.contains(Part.LOGIT_CAP) ? 0.75 : null);
   }
 
+  private static FeedForward feedForward(List<Part> parts) {
+    return parts.contains(Part.DENSE) || parts.contains(Part.DENSE_BIASES)
+        ? new FeedForward.Dense(
+            20, activation(parts), parts.contains(Part.UNGATED), parts.contains(Part.DENSE_BIASES))
+        : mixture(parts);
+  }
+
   private static Architecture.@Nullable NormPlacement placement(List<Part> parts) {
-    if (parts.contains(Part.HALVES_SIDE_BY_SIDE) && !parts.contains(Part.BESIDE)) {
+    boolean whole =
+        !parts.contains(Part.FIRST_HALVES_ALONE) && !parts.contains(Part.SECOND_HALVES_ALONE);
+    if (parts.contains(Part.HALVES_SIDE_BY_SIDE) && !parts.contains(Part.BESIDE) && whole) {
       return Architecture.NormPlacement.SHARED_INPUT;
     }
     if (parts.contains(Part.NORMS_OF_BOTH)) {
@@ -336,10 +344,16 @@ class PlainReaderTest {
   }
 
   private static FeedForward.Activation activation(List<Part> parts) {
-    if (parts.contains(Part.RELU) && !parts.contains(Part.CLAMP)) {
+    if (parts.contains(Part.CLAMP)) {
+      return FeedForward.Activation.SILU;
+    }
+    if (parts.contains(Part.RELU_SQUARED)) {
+      return FeedForward.Activation.RELU_SQUARED;
+    }
+    if (parts.contains(Part.RELU)) {
       return FeedForward.Activation.RELU;
     }
-    return parts.contains(Part.GELU) && !parts.contains(Part.CLAMP)
+    return parts.contains(Part.GELU)
         ? FeedForward.Activation.GELU_TANH
         : FeedForward.Activation.SILU;
   }
@@ -352,6 +366,9 @@ class PlainReaderTest {
   }
 
   private static Attention attention(List<Part> parts) {
+    if (parts.contains(Part.SECOND_HALVES_ALONE) && !parts.contains(Part.FIRST_HALVES_ALONE)) {
+      return new Attention.None();
+    }
     if (parts.contains(Part.LATENT) || parts.contains(Part.INDEXER)) {
       return latent(parts);
     }
@@ -365,6 +382,10 @@ class PlainReaderTest {
     if (parts.contains(Part.CONVOLUTION) || parts.contains(Part.CONVOLUTION_WITH_BIASES)) {
       boolean biases = parts.contains(Part.CONVOLUTION_WITH_BIASES);
       return new Attention.ShortConvolution(HIDDEN + 7, 3, biases);
+    }
+    if (parts.contains(Part.MAMBA) || parts.contains(Part.MAMBA_WITH_BIASES)) {
+      boolean biases = parts.contains(Part.MAMBA_WITH_BIASES);
+      return new Attention.Mamba(HIDDEN + 7, 5, 3, 4, 1e-6, biases, biases);
     }
     if (parts.contains(Part.MAMBA2) || parts.contains(Part.MAMBA2_WITH_ALL)) {
       boolean all = parts.contains(Part.MAMBA2_WITH_ALL);

@@ -229,6 +229,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
       case SILU -> like(x, (t, c) -> x.at(t, c) * sigmoid(x.at(t, c)));
       case GELU_TANH -> like(x, (t, c) -> gelu(x.at(t, c)));
       case RELU -> like(x, (t, c) -> Math.max(0, x.at(t, c)));
+      case RELU_SQUARED -> like(x, (t, c) -> Math.max(x.at(t, c), 0) * Math.max(x.at(t, c), 0));
     };
   }
 
@@ -465,8 +466,16 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
 
   @Override
   public Activation decay(Activation steps, Leaf leaf) {
-    float[] rate = vector(leaf);
-    return like(steps, (t, c) -> exp(-exp(rate[c]) * steps.at(t, c)));
+    if (leaf.shape().rank() == 1) {
+      float[] rate = vector(leaf);
+      return like(steps, (t, c) -> exp(-exp(rate[c]) * steps.at(t, c)));
+    }
+    StoredMatrix rates = weights.stored(leaf);
+    int each = rates.columns();
+    return each(
+        steps.rows(),
+        steps.columns() * each,
+        (t, c) -> exp(-exp(row(rates, c / each)[c % each]) * steps.at(t, c / each)));
   }
 
   @Override

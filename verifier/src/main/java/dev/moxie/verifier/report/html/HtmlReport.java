@@ -1,5 +1,6 @@
 package dev.moxie.verifier.report.html;
 
+import dev.moxie.converter.inspect.Inspection;
 import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Figures;
 import dev.moxie.verifier.report.Finding;
@@ -13,6 +14,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The report as one HTML page that needs nothing else: no script, no file beside it, no network. It
@@ -31,8 +33,12 @@ public final class HtmlReport {
 
   private HtmlReport() {}
 
-  /** The whole page. */
-  public static String of(Report report) {
+  /**
+   * The whole page.
+   *
+   * @param model what was verified; null where it cannot be read
+   */
+  public static String of(Report report, @Nullable Inspection model) {
     var html = new HtmlReport();
     html.document(
         report.verdict(),
@@ -41,6 +47,9 @@ public final class HtmlReport {
           html.page.element("p", Words.summary(report), "class", "summary");
           html.diagnosis(report.references());
           html.notChecked(report.notChecked());
+          if (model != null) {
+            ModelSection.write(html.page, model);
+          }
           html.integrity(report.integrity());
           Report.Equivalence equivalence = report.equivalence();
           if (equivalence != null) {

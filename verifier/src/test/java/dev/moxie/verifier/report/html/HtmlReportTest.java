@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.converter.inspect.Inspection;
+import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.text.Line;
 import dev.moxie.verifier.report.Finding;
 import dev.moxie.verifier.report.Report;
@@ -32,7 +34,7 @@ class HtmlReportTest {
 
   @Test
   void aPassingPageSaysSoAndShowsEveryChart() {
-    String page = HtmlReport.of(Reports.passing());
+    String page = HtmlReport.of(Reports.passing(), null);
     String text = Xml.parse(page).getDocumentElement().getTextContent();
     assertTrue(page.startsWith(HtmlReport.START));
     assertFalse(text.contains("FAIL"));
@@ -57,8 +59,28 @@ class HtmlReportTest {
   }
 
   @Test
+  void whatTheModelCostsIsShown() {
+    Inspection model =
+        Inspection.of(Fixtures.root().resolve("configs/mixtral-8x7b.json"), Set.of());
+    String text =
+        Xml.parse(HtmlReport.of(Reports.passing(), model)).getDocumentElement().getTextContent();
+    // "Mixtral of Experts" (2024): 47B parameters, of which a token uses 13B.
+    for (String part : List.of("46.7 B", "12.9 B", "28 %", "routed experts", "bf1687.0 GiB")) {
+      assertTrue(text.contains(part), part);
+    }
+    List<String> forms =
+        Xml.elements(Xml.parse(HtmlReport.of(Reports.passing(), model)), "tr").stream()
+            .map(Element::getTextContent)
+            .filter(row -> row.startsWith("--"))
+            .toList();
+    assertTrue(forms.getFirst().startsWith("--dtype bf1687.0 GiB–––––"), "not in up to 80 GiB");
+    assertFalse(forms.getFirst().endsWith("–"), "but in 192");
+    assertTrue(forms.stream().anyMatch(row -> row.matches("--quantize int4 .*GiB–––[\\d,]+")));
+  }
+
+  @Test
   void aFailingPageLeadsWithVerdictAndDiagnosisAndShowsWhatFails() {
-    Document page = Xml.parse(HtmlReport.of(Reports.failing("because of this")));
+    Document page = Xml.parse(HtmlReport.of(Reports.failing("because of this"), null));
     String text = page.getDocumentElement().getTextContent();
     assertTrue(text.indexOf("✗ FAIL") < text.indexOf("Something that was checked does not hold."));
     assertTrue(text.indexOf("Diagnosis") < text.indexOf("Integrity"));
@@ -73,13 +95,13 @@ class HtmlReportTest {
 
   @Test
   void hostileTextStaysText() {
-    String page = HtmlReport.of(Reports.failing(Reports.HOSTILE));
+    String page = HtmlReport.of(Reports.failing(Reports.HOSTILE), null);
     Document parsed = Xml.parse(page);
     assertTrue(
         parsed.getDocumentElement().getTextContent().contains(Line.of(Reports.HOSTILE)),
         "it is shown");
     Set<String> calm =
-        Xml.elements(Xml.parse(HtmlReport.of(Reports.failing("calm"))), "*").stream()
+        Xml.elements(Xml.parse(HtmlReport.of(Reports.failing("calm"), null)), "*").stream()
             .map(Element::getTagName)
             .collect(Collectors.toSet());
     for (Element element : Xml.elements(parsed, "*")) {
@@ -93,7 +115,7 @@ class HtmlReportTest {
 
   @Test
   void nothingIsLoadedFromAnywhereAndNothingRuns() {
-    Document page = Xml.parse(HtmlReport.of(Reports.failing("x")));
+    Document page = Xml.parse(HtmlReport.of(Reports.failing("x"), null));
     for (Element element : Xml.elements(page, "*")) {
       for (int i = 0; i < element.getAttributes().getLength(); i++) {
         Node attribute = element.getAttributes().item(i);
@@ -112,7 +134,7 @@ class HtmlReportTest {
 
   @Test
   void isHtmlToo() {
-    String page = HtmlReport.of(Reports.failing("x"));
+    String page = HtmlReport.of(Reports.failing("x"), null);
     page.lines()
         .flatMap(line -> Pattern.compile("<(\\w+)[^>]*/>").matcher(line).results())
         .forEach(tag -> assertTrue(MAY_END_IN_THEMSELVES.contains(tag.group(1)), tag.group()));
@@ -122,12 +144,12 @@ class HtmlReportTest {
 
   @Test
   void theSameReportGivesTheSameBytesWhereverTheUserLives() {
-    String here = HtmlReport.of(Reports.failing("x"));
+    String here = HtmlReport.of(Reports.failing("x"), null);
     Locale before = Locale.getDefault();
     try {
       for (String locale : List.of("de-DE", "tr-TR", "ar-EG-u-nu-arab", "fa-IR")) {
         Locale.setDefault(Locale.forLanguageTag(locale));
-        assertEquals(here, HtmlReport.of(Reports.failing("x")), locale);
+        assertEquals(here, HtmlReport.of(Reports.failing("x"), null), locale);
       }
     } finally {
       Locale.setDefault(before);
@@ -146,7 +168,7 @@ class HtmlReportTest {
             Verdict.FAIL,
             findings,
             Reports.withRouting(Reports.reference("r", 61, 256, 5000, 0.3), routing));
-    String page = HtmlReport.of(report);
+    String page = HtmlReport.of(report, null);
     int bytes = page.getBytes(StandardCharsets.UTF_8).length;
     assertTrue(bytes < 1_500_000, bytes + " bytes");
     String text = Xml.parse(page).getDocumentElement().getTextContent();
@@ -158,7 +180,7 @@ class HtmlReportTest {
   void moreLayersThanAPageHasRoomForAreCutAndItSaysSo() {
     Report report =
         Reports.report(Verdict.PASS, List.of(), Reports.reference("r", 5000, 2, 2, 0.3));
-    String page = HtmlReport.of(report);
+    String page = HtmlReport.of(report, null);
     assertTrue(page.length() < 1_000_000, page.length() + " characters");
     assertTrue(page.contains("Only the first 200 of 5,000 layers are drawn."));
     assertTrue(page.contains("… and 4,800 more layers"));
@@ -200,7 +222,7 @@ class HtmlReportTest {
             List.of(),
             null,
             full.notChecked());
-    String text = Xml.parse(HtmlReport.of(bare)).getDocumentElement().getTextContent();
+    String text = Xml.parse(HtmlReport.of(bare, null)).getDocumentElement().getTextContent();
     assertFalse(text.contains("Reference"));
     assertFalse(text.contains("Equivalence"));
     assertFalse(text.contains("Invariance"));
@@ -237,7 +259,7 @@ class HtmlReportTest {
   }
 
   private static Document page(Report.Reference reference) {
-    return Xml.parse(HtmlReport.of(Reports.report(Verdict.PASS, List.of(), reference)));
+    return Xml.parse(HtmlReport.of(Reports.report(Verdict.PASS, List.of(), reference), null));
   }
 
   private static List<Element> ofClass(Document page, String kind) {
