@@ -557,7 +557,9 @@ final class PartsVectors {
         .byManifest(text -> text.replace("\"fraction\" : 0.25", "\"tokens\" : 2"));
     v.broken("angles-and-a-bias-of-logits", "A8", "cosine and a bias", "cosine")
         .in(p -> TinyPackage.write(p, PAPERS, false))
-        .byManifest(text -> text.replace("\"bias\" : null", "\"bias\" : \"logits\""));
+        .byManifest(
+            // Of the last layer, where there are angles.
+            text -> text.replaceFirst("(?s)(.*)\"bias\" : null", "$1\"bias\" : \"logits\""));
     v.broken("one-for-experts-that-none-assigns", "A8", "no router, and no table", "score")
         .in(p -> TinyPackage.write(p, PAPERS, false))
         .byManifest(text -> text.replaceFirst(",\\s*\"assigned\" : true", ""));
