@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Does the verifier blame a package that is right? For every trained and random checkpoint among the
-# fixtures, and so for every family, Hugging Face transformers records traces of random tokens, in
-# float32 and in bfloat16; the package made of the same checkpoint must pass all of them.
+# fixtures, and so for every family that it runs, Hugging Face transformers records traces of random
+# tokens, in float32 and in bfloat16; the package made of the same checkpoint must pass all of them.
 #   verifier/false-alarms.sh [SEEDS]        default: 20 traces for each checkpoint and dtype
 #   FIRST=N       the first seed; default: 0
 #   DTYPES=...    what the traces are computed in; default: float32,bfloat16
@@ -29,6 +29,8 @@ printf "$row" checkpoint dtype traces pass 'false alarms' match tie mismatch
 failed=0
 for checkpoint in "$project"/fixtures/tiny-* "$project"/fixtures/random/*; do
   name=$(basename "$checkpoint")
+  # transformers knows no such model.
+  [ "$name" != grok-1 ] || continue
   computed=$dtypes
   # transformers 5.18 multiplies norms in float32 by matrices in bfloat16 there, which torch refuses.
   case $name in deepseek_v4*) computed=float32 ;; esac

@@ -482,6 +482,8 @@ def attention(x, w, name, a, offset, first):
     if "indexer" in a:
         seen &= chosen(x, w, name, a)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
+    if cap := a.get("scoreCap"):
+        scores = cap * np.tanh(scores / cap)
     if d := a.get("distances"):
         stored, both = name if "perLayer" in d else f"{first}.attention", "bidirectional" in a
         table = w(f"{stored}.distances")

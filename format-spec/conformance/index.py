@@ -371,6 +371,8 @@ def blocks_of(encoding):
         return ("F8_E4M3",), 1, 1, math.inf, {"F32", "BF16", "F16"}
     if size := re.fullmatch("int4_group_([1-9][0-9]{0,3})", encoding or ""):
         return ("I32",), 8, 1, int(size[1]), {"F32", "BF16", "F16"}
+    if size := re.fullmatch("int8_group_([1-9][0-9]{0,3})", encoding or ""):
+        return ("I8",), 1, 1, int(size[1]), {"F32", "BF16", "F16"}
     if size := re.fullmatch("fp8_block_([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", encoding or ""):
         return ("F8_E4M3",), 1, *map(int, size.groups()), {"F32", "BF16", "F8_E8M0", "U8"}
     return None
@@ -400,7 +402,7 @@ def is_transform(name):
         steps = steps[1:]
     if steps[:1] == ["merge"]:
         steps = steps[1:]
-    if (given := quantised(name)) and not given.startswith(("fp8", "int4_group")):
+    if (given := quantised(name)) and not given.startswith(("fp8", "int4_group", "int8_group")):
         steps = steps[1:] if blocks_of(given) and steps[:1] == [f"quantise_{given}"] else steps
     return name in ("copy", "cast") or not steps
 
@@ -408,7 +410,7 @@ def is_transform(name):
 def scales_of(tensor, transform):
     """Section 3: the source tensor of the scales of one that is decoded."""
     endings = {"mxfp4": ("_blocks", "_scales"), "fp8_channel": (".weight", ".weight_scale"),
-               "int4_group": (".weight_packed", ".weight_scale")}
+               "int4_group": (".weight_packed", ".weight_scale"), "int8_group": (".weight", ".scales")}
     name = transform.removeprefix("dequantise_")
     values, scales = next((e for id, e in endings.items() if name.startswith(id)), ("", "_scale_inv"))
     usual = [tensor.removesuffix(values) + scales] * tensor.endswith(values)

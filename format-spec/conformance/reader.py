@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import index
+import pickles
 from index import Broken, must
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "moxie.schema.json").read_text("utf-8"))
@@ -418,7 +419,9 @@ def sources(p):
     headers, scales, seen = {}, {}, {}
     for shard in p.manifest["provenance"]["shards"]:
         name, size = shard["file"], shard["bytes"]
-        headers[name] = safetensors_header(files[f"source/{name}.header"], size)
+        header = files[f"source/{name}.header"]
+        read = pickles.tensors(name, header, size) if pickles.is_pickle(header) else safetensors_header(header, size)
+        headers[name] = read
         must(headers[name] is not None, "I18", f"source/{name}.header is no such header")
         scales |= {tensor: facts[:2] for tensor, facts in headers[name].items()}
     for row in p.leaves:

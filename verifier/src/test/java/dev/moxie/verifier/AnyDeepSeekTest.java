@@ -172,7 +172,7 @@ class AnyDeepSeekTest {
     int elements = Math.toIntExact(shape.elements());
     boolean vector = shape.rank() == 1;
     boolean norm = vector && tensor.name().contains("norm");
-    boolean scales = tensor.name().matches(".*[._]scale(_inv)?");
+    boolean scales = tensor.name().matches(".*[._]scales?(_inv)?");
     double width = shape.dim(shape.rank() - 1);
     ByteBuffer bytes =
         ByteBuffer.allocate(Math.toIntExact(tensor.bytes())).order(ByteOrder.LITTLE_ENDIAN);

@@ -1,9 +1,10 @@
 package dev.moxie.verifier;
 
+import dev.moxie.format.pickle.PickleHeader;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsFile;
-import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
+import dev.moxie.format.safetensors.WeightHeader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -34,19 +35,21 @@ public final class DamagedCheckpoint {
     try (Stream<Path> files = Files.list(checkpoint)) {
       for (Path file : files.toList()) {
         Path copy = Files.copy(file, target.resolve(file.getFileName()));
-        if (file.getFileName().toString().matches("model.*\\.safetensors")) {
-          damage(copy, damage);
+        String name = file.getFileName().toString();
+        if (name.matches("model.*\\.safetensors")) {
+          damage(copy, SafetensorsFile.readHeader(copy), damage);
+        } else if (name.matches("tensor\\d+_000")) {
+          damage(copy, PickleHeader.read(copy), damage);
         }
       }
     }
     return target;
   }
 
-  private static void damage(Path file, Damage damage) throws IOException {
-    SafetensorsHeader header = SafetensorsFile.readHeader(file);
+  private static void damage(Path file, WeightHeader header, Damage damage) throws IOException {
     byte[] bytes = Files.readAllBytes(file);
     for (TensorInfo info : header.tensors()) {
-      int at = Math.toIntExact(header.bytes() + info.begin());
+      int at = Math.toIntExact(header.offset(info));
       ByteBuffer data = ByteBuffer.wrap(bytes, at, Math.toIntExact(info.bytes())).slice();
       damage.apply(info, data.order(ByteOrder.LITTLE_ENDIAN));
     }

@@ -16,6 +16,7 @@ import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
@@ -106,7 +107,8 @@ class FamilyMutationsTest {
           "afmoe",
           "cohere2_moe",
           "laguna",
-          "mimo_v2_flash");
+          "mimo_v2_flash",
+          "grok-1");
 
   /** Checkpoints in another encoding, whose weights alone are damaged. */
   private static final List<String> ENCODINGS =
@@ -296,7 +298,12 @@ class FamilyMutationsTest {
       plan(
           "values of another layer",
           values + " taken from layer 2",
-          leaves(n -> n.endsWith(values.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
+          leaves(
+              n ->
+                  n.endsWith(values.substring(9))
+                          || n.endsWith(BlockScaled.scaleName(values).substring(9))
+                      ? swap(n, "layers.1.", "layers.2.")
+                      : n));
     }
     if (model.layers().get(1).attention() instanceof GroupedQuery a
         && a.biases()
@@ -586,6 +593,12 @@ class FamilyMutationsTest {
     }
     if (a.clip() != null) {
       attention("a clip that bites", "a clip of queries", x -> with(x, "clip", 0.5));
+    }
+    if (a.scoreCap() != null) {
+      attention("cap of scores dropped", "a dropped cap of scores", x -> with(x, "scoreCap", null));
+      attention(
+          "cap of scores off by 10 %",
+          "cap of scores", x -> with(x, "scoreCap", 1.1 * x.scoreCap()));
     }
     if (a.valueNorm() != null) {
       attention(
@@ -1215,11 +1228,14 @@ class FamilyMutationsTest {
           rebuilt(x -> Parts.with(x, "multipliers", null)));
     } else if (m != null) {
       multiplied("embedding multiplier dropped", "embedding", m, "embedding", 1);
-      multiplied("residual multiplier dropped", "residual multiplier", m, "residual", 1);
-      multiplied("logits multiplier dropped", "head off by", m, "logits", 1);
+      String head = model.tiedEmbeddings() ? "logits multiplier" : "head off by";
+      multiplied("logits multiplier dropped", head, m, "logits", 1);
       multiplied("logits multiplier inverted", "logits multiplier", m, "logits", 1 / m.logits());
-      multiplied(
-          "residual multiplier inverted", "residual multiplier", m, "residual", 1 / m.residual());
+    }
+    if (m != null && m.residual() != 1) {
+      String residual = "residual multiplier";
+      multiplied(residual + " dropped", residual, m, "residual", 1);
+      multiplied(residual + " inverted", residual, m, "residual", 1 / m.residual());
     }
     if (!model.tiedEmbeddings()) {
       plan(

@@ -548,6 +548,18 @@ final class NumericModels {
                "tie_word_embeddings": false}
               """,
               Packages::convert),
+          new Model(
+              "a-cap-of-scores-and-int8-in-groups",
+              """
+              {"model_type": "grok-1", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 2, "intermediate_size": 10, "num_experts": 5,
+               "num_experts_per_tok": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+               "head_dim": 6, "max_attn_value": 1.5, "attn_output_multiplier": 0.4,
+               "embedding_multiplier_scale": 3.0, "output_multiplier_scale": 0.5,
+               "rms_norm_eps": 1e-5, "max_position_embeddings": 64, "quantization_config":
+                {"quant_method": "QuantizedWeight8bit", "model_shards": 2}}
+              """,
+              Packages::convert),
           new Model("normed-heads-and-llama3-scaling", QWEN3, Packages::convert),
           // No family has these together: the order of what happens to queries shows.
           new Model(

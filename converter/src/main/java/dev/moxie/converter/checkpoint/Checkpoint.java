@@ -8,9 +8,10 @@ import dev.moxie.format.file.StagedFolder;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.EndTokens;
 import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.pickle.PickleHeader;
 import dev.moxie.format.safetensors.SafetensorsFile;
-import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.TensorInfo;
+import dev.moxie.format.safetensors.WeightHeader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -21,6 +22,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -28,8 +30,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A Hugging Face checkpoint folder: config.json beside one {@code model.safetensors} or several
- * files with a {@code model.safetensors.index.json}. Every header is validated. The index decides
- * from which file a tensor is read, and must name every tensor; no weight is read.
+ * files with a {@code model.safetensors.index.json}, or beside {@link NumberedFiles}. Every header
+ * is validated. The index decides from which file a tensor is read, and must name every tensor; no
+ * weight is read.
  *
  * @param headers by weight file, sorted
  * @param tensors by name, in file order
@@ -40,7 +43,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record Checkpoint(
     Path folder,
-    Map<String, SafetensorsHeader> headers,
+    Map<String, WeightHeader> headers,
     Map<String, SourceTensor> tensors,
     List<SourceTensor> superseded,
     List<String> companions,
@@ -63,16 +66,14 @@ public record Checkpoint(
   public static Checkpoint open(Path folder) {
     WeightFiles files = WeightFiles.in(folder);
     List<String> weightFiles = files.names().stream().sorted().toList();
-    Map<String, SafetensorsHeader> headers = new TreeMap<>();
+    Map<String, WeightHeader> headers = new TreeMap<>();
     Map<String, SourceTensor> tensors = new LinkedHashMap<>();
     List<SourceTensor> superseded = new ArrayList<>();
     // Parsing is what opening takes its time for, and each header can be parsed by itself.
-    List<SafetensorsHeader> parsed =
-        weightFiles.parallelStream()
-            .map(file -> SafetensorsFile.readHeader(folder.resolve(file)))
-            .toList();
+    List<WeightHeader> parsed =
+        weightFiles.parallelStream().map(file -> header(folder, file)).toList();
     for (String file : weightFiles) {
-      SafetensorsHeader header = parsed.get(headers.size());
+      WeightHeader header = parsed.get(headers.size());
       headers.put(file, header);
       for (TensorInfo info : header.tensors()) {
         SourceTensor tensor = tensor(file, header, info);
@@ -149,9 +150,32 @@ public record Checkpoint(
         : Optional.empty();
   }
 
-  private static SourceTensor tensor(String file, SafetensorsHeader header, TensorInfo info) {
+  private static WeightHeader header(Path folder, String file) {
+    Path path = folder.resolve(file);
+    return NumberedFiles.is(file) ? PickleHeader.read(path) : SafetensorsFile.readHeader(path);
+  }
+
+  /** The bytes of a weight file that are no tensor's. */
+  public byte[] headerBytes(String file) {
+    if (headers.get(file) instanceof PickleHeader pickle) {
+      return pickle.kept();
+    }
+    int bytes = Math.toIntExact(Objects.requireNonNull(headers.get(file), file).bytes());
+    try (var in = Files.newInputStream(folder.resolve(file))) {
+      return in.readNBytes(bytes);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Whether each file holds a parameter that no file names. */
+  public boolean isNumbered() {
+    return headers.keySet().stream().allMatch(NumberedFiles::is);
+  }
+
+  private static SourceTensor tensor(String file, WeightHeader header, TensorInfo info) {
     return new SourceTensor(
-        file, info.name(), info.dtype(), info.shape(), header.bytes() + info.begin(), info.bytes());
+        file, info.name(), info.dtype(), info.shape(), header.offset(info), info.bytes());
   }
 
   /**

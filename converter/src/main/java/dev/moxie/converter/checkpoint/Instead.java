@@ -38,6 +38,10 @@ record Instead(String found, String remedy) {
               "fetch the Hugging Face edition of the model, or convert these with the script that"
                   + " transformers has for its family"),
           new Kind(
+              "weights as Grok-1 is released",
+              NumberedFiles.NAMES,
+              "write a config.json beside them: docs/grok-1 has one with the numbers of the release"),
+          new Kind(
               "weights in GGUF", ".*\\.gguf", "convert the checkpoint that they were made from"),
           new Kind(
               "weights in a training framework's checkpoint",

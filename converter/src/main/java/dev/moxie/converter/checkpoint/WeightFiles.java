@@ -23,8 +23,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Which files of a folder hold the weights: those that the index names, or the one that there is
- * without an index. Where files that the index names are missing, or it names none, and one file
- * holds the whole model, the index is a leftover.
+ * without an index, or all that are numbered. Where files that the index names are missing, or it
+ * names none, and one file holds the whole model, the index is a leftover.
  *
  * @param names sorted
  * @param index tensor name to file; null if it does not count
@@ -56,10 +56,12 @@ record WeightFiles(
     Path file = folder.resolve(INDEX);
     boolean single = Files.isRegularFile(folder.resolve(SINGLE));
     if (!Files.exists(file)) {
-      if (!single) {
+      Set<String> numbered = single ? Set.of() : NumberedFiles.in(folder);
+      if (!single && numbered.isEmpty()) {
         throw noWeights(folder);
       }
-      return checked(folder, new WeightFiles(Set.of(SINGLE), null, Set.of(), List.of()));
+      Set<String> names = single ? Set.of(SINGLE) : numbered;
+      return checked(folder, new WeightFiles(names, null, Set.of(), List.of()));
     }
     Map<String, String> index =
         StrictJson.readStrings(file, "weight_map", "the name of a weight file");

@@ -246,14 +246,15 @@ public final class Exporter {
     Path path = folder.path(file.name());
     boolean claimed = folder.finishedBefore(file.name()).isPresent();
     if (claimed && file.isAt(pack, path)) {
-      progress.advance(file.bytes() - file.header().length);
+      progress.advance(file.bytes() - file.header().bytes());
       progress.finished("kept " + file.name());
       return;
     }
     Disk.delete(path);
     try (var out = StreamedFile.create(path, file.bytes())) {
-      out.write(ByteBuffer.wrap(file.header()));
-      for (SourceBytes tensor : file.tensors()) {
+      for (int i = 0; i < file.tensors().size(); i++) {
+        out.write(file.header().before(i));
+        SourceBytes tensor = file.tensors().get(i);
         if (tensor.isLeaf()) {
           writeLeaf(out, tensor.leaves().getFirst());
         } else {
@@ -261,6 +262,7 @@ public final class Exporter {
           tensor.write(pack, bytes -> append(out, bytes));
         }
       }
+      out.write(file.header().before(file.tensors().size()));
       out.finish();
     }
     folder.finished(file.name(), List.of());

@@ -34,6 +34,9 @@ public sealed interface Arrangement {
   /** Gate and up of all experts, transposed, whose columns alternate. */
   Arrangement ALTERNATING_TRANSPOSED = Axes.of("e c (r p)");
 
+  /** A matrix whose columns come before its rows. */
+  Arrangement TRANSPOSED = Axes.of("c r");
+
   /** One projection of all experts, the rows of all one below the other. */
   Arrangement FLAT = Axes.of("(e r) c");
 

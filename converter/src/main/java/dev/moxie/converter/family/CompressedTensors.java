@@ -47,7 +47,7 @@ final class CompressedTensors {
     List<String> ignored = config.has("ignore") ? config.texts("ignore") : List.of();
     try {
       var modules = new Modules(List.copyOf(targets), ignored);
-      return new Quantisation(encodings.iterator().next(), modules);
+      return Quantisation.all(encodings.iterator().next(), modules);
     } catch (IllegalArgumentException e) {
       throw config.unsupported(
           "config_groups and ignore",

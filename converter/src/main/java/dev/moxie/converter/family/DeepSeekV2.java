@@ -17,13 +17,17 @@ final class DeepSeekV2 {
   private static final Key<String> METHOD =
       Key.word("topk_method", "how experts are chosen", Set.of(GREEDY, GROUPED)).or(GREEDY);
 
+  /** Whether layers without experts come between the others. */
+  static final Key<Integer> FREQUENCY =
+      Key.count("moe_layer_freq", 1000, "layers of which one has experts").only(1);
+
   /** Keys of DeepSeek's experts. */
   static final Keys EXPERTS =
       Experts.KEYS
           .and(Experts.COUNT.spelled("n_routed_experts"), Experts.SHARED, Experts.SCALE)
           .and(Experts.GROUPS, Experts.KEPT_GROUPS, Experts.DENSE_FIRST, Experts.DENSE_WIDTH)
           .and(Key.flag("mlp_bias", "biases of layers without experts").only(false))
-          .and(Key.count("moe_layer_freq", 1000, "layers of which one has experts").only(1));
+          .and(FREQUENCY);
 
   static final Family FAMILY =
       new Family(

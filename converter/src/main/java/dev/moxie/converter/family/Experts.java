@@ -26,8 +26,11 @@ final class Experts {
           "gelu_pytorch_tanh", FeedForward.Activation.GELU_TANH,
           "relu2", FeedForward.Activation.RELU_SQUARED);
 
-  private static final String DENSE = "dense";
-  private static final String SPARSE = "sparse";
+  /** The kind of a layer without experts. */
+  static final String DENSE = "dense";
+
+  /** The kind of a layer with some. */
+  static final String SPARSE = "sparse";
 
   static final Key<String> ACTIVATION =
       Key.word("hidden_act", "what gates are put through", Set.of("silu"));

@@ -55,6 +55,7 @@ public final class Families {
           MiMoV2.FAMILY,
           SwitchTransformers.FAMILY,
           NllbMoe.FAMILY,
+          Grok1.FAMILY,
           GShard.FAMILY,
           ZCode.FAMILY,
           Glam.FAMILY,

@@ -141,21 +141,14 @@ public record Family(
    *
    * @param architecture with the layers for multi-token prediction that it declares
    * @param dtype of weights that are stored one by one; a checkpoint may yet deviate from it
-   * @param encoding of others; plain if all are stored one by one
-   * @param ofExperts the same of experts
+   * @param encodings of others; plain if all are stored one by one
    * @param encoded modules whose matrices may be in it
    */
   public record Description(
-      Architecture architecture,
-      Dtype dtype,
-      Encoding encoding,
-      Encoding ofExperts,
-      Modules encoded) {
+      Architecture architecture, Dtype dtype, Encodings encodings, Modules encoded) {
     /** What matrices of a role may be in. */
     public Encoding encoding(Role role) {
-      boolean expert =
-          role == Role.EXPERT_GATE_UP || role == Role.EXPERT_UP || role == Role.EXPERT_DOWN;
-      return expert ? ofExperts : encoding;
+      return encodings.of(role);
     }
   }
 
@@ -176,7 +169,8 @@ public record Family(
     Config text = whole == null ? config : config.object(Composite.TEXT);
     Keys own = whole == null ? keys : keys.configs(Composite.TEXT);
     Dtype dtype = Dtypes.of(whole == null ? config : Dtypes.stating(config, Composite.TEXT));
-    Quantisation quantisation = Quantisation.of(whole == null ? config : quantised(config, text));
+    Quantisation quantisation =
+        Quantisation.of(whole == null ? config : quantised(config, text), text);
     Architecture read = text.derive(() -> architecture.apply(new Settings(text, own)));
     Architecture described =
         whole == null ? read : Parts.with(read, "tiedEmbeddings", tied(whole, config, text));
@@ -187,11 +181,7 @@ public record Family(
     config.derive(() -> ParameterCount.of(described));
     config.requireAllUnderstood(own.harmless());
     return new Description(
-        described,
-        dtype,
-        quantisation.encoding(),
-        quantisation.ofExperts(text),
-        quantisation.modules());
+        described, dtype, quantisation.encodings().apply(described), quantisation.modules());
   }
 
   /** Either may say how weights are stored. */

@@ -21,8 +21,10 @@ import org.jspecify.annotations.Nullable;
  *     layers.{layer}.experts.gate.weight}) or of the whole stack; of an encoder beside a decoder,
  *     after {@code encoder.}, both counting their layers from 0
  * @param encoderLayers of the model; 0 without an encoder
+ * @param numbering of the files that hold the model
  */
-public record Layout(String name, Map<String, Place> places, int encoderLayers) {
+public record Layout(
+    String name, Map<String, Place> places, int encoderLayers, Numbering numbering) {
   private static final String LAYER = "{layer}";
   private static final String EXPERT = "{expert}";
   private static final String IN_LAYER = "layers.{layer}.";
@@ -47,12 +49,34 @@ public record Layout(String name, Map<String, Place> places, int encoderLayers) 
 
   /** That of a model without an encoder, or of any number of layers in one. */
   Layout(String name, Map<String, Place> places) {
-    this(name, places, 0);
+    this(name, places, 0, Numbering.NONE);
   }
 
   /** The same places in a model whose encoder has so many layers. */
   public Layout behind(int layers) {
-    return new Layout(name, places, layers);
+    return new Layout(name, places, layers, numbering);
+  }
+
+  /** The same places in files that are numbered, in a model of these tensors. */
+  public Layout numbered(List<TensorSpec> tensors) {
+    var numbers =
+        Numbering.of(
+            tensors.stream()
+                .flatMap(spec -> spec.leaves().stream())
+                .map(leaf -> place(leaf).tensor()));
+    return new Layout(name, places, encoderLayers, numbers);
+  }
+
+  /**
+   * What calls for a tensor, in words: config.json, or the path that has the number of its file.
+   */
+  public String calling(String tensor) {
+    return numbering.path(tensor).orElse("config.json");
+  }
+
+  /** How many files are numbered. */
+  public int numberedFiles() {
+    return numbering.files().size();
   }
 
   /** A layout with a tensor for each leaf. */
@@ -154,7 +178,12 @@ public record Layout(String name, Map<String, Place> places, int encoderLayers) 
 
   /** The checkpoint's name for a canonical tensor that is no stack. */
   public String nameOf(String canonical) {
-    return Objects.requireNonNull(find(canonical), canonical).tensor();
+    return placeOf(canonical).tensor();
+  }
+
+  /** Where a canonical tensor that is no stack lies. */
+  public Place placeOf(String canonical) {
+    return Objects.requireNonNull(find(canonical), canonical);
   }
 
   private @Nullable Place find(String canonical) {
@@ -164,12 +193,17 @@ public record Layout(String name, Map<String, Place> places, int encoderLayers) 
     int number = layer == null ? -1 : Integer.parseInt(layer);
     boolean ofEncoder = layer != null && number < encoderLayers;
     Place place = places.get((ofEncoder ? ENCODER : "") + String.join(".", segments));
-    if (place == null || layer == null) {
-      return place;
+    if (place == null) {
+      return null;
+    }
+    if (layer == null) {
+      return new Place(numbering.inFile(place.tensor()), place.arrangement());
     }
     int own = ofEncoder ? number : number - encoderLayers;
     String tensor = place.tensor().replace(LAYER, Integer.toString(own));
-    return new Place(expert == null ? tensor : tensor.replace(EXPERT, expert), place.arrangement());
+    return new Place(
+        numbering.inFile(expert == null ? tensor : tensor.replace(EXPERT, expert)),
+        place.arrangement());
   }
 
   /** Puts a placeholder into the place of a number, and returns the number, if it is there. */

@@ -2,7 +2,6 @@ package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Attention.GroupedQuery;
-import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 import java.util.List;
@@ -13,8 +12,6 @@ import java.util.List;
  * layers with a window have twice the heads of keys, and sinks.
  */
 final class MiMoV2 {
-  private static final Key<Integer> VALUE_SIZE =
-      Key.count("v_head_dim", Limits.MAX_WIDTH, "width of a head's values").or(128);
   private static final Key<Double> VALUE_FACTOR =
       Key.positive("attention_value_scale", "what values are multiplied by").or(0.707).orNull();
 
@@ -22,14 +19,13 @@ final class MiMoV2 {
       new Family(
               "mimo_v2_flash",
               "MiMoV2FlashForCausalLM",
-              RotarySettings.byKind(Llama.KEYS)
-                  .and(RotarySettings.FULL.part().always(), RotarySettings.WINDOWED.part().always())
-                  .and(Llama.HEAD_SIZE.or(192), Llama.KEY_HEADS.or(4), VALUE_SIZE, VALUE_FACTOR)
-                  .and(Llama.INPUT_BIASES.spelled("attention_bias").or(false))
-                  .and(Llama.WINDOW.or(128), Llama.TYPES)
-                  .and(DeepSeekV3.EXPERTS.without(Experts.PREDICTION, Experts.SHARED))
+              MiMoKeys.ALL
+                  .and(Llama.INPUT_BIASES.spelled("attention_bias").or(false), VALUE_FACTOR)
+                  .and(
+                      DeepSeekV3.EXPERTS.without(
+                          Experts.PREDICTION, Experts.SHARED, DeepSeekV2.FREQUENCY))
                   .and(Experts.SCALE.or(1.0), Experts.GROUPS.or(1), Experts.KEPT_GROUPS.or(1))
-                  .and(Experts.KINDS, Experts.DENSE_FIRST.constant(1)),
+                  .and(Experts.DENSE_FIRST.constant(1)),
               MiMoV2::model,
               List.of(
                   Names.released(
@@ -44,16 +40,18 @@ final class MiMoV2 {
     var windows = Llama.listed(c, Llama.WINDOWED, i -> i != 0 && (i + 1) % 6 != 0);
     var rotary = RotarySettings.byKind(c, windows, Rotary.Pairing.HALVES);
     var plain = Llama.attention(c, null);
-    Integer size = c.get(VALUE_SIZE);
+    Integer size = c.get(MiMoKeys.VALUE_SIZE);
     var narrow = Parts.with(plain, "valueSize", size == plain.headSize() ? null : size);
     Double factor = c.find(VALUE_FACTOR);
     boolean none = factor == null || factor == 1;
-    GroupedQuery all = Parts.with(narrow, "valueFactor", none ? null : factor);
-    var wide = Parts.with(all, "keyValueHeads", 2 * all.keyValueHeads());
-    var near = Parts.with(wide, "sinks", true).withWindow(c.get(Llama.WINDOW));
+    GroupedQuery scaled = Parts.with(narrow, "valueFactor", none ? null : factor);
+    GroupedQuery all = Parts.with(scaled, "sinks", c.on(MiMoKeys.SINKS));
+    var wide = Parts.with(scaled, "keyValueHeads", MiMoKeys.windowKeyHeads(c));
+    var near = Parts.with(wide, "sinks", c.on(MiMoKeys.WINDOW_SINKS));
+    var windowed = near.withWindow(c.get(Llama.WINDOW));
     return Experts.model(
         c,
-        i -> (windows.test(i) ? near : all).withRotary(rotary.apply(i)),
+        i -> (windows.test(i) ? windowed : all).withRotary(rotary.apply(i)),
         Experts.of(c, DeepSeekV3.routing(c)));
   }
 }

@@ -147,6 +147,41 @@ final class Names {
           PREDICTION,
           inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
 
+  private static final String GROK_LAYER = "transformer.decoder_layer.{layer}.";
+  private static final String GROK_HEADS = GROK_LAYER + "multi_head_attention.";
+
+  /**
+   * All of Grok-1, by Haiku's paths, with a dot for each slash and before each number of a layer.
+   * No file has them: they give the order of files.
+   */
+  static final Layout GROK =
+      released(
+              ends("language_model.in_out_embed", "language_model.rms_norm", "head"),
+              under(
+                  GROK_LAYER,
+                  weights(
+                      "attention_norm", "rms_norm",
+                      "attention_output_norm", "rms_norm_1",
+                      "feed_forward_norm", "rms_norm_2",
+                      "feed_forward_output_norm", "rms_norm_3")))
+          .and("router.weight", GROK_LAYER + "router.weight", Arrangement.TRANSPOSED)
+          .and("attention.query.weight", GROK_HEADS + "query.weight", Arrangement.TRANSPOSED)
+          .and("attention.key.weight", GROK_HEADS + "key.weight", Arrangement.TRANSPOSED)
+          .and("attention.value.weight", GROK_HEADS + "value.weight", Arrangement.TRANSPOSED)
+          .and("attention.output.weight", GROK_HEADS + "linear.weight", Arrangement.TRANSPOSED)
+          .and(
+              "experts.gate.weight",
+              GROK_LAYER + "moe.linear.weight",
+              Arrangement.STACKED_TRANSPOSED)
+          .and(
+              "experts.up.weight",
+              GROK_LAYER + "moe.linear_v.weight",
+              Arrangement.STACKED_TRANSPOSED)
+          .and(
+              "experts.down.weight",
+              GROK_LAYER + "moe.linear_1.weight",
+              Arrangement.STACKED_TRANSPOSED);
+
   /** All of a Switch Transformer. */
   static final Layout SWITCH =
       released(

@@ -5,54 +5,65 @@ import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.encoding.Encoding;
 import dev.moxie.format.encoding.Fp8Block;
 import dev.moxie.format.encoding.Mxfp4;
+import dev.moxie.format.model.Architecture;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 
 /**
  * What the {@code quantization_config} of a checkpoint says of how numbers are stored.
  *
+ * @param encodings of the matrices of a model
  * @param modules those whose matrices may be so
  */
-record Quantisation(Encoding encoding, Modules modules) {
+record Quantisation(Function<Architecture, Encodings> encodings, Modules modules) {
   private static final String OF_EXPERTS = "expert_dtype";
 
   private static final List<String> E4M3 = List.of("e4m3", "float8_e4m3fn");
 
-  /** What config.json declares; an encoding that is not known is refused. */
-  static Quantisation of(Config config) {
+  /**
+   * What config.json declares; an encoding that is not known is refused.
+   *
+   * @param text that of the text model
+   */
+  static Quantisation of(Config config, Config text) {
     if (!config.has("quantization_config")) {
-      return new Quantisation(Encoding.PLAIN, Modules.ALL);
+      return all(Encoding.PLAIN, Modules.ALL);
     }
     Config quantisation = config.object("quantization_config");
     String method = quantisation.text("quant_method");
     return switch (method.toLowerCase(Locale.ROOT)) {
-      case "fp8" -> stored(quantisation, fp8(quantisation));
-      case "mxfp4" -> stored(quantisation, new Mxfp4());
+      case "fp8" -> fp8(quantisation, text);
+      case "mxfp4" -> stored(quantisation, Encodings.of(new Mxfp4()));
       case "compressed-tensors" -> CompressedTensors.of(quantisation);
+      case "quantizedweight8bit" -> ShardScales.of(quantisation);
       default ->
           throw quantisation.unsupported(
-              "quant_method", "\"fp8\", \"mxfp4\" or \"compressed-tensors\"", "\"" + method + "\"");
+              "quant_method",
+              "\"fp8\", \"mxfp4\", \"compressed-tensors\" or \"QuantizedWeight8bit\"",
+              "\"" + method + "\"");
     };
   }
 
-  /**
-   * How experts are stored: not as all else is where a config.json says so.
-   *
-   * @param config that of the text model
-   */
-  Encoding ofExperts(Config config) {
-    boolean other =
-        encoding instanceof Fp8Block
-            && config.has(OF_EXPERTS)
-            && config.word(OF_EXPERTS, List.of("fp4", "fp8")).equals("fp4");
-    return other ? new Mxfp4() : encoding;
+  /** One encoding for all. */
+  static Quantisation all(Encoding encoding, Modules modules) {
+    return new Quantisation(model -> Encodings.of(encoding), modules);
   }
 
-  private static Quantisation stored(Config quantisation, BlockScaled encoding) {
+  /** Experts may be stored not as all else is. */
+  private static Quantisation fp8(Config quantisation, Config text) {
+    BlockScaled encoding = fp8(quantisation);
+    boolean other =
+        text.has(OF_EXPERTS) && text.word(OF_EXPERTS, List.of("fp4", "fp8")).equals("fp4");
+    return stored(
+        quantisation, other ? Encodings.of(encoding, new Mxfp4()) : Encodings.of(encoding));
+  }
+
+  private static Quantisation stored(Config quantisation, Encodings encodings) {
     // How a trainer rounded the scales does not matter to who multiplies by them; which modules
     // were left as they were shows in the weights' dtypes.
     quantisation.understand(List.of("scale_fmt", "modules_to_not_convert", "ignored_layers"));
-    return new Quantisation(encoding, Modules.ALL);
+    return new Quantisation(model -> encodings, Modules.ALL);
   }
 
   private static BlockScaled fp8(Config quantisation) {

@@ -64,7 +64,7 @@ public final class ReleaseTensors {
   private ReleaseTensors(Family family, Family.Description description) {
     this.description = description;
     int encoder = description.architecture().encoderLayers();
-    this.layout = family.released(description.ofExperts()).behind(encoder);
+    this.layout = family.released(description.encoding(Role.EXPERT_DOWN)).behind(encoder);
     Tensors.of(description.architecture())
         .forEach(tensor -> shapes.put(tensor.name(), tensor.shape()));
   }
@@ -149,9 +149,11 @@ public final class ReleaseTensors {
 
   /** The name of scales, which are beside their matrices where experts are of another encoding. */
   private Optional<String> scales(BlockScaled encoding, String values) {
-    return description.ofExperts().equals(description.encoding())
-        ? encoding.scalesInCheckpoints(values)
-        : encoding.otherScalesInCheckpoints(values);
+    Optional<String> beside =
+        description.encodings().ofRole().isEmpty()
+            ? Optional.empty()
+            : encoding.otherScalesInCheckpoints(values);
+    return beside.or(() -> encoding.scalesInCheckpoints(values));
   }
 
   private static boolean isEncoded(BlockScaled encoding, TensorSpec.Leaf leaf) {

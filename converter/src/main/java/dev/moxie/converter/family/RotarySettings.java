@@ -94,13 +94,26 @@ final class RotarySettings {
           Key.object(object, "how angles are stretched in " + layers).orNone());
     }
 
+    /** The part of each head, which may be said of all kinds together. */
+    private double turned(Settings c) {
+      Double own = c.find(part);
+      Double all = c.find(PARTIAL);
+      if (own != null && all != null && !own.equals(all)) {
+        throw c.wrong(PARTIAL, "the same as %s, %s".formatted(part.name(), own), all);
+      }
+      return own != null ? own : c.get(PARTIAL);
+    }
+
     private Rotary rotary(Settings c, Rotary.Pairing pairing) {
-      int dimensions = (int) (Llama.headSize(c) * c.get(part));
-      Rotary.@Nullable Scaling stretch =
-          declared(c, scaling.name())
-              .map(found -> stretch(c, dimensions, found, false))
-              .orElse(null);
-      requireWholeBounds(c.config().object(scaling.name()), stretch);
+      int dimensions = (int) (Llama.headSize(c) * turned(c));
+      Rotary.@Nullable Scaling stretch = null;
+      if (!c.stated(scaling).isEmpty()) {
+        stretch =
+            declared(c, scaling.name())
+                .map(found -> stretch(c, dimensions, found, false))
+                .orElse(null);
+        requireWholeBounds(c.config().object(scaling.name()), stretch);
+      }
       return new Rotary(c.get(theta), dimensions, pairing, stretch);
     }
   }
@@ -126,7 +139,7 @@ final class RotarySettings {
     // Of kinds that no layer is of, too: what stands in their objects is understood.
     Map<OfKind, Rotary> all = new HashMap<>();
     Stream.of(FULL, WINDOWED)
-        .filter(kind -> !c.stated(kind.scaling()).isEmpty())
+        .filter(kind -> !c.stated(kind.scaling()).isEmpty() || !c.stated(kind.theta()).isEmpty())
         .forEach(kind -> all.put(kind, kind.rotary(c, pairing)));
     return layer -> {
       OfKind kind = windows.test(layer) ? WINDOWED : FULL;

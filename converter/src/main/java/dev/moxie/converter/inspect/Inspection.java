@@ -486,6 +486,7 @@ public record Inspection(
                       words(a.rotary()),
                       a.window() == null ? "" : "; window of " + a.window())
               + (a.outputGate() || a.gate() != null ? "; output gated" : "")
+              + (a.scoreCap() == null ? "" : "; scores capped at " + a.scoreCap())
               + (a.bidirectional() ? "; to all tokens" : "")
               + (a.distances() == null
                   ? ""

@@ -166,16 +166,14 @@ public record ConversionPlan(
   public PackageContents contents() {
     Map<String, Supplier<byte[]>> files = new TreeMap<>();
     for (String name : checkpoint.companions()) {
-      files.put(PackagePaths.SOURCE + name, () -> read(name, Integer.MAX_VALUE));
+      files.put(PackagePaths.SOURCE + name, () -> read(name));
     }
     // From the weight files' headers an export restores them.
     checkpoint
         .headers()
         .forEach(
             (name, header) ->
-                files.put(
-                    PackagePaths.headerOf(name),
-                    () -> read(name, Math.toIntExact(header.bytes()))));
+                files.put(PackagePaths.headerOf(name), () -> checkpoint.headerBytes(name)));
     return new PackageContents(
         checkpoint.folder(),
         shards,
@@ -189,9 +187,9 @@ public record ConversionPlan(
             : adapter.files().stream().map(f -> adapter.folder().resolve(f.path())).toList());
   }
 
-  private byte[] read(String file, int most) {
-    try (var in = Files.newInputStream(checkpoint.folder().resolve(file))) {
-      return in.readNBytes(most);
+  private byte[] read(String file) {
+    try {
+      return Files.readAllBytes(checkpoint.folder().resolve(file));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -215,7 +213,7 @@ public record ConversionPlan(
             : adapter.files().stream()
                 .map(file -> file.path() + " of SHA-256 " + file.sha256())
                 .collect(Collectors.joining(", ")));
-    facts.put("config.json", "SHA-256 " + Digests.sha256(read("config.json", Integer.MAX_VALUE)));
+    facts.put("config.json", "SHA-256 " + Digests.sha256(read("config.json")));
     checkpoint
         .headers()
         .forEach(
@@ -226,7 +224,7 @@ public record ConversionPlan(
                         .formatted(
                             header.fileBytes(),
                             FileStamp.of(checkpoint.folder().resolve(name)).modified(),
-                            Digests.sha256(read(name, Math.toIntExact(header.bytes()))))));
+                            Digests.sha256(checkpoint.headerBytes(name)))));
     return facts;
   }
 

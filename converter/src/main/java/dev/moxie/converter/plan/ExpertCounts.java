@@ -2,6 +2,7 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.family.Arrangement;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.Layout;
 import dev.moxie.format.error.UnsupportedException;
@@ -29,9 +30,12 @@ final class ExpertCounts {
     Map<Integer, SourceTensor> routers = new TreeMap<>();
     for (int layer = 0; layer < layers.size(); layer++) {
       if (layers.get(layer) instanceof FeedForward.MixtureOfExperts moe) {
-        String name = layout.nameOf("layers." + layer + ".router.weight");
-        SourceTensor router = checkpoint.tensors().get(name);
-        if (router == null || router.shape().rank() != 2) {
+        Layout.Place place = layout.placeOf("layers." + layer + ".router.weight");
+        SourceTensor router = checkpoint.tensors().get(place.tensor());
+        // Where rows are no rows of the tensor, its shape says what is wrong.
+        if (router == null
+            || router.shape().rank() != 2
+            || place.arrangement() != Arrangement.ITSELF) {
           return;
         }
         routers.put(layer, router);

@@ -4,6 +4,7 @@ import dev.moxie.converter.adapter.LoraAdapter;
 import dev.moxie.converter.adapter.LowRank;
 import dev.moxie.converter.checkpoint.Adapter;
 import dev.moxie.converter.checkpoint.Checkpoint;
+import dev.moxie.converter.checkpoint.NumberedFiles;
 import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.Families;
@@ -83,10 +84,26 @@ public final class Planner {
     this.family = family;
     this.description = description;
     int encoder = description.architecture().encoderLayers();
-    this.layout = family.layout(checkpoint.tensors().keySet()).behind(encoder);
+    Layout named = family.layout(checkpoint.tensors().keySet()).behind(encoder);
+    this.layout =
+        checkpoint.isNumbered() ? numbered(checkpoint, named, description.architecture()) : named;
     this.conversion = conversion;
     this.unused = new HashMap<>(checkpoint.tensors());
     this.superseded = new ArrayList<>(checkpoint.superseded());
+  }
+
+  private static Layout numbered(Checkpoint checkpoint, Layout layout, Architecture model) {
+    Layout numbered = layout.numbered(Tensors.of(model));
+    int files = checkpoint.headers().size();
+    if (files != numbered.numberedFiles()) {
+      throw new CorruptException(
+          checkpoint.folder().toString(),
+          "%d files, one for each parameter that config.json calls for"
+              .formatted(numbered.numberedFiles()),
+          files + ", up to " + NumberedFiles.name(files - 1),
+          "correct num_hidden_layers in config.json, or fetch the files that are missing");
+    }
+    return numbered;
   }
 
   /** What loads such a folder elsewhere may apply the adapter, and have other numbers. */
@@ -370,7 +387,7 @@ public final class Planner {
           place
               .arrangement()
               .locate(place.tensor(), values.get(i), name -> stored(encoding, shape(name)));
-      Place found = take(source, encoding, () -> "config.json calls");
+      Place found = take(source, encoding, () -> layout.calling(source.tensor()) + " calls");
       requireFit(spec, encoding, found.tensor(), places.isEmpty() ? null : places.getFirst());
       places.add(found);
       if (encoding != null) {

@@ -51,13 +51,13 @@ class CompositeTest {
     fp8.putArray("weight_block_size").add(32).add(16);
     json.set(QUANTISED, fp8);
     text.remove(QUANTISED);
-    assertEquals(new Fp8Block(32, 16), describe(json).encoding());
+    assertEquals(new Fp8Block(32, 16), describe(json).encodings().usual());
     text.set(QUANTISED, fp8.deepCopy());
     assertRefused(json, QUANTISED);
     json.remove(QUANTISED);
-    assertEquals(new Fp8Block(32, 16), describe(json).encoding());
+    assertEquals(new Fp8Block(32, 16), describe(json).encodings().usual());
     text.remove(QUANTISED);
-    assertEquals(Encoding.PLAIN, describe(json).encoding());
+    assertEquals(Encoding.PLAIN, describe(json).encodings().usual());
   }
 
   @ParameterizedTest

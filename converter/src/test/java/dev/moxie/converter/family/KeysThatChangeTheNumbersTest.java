@@ -13,6 +13,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -126,6 +127,62 @@ class KeysThatChangeTheNumbersTest {
     assertEquals(stated, describe(family, nested));
     assertEquals(stated, describe(family, nested.andThen(json -> json.remove("rope_theta"))));
     refuses(family, key, nested.andThen(json -> set(json, key, other)));
+  }
+
+  /** The fixture has three layers: one that sees everything, two with a window. */
+  @Test
+  void mimoIsTheSameAsItsReleaseSpellsIt() {
+    String family = "mimo_v2_flash";
+    Architecture stated = describe(family, json -> {});
+    Consumer<ObjectNode> released =
+        json -> {
+          json.remove(List.of("rope_parameters", "layer_types", "mlp_layer_types"));
+          json.set("layernorm_epsilon", json.remove("rms_norm_eps"));
+          set(json, "hybrid_layer_pattern", "[0, 1, 1]");
+          set(json, "moe_layer_freq", "[1, 1, 1]");
+          set(json, "rope_theta", "100.0");
+          set(json, "swa_rope_theta", "100.0");
+          set(json, "partial_rotary_factor", "0.334");
+          set(json, "rope_scaling", "null");
+          set(json, "sliding_window_size", "9");
+          set(json, "attention_chunk_size", "9");
+          set(json, "hybrid_block_size", "null");
+          set(json, "n_shared_experts", "null");
+          set(json, "swa_num_attention_heads", "4");
+          set(json, "swa_num_key_value_heads", "2");
+          set(json, "swa_head_dim", "12");
+          set(json, "swa_v_head_dim", "16");
+          set(json, "add_swa_attention_sink_bias", "true");
+          set(json, "add_full_attention_sink_bias", "false");
+        };
+    assertEquals(stated, describe(family, released));
+    for (String changed :
+        List.of(
+            "hybrid_layer_pattern [1, 1, 1]",
+            "moe_layer_freq [0, 1, 1]",
+            "swa_rope_theta 10.0",
+            "partial_rotary_factor 1.0",
+            "swa_num_key_value_heads 4",
+            "add_swa_attention_sink_bias false",
+            "add_full_attention_sink_bias true")) {
+      String[] both = changed.split(" ", 2);
+      Architecture other = describe(family, released.andThen(json -> set(json, both[0], both[1])));
+      assertNotEquals(stated, other, changed);
+    }
+    for (String refused :
+        List.of(
+            "hybrid_layer_pattern [0, 2, 1]",
+            "hybrid_layer_pattern [0, 1]",
+            "swa_num_key_value_heads 3",
+            "swa_num_attention_heads 2",
+            "swa_head_dim 8",
+            "swa_v_head_dim 12",
+            "sliding_window_size 8",
+            "hybrid_block_size 4")) {
+      String[] both = refused.split(" ", 2);
+      Consumer<ObjectNode> wrong = released.andThen(json -> set(json, both[0], both[1]));
+      assertThrows(InvalidInputException.class, () -> describe(family, wrong), refused);
+    }
   }
 
   @Test

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * the last place of the exact product.
  */
 public sealed interface BlockScaled extends Encoding
-    permits Fp8Block, Fp8Channel, Int4Group, Quantised {
+    permits Fp8Block, Fp8Channel, Int4Group, Int8Group, Quantised {
   /** What names of parameters end with, and names of the values that they belong to. */
   Map<String, String> IN_CHECKPOINTS =
       Map.of(
@@ -28,7 +28,8 @@ public sealed interface BlockScaled extends Encoding
           Mxfp4.SCALES_END, Mxfp4.VALUES_END,
           Fp8Channel.SCALES_END, ".weight",
           Int4Group.VALUES_END, ".weight",
-          Int4Group.SHAPE_END, ".weight");
+          Int4Group.SHAPE_END, ".weight",
+          Int8Group.SCALES_END, ".weight");
 
   /** Dtype of the tensor that holds the numbers. */
   Dtype dtype();

@@ -21,6 +21,7 @@ public sealed interface Encoding permits Plain, BlockScaled {
           Int4Block.of(id)
               .<Encoding>map(block -> block)
               .or(() -> Int4Group.of(id))
+              .or(() -> Int8Group.of(id))
               .or(() -> Fp8Block.of(id));
     };
   }

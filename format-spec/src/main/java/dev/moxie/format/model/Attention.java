@@ -249,6 +249,8 @@ public sealed interface Attention {
    * @param headSize width D of one head
    * @param scale factor of q·k before the softmax, usually 1/sqrt(D); the rotary embedding's
    *     softmax factor multiplies it
+   * @param scoreCap c where scores s become c · tanh(s / c), after {@code scale} and before all
+   *     else (xAI, Grok-1, 2024, {@code model.py}; Gemma 2); null leaves them
    * @param window position i sees only j > i − window; null sees all j ≤ i
    * @param chunk position i sees only those j with ⌊j / chunk⌋ = ⌊i / chunk⌋; null sees all
    * @param biases whether queries, keys and values have stored biases
@@ -277,6 +279,7 @@ public sealed interface Attention {
       int keyValueHeads,
       int headSize,
       double scale,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double scoreCap,
       @Nullable Integer window,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer chunk,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
@@ -308,6 +311,7 @@ public sealed interface Attention {
           keyValueHeads,
           headSize,
           scale,
+          null,
           window,
           null,
           false,
@@ -338,6 +342,9 @@ public sealed interface Attention {
                 + heads
                 + " heads, found "
                 + keyValueHeads);
+      }
+      if (scoreCap != null) {
+        Limits.requirePositive("attention.scoreCap", scoreCap);
       }
       if (window != null) {
         Limits.require("attention.window", window, 1, Integer.MAX_VALUE);

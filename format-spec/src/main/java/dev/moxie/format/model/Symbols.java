@@ -257,9 +257,12 @@ public final class Symbols implements Ops<Symbols.Term> {
     String keys = name(k, "k");
     String seen = a.window() == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(a.window());
     seen = a.bidirectional() ? "all j" : seen;
+    String scores = "%.4g · %s %sᵀ".formatted(a.softmaxScale(), queries, keys);
+    if (a.scoreCap() != null) {
+      scores = "%s tanh(%s / %s)".formatted(a.scoreCap(), scores, a.scoreCap());
+    }
     if (distances != null) {
-      keys += "ᵀ + b[bucket(i − j)]";
-      return attended(a, queries + " " + keys, seen, name(v, "v"));
+      scores += " + b[bucket(i − j)]";
     }
     if (a.chunk() != null) {
       seen += ", ⌊j / %d⌋ = ⌊i / %d⌋".formatted(a.chunk(), a.chunk());
@@ -267,7 +270,7 @@ public final class Symbols implements Ops<Symbols.Term> {
     if (sinks != null) {
       seen += " and a sink";
     }
-    return attended(a, queries + " " + keys + "ᵀ", seen, name(v, "v"));
+    return attended(scores, seen, name(v, "v"));
   }
 
   @Override
@@ -382,7 +385,11 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   private Term attended(Attention.Softmax a, String product, String seen, String values) {
-    Term heads = term("softmax(%.4g · %s, over %s) %s", a.softmaxScale(), product, seen, values);
+    return attended("%.4g · %s".formatted(a.softmaxScale(), product), seen, values);
+  }
+
+  private Term attended(String scores, String seen, String values) {
+    Term heads = term("softmax(%s, over %s) %s", scores, seen, values);
     name(heads, "o");
     return heads;
   }

@@ -14,10 +14,12 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Projection;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
+import dev.moxie.format.pickle.PickleHeader;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorInfo;
+import dev.moxie.format.safetensors.WeightHeader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -365,11 +367,14 @@ public final class MoxiePackage implements AutoCloseable {
    *
    * @throws CorruptException if it is not the one that was taken over, or no header of such a file
    */
-  public SafetensorsHeader sourceHeader(Manifest.SourceShard shard) {
+  public WeightHeader sourceHeader(Manifest.SourceShard shard) {
     String path = PackagePaths.headerOf(shard.file());
     String where = folder.resolve(path).toString();
     byte[] bytes =
         unlessChanged(folder, stamp, () -> readChecked(manifest.file(path).orElseThrow()));
+    if (PickleHeader.isStart(bytes)) {
+      return PickleHeader.parse(where, shard.file(), bytes, shard.bytes());
+    }
     int json = SafetensorsHeader.jsonBytes(where, ByteBuffer.wrap(bytes), shard.bytes());
     if (bytes.length != SafetensorsHeader.LENGTH_BYTES + json) {
       throw new CorruptException(

@@ -4,9 +4,9 @@ import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.Shape;
 import dev.moxie.format.safetensors.TensorInfo;
+import dev.moxie.format.safetensors.WeightHeader;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
@@ -44,7 +44,7 @@ final class SourceRules {
     checkIgnoredKeys(pack);
     var rules = new SourceRules(pack.manifest().provenance().cast());
     for (Manifest.SourceShard shard : pack.manifest().provenance().shards()) {
-      SafetensorsHeader header = pack.sourceHeader(shard);
+      WeightHeader header = pack.sourceHeader(shard);
       Map<String, TensorInfo> own = HashMap.newHashMap(header.tensors().size());
       header.tensors().forEach(info -> own.put(info.name(), info));
       rules.byFile.put(shard.file(), own);

@@ -5,37 +5,26 @@ import dev.moxie.format.json.StrictJson;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.Optional;
 
 /**
- * A safetensors file, its header validated and its data mapped. Files may exceed 2 GiB. Nothing is
+ * A safetensors file, its header validated and its data mapped ({@link MappedTensors}). Nothing is
  * allocated beyond the header, which is bounded by the file's own size.
- *
- * <p>Data are mapped, not copied, and may start at any byte: read them with unaligned layouts. All
- * threads may read; {@link #close} unmaps, and touching a segment afterwards throws.
  */
 public final class SafetensorsFile implements AutoCloseable {
   private final Path path;
   private final SafetensorsHeader header;
-  private final Arena arena;
-  private final MemorySegment file;
-  private final Map<String, TensorInfo> byName;
+  private final MappedTensors mapped;
 
-  private SafetensorsFile(Path path, SafetensorsHeader header, Arena arena, MemorySegment file) {
+  private SafetensorsFile(Path path, SafetensorsHeader header, MappedTensors mapped) {
     this.path = path;
     this.header = header;
-    this.arena = arena;
-    this.file = file;
-    this.byName = LinkedHashMap.newLinkedHashMap(header.tensors().size());
-    header.tensors().forEach(info -> byName.put(info.name(), info));
+    this.mapped = mapped;
   }
 
   /**
@@ -45,19 +34,8 @@ public final class SafetensorsFile implements AutoCloseable {
    * @throws UncheckedIOException if it cannot be read
    */
   public static SafetensorsFile open(Path path) {
-    StrictJson.requireRegular(path);
-    Arena arena = Arena.ofShared();
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-      SafetensorsHeader header = readHeader(path, channel);
-      MemorySegment file = channel.map(FileChannel.MapMode.READ_ONLY, 0, header.fileBytes(), arena);
-      return new SafetensorsFile(path, header, arena, file);
-    } catch (IOException e) {
-      arena.close();
-      throw new UncheckedIOException(e);
-    } catch (RuntimeException e) {
-      arena.close();
-      throw e;
-    }
+    SafetensorsHeader header = readHeader(path);
+    return new SafetensorsFile(path, header, MappedTensors.map(path, header));
   }
 
   /** Reads and validates the header alone, mapping nothing. */
@@ -101,7 +79,7 @@ public final class SafetensorsFile implements AutoCloseable {
 
   /** The entry of that name, if there is one. */
   public Optional<TensorInfo> find(String name) {
-    return Optional.ofNullable(byName.get(name));
+    return mapped.find(name);
   }
 
   /**
@@ -110,28 +88,21 @@ public final class SafetensorsFile implements AutoCloseable {
    * @throws CorruptException if the file has none
    */
   public TensorInfo require(String name) {
-    return find(name)
-        .orElseThrow(
-            () ->
-                new CorruptException(
-                    path.toString(),
-                    "tensor \"" + name + "\"",
-                    "none of that name",
-                    "the file is not the one its index describes"));
+    return mapped.require(name);
   }
 
   /** The bytes of one tensor, mapped. */
   public MemorySegment data(TensorInfo info) {
-    return file.asSlice(header.bytes() + info.begin(), info.bytes());
+    return mapped.data(info);
   }
 
   /** The whole file, mapped. */
   public MemorySegment bytes() {
-    return file;
+    return mapped.bytes();
   }
 
   @Override
   public void close() {
-    arena.close();
+    mapped.close();
   }
 }

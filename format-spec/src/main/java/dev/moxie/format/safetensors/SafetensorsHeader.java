@@ -36,8 +36,8 @@ import tools.jackson.core.JsonToken;
  * @param metadata the {@code __metadata__} entries, in file order
  * @param tensors the tensors, in the order of their data
  */
-public record SafetensorsHeader(
-    long bytes, Map<String, String> metadata, List<TensorInfo> tensors) {
+public record SafetensorsHeader(long bytes, Map<String, String> metadata, List<TensorInfo> tensors)
+    implements WeightHeader {
   /** Bytes of the length field. */
   public static final int LENGTH_BYTES = 8;
 
@@ -52,7 +52,7 @@ public record SafetensorsHeader(
     tensors = List.copyOf(tensors);
   }
 
-  /** Bytes of the whole file. */
+  @Override
   public long fileBytes() {
     return bytes + (tensors.isEmpty() ? 0 : tensors.getLast().end());
   }

@@ -104,6 +104,7 @@ class SpecEquationsTest {
           Map.entry("0.22", "multipliers.residual"),
           Map.entry("0.06", "multipliers.logits"),
           Map.entry("29.0", "logitCap"),
+          Map.entry("29.5", "scoreCap"),
           Map.entry("0.71", "valueFactor"),
           Map.entry("1.3", "outputFactors.routed"),
           Map.entry("0.6", "outputFactors.shared"),
@@ -130,6 +131,7 @@ class SpecEquationsTest {
           3,
           14,
           0.731,
+          29.5,
           17,
           19,
           true,
@@ -242,6 +244,7 @@ class SpecEquationsTest {
   private void showAttention() {
     row("attention, `grouped_query`", attended(GROUPED));
     var grouped = new Members<>("attention.", GROUPED, SpecEquationsTest::attended);
+    grouped.with("scoreCap", EVERYTHING.scoreCap());
     grouped.with("window", 17);
     grouped.with("chunk", 19);
     grouped.with("biases", true);

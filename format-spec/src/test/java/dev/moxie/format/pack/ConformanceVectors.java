@@ -55,6 +55,7 @@ final class ConformanceVectors {
     PartsVectors.write(vectors);
     IndexVectors.write(vectors);
     TensorVectors.write(vectors);
+    PickledVectors.write(vectors);
     ShardVectors.write(vectors);
     Files.writeString(root.resolve("cases.json"), vectors.describe());
     return vectors;

@@ -300,7 +300,8 @@ final class PartsVectors {
     FeedForward averaged =
         Parts.with(plain, "outputFactors", new FeedForward.OutputFactors(0.5, 0.25));
     var wide = new Attention.GroupedQuery(4, 2, 4, 0.5, null, PLAIN);
-    var each = with(wide, "gate", new Attention.Gate(Attention.Opening.SIGMOID, false));
+    var capped = with(wide, "scoreCap", 30.0);
+    var each = with(capped, "gate", new Attention.Gate(Attention.Opening.SIGMOID, false));
     var narrow = with(with(wide, "valueSize", 3), "valueFactor", 0.75);
     var biased = with(narrow, "biases", true);
     var heads = with(biased, "gate", new Attention.Gate(Attention.Opening.SOFTPLUS, true));
@@ -566,7 +567,7 @@ final class PartsVectors {
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"
-            + " factors of routed and shared experts, a cap of the router's logits",
+            + " factors of routed and shared experts, a cap of scores and of the router's logits",
         p -> TinyPackage.write(p, SIDE_BY_SIDE, false));
     v.broken("two-gates", "A12", "both of two gates", "gate")
         .in(p -> TinyPackage.write(p, SIDE_BY_SIDE, false))

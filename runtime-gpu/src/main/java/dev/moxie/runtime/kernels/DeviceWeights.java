@@ -6,6 +6,7 @@ import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
 import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
+import dev.moxie.format.encoding.Int8Group;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.encoding.Plain;
 import dev.moxie.format.encoding.Scales;
@@ -201,6 +202,12 @@ final class DeviceWeights implements AutoCloseable {
       case Fp8Block fp8 -> Stored.Encoding.FP8;
       case Fp8Channel fp8 -> Stored.Encoding.FP8;
       case Int8Channel int8 -> Stored.Encoding.INT8;
+      case Int8Group int8 ->
+          throw new UnsupportedException(
+              row.describe(),
+              "weights in an encoding that kernels read",
+              int8.id(),
+              "use --device cpu");
       case Int4Block int4 -> Stored.Encoding.INT4;
       case Int4Group int4 -> Stored.Encoding.INT4;
       case Mxfp4 mxfp4 -> Stored.Encoding.MXFP4;

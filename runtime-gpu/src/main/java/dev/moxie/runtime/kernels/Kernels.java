@@ -737,6 +737,9 @@ final class Kernels extends WithoutStates<Value> {
     if (attention.valueSize() != null) {
       throw lacks("values of another width than keys");
     }
+    if (attention.scoreCap() != null) {
+      throw lacks("a cap of scores");
+    }
     return value(q.columns(), new Value.Attend(layer, attention, q, k, v, sinks));
   }
 

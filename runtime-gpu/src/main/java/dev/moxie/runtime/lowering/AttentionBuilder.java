@@ -2,6 +2,7 @@ package dev.moxie.runtime.lowering;
 
 import static dev.moxie.runtime.lowering.Graph.attribute;
 
+import ai.onnx.proto.OnnxMl;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
@@ -122,14 +123,21 @@ final class AttentionBuilder {
     String output = "attention_" + layer;
     graph.output(Lowering.presentKey(layer), target.compute(), shape);
     graph.output(Lowering.presentValue(layer), target.compute(), shape);
+    List<OnnxMl.AttributeProto> attributes =
+        new ArrayList<>(
+            List.of(
+                attribute("num_heads", query.count()),
+                attribute("kv_num_heads", layout.heads()),
+                attribute("scale", (float) attention.softmaxScale()),
+                attribute("local_window_size", window == null ? -1L : window)));
+    if (attention instanceof Attention.GroupedQuery a && a.scoreCap() != null) {
+      attributes.add(attribute("softcap", a.scoreCap().floatValue()));
+    }
     graph.contrib(
         "GroupQueryAttention",
         inputs,
         List.of(output, Lowering.presentKey(layer), Lowering.presentValue(layer)),
-        attribute("num_heads", query.count()),
-        attribute("kv_num_heads", layout.heads()),
-        attribute("scale", (float) attention.softmaxScale()),
-        attribute("local_window_size", window == null ? -1L : window));
+        attributes.toArray(OnnxMl.AttributeProto[]::new));
     return firstOf(new Heads(output, query.count(), layout.headSize()), width);
   }
 

@@ -8,6 +8,7 @@ import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
 import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
+import dev.moxie.format.encoding.Int8Group;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
@@ -65,6 +66,7 @@ final class Blocks {
       case Fp8Block blocks -> oneToAValue(values);
       case Fp8Channel channels -> oneToAValue(values);
       case Int8Channel channels -> oneToAValue(values);
+      case Int8Group groups -> oneToAValue(values);
       case Mxfp4 blocks -> ofCodes(values, Mxfp4.numbers());
       case Int4Block blocks -> ofCodes(values, Int4Block.numbers());
       case Int4Group groups -> ofCodes(values, Int4Block.numbers());

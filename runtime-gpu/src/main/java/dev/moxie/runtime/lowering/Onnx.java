@@ -329,6 +329,9 @@ final class Onnx extends WithoutStates<Onnx.Value> {
     if (all.network(0).gate() == null) {
       throw lacks("experts without a gate");
     }
+    if (all.activation() != FeedForward.Activation.SILU) {
+      throw lacks(all.activation().name() + " of experts");
+    }
     boolean after = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
     return like(
         x,

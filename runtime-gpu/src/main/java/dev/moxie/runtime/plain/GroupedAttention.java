@@ -72,6 +72,9 @@ record GroupedAttention(
     for (int j = 0; j < count; j++) {
       scores[j] *= scale;
     }
+    if (attention.scoreCap() != null) {
+      Numbers.cap(scores, 0, count, attention.scoreCap().floatValue(), scores, 0);
+    }
     if (distances != null) {
       shift(scores, count, first - position, head);
     }

@@ -8,7 +8,7 @@ import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** {@link Int8Channel}. */
+/** {@link Int8Channel}, and {@code Int8Group} where a group is a row. */
 final class Int8 extends StoredMatrix.Elements {
   private final ScaleGrid grid;
 

@@ -50,6 +50,13 @@ final class Numbers {
     return p * power(half) * power((int) n - half);
   }
 
+  /** So many numbers, each held below a limit: y = limit · tanh(x / limit). */
+  static void cap(float[] x, int at, int count, float limit, float[] y, int to) {
+    for (int i = 0; i < count; i++) {
+      y[to + i] = limit * tanh(x[at + i] / limit);
+    }
+  }
+
   /** The same of some numbers. */
   static FloatVector exp(FloatVector x) {
     FloatVector in = x.max(LEAST).min(LARGEST);

@@ -183,14 +183,7 @@ public final class Program implements Ops<Value> {
   @Override
   public Value cap(Value x, double limit) {
     float most = (float) limit;
-    return row(
-        x,
-        x.columns(),
-        (t, a, at, y, to) -> {
-          for (int c = 0; c < x.columns(); c++) {
-            y[to + c] = most * Numbers.tanh(a[at + c] / most);
-          }
-        });
+    return row(x, x.columns(), (t, a, at, y, to) -> Numbers.cap(a, at, x.columns(), most, y, to));
   }
 
   @Override

@@ -6,6 +6,7 @@ import dev.moxie.format.encoding.Fp8Channel;
 import dev.moxie.format.encoding.Int4Block;
 import dev.moxie.format.encoding.Int4Group;
 import dev.moxie.format.encoding.Int8Channel;
+import dev.moxie.format.encoding.Int8Group;
 import dev.moxie.format.encoding.Mxfp4;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.pack.IndexRow;
@@ -119,6 +120,8 @@ public interface StoredMatrix {
       case Fp8Block fp8 when vectors -> new E4m3(matrix, numbers, grid);
       case Fp8Channel fp8 when Lanes.BYTES_FIT -> new E4m3(matrix, numbers, grid);
       case Int8Channel int8 when Lanes.BYTES_FIT -> new Int8(matrix, numbers, grid);
+      case Int8Group int8 when Lanes.BYTES_FIT && int8.blockColumns() >= matrix.dim(1) ->
+          new Int8(matrix, numbers, grid);
       case Mxfp4 mxfp4 -> new E2m1(matrix, numbers, grid);
       case Int4Block int4 when matrix.dim(1) % FourBits.GROUP == 0 ->
           new Int4(matrix, numbers, grid);

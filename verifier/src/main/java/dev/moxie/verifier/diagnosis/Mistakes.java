@@ -80,7 +80,7 @@ final class Mistakes {
   /** Of MiMo-V2. */
   private static final double SMALLER_VALUES = 0.707;
 
-  /** Of Gemma 2 to 4. */
+  /** Of Gemma 2 to 4, and of scores of Grok-1. */
   private static final double LOGIT_CAP = 30;
 
   /** Tokens before the first that embeddings may count. */
@@ -143,6 +143,8 @@ final class Mistakes {
   private record Member<P>(
       String name, @Nullable Object absent, String noun, Function<P, @Nullable Object> of) {}
 
+  private static final Member<GroupedQuery> SCORE_CAP =
+      new Member<>("scoreCap", null, "cap of scores", GroupedQuery::scoreCap);
   private static final Member<GroupedQuery> WINDOW =
       new Member<>("window", null, "sliding window", GroupedQuery::window);
   private static final Member<GroupedQuery> CHUNK =
@@ -169,6 +171,7 @@ final class Mistakes {
       new Member<>("rotary", null, "rotary embedding", GroupedQuery::rotary);
   private static final List<Member<GroupedQuery>> OF_ATTENTION =
       List.of(
+          SCORE_CAP,
           WINDOW,
           CHUNK,
           SINKS,
@@ -355,6 +358,9 @@ final class Mistakes {
           attention(mistakes, a, member, member.of().apply(o));
         }
       }
+    }
+    if (a.scoreCap() == null) {
+      attention(mistakes, a, SCORE_CAP, LOGIT_CAP);
     }
     if (a.valueNorm() == null) {
       attention(mistakes, a, VALUE_NORM, model.normEpsilon());
@@ -803,6 +809,15 @@ final class Mistakes {
               100,
               33,
               c -> with(with(a, "clip", c))));
+      numbers.add(
+          number(
+              g.scoreCap() == null
+                  ? "a dropped cap of scores, infinity as the cap"
+                  : "cap of scores",
+              g.scoreCap() == null ? LOGIT_CAP : g.scoreCap(),
+              100,
+              33,
+              c -> with(with(a, "scoreCap", c))));
       if (g.temperature() != null) {
         numbers.add(scale(g.temperature(), other -> with(with(g, "temperature", other))));
       }

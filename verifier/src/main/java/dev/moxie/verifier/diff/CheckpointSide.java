@@ -15,8 +15,8 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
-import dev.moxie.format.safetensors.SafetensorsHeader;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.safetensors.WeightHeader;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -68,7 +68,7 @@ final class CheckpointSide implements Side {
         plan == null ? null : plan.family().name(),
         checkpoint.headers().size(),
         checkpoint.tensorCount(),
-        checkpoint.headers().values().stream().mapToLong(SafetensorsHeader::fileBytes).sum());
+        checkpoint.headers().values().stream().mapToLong(WeightHeader::fileBytes).sum());
   }
 
   @Override

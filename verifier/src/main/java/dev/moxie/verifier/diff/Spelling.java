@@ -93,7 +93,7 @@ final class Spelling {
       return a.dtype() == b.dtype();
     }
     if (key.equals(QUANTISATION)) {
-      return a.encoding().equals(b.encoding());
+      return a.encodings().equals(b.encodings());
     }
     // How many layers for prediction there are, the weight files say.
     return a.architecture().withPrediction(0).equals(b.architecture().withPrediction(0));

@@ -9,7 +9,7 @@ import dev.moxie.format.encoding.Scales;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.MappedTensors;
 import dev.moxie.format.view.View;
 import dev.moxie.verifier.oracle.Precision;
 import java.lang.foreign.MemorySegment;
@@ -24,9 +24,9 @@ import java.util.function.LongToDoubleFunction;
  * with the converter's arithmetic.
  */
 final class Conversions {
-  private final Function<SourceTensor, SafetensorsFile> files;
+  private final Function<SourceTensor, MappedTensors> files;
 
-  Conversions(Function<SourceTensor, SafetensorsFile> files) {
+  Conversions(Function<SourceTensor, MappedTensors> files) {
     this.files = files;
   }
 
@@ -80,7 +80,7 @@ final class Conversions {
   }
 
   private MergedLeaf merged(Place place, Transform.Merge merge) {
-    SafetensorsFile adapter = files.apply(merge.update().left().tensor());
+    MappedTensors adapter = files.apply(merge.update().left().tensor());
     return new MergedLeaf(elements(place, merge.read()), merge, adapter);
   }
 
@@ -180,7 +180,7 @@ final class Conversions {
   /** All of the tensor that a place is in. */
   private MemorySegment data(Place place) {
     SourceTensor source = place.tensor();
-    SafetensorsFile file = files.apply(source);
+    MappedTensors file = files.apply(source);
     return file.data(file.require(source.name()));
   }
 

@@ -14,6 +14,7 @@ import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.Manifest;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.pack.PackagePaths;
+import dev.moxie.format.safetensors.MappedTensors;
 import dev.moxie.format.safetensors.SafetensorsFile;
 import dev.moxie.format.view.View;
 import dev.moxie.verifier.diff.JsonChanges;
@@ -110,20 +111,24 @@ public final class EquivalenceCheck {
         rows.put(row.describe(), row);
       }
     }
-    Map<String, SafetensorsFile> open = new HashMap<>();
+    Map<String, MappedTensors> open = new HashMap<>();
     try {
-      for (String file : checkpoint.headers().keySet()) {
-        open.put(file, SafetensorsFile.open(checkpoint.folder().resolve(file)));
-      }
+      checkpoint
+          .headers()
+          .forEach(
+              (file, header) ->
+                  open.put(file, MappedTensors.map(checkpoint.folder().resolve(file), header)));
       if (plan.adapter() != null) {
         Path weights = plan.adapter().weights();
-        open.put(FileNames.of(weights.getFileName()), SafetensorsFile.open(weights));
+        open.put(
+            FileNames.of(weights.getFileName()),
+            MappedTensors.map(weights, SafetensorsFile.readHeader(weights)));
       }
       for (ConversionPlan.Shard shard : plan.shards()) {
         compareShard(shard, rows, open);
       }
     } finally {
-      open.values().forEach(SafetensorsFile::close);
+      open.values().forEach(MappedTensors::close);
     }
     for (IndexRow extra : rows.values()) {
       findings.add(
@@ -155,7 +160,7 @@ public final class EquivalenceCheck {
   }
 
   private void compareShard(
-      ConversionPlan.Shard shard, Map<String, IndexRow> rows, Map<String, SafetensorsFile> open) {
+      ConversionPlan.Shard shard, Map<String, IndexRow> rows, Map<String, MappedTensors> open) {
     for (ConversionPlan.Move move : shard.moves()) {
       SourceTensor source = move.piece().source();
       String name =
@@ -173,11 +178,11 @@ public final class EquivalenceCheck {
     }
   }
 
-  private void compare(ConversionPlan.Move move, IndexRow row, Map<String, SafetensorsFile> open) {
+  private void compare(ConversionPlan.Move move, IndexRow row, Map<String, MappedTensors> open) {
     SourceTensor source = move.piece().source();
     Transform transform = move.piece().transform();
     MemorySegment found = pack.bytes(row);
-    SafetensorsFile file = Objects.requireNonNull(open.get(source.file()));
+    MappedTensors file = Objects.requireNonNull(open.get(source.file()));
     var conversions = new Conversions(t -> Objects.requireNonNull(open.get(t.file())));
     Optional<String> flaw =
         row.dtype() == move.tensor().dtype()
@@ -243,8 +248,8 @@ public final class EquivalenceCheck {
   }
 
   /** If the bytes are those of another tensor of the same file, says of which. */
-  private static String likeness(MemorySegment found, SafetensorsFile file) {
-    return file.header().tensors().stream()
+  private static String likeness(MemorySegment found, MappedTensors file) {
+    return file.infos().stream()
         .filter(info -> info.bytes() == found.byteSize())
         .filter(info -> file.data(info).mismatch(found) < 0)
         .findFirst()
@@ -254,20 +259,17 @@ public final class EquivalenceCheck {
 
   /** The folder source/ holds the companions and the weight files' headers, and nothing else. */
   private void compareCompanions() {
-    Map<String, Long> sizes = new TreeMap<>();
     Map<String, Path> originals = new TreeMap<>();
     for (String name : checkpoint.companions()) {
       originals.put(PackagePaths.SOURCE + name, checkpoint.folder().resolve(name));
     }
-    checkpoint
-        .headers()
-        .forEach(
-            (name, header) -> {
-              String path = PackagePaths.SOURCE + name + ".header";
-              originals.put(path, checkpoint.folder().resolve(name));
-              sizes.put(path, header.bytes());
-            });
-    originals.forEach((copy, original) -> compareStart(copy, original, sizes.get(copy)));
+    originals.forEach((copy, original) -> compare(copy, "of " + original, bytes(original)));
+    for (String name : checkpoint.headers().keySet()) {
+      Path original = checkpoint.folder().resolve(name);
+      String copy = PackagePaths.headerOf(name);
+      compare(copy, "beside the tensors of " + original, checkpoint.headerBytes(name));
+      originals.put(copy, original);
+    }
     for (Manifest.OtherFile file : pack.manifest().files()) {
       if (!file.path().equals(PackagePaths.INDEX) && !originals.containsKey(file.path())) {
         findings.add(new Finding(file.path(), null, "expected no such file, the source has none"));
@@ -275,24 +277,20 @@ public final class EquivalenceCheck {
     }
   }
 
-  /** Compares a copy with the start of its original, or with all of it. */
-  private void compareStart(String copy, Path original, @Nullable Long bytes) {
-    Path path = pack.folder().resolve(copy);
-    try (var in = Files.newInputStream(original)) {
-      byte[] expected = in.readNBytes(bytes == null ? Integer.MAX_VALUE : Math.toIntExact(bytes));
-      if (!Files.isRegularFile(path) || !Arrays.equals(expected, Files.readAllBytes(path))) {
-        findings.add(
-            new Finding(
-                copy,
-                null,
-                "expected the first "
-                    + expected.length
-                    + " bytes of "
-                    + original
-                    + ", found others"));
-      }
+  private static byte[] bytes(Path file) {
+    try {
+      return Files.readAllBytes(file);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  private void compare(String copy, String what, byte[] expected) {
+    Path path = pack.folder().resolve(copy);
+    if (!Files.isRegularFile(path) || !Arrays.equals(expected, bytes(path))) {
+      findings.add(
+          new Finding(
+              copy, null, "expected the " + expected.length + " bytes " + what + ", found others"));
     }
   }
 

@@ -4,7 +4,7 @@ import dev.moxie.converter.adapter.LowRank;
 import dev.moxie.converter.plan.Transform;
 import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.safetensors.Dtype;
-import dev.moxie.format.safetensors.SafetensorsFile;
+import dev.moxie.format.safetensors.MappedTensors;
 import dev.moxie.verifier.oracle.Precision;
 import java.lang.foreign.MemorySegment;
 import java.util.function.LongToDoubleFunction;
@@ -38,7 +38,7 @@ final class MergedLeaf {
    * @param elements of the source, row-major
    * @param adapter the file that the factors are in
    */
-  MergedLeaf(LongToDoubleFunction elements, Transform.Merge merge, SafetensorsFile adapter) {
+  MergedLeaf(LongToDoubleFunction elements, Transform.Merge merge, MappedTensors adapter) {
     this.elements = elements;
     this.scale = merge.update().scale();
     this.rank = merge.update().rank();
@@ -55,7 +55,7 @@ final class MergedLeaf {
     this.magnitudes = new double[columns];
   }
 
-  private static Elements elements(SafetensorsFile file, LowRank.Factor factor) {
+  private static Elements elements(MappedTensors file, LowRank.Factor factor) {
     String name = factor.tensor().name();
     MemorySegment bytes = file.data(file.require(name));
     return Elements.plain(name, bytes, factor.tensor().dtype());

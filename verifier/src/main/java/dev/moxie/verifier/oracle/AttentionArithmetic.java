@@ -140,15 +140,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       for (int t = 0; t < query.rows(); t++) {
         int[] keys = seen.of(t);
         Estimate scores =
-            scores(
-                attention.softmaxScale(),
-                query,
-                key,
-                t,
-                head,
-                query.columns() / heads,
-                shared,
-                keys);
+            scores(attention, query, key, t, head, query.columns() / heads, shared, keys);
         if (distances != null && attention instanceof Attention.GroupedQuery grouped) {
           shift(grouped, distances, scores, t, head, keys);
         }
@@ -157,15 +149,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
         if (seen.undecided(t).length > 0) {
           int[] both = union(keys, seen.undecided(t));
           widen(
-              scores(
-                  attention.softmaxScale(),
-                  query,
-                  key,
-                  t,
-                  head,
-                  query.columns() / heads,
-                  shared,
-                  both),
+              scores(attention, query, key, t, head, query.columns() / heads, shared, both),
               value,
               valueSize,
               t,
@@ -180,9 +164,18 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     return arithmetic.settle(joined);
   }
 
-  /** scale · q·k for one query and the keys that it sees. */
+  /** scale · q·k for one query and the keys that it sees, held below a cap where there is one. */
   private Estimate scores(
-      double scale, Estimate query, Estimate key, int t, int head, int d, int shared, int[] keys) {
+      Attention.Softmax attention,
+      Estimate query,
+      Estimate key,
+      int t,
+      int head,
+      int d,
+      int shared,
+      int[] keys) {
+    double scale = attention.softmaxScale();
+    Double cap = attention instanceof Attention.GroupedQuery grouped ? grouped.scoreCap() : null;
     double a = arithmetic.a();
     var scores = new Estimate(1, keys.length);
     for (int c = 0; c < keys.length; c++) {
@@ -202,7 +195,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       double rounding = a * a * d * (squares + dot * dot) + 2 * arithmetic.storing() * dot * dot;
       scores.set(0, c, scale * dot, scale * Math.sqrt(carried + rounding));
     }
-    return arithmetic.settle(scores);
+    return cap == null ? arithmetic.settle(scores) : arithmetic.cap(arithmetic.settle(scores), cap);
   }
 
   /**

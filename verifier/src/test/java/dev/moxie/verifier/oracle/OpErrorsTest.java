@@ -370,6 +370,18 @@ class OpErrorsTest {
         return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
       }
     },
+    ATTEND_WITH_A_CAP {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.keys(), s.keys());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        Attention.GroupedQuery a = Parts.with(s.attention(), "scoreCap", 0.75);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
+      }
+    },
     ATTEND_WITH_SINKS {
       @Override
       List<Integer> widths(Sizes s) {

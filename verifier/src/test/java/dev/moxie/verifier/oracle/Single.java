@@ -321,6 +321,10 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
         float product =
             dot(q.values(), t * q.columns() + head * d, k.values(), j * k.columns() + key, d);
         scores[j - first] = product * (float) a.softmaxScale();
+        if (a.scoreCap() != null) {
+          float most = a.scoreCap().floatValue();
+          scores[j - first] = most * (float) Math.tanh(scores[j - first] / most);
+        }
         if (a.distances() != null && bias != null) {
           int bucket = a.distances().bucket(j - t, a.bidirectional());
           scores[j - first] += row(bias, bucket)[head];
