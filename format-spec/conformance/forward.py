@@ -521,13 +521,14 @@ def sqrt_softplus(x):
 
 
 SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
-          "sqrt_softplus": sqrt_softplus}
+          "sqrt_softplus": sqrt_softplus, "one": np.array}
 
 
 def dropped_of(chosen, experts, drops):
     """Which choices [T, k] find their expert with all that it takes."""
     tokens, waiting = len(chosen), np.zeros(experts, int)
-    taken = drops["tokens"] if "tokens" in drops else math.ceil(drops["fraction"] * tokens)
+    part = max(drops.get("least", 0), math.ceil(drops.get("fraction", 0) * tokens))
+    taken = drops.get("tokens", part)
     dropped = np.zeros(chosen.shape, bool)
     for place, choices in enumerate(chosen.T):
         for token, expert in enumerate(choices):
@@ -540,7 +541,8 @@ def route(logits, routing, bias, assigned):
     """Chosen experts [T, k], best first, their weights and which are dropped."""
     if cap := routing.get("logitCap"):
         logits = cap * np.tanh(logits / cap)
-    s = SCORES[routing["score"]](logits)
+    sets = routing.get("prototypes", 1)
+    s = SCORES[routing["score"]](logits.reshape(len(logits), sets, -1)).reshape(logits.shape)
     c = s if routing["bias"] in (None, "logits") else s + bias
     tokens, allowed = np.arange(len(s))[:, None], np.ones(s.shape, bool)
     if groups := routing["groups"]:
@@ -549,7 +551,9 @@ def route(logits, routing, bias, assigned):
         kept = np.zeros(grouped.shape, bool)
         kept[tokens, largest(top.sum(axis=-1), groups["kept"])] = True
         allowed = kept.reshape(c.shape)
-    chosen = largest(np.where(allowed, c, -np.inf), routing["expertsPerToken"])
+    each = np.where(allowed, c, -np.inf).reshape(len(c), sets, -1)
+    chosen = largest(each, routing["expertsPerToken"] // sets) + np.arange(sets)[:, None] * each.shape[2]
+    chosen = chosen.reshape(len(c), -1)
     chosen = chosen if assigned is None else assigned
     weights = (c if routing["bias"] == "selection_and_weights" else s)[tokens, chosen]
     if mixer := routing.get("mixer"):
@@ -566,6 +570,11 @@ def route(logits, routing, bias, assigned):
     return chosen, weights * routing["scale"], dropped
 
 
+def length_one(x):
+    length = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
+    return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+
+
 def mixture(x, w, name, ff, trace, ids, normed):
     """What experts and networks beside them make; `normed` norms with the weights of a name."""
     beside, given = ff.get("beside"), x
@@ -574,7 +583,14 @@ def mixture(x, w, name, ff, trace, ids, normed):
     routing, shared = ff["routing"], ff["shared"]
     bias = w(f"{name}.router.bias") if routing["bias"] else 0
     read = normed(x, "router_norm") / math.sqrt(x.shape[1]) if beside else x
-    logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    if routing["score"] == "one":
+        logits = np.ones((len(x), ff["experts"]))
+    elif angles := routing.get("cosine"):
+        p = read @ w(f"{name}.router.projection").T + w(f"{name}.router.projection.bias")
+        factor = np.minimum(np.exp(w(f"{name}.router.temperature")), angles["most"])
+        logits = factor * (length_one(p) @ length_one(w(f"{name}.router")).T)
+    else:
+        logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
     chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:
@@ -599,6 +615,9 @@ def mixture(x, w, name, ff, trace, ids, normed):
     clamp = ff["clamp"] if "clamped" in shared else None
     factors = ff.get("outputFactors", {"routed": 1, "shared": 1})
     made = switch * network(x, w, f"{name}.shared", ff, clamp)
+    if "mixed" in shared:
+        first, second = softmax(x @ w(f"{name}.shared.mix").T + w(f"{name}.shared.mix.bias")).T
+        return first[:, None] * y + second[:, None] * made
     return factors["routed"] * y + factors["shared"] * made
 
 

@@ -174,7 +174,10 @@ LAYER = {
     "dense_gate": "dense.gate I H",
     "dense_biases": "dense.up.bias I; dense.down.bias H",
     "dense_gate_bias": "dense.gate.bias I",
-    "mixture_of_experts": "router E H; experts.down E H I",
+    "mixture_of_experts": "experts.down E H I",
+    "router": "router E RW",
+    "cosine": "router.projection RW H; router.projection.bias RW; router.temperature 1",
+    "mixed": "shared.mix 2 H; shared.mix.bias 2",
     "gated_experts": "experts.gate_up E 2I H",
     "ungated_experts": "experts.up E I H",
     "bias": "router.bias E",
@@ -219,7 +222,7 @@ def layers(architecture):
 def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
     found = {}
-    size = {"1": 1, "3": 3, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    size = {"1": 1, "2": 2, "3": 3, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
     streams = architecture.get("streams")
     if streams:
         count = streams["count"]
@@ -230,7 +233,7 @@ def canonical(architecture):
             if name.startswith(lacks):
                 continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances", "_temperature"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
@@ -327,13 +330,15 @@ def canonical(architecture):
             experts = "gated_experts" if gated else "ungated_experts"
             parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
             shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
+            parts += ["router"] * (ff["routing"]["score"] != "one")
+            size["RW"] = ff["routing"].get("cosine", {"size": size["H"]})["size"]
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
-            parts += [part for part in ("assigned", "factors") if part in ff["routing"]]
+            parts += [part for part in ("assigned", "factors", "cosine") if part in ff["routing"]]
             for part in ("beside", "shared"):
                 parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
             parts += ["beside"] * ("beside" in ff)
             size["k"] = ff["routing"]["expertsPerToken"]
-            parts += ["switched"] * ("switched" in shared)
+            parts += [part for part in ("switched", "mixed") if part in shared]
             size["S"] = shared["intermediateSize"]
         add(parts, LAYER, layer, lacks)
     return found

@@ -297,6 +297,12 @@ def architecture(p):
             yield "A8", "score", mixed == (routing["score"] == "identity")
             of_scores = routing["bias"] not in (None, "logits")
             yield "A8", "mixer", not (mixed and (of_scores or groups or routing["normalisation"]))
+            sets, one = routing.get("prototypes", 1), routing["score"] == "one"
+            yield "A5", "prototypes", k % sets == 0 and ff["experts"] % sets == 0
+            yield "A8", "prototypes", sets == 1 or not ("assigned" in routing or groups or mixed)
+            yield "A8", "one", not one or "assigned" in routing and "logitCap" not in routing
+            angles = "cosine" in routing
+            yield "A8", "cosine", not angles or routing["bias"] != "logits" and not one
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
             drops, normalisation = routing.get("drops"), routing["normalisation"]
@@ -305,6 +311,7 @@ def architecture(p):
                 outputs = routing["weightsApplyTo"] == "expert_output"
                 yield "A8", "drops", outputs and not mixed
                 yield "A8", "drops", ("tokens" in drops) != ("fraction" in drops)
+                yield "A8", "least", "least" not in drops or "fraction" in drops
                 yield "A8", "fraction", drops.get("fraction", 0.5) < 1
                 after = not normalisation or "afterNormalisation" in drops
                 least = not after and max(normalisation["epsilon"], normalisation.get("least", 0))
@@ -314,6 +321,8 @@ def architecture(p):
             yield "A8", "clamped", not clamped or "clamp" in ff
             yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
             yield "A8", "beside", "beside" not in ff or not ff["shared"]
+            mixes = "mixed" in (ff["shared"] or {})
+            yield "A8", "mixed", not mixes or not ("switched" in ff["shared"] or "outputFactors" in ff)
             yield "A12", "outputFactors", "outputFactors" not in ff or ff["shared"]
             yield "A9", "outputFactors", {*ff.get("outputFactors", {"none": 0}).values()} != {1}
         if routing and groups:

@@ -36,7 +36,8 @@ class ModelEvidenceTest {
   private static final Set<String> NUMPY_ALONE = Set.of("Routing.bias = SELECTION_AND_WEIGHTS");
 
   /** What traces say of who recorded them that is not the code under test. */
-  private static final List<String> OTHERS = List.of("transformers ", "the published equations ");
+  private static final List<String> OTHERS =
+      List.of("transformers ", "NumPy ", "the published equations ");
 
   /** What a decoder layer has in traces, and no layer for multi-token prediction. */
   private static final Set<String> UNREACHED =

@@ -514,6 +514,41 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "experts-of-each-of-two-prototypes",
+              """
+              {"model_type": "m6_t", "vocab_size": 19, "d_model": 12, "num_hidden_layers": 2,
+               "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 6, "num_prototypes": 2,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "a-table-and-no-router",
+              """
+              {"model_type": "pangu_sigma", "vocab_size": 19, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 5,
+               "num_dense_layers": 1, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "mixed-experts-of-a-pyramid-that-take-three-at-least",
+              """
+              {"model_type": "deepspeed_moe", "vocab_size": 19, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2, "d_kv": 6, "d_ff": 10,
+               "num_experts": [3, 6], "min_capacity": 3, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "a-router-by-angles",
+              """
+              {"model_type": "tutel", "vocab_size": 19, "d_model": 12, "num_hidden_layers": 2,
+               "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 6, "proj_dim": 5,
+               "num_experts_per_tok": 2, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "a-cap-of-scores-and-int8-in-groups",
               """
               {"model_type": "grok-1", "vocab_size": 19, "hidden_size": 12,

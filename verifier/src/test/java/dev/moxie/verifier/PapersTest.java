@@ -105,6 +105,15 @@ class PapersTest {
           "another activation",
           experts(e -> Parts.with(e, "activation", FeedForward.Activation.SILU)));
       defects.putAll(ofRouting(m.routing()));
+      if (m.shared() != null) {
+        defects.put("experts alone", leaving(e -> e.withoutShared()));
+        defects.put(
+            "added instead of mixed",
+            leaving(e -> Parts.with(e, "shared", Parts.with(e.shared(), "mixed", false))));
+        defects.put(
+            "mixed as in another layer",
+            leaves(n -> n.contains(".mix.") ? swap(n, "layers.1.", "layers.3.") : n));
+      }
     }
     return defects;
   }
@@ -114,6 +123,26 @@ class PapersTest {
     defects.put("weights a tenth larger", routing(r -> r.withScale(1.1 * r.scale())));
     if (own.score() == Routing.Score.SOFTMAX) {
       defects.put("scores by sigmoid", routing(r -> r.withScore(Routing.Score.SIGMOID)));
+    }
+    if (own.prototypes() > 0) {
+      defects.put("one set of experts", routing(r -> r.withPrototypes(0)));
+    }
+    if (own.assigned()) {
+      defects.put("the table of another layer", leaves(PapersTest::otherTable));
+    }
+    if (own.cosine() != null) {
+      defects.put(
+          "cosines held sooner",
+          routing(r -> Parts.with(r, "cosine", Parts.with(r.cosine(), "most", 1.5))));
+      defects.put(
+          "the projection of another layer",
+          leaves(n -> n.contains("router.projection.") ? swap(n, "layers.1.", "layers.3.") : n));
+      defects.put(
+          "the temperature of another layer",
+          leaves(n -> n.endsWith("router.temperature") ? swap(n, "layers.1.", "layers.3.") : n));
+    }
+    if (own.drops() != null && own.drops().least() != null) {
+      defects.put("no least capacity", drops(d -> Parts.with(d, "least", null)));
     }
     if (own.normalisation() != null) {
       defects.put("weights not normalised", routing(r -> r.withNormalisation(null)));
@@ -133,6 +162,16 @@ class PapersTest {
                       .withDrops(Parts.with(r.drops(), "afterNormalisation", false))));
     }
     return defects;
+  }
+
+  /** Experts that lack something, and no tensors of it. */
+  private static UnaryOperator<ConversionPlan> leaving(
+      UnaryOperator<FeedForward.MixtureOfExperts> change) {
+    return plan -> WrongPlans.without(experts(change).apply(plan));
+  }
+
+  private static String otherTable(String name) {
+    return name.endsWith("router.table") ? swap(name, "layers.1.", "layers.2.") : name;
   }
 
   private static Attention.GroupedQuery nearer(Attention.GroupedQuery attention) {

@@ -58,7 +58,11 @@ public final class Families {
           Grok1.FAMILY,
           GShard.FAMILY,
           ZCode.FAMILY,
-          Glam.FAMILY);
+          Glam.FAMILY,
+          M6T.FAMILY,
+          PanguSigma.FAMILY,
+          DeepSpeedMoe.FAMILY,
+          Tutel.FAMILY);
 
   private Families() {}
 

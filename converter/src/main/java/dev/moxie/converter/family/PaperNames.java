@@ -12,7 +12,13 @@ final class PaperNames {
               "attention.key", "attention.key",
               "attention.value", "attention.value",
               "attention.output", "attention.output"),
-          Names.inLayer("attention.distances", "attention.relative_bias.weight"),
+          Names.inLayer(
+              "attention.distances", "attention.relative_bias.weight",
+              "router.table", "moe.table",
+              "router.temperature", "moe.temperature"),
+          Names.both("router.projection", "moe.projection"),
+          Names.both("shared.mix", "moe.coefficient"),
+          Names.weights("shared.up", "moe.mlp.wi", "shared.down", "moe.mlp.wo"),
           Names.both("feed_forward_norm", "feed_forward_norm"),
           Names.weights(
               "dense.gate", "feed_forward.wg",

@@ -47,7 +47,13 @@ final class Papers {
    * @param chosen of each token
    */
   static Routing.@Nullable Drops drops(Settings c, int chosen, boolean afterNormalisation) {
-    double fraction = c.get(CAPACITY) * chosen / c.get(Experts.COUNT);
+    return drops(c, c.get(Experts.COUNT), chosen, afterNormalisation);
+  }
+
+  /** The same of a layer with so many experts. */
+  static Routing.@Nullable Drops drops(
+      Settings c, int experts, int chosen, boolean afterNormalisation) {
+    double fraction = c.get(CAPACITY) * chosen / experts;
     return fraction < 1 ? new Routing.Drops(null, fraction, afterNormalisation) : null;
   }
 
@@ -62,10 +68,15 @@ final class Papers {
 
   /** Experts without gates. */
   static FeedForward.MixtureOfExperts experts(Settings c, Routing routing) {
+    return experts(c, c.get(Experts.COUNT), routing);
+  }
+
+  /** So many of them. */
+  static FeedForward.MixtureOfExperts experts(Settings c, int count, Routing routing) {
     var relu = FeedForward.Activation.RELU;
     int width = c.get(Experts.WIDTH);
     return new FeedForward.MixtureOfExperts(
-        c.get(Experts.COUNT), width, relu, true, null, false, routing, null, null, null);
+        count, width, relu, true, null, false, routing, null, null, null);
   }
 
   private static Attention.Cross heads(Settings c) {
@@ -78,15 +89,21 @@ final class Papers {
     return EncoderDecoder.attention(heads(c));
   }
 
-  /** A decoder whose layers have experts where it is their turn, counted from 0. */
-  static Architecture decoder(Settings c, IntFunction<FeedForward.MixtureOfExperts> experts) {
-    var dense =
-        new FeedForward.Dense(c.get(Experts.WIDTH), FeedForward.Activation.RELU, true, false);
-    return placed(
-        c,
-        normed(
-            Llama.model(
-                c, i -> attention(c), i -> Experts.isTurn(c, i) ? experts.apply(i) : dense)));
+  /** A network without a gate, in the place of experts. */
+  static FeedForward.Dense dense(Settings c) {
+    return new FeedForward.Dense(c.get(Experts.WIDTH), FeedForward.Activation.RELU, true, false);
+  }
+
+  /** A decoder of which every so many layers have experts. */
+  static Architecture decoder(Settings c, FeedForward experts) {
+    FeedForward dense = dense(c);
+    return decoder(c, i -> Experts.isTurn(c, i) ? experts : dense);
+  }
+
+  /** A decoder, by its layers' second halves, counted from 0. */
+  static Architecture decoder(Settings c, IntFunction<FeedForward> feedForward) {
+    var attention = attention(c);
+    return placed(c, normed(Llama.model(c, i -> attention, feedForward)));
   }
 
   /** An encoder and a decoder of which every so many layers have experts. */

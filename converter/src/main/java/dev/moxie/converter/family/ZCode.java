@@ -5,9 +5,9 @@ import java.util.List;
 
 /**
  * Z-Code M3 (Kim et al., "Scalable and Efficient MoE Training for Multitask Multilingual Models",
- * 2021, section 2): an encoder and a decoder of which every other layer has experts, one for each
- * token, weighed by its softmax as in Switch Transformers (Fedus et al., 2021, equations 1 and 2).
- * Random token selection and gating dropout (Liu et al., 2022) are of training.
+ * 2021): an encoder and a decoder of which every other layer has experts, one for each token,
+ * weighed by its softmax as in Switch Transformers (Fedus et al., 2021, equations 1 and 2). Random
+ * token selection and gating dropout (Liu et al., 2022) are of training.
  */
 final class ZCode {
   static final Family FAMILY =

@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
 /**
  * Another order for the experts of a layer, which nobody can tell from the first as long as the
  * rows of the router, and the biases of either, go with them: a set of experts is chosen, and the
- * sum over it has no order. Groups limit the choice to neighbours, so they stay together: they
+ * sum over it has no order. Groups and prototypes are of neighbours, so they stay together: they
  * change places as wholes, and experts change places within them.
  */
 public final class ExpertOrder {
@@ -38,7 +38,7 @@ public final class ExpertOrder {
 
   private static List<Integer> shuffled(FeedForward.MixtureOfExperts m, Random random) {
     Routing.Groups limits = m.routing().groups();
-    int count = limits == null ? 1 : limits.count();
+    int count = limits == null ? m.routing().sets() : limits.count();
     int size = m.experts() / count;
     List<Integer> groups = places(count);
     Collections.shuffle(groups, random);

@@ -72,13 +72,17 @@ public sealed interface FeedForward {
    *
    * @param intermediateSize width inside
    * @param switched whether the network's output is multiplied by σ(switch x), one number per token
-   *     (Qwen Team, "Qwen1.5-MoE", 2024)
+   *     (Qwen Team, "Qwen1.5-MoE", 2024); not beside mixed
    * @param clamped whether the {@link Clamp} of the routed experts is theirs, too
+   * @param mixed whether c = softmax(mix x + bias), two numbers per token, multiply the sum over
+   *     routed experts and the network's output (Rajbhandari et al., "DeepSpeed-MoE", 2022, section
+   *     4.1; microsoft/DeepSpeed {@code deepspeed/moe/layer.py}, its coefficient)
    */
   record SharedExperts(
       int intermediateSize,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean switched,
-      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean clamped) {
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean clamped,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean mixed) {
     /** Added as they are. */
     public SharedExperts(int intermediateSize) {
       this(intermediateSize, false);
@@ -89,8 +93,17 @@ public sealed interface FeedForward {
       this(intermediateSize, switched, false);
     }
 
+    /** Added, or switched. */
+    public SharedExperts(int intermediateSize, boolean switched, boolean clamped) {
+      this(intermediateSize, switched, clamped, false);
+    }
+
     public SharedExperts {
       Limits.require("feedForward.shared.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
+      if (mixed && switched) {
+        throw new IllegalArgumentException(
+            "feedForward.shared.mixed: expected none beside switched, found both");
+      }
     }
   }
 
@@ -195,6 +208,11 @@ public sealed interface FeedForward {
       Objects.requireNonNull(activation, "feedForward.activation is missing");
       Objects.requireNonNull(routing, "feedForward.routing is missing");
       Limits.require("routing.expertsPerToken", routing.expertsPerToken(), 1, experts);
+      if (experts % routing.sets() != 0) {
+        throw new IllegalArgumentException(
+            "routing.prototypes: expected a divisor of %d experts, found %d"
+                .formatted(experts, routing.prototypes()));
+      }
       Routing.Groups groups = routing.groups();
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
@@ -214,6 +232,10 @@ public sealed interface FeedForward {
       if (beside != null && shared != null) {
         throw new IllegalArgumentException(
             "feedForward.beside: expected none next to shared experts, found both");
+      }
+      if (outputFactors != null && shared != null && shared.mixed()) {
+        throw new IllegalArgumentException(
+            "feedForward.outputFactors: expected none beside mixed, found both");
       }
       if (outputFactors != null && shared == null) {
         throw new IllegalArgumentException(

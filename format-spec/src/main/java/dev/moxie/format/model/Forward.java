@@ -742,7 +742,16 @@ public final class Forward<V> {
     if (m.beside() == null) {
       FeedForward.OutputFactors factors = m.outputFactors();
       V routed = factors == null ? y : scaled(y, factors.routed());
-      return m.shared() == null ? routed : ops.add(routed, shared(layer, m, m.shared(), x));
+      if (m.shared() == null) {
+        return routed;
+      }
+      V made = shared(layer, m, m.shared(), x);
+      if (!m.shared().mixed()) {
+        return ops.add(routed, made);
+      }
+      var scope = new Scope(layer);
+      V z = ops.linear(x, scope.matrix(Role.SHARED_MIX, 2, model.hiddenSize()));
+      return ops.mix(routed, made, ops.shift(z, scope.vector(Role.SHARED_MIX_BIAS, 2)));
     }
     var scope = new Scope(layer);
     int width = m.beside().intermediateSize();
@@ -751,13 +760,26 @@ public final class Forward<V> {
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
 
-  /** W x of the router, [T, E], and its bias where that is one of logits. */
+  /** W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
+    if (m.routing().score() == Routing.Score.ONE) {
+      return ops.ones(m.experts());
+    }
     var scope = new Scope(layer);
     V read =
         m.beside() == null
             ? x
             : ops.scale(norm(scope, Role.ROUTER_NORM, x), 1 / Math.sqrt(model.hiddenSize()));
+    Routing.Cosine cosine = m.routing().cosine();
+    if (cosine != null) {
+      int size = cosine.size();
+      V p = ops.linear(read, scope.matrix(Role.ROUTER_PROJECTION, size, model.hiddenSize()));
+      return ops.cosine(
+          cosine,
+          ops.shift(p, scope.vector(Role.ROUTER_PROJECTION_BIAS, size)),
+          scope.matrix(Role.ROUTER, m.experts(), size),
+          scope.vector(Role.ROUTER_TEMPERATURE, 1));
+    }
     V l = ops.linear(read, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
     return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }
@@ -800,10 +822,13 @@ public final class Forward<V> {
   public static <V> Routed<V> route(
       Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
     V capped = routing.logitCap() == null ? l : ops.cap(l, routing.logitCap());
-    V s = ops.score(routing.score(), capped);
+    V s = ops.score(routing.score(), capped, routing.sets());
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
     V limited = routing.groups() == null ? c : ops.limit(c, routing.groups());
-    V best = routing.assigned() ? ops.assign(stored) : ops.top(limited, routing.expertsPerToken());
+    V best =
+        routing.assigned()
+            ? ops.assign(stored)
+            : ops.top(limited, routing.expertsPerToken(), routing.sets());
     V chosen = ops.note(Step.ROUTER_EXPERTS, best);
     V values = routing.bias() == Routing.Bias.SELECTION_AND_WEIGHTS ? c : s;
     Routing.Mixer mixer = routing.mixer();

@@ -87,6 +87,17 @@ public interface Ops<V> {
    */
   V switched(Attention.Opening f, V x, V by);
 
+  /**
+   * c_0 a + c_1 b, c = softmax(z); a softmax of two numbers is the sigmoid of their difference.
+   *
+   * @param z [T, 2]
+   */
+  default V mix(V a, V b, V z) {
+    V d = add(columns(z, 0, 1), scale(columns(z, 1, 1), -1));
+    V first = switched(Attention.Opening.SIGMOID, a, d);
+    return add(first, switched(Attention.Opening.SIGMOID, b, scale(d, -1)));
+  }
+
   /** Columns {@code first} to {@code first + count − 1}. */
   V columns(V x, int first, int count);
 
@@ -203,11 +214,28 @@ public interface Ops<V> {
   V recur(States states, V q, V k, V v, V d, @Nullable V b);
 
   /**
+   * Logits by angles ({@link Routing.Cosine}).
+   *
+   * @param x [T, size]
+   * @param matrix [E, size]
+   * @param temperature [1]
+   */
+  V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature);
+
+  /**
+   * T rows of ones.
+   *
+   * @param columns of each
+   */
+  V ones(int columns);
+
+  /**
    * Scores of all experts.
    *
    * @param logits [T, E]
+   * @param sets of neighbouring experts, each of which has scores of its own
    */
-  V score(Routing.Score score, V logits);
+  V score(Routing.Score score, V logits, int sets);
 
   /**
    * What experts are chosen by: their scores plus a stored bias.
@@ -224,9 +252,11 @@ public interface Ops<V> {
    *
    * @param choice [T, E]
    * @param count k
-   * @return [T, k], largest first; of equal ones the lower id
+   * @param sets of neighbouring experts, from each of which as many are chosen
+   * @return [T, k], those of one set after those of another, of each the largest first; of equal
+   *     ones the lower id
    */
-  V top(V choice, int count);
+  V top(V choice, int count, int sets);
 
   /**
    * Which choices are dropped ({@link Routing.Drops}): 1 where one is, 0 where it is kept.

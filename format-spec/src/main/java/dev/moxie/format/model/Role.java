@@ -62,6 +62,11 @@ public enum Role {
   DENSE_DOWN_BIAS("dense.down.bias"),
   ROUTER("router.weight"),
   ROUTER_BIAS("router.bias"),
+  ROUTER_PROJECTION("router.projection.weight"),
+  ROUTER_PROJECTION_BIAS("router.projection.bias"),
+  ROUTER_TEMPERATURE("router.temperature"),
+  SHARED_MIX("shared.mix.weight"),
+  SHARED_MIX_BIAS("shared.mix.bias"),
   SHARED_GATE("shared.gate.weight"),
   SHARED_UP("shared.up.weight"),
   SHARED_DOWN("shared.down.weight"),
@@ -148,7 +153,11 @@ public enum Role {
 
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
-    return this == ROUTER || this == ROUTER_BIAS || this == ROUTER_TABLE || this == OPAQUE;
+    return switch (this) {
+      case ROUTER, ROUTER_BIAS, ROUTER_TABLE, ROUTER_PROJECTION, ROUTER_PROJECTION_BIAS -> true;
+      case ROUTER_TEMPERATURE, OPAQUE -> true;
+      default -> false;
+    };
   }
 
   /** Whether all heads share a vector of this role. */

@@ -12,12 +12,14 @@ import org.jspecify.annotations.Nullable;
  * experts and their weights.
  *
  * <pre>
- * l = router x, plus the stored bias b where it is one of logits
+ * l = router x, plus the stored bias b where it is one of logits; 1 where there is no router; or
+ *     cosines of angles between a projection of x and the router's rows, times a stored number
  * l = cap · tanh(l / cap), where they are capped
  * s = score(l)                                   [E]
  * c = s + b, where b is one of scores            [E]
  * c = masked outside the kept groups, where there are groups
- * S = the expertsPerToken experts of largest c; of equal ones, the lower id
+ * S = the expertsPerToken experts of largest c, or of each prototype its share of them; of equal
+ *     ones, the lower id
  * w = s[S], or c[S] if b touches the weights
  * D = those of S that are dropped, where an expert takes no more than some tokens
  * w = 0 in D, before they are normalised or after
@@ -45,6 +47,10 @@ import org.jspecify.annotations.Nullable;
  * @param factors whether each expert has a stored factor of its weights
  * @param logitCap what logits are held below; null leaves them
  * @param drops what becomes of tokens beyond the capacity; null where that is unlimited
+ * @param prototypes sets of experts with neighbouring ids, as many in each (Yang et al., "M6-T:
+ *     Exploring Sparse Expert Models and Beyond", 2021, on expert prototyping): a softmax is over
+ *     the experts of one, and as many are chosen from each; 0 where all experts are one set
+ * @param cosine how logits come of angles; null where they are products
  */
 public record Routing(
     int expertsPerToken,
@@ -61,7 +67,9 @@ public record Routing(
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean assigned,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean factors,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
-    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops) {
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) int prototypes,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Cosine cosine) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -76,7 +84,10 @@ public record Routing(
     IDENTITY,
     /** s_e = sqrt(ln(1 + exp(l_e))) (DeepSeek-AI, "DeepSeek-V4", 2026). */
     @JsonProperty("sqrt_softplus")
-    SQRT_SOFTPLUS
+    SQRT_SOFTPLUS,
+    /** s_e = 1: there is no router, and a table assigns experts. */
+    @JsonProperty("one")
+    ONE
   }
 
   /** What the stored bias touches. */
@@ -220,6 +231,27 @@ public record Routing(
     EXPERT_INPUT
   }
 
+  /**
+   * Logits by angles (Hwang et al., "Tutel: Adaptive Mixture-of-Experts at Scale", 2022, on the
+   * cosine router; microsoft/tutel {@code tutel/gates/cosine_top.py}): with p = projection x +
+   * bias,
+   *
+   * <pre>
+   * l_e = min(exp(temperature), most) · (p / ‖p‖) · (r_e / ‖r_e‖)
+   * </pre>
+   *
+   * of a stored temperature and the rows r_e of the router; where p or r_e is 0, so is l_e.
+   *
+   * @param size width of p and of the router's rows
+   * @param most what the stored factor is held to
+   */
+  public record Cosine(int size, double most) {
+    public Cosine {
+      Limits.require("routing.cosine.size", size, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("routing.cosine.most", most);
+    }
+  }
+
   /** How many tokens an expert takes. */
   public enum Capacity {
     /** No token is ever dropped. */
@@ -237,8 +269,9 @@ public record Routing(
    * has the weight 0.
    *
    * @param tokens C; null where it is a fraction
-   * @param fraction of the tokens T of the sequence: C = ⌈fraction · T⌉, below 1, since one token
-   *     chooses an expert once and so no more would drop none; null where it is a number
+   * @param fraction of the tokens T of the sequence: C = ⌈fraction · T⌉, or least, below 1, since
+   *     one token chooses an expert once and so no more would drop none; null where it is a number
+   * @param least that an expert takes where the fraction is fewer; null beside a number
    * @param order in which choices queue
    * @param afterNormalisation whether weights are normalised over all of a token's choices; else
    *     over those that are kept
@@ -246,6 +279,7 @@ public record Routing(
   public record Drops(
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer tokens,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double fraction,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer least,
       Order order,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean afterNormalisation) {
 
@@ -269,12 +303,19 @@ public record Routing(
         throw new IllegalArgumentException(
             "routing.drops.fraction: expected a number between 0 and 1, found " + fraction);
       }
+      if (least != null) {
+        Limits.require("routing.drops.least", least, 2, Integer.MAX_VALUE);
+        if (tokens != null) {
+          throw new IllegalArgumentException(
+              "routing.drops.least: expected none beside a number of tokens, found some");
+        }
+      }
       Objects.requireNonNull(order, "routing.drops.order is missing");
     }
 
     /** So many tokens of a sequence, or those of a fraction of it. */
     public Drops(@Nullable Integer tokens, @Nullable Double fraction, boolean afterNormalisation) {
-      this(tokens, fraction, Order.CHOICE_THEN_POSITION, afterNormalisation);
+      this(tokens, fraction, null, Order.CHOICE_THEN_POSITION, afterNormalisation);
     }
 
     /**
@@ -287,7 +328,11 @@ public record Routing(
 
     /** Tokens of a sequence that an expert takes, C. */
     public int capacity(int length) {
-      return tokens != null ? tokens : (int) Math.ceil(Objects.requireNonNull(fraction) * length);
+      if (tokens != null) {
+        return tokens;
+      }
+      int part = (int) Math.ceil(Objects.requireNonNull(fraction) * length);
+      return least == null ? part : Math.max(least, part);
     }
   }
 
@@ -324,6 +369,8 @@ public record Routing(
         false,
         false,
         null,
+        null,
+        0,
         null);
   }
 
@@ -359,6 +406,28 @@ public record Routing(
     if (assigned && (bias != null || groups != null || mixer != null)) {
       throw new IllegalArgumentException(
           "routing.assigned: expected no bias, groups or mixer beside a table, found some");
+    }
+    if (score == Score.ONE && (!assigned || logitCap != null)) {
+      throw new IllegalArgumentException(
+          "routing.score: expected a table, and no logitCap, beside one, found otherwise");
+    }
+    if (cosine != null && (bias == Bias.LOGITS || score == Score.ONE)) {
+      throw new IllegalArgumentException(
+          "routing.cosine: expected no bias of logits, and a router, beside it, found otherwise");
+    }
+    if (prototypes != 0) {
+      Limits.require("routing.prototypes", prototypes, 2, expertsPerToken);
+      if (expertsPerToken % prototypes != 0) {
+        throw new IllegalArgumentException(
+            "routing.prototypes: expected a divisor of expertsPerToken "
+                + expertsPerToken
+                + ", found "
+                + prototypes);
+      }
+      if (assigned || groups != null || mixer != null) {
+        throw new IllegalArgumentException(
+            "routing.prototypes: expected no table, groups or mixer beside them, found some");
+      }
     }
     if ((capacity == Capacity.LIMITED) != (drops != null)) {
       throw new IllegalArgumentException(
@@ -420,7 +489,19 @@ public record Routing(
         assigned,
         factors,
         logitCap,
-        other);
+        other,
+        prototypes,
+        cosine);
+  }
+
+  /** Sets of experts that are chosen from. */
+  public int sets() {
+    return Math.max(1, prototypes);
+  }
+
+  /** The same equation with other prototypes, or none. */
+  public Routing withPrototypes(int other) {
+    return Parts.with(this, "prototypes", other);
   }
 
   /** Whether experts are chosen by scores with a stored bias added to them. */
@@ -465,7 +546,9 @@ public record Routing(
         assigned,
         factors,
         logitCap,
-        drops);
+        drops,
+        0,
+        cosine);
   }
 
   /** The same equation with another scale. */

@@ -14,11 +14,19 @@ public final class RoutingWords {
     List<String> parts = new ArrayList<>();
     String score =
         switch (routing.score()) {
-          case SOFTMAX -> "softmax over all " + moe.experts() + " experts";
+          case SOFTMAX ->
+              routing.prototypes() == 0
+                  ? "softmax over all " + moe.experts() + " experts"
+                  : "softmax over the experts of each of %d prototypes"
+                      .formatted(routing.prototypes());
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
           case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
           case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
+          case ONE -> "no router, 1 for each of " + moe.experts() + " experts";
         };
+    if (routing.cosine() != null) {
+      parts.add("logits are cosines times a stored number");
+    }
     parts.add(
         routing.logitCap() == null
             ? score + " in " + routing.computeDtype()
@@ -41,7 +49,13 @@ public final class RoutingWords {
           "only the %d of %d groups %s most are chosen from"
               .formatted(groups.kept(), groups.count(), aggregate));
     }
-    parts.add("the best %d are chosen".formatted(routing.expertsPerToken()));
+    int each = routing.expertsPerToken() / routing.sets();
+    if (routing.assigned()) {
+      parts.add("a table of tokens names %d".formatted(each));
+    } else {
+      String from = routing.prototypes() == 0 ? "" : " of each prototype";
+      parts.add("the best %d%s are chosen".formatted(each, from));
+    }
     String applied =
         switch (routing.weightsApplyTo()) {
           case EXPERT_OUTPUT -> "multiply the experts' outputs";
@@ -60,7 +74,10 @@ public final class RoutingWords {
       parts.add("a dense network serves every token beside the experts");
     }
     if (moe.shared() != null) {
-      parts.add("shared experts serve every token");
+      parts.add(
+          moe.shared().mixed()
+              ? "shared experts serve every token, and a softmax weighs them and the chosen"
+              : "shared experts serve every token");
     }
     FeedForward.OutputFactors factors = moe.outputFactors();
     if (factors != null) {
@@ -82,6 +99,7 @@ public final class RoutingWords {
 
   private static String words(Routing.Drops drops) {
     String taken = drops.tokens() == null ? drops.fraction() + " of all" : drops.tokens() + "";
+    taken = drops.least() == null ? taken : "%s or %d".formatted(taken, drops.least());
     return "an expert takes the first %s tokens of a sequence, %s, and drops the others, %s"
         .formatted(
             taken,

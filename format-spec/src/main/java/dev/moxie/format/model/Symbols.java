@@ -424,16 +424,32 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term score(Routing.Score score, Term logits) {
+  public Term mix(Term a, Term b, Term z) {
+    return term("c_0 %s + c_1 %s, c = softmax(%s)", name(a, "r"), name(b, "u"), name(z, "z"));
+  }
+
+  @Override
+  public Term cosine(Routing.Cosine cosine, Term x, Leaf matrix, Leaf temperature) {
+    return term("min(exp(t), %s) cos(%s, %s)", cosine.most(), matrix(matrix), name(x, "p"));
+  }
+
+  @Override
+  public Term ones(int columns) {
+    return term("1");
+  }
+
+  @Override
+  public Term score(Routing.Score score, Term logits, int sets) {
     String function =
         switch (score) {
           case SOFTMAX -> "softmax";
           case SIGMOID -> "sigmoid";
-          case IDENTITY -> "";
+          case IDENTITY, ONE -> "";
           case SQRT_SOFTPLUS -> "sqrt_softplus";
         };
     String l = name(logits, "l");
-    Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s)", function, l);
+    String over = sets == 1 ? "" : ", over each of %d prototypes".formatted(sets);
+    Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s%s)", function, l, over);
     name(scores, "s");
     return scores;
   }
@@ -466,8 +482,11 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term top(Term choice, int count) {
-    Term chosen = term("top-%d(%s)", count, choice.text);
+  public Term top(Term choice, int count, int sets) {
+    Term chosen =
+        sets == 1
+            ? term("top-%d(%s)", count, choice.text)
+            : term("top-%d(%s) of each of %d prototypes", count / sets, choice.text, sets);
     name(chosen, "S");
     return chosen;
   }
@@ -476,6 +495,7 @@ public final class Symbols implements Ops<Symbols.Term> {
   public Term drop(Term values, Term chosen, Routing.Drops drops) {
     String capacity =
         drops.tokens() == null ? "⌈%s · T⌉".formatted(drops.fraction()) : "" + drops.tokens();
+    capacity = drops.least() == null ? capacity : "max(%d, %s)".formatted(drops.least(), capacity);
     Term dropped =
         term(
             "those of %s behind the first %s of their expert, best choices first, then by position",

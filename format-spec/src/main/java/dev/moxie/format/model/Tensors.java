@@ -340,7 +340,19 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long score(Routing.Score score, Long logits) {
+  public Long cosine(Routing.Cosine cosine, Long x, Leaf matrix, Leaf temperature) {
+    sized(temperature, 1L);
+    return linear(x, matrix);
+  }
+
+  @Override
+  public Long ones(int columns) {
+    return (long) columns;
+  }
+
+  @Override
+  public Long score(Routing.Score score, Long logits, int sets) {
+    require("sets", 0, logits % sets);
     return logits;
   }
 
@@ -356,7 +368,7 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long top(Long choice, int count) {
+  public Long top(Long choice, int count, int sets) {
     return (long) count;
   }
 

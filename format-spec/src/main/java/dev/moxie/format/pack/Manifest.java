@@ -295,8 +295,11 @@ public record Manifest(
       boolean among =
           switch (matrices) {
             case EXPERTS -> spec.stack() != null;
-            // A switch decides as a router does, and is one row.
-            case ALL -> !spec.role().keepsItsDtype() && spec.role() != Role.SHARED_SWITCH;
+            // They decide as a router does, and are one row or two.
+            case ALL ->
+                !spec.role().keepsItsDtype()
+                    && spec.role() != Role.SHARED_SWITCH
+                    && spec.role() != Role.SHARED_MIX;
           };
       return among && quantised().holds(spec.each());
     }

@@ -113,9 +113,12 @@ class SpecEquationsTest {
           Map.entry("21", "streams.iterations"),
           Map.entry("0.017", "streams.epsilon"),
           Map.entry("3", "groups"),
+          Map.entry("12", "prototypes"),
           Map.entry("23", "tokens"),
           Map.entry("27", "drops.tokens"),
           Map.entry("31", "positions.first"),
+          Map.entry("26", "drops.least"),
+          Map.entry("98.0", "cosine.most"),
           Map.entry("0.37", "drops.fraction"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
@@ -336,6 +339,7 @@ class SpecEquationsTest {
     var clamped = Parts.with(MIXTURE, "clamp", CLAMP);
     mixture.with(
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
+    mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
@@ -354,7 +358,16 @@ class SpecEquationsTest {
     routing.with("capacity", json(Routing.Capacity.LIMITED), dropping(27, null, false));
     routing.with("drops", "`fraction`", dropping(null, 0.37, false));
     routing.with("drops", "`afterNormalisation`", dropping(27, null, true));
+    routing.with(
+        "drops",
+        "`least`",
+        ROUTING.withDrops(Parts.with(new Routing.Drops(null, 0.37, false), "least", 26)));
+    routing.with("cosine", new Routing.Cosine(34, 98.0));
     routing.with("assigned", true);
+    var tabled = Parts.with(ROUTING, "assigned", true);
+    routing.with("score", json(Routing.Score.ONE), tabled.withScore(Routing.Score.ONE));
+    var sets = Parts.with(ROUTING, Map.of("expertsPerToken", 12, "prototypes", 12));
+    routing.with("prototypes", "as many as `expertsPerToken`", sets);
     routing.with("factors", true);
     routing.with("logitCap", 29.0);
     for (Routing.Bias bias : Routing.Bias.values()) {

@@ -277,8 +277,18 @@ final class PartsVectors {
   private static Architecture papers() {
     var own = new Attention.Distances(4, 9, true);
     var attention = with(new Attention.GroupedQuery(2, 2, 3, 0.5, null, null), "distances", own);
-    var dense = new FeedForward.Dense(3, FeedForward.Activation.GELU_TANH);
-    var layers = List.of(new Architecture.Blocks(2, attention, dense));
+    var routing = Routing.of(2, Routing.Score.SOFTMAX);
+    var tabled = Parts.with(routing, "assigned", true).withScore(Routing.Score.ONE);
+    var some = Parts.with(new Routing.Drops(null, 0.25, true), "least", 3);
+    var angles = Parts.with(routing.withDrops(some), "cosine", new Routing.Cosine(3, 100));
+    var mixed = new FeedForward.SharedExperts(3, false, false, true);
+    List<FeedForward> others =
+        Stream.of(routing.withPrototypes(2), tabled, angles)
+            .map(r -> new FeedForward.MixtureOfExperts(4, 2, FeedForward.Activation.RELU, r, mixed))
+            .map(FeedForward.class::cast)
+            .toList();
+    List<Architecture.Blocks> layers =
+        others.stream().map(f -> new Architecture.Blocks(1, attention, f)).toList();
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
@@ -533,8 +543,27 @@ final class PartsVectors {
         .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
     v.valid(
         "parts-of-papers",
-        "biases by distance of each layer",
+        "biases by distance of each layer, prototypes, experts by a table and without a"
+            + " router, logits by angles, shared experts that are mixed with the others",
         p -> TinyPackage.write(p, PAPERS, false));
+    v.broken("prototypes-of-five-experts", "A5", "two sets of five experts", "prototypes")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replaceFirst("\"experts\" : 4", "\"experts\" : 5"));
+    v.broken("mixed-and-switched", "A8", "shared experts both ways", "mixed")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(
+            text -> text.replaceFirst("\"mixed\" : true", "\"switched\" : true, \"mixed\" : true"));
+    v.broken("a-least-number-beside-a-number", "A8", "tokens and least", "least")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replace("\"fraction\" : 0.25", "\"tokens\" : 2"));
+    v.broken("angles-and-a-bias-of-logits", "A8", "cosine and a bias", "cosine")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(
+            // Of the last layer, where there are angles.
+            text -> text.replaceFirst("(?s)(.*)\"bias\" : null", "$1\"bias\" : \"logits\""));
+    v.broken("one-for-experts-that-none-assigns", "A8", "no router, and no table", "score")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replaceFirst(",\\s*\"assigned\" : true", ""));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"

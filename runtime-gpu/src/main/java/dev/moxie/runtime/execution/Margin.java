@@ -47,8 +47,21 @@ public record Margin(float taken, float rejected) {
    */
   static @Nullable Margin of(Routing routing, float[] choice, float @Nullable [] groups) {
     return routing.groups() == null || groups == null
-        ? of(choice, routing.expertsPerToken())
+        ? ofSets(choice, routing.expertsPerToken() / routing.sets(), routing.sets())
         : of(choice, routing.expertsPerToken(), groups, routing.groups().kept());
+  }
+
+  /** The closest of those of sets of neighbours, from each of which so many are taken. */
+  private static @Nullable Margin ofSets(float[] choice, int taken, int sets) {
+    int size = choice.length / sets;
+    Margin closest = null;
+    for (int from = 0; from < choice.length; from += size) {
+      Margin margin = of(Arrays.copyOfRange(choice, from, from + size), taken);
+      if (closest == null || (margin != null && margin.gap() < closest.gap())) {
+        closest = margin;
+      }
+    }
+    return closest;
   }
 
   private static float[] row(float[] matrix, int row, int columns) {

@@ -767,7 +767,8 @@ final class Kernels extends WithoutStates<Value> {
   }
 
   @Override
-  public Value score(Routing.Score score, Value logits) {
+  public Value score(Routing.Score score, Value logits, int sets) {
+    requireOneSet(sets);
     return value(logits.columns(), new Value.Score(score, logits));
   }
 
@@ -787,7 +788,7 @@ final class Kernels extends WithoutStates<Value> {
   }
 
   @Override
-  public Value top(Value choice, int count) {
+  public Value top(Value choice, int count, int sets) {
     return value(count, new Value.Top(choice));
   }
 

@@ -103,16 +103,16 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value norms(Value x, @Nullable Leaf weight, double epsilon, int size) {
-    return norms(x, weight == null ? ones(size) : weights.of(weight), epsilon, size);
+    return norms(x, weight == null ? unitWeights(size) : weights.of(weight), epsilon, size);
   }
 
   @Override
   public Value offsetNorms(Value x, Leaf weight, double epsilon, int size) {
-    String scale = graph.node("Add", List.of(weights.of(weight), ones(size)));
+    String scale = graph.node("Add", List.of(weights.of(weight), unitWeights(size)));
     return norms(x, scale, epsilon, size);
   }
 
-  private String ones(int size) {
+  private String unitWeights(int size) {
     return graph.cast(graph.filled(graph.longs(size), 1), Dtype.F32, target.compute());
   }
 
@@ -283,7 +283,8 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   }
 
   @Override
-  public Value score(Routing.Score score, Value logits) {
+  public Value score(Routing.Score score, Value logits, int sets) {
+    requireOneSet(sets);
     String scores = routing.score(score, graph.cast(logits.name(), target.compute(), Dtype.F32));
     return notes.of(Lowering.SCORES, new Value(scores, logits.width(), scores));
   }
@@ -302,7 +303,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   }
 
   @Override
-  public Value top(Value choice, int count) {
+  public Value top(Value choice, int count, int sets) {
     return Value.of(routing.top(choice.name(), count), count);
   }
 

@@ -23,7 +23,7 @@ final class RoutingBuilder {
     return switch (score) {
       case SOFTMAX -> graph.node("Softmax", List.of(logits), attribute("axis", -1));
       case SIGMOID -> graph.node("Sigmoid", List.of(logits));
-      case IDENTITY -> graph.node("Identity", List.of(logits));
+      case IDENTITY, ONE -> graph.node("Identity", List.of(logits));
       case SQRT_SOFTPLUS -> graph.node("Sqrt", List.of(graph.node("Softplus", List.of(logits))));
     };
   }

@@ -49,6 +49,23 @@ public abstract class WithoutStates<V> implements Ops<V> {
     }
   }
 
+  /** They lack a choice from each of several sets of experts. */
+  protected final void requireOneSet(int sets) {
+    if (sets > 1) {
+      throw lacks("experts chosen from each of several prototypes");
+    }
+  }
+
+  @Override
+  public final V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature) {
+    throw lacks("a router that goes by angles");
+  }
+
+  @Override
+  public final V ones(int columns) {
+    throw lacks("experts that a table has for a token");
+  }
+
   @Override
   public final V drop(V values, V chosen, Routing.Drops drops) {
     throw lacks("tokens that an expert drops");

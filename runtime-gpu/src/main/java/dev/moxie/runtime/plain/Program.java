@@ -670,8 +670,56 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value score(Routing.Score score, Value logits) {
+  public Value cosine(Routing.Cosine cosine, Value x, Leaf matrix, Leaf temperature) {
+    float[][] rows = rows(weights.matrix(matrix));
+    double factor = Math.min(StrictMath.exp(weights.vector(temperature)[0]), cosine.most());
+    for (float[] row : rows) {
+      double length = length(row, 0, row.length);
+      for (int c = 0; c < row.length; c++) {
+        row[c] = length == 0 ? 0 : (float) (row[c] / length * factor);
+      }
+    }
+    return row(
+        x,
+        rows.length,
+        (t, a, at, y, to) -> {
+          double length = length(a, at, x.columns());
+          for (int e = 0; e < rows.length; e++) {
+            double sum = 0;
+            for (int c = 0; c < x.columns(); c++) {
+              sum += (double) rows[e][c] * a[at + c];
+            }
+            y[to + e] = length == 0 ? 0 : (float) (sum / length);
+          }
+        });
+  }
+
+  private static double length(float[] x, int at, int count) {
+    double squares = 0;
+    for (int i = at; i < at + count; i++) {
+      squares += (double) x[i] * x[i];
+    }
+    return Math.sqrt(squares);
+  }
+
+  @Override
+  public Value ones(int columns) {
+    Value y = make(columns);
+    instructions.add(
+        new TokenByToken(
+            pass,
+            columns,
+            (t, scratch) -> {
+              int to = t * y.apart();
+              Arrays.fill(pass.array(y), to, to + columns, 1);
+            }));
+    return y;
+  }
+
+  @Override
+  public Value score(Routing.Score score, Value logits, int sets) {
     int experts = logits.columns();
+    int size = experts / sets;
     choice = null;
     groups = null;
     scores =
@@ -679,9 +727,14 @@ public final class Program implements Ops<Value> {
             logits,
             experts,
             switch (score) {
-              case SOFTMAX -> (t, x, at, y, to) -> Norms.softmax(x, at, experts, y, to);
+              case SOFTMAX ->
+                  (t, x, at, y, to) -> {
+                    for (int e = 0; e < experts; e += size) {
+                      Norms.softmax(x, at + e, size, y, to + e);
+                    }
+                  };
               case SIGMOID -> (t, x, at, y, to) -> Norms.sigmoid(x, at, experts, y, to);
-              case IDENTITY -> (t, x, at, y, to) -> System.arraycopy(x, at, y, to, experts);
+              case IDENTITY, ONE -> (t, x, at, y, to) -> System.arraycopy(x, at, y, to, experts);
               case SQRT_SOFTPLUS -> (t, x, at, y, to) -> Norms.sqrtSoftplus(x, at, experts, y, to);
             });
     return scores;
@@ -712,7 +765,9 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value top(Value values, int count) {
+  public Value top(Value values, int count, int sets) {
+    int size = values.columns() / sets;
+    int each = count / sets;
     choice = Objects.requireNonNullElse(choice, values);
     return row(
         values,
@@ -720,7 +775,13 @@ public final class Program implements Ops<Value> {
         (t, x, at, y, to) -> {
           List<int[]> replayed = pass.replayed();
           if (replayed == null) {
-            Choosing.largest(x, at, values.columns(), y, to, count);
+            for (int set = 0; set < sets; set++) {
+              int first = to + set * each;
+              Choosing.largest(x, at + set * size, size, y, first, each);
+              for (int i = first; i < first + each; i++) {
+                y[i] += set * size;
+              }
+            }
             return;
           }
           for (int i = 0; i < count; i++) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.format.model.Routing;
 import org.junit.jupiter.api.Test;
 
 class MarginTest {
@@ -44,5 +45,13 @@ class MarginTest {
         new Margin(3, 2),
         Margin.of(new float[] {3, 1, 2, 0}, 1, new float[] {3, 2}, 2),
         "all groups are kept");
+  }
+
+  @Test
+  void ofPrototypesTheClosestCounts() {
+    var routing = Routing.of(2, Routing.Score.SOFTMAX).withPrototypes(2);
+    float[] choice = {0.75f, 0.25f, 0.5f, 0.375f};
+    assertEquals(new Margin(0.5f, 0.375f), Margin.of(routing, choice, null));
+    assertNull(Margin.of(routing, new float[] {1, 1}, null), "nothing is rejected");
   }
 }

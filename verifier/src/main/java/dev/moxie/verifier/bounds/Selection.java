@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** Which sets of experts a right implementation may have chosen, rounding being what it is. */
@@ -70,10 +71,12 @@ public final class Selection {
       }
     }
     List<Integer> eligible = eligible(token, kept);
-    for (int chosen : eligible.subList(0, routing.expertsPerToken())) {
-      for (int other : eligible.subList(routing.expertsPerToken(), eligible.size())) {
-        if (mayReach(choice, token, other, chosen)) {
-          return false;
+    for (List<Integer> set : sets(eligible)) {
+      for (int chosen : set.subList(0, each())) {
+        for (int other : set.subList(each(), set.size())) {
+          if (mayReach(choice, token, other, chosen)) {
+            return false;
+          }
         }
       }
     }
@@ -99,21 +102,35 @@ public final class Selection {
     return true;
   }
 
+  /** Experts that are chosen of a set. */
+  private int each() {
+    return routing.expertsPerToken() / routing.sets();
+  }
+
+  /** Those of experts that are of each prototype, or all, in their order. */
+  private List<List<Integer>> sets(List<Integer> experts) {
+    int size = choice.columns() / routing.sets();
+    return IntStream.range(0, routing.sets())
+        .mapToObj(set -> experts.stream().filter(e -> e / size == set).toList())
+        .toList();
+  }
+
   private long elements() {
     return (long) choice.rows() * choice.columns();
   }
 
   /**
    * Whether rounding may have led to this set. Without groups: every chosen value may reach every
-   * other. With groups: some set of kept groups contains all chosen experts, may have been kept,
-   * and leaves no expert that certainly beats a chosen one. Of the groups without a chosen expert,
-   * those are tried that leave none and may reach every one that does not; the largest first, which
-   * finds a set of kept groups if there is one and errors are alike.
+   * other, of its prototype where there are some. With groups: some set of kept groups contains all
+   * chosen experts, may have been kept, and leaves no expert that certainly beats a chosen one. Of
+   * the groups without a chosen expert, those are tried that leave none and may reach every one
+   * that does not; the largest first, which finds a set of kept groups if there is one and errors
+   * are alike.
    */
   public boolean mayChoose(int token, Set<Integer> experts) {
     Routing.Groups limits = routing.groups();
     if (groups == null || limits == null) {
-      return mayBeat(token, experts, 0, choice.columns());
+      return mayChooseOfEach(token, experts);
     }
     int size = choice.columns() / groups.columns();
     Set<Integer> kept = new TreeSet<>();
@@ -150,6 +167,22 @@ public final class Selection {
     return true;
   }
 
+  private boolean mayChooseOfEach(int token, Set<Integer> experts) {
+    int size = choice.columns() / routing.sets();
+    for (int from = 0; from < choice.columns(); from += size) {
+      Set<Integer> own = new HashSet<>();
+      for (int expert : experts) {
+        if (expert >= from && expert < from + size) {
+          own.add(expert);
+        }
+      }
+      if (own.size() != each() || !mayBeat(token, own, from, from + size)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** Whether every expert of the set may reach every other one of a range. */
   private boolean mayBeat(int token, Set<Integer> experts, int from, int to) {
     for (int other = from; other < to; other++) {
@@ -169,7 +202,10 @@ public final class Selection {
    */
   public double margin(int token) {
     List<Integer> eligible = eligible(token, largestGroups(token));
-    double margin = gap(choice, token, eligible, routing.expertsPerToken());
+    double margin = Double.POSITIVE_INFINITY;
+    for (List<Integer> set : sets(eligible)) {
+      margin = Math.min(margin, gap(choice, token, set, each()));
+    }
     if (groups == null || routing.groups() == null) {
       return margin;
     }

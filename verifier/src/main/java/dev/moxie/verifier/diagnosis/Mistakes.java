@@ -620,6 +620,13 @@ final class Mistakes {
     }
     if (m.shared() != null) {
       add(mistakes, "shared experts that the reference does not have", with(m.withoutShared()));
+      if (m.shared().mixed()) {
+        add(
+            mistakes,
+            "routed and shared experts mixed instead of added",
+            with(Parts.with(m, "shared", Parts.with(m.shared(), "mixed", false))));
+        return mistakes;
+      }
       add(
           mistakes,
           m.outputFactors() == null
@@ -874,7 +881,9 @@ final class Mistakes {
 
   /** What the sum over experts is multiplied by before shared ones are added to it. */
   List<Scalar> numberOfRouted() {
-    if (!(blocks.feedForward() instanceof MixtureOfExperts m) || m.shared() == null) {
+    if (!(blocks.feedForward() instanceof MixtureOfExperts m)
+        || m.shared() == null
+        || m.shared().mixed()) {
       return List.of();
     }
     OutputFactors own = m.outputFactors();
@@ -1090,8 +1099,8 @@ final class Mistakes {
   List<Missing> missingInExperts() {
     List<Missing> missing = new ArrayList<>();
     if (blocks.feedForward() instanceof MixtureOfExperts m) {
-      // Beside a table there is none.
-      if (m.routing().bias() == null && !m.routing().assigned()) {
+      // Beside a table there is none, nor beside angles.
+      if (m.routing().bias() == null && !m.routing().assigned() && m.routing().cosine() == null) {
         missing.add(
             missing(
                 "a dropped bias of the router's logits",
@@ -1100,7 +1109,7 @@ final class Mistakes {
                 0,
                 Map.of("bias", m.experts())));
       }
-      if (m.shared() != null && !m.shared().switched()) {
+      if (m.shared() != null && !m.shared().switched() && !m.shared().mixed()) {
         missing.add(
             missing(
                 "a dropped switch of the shared experts",

@@ -43,10 +43,14 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       return mistakes;
     }
     if (stated.assigned()) {
-      Routing chosen = Parts.with(stated, "assigned", false);
-      mistakes.add(mistake("experts by a table instead of by scores", chosen));
+      // Without a router there are no scores to choose by.
+      if (stated.score() != Routing.Score.ONE) {
+        Routing chosen = Parts.with(stated, "assigned", false);
+        mistakes.add(mistake("experts by a table instead of by scores", chosen));
+      }
       return mistakes;
     }
+    prototypes(mistakes);
     Groups groups = stated.groups();
     if (groups != null) {
       mistakes.add(mistake("groups that the reference does not have", stated.withGroups(null)));
@@ -60,7 +64,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
         }
       }
       otherCounts(groups, mistakes);
-    } else {
+    } else if (stated.prototypes() == 0) {
       for (Groups.Aggregate aggregate : Groups.Aggregate.values()) {
         for (Limit limit : limits()) {
           mistakes.add(
@@ -78,6 +82,23 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
           mistake("a selection bias that the reference does not have", stated.withBias(null)));
     }
     return mistakes;
+  }
+
+  /** Sets of experts that are chosen from apart, or not, or others. */
+  private void prototypes(List<Mistake> mistakes) {
+    int own = stated.prototypes();
+    for (int count = 0; stated.groups() == null && count <= stated.expertsPerToken(); count++) {
+      boolean fit = count == 0 || (count > 1 && experts % count == 0);
+      if (fit && count != own && stated.expertsPerToken() % Math.max(1, count) == 0) {
+        mistakes.add(
+            mistake(
+                count == 0
+                    ? "prototypes that the reference does not have"
+                    : "experts of %s instead of %d prototypes"
+                        .formatted(own == 0 ? "one set" : own, count),
+                stated.withPrototypes(count)));
+      }
+    }
   }
 
   private Routing grouped(
@@ -169,11 +190,11 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   }
 
   private void scores(List<Mistake> mistakes) {
-    if (stated.mixer() != null) {
+    if (stated.mixer() != null || stated.score() == Routing.Score.ONE) {
       return;
     }
     Arrays.stream(Routing.Score.values())
-        .filter(other -> other != Routing.Score.IDENTITY)
+        .filter(other -> other != Routing.Score.IDENTITY && other != Routing.Score.ONE)
         .map(
             other ->
                 mistake(
@@ -236,7 +257,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       mistakes.add(
           mistake("weights among near experts instead of among all", stated.withMixer(null)));
     }
-    boolean none = stated.assigned() || stated.drops() != null;
+    boolean none = stated.assigned() || stated.prototypes() > 0 || stated.drops() != null;
     for (double tolerance : none ? new double[0] : TOLERANCES) {
       var other = new Routing.Mixer(tolerance);
       if (!other.equals(own)) {

@@ -273,9 +273,10 @@ final class Trial {
     Routing.Groups groups = stated.groups();
     if (stated.mixer() != null
         || stated.assigned()
+        || stated.prototypes() > 0
         || (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO)) {
-      // With a bias, zero would be a value like any other; logits are mixed as they are, and a
-      // table asks for none.
+      // With a bias, zero would be a value like any other; logits are mixed as they are, a table
+      // asks for none, and prototypes have none.
       return Optional.empty();
     }
     Routing biased = stated.hasBiasOfScores() ? stated : stated.withBias(Routing.Bias.SELECTION);

@@ -203,6 +203,43 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(Product.of(this, x, matrix));
   }
 
+  /** y = f (x / ‖x‖) · (w / ‖w‖) of each row w, f = min(exp(t), most); 0 where either is 0. */
+  Estimate cosine(Estimate x, WeightMatrix matrix, WeightMatrix temperature, double most) {
+    int n = x.columns();
+    var inverse = new Estimate(x.rows(), n);
+    Estimate unit = norm(x, WeightMatrix.ones(n), 0);
+    for (int r = 0; r < x.rows(); r++) {
+      for (int c = 0; c < n; c++) {
+        boolean zero = Double.isNaN(unit.value(r, c));
+        inverse.set(r, c, zero ? 0 : unit.value(r, c), zero ? 0 : unit.error(r, c));
+      }
+    }
+    double[] t = new double[1];
+    temperature.read(0, t);
+    double factor = Math.exp(t[0]);
+    double ofFactor = factor < most ? temperature.roundingOf(0, 0, t[0]) : 0;
+    factor = Math.min(factor, most);
+    double[] row = new double[n];
+    double[] rounding = new double[n];
+    var result = new Estimate(x.rows(), matrix.rows());
+    for (int e = 0; e < matrix.rows(); e++) {
+      matrix.read(e, row);
+      double squares = 0;
+      for (int c = 0; c < n; c++) {
+        rounding[c] = matrix.roundingOf(e, c, row[c]);
+        squares += row[c] * row[c];
+      }
+      double scale = squares == 0 ? 0 : factor / Math.sqrt(squares * n);
+      for (int r = 0; r < x.rows(); r++) {
+        dot(inverse, r, 0, row, rounding, result, e);
+        double y = scale * result.value(r, e);
+        double own = norm2(FUNCTION_ROUNDINGS * u * y, ofFactor * y, 0);
+        result.set(r, e, y, norm2(scale * result.error(r, e), own, 0));
+      }
+    }
+    return settle(result);
+  }
+
   /** One element of a product: a row of x, from a column on, times w. */
   void dot(Estimate x, int row, int from, double[] w, double[] rounding, Estimate y, int column) {
     double sum = 0;

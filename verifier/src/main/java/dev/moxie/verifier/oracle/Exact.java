@@ -458,16 +458,36 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate score(Routing.Score score, Estimate logits) {
-    var scores = new Estimate(logits.rows(), logits.columns());
-    for (int t = 0; t < logits.rows(); t++) {
-      switch (score) {
-        case SOFTMAX -> scores.copyRow(scoring.softmax(logits, t), 0, t);
-        case SIGMOID -> scores.copyRow(scoring.sigmoid(logits, t), 0, t);
-        case SQRT_SOFTPLUS -> scores.copyRow(scoring.sqrtSoftplus(logits, t), 0, t);
-        case IDENTITY -> scores.copyRow(logits, t, t);
+  public Estimate cosine(Routing.Cosine cosine, Estimate x, Leaf matrix, Leaf temperature) {
+    WeightMatrix w = weights.apply(matrix);
+    WeightMatrix t = weights.apply(temperature);
+    return once(() -> arithmetic.cosine(x, w, t, cosine.most()), "cosine", cosine, x, w, t);
+  }
+
+  @Override
+  public Estimate ones(int columns) {
+    var ones = new Estimate(tokens.length, columns);
+    for (int t = 0; t < tokens.length; t++) {
+      for (int c = 0; c < columns; c++) {
+        ones.set(t, c, 1, 0);
       }
     }
+    return ones;
+  }
+
+  @Override
+  public Estimate score(Routing.Score score, Estimate logits, int sets) {
+    Estimate each = logits.folded(logits.columns() / sets);
+    var scored = new Estimate(each.rows(), each.columns());
+    for (int t = 0; t < each.rows(); t++) {
+      switch (score) {
+        case SOFTMAX -> scored.copyRow(scoring.softmax(each, t), 0, t);
+        case SIGMOID -> scored.copyRow(scoring.sigmoid(each, t), 0, t);
+        case SQRT_SOFTPLUS -> scored.copyRow(scoring.sqrtSoftplus(each, t), 0, t);
+        case IDENTITY, ONE -> scored.copyRow(each, t, t);
+      }
+    }
+    Estimate scores = scored.folded(logits.columns());
     choice = scores;
     groups = null;
     return scores;
@@ -532,14 +552,22 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate top(Estimate values, int count) {
+  public Estimate top(Estimate values, int count, int sets) {
     List<int[]> chosen = replayed;
     if (chosen == null) {
       chosen = new ArrayList<>();
       for (int t = 0; t < values.rows(); t++) {
         int token = t;
-        int[] order = descending(values.columns(), e -> values.value(token, e));
-        chosen.add(Arrays.copyOf(order, count));
+        int size = values.columns() / sets;
+        chosen.add(
+            IntStream.range(0, sets)
+                .map(set -> set * size)
+                .flatMap(
+                    first ->
+                        Arrays.stream(descending(size, e -> values.value(token, first + e)))
+                            .limit(count / sets)
+                            .map(e -> first + e))
+                .toArray());
       }
     }
     experts = chosen;

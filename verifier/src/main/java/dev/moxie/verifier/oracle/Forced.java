@@ -193,7 +193,8 @@ public final class Forced {
 
   /** Whether what experts make is changed before anything is added to it. */
   private boolean joinsApart() {
-    return moe().beside() != null;
+    FeedForward.SharedExperts shared = moe().shared();
+    return moe().beside() != null || (shared != null && shared.mixed());
   }
 
   /** What the sum over experts is multiplied by before anything is added to it. */

@@ -65,6 +65,19 @@ class SelectionTest {
             .mayChoose(0, Set.of(0, 2, 4)));
   }
 
+  @Test
+  void ofEachPrototypeAsManyAreChosen() {
+    float[] logits = {.9f, .8f, .7f, .6f, .3f, .2f, .1f, .1f};
+    var routing = Routing.of(2, Routing.Score.SIGMOID).withPrototypes(2);
+    var router = new RoutingOracle(routing, new double[8], Precision.F32);
+    var selection = new Selection(router.route(Estimate.uniform(logits, 8, 1e-6), null));
+    assertTrue(selection.mayChoose(0, Set.of(0, 4)));
+    assertFalse(selection.mayChoose(0, Set.of(0, 1)));
+    assertFalse(selection.mayChoose(0, Set.of(0, 5)));
+    assertEquals(1, selection.firstUnclear());
+    assertEquals(.7109 - .6900, selection.margin(0), 1e-3);
+  }
+
   /** What some values within the errors really lead to is always allowed. */
   @Property(tries = 2000)
   void whatRoundingLeadsToIsAllowed(@ForAll long seed) {
@@ -76,7 +89,11 @@ class SelectionTest {
       logits[e] = random.nextInt(8) / 8f;
       moved[e] = (float) (logits[e] + error * random.nextGaussian());
     }
-    var router = new RoutingOracle(routing(), new double[8], Precision.F32);
+    Routing routing =
+        random.nextBoolean()
+            ? routing()
+            : Routing.of(4, Routing.Score.SOFTMAX).withPrototypes(random.nextBoolean() ? 2 : 4);
+    var router = new RoutingOracle(routing, new double[8], Precision.F32);
     Selection selection = new Selection(router.route(Estimate.uniform(logits, 8, error), null));
     int[] chosen = router.route(Estimate.exact(moved, 8), null).experts().getFirst();
     Set<Integer> set = new HashSet<>();

@@ -53,7 +53,7 @@ final class HandWrittenRouting {
             case SOFTMAX -> scoring.softmax(logits, t);
             case SIGMOID -> scoring.sigmoid(logits, t);
             case SQRT_SOFTPLUS -> scoring.sqrtSoftplus(logits, t);
-            case IDENTITY -> throw new IllegalArgumentException("no mixer by hand");
+            case IDENTITY, ONE -> throw new IllegalArgumentException("no mixer or table by hand");
           };
       Estimate biased = biased(scores);
       choice.copyRow(biased, 0, t);

@@ -411,13 +411,13 @@ class OpErrorsTest {
     SCORE_SOFTMAX {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.score(Routing.Score.SOFTMAX, x.get(0));
+        return ops.score(Routing.Score.SOFTMAX, x.get(0), 1);
       }
     },
     SCORE_SIGMOID {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.score(Routing.Score.SIGMOID, x.get(0));
+        return ops.score(Routing.Score.SIGMOID, x.get(0), 1);
       }
     },
     FAVOUR {
@@ -453,7 +453,7 @@ class OpErrorsTest {
     COMPETE {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        V chosen = ops.top(x.get(0), Sizes.CHOSEN);
+        V chosen = ops.top(x.get(0), Sizes.CHOSEN, 1);
         return ops.compete(x.get(0), chosen, new Routing.Mixer(0.7), 1);
       }
     },
@@ -668,7 +668,7 @@ class OpErrorsTest {
     SCORE_SQRT_SOFTPLUS {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.score(Routing.Score.SQRT_SOFTPLUS, x.get(0));
+        return ops.score(Routing.Score.SQRT_SOFTPLUS, x.get(0), 1);
       }
     },
     GROUPED {
@@ -816,11 +816,47 @@ class OpErrorsTest {
         return ops.activate(FeedForward.Activation.RELU, x.get(0));
       }
     },
+    SCORE_OF_PROTOTYPES {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(2 * s.width());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.score(Routing.Score.SOFTMAX, x.get(0), 2);
+      }
+    },
+    MIX {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), s.width(), 2);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.mix(x.get(0), x.get(1), x.get(2));
+      }
+    },
+    COSINE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var cosine = new Routing.Cosine(s.width(), 100);
+        return ops.cosine(cosine, x.get(0), s.matrix(7, s.width()), s.vector(1));
+      }
+    },
+    COSINE_HELD {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var cosine = new Routing.Cosine(s.width(), 0.01);
+        return ops.cosine(cosine, x.get(0), s.matrix(7, s.width()), s.vector(1));
+      }
+    },
     WEIGH_WHAT_IS_KEPT {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
-        V chosen = ops.top(scores, Sizes.CHOSEN);
+        V scores = ops.score(Routing.Score.SIGMOID, x.get(0), 1);
+        V chosen = ops.top(scores, Sizes.CHOSEN, 1);
         V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.75, false));
         return ops.weigh(scores, chosen, dropped, new Routing.Normalisation(0, 1e-7), 2.5);
       }
@@ -828,8 +864,8 @@ class OpErrorsTest {
     DROP_WHAT_IS_WEIGHED {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
-        V chosen = ops.top(scores, Sizes.CHOSEN);
+        V scores = ops.score(Routing.Score.SIGMOID, x.get(0), 1);
+        V chosen = ops.top(scores, Sizes.CHOSEN, 1);
         V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.4, true));
         V weighed = ops.weigh(scores, chosen, null, new Routing.Normalisation(0), 2.5);
         return ops.without(weighed, dropped);
@@ -866,7 +902,7 @@ class OpErrorsTest {
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        V chosen = ops.top(x.get(1), Sizes.CHOSEN);
+        V chosen = ops.top(x.get(1), Sizes.CHOSEN, 1);
         return ops.factored(x.get(0), chosen, s.vector(s.width()));
       }
     },
@@ -949,8 +985,8 @@ class OpErrorsTest {
      */
     private static <V> V weighed(
         Ops<V> ops, List<V> x, Routing.Normalisation normalisation, double scale) {
-      V scores = ops.score(Routing.Score.SIGMOID, x.get(0));
-      return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN), null, normalisation, scale);
+      V scores = ops.score(Routing.Score.SIGMOID, x.get(0), 1);
+      return ops.weigh(scores, ops.top(scores, Sizes.CHOSEN, 1), null, normalisation, scale);
     }
 
     /** Of queries, keys, values, decays and, by the delta rule, what is written of values. */
@@ -968,7 +1004,7 @@ class OpErrorsTest {
     }
 
     private static <V> V mixed(Ops<V> ops, Ops.Experts experts, List<V> x) {
-      return ops.experts(experts, x.get(0), ops.top(x.get(0), Sizes.CHOSEN), x.get(1));
+      return ops.experts(experts, x.get(0), ops.top(x.get(0), Sizes.CHOSEN, 1), x.get(1));
     }
   }
 

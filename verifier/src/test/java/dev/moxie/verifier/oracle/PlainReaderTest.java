@@ -23,6 +23,7 @@ import dev.moxie.verifier.bounds.Tolerance;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.BiFunction;
 import java.util.stream.IntStream;
@@ -126,6 +127,9 @@ class PlainReaderTest {
     DENSE_BIASES,
     DROPS,
     DROPS_OF_WEIGHED,
+    PROTOTYPES,
+    COSINE,
+    MIXED,
     DISTANCES,
     SINUSOIDS
   }
@@ -495,9 +499,16 @@ class PlainReaderTest {
         parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
         parts.contains(Part.EXPERT_BIASES),
         routing(parts),
-        (parts.contains(Part.SHARED) || parts.contains(Part.SWITCHED) || factored)
+        (parts.contains(Part.SHARED)
+                    || parts.contains(Part.SWITCHED)
+                    || parts.contains(Part.MIXED)
+                    || factored)
                 && !parts.contains(Part.BESIDE)
-            ? new FeedForward.SharedExperts(12, parts.contains(Part.SWITCHED))
+            ? new FeedForward.SharedExperts(
+                12,
+                parts.contains(Part.SWITCHED),
+                false,
+                parts.contains(Part.MIXED) && !parts.contains(Part.SWITCHED) && !factored)
             : null,
         parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
         factored ? new FeedForward.OutputFactors(2, 0.5) : null);
@@ -540,6 +551,12 @@ class PlainReaderTest {
     var factored = Parts.with(capped, "factors", parts.contains(Part.FACTORS));
     if (parts.contains(Part.MIXER)) {
       return factored.withMixer(new Routing.Mixer(0.5));
+    }
+    if (parts.contains(Part.COSINE) && bias != Routing.Bias.LOGITS) {
+      factored = Parts.with(factored, "cosine", new Routing.Cosine(10, 100));
+    }
+    if (parts.contains(Part.PROTOTYPES) && !parts.contains(Part.GROUPS)) {
+      factored = Parts.with(factored, Map.of("expertsPerToken", 4, "prototypes", 2));
     }
     boolean after = parts.contains(Part.DROPS_OF_WEIGHED);
     boolean drops = after || parts.contains(Part.DROPS);

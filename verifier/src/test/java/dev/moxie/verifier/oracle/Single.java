@@ -688,12 +688,48 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation score(Routing.Score score, Activation logits) {
+  public Activation cosine(Routing.Cosine cosine, Activation x, Leaf matrix, Leaf temperature) {
+    StoredMatrix w = weights.stored(matrix);
+    Activation rows = unit(each(w.rows(), w.columns(), (e, c) -> row(w, e)[c]));
+    Activation unit = unit(x);
+    float factor = Math.min(exp(vector(temperature)[0]), (float) cosine.most());
+    int n = x.columns();
+    return each(
+        x.rows(), w.rows(), (t, e) -> factor * dot(unit.values(), t * n, rows.values(), e * n, n));
+  }
+
+  /** Each row over its length. */
+  private static Activation unit(Activation x) {
+    return like(
+        x,
+        (t, c) -> {
+          float squares = 0;
+          for (float value : x.row(t)) {
+            squares += value * value;
+          }
+          return x.at(t, c) / (float) Math.sqrt(squares);
+        });
+  }
+
+  @Override
+  public Activation ones(int columns) {
+    return each(experts.size(), columns, (t, e) -> 1);
+  }
+
+  @Override
+  public Activation score(Routing.Score score, Activation logits, int sets) {
+    int size = logits.columns() / sets;
     return switch (score) {
       case SIGMOID -> like(logits, (t, e) -> sigmoid(logits.at(t, e)));
-      case SOFTMAX -> like(logits, (t, e) -> softmax(logits.row(t))[e]);
+      case SOFTMAX ->
+          like(
+              logits,
+              (t, e) -> {
+                int from = e / size * size;
+                return softmax(Arrays.copyOfRange(logits.row(t), from, from + size))[e - from];
+              });
       case SQRT_SOFTPLUS -> like(logits, (t, e) -> (float) Math.sqrt(softplus(logits.at(t, e))));
-      case IDENTITY -> logits;
+      case IDENTITY, ONE -> logits;
     };
   }
 
@@ -708,7 +744,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation top(Activation choice, int count) {
+  public Activation top(Activation choice, int count, int sets) {
     return each(experts.size(), count, (t, i) -> experts.get(t)[i]);
   }
 
