@@ -35,7 +35,7 @@ final class ExpertCounts {
         // Where rows are no rows of the tensor, its shape says what is wrong.
         if (router == null
             || router.shape().rank() != 2
-            || place.arrangement() != Arrangement.ITSELF) {
+            || !place.arrangement().equals(Arrangement.ITSELF)) {
           return;
         }
         routers.put(layer, router);

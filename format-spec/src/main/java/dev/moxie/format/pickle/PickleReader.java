@@ -3,15 +3,15 @@ package dev.moxie.format.pickle;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.pickle.PickleValue.Array;
 import dev.moxie.format.pickle.PickleValue.Data;
+import dev.moxie.format.pickle.PickleValue.Element;
 import dev.moxie.format.pickle.PickleValue.Flag;
 import dev.moxie.format.pickle.PickleValue.Global;
-import dev.moxie.format.pickle.PickleValue.Number;
 import dev.moxie.format.pickle.PickleValue.Pair;
 import dev.moxie.format.pickle.PickleValue.Quantised;
 import dev.moxie.format.pickle.PickleValue.Sign;
 import dev.moxie.format.pickle.PickleValue.Text;
 import dev.moxie.format.pickle.PickleValue.Tuple;
-import dev.moxie.format.pickle.PickleValue.Type;
+import dev.moxie.format.pickle.PickleValue.Whole;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.io.ByteArrayOutputStream;
@@ -125,9 +125,9 @@ final class PickleReader {
       case Opcode.NONE -> stack.add(Sign.NONE);
       case Opcode.NEWTRUE -> stack.add(new Flag(true));
       case Opcode.NEWFALSE -> stack.add(new Flag(false));
-      case Opcode.BININT1 -> stack.add(new Number(number(1)));
-      case Opcode.BININT2 -> stack.add(new Number(number(2)));
-      case Opcode.BININT -> stack.add(new Number((int) number(4)));
+      case Opcode.BININT1 -> stack.add(new Whole(number(1)));
+      case Opcode.BININT2 -> stack.add(new Whole(number(2)));
+      case Opcode.BININT -> stack.add(new Whole((int) number(4)));
       case Opcode.SHORT_BINUNICODE -> stack.add(new Text(text((int) number(1))));
       case Opcode.SHORT_BINBYTES -> bytes(number(1));
       case Opcode.BINBYTES -> bytes(number(4));
@@ -181,7 +181,7 @@ final class PickleReader {
     boolean ofArray =
         stack.size() > 1
             && stack.getLast().equals(new Flag(false))
-            && stack.get(stack.size() - 2) instanceof Type type
+            && stack.get(stack.size() - 2) instanceof Element type
             && type.ordered();
     if (!ofArray) {
       if (opcode != Opcode.SHORT_BINBYTES || length != 1 || take() != 'b') {
@@ -255,11 +255,11 @@ final class PickleReader {
   private void reduce() {
     PickleValue arguments = pop();
     PickleValue callable = pop();
-    var empty = new Tuple(List.of(Global.NDARRAY, new Tuple(List.of(new Number(0))), Sign.B));
+    var empty = new Tuple(List.of(Global.NDARRAY, new Tuple(List.of(new Whole(0))), Sign.B));
     if (callable == Global.RECONSTRUCT && arguments.equals(empty)) {
       stack.add(Sign.EMPTY_ARRAY);
     } else if (callable == Global.DTYPE && arguments instanceof Tuple tuple) {
-      stack.add(new Type(dtype(tuple), false));
+      stack.add(new Element(dtype(tuple), false));
     } else {
       throw refused(
           "numpy's _reconstruct of an empty array, or a numpy.dtype",
@@ -289,7 +289,7 @@ final class PickleReader {
   private void object() {
     PickleValue arguments = pop();
     PickleValue type = pop();
-    if (type != Global.QUANTISED || arguments != Tuple.EMPTY) {
+    if (type != Global.QUANTISED || !arguments.equals(Tuple.EMPTY)) {
       throw refused("an object __main__.QuantizedWeight8bit", "another, or with arguments");
     }
     stack.add(Sign.EMPTY_OBJECT);
@@ -298,9 +298,9 @@ final class PickleReader {
   private void build() {
     PickleValue state = pop();
     PickleValue value = pop();
-    if (value instanceof Type type && !type.ordered() && state instanceof Tuple tuple) {
+    if (value instanceof Element type && !type.ordered() && state instanceof Tuple tuple) {
       requireOrder(type.dtype(), tuple.values());
-      stack.add(new Type(type.dtype(), true));
+      stack.add(new Element(type.dtype(), true));
     } else if (value == Sign.EMPTY_ARRAY && state instanceof Tuple tuple) {
       stack.add(array(tuple.values()));
     } else if (value == Sign.EMPTY_OBJECT && state instanceof Pair pair) {
@@ -313,13 +313,13 @@ final class PickleReader {
   /** The order of bytes, no fields, and the sizes and flags that such a dtype has. */
   private void requireOrder(Dtype dtype, List<PickleValue> state) {
     boolean own = dtype == Dtype.BF16;
-    var size = new Number(own ? 2 : -1);
+    var size = new Whole(own ? 2 : -1);
     var order = new Text(dtype == Dtype.I8 ? "|" : "<");
     List<PickleValue> expected =
-        List.of(new Number(3), order, Sign.NONE, Sign.NONE, Sign.NONE, size, size);
+        List.of(new Whole(3), order, Sign.NONE, Sign.NONE, Sign.NONE, size, size);
     if (state.size() != 8
         || !state.subList(0, 7).equals(expected)
-        || !(state.get(7) instanceof Number flags)
+        || !(state.get(7) instanceof Whole flags)
         || (flags.number() & ~(own ? OWN_FLAGS : 0)) != 0) {
       throw refused(
           "a plain dtype of little-endian bytes", "another order of bytes, fields or other sizes");
@@ -328,9 +328,9 @@ final class PickleReader {
 
   private Array array(List<PickleValue> state) {
     if (state.size() == 5
-        && state.getFirst().equals(new Number(1))
+        && state.getFirst().equals(new Whole(1))
         && state.get(1) instanceof Tuple axes
-        && state.get(2) instanceof Type type
+        && state.get(2) instanceof Element type
         && type.ordered()
         && state.get(3).equals(new Flag(false))
         && state.get(4) instanceof Data own) {
@@ -344,7 +344,7 @@ final class PickleReader {
   private Shape shape(List<PickleValue> axes) {
     List<Long> dims = new ArrayList<>();
     for (PickleValue axis : axes) {
-      if (axis instanceof Number n && n.number() > 0) {
+      if (axis instanceof Whole n && n.number() > 0) {
         dims.add(n.number());
       }
     }

@@ -14,7 +14,7 @@ sealed interface PickleValue {
   record Text(String text) implements PickleValue {}
 
   /** A whole number. */
-  record Number(long number) implements PickleValue {}
+  record Whole(long number) implements PickleValue {}
 
   /** True or false. */
   record Flag(boolean flag) implements PickleValue {}
@@ -70,7 +70,7 @@ sealed interface PickleValue {
    *
    * @param ordered whether the order of its bytes is known
    */
-  record Type(Dtype dtype, boolean ordered) implements PickleValue {}
+  record Element(Dtype dtype, boolean ordered) implements PickleValue {}
 
   /**
    * Bytes of an array, where they lie.
