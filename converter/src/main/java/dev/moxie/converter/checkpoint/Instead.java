@@ -40,7 +40,8 @@ record Instead(String found, String remedy) {
           new Kind(
               "weights as Grok-1 is released",
               NumberedFiles.NAMES,
-              "write a config.json beside them: docs/grok-1 has one with the numbers of the release"),
+              "write a config.json beside them: docs/grok-1 has one with the numbers of the"
+                  + " release"),
           new Kind(
               "weights in GGUF", ".*\\.gguf", "convert the checkpoint that they were made from"),
           new Kind(

@@ -172,9 +172,7 @@ public sealed interface Attention {
    * @param perLayer whether each layer has biases of its own
    */
   record Distances(
-      int buckets,
-      int farthest,
-      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean perLayer) {
+      int buckets, int farthest, @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean perLayer) {
     /** What rounding takes from a whole number of buckets. */
     private static final double WHOLE = 1e-9;
 
