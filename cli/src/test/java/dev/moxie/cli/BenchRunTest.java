@@ -140,7 +140,7 @@ class BenchRunTest {
 
   @ParameterizedTest
   @MethodSource("vectors")
-  void aValidPackageIsMeasuredOrItsNumbersAreSaidNotToBeFinite(Path vector) {
+  void aValidPackageIsMeasuredOrItIsSaidWhyNot(Path vector) {
     Outcome outcome =
         CommandLineTest.moxie(
             "bench", "run", vector.toString(), "--prompt", "2", "--decode", "2", "--json");
@@ -149,7 +149,10 @@ class BenchRunTest {
       assertTrue(report.at("/bandwidth/reached").doubleValue() > 0, outcome.out());
     } else {
       assertEquals(3, outcome.status(), outcome.err());
-      assertTrue(report.at("/error").stringValue().contains("finite in float32"), outcome.out());
+      String why = report.at("/error").stringValue();
+      assertTrue(
+          why.contains("finite in float32") || why.contains("one whose encoder reads it first"),
+          why);
     }
   }
 
