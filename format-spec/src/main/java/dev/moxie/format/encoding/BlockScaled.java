@@ -19,8 +19,7 @@ import org.jspecify.annotations.Nullable;
  * scale, rounded once to float32, to nearest, ties to even, so that it lies within half a unit in
  * the last place of the exact product.
  */
-public sealed interface BlockScaled extends Encoding
-    permits Fp8Block, Fp8Channel, Int4Group, Int8Group, Quantised {
+public sealed interface BlockScaled extends Encoding permits Fp8Block, RowScaled, Quantised {
   /** What names of parameters end with, and names of the values that they belong to. */
   Map<String, String> IN_CHECKPOINTS =
       Map.of(

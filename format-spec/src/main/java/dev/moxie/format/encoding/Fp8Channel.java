@@ -3,19 +3,14 @@ package dev.moxie.format.encoding;
 import dev.moxie.format.safetensors.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.EnumSet;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * The encoding {@code fp8_channel}: e4m3 numbers with a scale for every row, as compressed-tensors
  * has them in its format {@code float-quantized}.
  */
-public record Fp8Channel() implements BlockScaled {
+public record Fp8Channel() implements RowScaled {
   static final String SCALES_END = ".weight_scale";
-
-  /** What compressed-tensors writes scales in: the dtype that the model had. */
-  static final Set<Dtype> SCALES = EnumSet.of(Dtype.F32, Dtype.BF16, Dtype.F16);
 
   @Override
   public String id() {
@@ -25,21 +20,6 @@ public record Fp8Channel() implements BlockScaled {
   @Override
   public Dtype dtype() {
     return Dtype.F8_E4M3;
-  }
-
-  @Override
-  public Set<Dtype> scaleDtypes() {
-    return SCALES;
-  }
-
-  @Override
-  public Dtype usualScales() {
-    return Dtype.BF16;
-  }
-
-  @Override
-  public int blockRows() {
-    return 1;
   }
 
   /** All of a row, however long. */

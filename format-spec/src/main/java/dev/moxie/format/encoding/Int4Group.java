@@ -3,9 +3,6 @@ package dev.moxie.format.encoding;
 import dev.moxie.format.safetensors.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
-import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * The encodings {@code int4_group_G}: whole numbers from −8 to 7, stored with 8 added, eight to an
@@ -15,50 +12,28 @@ import java.util.regex.Pattern;
  *
  * @param blockColumns from 1 to 9999
  */
-public record Int4Group(int blockColumns) implements BlockScaled {
+public record Int4Group(int blockColumns) implements RowScaled {
   static final String VALUES_END = ".weight_packed";
   static final String SHAPE_END = ".weight_shape";
 
-  private static final int MOST = 9999;
-  private static final Pattern ID = Pattern.compile("int4_group_([1-9][0-9]{0,3})");
+  private static final String ID = "int4_group_";
 
   public Int4Group {
-    if (blockColumns < 1 || blockColumns > MOST) {
-      throw new IllegalArgumentException(
-          "groups of %d; expected 1 to %d".formatted(blockColumns, MOST));
-    }
+    RowScaled.requireGroup(blockColumns);
   }
 
   static Optional<Int4Group> of(String id) {
-    Matcher matcher = ID.matcher(id);
-    return matcher.matches()
-        ? Optional.of(new Int4Group(Integer.parseInt(matcher.group(1))))
-        : Optional.empty();
+    return RowScaled.ofGroups(ID, id, Int4Group::new);
   }
 
   @Override
   public String id() {
-    return "int4_group_" + blockColumns;
+    return ID + blockColumns;
   }
 
   @Override
   public Dtype dtype() {
     return Dtype.I32;
-  }
-
-  @Override
-  public Set<Dtype> scaleDtypes() {
-    return Fp8Channel.SCALES;
-  }
-
-  @Override
-  public Dtype usualScales() {
-    return Dtype.BF16;
-  }
-
-  @Override
-  public int blockRows() {
-    return 1;
   }
 
   @Override

@@ -4,9 +4,6 @@ import dev.moxie.format.safetensors.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Optional;
-import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * The encodings {@code int8_group_G}: whole numbers of eight bits with a scale for every G of a
@@ -15,49 +12,27 @@ import java.util.regex.Pattern;
  *
  * @param blockColumns from 1 to 9999
  */
-public record Int8Group(int blockColumns) implements BlockScaled {
+public record Int8Group(int blockColumns) implements RowScaled {
   static final String SCALES_END = ".scales";
 
-  private static final int MOST = 9999;
-  private static final Pattern ID = Pattern.compile("int8_group_([1-9][0-9]{0,3})");
+  private static final String ID = "int8_group_";
 
   public Int8Group {
-    if (blockColumns < 1 || blockColumns > MOST) {
-      throw new IllegalArgumentException(
-          "groups of %d; expected 1 to %d".formatted(blockColumns, MOST));
-    }
+    RowScaled.requireGroup(blockColumns);
   }
 
   static Optional<Int8Group> of(String id) {
-    Matcher matcher = ID.matcher(id);
-    return matcher.matches()
-        ? Optional.of(new Int8Group(Integer.parseInt(matcher.group(1))))
-        : Optional.empty();
+    return RowScaled.ofGroups(ID, id, Int8Group::new);
   }
 
   @Override
   public String id() {
-    return "int8_group_" + blockColumns;
+    return ID + blockColumns;
   }
 
   @Override
   public Dtype dtype() {
     return Dtype.I8;
-  }
-
-  @Override
-  public Set<Dtype> scaleDtypes() {
-    return Fp8Channel.SCALES;
-  }
-
-  @Override
-  public Dtype usualScales() {
-    return Dtype.BF16;
-  }
-
-  @Override
-  public int blockRows() {
-    return 1;
   }
 
   @Override
