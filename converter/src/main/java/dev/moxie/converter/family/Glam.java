@@ -1,9 +1,7 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Architecture;
-import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
-import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
 import java.util.List;
 
@@ -15,24 +13,18 @@ import java.util.List;
  * biases; here they are T5's (Raffel et al., 2020, section 2.1).
  */
 final class Glam {
-  private static final Key<Integer> BUCKETS =
-      Key.count("relative_attention_num_buckets", Limits.MAX_WIDTH, "kinds of distances").or(32);
-  private static final Key<Integer> FARTHEST =
-      Key.count("relative_attention_max_distance", Integer.MAX_VALUE, "all alike beyond").or(128);
-
   static final Family FAMILY =
       new Family(
           "glam",
           "GlamForCausalLM",
-          Papers.DECODER.and(BUCKETS, FARTHEST),
+          Papers.DECODER.and(Distances.KEYS),
           Glam::model,
           List.of(PaperNames.DECODER));
 
   private Glam() {}
 
   private static Architecture model(Settings c) {
-    var distances = new Attention.Distances(c.get(BUCKETS), c.get(FARTHEST), true);
-    var attention = Parts.with(Papers.attention(c), "distances", distances);
+    var attention = Parts.with(Papers.attention(c), "distances", Distances.of(c, true));
     var gated = new FeedForward.Dense(c.get(Experts.WIDTH), FeedForward.Activation.GELU_TANH);
     var experts = Papers.experts(c, GShard.routing(c));
     return Papers.normed(

@@ -17,17 +17,14 @@ final class SwitchTransformers {
       Key.whole("num_sparse_encoder_layers", 0, Limits.MAX_LAYERS, "so many with experts").or(3);
   private static final Key<Integer> OWN =
       Key.whole("num_sparse_decoder_layers", 0, Limits.MAX_LAYERS, "the same of a decoder").or(3);
-  private static final Key<Integer> BUCKETS =
-      Key.count("relative_attention_num_buckets", Limits.MAX_WIDTH, "kinds of distances").or(32);
-  private static final Key<Integer> FARTHEST =
-      Key.count("relative_attention_max_distance", Integer.MAX_VALUE, "all alike beyond").or(128);
 
   static final Family FAMILY =
       new Family(
           "switch_transformers",
           "SwitchTransformersForConditionalGeneration",
           EncoderDecoder.KEYS
-              .and(EncoderDecoder.LAYERS.spelled("num_layers"), SPARSE, OWN, BUCKETS, FARTHEST)
+              .and(EncoderDecoder.LAYERS.spelled("num_layers"), SPARSE, OWN)
+              .and(Distances.KEYS)
               .and(EncoderDecoder.DECODER_LAYERS.spelled("num_decoder_layers").orNone())
               .and(EncoderDecoder.ACTIVATION.spelled("dense_act_fn"), Experts.COUNT.or(8))
               .and(Llama.POSITIONS.spelled("n_positions").or(512), Experts.WIDTH.spelled("d_ff"))
@@ -47,7 +44,7 @@ final class SwitchTransformers {
     int own = stated == null ? layers : stated;
     int width = c.get(Experts.WIDTH);
     var cross = new Attention.Cross(c.get(Llama.HEADS), c.get(Llama.HEAD_SIZE), 1, false);
-    var distances = new Attention.Distances(c.get(BUCKETS), c.get(FARTHEST));
+    var distances = Distances.of(c, false);
     var a = Parts.with(EncoderDecoder.attention(cross), "distances", distances);
     var drops = new Routing.Drops(c.get(EncoderDecoder.CAPACITY), null, false);
     var routing = EncoderDecoder.routing(c, 1, drops);
