@@ -428,8 +428,9 @@ public final class Program implements Ops<Value> {
 
   private static float[][] rows(StoredMatrix matrix) {
     float[][] rows = new float[matrix.rows()][matrix.columns()];
+    float[] room = new float[matrix.columns()];
     for (int i = 0; i < rows.length; i++) {
-      matrix.read(i, rows[i], 0);
+      matrix.readInOrder(i, rows[i], 0, room);
     }
     return rows;
   }
@@ -495,23 +496,16 @@ public final class Program implements Ops<Value> {
 
   /** Exponentials of what is stored, row by row. */
   private double[] rates(Leaf rate) {
-    if (rate.shape().rank() == 1) {
-      return exponentials(weights.vector(rate));
+    float[][] rows =
+        rate.shape().rank() == 1
+            ? new float[][] {weights.vector(rate)}
+            : rows(weights.matrix(rate));
+    int columns = rows[0].length;
+    double[] rates = new double[Math.multiplyExact(rows.length, columns)];
+    for (int i = 0; i < rates.length; i++) {
+      rates[i] = StrictMath.exp(rows[i / columns][i % columns]);
     }
-    StoredMatrix matrix = weights.matrix(rate);
-    float[] all = new float[Math.multiplyExact(matrix.rows(), matrix.columns())];
-    for (int r = 0; r < matrix.rows(); r++) {
-      matrix.readInOrder(r, all, r * matrix.columns(), new float[matrix.columns()]);
-    }
-    return exponentials(all);
-  }
-
-  private static double[] exponentials(float[] x) {
-    double[] y = new double[x.length];
-    for (int i = 0; i < y.length; i++) {
-      y[i] = StrictMath.exp(x[i]);
-    }
-    return y;
+    return rates;
   }
 
   @Override
