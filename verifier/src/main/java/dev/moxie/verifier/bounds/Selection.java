@@ -5,6 +5,7 @@ import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
 import dev.moxie.verifier.oracle.RoutingOracle;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -108,7 +109,7 @@ public final class Selection {
   }
 
   /** Those of experts that are of each prototype, or all, in their order. */
-  private List<List<Integer>> sets(List<Integer> experts) {
+  private List<List<Integer>> sets(Collection<Integer> experts) {
     int size = choice.columns() / routing.sets();
     return IntStream.range(0, routing.sets())
         .mapToObj(set -> experts.stream().filter(e -> e / size == set).toList())
@@ -169,18 +170,12 @@ public final class Selection {
 
   private boolean mayChooseOfEach(int token, Set<Integer> experts) {
     int size = choice.columns() / routing.sets();
-    for (int from = 0; from < choice.columns(); from += size) {
-      Set<Integer> own = new HashSet<>();
-      for (int expert : experts) {
-        if (expert >= from && expert < from + size) {
-          own.add(expert);
-        }
-      }
-      if (own.size() != each() || !mayBeat(token, own, from, from + size)) {
-        return false;
-      }
-    }
-    return true;
+    List<List<Integer>> sets = sets(experts);
+    return IntStream.range(0, sets.size())
+        .allMatch(
+            i ->
+                sets.get(i).size() == each()
+                    && mayBeat(token, Set.copyOf(sets.get(i)), i * size, (i + 1) * size));
   }
 
   /** Whether every expert of the set may reach every other one of a range. */

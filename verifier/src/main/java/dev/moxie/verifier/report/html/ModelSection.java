@@ -15,7 +15,7 @@ final class ModelSection {
   /** GiB of the memory of devices as they are sold, from a desktop's to a data centre's. */
   private static final List<Integer> ROOMS = List.of(8, 16, 24, 48, 80, 141, 192);
 
-  private static final String NO_ROOM = "–";
+  private static final String NONE = "–";
 
   private ModelSection() {}
 
@@ -55,7 +55,7 @@ final class ModelSection {
             Amounts.count(part.total()),
             Figures.percent((double) part.total() / model.parameters().total()),
             Amounts.count(part.active()),
-            bytes == null ? NO_ROOM : Amounts.size(bytes));
+            bytes == null ? NONE : Amounts.size(bytes));
       }
     }
   }
@@ -96,7 +96,7 @@ final class ModelSection {
         cells[1] = Amounts.size(first.bytes());
         for (int i = 0; i < ROOMS.size(); i++) {
           Fit fit = columns.get(i).get(form);
-          cells[2 + i] = fit.fits() ? fit.context() : NO_ROOM;
+          cells[2 + i] = fit.fits() ? fit.context() : NONE;
         }
         table.row(true, cells);
       }
