@@ -30,7 +30,7 @@ final class DeepSpeedMoe {
           Papers.DECODER
               .without(Experts.COUNT)
               .and(EXPERTS, LEAST, RESIDUAL)
-              .and(Key.flag("use_rts", "random token selection").only(false).or(false)),
+              .and(Key.flag("use_rts", "random token selection").only(false)),
           DeepSpeedMoe::model,
           List.of(PaperNames.DECODER));
 

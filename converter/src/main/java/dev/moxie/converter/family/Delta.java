@@ -33,7 +33,11 @@ final class Delta {
 
   static final Keys KEYS =
       Llama.KEYS
-          .and(Llama.TYPES, Llama.BIASES, Llama.HEAD_SIZE.or(256), RotarySettings.PARTIAL.or(0.25))
+          .and(
+              Llama.TYPES,
+              Llama.BIASES,
+              Llama.HEAD_SIZE.or(256),
+              RotarySettings.PARTIAL.any().or(0.25))
           .and(TAPS, KEY_HEADS, VALUE_HEADS, KEY_SIZE, VALUE_SIZE, INTERVAL)
           .and(Experts.KEYS)
           .and(Experts.COUNT.spelled("num_experts", "num_local_experts"))

@@ -34,11 +34,11 @@ final class EncoderDecoder {
       Key.flag("router_bias", "whether the router has a stored bias").or(false);
 
   static final Keys KEYS =
-      Keys.of(Llama.VOCABULARY, Llama.HIDDEN.spelled("d_model"), Llama.TIED.only(true).or(true))
+      Keys.of(Llama.VOCABULARY, Llama.HIDDEN.spelled("d_model"), Llama.TIED.only(true))
           .and(LAYERS, DECODER_LAYERS, START, ACTIVATION, CAPACITY, ROUTER_BIAS)
           .and(Experts.COUNT)
           .and(Key.word("router_dtype", "what routers compute in", Set.of("float32")).or("float32"))
-          .and(Key.flag("is_encoder_decoder", "whether there is an encoder").only(true).or(true))
+          .and(Key.flag("is_encoder_decoder", "whether there is an encoder").only(true))
           .neutral("no text holds padding", "router_ignore_padding_tokens")
           .neutral("in training alone", "router_z_loss_coef", "router_aux_loss_coef")
           .neutral("counts layers a second time", "num_hidden_layers");

@@ -15,7 +15,7 @@ final class Glm {
           "glm4_moe",
           "Glm4MoeForCausalLM",
           Llama.KEYS
-              .and(RotarySettings.PARTIAL.or(0.5), Llama.NORMED)
+              .and(RotarySettings.PARTIAL.any().or(0.5), Llama.NORMED)
               .and(Llama.INPUT_BIASES.spelled("attention_bias").or(false))
               .and(DeepSeekV3.EXPERTS),
           Glm::fourth,

@@ -114,12 +114,12 @@ public record Key<T>(
 
   /** The same, with a value where there is none. */
   Key<T> or(T value) {
-    return new Key<>(id, meaning, values, read, names, false, value, null, nullable);
+    return new Key<>(id, meaning, values, read, names, false, value, only, nullable);
   }
 
   /** The same, which only some models of the family need. */
   Key<T> orNone() {
-    return new Key<>(id, meaning, values, read, names, false, null, null, nullable);
+    return new Key<>(id, meaning, values, read, names, false, null, only, nullable);
   }
 
   /** The same, where {@code null} says that the model lacks what it is of. */
@@ -130,6 +130,11 @@ public record Key<T>(
   /** The same, of which other values are refused; there need not be one. */
   Key<T> only(T value) {
     return new Key<>(id, meaning, values, read, names, false, value, value, nullable);
+  }
+
+  /** The same, of which every value is implemented. */
+  Key<T> any() {
+    return new Key<>(id, meaning, values, read, names, required, otherwise, null, nullable);
   }
 
   /** The same, of which there must be a value. */

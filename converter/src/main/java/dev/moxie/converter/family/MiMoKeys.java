@@ -36,7 +36,7 @@ final class MiMoKeys {
           .and(angle(RotarySettings.FULL, "rope_theta"))
           .and(angle(RotarySettings.WINDOWED, "swa_rope_theta"))
           .and(RotarySettings.FULL.part().orNone(), RotarySettings.WINDOWED.part().orNone())
-          .and(RotarySettings.PARTIAL.spelled("partial_rotary_factor").orNone())
+          .and(RotarySettings.PARTIAL.spelled("partial_rotary_factor").any().orNone())
           .and(Llama.EPSILON.spelled("rms_norm_eps", "layernorm_epsilon"))
           .and(Llama.HEADS.spelled("num_attention_heads", "swa_num_attention_heads"))
           .and(Llama.HEAD_SIZE.spelled("head_dim", "swa_head_dim").or(192))

@@ -32,7 +32,7 @@ final class MiniMax {
           "minimax_m2",
           "MiniMaxM2ForCausalLM",
           Llama.KEYS
-              .and(RotarySettings.PARTIAL.or(1.0), TURNED, KINDS, Llama.NORMED.only(true))
+              .and(RotarySettings.PARTIAL.any().or(1.0), TURNED, KINDS, Llama.NORMED.only(true))
               .and(Key.text("qk_norm_type", "what a norm goes over").only("per_layer"))
               .and(Experts.KEYS)
               .and(Experts.COUNT.spelled("num_local_experts"))

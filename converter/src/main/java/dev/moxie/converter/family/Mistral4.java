@@ -20,7 +20,7 @@ final class Mistral4 {
           .spelled("rope_parameters.original_max_position_embeddings");
 
   private static final Key<Double> PART =
-      RotarySettings.PARTIAL.spelled("rope_parameters.partial_rotary_factor").orNone();
+      RotarySettings.PARTIAL.spelled("rope_parameters.partial_rotary_factor").any().orNone();
 
   static final Family FAMILY =
       new Family(

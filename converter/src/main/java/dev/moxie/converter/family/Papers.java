@@ -37,7 +37,7 @@ final class Papers {
   /** Of an encoder and a decoder. */
   static final Keys TRANSLATION =
       ALL.and(EncoderDecoder.LAYERS, EncoderDecoder.DECODER_LAYERS)
-          .and(EncoderDecoder.START, Llama.TIED.only(true).or(true));
+          .and(EncoderDecoder.START, Llama.TIED.only(true));
 
   private Papers() {}
 

@@ -48,11 +48,8 @@ final class TranslationKeys {
           .and(Llama.POSITIONS, Llama.EPSILON.constant(1e-5), EncoderDecoder.START.or(2))
           .and(Llama.HEADS.spelled("encoder_attention_heads"))
           .and(Experts.WIDTH.spelled("encoder_ffn_dim"))
-          .and(Key.flag("batch_prioritized_routing", "likeliest first").only(false).or(false))
-          .and(
-              Key.text("second_expert_policy", "which tokens have two experts")
-                  .only("all")
-                  .or("all"))
+          .and(Key.flag("batch_prioritized_routing", "likeliest first").only(false))
+          .and(Key.text("second_expert_policy", "which tokens have two experts").only("all"))
           .neutral("in training alone", "activation_dropout", "attention_dropout", "dropout")
           .neutral("in training alone", "encoder_layerdrop", "decoder_layerdrop", "init_std");
 

@@ -27,7 +27,7 @@ final class Tutel {
           Papers.DECODER
               .without(Papers.CAPACITY)
               .and(SIZE, Experts.PER_TOKEN)
-              .and(Key.notNegative("capacity_factor", "0 where capacity adapts").only(0.0).or(0.0)),
+              .and(Key.notNegative("capacity_factor", "0 where capacity adapts").only(0.0)),
           Tutel::model,
           List.of(PaperNames.DECODER));
 

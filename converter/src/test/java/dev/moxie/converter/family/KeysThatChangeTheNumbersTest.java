@@ -12,9 +12,11 @@ import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -96,6 +98,23 @@ class KeysThatChangeTheNumbersTest {
     refuses("dots1", "scoring_func", json -> set(json, "scoring_func", "\"softmax\""));
     assertEquals(
         describe("dots1", json -> {}), describe("dots1", json -> json.remove("scoring_func")));
+  }
+
+  /** A value that is stated as the only one stays that, whatever holds where there is none. */
+  @ParameterizedTest
+  @CsvSource({
+    "switch_transformers, tie_word_embeddings, false",
+    "switch_transformers, is_encoder_decoder, false",
+    "nllb-moe, tie_word_embeddings, false",
+    "nllb-moe, batch_prioritized_routing, true",
+    "nllb-moe, second_expert_policy, '\"random\"'",
+    "gshard, tie_word_embeddings, false",
+    "deepspeed_moe, use_rts, true",
+    "tutel, capacity_factor, 1.5"
+  })
+  void whatTheFamilyDoesNotComputeIsRefused(String family, String key, String value) {
+    refuses(family, key, json -> set(json, key, value));
+    assertEquals(describe(family, json -> {}), describe(family, json -> json.remove(key)));
   }
 
   @Test
@@ -225,7 +244,12 @@ class KeysThatChangeTheNumbersTest {
   }
 
   private static Architecture describe(String family, Consumer<ObjectNode> change) {
-    Path file = Fixtures.root().resolve("random").resolve(family).resolve("config.json");
+    Path file =
+        Stream.of("random", "encoders", "papers")
+            .map(folder -> Fixtures.root().resolve(folder).resolve(family).resolve("config.json"))
+            .filter(Files::exists)
+            .findFirst()
+            .orElseThrow();
     ObjectNode json = StrictJson.readObject(file);
     change.accept(json);
     byte[] bytes = json.toString().getBytes(StandardCharsets.UTF_8);
