@@ -208,7 +208,9 @@ final class Suspects {
         // biases
         // of both.
         missing(
-            stage == Stage.DENSE || streams() ? List.of() : mistakes.missingInNorm("attention"),
+            stage == Stage.DENSE || streams() || attendsAgain()
+                ? List.of()
+                : mistakes.missingInNorm("attention"),
             stage));
   }
 
