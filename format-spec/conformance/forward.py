@@ -229,7 +229,7 @@ def multi_head_latent(x, w, name, a, _):
     rotary, heads, plain = a["rotary"], a["heads"], a["plainSize"]
     epsilon = a["latentNormEpsilon"]
     c, r = np.split(x @ w(f"{name}.latent_down").T, [a["latentSize"]], axis=-1)
-    c = rms_norm(c, w(f"{name}.latent_norm"), epsilon)
+    c = a.get("latentFactor", 1) * rms_norm(c, w(f"{name}.latent_norm"), epsilon)
     k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
     k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
     if a["queryRank"] is None:
@@ -601,7 +601,9 @@ def mixture(x, w, name, ff, trace, ids, normed):
         weight, own = weights[token, place, None], given[token]
         if routing["weightsApplyTo"] == "expert_input":
             weight, own = 1, weight * own
-        y[token] += weight * expert_network(own, w, f"{name}.experts", ff, expert)
+        identity = expert >= ff["experts"] - ff.get("identities", 0)
+        made = own if identity else expert_network(own, w, f"{name}.experts", ff, expert)
+        y[token] += weight * made
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
     if "drops" in routing:
@@ -678,8 +680,8 @@ def forward(package, ids, decoded=None):
         first = f"layers.{0 if layer < encoder else encoder}"
         trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
 
-        def attend(x):
-            return attention(x, w, f"{name}.attention", block["attention"], offset(a), first)
+        def attend(x, again=""):
+            return attention(x, w, f"{name}{again}.attention", block["attention"], offset(a), first)
 
         def feed(x):
             if ff["type"] == "dense":
@@ -697,7 +699,15 @@ def forward(package, ids, decoded=None):
                 h = half(h, f"{name}.attention", attend)
             if cross := block.get("cross"):
                 h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
-            if ff["type"] != "none":
+            if "shortcut" in ff:
+                of_experts = half(h, f"{name}.feed_forward", feed) - h
+                for again in "", ".again":
+                    if again:
+                        h = half(h, f"{name}.again.attention", lambda x: attend(x, ".again"))
+                    h = half(h, f"{name}{again}.feed_forward",
+                             lambda x: network(x, w, f"{name}{again}.dense", ff))
+                h = h + of_experts
+            elif ff["type"] != "none":
                 h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])

@@ -280,6 +280,7 @@ def architecture(p):
             inner = attention.get("compression", {}).get("indexer", {"size": attention["headSize"]})
             most = min(attention["headSize"], inner["size"])
             yield "A3", "rotary.dimensions", rotary["dimensions"] <= most
+        yield "A9", "latentFactor", attention.get("latentFactor") != 1
         if indexer := attention.get("indexer"):
             yield "A3", "indexer.size", rotary["dimensions"] <= indexer["size"]
             yield "A11", "queryRank", attention["queryRank"] is not None
@@ -293,6 +294,13 @@ def architecture(p):
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
             yield "A4", "expertsPerToken", k <= ff["experts"]
+            identities, shortcut = ff.get("identities", 0), "shortcut" in ff
+            yield "A4", "identities", identities < ff["experts"]
+            yield "A15", "identities", not identities or not groups and "prototypes" not in routing
+            alone = not (ff["shared"] or "beside" in ff or "indexer" in attention or "encoder" in a)
+            alone = alone and attention["type"] in ("grouped_query", "multi_head_latent")
+            alone = alone and not (a["prediction"] or "streams" in a or "normPlacement" in a)
+            yield "A15", "shortcut", not shortcut or alone
             mixed = "mixer" in routing
             yield "A8", "score", mixed == (routing["score"] == "identity")
             of_scores = routing["bias"] not in (None, "logits")

@@ -131,6 +131,17 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "twice-in-a-layer-beside-experts-some-of-which-do-nothing",
+              """
+              {"model_type": "longcat_flash", "vocab_size": 19, "hidden_size": 12,
+               "num_layers": 2, "ffn_hidden_size": 9, "expert_ffn_hidden_size": 6,
+               "n_routed_experts": 3, "zero_expert_num": 2, "moe_topk": 3,
+               "num_attention_heads": 2, "q_lora_rank": 6, "kv_lora_rank": 5,
+               "qk_nope_head_dim": 3, "qk_rope_head_dim": 4, "v_head_dim": 4,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 64}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,

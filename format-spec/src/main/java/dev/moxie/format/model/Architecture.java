@@ -230,6 +230,16 @@ public record Architecture(
       return token < tokens && looksAhead() ? 0 : token;
     }
 
+    /** Numbers that a cache keeps of one token in a layer, in the smallest form. */
+    public long cachedPerToken() {
+      return rounds(feedForward) * attention.cachedPerToken();
+    }
+
+    /** Likewise where the keys and values of every key/value head are kept. */
+    public long expandedPerToken() {
+      return rounds(feedForward) * attention.expandedPerToken();
+    }
+
     /** Numbers that a layer keeps of a sequence, however long it is. */
     public long keptPerSequence() {
       boolean queues =
@@ -382,10 +392,43 @@ public record Architecture(
             "attention.bidirectional: expected it in an encoder alone, found it in a decoder");
       }
     }
+    if (runs(encoder, blocks).anyMatch(run -> rounds(run.feedForward()) > 1)) {
+      boolean single = encoder != null || streams != null || normPlacement != null;
+      if (single || prediction != null || !blocks.stream().allMatch(Architecture::attendsToAll)) {
+        throw new IllegalArgumentException(
+            "feedForward.shortcut: expected grouped-query or latent attention without an indexer,"
+                + " and no encoder, streams, normPlacement or prediction layers beside it, found"
+                + " otherwise");
+      }
+    } else if (prediction != null && rounds(prediction.feedForward()) > 1) {
+      throw new IllegalArgumentException("prediction.feedForward: expected no shortcut, found one");
+    }
     requireDistances(blocks);
     if (encoder != null) {
       requireDistances(encoder.blocks());
     }
+  }
+
+  /** How often a layer attends. */
+  static int rounds(FeedForward feedForward) {
+    return feedForward instanceof FeedForward.MixtureOfExperts m && m.shortcut() != null ? 2 : 1;
+  }
+
+  /** Whether some layer attends more than once ({@link FeedForward.Shortcut}). */
+  public boolean attendsAgain() {
+    return blocks.stream().anyMatch(run -> rounds(run.feedForward()) > 1);
+  }
+
+  /** Keys of an indexer are kept once in a layer. */
+  private static boolean attendsToAll(Blocks run) {
+    return rounds(run.feedForward()) == 1
+        || run.attention() instanceof Attention.GroupedQuery
+        || (run.attention() instanceof Attention.MultiHeadLatent a && a.indexer() == null);
+  }
+
+  private static Stream<Blocks> runs(@Nullable Encoder encoder, List<Blocks> blocks) {
+    return Stream.concat(
+        encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream());
   }
 
   private static boolean isHalf(Attention attention, FeedForward feedForward) {
@@ -447,8 +490,7 @@ public record Architecture(
   /** All runs of layers, those of an encoder first. */
   @JsonIgnore
   public List<Blocks> runs() {
-    return Stream.concat(encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream())
-        .toList();
+    return runs(encoder, blocks).toList();
   }
 
   /** One entry per layer, those of an encoder first; layers of a run share their {@link Blocks}. */

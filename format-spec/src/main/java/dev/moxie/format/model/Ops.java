@@ -307,7 +307,7 @@ public interface Ops<V> {
   /**
    * Σ over a token's chosen experts e of w_e · expert_e(x), or of expert_e(w_e · x) as {@link
    * Experts#weightsApplyTo} says, expert_e being {@link Forward#network} of {@link
-   * Experts#network}.
+   * Experts#network}, or x itself.
    *
    * @param chosen [T, k]
    * @param weights [T, k]
@@ -417,6 +417,7 @@ public interface Ops<V> {
    * @param gateUp [E, 2I, H], or [E, I, H] where experts have no gate
    * @param down [E, H, I]
    * @param biases null where there are none
+   * @param identities experts of the ids after those, which give back what they are given
    */
   record Experts(
       TensorSpec gateUp,
@@ -424,7 +425,8 @@ public interface Ops<V> {
       @Nullable ExpertBiases biases,
       FeedForward.Activation activation,
       FeedForward.@Nullable Clamp clamp,
-      Routing.WeightsApplyTo weightsApplyTo) {
+      Routing.WeightsApplyTo weightsApplyTo,
+      int identities) {
     /** The matrices of one of them. */
     public Network network(int expert) {
       return new Network(

@@ -12,7 +12,7 @@ import java.util.Set;
  * @param total every parameter of the forward pass, embedding and head included, tables of experts
  *     not; layers for multi-token prediction are not part of it
  * @param active those that take part in one token's forward pass: all but the routed experts, and k
- *     of E of those; whole embedding and head
+ *     of E of those, which is the most where some have no weights; whole embedding and head
  * @param activeInside as active, but only the matrices of attention, feed-forward and head: no
  *     embedding, norms or routers
  * @param readPerToken those whose bytes one decoding step reads: as active, but one row of the
@@ -106,7 +106,7 @@ public record ParameterCount(
             instanceof FeedForward.MixtureOfExperts m)) {
       return elements;
     }
-    return elements / m.experts() * m.routing().expertsPerToken();
+    return elements / m.weighted() * Math.min(m.weighted(), m.routing().expertsPerToken());
   }
 
   /** A tied embedding is the head as well. */

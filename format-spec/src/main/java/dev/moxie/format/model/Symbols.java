@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
@@ -88,7 +89,9 @@ public final class Symbols implements Ops<Symbols.Term> {
     if (leaf.projection() != null) {
       name = leaf.projection().id();
     }
+    String again = leaf.tensor().name().contains(".again.") ? "again_" : "";
     return "W_"
+        + again
         + name.replaceFirst("\\.(weight|bias)$", "").replaceFirst("^dense\\.", "").replace('.', '_')
         + expert;
   }
@@ -562,6 +565,10 @@ public final class Symbols implements Ops<Symbols.Term> {
   public Term experts(Experts experts, Term x, Term chosen, Term weights) {
     Term expert = Forward.network(this, x, experts.network(0));
     lines.add("expert_e(%s) = %s".formatted(x.text, expert.text));
+    if (experts.identities() > 0) {
+      int first = Objects.requireNonNull(experts.down().stack()).experts();
+      lines.add("expert_e(%s) = %s, for e ≥ %d".formatted(x.text, x.text, first));
+    }
     return switch (experts.weightsApplyTo()) {
       case EXPERT_OUTPUT -> term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);
       case EXPERT_INPUT -> term("Σ_{e∈%s} expert_e(%s · %s)", chosen.text, weights.text, x.text);

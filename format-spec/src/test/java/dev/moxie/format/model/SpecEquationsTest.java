@@ -119,7 +119,9 @@ class SpecEquationsTest {
           Map.entry("31", "positions.first"),
           Map.entry("26", "drops.least"),
           Map.entry("98.0", "cosine.most"),
-          Map.entry("0.37", "drops.fraction"));
+          Map.entry("0.37", "drops.fraction"),
+          Map.entry("2.7", "latentFactor"),
+          Map.entry("29", "experts − identities"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -280,6 +282,7 @@ class SpecEquationsTest {
     var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
     latent.with("queryRank", 28);
     latent.with("temperature", EVERYTHING.temperature());
+    latent.with("latentFactor", 2.7);
     latent.requireAllBut("indexer");
     var indexer = new Attention.Indexer(4, 10, 13, 1e-6, Rotary.Pairing.HALVES);
     row(
@@ -341,12 +344,18 @@ class SpecEquationsTest {
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
+    mixture.with("identities", 7);
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
         "outputFactors",
         "",
         Parts.with(shared, "outputFactors", new FeedForward.OutputFactors(1.3, 0.6)));
-    mixture.requireAllBut();
+    mixture.requireAllBut("shortcut");
+    var shortcut = Parts.with(MIXTURE, "shortcut", new FeedForward.Shortcut(96));
+    var layer = new Architecture.Blocks(1, GROUPED, shortcut);
+    row(
+        "a layer with `feedForward.shortcut`",
+        Symbols.layer(Parts.with(MODEL, "blocks", List.of(layer)), 0));
   }
 
   private void showRouting() {

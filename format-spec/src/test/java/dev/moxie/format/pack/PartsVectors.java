@@ -63,6 +63,9 @@ final class PartsVectors {
   /** Halves side by side, gates with matrices of their own, values narrower than keys. */
   private static final Architecture SIDE_BY_SIDE = sideBySide();
 
+  /** Experts without weights, beside which a layer attends again. */
+  private static final Architecture AGAIN = again();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -310,6 +313,23 @@ final class PartsVectors {
         Stream.of(each, heads, numbers).map(a -> new Architecture.Blocks(1, a, averaged)).toList();
     var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
     return Parts.with(model, "normPlacement", Architecture.NormPlacement.SHARED_INPUT);
+  }
+
+  private static Architecture again() {
+    var experts =
+        new FeedForward.MixtureOfExperts(
+            4, 2, FeedForward.Activation.SILU, Routing.of(2, Routing.Score.SOFTMAX), null);
+    FeedForward some = Parts.with(experts, "identities", 1);
+    FeedForward again =
+        Parts.with(experts, Map.of("identities", 2, "shortcut", new FeedForward.Shortcut(3)));
+    var latent = new Attention.MultiHeadLatent(2, 3, 4, 2, 3, 0.5, 1e-6, PLAIN);
+    var grouped = new Attention.GroupedQuery(2, 1, 4, 0.5, null, PLAIN);
+    List<Architecture.Blocks> layers =
+        List.of(
+            new Architecture.Blocks(1, Parts.with(latent, "latentFactor", 2.0), again),
+            new Architecture.Blocks(1, grouped, again),
+            new Architecture.Blocks(1, grouped, some));
+    return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
   private static Attention.GroupedQuery with(
@@ -569,6 +589,38 @@ final class PartsVectors {
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"
             + " factors of routed and shared experts, a cap of scores and of the router's logits",
         p -> TinyPackage.write(p, SIDE_BY_SIDE, false));
+    v.valid(
+        "layers-that-attend-twice",
+        "a network, attention and a network beside experts, the last of which have no weights,"
+            + " a factor of latents",
+        p -> TinyPackage.write(p, AGAIN, false));
+    v.broken("no-expert-with-weights", "A4", "as many identities as experts", "identities")
+        .in(p -> TinyPackage.write(p, AGAIN, false))
+        .byManifest(text -> text.replace("\"identities\" : 2", "\"identities\" : 4"));
+    v.broken("latents-times-one", "A9", "latentFactor is 1", "latentFactor")
+        .in(p -> TinyPackage.write(p, AGAIN, false))
+        .byManifest(text -> text.replace("\"latentFactor\" : 2.0", "\"latentFactor\" : 1.0"));
+    v.broken("a-shortcut-and-norms-elsewhere", "A15", "norms of what halves make", "shortcut")
+        .in(p -> TinyPackage.write(p, AGAIN, false))
+        .byManifest(
+            text ->
+                text.replaceFirst(
+                    "\"tiedEmbeddings\"", "\"normPlacement\" : \"output\", \"tiedEmbeddings\""));
+    v.broken("prototypes-beside-identities", "A15", "both of these", "identities")
+        .in(p -> TinyPackage.write(p, AGAIN, false))
+        .byManifest(
+            text ->
+                text.replaceFirst("(?s)(.*\"computeDtype\" : \"F32\")", "$1, \"prototypes\" : 2"));
+    v.broken(
+            "second-attention-missing", "I7", "no output", "layers.1.again.attention.output.weight")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    AGAIN,
+                    TinyPackage.Stored.COPIED,
+                    items ->
+                        TensorVectors.without(items, "layers.1.again.attention.output.weight")));
     v.broken("two-gates", "A12", "both of two gates", "gate")
         .in(p -> TinyPackage.write(p, SIDE_BY_SIDE, false))
         .byManifest(text -> text.replaceFirst("\"gate\" :", "\"outputGate\" : true, \"gate\" :"));

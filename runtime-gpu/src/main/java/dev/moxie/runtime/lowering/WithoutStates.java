@@ -49,6 +49,20 @@ public abstract class WithoutStates<V> implements Ops<V> {
     }
   }
 
+  /** They lack experts without weights. */
+  protected final void requireWeights(Experts experts) {
+    if (experts.identities() > 0) {
+      throw lacks("experts that give back what they are given");
+    }
+  }
+
+  /** Refuses a model whose layers attend more often than keys are kept. */
+  public final void requireOneAttention(Architecture architecture) {
+    if (architecture.attendsAgain()) {
+      throw lacks("layers that attend twice");
+    }
+  }
+
   /** They lack a choice from each of several sets of experts. */
   protected final void requireOneSet(int sets) {
     if (sets > 1) {

@@ -34,7 +34,7 @@ final class Exchanges {
   private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
   private static final Pattern BLOCK_NORM =
       Pattern.compile(
-          "layers\\.\\d+\\.(attention|feed_forward|dense|experts|router)(_output)?_norm\\.weight");
+          "layers\\.\\d+\\.(again\\.)?(attention|feed_forward|dense|experts|router)(_output)?_norm\\.weight");
 
   /** Larger square matrices are not transposed: all their elements are held in memory for that. */
   private static final int LARGEST_TRANSPOSED = 4096;
@@ -80,6 +80,21 @@ final class Exchanges {
     return suspects.stream();
   }
 
+  /** What a layer does at first and what it does again in each other's place, part by part. */
+  Stream<Suspect> again() {
+    return Stream.of("attention_norm", "attention", "feed_forward_norm", "dense")
+        .map(
+            part -> {
+              String first = prefix + part + ".";
+              String again = prefix + "again." + part + ".";
+              return swapped(
+                  words(first + "weight") + " of the first and of the second time swapped",
+                  row -> row.name().startsWith(first) || row.name().startsWith(again),
+                  first,
+                  again);
+            });
+  }
+
   /** Both vectors of two norms, where they have two, then each kind alone. */
   private void swappedNorms(String a, String b, List<Suspect> suspects) {
     String one = a.replaceFirst("weight$", "");
@@ -112,6 +127,7 @@ final class Exchanges {
   Stream<Suspect> placements() {
     Architecture own = evidence.architecture();
     if (own.normBiases()
+        || own.attendsAgain()
         || own.streams() != null
         || own.encoder() != null
         || (own.normPlacement() != null && own.normPlacement() != NormPlacement.OUTPUT)) {

@@ -19,9 +19,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.DoublePredicate;
 import java.util.function.Function;
 import java.util.function.IntToDoubleFunction;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -693,22 +695,44 @@ final class Exact implements Ops<Estimate> {
     int count = Objects.requireNonNull(all.gateUp().stack()).experts();
     var mixed = new Estimate(x.rows(), x.columns());
     for (int expert = 0; expert < count; expert++) {
-      addExpert(all, expert, x, chosen, weighed, mixed);
+      int one = expert;
+      Network network = all.network(expert);
+      addExperts(
+          places(chosen, id -> id == one),
+          all.weightsApplyTo(),
+          rows -> Forward.network(this, rows, network),
+          x,
+          weighed,
+          mixed);
+    }
+    if (all.identities() > 0) {
+      List<int[]> places = places(chosen, id -> id >= count);
+      addExperts(places, all.weightsApplyTo(), UnaryOperator.identity(), x, weighed, mixed);
     }
     return arithmetic.settle(mixed);
   }
 
-  private void addExpert(
-      Experts all, int expert, Estimate x, Estimate chosen, Estimate weighed, Estimate mixed) {
-    boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
+  /** Token and place of choices of some experts. */
+  private static List<int[]> places(Estimate chosen, DoublePredicate which) {
     List<int[]> places = new ArrayList<>();
     for (int t = 0; t < chosen.rows(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        if (chosen.value(t, i) == expert) {
+        if (which.test(chosen.value(t, i))) {
           places.add(new int[] {t, i});
         }
       }
     }
+    return places;
+  }
+
+  private void addExperts(
+      List<int[]> places,
+      Routing.WeightsApplyTo applied,
+      UnaryOperator<Estimate> expert,
+      Estimate x,
+      Estimate weighed,
+      Estimate mixed) {
+    boolean before = applied == Routing.WeightsApplyTo.EXPERT_INPUT;
     if (places.isEmpty()) {
       return;
     }
@@ -716,8 +740,7 @@ final class Exact implements Ops<Estimate> {
     for (int p = 0; p < places.size(); p++) {
       rows.copyRow(x, places.get(p)[0], p);
     }
-    Estimate y =
-        Forward.network(this, before ? weighed(rows, places, weighed) : rows, all.network(expert));
+    Estimate y = expert.apply(before ? weighed(rows, places, weighed) : rows);
     Estimate summands = before ? y : weighed(y, places, weighed);
     for (int p = 0; p < places.size(); p++) {
       for (int c = 0; c < y.columns(); c++) {

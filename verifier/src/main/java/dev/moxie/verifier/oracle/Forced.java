@@ -183,7 +183,13 @@ public final class Forced {
     return !model.readsResidual(feedForward())
         && !model.hasOutputNorms()
         && !model.layerFactors()
+        && !attendsAgain()
         && model.streams() == null;
+  }
+
+  /** Whether more than what experts make comes after what they read. */
+  private boolean attendsAgain() {
+    return isRouted() && moe().shortcut() != null;
   }
 
   /** Whether what the second half reads is the residual stream itself. */
