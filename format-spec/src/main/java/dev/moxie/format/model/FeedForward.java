@@ -217,6 +217,9 @@ public sealed interface FeedForward {
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
       }
+      if (routing.hierarchy() != null) {
+        routing.hierarchy().requireFit(experts, routing.expertsPerToken());
+      }
       if (shared != null && shared.clamped() && clamp == null) {
         throw new IllegalArgumentException(
             "feedForward.shared.clamped: expected none without a clamp, found some");
@@ -241,6 +244,11 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.outputFactors: expected none without shared experts, found some");
       }
+    }
+
+    /** How many logits routing begins with: one of each expert, and of each gated group. */
+    public int logits() {
+      return routing.primaryLogits() + experts;
     }
 
     /** The same experts, routed otherwise. */
