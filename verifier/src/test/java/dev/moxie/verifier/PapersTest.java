@@ -19,11 +19,8 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.pack.MoxiePackage;
-import dev.moxie.runtime.execution.Execution;
-import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -50,7 +47,8 @@ class PapersTest {
   @MethodSource("checkpoints")
   void theReferenceAloneFindsEveryDefect(Path checkpoint) {
     Path right = Packages.convert(checkpoint, folder.resolve("p"));
-    assertEquals(Verdict.PASS, verify(right, checkpoint));
+    List<Path> traces = Fixtures.traces(checkpoint);
+    assertEquals(Verdict.PASS, WhetherFound.by(traces, right));
     Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>(ofWeights());
     try (MoxiePackage pack = MoxiePackage.open(right)) {
       defects.putAll(ofModel(pack.architecture()));
@@ -60,7 +58,7 @@ class PapersTest {
     defects.forEach(
         (name, defect) -> {
           Path target = Packages.convert(checkpoint, folder.resolve(name), defect);
-          assertEquals(Verdict.FAIL, verify(target, checkpoint), name);
+          assertEquals(Verdict.FAIL, WhetherFound.by(traces, target), name);
         });
   }
 
@@ -194,9 +192,4 @@ class PapersTest {
   }
 
   /** By a reference alone. */
-  private static Verdict verify(Path target, Path checkpoint) {
-    List<Path> traces = Fixtures.traces(checkpoint);
-    Report report = Verifier.verify(target, null, traces, EnumSet.of(Execution.PLAIN));
-    return report.verdict();
-  }
 }

@@ -14,6 +14,7 @@ public final class Families {
   public static final List<Family> ALL =
       List.of(
           Mixtral.FAMILY,
+          MixtralOriginal.FAMILY,
           DeepSeekV2.FAMILY,
           DeepSeekV3.FAMILY,
           DeepSeekV32.FAMILY,
