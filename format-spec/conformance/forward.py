@@ -539,6 +539,8 @@ def dropped_of(chosen, experts, drops):
 
 def route(logits, routing, bias, assigned):
     """Chosen experts [T, k], best first, their weights and which are dropped."""
+    if hierarchy := routing.get("hierarchy"):
+        return *descend(logits, routing, hierarchy), None
     if cap := routing.get("logitCap"):
         logits = cap * np.tanh(logits / cap)
     sets = routing.get("prototypes", 1)
@@ -570,6 +572,20 @@ def route(logits, routing, bias, assigned):
     return chosen, weights * routing["scale"], dropped
 
 
+def descend(logits, routing, hierarchy):
+    """Gates of two levels: of the kept groups, best first, as many experts, and their weights."""
+    count, kept = hierarchy["groups"], hierarchy["kept"]
+    tokens = np.arange(len(logits))[:, None]
+    p, s = softmax(logits[:, :count]), softmax(logits[:, count:].reshape(len(logits), count, -1))
+    groups = largest(p, kept)
+    own = s[tokens, groups]
+    experts = largest(own, routing["expertsPerToken"] // kept)
+    chosen = groups[..., None] * s.shape[2] + experts
+    p, own = p[tokens, groups], np.take_along_axis(own, experts, axis=-1)
+    weights = (p / p.sum(axis=-1, keepdims=True))[..., None] * own / own.sum(axis=-1, keepdims=True)
+    return chosen.reshape(len(p), -1), weights.reshape(len(p), -1) * routing["scale"]
+
+
 def length_one(x):
     length = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
     return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
@@ -591,6 +607,8 @@ def mixture(x, w, name, ff, trace, ids, normed):
         logits = factor * (length_one(p) @ length_one(w(f"{name}.router")).T)
     else:
         logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    if "hierarchy" in routing:
+        logits = np.concatenate([read @ w(f"{name}.router.primary").T, logits], axis=1)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
     chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:

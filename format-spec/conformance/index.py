@@ -177,6 +177,7 @@ LAYER = {
     "mixture_of_experts": "experts.down EW H I",
     "router": "router E RW",
     "cosine": "router.projection RW H; router.projection.bias RW; router.temperature 1",
+    "hierarchy": "router.primary RG H",
     "mixed": "shared.mix 2 H; shared.mix.bias 2",
     "gated_experts": "experts.gate_up EW 2I H",
     "ungated_experts": "experts.up EW I H",
@@ -334,9 +335,10 @@ def canonical(architecture):
             shared = ff["shared"] or ff.get("beside") or ff.get("shortcut") or {"intermediateSize": width}
             size["EW"] = ff["experts"] - ff.get("identities", 0)
             parts += ["router"] * (ff["routing"]["score"] != "one")
+            size["RG"] = ff["routing"].get("hierarchy", {"groups": 0})["groups"]
             size["RW"] = ff["routing"].get("cosine", {"size": size["H"]})["size"]
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
-            parts += [part for part in ("assigned", "factors", "cosine") if part in ff["routing"]]
+            parts += [part for part in ("assigned", "factors", "cosine", "hierarchy") if part in ff["routing"]]
             for part in ("beside", "shared", "shortcut"):
                 parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
             parts += [part for part in ("beside", "shortcut") if part in ff]

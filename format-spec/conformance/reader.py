@@ -296,7 +296,7 @@ def architecture(p):
             yield "A4", "expertsPerToken", k <= ff["experts"]
             identities, shortcut = ff.get("identities", 0), "shortcut" in ff
             yield "A4", "identities", identities < ff["experts"]
-            yield "A15", "identities", not identities or not groups and "prototypes" not in routing
+            yield "A15", "identities", not identities or not (groups or {"prototypes", "hierarchy"} & set(routing))
             alone = not (ff["shared"] or "beside" in ff or "indexer" in attention or "encoder" in a)
             alone = alone and attention["type"] in ("grouped_query", "multi_head_latent")
             alone = alone and not (a["prediction"] or "streams" in a or "normPlacement" in a)
@@ -311,6 +311,14 @@ def architecture(p):
             yield "A8", "one", not one or "assigned" in routing and "logitCap" not in routing
             angles = "cosine" in routing
             yield "A8", "cosine", not angles or routing["bias"] != "logits" and not one
+            if nested := routing.get("hierarchy"):
+                count, kept = nested["groups"], nested["kept"]
+                fits = ff["experts"] % count == 0 and k % kept == 0 and kept <= count
+                yield "A5", "hierarchy", fits and k // kept <= ff["experts"] // count
+                others = {"assigned", "factors", "logitCap", "prototypes", "cosine", "drops"}
+                others |= {name for name in ("bias", "groups", "normalisation") if routing[name]}
+                yield "A8", "hierarchy", routing["score"] == "softmax" and not others & {
+                    name for name, value in routing.items() if value is not None}
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
             drops, normalisation = routing.get("drops"), routing["normalisation"]

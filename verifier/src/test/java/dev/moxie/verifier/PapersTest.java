@@ -119,11 +119,24 @@ class PapersTest {
   private static Map<String, UnaryOperator<ConversionPlan>> ofRouting(Routing own) {
     Map<String, UnaryOperator<ConversionPlan>> defects = new LinkedHashMap<>();
     defects.put("weights a tenth larger", routing(r -> r.withScale(1.1 * r.scale())));
-    if (own.score() == Routing.Score.SOFTMAX) {
+    if (own.score() == Routing.Score.SOFTMAX && own.hierarchy() == null) {
       defects.put("scores by sigmoid", routing(r -> r.withScore(Routing.Score.SIGMOID)));
     }
     if (own.prototypes() > 0) {
       defects.put("one set of experts", routing(r -> r.withPrototypes(0)));
+    }
+    if (own.hierarchy() != null) {
+      defects.put(
+          "another number of groups",
+          routing(
+              r ->
+                  Parts.with(
+                      r, "hierarchy", Parts.with(r.hierarchy(), "kept", r.expertsPerToken()))));
+      defects.put(
+          "the primary gate of another layer",
+          leaves(n -> n.contains("router.primary.") ? swap(n, "layers.1.", "layers.3.") : n));
+      defects.put(
+          "one gate", leaving(e -> e.withRouting(Parts.with(e.routing(), "hierarchy", null))));
     }
     if (own.assigned()) {
       defects.put("the table of another layer", leaves(PapersTest::otherTable));

@@ -64,7 +64,8 @@ public final class Families {
           M6T.FAMILY,
           PanguSigma.FAMILY,
           DeepSpeedMoe.FAMILY,
-          Tutel.FAMILY);
+          Tutel.FAMILY,
+          HierarchicalMoe.FAMILY);
 
   private Families() {}
 

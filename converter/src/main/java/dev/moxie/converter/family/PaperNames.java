@@ -25,6 +25,7 @@ final class PaperNames {
               "dense.up", "feed_forward.wi",
               "dense.down", "feed_forward.wo",
               "router", "moe.gate",
+              "router.primary", "moe.primary_gate",
               "experts.{expert}.up", "moe.experts.{expert}.wi",
               "experts.{expert}.down", "moe.experts.{expert}.wo"));
 

@@ -277,6 +277,9 @@ public sealed interface FeedForward {
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
       }
+      if (routing.hierarchy() != null) {
+        routing.hierarchy().requireFit(experts, routing.expertsPerToken());
+      }
       if (shared != null && shared.clamped() && clamp == null) {
         throw new IllegalArgumentException(
             "feedForward.shared.clamped: expected none without a clamp, found some");
@@ -298,9 +301,11 @@ public sealed interface FeedForward {
             "feedForward.outputFactors: expected none beside mixed, found both");
       }
       Limits.require("feedForward.identities", identities, 0, experts - 1);
-      if (identities > 0 && (groups != null || routing.prototypes() != 0)) {
+      boolean parted =
+          groups != null || routing.prototypes() != 0 || routing.hierarchy() != null;
+      if (identities > 0 && parted) {
         throw new IllegalArgumentException(
-            "feedForward.identities: expected none beside groups or prototypes, found some");
+            "feedForward.identities: expected none beside groups, prototypes or a hierarchy, found some");
       }
       if (shortcut != null && (shared != null || beside != null)) {
         throw new IllegalArgumentException(
@@ -315,6 +320,11 @@ public sealed interface FeedForward {
     /** Experts that have weights, those of the lowest ids. */
     public int weighted() {
       return experts - identities;
+    }
+
+    /** How many logits routing begins with: one of each expert, and of each gated group. */
+    public int logits() {
+      return routing.primaryLogits() + experts;
     }
 
     /** The same experts, routed otherwise. */

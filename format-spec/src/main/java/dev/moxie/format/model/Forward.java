@@ -801,7 +801,10 @@ public final class Forward<V> {
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
 
-  /** W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. */
+  /**
+   * W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. Where
+   * there is a {@link Routing.Hierarchy}, those of groups stand before them.
+   */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
     if (m.routing().score() == Routing.Score.ONE) {
       return ops.ones(m.experts());
@@ -822,6 +825,11 @@ public final class Forward<V> {
           scope.vector(Role.ROUTER_TEMPERATURE, 1));
     }
     V l = ops.linear(read, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+    Routing.Hierarchy hierarchy = m.routing().hierarchy();
+    if (hierarchy != null) {
+      Leaf primary = scope.matrix(Role.ROUTER_PRIMARY, hierarchy.groups(), model.hiddenSize());
+      return ops.join(ops.linear(read, primary), l);
+    }
     return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }
 
@@ -838,6 +846,7 @@ public final class Forward<V> {
     return route(
         ops,
         m.routing(),
+        m.experts(),
         l,
         m.routing().assigned() ? table(layer, m) : routerBias(layer, m),
         m.routing().factors() ? new Scope(layer).vector(Role.ROUTER_FACTORS, m.experts()) : null);
@@ -857,11 +866,15 @@ public final class Forward<V> {
   /**
    * The routing equation alone.
    *
+   * @param experts E
    * @param stored the bias, or the table of experts; not looked at where the equation has none
    * @param factors of experts' weights; null leaves these as they are without
    */
   public static <V> Routed<V> route(
-      Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
+      Ops<V> ops, Routing routing, int experts, V l, Leaf stored, @Nullable Leaf factors) {
+    if (routing.hierarchy() != null) {
+      return descend(ops, routing, routing.hierarchy(), experts, l);
+    }
     V capped = routing.logitCap() == null ? l : ops.cap(l, routing.logitCap());
     V s = ops.score(routing.score(), capped, routing.sets());
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
@@ -884,6 +897,17 @@ public final class Forward<V> {
             : ops.compete(values, chosen, mixer, routing.scale());
     w = dropped == null || first ? w : ops.without(w, dropped);
     w = factors == null ? w : ops.factored(w, chosen, factors);
+    return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
+  }
+
+  private static <V> Routed<V> descend(
+      Ops<V> ops, Routing routing, Routing.Hierarchy hierarchy, int experts, V l) {
+    int groups = hierarchy.groups();
+    V p = ops.score(routing.score(), ops.columns(l, 0, groups), 1);
+    V s = ops.score(routing.score(), ops.columns(l, groups, experts), groups);
+    V best = ops.descend(hierarchy, p, s, routing.expertsPerToken());
+    V chosen = ops.note(Step.ROUTER_EXPERTS, best);
+    V w = ops.share(hierarchy, p, s, chosen, routing.scale());
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
 

@@ -296,6 +296,25 @@ public interface Ops<V> {
   V compete(V values, V chosen, Routing.Mixer mixer, double scale);
 
   /**
+   * Of the best groups the best experts ({@link Routing.Hierarchy}).
+   *
+   * @param p scores of groups, [T, groups]
+   * @param s scores of experts, [T, E]
+   * @param count k
+   * @return [T, k], those of a better group first, of each the better first
+   */
+  V descend(Routing.Hierarchy hierarchy, V p, V s, int count);
+
+  /**
+   * Their weights: the share of their group among the chosen groups, times their own among the
+   * chosen of it, times the scale.
+   *
+   * @param chosen [T, k]
+   * @return [T, k]
+   */
+  V share(Routing.Hierarchy hierarchy, V p, V s, V chosen, double scale);
+
+  /**
    * Weights times the stored factor of each chosen expert.
    *
    * @param weights [T, k]

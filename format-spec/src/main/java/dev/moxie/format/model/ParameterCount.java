@@ -43,6 +43,7 @@ public record ParameterCount(
           Role.ATTENTION_ENTRY_NORM,
           Role.ROUTER,
           Role.ROUTER_BIAS,
+          Role.ROUTER_PRIMARY,
           Role.ROUTER_PROJECTION,
           Role.ROUTER_PROJECTION_BIAS,
           Role.ROUTER_TEMPERATURE,

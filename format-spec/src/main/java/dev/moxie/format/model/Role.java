@@ -62,6 +62,7 @@ public enum Role {
   DENSE_DOWN_BIAS("dense.down.bias"),
   ROUTER("router.weight"),
   ROUTER_BIAS("router.bias"),
+  ROUTER_PRIMARY("router.primary.weight"),
   ROUTER_PROJECTION("router.projection.weight"),
   ROUTER_PROJECTION_BIAS("router.projection.bias"),
   ROUTER_TEMPERATURE("router.temperature"),
@@ -155,7 +156,7 @@ public enum Role {
   public boolean keepsItsDtype() {
     return switch (this) {
       case ROUTER, ROUTER_BIAS, ROUTER_TABLE, ROUTER_PROJECTION, ROUTER_PROJECTION_BIAS -> true;
-      case ROUTER_TEMPERATURE, OPAQUE -> true;
+      case ROUTER_PRIMARY, ROUTER_TEMPERATURE, OPAQUE -> true;
       default -> false;
     };
   }

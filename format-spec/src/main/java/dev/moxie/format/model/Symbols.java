@@ -451,7 +451,7 @@ public final class Symbols implements Ops<Symbols.Term> {
           case SQRT_SOFTPLUS -> "sqrt_softplus";
         };
     String l = name(logits, "l");
-    String over = sets == 1 ? "" : ", over each of %d prototypes".formatted(sets);
+    String over = sets == 1 ? "" : ", over each of %d sets".formatted(sets);
     Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s%s)", function, l, over);
     name(scores, "s");
     return scores;
@@ -550,6 +550,24 @@ public final class Symbols implements Ops<Symbols.Term> {
             "exp(%1$s_e) / Σ_j exp(%1$s_j), over j that is not chosen before e with"
                 + " (%1$s_e − %1$s_j) / max(abs(%1$s_j), %1$s_e) ≤ %2$s%3$s",
             s, mixer.tolerance(), scale == 1 ? "" : " · " + scale);
+    name(weighed, "w_e");
+    return weighed;
+  }
+
+  @Override
+  public Term descend(Routing.Hierarchy hierarchy, Term p, Term s, int count) {
+    lines.add("K = top-%d(%s) of groups".formatted(hierarchy.kept(), p.text));
+    Term chosen = term("top-%d(%s) of each of K", count / hierarchy.kept(), s.text);
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term share(Routing.Hierarchy hierarchy, Term p, Term s, Term chosen, double scale) {
+    Term weighed =
+        term(
+            "%1$s_g / Σ_{j∈K} %1$s_j · %2$s_e / Σ_{j∈S∩g} %2$s_j%3$s, e in group g",
+            p.text, s.text, scale == 1 ? "" : " · " + scale);
     name(weighed, "w_e");
     return weighed;
   }

@@ -399,6 +399,18 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long descend(Routing.Hierarchy hierarchy, Long p, Long s, int count) {
+    require("groups", hierarchy.groups(), p);
+    require("groups of experts", 0, s % p);
+    return (long) count;
+  }
+
+  @Override
+  public Long share(Routing.Hierarchy hierarchy, Long p, Long s, Long chosen, double scale) {
+    return chosen;
+  }
+
+  @Override
   public Long factored(Long weights, Long chosen, Leaf factors) {
     require("weights", chosen, weights);
     sized(factors, factors.shape().dim(0));

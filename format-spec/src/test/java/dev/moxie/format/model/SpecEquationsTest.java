@@ -119,6 +119,9 @@ class SpecEquationsTest {
           Map.entry("31", "positions.first"),
           Map.entry("26", "drops.least"),
           Map.entry("98.0", "cosine.most"),
+          Map.entry("18", "hierarchy.groups"),
+          Map.entry("54", "hierarchy.groups + experts"),
+          Map.entry("15", "hierarchy.kept"),
           Map.entry("0.37", "drops.fraction"),
           Map.entry("2.7", "latentFactor"),
           Map.entry("29", "experts − identities"));
@@ -377,6 +380,10 @@ class SpecEquationsTest {
     routing.with("score", json(Routing.Score.ONE), tabled.withScore(Routing.Score.ONE));
     var sets = Parts.with(ROUTING, Map.of("expertsPerToken", 12, "prototypes", 12));
     routing.with("prototypes", "as many as `expertsPerToken`", sets);
+    var nested =
+        Parts.with(
+            ROUTING, Map.of("expertsPerToken", 15, "hierarchy", new Routing.Hierarchy(18, 15)));
+    routing.with("hierarchy", "whose `kept` are as many as `expertsPerToken`", nested);
     routing.with("factors", true);
     routing.with("logitCap", 29.0);
     for (Routing.Bias bias : Routing.Bias.values()) {

@@ -284,9 +284,10 @@ final class PartsVectors {
     var tabled = Parts.with(routing, "assigned", true).withScore(Routing.Score.ONE);
     var some = Parts.with(new Routing.Drops(null, 0.25, true), "least", 3);
     var angles = Parts.with(routing.withDrops(some), "cosine", new Routing.Cosine(3, 100));
+    var nested = Parts.with(routing, "hierarchy", new Routing.Hierarchy(2, 2));
     var mixed = new FeedForward.SharedExperts(3, false, false, true);
     List<FeedForward> others =
-        Stream.of(routing.withPrototypes(2), tabled, angles)
+        Stream.of(routing.withPrototypes(2), tabled, nested, angles)
             .map(r -> new FeedForward.MixtureOfExperts(4, 2, FeedForward.Activation.RELU, r, mixed))
             .map(FeedForward.class::cast)
             .toList();
@@ -563,8 +564,9 @@ final class PartsVectors {
         .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
     v.valid(
         "parts-of-papers",
-        "biases by distance of each layer, prototypes, experts by a table and without a"
-            + " router, logits by angles, shared experts that are mixed with the others",
+        "biases by distance of each layer, prototypes, experts by a table and without a router,"
+            + " gates of two levels, logits by angles, shared experts that are mixed with the"
+            + " others",
         p -> TinyPackage.write(p, PAPERS, false));
     v.broken("prototypes-of-five-experts", "A5", "two sets of five experts", "prototypes")
         .in(p -> TinyPackage.write(p, PAPERS, false))
@@ -581,6 +583,16 @@ final class PartsVectors {
         .byManifest(
             // Of the last layer, where there are angles.
             text -> text.replaceFirst("(?s)(.*)\"bias\" : null", "$1\"bias\" : \"logits\""));
+    v.broken("a-hierarchy-of-three-groups", "A5", "three groups of four experts", "hierarchy")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replace("\"groups\" : 2", "\"groups\" : 3"));
+    v.broken("a-hierarchy-and-a-bias", "A8", "gates of two levels and a bias", "hierarchy")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(
+            // Of the layer before the last.
+            text ->
+                text.replaceFirst(
+                    "(?s)(.*)\"bias\" : null(.*\"bias\" : null)", "$1\"bias\" : \"logits\"$2"));
     v.broken("one-for-experts-that-none-assigns", "A8", "no router, and no table", "score")
         .in(p -> TinyPackage.write(p, PAPERS, false))
         .byManifest(text -> text.replaceFirst(",\\s*\"assigned\" : true", ""));

@@ -76,6 +76,16 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V descend(Routing.Hierarchy hierarchy, V p, V s, int count) {
+    throw lacks("gates of two levels");
+  }
+
+  @Override
+  public final V share(Routing.Hierarchy hierarchy, V p, V s, V chosen, double scale) {
+    throw lacks("gates of two levels");
+  }
+
+  @Override
   public final V ones(int columns) {
     throw lacks("experts that a table has for a token");
   }

@@ -851,6 +851,69 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value descend(Routing.Hierarchy hierarchy, Value p, Value s, int count) {
+    choice = s;
+    groups = p;
+    int size = s.columns() / hierarchy.groups();
+    int each = count / hierarchy.kept();
+    return row(
+        s,
+        count,
+        (t, x, at, y, to) -> {
+          List<int[]> replayed = pass.replayed();
+          if (replayed != null) {
+            for (int i = 0; i < count; i++) {
+              y[to + i] = replayed.get(t)[i];
+            }
+            return;
+          }
+          // Kept groups stand first where the experts of each begin, the last of them first.
+          int kept = hierarchy.kept();
+          Choosing.largest(pass.array(p), t * p.apart(), hierarchy.groups(), y, to, kept);
+          for (int g = kept - 1; g >= 0; g--) {
+            int group = (int) y[to + g];
+            int first = to + g * each;
+            Choosing.largest(x, at + group * size, size, y, first, each);
+            for (int i = first; i < first + each; i++) {
+              y[i] += group * size;
+            }
+          }
+        });
+  }
+
+  @Override
+  public Value share(Routing.Hierarchy hierarchy, Value p, Value s, Value chosen, double scale) {
+    int count = chosen.columns();
+    int size = s.columns() / hierarchy.groups();
+    return row(
+        s,
+        count,
+        (t, x, at, y, to) -> {
+          float[] ids = pass.array(chosen);
+          float[] ofGroups = pass.array(p);
+          int from = t * chosen.apart();
+          int of = t * p.apart();
+          double kept = 0;
+          for (int i = 0; i < count; i++) {
+            int group = (int) ids[from + i] / size;
+            double sum = 0;
+            boolean first = true;
+            for (int j = 0; j < count; j++) {
+              if ((int) ids[from + j] / size == group) {
+                sum += x[at + (int) ids[from + j]];
+                first &= j >= i;
+              }
+            }
+            kept += first ? ofGroups[of + group] : 0;
+            y[to + i] = (float) (ofGroups[of + group] * x[at + (int) ids[from + i]] / sum);
+          }
+          for (int i = 0; i < count; i++) {
+            y[to + i] = (float) (y[to + i] / kept * scale);
+          }
+        });
+  }
+
+  @Override
   public Value factored(Value weighed, Value chosen, Leaf factors) {
     float[] f = weights.vector(factors);
     int count = chosen.columns();

@@ -1109,8 +1109,11 @@ final class Mistakes {
   List<Missing> missingInExperts() {
     List<Missing> missing = new ArrayList<>();
     if (blocks.feedForward() instanceof MixtureOfExperts m) {
-      // Beside a table there is none, nor beside angles.
-      if (m.routing().bias() == null && !m.routing().assigned() && m.routing().cosine() == null) {
+      // Beside a table there is none, nor beside angles or gates of two levels.
+      if (m.routing().bias() == null
+          && !m.routing().assigned()
+          && m.routing().cosine() == null
+          && m.routing().hierarchy() == null) {
         missing.add(
             missing(
                 "a dropped bias of the router's logits",

@@ -673,6 +673,72 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate descend(Routing.Hierarchy hierarchy, Estimate p, Estimate s, int count) {
+    choice = s;
+    groups = p;
+    experts =
+        replayed != null
+            ? replayed
+            : IntStream.range(0, s.rows())
+                .mapToObj(t -> descended(hierarchy, p, s, t, count))
+                .toList();
+    return Estimate.of(experts);
+  }
+
+  private static int[] descended(
+      Routing.Hierarchy hierarchy, Estimate p, Estimate s, int t, int count) {
+    int size = s.columns() / hierarchy.groups();
+    return Arrays.stream(descending(hierarchy.groups(), g -> p.value(t, g)))
+        .limit(hierarchy.kept())
+        .map(group -> group * size)
+        .flatMap(
+            first ->
+                Arrays.stream(descending(size, e -> s.value(t, first + e)))
+                    .limit(count / hierarchy.kept())
+                    .map(e -> first + e))
+        .toArray();
+  }
+
+  @Override
+  public Estimate share(
+      Routing.Hierarchy hierarchy, Estimate p, Estimate s, Estimate chosen, double scale) {
+    int size = s.columns() / hierarchy.groups();
+    var result = new Estimate(chosen.rows(), chosen.columns());
+    for (int t = 0; t < chosen.rows(); t++) {
+      int token = t;
+      int[] ids =
+          IntStream.range(0, chosen.columns()).map(i -> (int) chosen.value(token, i)).toArray();
+      int[] kept = Arrays.stream(ids).map(e -> e / size).distinct().toArray();
+      for (int i = 0; i < ids.length; i++) {
+        int group = ids[i] / size;
+        int[] beside = Arrays.stream(ids).filter(e -> e / size == group).toArray();
+        Share ofGroup = Share.of(p, t, group, kept);
+        Share own = Share.of(s, t, ids[i], beside);
+        double w = ofGroup.value() * own.value() * scale;
+        double e = norm2(ofGroup.value() * own.error(), own.value() * ofGroup.error(), 0) * scale;
+        result.set(t, i, w, norm2(e, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * w, 0));
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  /** A value over a sum that it is in. */
+  private record Share(double value, double error) {
+    static Share of(Estimate values, int row, int own, int[] summed) {
+      double total = 0;
+      double others = 0;
+      for (int i : summed) {
+        total += values.value(row, i);
+        others += i == own ? 0 : values.error(row, i) * values.error(row, i);
+      }
+      double w = values.value(row, own) / total;
+      // As in a normalisation of weights.
+      double e = norm2((1 - w) * values.error(row, own), w * Math.sqrt(others), 0) / total;
+      return new Share(w, e);
+    }
+  }
+
+  @Override
   public Estimate factored(Estimate weighed, Estimate chosen, Leaf factors) {
     WeightMatrix w = weights.apply(factors);
     double[] f = new double[w.columns()];

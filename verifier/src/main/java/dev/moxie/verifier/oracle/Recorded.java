@@ -65,7 +65,7 @@ public record Recorded(Trace trace, Architecture model) {
         name(layer, step),
         texts().of(layer).length,
         switch (step) {
-          case ROUTER_LOGITS -> moe(layer).experts();
+          case ROUTER_LOGITS -> moe(layer).logits();
           case ROUTER_EXPERTS, ROUTER_DROPPED, ROUTER_WEIGHTS ->
               moe(layer).routing().expertsPerToken();
           case INPUT, OUTPUT -> model.streamWidth();

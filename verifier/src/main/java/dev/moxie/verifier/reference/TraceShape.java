@@ -81,7 +81,7 @@ final class TraceShape {
         case FeedForward.MixtureOfExperts moe -> {
           differences.addIf(!routed, "with experts in the package, dense in the trace", layer);
           int chosen = moe.routing().expertsPerToken();
-          differences.addWidth("experts", router + "logits", moe.experts(), layer);
+          differences.addWidth("experts", router + "logits", moe.logits(), layer);
           differences.addWidth("experts per token", router + "experts", chosen, layer);
         }
       }
@@ -177,7 +177,7 @@ final class TraceShape {
         }
         String logits = prefix + "router.logits";
         if (trace.has(logits)) {
-          trace.require(logits, Dtype.F32, Shape.of(tokens, moe.experts()));
+          trace.require(logits, Dtype.F32, Shape.of(tokens, moe.logits()));
         }
       }
     }

@@ -838,6 +838,20 @@ class OpErrorsTest {
         return ops.mix(x.get(0), x.get(1), x.get(2));
       }
     },
+    SHARE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(4, 12);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var hierarchy = new Routing.Hierarchy(4, 3);
+        V p = ops.score(Routing.Score.SOFTMAX, x.get(0), 1);
+        V e = ops.score(Routing.Score.SOFTMAX, x.get(1), 4);
+        return ops.share(hierarchy, p, e, ops.descend(hierarchy, p, e, Sizes.CHOSEN), 2.5);
+      }
+    },
     COSINE {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {

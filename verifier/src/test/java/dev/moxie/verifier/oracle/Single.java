@@ -808,6 +808,32 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
+  public Activation descend(Routing.Hierarchy hierarchy, Activation p, Activation s, int count) {
+    return top(s, count, 1);
+  }
+
+  @Override
+  public Activation share(
+      Routing.Hierarchy hierarchy, Activation p, Activation s, Activation chosen, double scale) {
+    int size = s.columns() / hierarchy.groups();
+    return like(
+        chosen,
+        (t, i) -> {
+          float[] ofGroups = new float[hierarchy.groups()];
+          for (float e : chosen.row(t)) {
+            ofGroups[(int) e / size] += s.at(t, (int) e);
+          }
+          float kept = 0;
+          for (int g = 0; g < ofGroups.length; g++) {
+            kept += ofGroups[g] == 0 ? 0 : p.at(t, g);
+          }
+          int own = (int) chosen.at(t, i);
+          float ofGroup = p.at(t, own / size) / kept;
+          return ofGroup * (s.at(t, own) / ofGroups[own / size]) * (float) scale;
+        });
+  }
+
+  @Override
   public Activation experts(Experts all, Activation x, Activation chosen, Activation weighed) {
     boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
     float[] sum = new float[x.rows() * x.columns()];
