@@ -62,7 +62,8 @@ public final class Families {
           M6T.FAMILY,
           PanguSigma.FAMILY,
           DeepSpeedMoe.FAMILY,
-          Tutel.FAMILY);
+          Tutel.FAMILY,
+          VMoe.FAMILY);
 
   private Families() {}
 
