@@ -524,14 +524,17 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
           "sqrt_softplus": sqrt_softplus, "one": np.array}
 
 
-def dropped_of(chosen, experts, drops):
-    """Which choices [T, k] find their expert with all that it takes."""
-    tokens, waiting = len(chosen), np.zeros(experts, int)
+def dropped_of(c, chosen, drops):
+    """Which choices [T, k] find their expert with all that it takes, by the values c [T, E] of each."""
+    tokens, waiting, order = len(chosen), np.zeros(c.shape[1], int), np.arange(len(chosen))
     part = max(drops.get("least", 0), math.ceil(drops.get("fraction", 0) * tokens))
     taken = drops.get("tokens", part)
     dropped = np.zeros(chosen.shape, bool)
-    for place, choices in enumerate(chosen.T):
-        for token, expert in enumerate(choices):
+    if drops["order"] == "choice_then_score":
+        order = np.argsort(-c[order, chosen[:, 0]], kind="stable")
+    for place in range(chosen.shape[1]):
+        for token in order:
+            expert = chosen[token, place]
             dropped[token, place] = waiting[expert] >= taken
             waiting[expert] += 1
     return dropped
@@ -562,7 +565,7 @@ def route(logits, routing, bias, assigned):
         weights = mixed(s, chosen, mixer["tolerance"])
     drops, dropped = routing.get("drops"), None
     if drops:
-        dropped = dropped_of(chosen, s.shape[1], drops)
+        dropped = dropped_of(c, chosen, drops)
     if drops and "afterNormalisation" not in drops:
         weights = np.where(dropped, 0, weights)
     if normalisation := routing["normalisation"]:
@@ -659,15 +662,23 @@ def connected(h, w, name, a):
     return p, q, c
 
 
-def forward(package, ids, decoded=None):
-    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's."""
+def shown(patches, w):
+    """Tokens of an image: one of the class, and one of each patch."""
+    seen = patches @ w("image.patch").T + w("image.patch.bias")
+    return np.concatenate([w("image.class")[None], seen]) + w("image.position")[: len(seen) + 1]
+
+
+def forward(package, ids, decoded=None, patches=None):
+    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's, or an image."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
-    times, embedding = a.get("multipliers", {}), w("embedding")
+    times, image = a.get("multipliers", {}), a.get("image")
+    embedding = None if image else w("embedding")
 
     def embedded(ids):
-        h = times.get("embedding", 1) * embedding[ids]
+        h = times.get("embedding", 1) * (shown(patches, w) if image else embedding[ids])
         return h + sinusoids(ids, h.shape[1], a["positions"]) if "positions" in a else h
 
+    ids = np.zeros(len(patches) + 1, int) if image else ids
     h, residual = embedded(ids), times.get("residual", 1)
     encoder, encoded = encoder_layers(a), None
     placement = a.get("normPlacement", "input")
@@ -732,7 +743,11 @@ def forward(package, ids, decoded=None):
     if streams:
         h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
-    logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
+    x = norm(h, w, "final_norm", a)
+    x = x[:1] if image else x
+    if image and "representationSize" in image:
+        x = np.tanh(x @ w("representation").T + w("representation.bias"))
+    logits = x @ head.T + (w("head.bias") if "headBias" in a else 0)
     logits, cap = times.get("logits", 1) * logits, a.get("logitCap")
     trace["logits"] = cap * np.tanh(logits / cap) if cap else logits
     return trace

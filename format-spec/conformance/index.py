@@ -111,8 +111,11 @@ def file_claims(data, schema, later):
 # `canonical` explains. What ends with ? may be absent. Names are without `.weight`.
 
 MODEL = {
-    "always": "embedding V H; final_norm H",
-    "head": "head V H",
+    "always": "final_norm H",
+    "embedding": "embedding V H",
+    "image": "image.patch H PA; image.patch.bias H; image.class H; image.position PO H",
+    "representation": "representation RE H; representation.bias RE",
+    "head": "head V RE",
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
     "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
@@ -226,6 +229,9 @@ def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
     found = {}
     size = {"1": 1, "2": 2, "3": 3, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    image = architecture.get("image", {})
+    size |= {"PA": image.get("patchSize"), "PO": architecture["maxPositions"],
+             "RE": image.get("representationSize", size["H"])}
     streams = architecture.get("streams")
     if streams:
         count = streams["count"]
@@ -236,11 +242,13 @@ def canonical(architecture):
             if name.startswith(lacks):
                 continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances", "_temperature"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_class", "_distances", "_temperature"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
     biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
+    biases += ["image"] if image else ["embedding"]
+    biases += ["representation"] * ("representationSize" in image)
     if "encoder" in architecture:
         biases += ["encoder"] + ["encoder_biases"] * ("normBiases" in architecture)
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)

@@ -65,7 +65,8 @@ public final class Families {
           PanguSigma.FAMILY,
           DeepSpeedMoe.FAMILY,
           Tutel.FAMILY,
-          HierarchicalMoe.FAMILY);
+          HierarchicalMoe.FAMILY,
+          VMoe.FAMILY);
 
   private Families() {}
 

@@ -72,7 +72,11 @@ public final class Forward<V> {
 
   /** What the first layer reads, [T, H]. */
   public V embedding() {
-    V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
+    V h =
+        model.image() == null
+            ? ops.embed(
+                new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()))
+            : seen(model.image());
     Architecture.Multipliers m = model.multipliers();
     V scaled = m == null ? h : scaled(h, m.embedding());
     scaled = model.positions() == null ? scaled : ops.place(scaled, model.positions());
@@ -83,11 +87,29 @@ public final class Forward<V> {
     return all;
   }
 
-  /** Logits from what the last layer leaves, [T, V]. */
+  /** What tokens of an image are, [T, H]. */
+  private V seen(Architecture.Image image) {
+    var scope = new Scope(null);
+    int hidden = model.hiddenSize();
+    V p = ops.linear(ops.patches(image), scope.matrix(Role.IMAGE_PATCH, hidden, image.patchSize()));
+    return ops.situate(
+        ops.shift(p, scope.vector(Role.IMAGE_PATCH_BIAS, hidden)),
+        scope.vector(Role.IMAGE_CLASS, hidden),
+        scope.matrix(Role.IMAGE_POSITION, model.maxPositions(), hidden));
+  }
+
+  /** Logits from what the last layer leaves, [T, V], or of an image, [1, V]. */
   public V head(V h) {
     Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
     var scope = new Scope(null);
-    V logits = ops.linear(headInput(h), scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    V x = headInput(h);
+    long width = model.hiddenSize();
+    if (model.image() != null && model.image().representationSize() != null) {
+      width = model.image().representationSize();
+      V r = ops.linear(x, scope.matrix(Role.REPRESENTATION, width, model.hiddenSize()));
+      x = ops.cap(ops.shift(r, scope.vector(Role.REPRESENTATION_BIAS, width)), 1);
+    }
+    V logits = ops.linear(x, scope.matrix(table, model.vocabSize(), width));
     if (model.headBias()) {
       logits = ops.shift(logits, scope.vector(Role.HEAD_BIAS, model.vocabSize()));
     }
@@ -97,13 +119,14 @@ public final class Forward<V> {
   }
 
   /**
-   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H].
+   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H], or
+   * of an image, [1, H].
    */
   public V headInput(V h) {
     var scope = new Scope(null);
     Architecture.Streams s = model.streams();
     if (s == null) {
-      return norm(scope, Role.FINAL_NORM, h);
+      return norm(scope, Role.FINAL_NORM, model.image() == null ? h : ops.first(h));
     }
     V m = ops.linear(unit(h), scope.matrix(Role.FINAL_STREAMS, s.count(), model.streamWidth()));
     Leaf factors = scope.vector(Role.FINAL_STREAMS_FACTORS, 1);

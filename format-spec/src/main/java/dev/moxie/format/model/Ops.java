@@ -19,6 +19,19 @@ public interface Ops<V> {
   /** The row of each token's id, [T, columns of the table]. */
   V embed(Leaf table);
 
+  /** The patches of an image, [T, patchSize]; its first token has none, and zeros here. */
+  V patches(Architecture.Image image);
+
+  /**
+   * x and the row of a table for each token's position, with a vector for the x of the first token.
+   *
+   * @param table [positions, columns of x]
+   */
+  V situate(V x, Leaf first, Leaf table);
+
+  /** What the first token has of x, alone, [1, columns]; nothing of other tokens comes after it. */
+  V first(V x);
+
   /** x and what tokens have by their position ({@link Architecture.Sinusoids}). */
   V place(V x, Architecture.Sinusoids positions);
 
@@ -261,7 +274,7 @@ public interface Ops<V> {
   /**
    * Which choices are dropped ({@link Routing.Drops}): 1 where one is, 0 where it is kept.
    *
-   * @param values [T, E]
+   * @param values that experts were chosen by, [T, E]
    * @param chosen [T, k], best first
    * @return [T, k]
    */

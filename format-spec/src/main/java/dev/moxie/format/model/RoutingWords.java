@@ -121,6 +121,8 @@ public final class RoutingWords {
             taken,
             switch (drops.order()) {
               case CHOICE_THEN_POSITION -> "first choices before second ones";
+              case CHOICE_THEN_SCORE ->
+                  "first choices before second ones and the tokens of best scores before others";
             },
             drops.afterNormalisation()
                 ? "whose weights count in the sum"

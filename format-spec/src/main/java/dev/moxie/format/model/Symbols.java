@@ -102,6 +102,21 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term patches(Architecture.Image image) {
+    return term("patch_i");
+  }
+
+  @Override
+  public Term situate(Term x, Leaf first, Leaf table) {
+    return term("%s + position_i, or class + position_0 of the first", x.text);
+  }
+
+  @Override
+  public Term first(Term x) {
+    return term("h_0");
+  }
+
+  @Override
   public Term linear(Term x, Leaf matrix) {
     return term("%s %s", matrix(matrix), x.text.contains("∘") ? "(" + x.text + ")" : name(x, "x"));
   }
@@ -151,7 +166,7 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term cap(Term x, double limit) {
-    return term("%s tanh((%s) / %s)", limit, x.text, limit);
+    return limit == 1 ? term("tanh(%s)", x.text) : term("%s tanh((%s) / %s)", limit, x.text, limit);
   }
 
   @Override
@@ -501,8 +516,13 @@ public final class Symbols implements Ops<Symbols.Term> {
     capacity = drops.least() == null ? capacity : "max(%d, %s)".formatted(drops.least(), capacity);
     Term dropped =
         term(
-            "those of %s behind the first %s of their expert, best choices first, then by position",
-            chosen.text, capacity);
+            "those of %s behind the first %s of their expert, best choices first, then by %s",
+            chosen.text,
+            capacity,
+            switch (drops.order()) {
+              case CHOICE_THEN_POSITION -> "position";
+              case CHOICE_THEN_SCORE -> values.text + " of a token's best";
+            });
     name(dropped, "D");
     return dropped;
   }

@@ -19,6 +19,7 @@ import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward.Activation;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.FeedForward.SharedExperts;
+import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.model.Routing.Groups;
 import dev.moxie.format.model.Routing.Groups.Aggregate;
 import dev.moxie.format.model.Routing.Groups.MaskValue;
@@ -227,8 +228,17 @@ class SpecEquationsTest {
     model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
     model.with("positions", new Architecture.Sinusoids(31, null));
-    var cross = new Attention.Cross(6, 14, 0.731, true);
     var seen = Parts.with(GROUPED, "bidirectional", true);
+    Map<String, Object> image =
+        Map.of(
+            "image",
+            new Architecture.Image(48, 35),
+            "tiedEmbeddings",
+            false,
+            "blocks",
+            List.of(new Architecture.Blocks(1, seen, DENSE)));
+    row("`image`", logits(Parts.with(MODEL, image)));
+    var cross = new Attention.Cross(6, 14, 0.731, true);
     var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
     List<Architecture.Blocks> blocks =
         List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
@@ -239,7 +249,7 @@ class SpecEquationsTest {
         "`prediction`",
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
-    model.requireAllBut("prediction", "encoder");
+    model.requireAllBut("prediction", "encoder", "image");
   }
 
   private static List<String> logits(Architecture model) {
@@ -374,6 +384,8 @@ class SpecEquationsTest {
         "drops",
         "`least`",
         ROUTING.withDrops(Parts.with(new Routing.Drops(null, 0.37, false), "least", 26)));
+    var byScore = Parts.with(new Routing.Drops(27, null, false), "order", Order.CHOICE_THEN_SCORE);
+    routing.with("drops", json(Order.CHOICE_THEN_SCORE), ROUTING.withDrops(byScore));
     routing.with("cosine", new Routing.Cosine(34, 98.0));
     routing.with("assigned", true);
     var tabled = Parts.with(ROUTING, "assigned", true);

@@ -60,6 +60,9 @@ final class PartsVectors {
   /** What systems have that published equations alone. */
   private static final Architecture PAPERS = papers();
 
+  /** An image, a representation of it, and experts whose queues the best tokens lead. */
+  private static final Architecture SEEING = seeing();
+
   /** Halves side by side, gates with matrices of their own, values narrower than keys. */
   private static final Architecture SIDE_BY_SIDE = sideBySide();
 
@@ -294,6 +297,21 @@ final class PartsVectors {
     List<Architecture.Blocks> layers =
         others.stream().map(f -> new Architecture.Blocks(1, attention, f)).toList();
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
+  }
+
+  private static Architecture seeing() {
+    var attention = new Attention.GroupedQuery(2, 2, 2, 0.5, null, null);
+    var order = Routing.Drops.Order.CHOICE_THEN_SCORE;
+    var routing =
+        Routing.of(2, Routing.Score.SOFTMAX)
+            .withDrops(new Routing.Drops(3, null, null, order, false));
+    FeedForward experts =
+        new FeedForward.MixtureOfExperts(4, 2, FeedForward.Activation.GELU_TANH, routing, null);
+    var layer = new Architecture.Blocks(1, attention, experts);
+    var model = new Architecture(5, 4, 5, 1e-6, false, List.of(layer), null);
+    var ahead = layer.withAttention(with(attention, "bidirectional", true));
+    return Parts.with(
+        model, Map.of("image", new Architecture.Image(12, 3), "blocks", List.of(ahead)));
   }
 
   private static Architecture sideBySide() {
@@ -596,6 +614,22 @@ final class PartsVectors {
     v.broken("one-for-experts-that-none-assigns", "A8", "no router, and no table", "score")
         .in(p -> TinyPackage.write(p, PAPERS, false))
         .byManifest(text -> text.replaceFirst(",\\s*\"assigned\" : true", ""));
+    v.valid(
+        "an-image",
+        "patches, a token of the class, a table of positions, a representation, and experts that"
+            + " take the tokens of best scores first",
+        p -> TinyPackage.write(p, SEEING, false));
+    v.broken("image-in-one-direction", "A16", "tokens that see what came before", "blocks")
+        .in(p -> TinyPackage.write(p, SEEING, false))
+        .byManifest(text -> text.replaceFirst(",\\s*\"bidirectional\" : true", ""));
+    v.broken("image-and-streams", "A16", "several residual streams", "image")
+        .in(p -> TinyPackage.write(p, SEEING, false))
+        .byWords(
+            "\"image\" :",
+            "\"streams\" : {\"count\" : 2, \"iterations\" : 1, \"epsilon\" : 0.1}, \"image\" :");
+    v.broken("image-of-no-patch", "A16", "a class alone", "maxPositions")
+        .in(p -> TinyPackage.write(p, SEEING, false))
+        .byManifest(text -> text.replace("\"maxPositions\" : 5", "\"maxPositions\" : 1"));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"

@@ -28,6 +28,21 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V patches(Architecture.Image image) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V situate(V x, Leaf first, Leaf table) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V first(V x) {
+    throw lacks("images");
+  }
+
+  @Override
   public final V place(V x, Architecture.Sinusoids positions) {
     throw lacks("positions that are added to embeddings");
   }

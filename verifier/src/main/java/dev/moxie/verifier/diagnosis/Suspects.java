@@ -54,7 +54,9 @@ final class Suspects {
       case EMBEDDING ->
           List.of(
               new Kind("embedding and head confused", exchanges::ends),
-              factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage)),
+              evidence.architecture().image() == null
+                  ? factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage))
+                  : factor("patches", Exchanges.PATCHES, () -> quotient(stage)),
               new Kind(
                   "other multipliers of the embedding",
                   () -> supposed(mistakes.ofEmbedding(quotient(stage)))),

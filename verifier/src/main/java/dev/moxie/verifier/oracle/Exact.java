@@ -49,6 +49,7 @@ final class Exact implements Ops<Estimate> {
   private final BitSet mixed = new BitSet();
   private List<int[]> experts = List.of();
   private final Map<Integer, Estimate[]> remembered = new HashMap<>();
+  private @Nullable Estimate image;
 
   /**
    * A reader.
@@ -74,6 +75,16 @@ final class Exact implements Ops<Estimate> {
     this.tokens = tokens;
     this.replayed = replayed;
     this.memory = memory;
+  }
+
+  /**
+   * The same reader.
+   *
+   * @param patches of an image, of all tokens but the first; null where it reads no image
+   */
+  Exact seeing(@Nullable Estimate patches) {
+    image = patches;
+    return this;
   }
 
   /** An operation, unless it was done before. */
@@ -115,6 +126,26 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(hidden);
+  }
+
+  @Override
+  public Estimate patches(Architecture.Image of) {
+    Estimate patches = Objects.requireNonNull(image, "an image");
+    var seen = new Estimate(tokens.length, of.patchSize());
+    for (int t = 1; t < tokens.length; t++) {
+      seen.copyRow(patches, t - 1, t);
+    }
+    return seen;
+  }
+
+  @Override
+  public Estimate situate(Estimate x, Leaf first, Leaf table) {
+    return arithmetic.situate(x, weights.apply(first), weights.apply(table));
+  }
+
+  @Override
+  public Estimate first(Estimate x) {
+    return x.beginning(1);
   }
 
   @Override
@@ -594,12 +625,25 @@ final class Exact implements Ops<Estimate> {
     int capacity = drops.capacity(chosen.rows());
     int[] waiting = new int[values.columns()];
     var dropped = new Estimate(chosen.rows(), chosen.columns());
+    int[] order = order(values, chosen, drops.order());
     for (int i = 0; i < chosen.columns(); i++) {
-      for (int t = 0; t < chosen.rows(); t++) {
+      for (int t : order) {
         dropped.set(t, i, waiting[(int) chosen.value(t, i)]++ < capacity ? 0 : 1, 0);
       }
     }
+    if (drops.order() == Routing.Drops.Order.CHOICE_THEN_SCORE) {
+      arithmetic.parts(values, chosen, dropped, mixed);
+    }
     return dropped;
+  }
+
+  /** Tokens in the order in which choices of one rank queue. */
+  private static int[] order(Estimate values, Estimate chosen, Routing.Drops.Order order) {
+    return switch (order) {
+      case CHOICE_THEN_POSITION -> IntStream.range(0, chosen.rows()).toArray();
+      case CHOICE_THEN_SCORE ->
+          descending(chosen.rows(), t -> values.value(t, (int) chosen.value(t, 0)));
+    };
   }
 
   @Override
