@@ -305,7 +305,8 @@ def architecture(p):
             yield "A15", "identities", not identities or not (groups or {"prototypes", "hierarchy"} & set(routing))
             alone = not (ff["shared"] or "beside" in ff or "indexer" in attention or "encoder" in a)
             alone = alone and attention["type"] in ("grouped_query", "multi_head_latent")
-            alone = alone and not (a["prediction"] or "streams" in a or "normPlacement" in a)
+            alone = alone and not (a["prediction"] or {"image", "streams", "normPlacement"} & set(a))
+            alone = alone and not {"attentionResidual", "feedForwardResidual"} & set(block)
             yield "A15", "shortcut", not shortcut or alone
             mixed = "mixer" in routing
             yield "A8", "score", mixed == (routing["score"] == "identity")

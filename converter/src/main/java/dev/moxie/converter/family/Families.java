@@ -41,6 +41,7 @@ public final class Families {
           GraniteHybrid.FAMILY,
           NemotronH.FAMILY,
           Jamba.FAMILY,
+          MiniMaxText.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,

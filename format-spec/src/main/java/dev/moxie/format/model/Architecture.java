@@ -86,7 +86,14 @@ public record Architecture(
      * feedForward(norm(h)) (Wang and Komatsuzaki, "GPT-J-6B", 2021).
      */
     @JsonProperty("shared_input")
-    SHARED_INPUT
+    SHARED_INPUT,
+    /**
+     * The residual stream itself, before each: h = norm(h), a = h + attention(h) (MiniMax,
+     * "MiniMax-01", 2025, section 2.2, whose norms after sums these are, but for the first and the
+     * last).
+     */
+    @JsonProperty("residual")
+    RESIDUAL
   }
 
   /**
@@ -113,6 +120,26 @@ public record Architecture(
       return embedding == 1 && residual == 1 && logits == 1
           ? null
           : new Multipliers(embedding, residual, logits);
+    }
+  }
+
+  /**
+   * How half a layer meets the residual stream: kept · h + added · half(h) (Wang et al., "DeepNet",
+   * 2022, section 3; MiniMax, "MiniMax-01", 2025).
+   */
+  public record ResidualScale(double kept, double added) {
+    public ResidualScale {
+      Limits.requirePositive("residualScale.kept", kept);
+      Limits.requirePositive("residualScale.added", added);
+      if (kept == 1 && added == 1) {
+        throw new IllegalArgumentException(
+            "residualScale: expected none where both of its factors are 1, found one");
+      }
+    }
+
+    /** Both factors, or null where each is 1. */
+    public static @Nullable ResidualScale of(double kept, double added) {
+      return kept == 1 && added == 1 ? null : new ResidualScale(kept, added);
     }
   }
 
@@ -228,15 +255,19 @@ public record Architecture(
    *
    * @param count layers in the run
    * @param cross attention to an encoder, after that of the decoder; null where there is none
+   * @param attentionResidual how the first half meets the residual stream; null where it is added
+   * @param feedForwardResidual likewise the second
    */
   public record Blocks(
       int count,
       Attention attention,
       @JsonInclude(JsonInclude.Include.NON_NULL) Attention.@Nullable Cross cross,
-      FeedForward feedForward) {
-    /** Without attention to an encoder. */
+      FeedForward feedForward,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable ResidualScale attentionResidual,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable ResidualScale feedForwardResidual) {
+    /** Without anything that layers may lack. */
     public Blocks(int count, Attention attention, FeedForward feedForward) {
-      this(count, attention, null, feedForward);
+      this(count, attention, null, feedForward, null, null);
     }
 
     public Blocks {
@@ -244,6 +275,15 @@ public record Architecture(
       Objects.requireNonNull(attention, "blocks.attention is missing");
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
       requireHalf("blocks", attention, feedForward);
+      if ((attentionResidual != null && attention instanceof Attention.None)
+          || (feedForwardResidual != null && feedForward instanceof FeedForward.None)) {
+        throw new IllegalArgumentException(
+            "blocks: expected no factors of a half that layers lack, found some");
+      }
+    }
+
+    private boolean scalesResidual() {
+      return attentionResidual != null || feedForwardResidual != null;
     }
 
     private boolean assignsExperts() {
@@ -291,12 +331,12 @@ public record Architecture(
 
     /** The same run with another attention. */
     public Blocks withAttention(Attention other) {
-      return new Blocks(count, other, cross, feedForward);
+      return Parts.with(this, "attention", other);
     }
 
     /** The same run with another feed-forward part. */
     public Blocks withFeedForward(FeedForward other) {
-      return new Blocks(count, attention, cross, other);
+      return Parts.with(this, "feedForward", other);
     }
   }
 
@@ -325,6 +365,11 @@ public record Architecture(
       Objects.requireNonNull(attention, "prediction.attention is missing");
       Objects.requireNonNull(feedForward, "prediction.feedForward is missing");
       requireHalf("prediction", attention, feedForward);
+      if (attention instanceof Attention.Lightning) {
+        throw new IllegalArgumentException(
+            "prediction.attention: expected another than lightning, which goes by a layer's place"
+                + " among those of the decoder, found that");
+      }
     }
   }
 
@@ -384,10 +429,16 @@ public record Architecture(
     }
     blocks = List.copyOf(blocks);
     boolean beside = blocks.stream().anyMatch(run -> isBeside(run.feedForward()));
-    if (beside && normPlacement == NormPlacement.SHARED_INPUT) {
+    if (beside
+        && (normPlacement == NormPlacement.SHARED_INPUT
+            || normPlacement == NormPlacement.RESIDUAL)) {
       throw new IllegalArgumentException(
-          "normPlacement: expected another than shared_input where a network stands beside experts,"
-              + " found that");
+          "normPlacement: expected neither shared_input nor residual where a network stands beside"
+              + " experts, found one of them");
+    }
+    if (streams != null && blocks.stream().anyMatch(Blocks::scalesResidual)) {
+      throw new IllegalArgumentException(
+          "streams: expected no factors of halves beside them, found some");
     }
     boolean halved = blocks.stream().anyMatch(run -> isHalf(run.attention(), run.feedForward()));
     if (prediction != null) {
@@ -447,12 +498,16 @@ public record Architecture(
       }
     }
     if (runs(encoder, blocks).anyMatch(run -> rounds(run.feedForward()) > 1)) {
-      boolean single = encoder != null || streams != null || normPlacement != null;
-      if (single || prediction != null || !blocks.stream().allMatch(Architecture::attendsToAll)) {
+      boolean more = encoder != null || image != null || prediction != null;
+      boolean meets =
+          streams != null
+              || normPlacement != null
+              || blocks.stream().anyMatch(Blocks::scalesResidual);
+      if (more || meets || !blocks.stream().allMatch(Architecture::attendsToAll)) {
         throw new IllegalArgumentException(
             "feedForward.shortcut: expected grouped-query or latent attention without an indexer,"
-                + " and no encoder, streams, normPlacement or prediction layers beside it, found"
-                + " otherwise");
+                + " and no encoder, image, streams, normPlacement, factors of halves or prediction"
+                + " layers beside it, found otherwise");
       }
     } else if (prediction != null && rounds(prediction.feedForward()) > 1) {
       throw new IllegalArgumentException("prediction.feedForward: expected no shortcut, found one");
@@ -521,6 +576,16 @@ public record Architecture(
     return !hasInputNorms() || isBeside(feedForward);
   }
 
+  /** Whether halves are added to what they read, which is normed. */
+  public boolean hasNormedResidual() {
+    return normPlacement == NormPlacement.RESIDUAL;
+  }
+
+  /** Whether the second half of a layer is added to what it reads. */
+  public boolean addsToWhatItReads(FeedForward feedForward) {
+    return hasNormedResidual() || readsResidual(feedForward);
+  }
+
   private static boolean isBeside(FeedForward feedForward) {
     return feedForward instanceof FeedForward.MixtureOfExperts m && m.beside() != null;
   }
@@ -585,11 +650,14 @@ public record Architecture(
    * last decoder layer.
    */
   public Architecture withPrediction(int count) {
+    if (count == 0) {
+      return Parts.with(this, "prediction", null);
+    }
     Blocks last = blocks.getLast();
     Prediction layers =
         prediction == null
-            ? new Prediction(Math.max(count, 1), last.attention(), last.feedForward())
-            : new Prediction(Math.max(count, 1), prediction.attention(), prediction.feedForward());
-    return Parts.with(this, "prediction", count == 0 ? null : layers);
+            ? new Prediction(count, last.attention(), last.feedForward())
+            : new Prediction(count, prediction.attention(), prediction.feedForward());
+    return Parts.with(this, "prediction", layers);
   }
 }

@@ -301,11 +301,11 @@ public sealed interface FeedForward {
             "feedForward.outputFactors: expected none beside mixed, found both");
       }
       Limits.require("feedForward.identities", identities, 0, experts - 1);
-      boolean parted =
-          groups != null || routing.prototypes() != 0 || routing.hierarchy() != null;
+      boolean parted = groups != null || routing.prototypes() != 0 || routing.hierarchy() != null;
       if (identities > 0 && parted) {
         throw new IllegalArgumentException(
-            "feedForward.identities: expected none beside groups, prototypes or a hierarchy, found some");
+            "feedForward.identities: expected none beside groups, prototypes or a hierarchy, found"
+                + " some");
       }
       if (shortcut != null && (shared != null || beside != null)) {
         throw new IllegalArgumentException(

@@ -2,6 +2,7 @@ package dev.moxie.format.model;
 
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.safetensors.Shape;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -186,7 +187,8 @@ public final class Forward<V> {
     }
     V weights = connected(scope, Half.FEED_FORWARD, a);
     V x = read(scope, feedForward, weights, a);
-    return ops.note(Step.OUTPUT, fed(scope, layer, attention, feedForward, weights, a, x));
+    V before = residual(a, x);
+    return ops.note(Step.OUTPUT, fed(scope, layer, attention, feedForward, weights, before, x));
   }
 
   /** What the second half of a layer leaves of the stream between the halves, reading x. */
@@ -207,7 +209,12 @@ public final class Forward<V> {
     return left(scope, weights, besides(scope, layer, attention, feedForward, a, x), y);
   }
 
-  /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
+  /**
+   * What a layer leaves, [T, H].
+   *
+   * @param a what its second half is added to
+   * @param y what that makes
+   */
   public V added(int layer, V a, V y) {
     var scope = new Scope(layer);
     Architecture.Blocks block = model.layers().get(layer);
@@ -237,13 +244,13 @@ public final class Forward<V> {
     }
     int width = m.shortcut().intermediateSize();
     var dense = new FeedForward.Dense(width, m.activation(), m.ungated(), false);
-    V b = added(scope, Role.FEED_FORWARD_OUTPUT_NORM, a, dense(scope, dense, x));
+    V b = added(scope, Half.FEED_FORWARD, a, dense(scope, dense, x));
     var again = new Scope(layer, true);
     // Its keys are kept as those of a layer after all others.
     int kept = model.layers().size() + layer;
     V c = attended(again, kept, attention, null, b, attentionInput(again, null, b));
     V y = dense(again, dense, norm(again, Role.FEED_FORWARD_NORM, c));
-    return added(again, Role.FEED_FORWARD_OUTPUT_NORM, c, y);
+    return added(again, Half.FEED_FORWARD, c, y);
   }
 
   private V left(Scope scope, @Nullable V weights, V a, V y) {
@@ -310,16 +317,33 @@ public final class Forward<V> {
   /** The residual streams, or the one, with what half a layer makes. */
   private V written(Scope scope, Half half, @Nullable V weights, V h, V y) {
     Architecture.Streams s = model.streams();
-    return s == null || weights == null
-        ? added(scope, half.outputNorm, h, y)
-        : ops.spread(s, weights, h, y);
+    return s == null || weights == null ? added(scope, half, h, y) : ops.spread(s, weights, h, y);
   }
 
   /** The residual stream and what half a layer makes. */
-  private V added(Scope scope, Role outputNorm, V h, V y) {
-    V normed = model.hasOutputNorms() ? norm(scope, outputNorm, y) : y;
+  private V added(Scope scope, Half half, V h, V y) {
+    V normed = model.hasOutputNorms() ? norm(scope, half.outputNorm, y) : y;
     Architecture.Multipliers m = model.multipliers();
-    return ops.add(h, m == null ? normed : scaled(normed, m.residual()));
+    V made = m == null ? normed : scaled(normed, m.residual());
+    Architecture.ResidualScale scale = scale(scope, half);
+    return scale == null
+        ? ops.add(h, made)
+        : ops.add(scaled(h, scale.kept()), scaled(made, scale.added()));
+  }
+
+  /** How half a layer meets the residual stream; in layers for prediction it is added. */
+  private Architecture.@Nullable ResidualScale scale(Scope scope, Half half) {
+    int layer = Objects.requireNonNull(scope.layer());
+    if (layer >= model.layers().size()) {
+      return null;
+    }
+    Architecture.Blocks block = model.layers().get(layer);
+    return half == Half.ATTENTION ? block.attentionResidual() : block.feedForwardResidual();
+  }
+
+  /** What half a layer is added to: the residual stream, or what the half reads of it. */
+  private V residual(V h, V read) {
+    return model.hasNormedResidual() ? read : h;
   }
 
   private V scaled(V x, double factor) {
@@ -333,7 +357,8 @@ public final class Forward<V> {
     }
     var scope = new Scope(layer);
     V weights = connected(scope, Half.ATTENTION, h);
-    return attended(scope, layer, attention, weights, h, attentionInput(scope, weights, h));
+    V x = attentionInput(scope, weights, h);
+    return attended(scope, layer, attention, weights, residual(h, x), x);
   }
 
   /** What the first half of a layer reads. */
@@ -355,6 +380,7 @@ public final class Forward<V> {
           case Attention.ShortConvolution c -> attention(scope, c, x);
           case Attention.Mamba m -> attention(scope, m, x);
           case Attention.Mamba2 m -> attention(scope, m, x);
+          case Attention.Lightning l -> attention(scope, layer, l, x);
           case Attention.None _ -> throw new IllegalStateException("no first half");
           case Attention.Compressed c -> attention(scope, layer, c, x);
         });
@@ -788,6 +814,31 @@ public final class Forward<V> {
     return biased(scope, a.biases(), Role.MAMBA_OUTPUT_BIAS, hidden, y);
   }
 
+  private V attention(Scope scope, int layer, Attention.Lightning a, V x) {
+    int hidden = model.hiddenSize();
+    int width = a.width();
+    int size = a.headSize();
+    V all = ops.linear(x, scope.matrix(Role.LIGHTNING_INPUT, 3L * width, hidden));
+    V each = ops.activate(FeedForward.Activation.SILU, all);
+    double[] kept = a.rates(layer, model.layers().size());
+    for (int i = 0; i < kept.length; i++) {
+      kept[i] = StrictMath.exp(-kept[i]);
+    }
+    V o =
+        ops.recur(
+            new Ops.States(a.heads(), a.heads(), size, size, false),
+            ops.ofHeads(each, 3 * size, 0, size),
+            ops.ofHeads(each, 3 * size, size, size),
+            ops.ofHeads(each, 3 * size, 2 * size, size),
+            ops.constant("exp(−r), r per head and layer", kept),
+            null);
+    V normed = ops.norm(o, scope.vector(Role.LIGHTNING_NORM, width), a.normEpsilon());
+    V gate = ops.linear(x, scope.matrix(Role.LIGHTNING_GATE, width, hidden));
+    return ops.linear(
+        ops.switched(Attention.Opening.SIGMOID, normed, gate),
+        scope.matrix(Role.LIGHTNING_OUTPUT, hidden, width));
+  }
+
   /** What routed and shared experts of a layer make of x, [T, H]. */
   public V mixture(int layer, FeedForward.MixtureOfExperts m, V x) {
     V noted = ops.note(Step.MOE_INPUT, x);
@@ -830,7 +881,9 @@ public final class Forward<V> {
    */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
     if (m.routing().score() == Routing.Score.ONE) {
-      return ops.ones(m.experts());
+      double[] ones = new double[m.experts()];
+      Arrays.fill(ones, 1);
+      return ops.constant("1", ones);
     }
     var scope = new Scope(layer);
     V read =

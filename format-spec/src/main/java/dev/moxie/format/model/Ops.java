@@ -236,11 +236,11 @@ public interface Ops<V> {
   V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature);
 
   /**
-   * T rows of ones.
+   * T rows of the same numbers.
    *
-   * @param columns of each
+   * @param words what they are, in an equation
    */
-  V ones(int columns);
+  V constant(String words, double[] row);
 
   /**
    * Scores of all experts.

@@ -22,7 +22,7 @@ public record PartCount(String part, long total, long active) {
     SHARED_EXPERTS("shared"),
     DENSE_NETWORKS("dense"),
     ROUTERS("router"),
-    ATTENTION("attention", "cross", "delta", "convolution", "mamba"),
+    ATTENTION("attention", "cross", "delta", "convolution", "mamba", "lightning"),
     EMBEDDING("embedding", "image"),
     HEAD("head", "representation"),
     PREDICTION("prediction"),

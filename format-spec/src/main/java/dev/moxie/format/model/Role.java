@@ -144,6 +144,10 @@ public enum Role {
   MAMBA_QUERY_NORM("mamba.query_norm.weight"),
   MAMBA_OUTPUT("mamba.output.weight"),
   MAMBA_OUTPUT_BIAS("mamba.output.bias"),
+  LIGHTNING_INPUT("lightning.input.weight"),
+  LIGHTNING_GATE("lightning.gate.weight"),
+  LIGHTNING_NORM("lightning.norm.weight"),
+  LIGHTNING_OUTPUT("lightning.output.weight"),
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */

@@ -452,8 +452,8 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term ones(int columns) {
-    return term("1");
+  public Term constant(String words, double[] row) {
+    return new Term(words, false);
   }
 
   @Override

@@ -260,7 +260,8 @@ final class PartsVectors {
     List<Architecture.Blocks> decoder =
         Stream.of(true, false)
             .map(biases -> new Attention.Cross(2, 5, 0.5, biases))
-            .map(cross -> new Architecture.Blocks(1, plain, cross, dense))
+            .map(
+                cross -> Parts.with(new Architecture.Blocks(1, plain, dense), "cross", cross))
             .toList();
     var alone =
         new Architecture(

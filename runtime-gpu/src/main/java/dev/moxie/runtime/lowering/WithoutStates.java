@@ -101,8 +101,8 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
-  public final V ones(int columns) {
-    throw lacks("experts that a table has for a token");
+  public final V constant(String words, double[] row) {
+    throw lacks("numbers that are the same for every token");
   }
 
   @Override

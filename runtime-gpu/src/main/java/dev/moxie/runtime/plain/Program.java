@@ -730,16 +730,18 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value ones(int columns) {
-    Value y = make(columns);
+  public Value constant(String words, double[] row) {
+    Value y = make(row.length);
+    float[] numbers = new float[row.length];
+    for (int i = 0; i < row.length; i++) {
+      numbers[i] = (float) row[i];
+    }
     instructions.add(
         new TokenByToken(
             pass,
-            columns,
-            (t, scratch) -> {
-              int to = t * y.apart();
-              Arrays.fill(pass.array(y), to, to + columns, 1);
-            }));
+            row.length,
+            (t, scratch) ->
+                System.arraycopy(numbers, 0, pass.array(y), t * y.apart(), numbers.length)));
     return y;
   }
 

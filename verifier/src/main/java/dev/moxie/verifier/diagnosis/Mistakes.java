@@ -8,6 +8,7 @@ import dev.moxie.format.model.Attention.Gate;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.Indexer;
+import dev.moxie.format.model.Attention.Lightning;
 import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
@@ -210,7 +211,7 @@ final class Mistakes {
               x -> Parts.with(a, "biases", false));
       case Mamba a -> biases(a, mistakes);
       case Mamba2 a -> ofMamba2(a, mistakes);
-      case Attention.None a -> {}
+      case Attention.Lightning _, Attention.None _ -> {} // They lack no member.
       case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
@@ -786,6 +787,9 @@ final class Mistakes {
       numbers.add(epsilon("norm of what states give", m, "normEpsilon", m.normEpsilon()));
       double least = m.leastStep() == 0 ? LEAST_STEP : m.leastStep();
       numbers.add(number("least step", least, 1000, 33, s -> with(Parts.with(m, "leastStep", s))));
+    }
+    if (blocks.attention() instanceof Lightning l) {
+      numbers.add(epsilon("norm of what states give", l, "normEpsilon", l.normEpsilon()));
     }
     if (!(blocks.attention() instanceof Softmax a)) {
       return numbers;

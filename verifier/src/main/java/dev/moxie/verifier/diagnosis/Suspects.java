@@ -185,6 +185,7 @@ final class Suspects {
       case Attention.GatedDelta a -> "delta";
       case Attention.ShortConvolution a -> "convolution";
       case Attention.Mamba _, Attention.Mamba2 _ -> "mamba";
+      case Attention.Lightning _ -> "lightning";
       case Attention.None _ -> "none";
     };
   }

@@ -498,14 +498,16 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate ones(int columns) {
-    var ones = new Estimate(tokens.length, columns);
+  public Estimate constant(String words, double[] row) {
+    var constant = new Estimate(tokens.length, row.length);
     for (int t = 0; t < tokens.length; t++) {
-      for (int c = 0; c < columns; c++) {
-        ones.set(t, c, 1, 0);
+      for (int c = 0; c < row.length; c++) {
+        // What no float holds is a function's value.
+        double error = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * Math.abs(row[c]);
+        constant.set(t, c, row[c], (float) row[c] == row[c] ? 0 : error);
       }
     }
-    return ones;
+    return constant;
   }
 
   @Override

@@ -181,10 +181,11 @@ public final class Forced {
    * second one reads stands in its place.
    */
   private boolean hasResidual() {
-    return !model.readsResidual(feedForward())
+    return !model.addsToWhatItReads(feedForward())
         && !model.hasOutputNorms()
         && !model.layerFactors()
         && !attendsAgain()
+        && model.layers().get(layer).feedForwardResidual() == null
         && model.streams() == null;
   }
 
@@ -193,9 +194,9 @@ public final class Forced {
     return isRouted() && moe().shortcut() != null;
   }
 
-  /** Whether what the second half reads is the residual stream itself. */
-  private boolean readsResidual() {
-    return model.readsResidual(feedForward()) && model.streams() == null;
+  /** Whether the second half is added to what it reads. */
+  private boolean addsToWhatItReads() {
+    return model.addsToWhatItReads(feedForward()) && model.streams() == null;
   }
 
   /** Whether what experts make is changed before anything is added to it. */
@@ -256,7 +257,7 @@ public final class Forced {
               ? forward.joined(layer, moe(), given(Step.MOE_INPUT), given(Step.EXPERTS_OUTPUT))
               : besides(forward, moe().shared(), given(Step.MOE_INPUT));
       case SUM -> {
-        Estimate before = readsResidual() ? given(Step.MOE_INPUT) : attended(forward);
+        Estimate before = addsToWhatItReads() ? given(Step.MOE_INPUT) : attended(forward);
         yield forward.added(layer, before, given(Step.MOE_OUTPUT));
       }
       case DENSE -> remembering(forward).layer(layer, given(Step.INPUT));

@@ -124,7 +124,8 @@ class OpErrorsTest {
               : null,
           FeedForward.Activation.SILU,
           clamp,
-          to);
+          to,
+          0);
     }
 
     private static TensorSpec stack(Role role, List<Projection> projections, Shape each) {

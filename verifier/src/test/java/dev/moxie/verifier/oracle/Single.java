@@ -730,8 +730,8 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation ones(int columns) {
-    return each(experts.size(), columns, (t, e) -> 1);
+  public Activation constant(String words, double[] row) {
+    return each(experts.size(), row.length, (t, c) -> (float) row[c]);
   }
 
   @Override
