@@ -229,7 +229,7 @@ def multi_head_latent(x, w, name, a, _):
     rotary, heads, plain = a["rotary"], a["heads"], a["plainSize"]
     epsilon = a["latentNormEpsilon"]
     c, r = np.split(x @ w(f"{name}.latent_down").T, [a["latentSize"]], axis=-1)
-    c = rms_norm(c, w(f"{name}.latent_norm"), epsilon)
+    c = a.get("latentFactor", 1) * rms_norm(c, w(f"{name}.latent_norm"), epsilon)
     k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
     k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
     if a["queryRank"] is None:
@@ -524,14 +524,17 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
           "sqrt_softplus": sqrt_softplus, "one": np.array}
 
 
-def dropped_of(chosen, experts, drops):
-    """Which choices [T, k] find their expert with all that it takes."""
-    tokens, waiting = len(chosen), np.zeros(experts, int)
+def dropped_of(c, chosen, drops):
+    """Which choices [T, k] find their expert with all that it takes, by the values c [T, E] of each."""
+    tokens, waiting, order = len(chosen), np.zeros(c.shape[1], int), np.arange(len(chosen))
     part = max(drops.get("least", 0), math.ceil(drops.get("fraction", 0) * tokens))
     taken = drops.get("tokens", part)
     dropped = np.zeros(chosen.shape, bool)
-    for place, choices in enumerate(chosen.T):
-        for token, expert in enumerate(choices):
+    if drops["order"] == "choice_then_score":
+        order = np.argsort(-c[order, chosen[:, 0]], kind="stable")
+    for place in range(chosen.shape[1]):
+        for token in order:
+            expert = chosen[token, place]
             dropped[token, place] = waiting[expert] >= taken
             waiting[expert] += 1
     return dropped
@@ -562,7 +565,7 @@ def route(logits, routing, bias, assigned):
         weights = mixed(s, chosen, mixer["tolerance"])
     drops, dropped = routing.get("drops"), None
     if drops:
-        dropped = dropped_of(chosen, s.shape[1], drops)
+        dropped = dropped_of(c, chosen, drops)
     if drops and "afterNormalisation" not in drops:
         weights = np.where(dropped, 0, weights)
     if normalisation := routing["normalisation"]:
@@ -619,7 +622,9 @@ def mixture(x, w, name, ff, trace, ids, normed):
         weight, own = weights[token, place, None], given[token]
         if routing["weightsApplyTo"] == "expert_input":
             weight, own = 1, weight * own
-        y[token] += weight * expert_network(own, w, f"{name}.experts", ff, expert)
+        identity = expert >= ff["experts"] - ff.get("identities", 0)
+        made = own if identity else expert_network(own, w, f"{name}.experts", ff, expert)
+        y[token] += weight * made
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
     if "drops" in routing:
@@ -657,15 +662,23 @@ def connected(h, w, name, a):
     return p, q, c
 
 
-def forward(package, ids, decoded=None):
-    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's."""
+def shown(patches, w):
+    """Tokens of an image: one of the class, and one of each patch."""
+    seen = patches @ w("image.patch").T + w("image.patch.bias")
+    return np.concatenate([w("image.class")[None], seen]) + w("image.position")[: len(seen) + 1]
+
+
+def forward(package, ids, decoded=None, patches=None):
+    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's, or an image."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
-    times, embedding = a.get("multipliers", {}), w("embedding")
+    times, image = a.get("multipliers", {}), a.get("image")
+    embedding = None if image else w("embedding")
 
     def embedded(ids):
-        h = times.get("embedding", 1) * embedding[ids]
+        h = times.get("embedding", 1) * (shown(patches, w) if image else embedding[ids])
         return h + sinusoids(ids, h.shape[1], a["positions"]) if "positions" in a else h
 
+    ids = np.zeros(len(patches) + 1, int) if image else ids
     h, residual = embedded(ids), times.get("residual", 1)
     encoder, encoded = encoder_layers(a), None
     placement = a.get("normPlacement", "input")
@@ -696,8 +709,8 @@ def forward(package, ids, decoded=None):
         first = f"layers.{0 if layer < encoder else encoder}"
         trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
 
-        def attend(x):
-            return attention(x, w, f"{name}.attention", block["attention"], offset(a), first)
+        def attend(x, again=""):
+            return attention(x, w, f"{name}{again}.attention", block["attention"], offset(a), first)
 
         def feed(x):
             if ff["type"] == "dense":
@@ -715,14 +728,26 @@ def forward(package, ids, decoded=None):
                 h = half(h, f"{name}.attention", attend)
             if cross := block.get("cross"):
                 h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
-            if ff["type"] != "none":
+            if "shortcut" in ff:
+                of_experts = half(h, f"{name}.feed_forward", feed) - h
+                for again in "", ".again":
+                    if again:
+                        h = half(h, f"{name}.again.attention", lambda x: attend(x, ".again"))
+                    h = half(h, f"{name}{again}.feed_forward",
+                             lambda x: network(x, w, f"{name}{again}.dense", ff))
+                h = h + of_experts
+            elif ff["type"] != "none":
                 h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
     if streams:
         h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
-    logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
+    x = norm(h, w, "final_norm", a)
+    x = x[:1] if image else x
+    if image and "representationSize" in image:
+        x = np.tanh(x @ w("representation").T + w("representation.bias"))
+    logits = x @ head.T + (w("head.bias") if "headBias" in a else 0)
     logits, cap = times.get("logits", 1) * logits, a.get("logitCap")
     trace["logits"] = cap * np.tanh(logits / cap) if cap else logits
     return trace

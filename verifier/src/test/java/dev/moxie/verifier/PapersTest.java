@@ -18,6 +18,7 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
+import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.verifier.report.Verdict;
 import java.nio.file.Path;
@@ -82,6 +83,21 @@ class PapersTest {
       defects.put(
           "positions off by one",
           rebuilt(a -> Parts.with(a, "positions", Parts.with(a.positions(), "first", second))));
+    }
+    if (model.image() != null) {
+      defects.put(
+          "class and a bias swapped", leaves(n -> swap(n, "image.class", "final_norm.bias")));
+      defects.put(
+          "biases of norms swapped",
+          leaves(n -> swap(n, ".attention_norm.bias", ".feed_forward_norm.bias")));
+      defects.put(
+          "experts' biases swapped",
+          leaves(n -> n.endsWith(".down.bias") ? swap(n, ".experts.0.", ".experts.1.") : n));
+      defects.put(
+          "biases of another layer",
+          leaves(n -> n.endsWith(".value.bias") ? swap(n, "layers.0.", "layers.1.") : n));
+      defects.put("another epsilon", rebuilt(a -> a.withNormEpsilon(1e-2)));
+      defects.put("norms not centred", rebuilt(a -> Parts.with(a, "centredNorms", false)));
     }
     if (model.multipliers() != null) {
       defects.put(
@@ -162,7 +178,15 @@ class PapersTest {
       defects.put("nothing dropped", routing(r -> r.withDrops(null)));
       defects.put(
           "half the capacity",
-          drops(d -> Parts.with(d, "fraction", Objects.requireNonNull(d.fraction()) / 2)));
+          drops(
+              d ->
+                  d.tokens() == null
+                      ? Parts.with(d, "fraction", Objects.requireNonNull(d.fraction()) / 2)
+                      : Parts.with(d, "tokens", d.tokens() / 2)));
+    }
+    if (own.drops() != null && own.drops().order() == Order.CHOICE_THEN_SCORE) {
+      defects.put(
+          "dropped by position", drops(d -> Parts.with(d, "order", Order.CHOICE_THEN_POSITION)));
     }
     if (own.drops() != null && own.normalisation() != null) {
       defects.put(

@@ -54,6 +54,7 @@ public final class Families {
           Cohere2Moe.FAMILY,
           Laguna.FAMILY,
           MiMoV2.FAMILY,
+          LongcatFlash.FAMILY,
           SwitchTransformers.FAMILY,
           NllbMoe.FAMILY,
           Grok1.FAMILY,
@@ -64,7 +65,8 @@ public final class Families {
           PanguSigma.FAMILY,
           DeepSpeedMoe.FAMILY,
           Tutel.FAMILY,
-          HierarchicalMoe.FAMILY);
+          HierarchicalMoe.FAMILY,
+          VMoe.FAMILY);
 
   private Families() {}
 

@@ -150,6 +150,16 @@ final class Names {
           PREDICTION,
           inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
 
+  /** All of LongCat-Flash. */
+  static final Map<String, String> LONGCAT =
+      join(
+          ends("model.embed_tokens", "model.norm", "lm_head"),
+          longcat("", 0),
+          longcat("again.", 1),
+          weights("router", "mlp.router.classifier"),
+          inLayer("router.bias", "mlp.router.e_score_correction_bias"),
+          gated("experts.{expert}", "mlp.experts.{expert}."));
+
   private static final String GROK_LAYER = "transformer.decoder_layer.{layer}.";
   private static final String GROK_HEADS = GROK_LAYER + "multi_head_attention.";
 
@@ -236,6 +246,23 @@ final class Names {
                   both("cross.output", "cross_attention.out_proj"))));
 
   private Names() {}
+
+  /** What a layer of LongCat-Flash does at first or again. */
+  private static Map<String, String> longcat(String again, int number) {
+    String attention = "self_attn." + number + ".";
+    return join(
+        gated(again + "dense", "mlps." + number + "."),
+        weights(
+            again + "attention_norm", "input_layernorm." + number,
+            again + "attention.query_down", attention + "q_a_proj",
+            again + "attention.query_norm", attention + "q_a_layernorm",
+            again + "attention.query_up", attention + "q_b_proj",
+            again + "attention.latent_down", attention + "kv_a_proj_with_mqa",
+            again + "attention.latent_norm", attention + "kv_a_layernorm",
+            again + "attention.latent_up", attention + "kv_b_proj",
+            again + "attention.output", attention + "o_proj",
+            again + "feed_forward_norm", "post_attention_layernorm." + number));
+  }
 
   private static List<Layout> jamba() {
     Layout released =

@@ -7,6 +7,12 @@ import org.jspecify.annotations.Nullable;
 /** What a tensor does in the forward pass. Written in lower case in the tensor index. */
 public enum Role {
   EMBEDDING("embedding.weight"),
+  IMAGE_PATCH("image.patch.weight"),
+  IMAGE_PATCH_BIAS("image.patch.bias"),
+  IMAGE_CLASS("image.class"),
+  IMAGE_POSITION("image.position.weight"),
+  REPRESENTATION("representation.weight"),
+  REPRESENTATION_BIAS("representation.bias"),
   FINAL_NORM("final_norm.weight"),
   FINAL_NORM_BIAS("final_norm.bias"),
   HEAD("head.weight"),

@@ -329,7 +329,15 @@ public record Routing(
     public enum Order {
       /** First choices of all tokens, then second ones, and so on; equal ones by position. */
       @JsonProperty("choice_then_position")
-      CHOICE_THEN_POSITION
+      CHOICE_THEN_POSITION,
+      /**
+       * Likewise, but of the same rank those first whose token's first choice has the largest value
+       * c; equal ones by position (Riquelme et al., "Scaling Vision with Sparse Mixture of
+       * Experts", 2021, section 4.1, batch prioritized routing; google-research/vmoe {@code
+       * vmoe/moe.py}).
+       */
+      @JsonProperty("choice_then_score")
+      CHOICE_THEN_SCORE
     }
 
     public Drops {
@@ -361,11 +369,12 @@ public record Routing(
     }
 
     /**
-     * Whether what becomes of a token depends on tokens after it: on how many there are, or on the
-     * first choices of all of them, before which none of its second ones is taken.
+     * Whether what becomes of a token depends on tokens after it: on how many there are, on how
+     * good their choices are, or on the first choices of all of them, before which none of its
+     * second ones is taken.
      */
     public boolean looksAhead(int expertsPerToken) {
-      return fraction != null || expertsPerToken > 1;
+      return fraction != null || expertsPerToken > 1 || order == Order.CHOICE_THEN_SCORE;
     }
 
     /** Tokens of a sequence that an expert takes, C. */

@@ -80,6 +80,12 @@ public final class RoutingWords {
     if (routing.factors()) {
       parts.add("each is multiplied by a stored number of its expert");
     }
+    if (moe.identities() > 0) {
+      parts.add("the last %d of them give back what they are given".formatted(moe.identities()));
+    }
+    if (moe.shortcut() != null) {
+      parts.add("a network, attention once more and another network stand beside the experts");
+    }
     if (moe.beside() != null) {
       parts.add("a dense network serves every token beside the experts");
     }
@@ -115,6 +121,8 @@ public final class RoutingWords {
             taken,
             switch (drops.order()) {
               case CHOICE_THEN_POSITION -> "first choices before second ones";
+              case CHOICE_THEN_SCORE ->
+                  "first choices before second ones and the tokens of best scores before others";
             },
             drops.afterNormalisation()
                 ? "whose weights count in the sum"

@@ -75,6 +75,22 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long patches(Architecture.Image image) {
+    return (long) image.patchSize();
+  }
+
+  @Override
+  public Long situate(Long x, Leaf first, Leaf table) {
+    require("a table of positions", x, embed(table));
+    return sized(first, x);
+  }
+
+  @Override
+  public Long first(Long x) {
+    return x;
+  }
+
+  @Override
   public Long linear(Long x, Leaf matrix) {
     return rows(matrix, x);
   }

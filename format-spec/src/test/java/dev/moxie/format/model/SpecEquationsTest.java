@@ -19,6 +19,7 @@ import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward.Activation;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.FeedForward.SharedExperts;
+import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.model.Routing.Groups;
 import dev.moxie.format.model.Routing.Groups.Aggregate;
 import dev.moxie.format.model.Routing.Groups.MaskValue;
@@ -122,7 +123,9 @@ class SpecEquationsTest {
           Map.entry("18", "hierarchy.groups"),
           Map.entry("54", "hierarchy.groups + experts"),
           Map.entry("15", "hierarchy.kept"),
-          Map.entry("0.37", "drops.fraction"));
+          Map.entry("0.37", "drops.fraction"),
+          Map.entry("2.7", "latentFactor"),
+          Map.entry("29", "experts − identities"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -225,8 +228,17 @@ class SpecEquationsTest {
     model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
     model.with("positions", new Architecture.Sinusoids(31, null));
-    var cross = new Attention.Cross(6, 14, 0.731, true);
     var seen = Parts.with(GROUPED, "bidirectional", true);
+    Map<String, Object> image =
+        Map.of(
+            "image",
+            new Architecture.Image(48, 35),
+            "tiedEmbeddings",
+            false,
+            "blocks",
+            List.of(new Architecture.Blocks(1, seen, DENSE)));
+    row("`image`", logits(Parts.with(MODEL, image)));
+    var cross = new Attention.Cross(6, 14, 0.731, true);
     var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
     List<Architecture.Blocks> blocks =
         List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
@@ -237,7 +249,7 @@ class SpecEquationsTest {
         "`prediction`",
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
-    model.requireAllBut("prediction", "encoder");
+    model.requireAllBut("prediction", "encoder", "image");
   }
 
   private static List<String> logits(Architecture model) {
@@ -283,6 +295,7 @@ class SpecEquationsTest {
     var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
     latent.with("queryRank", 28);
     latent.with("temperature", EVERYTHING.temperature());
+    latent.with("latentFactor", 2.7);
     latent.requireAllBut("indexer");
     var indexer = new Attention.Indexer(4, 10, 13, 1e-6, Rotary.Pairing.HALVES);
     row(
@@ -344,12 +357,18 @@ class SpecEquationsTest {
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
+    mixture.with("identities", 7);
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
         "outputFactors",
         "",
         Parts.with(shared, "outputFactors", new FeedForward.OutputFactors(1.3, 0.6)));
-    mixture.requireAllBut();
+    mixture.requireAllBut("shortcut");
+    var shortcut = Parts.with(MIXTURE, "shortcut", new FeedForward.Shortcut(96));
+    var layer = new Architecture.Blocks(1, GROUPED, shortcut);
+    row(
+        "a layer with `feedForward.shortcut`",
+        Symbols.layer(Parts.with(MODEL, "blocks", List.of(layer)), 0));
   }
 
   private void showRouting() {
@@ -365,6 +384,8 @@ class SpecEquationsTest {
         "drops",
         "`least`",
         ROUTING.withDrops(Parts.with(new Routing.Drops(null, 0.37, false), "least", 26)));
+    var byScore = Parts.with(new Routing.Drops(27, null, false), "order", Order.CHOICE_THEN_SCORE);
+    routing.with("drops", json(Order.CHOICE_THEN_SCORE), ROUTING.withDrops(byScore));
     routing.with("cosine", new Routing.Cosine(34, 98.0));
     routing.with("assigned", true);
     var tabled = Parts.with(ROUTING, "assigned", true);

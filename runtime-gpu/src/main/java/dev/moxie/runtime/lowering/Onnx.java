@@ -326,6 +326,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value experts(Experts all, Value x, Value chosen, Value weighed) {
+    requireWeights(all);
     if (all.network(0).gate() == null) {
       throw lacks("experts without a gate");
     }

@@ -28,6 +28,21 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V patches(Architecture.Image image) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V situate(V x, Leaf first, Leaf table) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V first(V x) {
+    throw lacks("images");
+  }
+
+  @Override
   public final V place(V x, Architecture.Sinusoids positions) {
     throw lacks("positions that are added to embeddings");
   }
@@ -46,6 +61,20 @@ public abstract class WithoutStates<V> implements Ops<V> {
   protected final void requireOneWay(Attention.GroupedQuery attention) {
     if (attention.bidirectional() || attention.distances() != null) {
       throw lacks("attention to tokens that come later, or scores that have biases by distance");
+    }
+  }
+
+  /** They lack experts without weights. */
+  protected final void requireWeights(Experts experts) {
+    if (experts.identities() > 0) {
+      throw lacks("experts that give back what they are given");
+    }
+  }
+
+  /** Refuses a model whose layers attend more often than keys are kept. */
+  public final void requireOneAttention(Architecture architecture) {
+    if (architecture.attendsAgain()) {
+      throw lacks("layers that attend twice");
     }
   }
 

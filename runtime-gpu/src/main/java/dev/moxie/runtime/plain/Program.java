@@ -118,6 +118,39 @@ public final class Program implements Ops<Value> {
     return y;
   }
 
+  @Override
+  public Value patches(Architecture.Image image) {
+    int size = image.patchSize();
+    Value y = make(size);
+    instructions.add(
+        new TokenByToken(
+            pass, size, (t, scratch) -> pass.patch(t, pass.array(y), t * y.apart(), size)));
+    return y;
+  }
+
+  @Override
+  public Value situate(Value x, Leaf first, Leaf table) {
+    float[] start = weights.vector(first);
+    StoredMatrix places = weights.matrix(table);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          int position = pass.position(t);
+          places.readInOrder(position, y, to, new float[x.columns()]);
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] += position == 0 ? start[c] : a[at + c];
+          }
+        });
+  }
+
+  @Override
+  public Value first(Value x) {
+    int[] one = {0};
+    instructions.add(() -> pass.keep(one, one.length, x));
+    return x;
+  }
+
   /** Products of the same x are computed together. */
   @Override
   public Value linear(Value x, Leaf leaf) {
@@ -789,7 +822,7 @@ public final class Program implements Ops<Value> {
     Value y = make(chosen.columns());
     boolean ahead = drops.looksAhead(chosen.columns());
     int state = ahead ? Queues.NO_STATE : pass.newState();
-    instructions.add(new Queues(pass, state, drops, values.columns(), chosen, y));
+    instructions.add(new Queues(pass, state, drops, values.columns(), values, chosen, y));
     return y;
   }
 

@@ -52,6 +52,7 @@ class DecoderTest {
           "grok-1",
           "jamba",
           "jamba_sparse",
+          "longcat_flash",
           "laguna",
           "lfm2_moe",
           "lfm2_moe_fused",

@@ -825,6 +825,16 @@ final class Mistakes {
         numbers.add(epsilon(g, g.queryKeyNorm()));
       }
     }
+    if (a instanceof MultiHeadLatent l) {
+      double factor = l.latentFactor() == null ? 1 : l.latentFactor();
+      numbers.add(
+          number(
+              "factor of latents",
+              factor,
+              100,
+              33,
+              f -> with(Parts.with(l, "latentFactor", f == 1 ? null : f))));
+    }
     if (a instanceof MultiHeadLatent l && l.temperature() != null) {
       Temperature own = l.temperature();
       numbers.add(scale(own, other -> with(Parts.with(l, "temperature", other))));

@@ -91,7 +91,8 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   /** Sets of experts that are chosen from apart, or not, or others. */
   private void prototypes(List<Mistake> mistakes) {
     int own = stated.prototypes();
-    for (int count = 0; stated.groups() == null && count <= stated.expertsPerToken(); count++) {
+    boolean none = stated.groups() != null || isOneSet();
+    for (int count = 0; !none && count <= stated.expertsPerToken(); count++) {
       boolean fit = count == 0 || (count > 1 && experts % count == 0);
       if (fit && count != own && stated.expertsPerToken() % Math.max(1, count) == 0) {
         mistakes.add(
@@ -123,12 +124,23 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
     return stated.withGroups(new Groups(count, kept, aggregate, maskValue));
   }
 
+  /** Whether there is no parting experts, some of which have no weights. */
+  private boolean isOneSet() {
+    return model.runs().stream()
+        .map(Architecture.Blocks::feedForward)
+        .anyMatch(
+            f ->
+                f instanceof MixtureOfExperts m
+                    && m.routing().equals(stated)
+                    && m.identities() > 0);
+  }
+
   private record Limit(int count, int kept) {}
 
   /** Every number of groups and of kept ones that the experts could be limited by. */
   private List<Limit> limits() {
     List<Limit> limits = new ArrayList<>();
-    for (int count = 2; count <= experts / 2; count++) {
+    for (int count = 2; !isOneSet() && count <= experts / 2; count++) {
       for (int kept = 1; kept < count && experts % count == 0; kept++) {
         if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
           limits.add(new Limit(count, kept));

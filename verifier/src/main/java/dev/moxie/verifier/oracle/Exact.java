@@ -19,9 +19,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.DoublePredicate;
 import java.util.function.Function;
 import java.util.function.IntToDoubleFunction;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -47,6 +49,7 @@ final class Exact implements Ops<Estimate> {
   private final BitSet mixed = new BitSet();
   private List<int[]> experts = List.of();
   private final Map<Integer, Estimate[]> remembered = new HashMap<>();
+  private @Nullable Estimate image;
 
   /**
    * A reader.
@@ -72,6 +75,16 @@ final class Exact implements Ops<Estimate> {
     this.tokens = tokens;
     this.replayed = replayed;
     this.memory = memory;
+  }
+
+  /**
+   * The same reader.
+   *
+   * @param patches of an image, of all tokens but the first; null where it reads no image
+   */
+  Exact seeing(@Nullable Estimate patches) {
+    image = patches;
+    return this;
   }
 
   /** An operation, unless it was done before. */
@@ -113,6 +126,26 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(hidden);
+  }
+
+  @Override
+  public Estimate patches(Architecture.Image of) {
+    Estimate patches = Objects.requireNonNull(image, "an image");
+    var seen = new Estimate(tokens.length, of.patchSize());
+    for (int t = 1; t < tokens.length; t++) {
+      seen.copyRow(patches, t - 1, t);
+    }
+    return seen;
+  }
+
+  @Override
+  public Estimate situate(Estimate x, Leaf first, Leaf table) {
+    return arithmetic.situate(x, weights.apply(first), weights.apply(table));
+  }
+
+  @Override
+  public Estimate first(Estimate x) {
+    return x.beginning(1);
   }
 
   @Override
@@ -592,12 +625,25 @@ final class Exact implements Ops<Estimate> {
     int capacity = drops.capacity(chosen.rows());
     int[] waiting = new int[values.columns()];
     var dropped = new Estimate(chosen.rows(), chosen.columns());
+    int[] order = order(values, chosen, drops.order());
     for (int i = 0; i < chosen.columns(); i++) {
-      for (int t = 0; t < chosen.rows(); t++) {
+      for (int t : order) {
         dropped.set(t, i, waiting[(int) chosen.value(t, i)]++ < capacity ? 0 : 1, 0);
       }
     }
+    if (drops.order() == Routing.Drops.Order.CHOICE_THEN_SCORE) {
+      arithmetic.parts(values, chosen, dropped, mixed);
+    }
     return dropped;
+  }
+
+  /** Tokens in the order in which choices of one rank queue. */
+  private static int[] order(Estimate values, Estimate chosen, Routing.Drops.Order order) {
+    return switch (order) {
+      case CHOICE_THEN_POSITION -> IntStream.range(0, chosen.rows()).toArray();
+      case CHOICE_THEN_SCORE ->
+          descending(chosen.rows(), t -> values.value(t, (int) chosen.value(t, 0)));
+    };
   }
 
   @Override
@@ -759,22 +805,44 @@ final class Exact implements Ops<Estimate> {
     int count = Objects.requireNonNull(all.gateUp().stack()).experts();
     var mixed = new Estimate(x.rows(), x.columns());
     for (int expert = 0; expert < count; expert++) {
-      addExpert(all, expert, x, chosen, weighed, mixed);
+      int one = expert;
+      Network network = all.network(expert);
+      addExperts(
+          places(chosen, id -> id == one),
+          all.weightsApplyTo(),
+          rows -> Forward.network(this, rows, network),
+          x,
+          weighed,
+          mixed);
+    }
+    if (all.identities() > 0) {
+      List<int[]> places = places(chosen, id -> id >= count);
+      addExperts(places, all.weightsApplyTo(), UnaryOperator.identity(), x, weighed, mixed);
     }
     return arithmetic.settle(mixed);
   }
 
-  private void addExpert(
-      Experts all, int expert, Estimate x, Estimate chosen, Estimate weighed, Estimate mixed) {
-    boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
+  /** Token and place of choices of some experts. */
+  private static List<int[]> places(Estimate chosen, DoublePredicate which) {
     List<int[]> places = new ArrayList<>();
     for (int t = 0; t < chosen.rows(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        if (chosen.value(t, i) == expert) {
+        if (which.test(chosen.value(t, i))) {
           places.add(new int[] {t, i});
         }
       }
     }
+    return places;
+  }
+
+  private void addExperts(
+      List<int[]> places,
+      Routing.WeightsApplyTo applied,
+      UnaryOperator<Estimate> expert,
+      Estimate x,
+      Estimate weighed,
+      Estimate mixed) {
+    boolean before = applied == Routing.WeightsApplyTo.EXPERT_INPUT;
     if (places.isEmpty()) {
       return;
     }
@@ -782,8 +850,7 @@ final class Exact implements Ops<Estimate> {
     for (int p = 0; p < places.size(); p++) {
       rows.copyRow(x, places.get(p)[0], p);
     }
-    Estimate y =
-        Forward.network(this, before ? weighed(rows, places, weighed) : rows, all.network(expert));
+    Estimate y = expert.apply(before ? weighed(rows, places, weighed) : rows);
     Estimate summands = before ? y : weighed(y, places, weighed);
     for (int p = 0; p < places.size(); p++) {
       for (int c = 0; c < y.columns(); c++) {

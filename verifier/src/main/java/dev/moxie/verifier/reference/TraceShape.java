@@ -157,6 +157,10 @@ final class TraceShape {
     if (architecture.encoder() != null) {
       requireTokens(trace, architecture, "decoder_input_ids", recorded.ids());
     }
+    if (architecture.image() != null) {
+      Shape all = Shape.of(architecture.maxPositions() - 1, architecture.image().patchSize());
+      trace.require(Trace.PATCHES, Dtype.F32, all);
+    }
     long each = architecture.streamWidth() / architecture.hiddenSize();
     for (int layer : layers) {
       int tokens = recorded.texts().of(layer).length;
@@ -182,7 +186,7 @@ final class TraceShape {
       }
     }
     int tokens = recorded.ids().length;
-    Shape logits = Shape.of(tokens, architecture.vocabSize());
+    Shape logits = Shape.of(recorded.answers(), architecture.vocabSize());
     if (layers.contains(architecture.layers().size() - 1)) {
       trace.require("logits", Dtype.F32, logits);
       for (int i = 0; i < recorded.predictions(); i++) {

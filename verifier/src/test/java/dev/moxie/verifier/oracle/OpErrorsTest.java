@@ -885,6 +885,16 @@ class OpErrorsTest {
         return ops.without(weighed, dropped);
       }
     },
+    DROP_ALL_BUT_THE_BEST {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V scores = ops.score(Routing.Score.SOFTMAX, x.get(0), 1);
+        V chosen = ops.top(scores, Sizes.CHOSEN, 1);
+        var order = Routing.Drops.Order.CHOICE_THEN_SCORE;
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(1, null, null, order, false));
+        return ops.weigh(scores, chosen, dropped, null, 1);
+      }
+    },
     TIMES {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
@@ -971,6 +981,18 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return ops.place(x.get(0), new Architecture.Sinusoids(2, null));
+      }
+    },
+    SITUATE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.situate(x.get(0), s.vector(s.width()), s.matrix(s.tokens(), s.width()));
+      }
+    },
+    FIRST {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.first(x.get(0));
       }
     },
     ROTATE_PROPORTIONAL {
