@@ -8,10 +8,10 @@ import java.util.List;
 
 /**
  * The hierarchical mixture of Shazeer et al. ("Outrageously Large Neural Networks: The
- * Sparsely-Gated Mixture-of-Experts Layer", 2017, appendix B): a primary gate keeps the best groups
- * of experts, a secondary one in each of these the best experts, both by a softmax over what is
- * kept, and weights are products of both. The noise of both gates is of training. Experts stand in
- * a Transformer, where the paper has them between LSTM layers.
+ * Sparsely-Gated Mixture-of-Experts Layer", 2017, appendix B, equation 12): a primary gate keeps
+ * the best groups of experts, a secondary one in each of these the best experts, both by a softmax
+ * over what is kept, and weights are products of both. The noise of both gates is of training.
+ * Experts stand in a Transformer, where the paper has them between LSTM layers.
  */
 final class HierarchicalMoe {
   private static final Key<Integer> GROUPS =

@@ -76,7 +76,8 @@ public sealed interface FeedForward {
    * @param clamped whether the {@link Clamp} of the routed experts is theirs, too
    * @param mixed whether c = softmax(mix x + bias), two numbers per token, multiply the sum over
    *     routed experts and the network's output (Rajbhandari et al., "DeepSpeed-MoE", 2022, section
-   *     4.1; microsoft/DeepSpeed {@code deepspeed/moe/layer.py}, its coefficient)
+   *     4.1.2, which adds them; microsoft/DeepSpeed {@code deepspeed/moe/layer.py}, its
+   *     coefficient)
    */
   record SharedExperts(
       int intermediateSize,

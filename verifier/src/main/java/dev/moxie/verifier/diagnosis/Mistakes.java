@@ -1087,7 +1087,9 @@ final class Mistakes {
 
   /** What weights of experts may be multiplied by. */
   List<Missing> missingInWeights() {
-    return blocks.feedForward() instanceof MixtureOfExperts m && !m.routing().factors()
+    return blocks.feedForward() instanceof MixtureOfExperts m
+            && !m.routing().factors()
+            && m.routing().hierarchy() == null
         ? List.of(
             missing(
                 "dropped factors of experts' weights",
