@@ -253,9 +253,7 @@ public final class Forward<V> {
   /** The residual streams, or the one, with what half a layer makes. */
   private V written(Scope scope, Half half, @Nullable V weights, V h, V y) {
     Architecture.Streams s = model.streams();
-    return s == null || weights == null
-        ? added(scope, half, h, y)
-        : ops.spread(s, weights, h, y);
+    return s == null || weights == null ? added(scope, half, h, y) : ops.spread(s, weights, h, y);
   }
 
   /** The residual stream and what half a layer makes. */

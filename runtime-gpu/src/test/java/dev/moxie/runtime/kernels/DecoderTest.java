@@ -49,6 +49,7 @@ class DecoderTest {
           "granitemoehybrid",
           "granitemoehybrid_fused",
           "grok-1",
+          "minimax",
           "jamba",
           "jamba_sparse",
           "laguna",

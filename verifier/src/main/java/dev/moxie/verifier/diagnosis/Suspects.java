@@ -77,6 +77,7 @@ final class Suspects {
               outputFactor("feed-forward output norm", "feed_forward_output_norm", stage),
               missing(mistakes.missingInLayer(), stage),
               misplaced("layer"),
+              residualScales(stage, false),
               scaled("feed_forward_output_norm", stage),
               numbers(stage, mistakes.epsilon()));
       case ROUTER ->
@@ -195,6 +196,7 @@ final class Suspects {
         normed
             ? outputFactor("attention output norm", "attention_output_norm", stage)
             : outputFactor("attention output", part + ".output", stage),
+        residualScales(stage, true),
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage),
@@ -288,6 +290,15 @@ final class Suspects {
 
   private Kind numbers(Stage stage, Mistakes.Scalar number) {
     return new Kind("other numbers of the model", () -> fitted(stage, List.of(number)));
+  }
+
+  /** Of several streams, or halves side by side, there are none. */
+  private Kind residualScales(Stage stage, boolean ofAttention) {
+    Architecture model = evidence.architecture();
+    boolean some = !streams() && !model.hasParallelHalves();
+    return new Kind(
+        "other factors of the residual stream",
+        () -> some ? fitted(stage, mistakes.residualScales(ofAttention)) : Stream.of());
   }
 
   /** Numbers that are searched for, each by itself. */
