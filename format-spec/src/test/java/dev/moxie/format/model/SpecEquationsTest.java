@@ -131,7 +131,7 @@ class SpecEquationsTest {
           Map.entry("15", "hierarchy.kept"),
           Map.entry("0.37", "drops.fraction"),
           Map.entry("2.7", "latentFactor"),
-          Map.entry("29", "experts − identities"));
+          Map.entry("20", "experts − identities"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -371,7 +371,7 @@ class SpecEquationsTest {
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
-    mixture.with("identities", 7);
+    mixture.with("identities", 16);
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
         "outputFactors",
