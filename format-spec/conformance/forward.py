@@ -229,7 +229,7 @@ def multi_head_latent(x, w, name, a, _):
     rotary, heads, plain = a["rotary"], a["heads"], a["plainSize"]
     epsilon = a["latentNormEpsilon"]
     c, r = np.split(x @ w(f"{name}.latent_down").T, [a["latentSize"]], axis=-1)
-    c = rms_norm(c, w(f"{name}.latent_norm"), epsilon)
+    c = a.get("latentFactor", 1) * rms_norm(c, w(f"{name}.latent_norm"), epsilon)
     k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
     k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
     if a["queryRank"] is None:
@@ -539,14 +539,17 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
           "sqrt_softplus": sqrt_softplus, "one": np.array}
 
 
-def dropped_of(chosen, experts, drops):
-    """Which choices [T, k] find their expert with all that it takes."""
-    tokens, waiting = len(chosen), np.zeros(experts, int)
+def dropped_of(c, chosen, drops):
+    """Which choices [T, k] find their expert with all that it takes, by the values c [T, E] of each."""
+    tokens, waiting, order = len(chosen), np.zeros(c.shape[1], int), np.arange(len(chosen))
     part = max(drops.get("least", 0), math.ceil(drops.get("fraction", 0) * tokens))
     taken = drops.get("tokens", part)
     dropped = np.zeros(chosen.shape, bool)
-    for place, choices in enumerate(chosen.T):
-        for token, expert in enumerate(choices):
+    if drops["order"] == "choice_then_score":
+        order = np.argsort(-c[order, chosen[:, 0]], kind="stable")
+    for place in range(chosen.shape[1]):
+        for token in order:
+            expert = chosen[token, place]
             dropped[token, place] = waiting[expert] >= taken
             waiting[expert] += 1
     return dropped
@@ -554,6 +557,8 @@ def dropped_of(chosen, experts, drops):
 
 def route(logits, routing, bias, assigned):
     """Chosen experts [T, k], best first, their weights and which are dropped."""
+    if hierarchy := routing.get("hierarchy"):
+        return *descend(logits, routing, hierarchy), None
     if cap := routing.get("logitCap"):
         logits = cap * np.tanh(logits / cap)
     sets = routing.get("prototypes", 1)
@@ -575,7 +580,7 @@ def route(logits, routing, bias, assigned):
         weights = mixed(s, chosen, mixer["tolerance"])
     drops, dropped = routing.get("drops"), None
     if drops:
-        dropped = dropped_of(chosen, s.shape[1], drops)
+        dropped = dropped_of(c, chosen, drops)
     if drops and "afterNormalisation" not in drops:
         weights = np.where(dropped, 0, weights)
     if normalisation := routing["normalisation"]:
@@ -583,6 +588,20 @@ def route(logits, routing, bias, assigned):
         weights = weights / (total + normalisation["epsilon"])
     weights = weights if dropped is None else np.where(dropped, 0, weights)
     return chosen, weights * routing["scale"], dropped
+
+
+def descend(logits, routing, hierarchy):
+    """Gates of two levels: of the kept groups, best first, as many experts, and their weights."""
+    count, kept = hierarchy["groups"], hierarchy["kept"]
+    tokens = np.arange(len(logits))[:, None]
+    p, s = softmax(logits[:, :count]), softmax(logits[:, count:].reshape(len(logits), count, -1))
+    groups = largest(p, kept)
+    own = s[tokens, groups]
+    experts = largest(own, routing["expertsPerToken"] // kept)
+    chosen = groups[..., None] * s.shape[2] + experts
+    p, own = p[tokens, groups], np.take_along_axis(own, experts, axis=-1)
+    weights = (p / p.sum(axis=-1, keepdims=True))[..., None] * own / own.sum(axis=-1, keepdims=True)
+    return chosen.reshape(len(p), -1), weights.reshape(len(p), -1) * routing["scale"]
 
 
 def length_one(x):
@@ -606,6 +625,8 @@ def mixture(x, w, name, ff, trace, ids, normed):
         logits = factor * (length_one(p) @ length_one(w(f"{name}.router")).T)
     else:
         logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    if "hierarchy" in routing:
+        logits = np.concatenate([read @ w(f"{name}.router.primary").T, logits], axis=1)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
     chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:
@@ -616,7 +637,9 @@ def mixture(x, w, name, ff, trace, ids, normed):
         weight, own = weights[token, place, None], given[token]
         if routing["weightsApplyTo"] == "expert_input":
             weight, own = 1, weight * own
-        y[token] += weight * expert_network(own, w, f"{name}.experts", ff, expert)
+        identity = expert >= ff["experts"] - ff.get("identities", 0)
+        made = own if identity else expert_network(own, w, f"{name}.experts", ff, expert)
+        y[token] += weight * made
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
     if "drops" in routing:
@@ -654,15 +677,23 @@ def connected(h, w, name, a):
     return p, q, c
 
 
-def forward(package, ids, decoded=None):
-    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's."""
+def shown(patches, w):
+    """Tokens of an image: one of the class, and one of each patch."""
+    seen = patches @ w("image.patch").T + w("image.patch.bias")
+    return np.concatenate([w("image.class")[None], seen]) + w("image.position")[: len(seen) + 1]
+
+
+def forward(package, ids, decoded=None, patches=None):
+    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's, or an image."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
-    times, embedding = a.get("multipliers", {}), w("embedding")
+    times, image = a.get("multipliers", {}), a.get("image")
+    embedding = None if image else w("embedding")
 
     def embedded(ids):
-        h = times.get("embedding", 1) * embedding[ids]
+        h = times.get("embedding", 1) * (shown(patches, w) if image else embedding[ids])
         return h + sinusoids(ids, h.shape[1], a["positions"]) if "positions" in a else h
 
+    ids = np.zeros(len(patches) + 1, int) if image else ids
     h, residual = embedded(ids), times.get("residual", 1)
     encoder, encoded = encoder_layers(a), None
     placement = a.get("normPlacement", "input")
@@ -696,9 +727,10 @@ def forward(package, ids, decoded=None):
         first = f"layers.{0 if layer < encoder else encoder}"
         trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
 
-        def attend(x):
+        def attend(x, again=""):
             number = layer, encoder + sum(b["count"] for b in a["blocks"])
-            return attention(x, w, f"{name}.attention", block["attention"], offset(a), first, number)
+            part = f"{name}{again}.attention"
+            return attention(x, w, part, block["attention"], offset(a), first, number)
 
         def feed(x):
             if ff["type"] == "dense":
@@ -716,7 +748,15 @@ def forward(package, ids, decoded=None):
                 h = half(h, f"{name}.attention", attend, scale=block.get("attentionResidual"))
             if cross := block.get("cross"):
                 h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
-            if ff["type"] != "none":
+            if "shortcut" in ff:
+                of_experts = half(h, f"{name}.feed_forward", feed) - h
+                for again in "", ".again":
+                    if again:
+                        h = half(h, f"{name}.again.attention", lambda x: attend(x, ".again"))
+                    h = half(h, f"{name}{again}.feed_forward",
+                             lambda x: network(x, w, f"{name}{again}.dense", ff))
+                h = h + of_experts
+            elif ff["type"] != "none":
                 scale = block.get("feedForwardResidual")
                 h = half(h, f"{name}.feed_forward", feed, "beside" in ff, scale)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
@@ -724,7 +764,11 @@ def forward(package, ids, decoded=None):
     if streams:
         h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
-    logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
+    x = norm(h, w, "final_norm", a)
+    x = x[:1] if image else x
+    if image and "representationSize" in image:
+        x = np.tanh(x @ w("representation").T + w("representation.bias"))
+    logits = x @ head.T + (w("head.bias") if "headBias" in a else 0)
     logits, cap = times.get("logits", 1) * logits, a.get("logitCap")
     trace["logits"] = cap * np.tanh(logits / cap) if cap else logits
     return trace

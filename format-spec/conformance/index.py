@@ -111,8 +111,11 @@ def file_claims(data, schema, later):
 # `canonical` explains. What ends with ? may be absent. Names are without `.weight`.
 
 MODEL = {
-    "always": "embedding V H; final_norm H",
-    "head": "head V H",
+    "always": "final_norm H",
+    "embedding": "embedding V H",
+    "image": "image.patch H PA; image.patch.bias H; image.class H; image.position PO H",
+    "representation": "representation RE H; representation.bias RE",
+    "head": "head V RE",
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
     "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
@@ -175,20 +178,23 @@ LAYER = {
     "dense_gate": "dense.gate I H",
     "dense_biases": "dense.up.bias I; dense.down.bias H",
     "dense_gate_bias": "dense.gate.bias I",
-    "mixture_of_experts": "experts.down E H I",
+    "mixture_of_experts": "experts.down EW H I",
     "router": "router E RW",
     "cosine": "router.projection RW H; router.projection.bias RW; router.temperature 1",
+    "hierarchy": "router.primary RG H",
     "mixed": "shared.mix 2 H; shared.mix.bias 2",
-    "gated_experts": "experts.gate_up E 2I H",
-    "ungated_experts": "experts.up E I H",
+    "gated_experts": "experts.gate_up EW 2I H",
+    "ungated_experts": "experts.up EW I H",
     "bias": "router.bias E",
     "assigned": "router.table V k",
     "factors": "router.factors E",
     "beside": "feed_forward_norm H; router_norm H; experts_norm H; experts_output_norm H;"
               "dense_output_norm H; dense.up S H; dense.down H S",
     "beside_gate": "dense.gate S H",
-    "gated_experts_biases": "experts.gate_up.bias E 2I; experts.down.bias E H",
-    "ungated_experts_biases": "experts.up.bias E I; experts.down.bias E H",
+    "shortcut": "dense.up S H; dense.down H S",
+    "shortcut_gate": "dense.gate S H",
+    "gated_experts_biases": "experts.gate_up.bias EW 2I; experts.down.bias EW H",
+    "ungated_experts_biases": "experts.up.bias EW I; experts.down.bias EW H",
     "shared": "shared.up S H; shared.down H S",
     "shared_gate": "shared.gate S H",
     "switched": "shared.switch 1 H",
@@ -224,6 +230,9 @@ def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
     found = {}
     size = {"1": 1, "2": 2, "3": 3, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    image = architecture.get("image", {})
+    size |= {"PA": image.get("patchSize"), "PO": architecture["maxPositions"],
+             "RE": image.get("representationSize", size["H"])}
     streams = architecture.get("streams")
     if streams:
         count = streams["count"]
@@ -234,11 +243,13 @@ def canonical(architecture):
             if name.startswith(lacks):
                 continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances", "_temperature"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_class", "_distances", "_temperature"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
     biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
+    biases += ["image"] if image else ["embedding"]
+    biases += ["representation"] * ("representationSize" in image)
     if "encoder" in architecture:
         biases += ["encoder"] + ["encoder_biases"] * ("normBiases" in architecture)
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
@@ -333,18 +344,27 @@ def canonical(architecture):
         elif ff["type"] == "mixture_of_experts":
             experts = "gated_experts" if gated else "ungated_experts"
             parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
-            shared = ff["shared"] or ff.get("beside") or {"intermediateSize": width}
+            shared = ff["shared"] or ff.get("beside") or ff.get("shortcut") or {"intermediateSize": width}
+            size["EW"] = ff["experts"] - ff.get("identities", 0)
             parts += ["router"] * (ff["routing"]["score"] != "one")
+            size["RG"] = ff["routing"].get("hierarchy", {"groups": 0})["groups"]
             size["RW"] = ff["routing"].get("cosine", {"size": size["H"]})["size"]
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
-            parts += [part for part in ("assigned", "factors", "cosine") if part in ff["routing"]]
-            for part in ("beside", "shared"):
+            parts += [part for part in ("assigned", "factors", "cosine", "hierarchy") if part in ff["routing"]]
+            for part in ("beside", "shared", "shortcut"):
                 parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
-            parts += ["beside"] * ("beside" in ff)
+            parts += [part for part in ("beside", "shortcut") if part in ff]
             size["k"] = ff["routing"]["expertsPerToken"]
             parts += [part for part in ("switched", "mixed") if part in shared]
             size["S"] = shared["intermediateSize"]
-        add(parts, LAYER, layer, lacks)
+        if "shortcut" in ff:
+            again, of_experts = dict(found), ("router", "experts")
+            add(parts, LAYER, layer, lacks)
+            own = f"layers.{layer}."
+            found |= {own + "again." + name.removeprefix(own): spec for name, spec in found.items()
+                      if name not in again and not name.removeprefix(own).startswith((*of_experts, "layer"))}
+        else:
+            add(parts, LAYER, layer, lacks)
     return found
 
 

@@ -118,7 +118,7 @@ class Checkpoint:
         Experts are eager because torch's grouped product refuses rows not a multiple of 16 bytes.
         """
         kind = type(self.skeleton())
-        if self._block or self._prefix:
+        if self._block or self._prefix or getattr(self.config, "zero_expert_num", 0):
             model, found = self._loaded(
                 kind, None, dtype, self.plain_config(), {name: name for name in self.names()})
         else:
@@ -179,7 +179,7 @@ class Checkpoint:
         options = self._options(dtype) | {
             "config": config, "output_loading_info": True, "local_files_only": True}
         if names is not None:
-            options["state_dict"] = self.tensors(names)
+            options["state_dict"] = with_identities(self.tensors(names), config)
         try:
             model, found = kind.from_pretrained(folder, **options)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -253,6 +253,15 @@ class Checkpoint:
             raise Problem(f"{self.folder}: expected a weight for every scale, "
                           f"found none for {sorted(scales)[0]}.")
         return stored
+
+
+def with_identities(stored: Tensors, config: PretrainedConfig) -> Tensors:
+    """With zeros for the matrices of experts that do nothing, which transformers asks for and no release has."""
+    first = getattr(config, "n_routed_experts", 0)
+    for name in [name for name in stored if ".experts.0." in name and "down_proj" not in name]:
+        for expert in range(first, first + (getattr(config, "zero_expert_num", 0) or 0)):
+            stored.setdefault(name.replace(".experts.0.", f".experts.{expert}."), torch.zeros_like(stored[name]))
+    return stored
 
 
 def causal_model(config: PretrainedConfig, **options: object) -> PreTrainedModel:

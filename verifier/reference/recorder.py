@@ -2,7 +2,8 @@
 
 Nothing here knows a family. Decoder layers, routers and experts are found by structure:
 
-- the decoder layers are the first list of as many modules as the configuration has layers;
+- the decoder layers are the first list of as many modules as the configuration has layers, by
+  `num_layers` where it counts the attentions of a layer as layers (longcat_flash);
 - a block with experts has a child `gate` or `router` that holds a matrix [experts, hidden];
 - router logits are the first value [tokens, experts] made while the router runs;
 - chosen experts and weights are what the experts are called with, as a module (transformers 5) or as
@@ -93,7 +94,8 @@ def text_config(model: PreTrainedModel) -> PretrainedConfig:
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
-    count = text_config(model).num_hidden_layers
+    config = text_config(model)
+    count = getattr(config, "num_layers", config.num_hidden_layers)
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module

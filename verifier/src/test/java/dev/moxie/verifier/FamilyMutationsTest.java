@@ -68,7 +68,7 @@ class FamilyMutationsTest {
   private static final int LEAST_FOUND = 12;
 
   /** Of so many defects of a family one is planted where not all are. */
-  private static final int SHARE = 4;
+  private static final int SHARE = 8;
 
   /** Those of a hundred that must be named. */
   private static final int LEAST_NAMED = 90;
@@ -82,6 +82,7 @@ class FamilyMutationsTest {
           "gpt_oss",
           "glm4_moe",
           "glm4_moe_lite",
+          "longcat_flash",
           "mistral4",
           "deepseek_v32",
           "deepseek_v4",
@@ -110,7 +111,8 @@ class FamilyMutationsTest {
           "cohere2_moe",
           "laguna",
           "mimo_v2_flash",
-          "grok-1");
+          "grok-1",
+          "mixtral_original");
 
   /** Checkpoints in another encoding, whose weights alone are damaged. */
   private static final List<String> ENCODINGS =
@@ -1146,6 +1148,9 @@ class FamilyMutationsTest {
           "cap of router logits off by 1 %",
           "router logits", routing(x -> Parts.with(x, "logitCap", 1.01 * x.logitCap())));
     }
+    if (m.shortcut() != null) {
+      plantShortcut();
+    }
     if (m.outputFactors() != null) {
       plan(
           "factors of routed and shared experts dropped",
@@ -1189,6 +1194,33 @@ class FamilyMutationsTest {
                         .apply(plan)));
       }
     }
+  }
+
+  /** Of what a layer does twice. */
+  private void plantShortcut() {
+    for (String part : List.of("attention_norm", "attention", "feed_forward_norm", "dense")) {
+      plan(
+          "the two times of " + part.replace('_', ' ') + " swapped",
+          "of the first and of the second time swapped",
+          leaves(n -> swap(n, ".again." + part + ".", "." + part + ".")));
+    }
+    plan(
+        "the second attention's outputs of another layer",
+        "layers.1.again.attention.output.weight taken from layer 2",
+        leaves(
+            n ->
+                n.endsWith("again.attention.output.weight")
+                    ? swap(n, "layers.1.", "layers.2.")
+                    : n));
+    plan(
+        "gate and up of the second network swapped",
+        "gate and up swapped",
+        leaves(n -> n.contains(".again.dense.") ? swap(n, ".gate.", ".up.") : n));
+    doubled("the second attention's output", "layers.1.again.attention.output.weight");
+    plan(
+        "factor of latents dropped",
+        "factor of latents",
+        latent(a -> Parts.with(a, "latentFactor", null)));
   }
 
   /** Of a network beside experts, and of what goes with it. */
@@ -1267,6 +1299,7 @@ class FamilyMutationsTest {
     }
     if (!model.normBiases()
         && model.streams() == null
+        && !model.attendsAgain()
         && (model.normPlacement() == null || model.normPlacement() == NormPlacement.OUTPUT)) {
       plantPlacement();
     }

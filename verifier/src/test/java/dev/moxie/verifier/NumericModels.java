@@ -144,6 +144,17 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "twice-in-a-layer-beside-experts-some-of-which-do-nothing",
+              """
+              {"model_type": "longcat_flash", "vocab_size": 19, "hidden_size": 12,
+               "num_layers": 2, "ffn_hidden_size": 9, "expert_ffn_hidden_size": 6,
+               "n_routed_experts": 3, "zero_expert_num": 2, "moe_topk": 3,
+               "num_attention_heads": 2, "q_lora_rank": 6, "kv_lora_rank": 5,
+               "qk_nope_head_dim": 3, "qk_rope_head_dim": 4, "v_head_dim": 4,
+               "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 64}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
@@ -559,6 +570,25 @@ final class NumericModels {
                "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 6, "proj_dim": 5,
                "num_experts_per_tok": 2, "max_position_embeddings": 64,
                "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "gates-of-two-levels",
+              """
+              {"model_type": "hierarchical_moe", "vocab_size": 19, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 12,
+               "num_groups": 4, "primary_top_k": 2, "secondary_top_k": 2,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "an-image-and-experts-that-the-surest-tokens-reach-first",
+              """
+              {"model_type": "v_moe", "num_classes": 19, "classifier": "token",
+               "representation_size": 7, "image_size": 6, "patch_size": 2, "hidden_size": 12,
+               "num_layers": 2, "num_heads": 2, "mlp_dim": 10, "moe_layers": [1],
+               "num_experts": 5, "num_selected_experts": 2, "group_size": 10,
+               "batch_priority": true, "capacity_factor": 0.75, "capacity_multiple_of": 0}
               """,
               Packages::convert),
           new Model(

@@ -14,6 +14,7 @@ public final class Families {
   public static final List<Family> ALL =
       List.of(
           Mixtral.FAMILY,
+          MixtralOriginal.FAMILY,
           DeepSeekV2.FAMILY,
           DeepSeekV3.FAMILY,
           DeepSeekV32.FAMILY,
@@ -54,6 +55,7 @@ public final class Families {
           Cohere2Moe.FAMILY,
           Laguna.FAMILY,
           MiMoV2.FAMILY,
+          LongcatFlash.FAMILY,
           SwitchTransformers.FAMILY,
           NllbMoe.FAMILY,
           Grok1.FAMILY,
@@ -63,7 +65,9 @@ public final class Families {
           M6T.FAMILY,
           PanguSigma.FAMILY,
           DeepSpeedMoe.FAMILY,
-          Tutel.FAMILY);
+          Tutel.FAMILY,
+          HierarchicalMoe.FAMILY,
+          VMoe.FAMILY);
 
   private Families() {}
 

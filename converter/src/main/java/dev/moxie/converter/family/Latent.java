@@ -2,6 +2,7 @@ package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Limits;
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Rotary;
 
 /**
@@ -9,7 +10,7 @@ import dev.moxie.format.model.Rotary;
  * the part that follows from them.
  */
 final class Latent {
-  private static final Key<Integer> QUERY_RANK =
+  static final Key<Integer> QUERY_RANK =
       Key.count("q_lora_rank", Limits.MAX_WIDTH, "width of the queries' latent").orNone();
   private static final Key<Integer> RANK =
       Key.count("kv_lora_rank", Limits.MAX_WIDTH, "width of the latent of keys and values");
@@ -57,5 +58,16 @@ final class Latent {
         1 / Math.sqrt(plain + (double) turned),
         c.get(EPSILON),
         RotarySettings.latent(c, turned, pairing));
+  }
+
+  /**
+   * The same, queries and latents being multiplied by the roots of how many times narrower than the
+   * residual stream what they come from is. What multiplies queries multiplies scores.
+   */
+  static Attention.MultiHeadLatent multiplied(Settings c, Attention.MultiHeadLatent a) {
+    double ofQueries = Math.sqrt((double) c.get(Llama.HIDDEN) / c.get(QUERY_RANK));
+    double ofLatents = Math.sqrt((double) c.get(Llama.HIDDEN) / c.get(RANK));
+    var scaled = a.withScale(a.scale() * ofQueries);
+    return Parts.with(scaled, "latentFactor", ofLatents == 1 ? null : ofLatents);
   }
 }

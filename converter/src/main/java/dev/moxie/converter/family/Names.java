@@ -102,6 +102,9 @@ final class Names {
           .and("experts.gate_up.weight", LAYER + "experts.gate_up_proj", Arrangement.HALVES)
           .and("experts.down.weight", LAYER + "experts.down_proj", Arrangement.STACKED);
 
+  /** All of Mixtral as its authors store it, and as 8x7B was first released. */
+  static final List<Layout> MIXTRAL_ORIGINAL = mixtral("layers.{layer}.");
+
   /** All of Nemotron-H, as released and as transformers 5 writes it. */
   static final List<Layout> NEMOTRON = nemotron();
 
@@ -146,6 +149,16 @@ final class Names {
           SHARED,
           PREDICTION,
           inLayer("router.bias", "mlp.gate.e_score_correction_bias"));
+
+  /** All of LongCat-Flash. */
+  static final Map<String, String> LONGCAT =
+      join(
+          ends("model.embed_tokens", "model.norm", "lm_head"),
+          longcat("", 0),
+          longcat("again.", 1),
+          weights("router", "mlp.router.classifier"),
+          inLayer("router.bias", "mlp.router.e_score_correction_bias"),
+          gated("experts.{expert}", "mlp.experts.{expert}."));
 
   private static final String GROK_LAYER = "transformer.decoder_layer.{layer}.";
   private static final String GROK_HEADS = GROK_LAYER + "multi_head_attention.";
@@ -234,6 +247,23 @@ final class Names {
 
   private Names() {}
 
+  /** What a layer of LongCat-Flash does at first or again. */
+  private static Map<String, String> longcat(String again, int number) {
+    String attention = "self_attn." + number + ".";
+    return join(
+        gated(again + "dense", "mlps." + number + "."),
+        weights(
+            again + "attention_norm", "input_layernorm." + number,
+            again + "attention.query_down", attention + "q_a_proj",
+            again + "attention.query_norm", attention + "q_a_layernorm",
+            again + "attention.query_up", attention + "q_b_proj",
+            again + "attention.latent_down", attention + "kv_a_proj_with_mqa",
+            again + "attention.latent_norm", attention + "kv_a_layernorm",
+            again + "attention.latent_up", attention + "kv_b_proj",
+            again + "attention.output", attention + "o_proj",
+            again + "feed_forward_norm", "post_attention_layernorm." + number));
+  }
+
   private static List<Layout> jamba() {
     Layout released =
         released(
@@ -256,6 +286,32 @@ final class Names {
         fused(released, LAYER + "feed_forward.")
             .and("router.weight", LAYER + "feed_forward.router.weight", Arrangement.ITSELF);
     return List.of(released, fused.as("transformers 5"));
+  }
+
+  private static List<Layout> mixtral(String layer) {
+    Layout apart =
+        released(
+            ends("tok_embeddings", "norm", "output"),
+            under(
+                layer,
+                weights(
+                    "attention_norm", "attention_norm",
+                    "attention.query", "attention.wq",
+                    "attention.key", "attention.wk",
+                    "attention.value", "attention.wv",
+                    "attention.output", "attention.wo",
+                    "feed_forward_norm", "ffn_norm",
+                    "router", "feed_forward.gate")),
+            under(layer, numbered("experts.{expert}", "feed_forward.experts.{expert}.")));
+    String network = layer + "block_sparse_moe.";
+    Layout stacked =
+        apart
+            .as("first release")
+            .and("router.weight", network + "gate.weight", Arrangement.ITSELF)
+            .and("experts.gate.weight", network + "w1", Arrangement.FLAT)
+            .and("experts.up.weight", network + "w3", Arrangement.FLAT)
+            .and("experts.down.weight", network + "w2", Arrangement.FLAT_TRANSPOSED);
+    return List.of(apart, stacked);
   }
 
   private static List<Layout> nemotron() {

@@ -284,8 +284,8 @@ public record Inspection(
                   ? RoutingWords.of(moe)
                   : null,
               Symbols.layer(architecture, first)));
-      cached += run.count() * run.attention().cachedPerToken();
-      expanded += run.count() * run.attention().expandedPerToken();
+      cached += run.count() * run.cachedPerToken();
+      expanded += run.count() * run.expandedPerToken();
       kept += run.count() * run.attention().keptPerSequence();
       first = last + 1;
     }

@@ -164,8 +164,9 @@ final class MissingTensor {
         .map(Architecture.Blocks::feedForward)
         .filter(FeedForward.MixtureOfExperts.class::isInstance)
         .map(FeedForward.MixtureOfExperts.class::cast)
-        .filter(moe -> moe.experts() > 1)
-        .mapToLong(moe -> (long) moe.experts() * moe.intermediateSize() * architecture.hiddenSize())
+        .filter(moe -> moe.weighted() > 1)
+        .mapToLong(
+            moe -> (long) moe.weighted() * moe.intermediateSize() * architecture.hiddenSize())
         .anyMatch(matrix -> elements == matrix || elements == 2 * matrix);
   }
 

@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The family-neutral description of a forward pass over tokens x, of a decoder alone, or of one
- * that reads an {@link Encoder}:
+ * The family-neutral description of a forward pass over tokens x, of a decoder alone, of one that
+ * reads an {@link Encoder}, or of one that sees an {@link Image} instead:
  *
  * <pre>
  * h     = embedding[x]                                    [T, H]
@@ -27,9 +27,10 @@ import org.jspecify.annotations.Nullable;
  * Normalization", 2016), plus a bias where norms have one. Halves of a layer may be normed
  * elsewhere ({@link NormPlacement}).
  *
- * @param vocabSize V
+ * @param vocabSize V; of a model of images its classes
  * @param hiddenSize H
- * @param maxPositions longest sequence the model was made for, in tokens
+ * @param maxPositions longest sequence the model was made for, in tokens; of a model of images the
+ *     only one
  * @param normEpsilon epsilon of every norm
  * @param centredNorms whether these take the mean from what they are given
  * @param normBiases whether they have stored biases; not beside a placement or prediction layers
@@ -46,6 +47,7 @@ import org.jspecify.annotations.Nullable;
  * @param streams several residual streams side by side; null where there is one
  * @param positions numbers that are added to embeddings; null where none are
  * @param encoder whose tokens those of the decoder see; null where there is none
+ * @param image how the first layer reads an image; null where it reads tokens that have ids
  * @param blocks runs of equal layers of the decoder, first layer first
  * @param prediction layers for multi-token prediction, where the package holds any; the forward
  *     pass above does not use them
@@ -67,6 +69,7 @@ public record Architecture(
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Streams streams,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Sinusoids positions,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Encoder encoder,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Image image,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
 
@@ -220,6 +223,34 @@ public record Architecture(
   }
 
   /**
+   * An image as a sequence (Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021, equations 1
+   * and 4): a token of the class, then one for each patch p, in the order of rows, all of which see
+   * each other. What the first layer reads, and the head, are
+   *
+   * <pre>
+   * h_0    = class + position_0
+   * h_t    = patch · p_t + bias + position_t
+   * logits = norm(h_0) · headᵀ                             [1, V]
+   * </pre>
+   *
+   * <p>or, with a representation r = tanh(representation · norm(h_0) + bias), r · headᵀ.
+   *
+   * @param patchSize numbers of a patch, P: those of a pixel side by side, pixels in the order of
+   *     rows
+   * @param representationSize width of r; null where the head reads the token itself
+   */
+  public record Image(
+      int patchSize,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer representationSize) {
+    public Image {
+      Limits.require("image.patchSize", patchSize, 1, Limits.MAX_WIDTH);
+      if (representationSize != null) {
+        Limits.require("image.representationSize", representationSize, 1, Limits.MAX_WIDTH);
+      }
+    }
+  }
+
+  /**
    * A run of equal layers, which may lack one half or the other.
    *
    * @param count layers in the run
@@ -255,6 +286,10 @@ public record Architecture(
       return attentionResidual != null || feedForwardResidual != null;
     }
 
+    private boolean assignsExperts() {
+      return feedForward instanceof FeedForward.MixtureOfExperts m && m.routing().assigned();
+    }
+
     /** Whether what becomes of a token in these layers depends on tokens after it. */
     public boolean looksAhead() {
       return (attention instanceof Attention.GroupedQuery a && a.bidirectional())
@@ -268,6 +303,16 @@ public record Architecture(
      */
     public int reached(int token, int tokens) {
       return token < tokens && looksAhead() ? 0 : token;
+    }
+
+    /** Numbers that a cache keeps of one token in a layer, in the smallest form. */
+    public long cachedPerToken() {
+      return rounds(feedForward) * attention.cachedPerToken();
+    }
+
+    /** Likewise where the keys and values of every key/value head are kept. */
+    public long expandedPerToken() {
+      return rounds(feedForward) * attention.expandedPerToken();
     }
 
     /** Numbers that a layer keeps of a sequence, however long it is. */
@@ -354,6 +399,7 @@ public record Architecture(
         null,
         null,
         null,
+        null,
         blocks,
         prediction);
   }
@@ -429,15 +475,70 @@ public record Architecture(
             "blocks.cross: expected one in every layer where there is an encoder and only there,"
                 + " found otherwise");
       }
-      if (run.attention() instanceof Attention.GroupedQuery a && a.bidirectional()) {
+      boolean ahead = run.attention() instanceof Attention.GroupedQuery a && a.bidirectional();
+      if (ahead && image == null) {
         throw new IllegalArgumentException(
             "attention.bidirectional: expected it in an encoder alone, found it in a decoder");
       }
+      if (image != null && (!ahead || run.assignsExperts())) {
+        throw new IllegalArgumentException(
+            "blocks: expected bidirectional attention, and no table of experts, in every layer of a"
+                + " model of images, found otherwise");
+      }
+    }
+    if (image != null) {
+      Limits.require("maxPositions", maxPositions, 2, Limits.MAX_WIDTH);
+      if (encoder != null || streams != null) {
+        throw new IllegalArgumentException(
+            "image: expected none beside encoder or streams, found both");
+      }
+      if (tiedEmbeddings || prediction != null) {
+        throw new IllegalArgumentException(
+            "image: expected a head of its own and no prediction layers beside it, found"
+                + " otherwise");
+      }
+    }
+    if (runs(encoder, blocks).anyMatch(run -> rounds(run.feedForward()) > 1)) {
+      boolean more = encoder != null || image != null || prediction != null;
+      boolean meets =
+          streams != null
+              || normPlacement != null
+              || blocks.stream().anyMatch(Blocks::scalesResidual);
+      if (more || meets || !blocks.stream().allMatch(Architecture::attendsToAll)) {
+        throw new IllegalArgumentException(
+            "feedForward.shortcut: expected grouped-query or latent attention without an indexer,"
+                + " and no encoder, image, streams, normPlacement, factors of halves or prediction"
+                + " layers beside it, found otherwise");
+      }
+    } else if (prediction != null && rounds(prediction.feedForward()) > 1) {
+      throw new IllegalArgumentException("prediction.feedForward: expected no shortcut, found one");
     }
     requireDistances(blocks);
     if (encoder != null) {
       requireDistances(encoder.blocks());
     }
+  }
+
+  /** How often a layer attends. */
+  static int rounds(FeedForward feedForward) {
+    return feedForward instanceof FeedForward.MixtureOfExperts m && m.shortcut() != null ? 2 : 1;
+  }
+
+  /** Whether some layer attends more than once ({@link FeedForward.Shortcut}). */
+  public boolean attendsAgain() {
+    return blocks.stream().anyMatch(run -> rounds(run.feedForward()) > 1);
+  }
+
+  /** Keys of an indexer are kept once in a layer. */
+  private static boolean attendsToAll(Blocks run) {
+    return rounds(run.feedForward()) == 1
+        || run.attention() instanceof Attention.GroupedQuery
+        || (run.attention() instanceof Attention.MultiHeadLatent a && a.indexer() == null);
+  }
+
+  private static Stream<Blocks> runs(@Nullable Encoder encoder, List<Blocks> blocks) {
+    return Stream.concat(
+        encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream());
   }
 
   private static boolean isHalf(Attention attention, FeedForward feedForward) {
@@ -509,8 +610,7 @@ public record Architecture(
   /** All runs of layers, those of an encoder first. */
   @JsonIgnore
   public List<Blocks> runs() {
-    return Stream.concat(encoder == null ? Stream.of() : encoder.blocks().stream(), blocks.stream())
-        .toList();
+    return runs(encoder, blocks).toList();
   }
 
   /** One entry per layer, those of an encoder first; layers of a run share their {@link Blocks}. */

@@ -486,6 +486,8 @@ public sealed interface Attention {
    * @param rotary its dimensions are the turned part of a head; its softmax factor multiplies scale
    * @param temperature of whole queries, once they are turned; null leaves them as they are
    * @param indexer which of the positions before a token it sees; null if all
+   * @param latentFactor multiplies rmsnorm(c) (Meituan, "LongCat-Flash Technical Report", 2025,
+   *     section 2.3.1); null where that is 1
    */
   record MultiHeadLatent(
       int heads,
@@ -497,7 +499,8 @@ public sealed interface Attention {
       double latentNormEpsilon,
       Rotary rotary,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Indexer indexer)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Indexer indexer,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double latentFactor)
       implements Softmax {
     /** Without anything that an attention may lack: it sees all that came before. */
     public MultiHeadLatent(
@@ -519,6 +522,7 @@ public sealed interface Attention {
           latentNormEpsilon,
           rotary,
           null,
+          null,
           null);
     }
 
@@ -532,6 +536,13 @@ public sealed interface Attention {
       Limits.require("attention.valueSize", valueSize, 1, Limits.MAX_WIDTH);
       Limits.requirePositive("attention.scale", scale);
       Limits.requirePositive("attention.latentNormEpsilon", latentNormEpsilon);
+      if (latentFactor != null) {
+        Limits.requirePositive("attention.latentFactor", latentFactor);
+        if (latentFactor == 1) {
+          throw new IllegalArgumentException(
+              "attention.latentFactor: expected none where it is 1, found 1");
+        }
+      }
       Objects.requireNonNull(rotary, "attention.rotary is missing");
       if (indexer != null && queryRank == null) {
         throw new IllegalArgumentException(

@@ -10,7 +10,8 @@ import java.util.stream.IntStream;
  * Another order for the experts of a layer, which nobody can tell from the first as long as the
  * rows of the router, and the biases of either, go with them: a set of experts is chosen, and the
  * sum over it has no order. Groups and prototypes are of neighbours, so they stay together: they
- * change places as wholes, and experts change places within them.
+ * change places as wholes, and experts change places within them. Those without weights keep
+ * theirs.
  */
 public final class ExpertOrder {
   private ExpertOrder() {}
@@ -19,7 +20,7 @@ public final class ExpertOrder {
   public static boolean changes(Architecture architecture) {
     return architecture.runs().stream()
         .anyMatch(
-            run -> run.feedForward() instanceof FeedForward.MixtureOfExperts m && m.experts() > 1);
+            run -> run.feedForward() instanceof FeedForward.MixtureOfExperts m && m.weighted() > 1);
   }
 
   /**
@@ -30,7 +31,7 @@ public final class ExpertOrder {
     List<Integer> first = places(m.experts());
     List<Integer> order = first;
     // By no rotation: experts that are wrong by a rotation would still be wrong alike.
-    for (var random = new Random(layer); m.experts() > 1 && order.equals(first); ) {
+    for (var random = new Random(layer); m.weighted() > 1 && order.equals(first); ) {
       order = shuffled(m, random);
     }
     return order.stream().mapToInt(Integer::intValue).toArray();
@@ -39,7 +40,7 @@ public final class ExpertOrder {
   private static List<Integer> shuffled(FeedForward.MixtureOfExperts m, Random random) {
     Routing.Groups limits = m.routing().groups();
     int count = limits == null ? m.routing().sets() : limits.count();
-    int size = m.experts() / count;
+    int size = m.weighted() / count;
     List<Integer> groups = places(count);
     Collections.shuffle(groups, random);
     List<Integer> order = new ArrayList<>();
@@ -48,6 +49,7 @@ public final class ExpertOrder {
       Collections.shuffle(within, random);
       within.forEach(i -> order.add(group * size + i));
     }
+    order.addAll(places(m.experts()).subList(m.weighted(), m.experts()));
     return order;
   }
 

@@ -129,6 +129,32 @@ public sealed interface FeedForward {
   }
 
   /**
+   * What stands beside the experts of a layer until they are done, so that they may be computed at
+   * the same time (Cai et al., "Shortcut-connected Expert Parallelism", 2024; Meituan,
+   * "LongCat-Flash Technical Report", 2025, section 2.2; transformers {@code
+   * models/longcat_flash/modeling_longcat_flash.py}): a network, then the layer's attention and
+   * network once more, with weights and norms of their own, written with a prime,
+   *
+   * <pre>
+   * a = h + attention(norm(h)), x = norm(a)
+   * b = a + dense(x)
+   * c = b + attention'(norm'(b))
+   * h = c + dense'(norm'(c)) + experts(x)
+   * </pre>
+   *
+   * <p>Both networks are as in {@link Dense}, with the activation of the experts, and a gate where
+   * these have one.
+   *
+   * @param intermediateSize width inside either network
+   */
+  record Shortcut(int intermediateSize) {
+    public Shortcut {
+      Limits.require(
+          "feedForward.shortcut.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
+    }
+  }
+
+  /**
    * Bounds of what is multiplied inside a routed expert, and its smoother gate (OpenAI, gpt-oss,
    * 2025; transformers {@code models/gpt_oss/modeling_gpt_oss.py}): with g = min(gate x, limit) and
    * u = clamp(up x, −limit, limit), f(gate x) ∘ up x becomes g σ(sharpness · g) ∘ (u + offset).
@@ -179,6 +205,11 @@ public sealed interface FeedForward {
    * @param shared null where there are none
    * @param beside null where no network stands beside the experts; not next to shared ones
    * @param outputFactors null where each is 1; only next to shared experts
+   * @param identities how many of the experts, those of the highest ids, give back what they are
+   *     given, and have no weights (Jin et al., "MoE++", 2024, on copy experts; Meituan,
+   *     "LongCat-Flash Technical Report", 2025, section 2.1)
+   * @param shortcut null where what experts make is all that the half makes; not next to shared
+   *     ones or beside
    */
   record MixtureOfExperts(
       int experts,
@@ -190,8 +221,37 @@ public sealed interface FeedForward {
       Routing routing,
       @Nullable SharedExperts shared,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) int identities,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Shortcut shortcut)
       implements FeedForward {
+    /** Experts that all have weights, and are all that the half makes. */
+    public MixtureOfExperts(
+        int experts,
+        int intermediateSize,
+        Activation activation,
+        boolean ungated,
+        @Nullable Clamp clamp,
+        boolean biases,
+        Routing routing,
+        @Nullable SharedExperts shared,
+        @Nullable Beside beside,
+        @Nullable OutputFactors outputFactors) {
+      this(
+          experts,
+          intermediateSize,
+          activation,
+          ungated,
+          clamp,
+          biases,
+          routing,
+          shared,
+          beside,
+          outputFactors,
+          0,
+          null);
+    }
+
     /** Plain experts. */
     public MixtureOfExperts(
         int experts,
@@ -217,6 +277,9 @@ public sealed interface FeedForward {
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
       }
+      if (routing.hierarchy() != null) {
+        routing.hierarchy().requireFit(experts, routing.expertsPerToken());
+      }
       if (shared != null && shared.clamped() && clamp == null) {
         throw new IllegalArgumentException(
             "feedForward.shared.clamped: expected none without a clamp, found some");
@@ -237,10 +300,31 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.outputFactors: expected none beside mixed, found both");
       }
+      Limits.require("feedForward.identities", identities, 0, experts - 1);
+      boolean parted = groups != null || routing.prototypes() != 0 || routing.hierarchy() != null;
+      if (identities > 0 && parted) {
+        throw new IllegalArgumentException(
+            "feedForward.identities: expected none beside groups, prototypes or a hierarchy, found"
+                + " some");
+      }
+      if (shortcut != null && (shared != null || beside != null)) {
+        throw new IllegalArgumentException(
+            "feedForward.shortcut: expected none next to shared experts or beside, found both");
+      }
       if (outputFactors != null && shared == null) {
         throw new IllegalArgumentException(
             "feedForward.outputFactors: expected none without shared experts, found some");
       }
+    }
+
+    /** Experts that have weights, those of the lowest ids. */
+    public int weighted() {
+      return experts - identities;
+    }
+
+    /** How many logits routing begins with: one of each expert, and of each gated group. */
+    public int logits() {
+      return routing.primaryLogits() + experts;
     }
 
     /** The same experts, routed otherwise. */

@@ -73,7 +73,11 @@ public final class Forward<V> {
 
   /** What the first layer reads, [T, H]. */
   public V embedding() {
-    V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
+    V h =
+        model.image() == null
+            ? ops.embed(
+                new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()))
+            : seen(model.image());
     Architecture.Multipliers m = model.multipliers();
     V scaled = m == null ? h : scaled(h, m.embedding());
     scaled = model.positions() == null ? scaled : ops.place(scaled, model.positions());
@@ -84,11 +88,29 @@ public final class Forward<V> {
     return all;
   }
 
-  /** Logits from what the last layer leaves, [T, V]. */
+  /** What tokens of an image are, [T, H]. */
+  private V seen(Architecture.Image image) {
+    var scope = new Scope(null);
+    int hidden = model.hiddenSize();
+    V p = ops.linear(ops.patches(image), scope.matrix(Role.IMAGE_PATCH, hidden, image.patchSize()));
+    return ops.situate(
+        ops.shift(p, scope.vector(Role.IMAGE_PATCH_BIAS, hidden)),
+        scope.vector(Role.IMAGE_CLASS, hidden),
+        scope.matrix(Role.IMAGE_POSITION, model.maxPositions(), hidden));
+  }
+
+  /** Logits from what the last layer leaves, [T, V], or of an image, [1, V]. */
   public V head(V h) {
     Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
     var scope = new Scope(null);
-    V logits = ops.linear(headInput(h), scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    V x = headInput(h);
+    long width = model.hiddenSize();
+    if (model.image() != null && model.image().representationSize() != null) {
+      width = model.image().representationSize();
+      V r = ops.linear(x, scope.matrix(Role.REPRESENTATION, width, model.hiddenSize()));
+      x = ops.cap(ops.shift(r, scope.vector(Role.REPRESENTATION_BIAS, width)), 1);
+    }
+    V logits = ops.linear(x, scope.matrix(table, model.vocabSize(), width));
     if (model.headBias()) {
       logits = ops.shift(logits, scope.vector(Role.HEAD_BIAS, model.vocabSize()));
     }
@@ -98,13 +120,14 @@ public final class Forward<V> {
   }
 
   /**
-   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H].
+   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H], or
+   * of an image, [1, H].
    */
   public V headInput(V h) {
     var scope = new Scope(null);
     Architecture.Streams s = model.streams();
     if (s == null) {
-      return norm(scope, Role.FINAL_NORM, h);
+      return norm(scope, Role.FINAL_NORM, model.image() == null ? h : ops.first(h));
     }
     V m = ops.linear(unit(h), scope.matrix(Role.FINAL_STREAMS, s.count(), model.streamWidth()));
     Leaf factors = scope.vector(Role.FINAL_STREAMS_FACTORS, 1);
@@ -156,7 +179,7 @@ public final class Forward<V> {
     if (model.hasParallelHalves()) {
       V x = attentionInput(scope, null, noted);
       V sum = attended(scope, layer, attention, null, noted, x);
-      return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, null, sum, x));
+      return ops.note(Step.OUTPUT, fed(scope, layer, attention, feedForward, null, sum, x));
     }
     V a = met(layer, attended(layer, attention, noted));
     if (feedForward instanceof FeedForward.None) {
@@ -164,18 +187,26 @@ public final class Forward<V> {
     }
     V weights = connected(scope, Half.FEED_FORWARD, a);
     V x = read(scope, feedForward, weights, a);
-    return ops.note(Step.OUTPUT, fed(scope, layer, feedForward, weights, residual(a, x), x));
+    V before = residual(a, x);
+    return ops.note(Step.OUTPUT, fed(scope, layer, attention, feedForward, weights, before, x));
   }
 
   /** What the second half of a layer leaves of the stream between the halves, reading x. */
-  private V fed(Scope scope, int layer, FeedForward feedForward, @Nullable V weights, V a, V x) {
+  private V fed(
+      Scope scope,
+      int layer,
+      Attention attention,
+      FeedForward feedForward,
+      @Nullable V weights,
+      V a,
+      V x) {
     V y =
         switch (feedForward) {
           case FeedForward.Dense d -> dense(layer, d, x);
           case FeedForward.MixtureOfExperts m -> mixture(layer, m, x);
           case FeedForward.None _ -> throw new IllegalStateException("no second half");
         };
-    return left(scope, weights, a, y);
+    return left(scope, weights, besides(scope, layer, attention, feedForward, a, x), y);
   }
 
   /**
@@ -186,7 +217,40 @@ public final class Forward<V> {
    */
   public V added(int layer, V a, V y) {
     var scope = new Scope(layer);
-    return left(scope, connected(scope, Half.FEED_FORWARD, a), a, y);
+    Architecture.Blocks block = model.layers().get(layer);
+    FeedForward feedForward = block.feedForward();
+    V weights = connected(scope, Half.FEED_FORWARD, a);
+    V before =
+        Architecture.rounds(feedForward) == 1
+            ? a
+            : besides(
+                scope,
+                layer,
+                block.attention(),
+                feedForward,
+                a,
+                read(scope, feedForward, weights, a));
+    return left(scope, weights, before, y);
+  }
+
+  /**
+   * The residual stream that experts add to: what stands beside them is done ({@link
+   * FeedForward.Shortcut}).
+   */
+  private V besides(
+      Scope scope, int layer, Attention attention, FeedForward feedForward, V a, V x) {
+    if (!(feedForward instanceof FeedForward.MixtureOfExperts m) || m.shortcut() == null) {
+      return a;
+    }
+    int width = m.shortcut().intermediateSize();
+    var dense = new FeedForward.Dense(width, m.activation(), m.ungated(), false);
+    V b = added(scope, Half.FEED_FORWARD, a, dense(scope, dense, x));
+    var again = new Scope(layer, true);
+    // Its keys are kept as those of a layer after all others.
+    int kept = model.layers().size() + layer;
+    V c = attended(again, kept, attention, null, b, attentionInput(again, null, b));
+    V y = dense(again, dense, norm(again, Role.FEED_FORWARD_NORM, c));
+    return added(again, Half.FEED_FORWARD, c, y);
   }
 
   private V left(Scope scope, @Nullable V weights, V a, V y) {
@@ -381,7 +445,7 @@ public final class Forward<V> {
     v = a.clip() == null ? v : ops.clip(v, a.clip());
     v = a.valueFactor() == null ? v : ops.scale(v, a.valueFactor());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
-    V o = ops.attend(layer, a, q, k, v, sinks, distances(layer, a));
+    V o = ops.attend(layer, a, q, k, v, sinks, distances(scope, a));
     o = a.outputGate() ? ops.switched(Attention.Opening.SIGMOID, o, gate) : o;
     long read = (long) a.heads() * a.valuesOfHead();
     if (a.gate() != null) {
@@ -396,14 +460,14 @@ public final class Forward<V> {
   }
 
   /** Biases of scores, stored in the layer, or in the first of an encoder or a decoder. */
-  private @Nullable Leaf distances(int layer, Attention.GroupedQuery a) {
+  private @Nullable Leaf distances(Scope scope, Attention.GroupedQuery a) {
     Attention.Distances d = a.distances();
     if (d == null) {
       return null;
     }
     int decoder = model.encoderLayers();
-    int first = layer < decoder ? 0 : decoder;
-    return new Scope(d.perLayer() ? layer : first)
+    int first = Objects.requireNonNull(scope.layer()) < decoder ? 0 : decoder;
+    return (d.perLayer() ? scope : new Scope(first))
         .matrix(Role.ATTENTION_DISTANCES, d.buckets(), a.heads());
   }
 
@@ -455,6 +519,7 @@ public final class Forward<V> {
             ops.columns(down, 0, a.latentSize()),
             scope.vector(Role.ATTENTION_LATENT_NORM, a.latentSize()),
             a.latentNormEpsilon());
+    c = a.latentFactor() == null ? c : ops.scale(c, a.latentFactor());
     V r = ops.rotate(ops.columns(down, a.latentSize(), turned), a.rotary(), turned, 0);
     long expanded = (long) a.heads() * (a.plainSize() + a.valueSize());
     V seen = a.indexer() == null ? null : chosen(scope, layer, a, a.indexer(), x, latent);
@@ -810,7 +875,10 @@ public final class Forward<V> {
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
 
-  /** W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. */
+  /**
+   * W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. Where
+   * there is a {@link Routing.Hierarchy}, those of groups stand before them.
+   */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
     if (m.routing().score() == Routing.Score.ONE) {
       double[] ones = new double[m.experts()];
@@ -833,6 +901,11 @@ public final class Forward<V> {
           scope.vector(Role.ROUTER_TEMPERATURE, 1));
     }
     V l = ops.linear(read, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+    Routing.Hierarchy hierarchy = m.routing().hierarchy();
+    if (hierarchy != null) {
+      Leaf primary = scope.matrix(Role.ROUTER_PRIMARY, hierarchy.groups(), model.hiddenSize());
+      return ops.join(ops.linear(read, primary), l);
+    }
     return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }
 
@@ -849,6 +922,7 @@ public final class Forward<V> {
     return route(
         ops,
         m.routing(),
+        m.experts(),
         l,
         m.routing().assigned() ? table(layer, m) : routerBias(layer, m),
         m.routing().factors() ? new Scope(layer).vector(Role.ROUTER_FACTORS, m.experts()) : null);
@@ -868,11 +942,15 @@ public final class Forward<V> {
   /**
    * The routing equation alone.
    *
+   * @param experts E
    * @param stored the bias, or the table of experts; not looked at where the equation has none
    * @param factors of experts' weights; null leaves these as they are without
    */
   public static <V> Routed<V> route(
-      Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
+      Ops<V> ops, Routing routing, int experts, V l, Leaf stored, @Nullable Leaf factors) {
+    if (routing.hierarchy() != null) {
+      return descend(ops, routing, routing.hierarchy(), experts, l);
+    }
     V capped = routing.logitCap() == null ? l : ops.cap(l, routing.logitCap());
     V s = ops.score(routing.score(), capped, routing.sets());
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
@@ -898,6 +976,17 @@ public final class Forward<V> {
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
 
+  private static <V> Routed<V> descend(
+      Ops<V> ops, Routing routing, Routing.Hierarchy hierarchy, int experts, V l) {
+    int groups = hierarchy.groups();
+    V p = ops.score(routing.score(), ops.columns(l, 0, groups), 1);
+    V s = ops.score(routing.score(), ops.columns(l, groups, experts), groups);
+    V best = ops.descend(hierarchy, p, s, routing.expertsPerToken());
+    V chosen = ops.note(Step.ROUTER_EXPERTS, best);
+    V w = ops.share(hierarchy, p, s, chosen, routing.scale());
+    return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
+  }
+
   /** Weighted sum over the chosen experts, [T, H]. */
   public V experts(int layer, FeedForward.MixtureOfExperts m, V x, Routed<V> routed) {
     return ops.experts(experts(layer, m), given(layer, m, x), routed.chosen(), routed.weights());
@@ -910,12 +999,16 @@ public final class Forward<V> {
 
   /** One expert for every token, without weights, [T, H]. */
   public V expert(int layer, FeedForward.MixtureOfExperts m, int expert, V x) {
-    return network(ops, given(layer, m, x), experts(layer, m).network(expert));
+    V given = given(layer, m, x);
+    return expert < m.weighted() ? network(ops, given, experts(layer, m).network(expert)) : given;
   }
 
   /** The network of a layer without experts, [T, H]. */
   public V dense(int layer, FeedForward.Dense d, V x) {
-    var scope = new Scope(layer);
+    return dense(new Scope(layer), d, x);
+  }
+
+  private V dense(Scope scope, FeedForward.Dense d, V x) {
     long hidden = model.hiddenSize();
     long width = d.intermediateSize();
     Ops.Biases biases =
@@ -994,16 +1087,17 @@ public final class Forward<V> {
     Role weight = m.ungated() ? Role.EXPERT_UP : Role.EXPERT_GATE_UP;
     Role bias = m.ungated() ? Role.EXPERT_UP_BIAS : Role.EXPERT_GATE_UP_BIAS;
     return new Ops.Experts(
-        scope.stack(weight, m.experts(), gateUp, Shape.of(i, hidden)),
-        scope.stack(Role.EXPERT_DOWN, m.experts(), down, Shape.of(hidden, i)),
+        scope.stack(weight, m.weighted(), gateUp, Shape.of(i, hidden)),
+        scope.stack(Role.EXPERT_DOWN, m.weighted(), down, Shape.of(hidden, i)),
         m.biases()
             ? new Ops.ExpertBiases(
-                scope.stack(bias, m.experts(), gateUp, Shape.of(i)),
-                scope.stack(Role.EXPERT_DOWN_BIAS, m.experts(), down, Shape.of(hidden)))
+                scope.stack(bias, m.weighted(), gateUp, Shape.of(i)),
+                scope.stack(Role.EXPERT_DOWN_BIAS, m.weighted(), down, Shape.of(hidden)))
             : null,
         m.activation(),
         m.clamp(),
-        m.routing().weightsApplyTo());
+        m.routing().weightsApplyTo(),
+        m.identities());
   }
 
   private V norm(Scope scope, Role role, V x) {
@@ -1034,8 +1128,13 @@ public final class Forward<V> {
    * Names the tensors of one layer, or of the model.
    *
    * @param layer null outside the layers
+   * @param again whether what a layer does once more is meant ({@link FeedForward.Shortcut})
    */
-  record Scope(@Nullable Integer layer) {
+  record Scope(@Nullable Integer layer, boolean again) {
+    Scope(@Nullable Integer layer) {
+      this(layer, false);
+    }
+
     Leaf matrix(Role role, long rows, long columns) {
       return spec(role, Shape.of(rows, columns), null).whole();
     }
@@ -1050,7 +1149,7 @@ public final class Forward<V> {
     }
 
     TensorSpec spec(Role role, Shape shape, TensorSpec.@Nullable Stack stack) {
-      String prefix = layer == null ? "" : "layers." + layer + ".";
+      String prefix = layer == null ? "" : "layers." + layer + (again ? ".again." : ".");
       return new TensorSpec(prefix + role.tensor(), role, layer, shape, stack);
     }
   }

@@ -19,6 +19,19 @@ public interface Ops<V> {
   /** The row of each token's id, [T, columns of the table]. */
   V embed(Leaf table);
 
+  /** The patches of an image, [T, patchSize]; its first token has none, and zeros here. */
+  V patches(Architecture.Image image);
+
+  /**
+   * x and the row of a table for each token's position, with a vector for the x of the first token.
+   *
+   * @param table [positions, columns of x]
+   */
+  V situate(V x, Leaf first, Leaf table);
+
+  /** What the first token has of x, alone, [1, columns]; nothing of other tokens comes after it. */
+  V first(V x);
+
   /** x and what tokens have by their position ({@link Architecture.Sinusoids}). */
   V place(V x, Architecture.Sinusoids positions);
 
@@ -261,7 +274,7 @@ public interface Ops<V> {
   /**
    * Which choices are dropped ({@link Routing.Drops}): 1 where one is, 0 where it is kept.
    *
-   * @param values [T, E]
+   * @param values that experts were chosen by, [T, E]
    * @param chosen [T, k], best first
    * @return [T, k]
    */
@@ -296,6 +309,25 @@ public interface Ops<V> {
   V compete(V values, V chosen, Routing.Mixer mixer, double scale);
 
   /**
+   * Of the best groups the best experts ({@link Routing.Hierarchy}).
+   *
+   * @param p scores of groups, [T, groups]
+   * @param s scores of experts, [T, E]
+   * @param count k
+   * @return [T, k], those of a better group first, of each the better first
+   */
+  V descend(Routing.Hierarchy hierarchy, V p, V s, int count);
+
+  /**
+   * Their weights: the share of their group among the chosen groups, times their own among the
+   * chosen of it, times the scale.
+   *
+   * @param chosen [T, k]
+   * @return [T, k]
+   */
+  V share(Routing.Hierarchy hierarchy, V p, V s, V chosen, double scale);
+
+  /**
    * Weights times the stored factor of each chosen expert.
    *
    * @param weights [T, k]
@@ -307,7 +339,7 @@ public interface Ops<V> {
   /**
    * Σ over a token's chosen experts e of w_e · expert_e(x), or of expert_e(w_e · x) as {@link
    * Experts#weightsApplyTo} says, expert_e being {@link Forward#network} of {@link
-   * Experts#network}.
+   * Experts#network}, or x itself.
    *
    * @param chosen [T, k]
    * @param weights [T, k]
@@ -417,6 +449,7 @@ public interface Ops<V> {
    * @param gateUp [E, 2I, H], or [E, I, H] where experts have no gate
    * @param down [E, H, I]
    * @param biases null where there are none
+   * @param identities experts of the ids after those, which give back what they are given
    */
   record Experts(
       TensorSpec gateUp,
@@ -424,7 +457,8 @@ public interface Ops<V> {
       @Nullable ExpertBiases biases,
       FeedForward.Activation activation,
       FeedForward.@Nullable Clamp clamp,
-      Routing.WeightsApplyTo weightsApplyTo) {
+      Routing.WeightsApplyTo weightsApplyTo,
+      int identities) {
     /** The matrices of one of them. */
     public Network network(int expert) {
       return new Network(

@@ -12,7 +12,7 @@ import java.util.Set;
  * @param total every parameter of the forward pass, embedding and head included, tables of experts
  *     not; layers for multi-token prediction are not part of it
  * @param active those that take part in one token's forward pass: all but the routed experts, and k
- *     of E of those; whole embedding and head
+ *     of E of those, which is the most where some have no weights; whole embedding and head
  * @param activeInside as active, but only the matrices of attention, feed-forward and head: no
  *     embedding, norms or routers
  * @param readPerToken those whose bytes one decoding step reads: as active, but one row of the
@@ -27,6 +27,10 @@ public record ParameterCount(
   private static final Set<Role> OUTSIDE =
       EnumSet.of(
           Role.EMBEDDING,
+          Role.IMAGE_PATCH,
+          Role.IMAGE_PATCH_BIAS,
+          Role.IMAGE_CLASS,
+          Role.IMAGE_POSITION,
           Role.ATTENTION_NORM,
           Role.ATTENTION_NORM_BIAS,
           Role.ATTENTION_OUTPUT_NORM,
@@ -43,6 +47,7 @@ public record ParameterCount(
           Role.ATTENTION_ENTRY_NORM,
           Role.ROUTER,
           Role.ROUTER_BIAS,
+          Role.ROUTER_PRIMARY,
           Role.ROUTER_PROJECTION,
           Role.ROUTER_PROJECTION_BIAS,
           Role.ROUTER_TEMPERATURE,
@@ -84,7 +89,10 @@ public record ParameterCount(
       prediction = Math.addExact(prediction, spec.shape().elements());
     }
     long active = total - routed + routedActive;
-    long embedding = (long) architecture.vocabSize() * architecture.hiddenSize();
+    // Of either table a token reads one row.
+    long rows =
+        architecture.image() == null ? architecture.vocabSize() : architecture.maxPositions();
+    long embedding = rows * architecture.hiddenSize();
     long notRead = architecture.tiedEmbeddings() ? 0 : embedding - architecture.hiddenSize();
     return new ParameterCount(
         total, active, active - outside, active - notRead, routed, prediction);
@@ -106,7 +114,7 @@ public record ParameterCount(
             instanceof FeedForward.MixtureOfExperts m)) {
       return elements;
     }
-    return elements / m.experts() * m.routing().expertsPerToken();
+    return elements / m.weighted() * Math.min(m.weighted(), m.routing().expertsPerToken());
   }
 
   /** A tied embedding is the head as well. */

@@ -23,8 +23,8 @@ public record PartCount(String part, long total, long active) {
     DENSE_NETWORKS("dense"),
     ROUTERS("router"),
     ATTENTION("attention", "cross", "delta", "convolution", "mamba", "lightning"),
-    EMBEDDING("embedding"),
-    HEAD("head"),
+    EMBEDDING("embedding", "image"),
+    HEAD("head", "representation"),
     PREDICTION("prediction"),
     KEPT_FOR_EXPORT,
     NORMS_AND_OTHERS;

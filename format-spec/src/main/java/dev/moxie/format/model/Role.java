@@ -7,6 +7,12 @@ import org.jspecify.annotations.Nullable;
 /** What a tensor does in the forward pass. Written in lower case in the tensor index. */
 public enum Role {
   EMBEDDING("embedding.weight"),
+  IMAGE_PATCH("image.patch.weight"),
+  IMAGE_PATCH_BIAS("image.patch.bias"),
+  IMAGE_CLASS("image.class"),
+  IMAGE_POSITION("image.position.weight"),
+  REPRESENTATION("representation.weight"),
+  REPRESENTATION_BIAS("representation.bias"),
   FINAL_NORM("final_norm.weight"),
   FINAL_NORM_BIAS("final_norm.bias"),
   HEAD("head.weight"),
@@ -62,6 +68,7 @@ public enum Role {
   DENSE_DOWN_BIAS("dense.down.bias"),
   ROUTER("router.weight"),
   ROUTER_BIAS("router.bias"),
+  ROUTER_PRIMARY("router.primary.weight"),
   ROUTER_PROJECTION("router.projection.weight"),
   ROUTER_PROJECTION_BIAS("router.projection.bias"),
   ROUTER_TEMPERATURE("router.temperature"),
@@ -159,7 +166,7 @@ public enum Role {
   public boolean keepsItsDtype() {
     return switch (this) {
       case ROUTER, ROUTER_BIAS, ROUTER_TABLE, ROUTER_PROJECTION, ROUTER_PROJECTION_BIAS -> true;
-      case ROUTER_TEMPERATURE, OPAQUE -> true;
+      case ROUTER_PRIMARY, ROUTER_TEMPERATURE, OPAQUE -> true;
       default -> false;
     };
   }

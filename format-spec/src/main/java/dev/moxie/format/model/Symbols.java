@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
@@ -88,7 +89,9 @@ public final class Symbols implements Ops<Symbols.Term> {
     if (leaf.projection() != null) {
       name = leaf.projection().id();
     }
+    String again = leaf.tensor().name().contains(".again.") ? "again_" : "";
     return "W_"
+        + again
         + name.replaceFirst("\\.(weight|bias)$", "").replaceFirst("^dense\\.", "").replace('.', '_')
         + expert;
   }
@@ -96,6 +99,21 @@ public final class Symbols implements Ops<Symbols.Term> {
   @Override
   public Term embed(Leaf table) {
     return term("embedding[token]");
+  }
+
+  @Override
+  public Term patches(Architecture.Image image) {
+    return term("patch_i");
+  }
+
+  @Override
+  public Term situate(Term x, Leaf first, Leaf table) {
+    return term("%s + position_i, or class + position_0 of the first", x.text);
+  }
+
+  @Override
+  public Term first(Term x) {
+    return term("h_0");
   }
 
   @Override
@@ -148,7 +166,7 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term cap(Term x, double limit) {
-    return term("%s tanh((%s) / %s)", limit, x.text, limit);
+    return limit == 1 ? term("tanh(%s)", x.text) : term("%s tanh((%s) / %s)", limit, x.text, limit);
   }
 
   @Override
@@ -448,7 +466,7 @@ public final class Symbols implements Ops<Symbols.Term> {
           case SQRT_SOFTPLUS -> "sqrt_softplus";
         };
     String l = name(logits, "l");
-    String over = sets == 1 ? "" : ", over each of %d prototypes".formatted(sets);
+    String over = sets == 1 ? "" : ", over each of %d sets".formatted(sets);
     Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s%s)", function, l, over);
     name(scores, "s");
     return scores;
@@ -498,8 +516,13 @@ public final class Symbols implements Ops<Symbols.Term> {
     capacity = drops.least() == null ? capacity : "max(%d, %s)".formatted(drops.least(), capacity);
     Term dropped =
         term(
-            "those of %s behind the first %s of their expert, best choices first, then by position",
-            chosen.text, capacity);
+            "those of %s behind the first %s of their expert, best choices first, then by %s",
+            chosen.text,
+            capacity,
+            switch (drops.order()) {
+              case CHOICE_THEN_POSITION -> "position";
+              case CHOICE_THEN_SCORE -> values.text + " of a token's best";
+            });
     name(dropped, "D");
     return dropped;
   }
@@ -552,6 +575,24 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term descend(Routing.Hierarchy hierarchy, Term p, Term s, int count) {
+    lines.add("K = top-%d(%s) of groups".formatted(hierarchy.kept(), p.text));
+    Term chosen = term("top-%d(%s) of each of K", count / hierarchy.kept(), s.text);
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term share(Routing.Hierarchy hierarchy, Term p, Term s, Term chosen, double scale) {
+    Term weighed =
+        term(
+            "%1$s_g / Σ_{j∈K} %1$s_j · %2$s_e / Σ_{j∈S∩g} %2$s_j%3$s, e in group g",
+            p.text, s.text, scale == 1 ? "" : " · " + scale);
+    name(weighed, "w_e");
+    return weighed;
+  }
+
+  @Override
   public Term factored(Term weights, Term chosen, Leaf factors) {
     Term factored = term("f_e · %s,  f stored per expert", weights.text);
     name(factored, "w_e");
@@ -562,6 +603,10 @@ public final class Symbols implements Ops<Symbols.Term> {
   public Term experts(Experts experts, Term x, Term chosen, Term weights) {
     Term expert = Forward.network(this, x, experts.network(0));
     lines.add("expert_e(%s) = %s".formatted(x.text, expert.text));
+    if (experts.identities() > 0) {
+      int first = Objects.requireNonNull(experts.down().stack()).experts();
+      lines.add("expert_e(%s) = %s, for e ≥ %d".formatted(x.text, x.text, first));
+    }
     return switch (experts.weightsApplyTo()) {
       case EXPERT_OUTPUT -> term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);
       case EXPERT_INPUT -> term("Σ_{e∈%s} expert_e(%s · %s)", chosen.text, weights.text, x.text);

@@ -172,7 +172,7 @@ final class ManifestRules {
     int most =
         parts.stream()
             .filter(FeedForward.MixtureOfExperts.class::isInstance)
-            .mapToInt(part -> ((FeedForward.MixtureOfExperts) part).experts())
+            .mapToInt(part -> ((FeedForward.MixtureOfExperts) part).weighted())
             .min()
             .orElse(1);
     int ranks = manifest.layout().expertParallel();

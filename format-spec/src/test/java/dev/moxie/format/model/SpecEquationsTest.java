@@ -20,6 +20,7 @@ import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward.Activation;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.FeedForward.SharedExperts;
+import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.model.Routing.Groups;
 import dev.moxie.format.model.Routing.Groups.Aggregate;
 import dev.moxie.format.model.Routing.Groups.MaskValue;
@@ -91,9 +92,9 @@ class SpecEquationsTest {
           Map.entry("600", "values + mixed + heads"),
           Map.entry("62", "values / normGroups"),
           Map.entry("0.031", "leastStep"),
-          Map.entry("29", "headSize"),
-          Map.entry("58", "headSize + headSize"),
-          Map.entry("87", "headSize + headSize + headSize"),
+          Map.entry("57", "headSize"),
+          Map.entry("114", "headSize + headSize"),
+          Map.entry("171", "headSize + headSize + headSize"),
           Map.entry("3.7", "kept"),
           Map.entry("0.9", "added"),
           Map.entry("7.1", "clamp.limit"),
@@ -125,7 +126,12 @@ class SpecEquationsTest {
           Map.entry("31", "positions.first"),
           Map.entry("26", "drops.least"),
           Map.entry("98.0", "cosine.most"),
-          Map.entry("0.37", "drops.fraction"));
+          Map.entry("18", "hierarchy.groups"),
+          Map.entry("54", "hierarchy.groups + experts"),
+          Map.entry("15", "hierarchy.kept"),
+          Map.entry("0.37", "drops.fraction"),
+          Map.entry("2.7", "latentFactor"),
+          Map.entry("29", "experts − identities"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -160,7 +166,7 @@ class SpecEquationsTest {
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
   private static final Mamba MAMBA = new Mamba(33, 27, 43, 7, 1e-6, false, false);
   private static final Mamba2 MAMBA2 = new Mamba2(6, 3, 31, 37, 7, 1e-6, 1, 0, false, false);
-  private static final Lightning LIGHTNING = new Lightning(6, 29, 1e-6);
+  private static final Lightning LIGHTNING = new Lightning(6, 57, 1e-6);
   private static final Compressed COMPRESSED =
       new Compressed(6, 14, 28, 0.731, 17, 3, 16, 1e-6, ROTARY, null);
   private static final MultiHeadLatent LATENT =
@@ -235,8 +241,17 @@ class SpecEquationsTest {
       List<Architecture.Blocks> scaled = List.of(Parts.with(run, half, scale));
       model.with("blocks", scaled, "with `" + half + "`");
     }
-    var cross = new Attention.Cross(6, 14, 0.731, true);
     var seen = Parts.with(GROUPED, "bidirectional", true);
+    Map<String, Object> image =
+        Map.of(
+            "image",
+            new Architecture.Image(48, 35),
+            "tiedEmbeddings",
+            false,
+            "blocks",
+            List.of(new Architecture.Blocks(1, seen, DENSE)));
+    row("`image`", logits(Parts.with(MODEL, image)));
+    var cross = new Attention.Cross(6, 14, 0.731, true);
     var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
     List<Architecture.Blocks> blocks =
         List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
@@ -247,7 +262,7 @@ class SpecEquationsTest {
         "`prediction`",
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
-    model.requireAllBut("prediction", "encoder");
+    model.requireAllBut("prediction", "encoder", "image");
   }
 
   private static List<String> logits(Architecture model) {
@@ -293,6 +308,7 @@ class SpecEquationsTest {
     var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
     latent.with("queryRank", 28);
     latent.with("temperature", EVERYTHING.temperature());
+    latent.with("latentFactor", 2.7);
     latent.requireAllBut("indexer");
     var indexer = new Attention.Indexer(4, 10, 13, 1e-6, Rotary.Pairing.HALVES);
     row(
@@ -355,12 +371,18 @@ class SpecEquationsTest {
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
+    mixture.with("identities", 7);
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
         "outputFactors",
         "",
         Parts.with(shared, "outputFactors", new FeedForward.OutputFactors(1.3, 0.6)));
-    mixture.requireAllBut();
+    mixture.requireAllBut("shortcut");
+    var shortcut = Parts.with(MIXTURE, "shortcut", new FeedForward.Shortcut(96));
+    var layer = new Architecture.Blocks(1, GROUPED, shortcut);
+    row(
+        "a layer with `feedForward.shortcut`",
+        Symbols.layer(Parts.with(MODEL, "blocks", List.of(layer)), 0));
   }
 
   private void showRouting() {
@@ -376,12 +398,18 @@ class SpecEquationsTest {
         "drops",
         "`least`",
         ROUTING.withDrops(Parts.with(new Routing.Drops(null, 0.37, false), "least", 26)));
+    var byScore = Parts.with(new Routing.Drops(27, null, false), "order", Order.CHOICE_THEN_SCORE);
+    routing.with("drops", json(Order.CHOICE_THEN_SCORE), ROUTING.withDrops(byScore));
     routing.with("cosine", new Routing.Cosine(34, 98.0));
     routing.with("assigned", true);
     var tabled = Parts.with(ROUTING, "assigned", true);
     routing.with("score", json(Routing.Score.ONE), tabled.withScore(Routing.Score.ONE));
     var sets = Parts.with(ROUTING, Map.of("expertsPerToken", 12, "prototypes", 12));
     routing.with("prototypes", "as many as `expertsPerToken`", sets);
+    var nested =
+        Parts.with(
+            ROUTING, Map.of("expertsPerToken", 15, "hierarchy", new Routing.Hierarchy(18, 15)));
+    routing.with("hierarchy", "whose `kept` are as many as `expertsPerToken`", nested);
     routing.with("factors", true);
     routing.with("logitCap", 29.0);
     for (Routing.Bias bias : Routing.Bias.values()) {

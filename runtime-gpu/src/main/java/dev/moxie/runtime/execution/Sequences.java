@@ -95,7 +95,7 @@ public final class Sequences {
 
   private static long bytesPerToken(Architecture architecture) {
     return architecture.layers().stream()
-        .mapToLong(layer -> layer.attention().cachedPerToken() * Float.BYTES)
+        .mapToLong(layer -> layer.cachedPerToken() * Float.BYTES)
         .sum();
   }
 

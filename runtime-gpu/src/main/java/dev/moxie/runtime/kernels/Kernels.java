@@ -804,6 +804,7 @@ final class Kernels extends WithoutStates<Value> {
 
   @Override
   public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
+    requireWeights(experts);
     if (experts.activation() != FeedForward.Activation.SILU) {
       throw lacks(experts.activation().name());
     }

@@ -27,6 +27,7 @@ record Program(List<Launch> launches, Place logits, int most, long activations) 
       int tokens,
       int wanted) {
     var kernels = new Kernels(where, weights, shapes, room, tokens);
+    kernels.requireOneAttention(architecture);
     var forward = new Forward<>(architecture, kernels);
     Value h = forward.hidden();
     Place logits = kernels.place(h);

@@ -124,7 +124,9 @@ public final class Lowering {
     if (permuted) {
       weights = new PermutedWeights(pack.architecture(), weights, graph);
     }
-    return new Onnx(graph, target, weights, rotaries(), notes);
+    var reader = new Onnx(graph, target, weights, rotaries(), notes);
+    reader.requireOneAttention(pack.architecture());
+    return reader;
   }
 
   private Onnx.Value hidden(Graph graph) {

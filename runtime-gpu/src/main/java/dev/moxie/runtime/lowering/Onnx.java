@@ -277,7 +277,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   protected UnsupportedException lacks(String what) {
     return new UnsupportedException(
         "--execution fused",
-        "layers that keep keys and values of tokens, for which graphs have operators",
+        "parts for which the graph has operators",
         what,
         "use --device cpu --execution plain");
   }
@@ -326,6 +326,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
 
   @Override
   public Value experts(Experts all, Value x, Value chosen, Value weighed) {
+    requireWeights(all);
     if (all.network(0).gate() == null) {
       throw lacks("experts without a gate");
     }

@@ -28,6 +28,21 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V patches(Architecture.Image image) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V situate(V x, Leaf first, Leaf table) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V first(V x) {
+    throw lacks("images");
+  }
+
+  @Override
   public final V place(V x, Architecture.Sinusoids positions) {
     throw lacks("positions that are added to embeddings");
   }
@@ -49,6 +64,20 @@ public abstract class WithoutStates<V> implements Ops<V> {
     }
   }
 
+  /** They lack experts without weights. */
+  protected final void requireWeights(Experts experts) {
+    if (experts.identities() > 0) {
+      throw lacks("experts that give back what they are given");
+    }
+  }
+
+  /** Refuses a model whose layers attend more often than keys are kept. */
+  public final void requireOneAttention(Architecture architecture) {
+    if (architecture.attendsAgain()) {
+      throw lacks("layers that attend twice");
+    }
+  }
+
   /** They lack a choice from each of several sets of experts. */
   protected final void requireOneSet(int sets) {
     if (sets > 1) {
@@ -59,6 +88,16 @@ public abstract class WithoutStates<V> implements Ops<V> {
   @Override
   public final V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature) {
     throw lacks("a router that goes by angles");
+  }
+
+  @Override
+  public final V descend(Routing.Hierarchy hierarchy, V p, V s, int count) {
+    throw lacks("gates of two levels");
+  }
+
+  @Override
+  public final V share(Routing.Hierarchy hierarchy, V p, V s, V chosen, double scale) {
+    throw lacks("gates of two levels");
   }
 
   @Override

@@ -32,7 +32,10 @@ final class Mixture implements Instruction {
   /** Experts that some token chose, in order. */
   private final int[] active;
 
-  /** Of each expert, its first place among the places below, and one more than the last's. */
+  /**
+   * Of each expert, its first place among the places below, then of all that give back what they
+   * are given together, and one more than the last's.
+   */
   private final int[] first;
 
   /** Where the next token of an expert goes, while they are brought together. */
@@ -90,8 +93,8 @@ final class Mixture implements Instruction {
     width = Math.toIntExact(experts.network(0).up().shape().dim(0));
     opened = new Expert[count];
     active = new int[count];
-    first = new int[count + 1];
-    next = new int[count];
+    first = new int[count + 2];
+    next = new int[count + 1];
   }
 
   @Override
@@ -104,8 +107,15 @@ final class Mixture implements Instruction {
       }
       pass.reads(expert(active[a]).storedBytes());
     }
+    gatherInputs();
+    if (actives > 0) {
+      compute();
+    }
+    pass.team().each(pass.tokens(), (long) chosen.columns() * y.columns(), sum);
+  }
+
+  private void compute() {
     Expert any = expert(active[0]);
-    gatherInputs(any.up().paired());
     clearPadding();
     long work = (long) first[first.length - 1] * width * x.columns();
     int matrices = any.gate() == null ? 1 : 2;
@@ -115,7 +125,6 @@ final class Mixture implements Instruction {
     downRows = Product.rowsOfTurn(any.down(), 1, pass.team());
     turns = actives * Math.ceilDiv(y.columns(), downRows);
     pass.team().each(turns, work / turns, down);
-    pass.team().each(pass.tokens(), (long) chosen.columns() * y.columns(), sum);
   }
 
   /** Has the chosen experts brought into memory, where that is bounded. */
@@ -180,20 +189,20 @@ final class Mixture implements Instruction {
     Arrays.fill(next, 0);
     for (int t = 0; t < pass.tokens(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        next[(int) ids[t * chosen.apart() + i]]++;
+        next[place(ids[t * chosen.apart() + i])]++;
       }
     }
     actives = 0;
     for (int e = 0; e < next.length; e++) {
       first[e + 1] = first[e] + next[e];
-      if (next[e] > 0) {
+      if (next[e] > 0 && e < opened.length) {
         active[actives++] = e;
       }
       next[e] = first[e];
     }
     for (int t = 0; t < pass.tokens(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        int place = next[(int) ids[t * chosen.apart() + i]]++;
+        int place = next[place(ids[t * chosen.apart() + i])]++;
         tokens[place] = t;
         shares[place] = w[t * weighed.apart() + i];
         placesOfTokens[t * chosen.columns() + i] = place;
@@ -202,12 +211,19 @@ final class Mixture implements Instruction {
     }
   }
 
-  private void gatherInputs(boolean paired) {
+  /** Experts without weights are one. */
+  private int place(float id) {
+    return Math.min((int) id, opened.length);
+  }
+
+  private void gatherInputs() {
+    boolean paired = actives > 0 && expert(active[0]).up().paired();
+    int identities = first[opened.length];
     float[] from = pass.array(x);
     int apart = x.apart();
     for (int place = 0; place < first[first.length - 1]; place++) {
       int at = place * apart;
-      if (paired) {
+      if (paired && place < identities) {
         Pairs.arrange(from, tokens[place] * apart, read, at, apart);
       } else {
         System.arraycopy(from, tokens[place] * apart, read, at, apart);

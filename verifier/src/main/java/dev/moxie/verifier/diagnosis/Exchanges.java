@@ -28,13 +28,15 @@ import java.util.stream.Stream;
  */
 final class Exchanges {
   static final String EMBEDDING = "embedding.weight";
+  static final String PATCHES = "image.patch.weight";
+  private static final String POSITIONS = "image.position.weight";
   static final String HEAD = "head.weight";
   private static final String FINAL_NORM = "final_norm.weight";
 
   private static final Pattern ANY_NORM = Pattern.compile("layers\\..*_norm\\.weight");
   private static final Pattern BLOCK_NORM =
       Pattern.compile(
-          "layers\\.\\d+\\.(attention|feed_forward|dense|experts|router)(_output)?_norm\\.weight");
+          "layers\\.\\d+\\.(again\\.)?(attention|feed_forward|dense|experts|router)(_output)?_norm\\.weight");
 
   /** Larger square matrices are not transposed: all their elements are held in memory for that. */
   private static final int LARGEST_TRANSPOSED = 4096;
@@ -80,6 +82,21 @@ final class Exchanges {
     return suspects.stream();
   }
 
+  /** What a layer does at first and what it does again in each other's place, part by part. */
+  Stream<Suspect> again() {
+    return Stream.of("attention_norm", "attention", "feed_forward_norm", "dense")
+        .map(
+            part -> {
+              String first = prefix + part + ".";
+              String again = prefix + "again." + part + ".";
+              return swapped(
+                  words(first + "weight") + " of the first and of the second time swapped",
+                  row -> row.name().startsWith(first) || row.name().startsWith(again),
+                  first,
+                  again);
+            });
+  }
+
   /** Both vectors of two norms, where they have two, then each kind alone. */
   private void swappedNorms(String a, String b, List<Suspect> suspects) {
     String one = a.replaceFirst("weight$", "");
@@ -112,6 +129,7 @@ final class Exchanges {
   Stream<Suspect> placements() {
     Architecture own = evidence.architecture();
     if (own.normBiases()
+        || own.attendsAgain()
         || own.streams() != null
         || own.encoder() != null
         || (own.normPlacement() != null && own.normPlacement() != NormPlacement.OUTPUT)) {
@@ -171,7 +189,8 @@ final class Exchanges {
 
   /** Embedding and head in each other's place, where there are both. */
   Stream<Suspect> ends() {
-    return evidence.architecture().tiedEmbeddings()
+    Architecture own = evidence.architecture();
+    return own.tiedEmbeddings() || own.image() != null
         ? Stream.of()
         : Stream.of(
             swapped(
@@ -181,17 +200,21 @@ final class Exchanges {
                 HEAD));
   }
 
-  /** Rows of the embedding that moved by one. */
+  /** Rows of the embedding, or of an image's positions, that moved by one. */
   Stream<Suspect> movedEmbedding() {
-    int words = evidence.architecture().vocabSize();
+    Architecture own = evidence.architecture();
+    boolean image = own.image() != null;
+    String table = image ? POSITIONS : EMBEDDING;
+    String what = image ? "positions" : "the embedding";
+    int rows = Math.toIntExact(image ? own.maxPositions() : own.vocabSize());
     return IntStream.of(1, -1)
         .mapToObj(
             by ->
                 Suspect.of(
-                    "rows of the embedding moved " + (by > 0 ? "on" : "back") + " by one",
+                    "rows of " + what + " moved " + (by > 0 ? "on" : "back") + " by one",
                     evidence,
-                    row -> row.name().equals(EMBEDDING),
-                    (row, stored) -> stored.get(row).reordered(r -> Math.floorMod(r + by, words))));
+                    row -> row.name().equals(table),
+                    (row, stored) -> stored.get(row).reordered(r -> Math.floorMod(r + by, rows))));
   }
 
   /** Norms of this layer in the place of the final one. */

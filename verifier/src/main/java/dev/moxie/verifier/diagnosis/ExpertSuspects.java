@@ -78,7 +78,11 @@ final class ExpertSuspects {
   Stream<Suspect> explain(List<Integer> wrong) {
     List<Integer> used =
         own.experts().stream().flatMapToInt(Arrays::stream).distinct().sorted().boxed().toList();
-    return Stream.of(wrong, used).distinct().map(this::solution).flatMap(Optional::stream);
+    return Stream.of(wrong, used)
+        .map(experts -> experts.stream().filter(e -> e < moe.weighted()).toList())
+        .distinct()
+        .map(this::solution)
+        .flatMap(Optional::stream);
   }
 
   private Optional<Suspect> solution(List<Integer> unknown) {
@@ -95,7 +99,7 @@ final class ExpertSuspects {
   private List<Candidate> candidates() {
     MoxiePackage pack = evidence.pack();
     List<Candidate> candidates = new ArrayList<>();
-    for (int e = 0; e < moe.experts(); e++) {
+    for (int e = 0; e < moe.weighted(); e++) {
       int expert = e;
       candidates.add(new Candidate(Kind.EXPERT, e, row -> Siblings.ofExpert(pack, row, expert)));
     }
@@ -107,7 +111,7 @@ final class ExpertSuspects {
       if (other != layer
           && evidence.architecture().layers().get(other).feedForward()
               instanceof FeedForward.MixtureOfExperts m
-          && m.experts() == moe.experts()
+          && m.weighted() == moe.weighted()
           && m.intermediateSize() == moe.intermediateSize()
           && m.ungated() == moe.ungated()) {
         candidates.add(
@@ -138,7 +142,10 @@ final class ExpertSuspects {
         int place = wrong.indexOf(expert);
         double w = weights.value(t, i);
         if (place < 0) {
-          double[] right = outputs.of(candidates.get(expert), expert, t, w);
+          double[] right =
+              expert < moe.weighted()
+                  ? outputs.of(candidates.get(expert), expert, t, w)
+                  : outputs.ofIdentity(t, w);
           for (int c = 0; c < rest.length; c++) {
             rest[c] -= right[c];
           }
@@ -209,6 +216,15 @@ final class ExpertSuspects {
       return row;
     }
 
+    /** What a token is given back, times a weight. */
+    double[] ofIdentity(int token, double weight) {
+      double[] row = new double[x.columns()];
+      for (int c = 0; c < row.length; c++) {
+        row[c] = weight * x.value(token, c);
+      }
+      return row;
+    }
+
     private Estimate compute(Candidate candidate, int expert) {
       UnaryOperator<IndexRow> source =
           row -> row.kind() == IndexRow.Kind.SLICE ? candidate.source().apply(row) : row;
@@ -273,7 +289,7 @@ final class ExpertSuspects {
         });
     List<String> words = new ArrayList<>();
     if (!sources.isEmpty()) {
-      words.add(new Assignment("experts", sources, moe.experts()).words());
+      words.add(new Assignment("experts", sources, moe.weighted()).words());
     }
     if (swapped.size() > SHOWN) {
       words.add("gate and up swapped in " + swapped.size() + " experts");

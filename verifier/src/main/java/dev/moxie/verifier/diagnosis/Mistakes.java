@@ -906,6 +906,16 @@ final class Mistakes {
         numbers.add(epsilon(g, g.queryKeyNorm()));
       }
     }
+    if (a instanceof MultiHeadLatent l) {
+      double factor = l.latentFactor() == null ? 1 : l.latentFactor();
+      numbers.add(
+          number(
+              "factor of latents",
+              factor,
+              100,
+              33,
+              f -> with(Parts.with(l, "latentFactor", f == 1 ? null : f))));
+    }
     if (a instanceof MultiHeadLatent l && l.temperature() != null) {
       Temperature own = l.temperature();
       numbers.add(scale(own, other -> with(Parts.with(l, "temperature", other))));
@@ -1180,8 +1190,11 @@ final class Mistakes {
   List<Missing> missingInExperts() {
     List<Missing> missing = new ArrayList<>();
     if (blocks.feedForward() instanceof MixtureOfExperts m) {
-      // Beside a table there is none, nor beside angles.
-      if (m.routing().bias() == null && !m.routing().assigned() && m.routing().cosine() == null) {
+      // Beside a table there is none, nor beside angles or gates of two levels.
+      if (m.routing().bias() == null
+          && !m.routing().assigned()
+          && m.routing().cosine() == null
+          && m.routing().hierarchy() == null) {
         missing.add(
             missing(
                 "a dropped bias of the router's logits",

@@ -50,6 +50,10 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       }
       return mistakes;
     }
+    if (stated.hierarchy() != null) {
+      keptGroups(stated.hierarchy(), mistakes);
+      return mistakes;
+    }
     prototypes(mistakes);
     Groups groups = stated.groups();
     if (groups != null) {
@@ -87,7 +91,8 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   /** Sets of experts that are chosen from apart, or not, or others. */
   private void prototypes(List<Mistake> mistakes) {
     int own = stated.prototypes();
-    for (int count = 0; stated.groups() == null && count <= stated.expertsPerToken(); count++) {
+    boolean none = stated.groups() != null || isOneSet();
+    for (int count = 0; !none && count <= stated.expertsPerToken(); count++) {
       boolean fit = count == 0 || (count > 1 && experts % count == 0);
       if (fit && count != own && stated.expertsPerToken() % Math.max(1, count) == 0) {
         mistakes.add(
@@ -101,9 +106,33 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
     }
   }
 
+  /** Other numbers of groups that a primary gate keeps. */
+  private void keptGroups(Routing.Hierarchy own, List<Mistake> mistakes) {
+    int chosen = stated.expertsPerToken();
+    for (int kept = 1; kept <= Math.min(own.groups(), chosen); kept++) {
+      if (kept != own.kept() && chosen % kept == 0 && chosen / kept <= experts / own.groups()) {
+        mistakes.add(
+            mistake(
+                "experts of %d instead of %d groups".formatted(own.kept(), kept),
+                Parts.with(stated, "hierarchy", Parts.with(own, "kept", kept))));
+      }
+    }
+  }
+
   private Routing grouped(
       int count, int kept, Groups.Aggregate aggregate, Groups.MaskValue maskValue) {
     return stated.withGroups(new Groups(count, kept, aggregate, maskValue));
+  }
+
+  /** Whether there is no parting experts, some of which have no weights. */
+  private boolean isOneSet() {
+    return model.runs().stream()
+        .map(Architecture.Blocks::feedForward)
+        .anyMatch(
+            f ->
+                f instanceof MixtureOfExperts m
+                    && m.routing().equals(stated)
+                    && m.identities() > 0);
   }
 
   private record Limit(int count, int kept) {}
@@ -111,7 +140,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   /** Every number of groups and of kept ones that the experts could be limited by. */
   private List<Limit> limits() {
     List<Limit> limits = new ArrayList<>();
-    for (int count = 2; count <= experts / 2; count++) {
+    for (int count = 2; !isOneSet() && count <= experts / 2; count++) {
       for (int kept = 1; kept < count && experts % count == 0; kept++) {
         if ((long) kept * (experts / count) >= stated.expertsPerToken()) {
           limits.add(new Limit(count, kept));
@@ -156,7 +185,11 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     mixers(mistakes);
-    if (stated.mixer() == null && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
+    // Gates of two levels say all of how weights come about.
+    boolean flat = stated.hierarchy() == null;
+    if (flat
+        && stated.mixer() == null
+        && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
       drops(mistakes);
     }
     if (stated.logitCap() != null) {
@@ -165,7 +198,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               "a cap of router logits that the reference does not have",
               Parts.with(stated, "logitCap", null)));
     }
-    if (stated.mixer() == null) {
+    if (flat && stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null
               ? mistake("dropped normalisation", stated.withNormalisation(normalisation()))
@@ -190,7 +223,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   }
 
   private void scores(List<Mistake> mistakes) {
-    if (stated.mixer() != null || stated.score() == Routing.Score.ONE) {
+    if (stated.mixer() != null
+        || stated.score() == Routing.Score.ONE
+        || stated.hierarchy() != null) {
       return;
     }
     Arrays.stream(Routing.Score.values())
@@ -257,7 +292,11 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       mistakes.add(
           mistake("weights among near experts instead of among all", stated.withMixer(null)));
     }
-    boolean none = stated.assigned() || stated.prototypes() > 0 || stated.drops() != null;
+    boolean none =
+        stated.assigned()
+            || stated.prototypes() > 0
+            || stated.drops() != null
+            || stated.hierarchy() != null;
     for (double tolerance : none ? new double[0] : TOLERANCES) {
       var other = new Routing.Mixer(tolerance);
       if (!other.equals(own)) {

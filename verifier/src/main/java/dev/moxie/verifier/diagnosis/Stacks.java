@@ -152,7 +152,7 @@ final class Stacks {
 
   private IndexRow next(IndexRow row, int by) {
     int expert = Objects.requireNonNull(row.expert()) + by;
-    int experts = evidence.layer(layer).moe().experts();
+    int experts = evidence.layer(layer).moe().weighted();
     return Siblings.ofExpert(evidence.pack(), row, Math.floorMod(expert, experts));
   }
 

@@ -54,7 +54,9 @@ final class Suspects {
       case EMBEDDING ->
           List.of(
               new Kind("embedding and head confused", exchanges::ends),
-              factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage)),
+              evidence.architecture().image() == null
+                  ? factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage))
+                  : factor("patches", Exchanges.PATCHES, () -> quotient(stage)),
               new Kind(
                   "other multipliers of the embedding",
                   () -> supposed(mistakes.ofEmbedding(quotient(stage)))),
@@ -78,7 +80,12 @@ final class Suspects {
               missing(mistakes.missingInLayer(), stage),
               misplaced("layer"),
               residualScales(stage, false),
+              again(),
+              misplaced("again"),
+              misplaced("dense"),
               scaled("feed_forward_output_norm", stage),
+              scaled("again", stage),
+              scaled("dense", stage),
               numbers(stage, mistakes.epsilon()));
       case ROUTER ->
           List.of(
@@ -144,6 +151,8 @@ final class Suspects {
         misplaced("router"),
         misplaced("attention_streams"),
         misplaced("feed_forward_streams"),
+        again(),
+        attendingAgain(failing),
         norms(),
         placements(),
         scales("."),
@@ -204,7 +213,9 @@ final class Suspects {
         // biases
         // of both.
         missing(
-            stage == Stage.DENSE || streams() ? List.of() : mistakes.missingInNorm("attention"),
+            stage == Stage.DENSE || streams() || attendsAgain()
+                ? List.of()
+                : mistakes.missingInNorm("attention"),
             stage));
   }
 
@@ -216,6 +227,27 @@ final class Suspects {
   private Kind normsBeside() {
     boolean some = own.isRouted() && own.moe().beside() != null;
     return new Kind("other norms", some ? exchanges::norms : Stream::of);
+  }
+
+  private Kind again() {
+    return new Kind(
+        "what is done twice in other places", attendsAgain() ? exchanges::again : Stream::of);
+  }
+
+  /** What is wrong with an attention shows wherever its layer attends. */
+  private Kind attendingAgain(List<Stage> failing) {
+    return new Kind(
+        "another attention, twice",
+        () ->
+            attendsAgain() && failing.contains(Stage.ATTENTION)
+                ? Stream.concat(
+                    supposed(mistakes.ofAttention()),
+                    fitted(Stage.ATTENTION, mistakes.numbersOfAttention()))
+                : Stream.of());
+  }
+
+  private boolean attendsAgain() {
+    return own.isRouted() && own.moe().shortcut() != null;
   }
 
   private Kind norms() {

@@ -19,9 +19,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.DoublePredicate;
 import java.util.function.Function;
 import java.util.function.IntToDoubleFunction;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -47,6 +49,7 @@ final class Exact implements Ops<Estimate> {
   private final BitSet mixed = new BitSet();
   private List<int[]> experts = List.of();
   private final Map<Integer, Estimate[]> remembered = new HashMap<>();
+  private @Nullable Estimate image;
 
   /**
    * A reader.
@@ -72,6 +75,16 @@ final class Exact implements Ops<Estimate> {
     this.tokens = tokens;
     this.replayed = replayed;
     this.memory = memory;
+  }
+
+  /**
+   * The same reader.
+   *
+   * @param patches of an image, of all tokens but the first; null where it reads no image
+   */
+  Exact seeing(@Nullable Estimate patches) {
+    image = patches;
+    return this;
   }
 
   /** An operation, unless it was done before. */
@@ -113,6 +126,26 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(hidden);
+  }
+
+  @Override
+  public Estimate patches(Architecture.Image of) {
+    Estimate patches = Objects.requireNonNull(image, "an image");
+    var seen = new Estimate(tokens.length, of.patchSize());
+    for (int t = 1; t < tokens.length; t++) {
+      seen.copyRow(patches, t - 1, t);
+    }
+    return seen;
+  }
+
+  @Override
+  public Estimate situate(Estimate x, Leaf first, Leaf table) {
+    return arithmetic.situate(x, weights.apply(first), weights.apply(table));
+  }
+
+  @Override
+  public Estimate first(Estimate x) {
+    return x.beginning(1);
   }
 
   @Override
@@ -594,12 +627,25 @@ final class Exact implements Ops<Estimate> {
     int capacity = drops.capacity(chosen.rows());
     int[] waiting = new int[values.columns()];
     var dropped = new Estimate(chosen.rows(), chosen.columns());
+    int[] order = order(values, chosen, drops.order());
     for (int i = 0; i < chosen.columns(); i++) {
-      for (int t = 0; t < chosen.rows(); t++) {
+      for (int t : order) {
         dropped.set(t, i, waiting[(int) chosen.value(t, i)]++ < capacity ? 0 : 1, 0);
       }
     }
+    if (drops.order() == Routing.Drops.Order.CHOICE_THEN_SCORE) {
+      arithmetic.parts(values, chosen, dropped, mixed);
+    }
     return dropped;
+  }
+
+  /** Tokens in the order in which choices of one rank queue. */
+  private static int[] order(Estimate values, Estimate chosen, Routing.Drops.Order order) {
+    return switch (order) {
+      case CHOICE_THEN_POSITION -> IntStream.range(0, chosen.rows()).toArray();
+      case CHOICE_THEN_SCORE ->
+          descending(chosen.rows(), t -> values.value(t, (int) chosen.value(t, 0)));
+    };
   }
 
   @Override
@@ -673,6 +719,72 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
+  public Estimate descend(Routing.Hierarchy hierarchy, Estimate p, Estimate s, int count) {
+    choice = s;
+    groups = p;
+    experts =
+        replayed != null
+            ? replayed
+            : IntStream.range(0, s.rows())
+                .mapToObj(t -> descended(hierarchy, p, s, t, count))
+                .toList();
+    return Estimate.of(experts);
+  }
+
+  private static int[] descended(
+      Routing.Hierarchy hierarchy, Estimate p, Estimate s, int t, int count) {
+    int size = s.columns() / hierarchy.groups();
+    return Arrays.stream(descending(hierarchy.groups(), g -> p.value(t, g)))
+        .limit(hierarchy.kept())
+        .map(group -> group * size)
+        .flatMap(
+            first ->
+                Arrays.stream(descending(size, e -> s.value(t, first + e)))
+                    .limit(count / hierarchy.kept())
+                    .map(e -> first + e))
+        .toArray();
+  }
+
+  @Override
+  public Estimate share(
+      Routing.Hierarchy hierarchy, Estimate p, Estimate s, Estimate chosen, double scale) {
+    int size = s.columns() / hierarchy.groups();
+    var result = new Estimate(chosen.rows(), chosen.columns());
+    for (int t = 0; t < chosen.rows(); t++) {
+      int token = t;
+      int[] ids =
+          IntStream.range(0, chosen.columns()).map(i -> (int) chosen.value(token, i)).toArray();
+      int[] kept = Arrays.stream(ids).map(e -> e / size).distinct().toArray();
+      for (int i = 0; i < ids.length; i++) {
+        int group = ids[i] / size;
+        int[] beside = Arrays.stream(ids).filter(e -> e / size == group).toArray();
+        Share ofGroup = Share.of(p, t, group, kept);
+        Share own = Share.of(s, t, ids[i], beside);
+        double w = ofGroup.value() * own.value() * scale;
+        double e = norm2(ofGroup.value() * own.error(), own.value() * ofGroup.error(), 0) * scale;
+        result.set(t, i, w, norm2(e, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * w, 0));
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  /** A value over a sum that it is in. */
+  private record Share(double value, double error) {
+    static Share of(Estimate values, int row, int own, int[] summed) {
+      double total = 0;
+      double others = 0;
+      for (int i : summed) {
+        total += values.value(row, i);
+        others += i == own ? 0 : values.error(row, i) * values.error(row, i);
+      }
+      double w = values.value(row, own) / total;
+      // As in a normalisation of weights.
+      double e = norm2((1 - w) * values.error(row, own), w * Math.sqrt(others), 0) / total;
+      return new Share(w, e);
+    }
+  }
+
+  @Override
   public Estimate factored(Estimate weighed, Estimate chosen, Leaf factors) {
     WeightMatrix w = weights.apply(factors);
     double[] f = new double[w.columns()];
@@ -695,22 +807,44 @@ final class Exact implements Ops<Estimate> {
     int count = Objects.requireNonNull(all.gateUp().stack()).experts();
     var mixed = new Estimate(x.rows(), x.columns());
     for (int expert = 0; expert < count; expert++) {
-      addExpert(all, expert, x, chosen, weighed, mixed);
+      int one = expert;
+      Network network = all.network(expert);
+      addExperts(
+          places(chosen, id -> id == one),
+          all.weightsApplyTo(),
+          rows -> Forward.network(this, rows, network),
+          x,
+          weighed,
+          mixed);
+    }
+    if (all.identities() > 0) {
+      List<int[]> places = places(chosen, id -> id >= count);
+      addExperts(places, all.weightsApplyTo(), UnaryOperator.identity(), x, weighed, mixed);
     }
     return arithmetic.settle(mixed);
   }
 
-  private void addExpert(
-      Experts all, int expert, Estimate x, Estimate chosen, Estimate weighed, Estimate mixed) {
-    boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
+  /** Token and place of choices of some experts. */
+  private static List<int[]> places(Estimate chosen, DoublePredicate which) {
     List<int[]> places = new ArrayList<>();
     for (int t = 0; t < chosen.rows(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        if (chosen.value(t, i) == expert) {
+        if (which.test(chosen.value(t, i))) {
           places.add(new int[] {t, i});
         }
       }
     }
+    return places;
+  }
+
+  private void addExperts(
+      List<int[]> places,
+      Routing.WeightsApplyTo applied,
+      UnaryOperator<Estimate> expert,
+      Estimate x,
+      Estimate weighed,
+      Estimate mixed) {
+    boolean before = applied == Routing.WeightsApplyTo.EXPERT_INPUT;
     if (places.isEmpty()) {
       return;
     }
@@ -718,8 +852,7 @@ final class Exact implements Ops<Estimate> {
     for (int p = 0; p < places.size(); p++) {
       rows.copyRow(x, places.get(p)[0], p);
     }
-    Estimate y =
-        Forward.network(this, before ? weighed(rows, places, weighed) : rows, all.network(expert));
+    Estimate y = expert.apply(before ? weighed(rows, places, weighed) : rows);
     Estimate summands = before ? y : weighed(y, places, weighed);
     for (int p = 0; p < places.size(); p++) {
       for (int c = 0; c < y.columns(); c++) {

@@ -5,6 +5,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
+import dev.moxie.format.trace.Trace;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -183,8 +184,14 @@ public final class Forced {
     return !model.addsToWhatItReads(feedForward())
         && !model.hasOutputNorms()
         && !model.layerFactors()
+        && !attendsAgain()
         && model.layers().get(layer).feedForwardResidual() == null
         && model.streams() == null;
+  }
+
+  /** Whether more than what experts make comes after what they read. */
+  private boolean attendsAgain() {
+    return isRouted() && moe().shortcut() != null;
   }
 
   /** Whether the second half is added to what it reads. */
@@ -379,6 +386,11 @@ public final class Forced {
 
   private Exact reader(@Nullable List<int[]> replayed) {
     long[] ids = recorded.texts().of(layer);
-    return new Exact(weights::of, Arithmetic.of(precision), ids, replayed, memory);
+    Exact reader = new Exact(weights::of, Arithmetic.of(precision), ids, replayed, memory);
+    return recorded.model().image() == null
+        ? reader
+        : reader.seeing(
+            memory.record(
+                () -> recorded.patches().withErrors(precision::roundedOff), Trace.PATCHES));
   }
 }

@@ -131,10 +131,14 @@ class PlainReaderTest {
     DROPS,
     DROPS_OF_WEIGHED,
     PROTOTYPES,
+    HIERARCHY,
     COSINE,
     MIXED,
     DISTANCES,
-    SINUSOIDS
+    SINUSOIDS,
+    LATENT_FACTOR,
+    IDENTITIES,
+    SHORTCUT
   }
 
   @ParameterizedTest
@@ -388,7 +392,9 @@ class PlainReaderTest {
     if (parts.contains(Part.SECOND_HALVES_ALONE) && !parts.contains(Part.FIRST_HALVES_ALONE)) {
       return new Attention.None();
     }
-    if (parts.contains(Part.LATENT) || parts.contains(Part.INDEXER)) {
+    if (parts.contains(Part.LATENT)
+        || parts.contains(Part.LATENT_FACTOR)
+        || parts.contains(Part.INDEXER)) {
       return latent(parts);
     }
     if (parts.contains(Part.STATES) || parts.contains(Part.STATES_BY_KEY_HEAD)) {
@@ -429,7 +435,8 @@ class PlainReaderTest {
         1e-6,
         rotary(parts),
         temperature(parts),
-        parts.contains(Part.INDEXER) ? indexer : null);
+        parts.contains(Part.INDEXER) ? indexer : null,
+        parts.contains(Part.LATENT_FACTOR) ? 1.7 : null);
   }
 
   private static Attention.@Nullable Gate gate(List<Part> parts) {
@@ -512,30 +519,53 @@ class PlainReaderTest {
 
   private static FeedForward mixture(List<Part> parts) {
     boolean factored = parts.contains(Part.OUTPUT_FACTORS) && !parts.contains(Part.BESIDE);
-    return new FeedForward.MixtureOfExperts(
-        EXPERTS,
-        16,
-        activation(parts),
-        parts.contains(Part.UNGATED) && !parts.contains(Part.CLAMP),
-        parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
-        parts.contains(Part.EXPERT_BIASES),
-        routing(parts),
-        (parts.contains(Part.SHARED)
-                    || parts.contains(Part.SWITCHED)
-                    || parts.contains(Part.MIXED)
-                    || factored)
-                && !parts.contains(Part.BESIDE)
-            ? new FeedForward.SharedExperts(
-                12,
-                parts.contains(Part.SWITCHED),
-                false,
-                parts.contains(Part.MIXED) && !parts.contains(Part.SWITCHED) && !factored)
-            : null,
-        parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
-        factored ? new FeedForward.OutputFactors(2, 0.5) : null);
+    Routing routing = routing(parts);
+    var experts =
+        new FeedForward.MixtureOfExperts(
+            EXPERTS,
+            16,
+            activation(parts),
+            parts.contains(Part.UNGATED) && !parts.contains(Part.CLAMP),
+            parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
+            parts.contains(Part.EXPERT_BIASES),
+            routing,
+            (parts.contains(Part.SHARED)
+                        || parts.contains(Part.SWITCHED)
+                        || parts.contains(Part.MIXED)
+                        || factored)
+                    && !parts.contains(Part.BESIDE)
+                ? new FeedForward.SharedExperts(
+                    12,
+                    parts.contains(Part.SWITCHED),
+                    false,
+                    parts.contains(Part.MIXED) && !parts.contains(Part.SWITCHED) && !factored)
+                : null,
+            parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
+            factored ? new FeedForward.OutputFactors(2, 0.5) : null);
+    boolean one = routing.groups() == null && routing.prototypes() == 0;
+    var some = Parts.with(experts, "identities", parts.contains(Part.IDENTITIES) && one ? 3 : 0);
+    return parts.contains(Part.SHORTCUT)
+            && isAlone(some)
+            && placement(parts) == null
+            && seesAll(attention(parts))
+        ? Parts.with(some, "shortcut", new FeedForward.Shortcut(12))
+        : some;
+  }
+
+  private static boolean isAlone(FeedForward.MixtureOfExperts experts) {
+    return experts.shared() == null && experts.beside() == null;
+  }
+
+  private static boolean seesAll(Attention attention) {
+    return attention instanceof Attention.GroupedQuery
+        || (attention instanceof Attention.MultiHeadLatent a && a.indexer() == null);
   }
 
   private static Routing routing(List<Part> parts) {
+    if (parts.contains(Part.HIERARCHY)) {
+      var nested = Parts.with(Routing.of(4, Routing.Score.SOFTMAX), "scale", 1.5);
+      return Parts.with(nested, "hierarchy", new Routing.Hierarchy(4, 2));
+    }
     Routing.Bias bias = null;
     if (parts.contains(Part.BIAS_OF_SELECTION)) {
       bias = Routing.Bias.SELECTION;
