@@ -3,6 +3,7 @@ package dev.moxie.format.model;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How many parameters a model has, and how many one token uses. Publishers count the latter in two
@@ -53,6 +54,7 @@ public record ParameterCount(
           Role.DENSE_OUTPUT_NORM,
           Role.LAYER_FACTOR,
           Role.ATTENTION_DISTANCES,
+          Role.ATTENTION_ROUTER,
           Role.CROSS_NORM,
           Role.CROSS_NORM_BIAS,
           Role.ENCODER_NORM,
@@ -67,6 +69,7 @@ public record ParameterCount(
     long total = 0;
     long routed = 0;
     long routedActive = 0;
+    long resting = 0;
     long outside = 0;
     for (TensorSpec spec : counted(architecture)) {
       long elements = spec.shape().elements();
@@ -77,13 +80,15 @@ public record ParameterCount(
       if (spec.stack() != null) {
         routed = Math.addExact(routed, elements);
         routedActive = Math.addExact(routedActive, active(architecture, spec));
+      } else {
+        resting += elements - active(architecture, spec);
       }
     }
     long prediction = 0;
     for (TensorSpec spec : Tensors.ofPrediction(architecture)) {
       prediction = Math.addExact(prediction, spec.shape().elements());
     }
-    long active = total - routed + routedActive;
+    long active = total - routed - resting + routedActive;
     long embedding = (long) architecture.vocabSize() * architecture.hiddenSize();
     long notRead = architecture.tiedEmbeddings() ? 0 : embedding - architecture.hiddenSize();
     return new ParameterCount(
@@ -100,6 +105,10 @@ public record ParameterCount(
   /** Elements of a tensor that take part in one token's forward pass. */
   static long active(Architecture architecture, TensorSpec spec) {
     long elements = spec.shape().elements();
+    Attention.HeadExperts heads = headExperts(architecture, spec);
+    if (heads != null) {
+      return elements / heads.count() * heads.perToken();
+    }
     if (spec.stack() == null
         || spec.layer() == null
         || !(architecture.layers().get(spec.layer()).feedForward()
@@ -107,6 +116,18 @@ public record ParameterCount(
       return elements;
     }
     return elements / m.weighted() * Math.min(m.weighted(), m.routing().expertsPerToken());
+  }
+
+  /** Whose matrices stand in a tensor; null if no experts'. */
+  private static Attention.@Nullable HeadExperts headExperts(
+      Architecture architecture, TensorSpec spec) {
+    boolean both = spec.role() == Role.ATTENTION_QUERY || spec.role() == Role.ATTENTION_OUTPUT;
+    return both
+            && spec.layer() != null
+            && architecture.layers().get(spec.layer()).attention()
+                instanceof Attention.GroupedQuery a
+        ? a.headExperts()
+        : null;
   }
 
   /** A tied embedding is the head as well. */

@@ -110,6 +110,8 @@ public enum Role {
   LAYER_FACTOR("layer.factor"),
   ATTENTION_OUTPUT_GATE("attention.output_gate.weight"),
   ATTENTION_DISTANCES("attention.distances"),
+  ATTENTION_ROUTER("attention.router.weight"),
+  EXPERT_SUM_BIAS("experts.sum.bias"),
   CROSS_NORM("cross_norm.weight"),
   CROSS_NORM_BIAS("cross_norm.bias"),
   CROSS_QUERY("cross.query.weight"),
@@ -154,7 +156,13 @@ public enum Role {
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
     return switch (this) {
-      case ROUTER, ROUTER_BIAS, ROUTER_TABLE, ROUTER_PROJECTION, ROUTER_PROJECTION_BIAS -> true;
+      case ROUTER,
+          ROUTER_BIAS,
+          ROUTER_TABLE,
+          ATTENTION_ROUTER,
+          ROUTER_PROJECTION,
+          ROUTER_PROJECTION_BIAS ->
+          true;
       case ROUTER_TEMPERATURE, OPAQUE -> true;
       default -> false;
     };

@@ -51,6 +51,7 @@ class DecoderTest {
           "grok-1",
           "jamba",
           "jamba_sparse",
+          "jetmoe",
           "longcat_flash",
           "laguna",
           "lfm2_moe",

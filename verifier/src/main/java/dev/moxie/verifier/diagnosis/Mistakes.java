@@ -609,6 +609,10 @@ final class Mistakes {
             with(m.withRouting(routing.withBias(bias))));
       }
     }
+    add(
+        mistakes,
+        "a bias of what experts make together that the reference does not have",
+        with(Parts.with(m, "outputBias", false)));
     if (m.shared() != null && clamp != null) {
       boolean clamped = m.shared().clamped();
       add(
@@ -1118,6 +1122,15 @@ final class Mistakes {
                 "router.",
                 0,
                 Map.of("bias", m.experts())));
+      }
+      if (m.shared() == null && m.beside() == null && !m.outputBias()) {
+        missing.add(
+            missing(
+                "a dropped bias of what experts make together",
+                with(Parts.with(m, "outputBias", true)),
+                "experts.sum.",
+                0,
+                Map.of("bias", model.hiddenSize())));
       }
       if (m.shared() != null && !m.shared().switched() && !m.shared().mixed()) {
         missing.add(
