@@ -9,14 +9,14 @@ work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
 archive() {
-  (cd "$1" && mvn -B -q -ntp -Prelease -Dmaven.test.skip=true package >&2)
+  (cd "$1" && mvn -B -q -ntp -Prelease -Dmaven.test.skip=true "${@:2}" package >&2)
   sha256sum < "$1"/cli/target/moxie-*.tar.gz
 }
 
 mkdir "$work/elsewhere"
 git ls-files -z | xargs -0 cp -P --parents -t "$work/elsewhere"
 here=$(archive .)
-there=$(archive "$work/elsewhere")
+there=$(archive "$work/elsewhere" -Dcompile.checks=-parameters) # Checked already, and the longest part.
 if [ "$here" != "$there" ]; then
   echo "expected two builds to make the same archive, found $here and $there" >&2
   exit 1

@@ -30,7 +30,7 @@ failed=0
 for checkpoint in "$project"/fixtures/tiny-* "$project"/fixtures/random/*; do
   name=$(basename "$checkpoint")
   # transformers knows no such model.
-  [ "$name" != grok-1 ] || continue
+  case $name in grok-1 | mixtral_original*) continue ;; esac
   computed=$dtypes
   # transformers 5.18 multiplies norms in float32 by matrices in bfloat16 there, which torch refuses.
   case $name in deepseek_v4*) computed=float32 ;; esac

@@ -555,14 +555,17 @@ SCORES = {"softmax": softmax, "sigmoid": sigmoid, "identity": np.array,
           "sqrt_softplus": sqrt_softplus, "one": np.array}
 
 
-def dropped_of(chosen, experts, drops):
-    """Which choices [T, k] find their expert with all that it takes."""
-    tokens, waiting = len(chosen), np.zeros(experts, int)
+def dropped_of(c, chosen, drops):
+    """Which choices [T, k] find their expert with all that it takes, by the values c [T, E] of each."""
+    tokens, waiting, order = len(chosen), np.zeros(c.shape[1], int), np.arange(len(chosen))
     part = max(drops.get("least", 0), math.ceil(drops.get("fraction", 0) * tokens))
     taken = drops.get("tokens", part)
     dropped = np.zeros(chosen.shape, bool)
-    for place, choices in enumerate(chosen.T):
-        for token, expert in enumerate(choices):
+    if drops["order"] == "choice_then_score":
+        order = np.argsort(-c[order, chosen[:, 0]], kind="stable")
+    for place in range(chosen.shape[1]):
+        for token in order:
+            expert = chosen[token, place]
             dropped[token, place] = waiting[expert] >= taken
             waiting[expert] += 1
     return dropped
@@ -570,6 +573,8 @@ def dropped_of(chosen, experts, drops):
 
 def route(logits, routing, bias, assigned):
     """Chosen experts [T, k], best first, their weights and which are dropped."""
+    if hierarchy := routing.get("hierarchy"):
+        return *descend(logits, routing, hierarchy), None
     if cap := routing.get("logitCap"):
         logits = cap * np.tanh(logits / cap)
     sets = routing.get("prototypes", 1)
@@ -591,7 +596,7 @@ def route(logits, routing, bias, assigned):
         weights = mixed(s, chosen, mixer["tolerance"])
     drops, dropped = routing.get("drops"), None
     if drops:
-        dropped = dropped_of(chosen, s.shape[1], drops)
+        dropped = dropped_of(c, chosen, drops)
     if drops and "afterNormalisation" not in drops:
         weights = np.where(dropped, 0, weights)
     if normalisation := routing["normalisation"]:
@@ -599,6 +604,20 @@ def route(logits, routing, bias, assigned):
         weights = weights / (total + normalisation["epsilon"])
     weights = weights if dropped is None else np.where(dropped, 0, weights)
     return chosen, weights * routing["scale"], dropped
+
+
+def descend(logits, routing, hierarchy):
+    """Gates of two levels: of the kept groups, best first, as many experts, and their weights."""
+    count, kept = hierarchy["groups"], hierarchy["kept"]
+    tokens = np.arange(len(logits))[:, None]
+    p, s = softmax(logits[:, :count]), softmax(logits[:, count:].reshape(len(logits), count, -1))
+    groups = largest(p, kept)
+    own = s[tokens, groups]
+    experts = largest(own, routing["expertsPerToken"] // kept)
+    chosen = groups[..., None] * s.shape[2] + experts
+    p, own = p[tokens, groups], np.take_along_axis(own, experts, axis=-1)
+    weights = (p / p.sum(axis=-1, keepdims=True))[..., None] * own / own.sum(axis=-1, keepdims=True)
+    return chosen.reshape(len(p), -1), weights.reshape(len(p), -1) * routing["scale"]
 
 
 def length_one(x):
@@ -622,6 +641,8 @@ def mixture(x, w, name, ff, trace, ids, normed):
         logits = factor * (length_one(p) @ length_one(w(f"{name}.router")).T)
     else:
         logits = read @ w(f"{name}.router").T + (bias if routing["bias"] == "logits" else 0)
+    if "hierarchy" in routing:
+        logits = np.concatenate([read @ w(f"{name}.router.primary").T, logits], axis=1)
     assigned = w(f"{name}.router.table")[ids].astype(int) if "assigned" in routing else None
     chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:
@@ -672,15 +693,23 @@ def connected(h, w, name, a):
     return p, q, c
 
 
-def forward(package, ids, decoded=None):
-    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's."""
+def shown(patches, w):
+    """Tokens of an image: one of the class, and one of each patch."""
+    seen = patches @ w("image.patch").T + w("image.patch.bias")
+    return np.concatenate([w("image.class")[None], seen]) + w("image.position")[: len(seen) + 1]
+
+
+def forward(package, ids, decoded=None, patches=None):
+    """TRACE.md: {tensor name: array} of the forward pass over token ids, an encoder's and a decoder's, or an image."""
     a, w, trace = package.manifest["architecture"], weights(package), {}
-    times, embedding = a.get("multipliers", {}), w("embedding")
+    times, image = a.get("multipliers", {}), a.get("image")
+    embedding = None if image else w("embedding")
 
     def embedded(ids):
-        h = times.get("embedding", 1) * embedding[ids]
+        h = times.get("embedding", 1) * (shown(patches, w) if image else embedding[ids])
         return h + sinusoids(ids, h.shape[1], a["positions"]) if "positions" in a else h
 
+    ids = np.zeros(len(patches) + 1, int) if image else ids
     h, residual = embedded(ids), times.get("residual", 1)
     encoder, encoded = encoder_layers(a), None
     placement = a.get("normPlacement", "input")
@@ -745,7 +774,11 @@ def forward(package, ids, decoded=None):
     if streams:
         h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
-    logits = norm(h, w, "final_norm", a) @ head.T + (w("head.bias") if "headBias" in a else 0)
+    x = norm(h, w, "final_norm", a)
+    x = x[:1] if image else x
+    if image and "representationSize" in image:
+        x = np.tanh(x @ w("representation").T + w("representation.bias"))
+    logits = x @ head.T + (w("head.bias") if "headBias" in a else 0)
     logits, cap = times.get("logits", 1) * logits, a.get("logitCap")
     trace["logits"] = cap * np.tanh(logits / cap) if cap else logits
     return trace

@@ -111,8 +111,11 @@ def file_claims(data, schema, later):
 # `canonical` explains. What ends with ? may be absent. Names are without `.weight`.
 
 MODEL = {
-    "always": "embedding V H; final_norm H",
-    "head": "head V H",
+    "always": "final_norm H",
+    "embedding": "embedding V H",
+    "image": "image.patch H PA; image.patch.bias H; image.class H; image.position PO H",
+    "representation": "representation RE H; representation.bias RE",
+    "head": "head V RE",
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
     "streams": "final_streams F G; final_streams.factors 1; final_streams.shift F",
@@ -179,6 +182,7 @@ LAYER = {
     "router": "router E RW",
     "sum_bias": "experts.sum.bias H",
     "cosine": "router.projection RW H; router.projection.bias RW; router.temperature 1",
+    "hierarchy": "router.primary RG H",
     "mixed": "shared.mix 2 H; shared.mix.bias 2",
     "gated_experts": "experts.gate_up EW 2I H",
     "ungated_experts": "experts.up EW I H",
@@ -227,6 +231,9 @@ def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
     found = {}
     size = {"1": 1, "2": 2, "3": 3, "V": architecture["vocabSize"], "H": architecture["hiddenSize"]}
+    image = architecture.get("image", {})
+    size |= {"PA": image.get("patchSize"), "PO": architecture["maxPositions"],
+             "RE": image.get("representationSize", size["H"])}
     streams = architecture.get("streams")
     if streams:
         count = streams["count"]
@@ -237,11 +244,13 @@ def canonical(architecture):
             if name.startswith(lacks):
                 continue
             full = ("" if layer is None else f"layers.{layer}.") + name.rstrip("?")
-            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_distances", "_temperature"))
+            plain = role.endswith(("_bias", "_sinks", "_table", "_factors", "_factor", "s_shift", "_class", "_distances", "_temperature"))
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
     biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
+    biases += ["image"] if image else ["embedding"]
+    biases += ["representation"] * ("representationSize" in image)
     if "encoder" in architecture:
         biases += ["encoder"] + ["encoder_biases"] * ("normBiases" in architecture)
     add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
@@ -340,9 +349,10 @@ def canonical(architecture):
             shared = ff["shared"] or ff.get("beside") or ff.get("shortcut") or {"intermediateSize": width}
             size["EW"] = ff["experts"] - ff.get("identities", 0)
             parts += ["router"] * (ff["routing"]["score"] != "one")
+            size["RG"] = ff["routing"].get("hierarchy", {"groups": 0})["groups"]
             size["RW"] = ff["routing"].get("cosine", {"size": size["H"]})["size"]
             parts += ["bias"] * bool(ff["routing"]["bias"]) + ["shared"] * bool(ff["shared"])
-            parts += [part for part in ("assigned", "factors", "cosine") if part in ff["routing"]]
+            parts += [part for part in ("assigned", "factors", "cosine", "hierarchy") if part in ff["routing"]]
             for part in ("beside", "shared", "shortcut"):
                 parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
             parts += [part for part in ("beside", "shortcut") if part in ff]

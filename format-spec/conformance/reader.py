@@ -215,7 +215,7 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A14, as far as the schema does not say them."""
+    """A1 to A16, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     beside = any("beside" in block["feedForward"] for block in a["blocks"])
@@ -235,12 +235,18 @@ def architecture(p):
         yield "A13", "cross", all("cross" not in b for b in encoder["blocks"])
     yield "A9", "finalNormEpsilon", a.get("finalNormEpsilon") != a["normEpsilon"]
     yield "A13", "cross", all(("cross" in b) == bool(encoder) for b in a["blocks"])
+    if image := a.get("image"):
+        yield "A16", "image", not {"encoder", "streams"} & {*a}
+        yield "A16", "image", not (a["tiedEmbeddings"] or a["prediction"])
+        yield "A16", "maxPositions", 2 <= a["maxPositions"] <= 1 << 24
+        yield "A16", "assigned", all("assigned" not in b["feedForward"].get("routing", {}) for b in a["blocks"])
     padded = "padding" in a.get("positions", {})
     yield "A13", "padding", not padded or bool(encoder)
     for stack in stacks:
         attentions = [block["attention"] for block in stack]
         both = ["bidirectional" in one for one in attentions]
-        yield "A13", "bidirectional", all(both) if stack is not a["blocks"] else not any(both)
+        ahead = bool(image) or stack is not a["blocks"]
+        yield "A16" if image else "A13", "bidirectional", all(both) if ahead else not any(both)
         yield "A13", "distances", all(one.get("distances") == attentions[0].get("distances")
                                       for one in attentions)
     for block in index.blocks(a):
@@ -303,12 +309,13 @@ def architecture(p):
             yield "A4", "expertsPerToken", k <= ff["experts"]
             identities, shortcut = ff.get("identities", 0), "shortcut" in ff
             yield "A4", "identities", identities < ff["experts"]
-            yield "A15", "identities", not identities or not groups and "prototypes" not in routing
+            yield "A15", "identities", not identities or not (groups or {"prototypes", "hierarchy"} & set(routing))
             alone = not (ff["shared"] or "beside" in ff)
             yield "A15", "outputBias", "outputBias" not in ff or alone
             alone = alone and not ({"indexer", "headExperts"} & {*attention} or "encoder" in a)
             alone = alone and attention["type"] in ("grouped_query", "multi_head_latent")
-            alone = alone and not (a["prediction"] or "streams" in a or "normPlacement" in a)
+            alone = alone and not (a["prediction"] or {"image", "streams", "normPlacement"} & set(a))
+            alone = alone and not {"attentionResidual", "feedForwardResidual"} & set(block)
             yield "A15", "shortcut", not shortcut or alone
             mixed = "mixer" in routing
             yield "A8", "score", mixed == (routing["score"] == "identity")
@@ -320,6 +327,14 @@ def architecture(p):
             yield "A8", "one", not one or "assigned" in routing and "logitCap" not in routing
             angles = "cosine" in routing
             yield "A8", "cosine", not angles or routing["bias"] != "logits" and not one
+            if nested := routing.get("hierarchy"):
+                count, kept = nested["groups"], nested["kept"]
+                fits = ff["experts"] % count == 0 and k % kept == 0 and kept <= count
+                yield "A5", "hierarchy", fits and k // kept <= ff["experts"] // count
+                others = {"assigned", "factors", "logitCap", "prototypes", "cosine", "drops"}
+                others |= {name for name in ("bias", "groups", "normalisation") if routing[name]}
+                yield "A8", "hierarchy", routing["score"] == "softmax" and not others & {
+                    name for name, value in routing.items() if value is not None}
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
             drops, normalisation = routing.get("drops"), routing["normalisation"]

@@ -2,6 +2,7 @@ package dev.moxie.cli;
 
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.InvalidInputException;
+import dev.moxie.format.error.MismatchException;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.file.FileNames;
@@ -121,6 +122,7 @@ final class Failures {
 
   private static int status(MoxieException failure) {
     return switch (failure) {
+      case MismatchException e -> MISMATCH;
       case InvalidInputException e -> INPUT;
       case UsageException e -> USAGE;
       case EnvironmentException e -> ENVIRONMENT;

@@ -27,6 +27,7 @@ import picocli.CommandLine.ScopeType;
       ConvertCommand.class,
       ExportCommand.class,
       ReshardCommand.class,
+      SignCommand.class,
       VerifyCommand.class,
       RoutingCommand.class,
       EvalCommand.class,

@@ -18,6 +18,7 @@ import dev.moxie.runtime.generation.TextStream;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.lowering.CacheLayout;
 import dev.moxie.runtime.plain.ExpertMemory;
+import dev.moxie.verifier.Continuing;
 import dev.moxie.verifier.LoweringCheck;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -154,6 +155,7 @@ final class RunCommand implements Callable<Integer> {
     Device device = deviceChoice.device();
     var pace = new Pace();
     try (MoxiePackage pack = MoxiePackage.open(folder)) {
+      Continuing.requireTokens(pack);
       if (prompt.text != null) {
         requireContinuing(pack);
         try (TextTokenizer tokenizer = TextTokenizer.of(pack)) {

@@ -11,6 +11,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -28,9 +29,11 @@ class LostOutputTest {
   @TempDir static Path folder;
   private static String pack = "";
   private static String baseline = "";
+  private static KeyFiles keys = new KeyFiles("", "");
 
   @BeforeAll
-  static void convert() {
+  static void convert() throws IOException, GeneralSecurityException {
+    keys = KeyFiles.in(folder);
     pack = path("p");
     baseline = path("baseline.json");
     assertEquals(0, CommandLineTest.moxie("convert", CHECKPOINT, pack).status());
@@ -64,6 +67,7 @@ class LostOutputTest {
                 "convert C new-text --towers drop",
                 "export P new-checkpoint",
                 "reshard P new-layout --expert-parallel 2",
+                "sign P --key K --public-key Q --signature new-signature",
                 "verify P",
                 "verify P --json",
                 "verify P --html -",
@@ -108,6 +112,8 @@ class LostOutputTest {
             case "C/config.json" -> CHECKPOINT + "/config.json";
             case "A" -> Fixtures.root().resolve("adapters/mixtral").toString();
             case "B" -> baseline;
+            case "K" -> keys.key();
+            case "Q" -> keys.publicKey();
             case "here" -> folder.toString();
             case "other" -> Fixtures.randomMixtrals().getLast().toString();
             case "project" -> Fixtures.root().getParent().toString();

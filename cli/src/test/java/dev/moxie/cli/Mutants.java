@@ -39,10 +39,10 @@ final class Mutants {
           Map.entry("shard", 400),
           Map.entry("shard-unsealed", 200),
           Map.entry("config-of-a-package", 100),
-          Map.entry("trace", 400),
+          Map.entry("trace", 200),
           Map.entry("baseline", 800),
-          Map.entry("tokenizer-json", 1000),
-          Map.entry("tokenizer-config-json", 200));
+          Map.entry("tokenizer-json", 400),
+          Map.entry("tokenizer-config-json", 100));
 
   private static final int ARGUMENTS = 500;
 

@@ -49,7 +49,7 @@ public final class InvarianceCheck {
     this.running = running;
     this.ids = ChunkCheck.ids(architecture, (int) Math.min(TOKENS, architecture.maxPositions()));
     var oracle = new Oracle(architecture, Weights.asStored(pack), running.precision());
-    this.exact = FreePass.of(architecture, oracle, ids);
+    this.exact = FreePass.of(architecture, SomeImage.shown(architecture, oracle, ids.length), ids);
     this.notChecked = notChecked;
   }
 
@@ -96,6 +96,8 @@ public final class InvarianceCheck {
       model.read(ids);
       permuted.read(ids);
     }
+    SomeImage.show(pack.architecture(), model, ids.length);
+    SomeImage.show(pack.architecture(), permuted, ids.length);
     float[] whole = feed(model, ids, ids.length);
     // Where layers look ahead, a token is another in a longer text.
     boolean ahead = pack.architecture().looksAhead();

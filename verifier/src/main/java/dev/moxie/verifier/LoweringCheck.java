@@ -114,6 +114,7 @@ public final class LoweringCheck implements LoweringProof {
     String where = pack.folder() + ", " + opening.execution() + " on " + opening.device();
     String remedy = remedy(precision);
     Architecture architecture = pack.architecture();
+    Continuing.requireTokens(pack);
     FreePass exact = exact(pack, precision);
     if (architecture.encoder() != null) {
       model.read(tokens(architecture));

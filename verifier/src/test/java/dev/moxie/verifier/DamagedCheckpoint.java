@@ -36,7 +36,7 @@ public final class DamagedCheckpoint {
       for (Path file : files.toList()) {
         Path copy = Files.copy(file, target.resolve(file.getFileName()));
         String name = file.getFileName().toString();
-        if (name.matches("model.*\\.safetensors")) {
+        if (name.matches("(model|consolidated).*\\.safetensors")) {
           damage(copy, SafetensorsFile.readHeader(copy), damage);
         } else if (name.matches("tensor\\d+_000")) {
           damage(copy, PickleHeader.read(copy), damage);

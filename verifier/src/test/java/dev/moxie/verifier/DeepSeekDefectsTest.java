@@ -28,13 +28,13 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Well-formed packages that are wrong, each named by the references alone for what it looks like.
+ * Well-formed packages that are wrong, each named by a reference alone for what it looks like,
+ * beside those of {@link MutationTableTest}, which are made from the trained checkpoints.
  */
 @Tag("exhaustive")
 class DeepSeekDefectsTest {
   @TempDir Path folder;
 
-  private static final Path TINY = Fixtures.tinyDeepSeek();
   private static final Path V3 = Fixtures.root().resolve("random/deepseek_v3");
   private static final Path V2 = Fixtures.root().resolve("random/deepseek_v2");
   private static final Path YARN = Fixtures.root().resolve("random/deepseek_v3_yarn");
@@ -46,7 +46,6 @@ class DeepSeekDefectsTest {
             cases(
                 "a bias added to the weights instead of to the selection only",
                 routing(r -> r.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)),
-                TINY,
                 V3,
                 OFFSET),
             cases(
@@ -55,30 +54,25 @@ class DeepSeekDefectsTest {
                     without(
                         routing(r -> r.withBias(null)).apply(plan),
                         name -> name.endsWith("router.bias")),
-                TINY,
                 V3,
                 BLOCKS),
             cases(
                 "routing scale 2.5 applied twice",
                 routing(r -> r.withScale(r.scale() * r.scale())),
-                TINY,
                 V3,
                 YARN),
-            cases(
-                "dropped normalisation", routing(r -> r.withNormalisation(null)), TINY, V3, BLOCKS),
+            cases("dropped normalisation", routing(r -> r.withNormalisation(null)), V3, BLOCKS),
             cases(
                 "wrong group count: 4 of 8 groups kept instead of 2 of 4",
                 routing(r -> r.withGroups(groups(r, 8, 4))),
-                TINY,
                 V3,
                 V2),
             cases(
                 "wrong group count: 1 of 2 groups kept instead of 2 of 4",
                 routing(r -> r.withGroups(groups(r, 2, 1))),
-                TINY,
                 V3,
                 V2),
-            cases("dropped groups: ", routing(r -> r.withGroups(null)), TINY, V3, V2, BLOCKS),
+            cases("dropped groups: ", routing(r -> r.withGroups(null)), V3, V2, BLOCKS),
             cases(
                 "a YaRN softmax factor of",
                 rotary(r -> scaled(r, yarn(r).softmaxFactor() * yarn(r).softmaxFactor())),
@@ -87,7 +81,6 @@ class DeepSeekDefectsTest {
             cases(
                 "group aggregate by maximum instead of sum of the top two",
                 routing(r -> r.withGroups(aggregate(r, Routing.Groups.Aggregate.MAXIMUM))),
-                TINY,
                 V3,
                 BLOCKS),
             cases(
@@ -96,14 +89,12 @@ class DeepSeekDefectsTest {
                     without(
                         experts(FeedForward.MixtureOfExperts::withoutShared).apply(plan),
                         name -> name.contains(".shared.")),
-                TINY,
                 V3,
                 V2,
                 BLOCKS),
             cases(
                 "interleaved rotary dimensions read as halves",
                 rotary(r -> r.withPairing(Rotary.Pairing.HALVES)),
-                TINY,
                 V3,
                 V2,
                 YARN),
@@ -126,13 +117,12 @@ class DeepSeekDefectsTest {
     DamagedCheckpoint.Damage shiftedOnce =
         values("layers.1.self_attn.o_proj.weight_scale_inv", (i, v) -> v[(i + 1) % v.length]);
     return Stream.of(
-            cases("a dropped selection bias", zeroBias, TINY, V3, BLOCKS),
+            cases("a dropped selection bias", zeroBias, V3, BLOCKS),
             cases("a selection bias rounded to bf16", roundedBias, OFFSET),
-            cases("the block scales of all its weights shifted one", shifted, TINY, BLOCKS),
+            cases("the block scales of all its weights shifted one", shifted, BLOCKS),
             cases(
                 "the block scales of layers.1.attention.output.weight shifted one",
                 shiftedOnce,
-                TINY,
                 BLOCKS))
         .flatMap(cases -> cases);
   }

@@ -84,7 +84,7 @@ class EncoderDecoderTest {
     defects.forEach(
         (name, defect) -> {
           Path target = Packages.convert(checkpoint, folder.resolve(name), defect);
-          assertEquals(Verdict.FAIL, verify(target, trace(checkpoint)).verdict(), name);
+          assertEquals(Verdict.FAIL, WhetherFound.by(List.of(trace(checkpoint)), target), name);
         });
   }
 

@@ -570,6 +570,25 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "gates-of-two-levels",
+              """
+              {"model_type": "hierarchical_moe", "vocab_size": 19, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2, "d_kv": 6, "d_ff": 10, "num_experts": 12,
+               "num_groups": 4, "primary_top_k": 2, "secondary_top_k": 2,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
+              "an-image-and-experts-that-the-surest-tokens-reach-first",
+              """
+              {"model_type": "v_moe", "num_classes": 19, "classifier": "token",
+               "representation_size": 7, "image_size": 6, "patch_size": 2, "hidden_size": 12,
+               "num_layers": 2, "num_heads": 2, "mlp_dim": 10, "moe_layers": [1],
+               "num_experts": 5, "num_selected_experts": 2, "group_size": 10,
+               "batch_priority": true, "capacity_factor": 0.75, "capacity_multiple_of": 0}
+              """,
+              Packages::convert),
+          new Model(
               "a-cap-of-scores-and-int8-in-groups",
               """
               {"model_type": "grok-1", "vocab_size": 19, "hidden_size": 12,

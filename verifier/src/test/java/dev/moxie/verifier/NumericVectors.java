@@ -1,10 +1,12 @@
 package dev.moxie.verifier;
 
+import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Step;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.SafetensorsWriter;
 import dev.moxie.format.safetensors.Shape;
+import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.oracle.Estimate;
@@ -57,13 +59,21 @@ final class NumericVectors {
 
   private static void writeExpected(MoxiePackage pack, Path file) throws IOException {
     var architecture = pack.architecture();
-    long[] ids = new long[TOKENS];
-    for (int i = 0; i < TOKENS; i++) {
+    Architecture.Image image = architecture.image();
+    int tokens = image == null ? TOKENS : Math.toIntExact(architecture.maxPositions());
+    long[] ids = new long[tokens];
+    for (int i = 0; i < tokens; i++) {
       ids[i] = (5L * i + 2) % architecture.vocabSize();
     }
     var oracle = new Oracle(architecture, Weights.asStored(pack), Precision.F32);
     List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
-    tensors.add(tensor("input_ids", Dtype.I64, Shape.of(TOKENS), into -> put(into, ids)));
+    if (image == null) {
+      tensors.add(tensor("input_ids", Dtype.I64, Shape.of(tokens), into -> put(into, ids)));
+    } else {
+      Estimate patches = Estimate.exact(SomeImage.patches(image, tokens), image.patchSize());
+      oracle = oracle.seeing(patches);
+      tensors.add(floats(Trace.PATCHES, patches));
+    }
     Estimate hidden = oracle.embed(ids);
     for (int layer = 0; layer < architecture.layers().size(); layer++) {
       String prefix = "layers." + layer + ".";
@@ -82,7 +92,7 @@ final class NumericVectors {
             tensor(
                 prefix + "router.experts",
                 Dtype.I32,
-                Shape.of(TOKENS, k),
+                Shape.of(tokens, k),
                 into -> routed.experts().forEach(row -> put(into, row))));
         tensors.add(floats(prefix + "router.weights", routed.weights()));
         tensors.add(bounds(prefix + "router.weights.bound", routed.weights()));
@@ -99,7 +109,7 @@ final class NumericVectors {
   /** A choice that rounding may change would make a right reader fail. */
   private static void requireClear(RoutingOracle.Routed routed, String where) {
     int clear = new Selection(routed).firstUnclear();
-    if (clear < TOKENS) {
+    if (clear < routed.experts().size()) {
       throw new IllegalStateException(where + ": the choice of token " + clear + " is unclear");
     }
   }

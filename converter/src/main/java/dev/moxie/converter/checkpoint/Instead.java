@@ -36,7 +36,8 @@ record Instead(String found, String remedy) {
               "weights in their authors' original format",
               "params\\.json|consolidated.*",
               "fetch the Hugging Face edition of the model, or convert these with the script that"
-                  + " transformers has for its family"),
+                  + " transformers has for its family; docs/commands.md has what makes Mixtral's"
+                  + " convert as they are"),
           new Kind(
               "weights as Grok-1 is released",
               NumberedFiles.NAMES,

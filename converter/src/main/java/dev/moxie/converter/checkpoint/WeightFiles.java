@@ -40,6 +40,10 @@ record WeightFiles(
 
   private static final String CONFIG = "config.json";
   private static final String SINGLE = "model.safetensors";
+
+  /** What Mistral calls it (mistral-inference, {@code transformer.py}, {@code from_folder}). */
+  private static final String CONSOLIDATED = "consolidated.safetensors";
+
   private static final String LFS_POINTER = "version https://git-lfs";
   private static final int LARGEST_LFS_POINTER = 1024;
 
@@ -56,12 +60,8 @@ record WeightFiles(
     Path file = folder.resolve(INDEX);
     boolean single = Files.isRegularFile(folder.resolve(SINGLE));
     if (!Files.exists(file)) {
-      Set<String> numbered = single ? Set.of() : NumberedFiles.in(folder);
-      if (!single && numbered.isEmpty()) {
-        throw noWeights(folder);
-      }
-      Set<String> names = single ? Set.of(SINGLE) : numbered;
-      return checked(folder, new WeightFiles(names, null, Set.of(), List.of()));
+      return checked(
+          folder, new WeightFiles(withoutIndex(folder, single), null, Set.of(), List.of()));
     }
     Map<String, String> index =
         StrictJson.readStrings(file, "weight_map", "the name of a weight file");
@@ -99,6 +99,20 @@ record WeightFiles(
         folder,
         new WeightFiles(
             Set.of(SINGLE), null, names, List.of(note + "; weights are read from " + SINGLE)));
+  }
+
+  private static Set<String> withoutIndex(Path folder, boolean single) {
+    if (single) {
+      return Set.of(SINGLE);
+    }
+    if (Files.isRegularFile(folder.resolve(CONSOLIDATED))) {
+      return Set.of(CONSOLIDATED);
+    }
+    Set<String> numbered = NumberedFiles.in(folder);
+    if (numbered.isEmpty()) {
+      throw noWeights(folder);
+    }
+    return numbered;
   }
 
   private static RuntimeException noConfig(Path folder) {

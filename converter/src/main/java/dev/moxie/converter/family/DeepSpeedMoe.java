@@ -10,10 +10,11 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * DeepSpeed-MoE's PR-MoE (Rajbhandari et al., "DeepSpeed-MoE: Advancing Mixture-of-Experts
- * Inference and Training to Power Next-Generation AI Scale", 2022, section 4.1): more experts in
- * later layers (pyramid), and a network for every token besides, both mixed by a softmax of two
- * numbers (residual; microsoft/DeepSpeed {@code deepspeed/moe/layer.py}). A token has one expert,
- * weighed by its softmax; capacity by {@code sharded_moe.py}, without its random token selection.
+ * Inference and Training to Power Next-Generation AI Scale", 2022, section 4.1.2): more experts in
+ * later layers (pyramid), and a network for every token besides (residual). The paper adds what
+ * both make; the code mixes it by a softmax of two numbers, as here (microsoft/DeepSpeed {@code
+ * deepspeed/moe/layer.py}). A token has one expert, weighed by its softmax; capacity by {@code
+ * sharded_moe.py}, without its random token selection.
  */
 final class DeepSpeedMoe {
   private static final Key<List<Integer>> EXPERTS =

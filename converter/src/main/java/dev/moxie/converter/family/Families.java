@@ -14,6 +14,7 @@ public final class Families {
   public static final List<Family> ALL =
       List.of(
           Mixtral.FAMILY,
+          MixtralOriginal.FAMILY,
           DeepSeekV2.FAMILY,
           DeepSeekV3.FAMILY,
           DeepSeekV32.FAMILY,
@@ -40,6 +41,7 @@ public final class Families {
           GraniteHybrid.FAMILY,
           NemotronH.FAMILY,
           Jamba.FAMILY,
+          MiniMaxText.FAMILY,
           Dbrx.FAMILY,
           Phimoe.FAMILY,
           Llama4.TEXT,
@@ -64,7 +66,9 @@ public final class Families {
           M6T.FAMILY,
           PanguSigma.FAMILY,
           DeepSpeedMoe.FAMILY,
-          Tutel.FAMILY);
+          Tutel.FAMILY,
+          HierarchicalMoe.FAMILY,
+          VMoe.FAMILY);
 
   private Families() {}
 

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
@@ -30,6 +31,7 @@ import org.jspecify.annotations.Nullable;
  * @param composite a model that it is also found in; null without
  * @param notLoaded what the names of tensors begin with that the class leaves in the files; they
  *     are kept for export
+ * @param tables that repeat what follows from config.json, by what their names end with; likewise
  */
 public record Family(
     String name,
@@ -39,7 +41,8 @@ public record Family(
     Function<Settings, Architecture> architecture,
     List<Layout> layouts,
     @Nullable Composite composite,
-    Set<String> notLoaded) {
+    Set<String> notLoaded,
+    Map<String, DecayTable> tables) {
   private static final String TIED = "tie_word_embeddings";
   private static final String QUANTISED = "quantization_config";
 
@@ -54,7 +57,16 @@ public record Family(
       Keys keys,
       Function<Settings, Architecture> architecture,
       List<Layout> layouts) {
-    this(name, Set.of(name), Set.of(modelClass), keys, architecture, layouts, null, Set.of());
+    this(
+        name,
+        Set.of(name),
+        Set.of(modelClass),
+        keys,
+        architecture,
+        layouts,
+        null,
+        Set.of(),
+        Map.of());
   }
 
   /** The same family, which goes by another {@code model_type} as well. */
@@ -80,14 +92,29 @@ public record Family(
   }
 
   private Family with(Set<String> types, @Nullable Composite whole, Set<String> left) {
-    return new Family(name, types, modelClasses, keys, architecture, layouts, whole, left);
+    return new Family(name, types, modelClasses, keys, architecture, layouts, whole, left, tables);
+  }
+
+  /** The same family, whose files have tables of such names. */
+  Family repeating(Map<String, DecayTable> repeated) {
+    return new Family(
+        name,
+        modelTypes,
+        modelClasses,
+        keys,
+        architecture,
+        layouts,
+        composite,
+        notLoaded,
+        repeated);
   }
 
   /** The same family, whose class goes by another name as well. */
   Family alsoClass(String other) {
     Set<String> both = new HashSet<>(modelClasses);
     both.add(other);
-    return new Family(name, modelTypes, both, keys, architecture, layouts, composite, notLoaded);
+    return new Family(
+        name, modelTypes, both, keys, architecture, layouts, composite, notLoaded, tables);
   }
 
   /** Keys without effect, of config.json around the text model's as well. */
@@ -108,6 +135,14 @@ public record Family(
   public boolean loads(String tensor) {
     return notLoaded.stream().noneMatch(tensor::startsWith)
         && towers().stream().noneMatch(tensor::startsWith);
+  }
+
+  /** What a tensor repeats, if it does. */
+  public Optional<DecayTable> table(String tensor) {
+    return tables.entrySet().stream()
+        .filter(table -> tensor.endsWith(table.getKey()))
+        .map(Map.Entry::getValue)
+        .findFirst();
   }
 
   /** What the names of tensors begin with that other parts of a whole load. */

@@ -10,7 +10,8 @@ import java.util.List;
  * section 4): a decoder whose every other layer has experts, two of them for each token by GShard's
  * algorithm 1; each layer has biases by relative position of its own instead of positions, and the
  * networks of layers without experts have gates that GELU opens. The paper gives no equation of the
- * biases; here they are T5's (Raffel et al., 2020, section 2.1).
+ * biases, which it has from Transformer-XL (Dai et al., 2019); here they are T5's (Raffel et al.,
+ * 2020, section 2.1).
  */
 final class Glam {
   static final Family FAMILY =

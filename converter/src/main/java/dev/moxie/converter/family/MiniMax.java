@@ -14,7 +14,7 @@ import java.util.Set;
  * over all heads, positions turn a part of each head.
  */
 final class MiniMax {
-  private static final Key<Integer> TURNED =
+  static final Key<Integer> TURNED =
       Key.count("rotary_dim", Limits.MAX_WIDTH, "dimensions of each head that positions turn")
           .orNone();
   private static final Key<List<Integer>> KINDS =

@@ -102,6 +102,9 @@ final class Names {
           .and("experts.gate_up.weight", LAYER + "experts.gate_up_proj", Arrangement.HALVES)
           .and("experts.down.weight", LAYER + "experts.down_proj", Arrangement.STACKED);
 
+  /** All of Mixtral as its authors store it, and as 8x7B was first released. */
+  static final List<Layout> MIXTRAL_ORIGINAL = mixtral("layers.{layer}.");
+
   /** All of Nemotron-H, as released and as transformers 5 writes it. */
   static final List<Layout> NEMOTRON = nemotron();
 
@@ -283,6 +286,32 @@ final class Names {
         fused(released, LAYER + "feed_forward.")
             .and("router.weight", LAYER + "feed_forward.router.weight", Arrangement.ITSELF);
     return List.of(released, fused.as("transformers 5"));
+  }
+
+  private static List<Layout> mixtral(String layer) {
+    Layout apart =
+        released(
+            ends("tok_embeddings", "norm", "output"),
+            under(
+                layer,
+                weights(
+                    "attention_norm", "attention_norm",
+                    "attention.query", "attention.wq",
+                    "attention.key", "attention.wk",
+                    "attention.value", "attention.wv",
+                    "attention.output", "attention.wo",
+                    "feed_forward_norm", "ffn_norm",
+                    "router", "feed_forward.gate")),
+            under(layer, numbered("experts.{expert}", "feed_forward.experts.{expert}.")));
+    String network = layer + "block_sparse_moe.";
+    Layout stacked =
+        apart
+            .as("first release")
+            .and("router.weight", network + "gate.weight", Arrangement.ITSELF)
+            .and("experts.gate.weight", network + "w1", Arrangement.FLAT)
+            .and("experts.up.weight", network + "w3", Arrangement.FLAT)
+            .and("experts.down.weight", network + "w2", Arrangement.FLAT_TRANSPOSED);
+    return List.of(apart, stacked);
   }
 
   private static List<Layout> nemotron() {

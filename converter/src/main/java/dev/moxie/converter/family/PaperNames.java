@@ -25,6 +25,7 @@ final class PaperNames {
               "dense.up", "feed_forward.wi",
               "dense.down", "feed_forward.wo",
               "router", "moe.gate",
+              "router.primary", "moe.primary_gate",
               "experts.{expert}.up", "moe.experts.{expert}.wi",
               "experts.{expert}.down", "moe.experts.{expert}.wo"));
 
@@ -57,6 +58,36 @@ final class PaperNames {
                   "encoder_norm.bias", "encoder_norm.bias"),
               Names.ofEncoder(Names.under("encoder.layers.{layer}.", LAYER)),
               Names.under("decoder.layers.{layer}.", Names.join(LAYER, CROSS))));
+
+  /** Of an encoder of images, which has biases. */
+  static final Layout IMAGE =
+      Layout.of(
+          "exported",
+          Names.join(
+              Map.of(
+                  "image.patch.weight", "patch.weight",
+                  "image.patch.bias", "patch.bias",
+                  "image.class", "class_token",
+                  "image.position.weight", "positions.weight",
+                  "representation.weight", "pre_logits.weight",
+                  "representation.bias", "pre_logits.bias",
+                  "head.weight", "head.weight",
+                  "head.bias", "head.bias",
+                  "final_norm.weight", "final_norm.weight",
+                  "final_norm.bias", "final_norm.bias"),
+              Names.under(
+                  "layers.{layer}.",
+                  Names.join(
+                      LAYER,
+                      Names.inLayer(
+                          "attention.query.bias", "attention.query.bias",
+                          "attention.key.bias", "attention.key.bias",
+                          "attention.value.bias", "attention.value.bias",
+                          "attention.output.bias", "attention.output.bias",
+                          "dense.up.bias", "feed_forward.wi.bias",
+                          "dense.down.bias", "feed_forward.wo.bias",
+                          "experts.{expert}.up.bias", "moe.experts.{expert}.wi.bias",
+                          "experts.{expert}.down.bias", "moe.experts.{expert}.wo.bias")))));
 
   private PaperNames() {}
 }

@@ -31,6 +31,7 @@ public final class ReleaseTensors {
           Role.HEAD,
           Role.ROUTER,
           Role.ROUTER_TABLE,
+          Role.ROUTER_PRIMARY,
           Role.ROUTER_PROJECTION,
           Role.ATTENTION_ENTRY,
           Role.ATTENTION_ENTRY_GATE,

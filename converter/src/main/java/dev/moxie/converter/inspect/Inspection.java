@@ -501,6 +501,9 @@ public record Inspection(
       case Attention.Mamba2 a ->
           "Mamba-2: %d heads of %d, states of %d in %d groups; convolution of %d"
               .formatted(a.heads(), a.headSize(), a.stateSize(), a.groups(), a.convolution());
+      case Attention.Lightning a ->
+          "lightning: %d heads of %d, each with a state; output gated"
+              .formatted(a.heads(), a.headSize());
       case Attention.None _ -> "none";
       case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->

@@ -7,6 +7,7 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.checkpoint.NumberedFiles;
 import dev.moxie.converter.checkpoint.Recomputed;
 import dev.moxie.converter.checkpoint.SourceTensor;
+import dev.moxie.converter.family.DecayTable;
 import dev.moxie.converter.family.Families;
 import dev.moxie.converter.family.Family;
 import dev.moxie.converter.family.Layout;
@@ -19,6 +20,7 @@ import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.model.Tensors;
@@ -276,7 +278,11 @@ public final class Planner {
       opaque.add(head);
     }
     unused.values().stream()
-        .filter(tensor -> Recomputed.is(tensor) || !family.loads(tensor.name()))
+        .filter(
+            tensor ->
+                Recomputed.is(tensor)
+                    || !family.loads(tensor.name())
+                    || repeats(architecture, tensor))
         .forEach(opaque::add);
     Map<String, SourceTensor> byName = new TreeMap<>();
     for (SourceTensor source : opaque) {
@@ -287,6 +293,22 @@ public final class Planner {
         .values()
         .forEach(
             s -> add(new ShardLayout.Item(opaque(s), s.dtype()), copies(List.of(Place.of(s)))));
+  }
+
+  /** Whether a tensor says what the architecture says; one that says something else is refused. */
+  private boolean repeats(Architecture architecture, SourceTensor tensor) {
+    Optional<DecayTable> table = family.table(tensor.name());
+    int layer = layout.layerOf(tensor.name()).orElse(-1);
+    List<Architecture.Blocks> layers = architecture.layers();
+    if (table.isEmpty()
+        || layer < 0
+        || layer >= layers.size()
+        || !(layers.get(layer).attention() instanceof Attention.Lightning a)) {
+      return false;
+    }
+    double[] rates = a.rates(layer, layers.size());
+    DecayTables.require(checkpoint.folder(), where(tensor), tensor, table.get(), rates);
+    return true;
   }
 
   private static TensorSpec opaque(SourceTensor source) {

@@ -34,7 +34,6 @@ class MissingWeightsTest {
     "pytorch_model-00001-of-00002.bin, pickle, safetensors first",
     "model.pt, pickle, safetensors first",
     "consolidated.00.pth, original format, script",
-    "consolidated.safetensors, original format, Hugging Face edition",
     "params.json, original format, Hugging Face edition",
     "adapter_model.safetensors, an adapter, merge it into its base model",
     "adapter_config.json, an adapter, merge it into its base model",

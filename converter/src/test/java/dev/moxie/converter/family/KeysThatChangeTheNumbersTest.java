@@ -100,6 +100,13 @@ class KeysThatChangeTheNumbersTest {
         describe("dots1", json -> {}), describe("dots1", json -> json.remove("scoring_func")));
   }
 
+  /** Where images share experts, what becomes of one depends on those beside it. */
+  @ParameterizedTest
+  @CsvSource({"group_size, 208", "num_heads, 5", "patch_size, 11", "moe_layers, [3]"})
+  void anImageThatIsNoGroupOfItsOwnOrNoneOfPatchesIsRefused(String key, String value) {
+    refuses("v_moe", key, json -> set(json, key, value));
+  }
+
   /** A value that is stated as the only one stays that, whatever holds where there is none. */
   @ParameterizedTest
   @CsvSource({
@@ -110,7 +117,8 @@ class KeysThatChangeTheNumbersTest {
     "nllb-moe, second_expert_policy, '\"random\"'",
     "gshard, tie_word_embeddings, false",
     "deepspeed_moe, use_rts, true",
-    "tutel, capacity_factor, 1.5"
+    "tutel, capacity_factor, 1.5",
+    "v_moe, classifier, '\"gap\"'"
   })
   void whatTheFamilyDoesNotComputeIsRefused(String family, String key, String value) {
     refuses(family, key, json -> set(json, key, value));

@@ -7,7 +7,7 @@ import dev.moxie.format.text.Line;
  * found, and what to do; whatever names it quotes, it is safe to print.
  */
 public abstract sealed class MoxieException extends RuntimeException
-    permits InvalidInputException, UsageException, EnvironmentException {
+    permits InvalidInputException, MismatchException, UsageException, EnvironmentException {
   private static final long serialVersionUID = 1L;
 
   MoxieException(String where, String expected, String found, String remedy) {

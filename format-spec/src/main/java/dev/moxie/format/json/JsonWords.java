@@ -53,7 +53,7 @@ public final class JsonWords {
   }
 
   /** A value's kind. */
-  static String of(JsonNode node) {
+  public static String of(JsonNode node) {
     return node.isMissingNode() ? "nothing" : of(node.asToken());
   }
 

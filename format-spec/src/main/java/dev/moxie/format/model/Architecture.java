@@ -13,8 +13,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The family-neutral description of a forward pass over tokens x, of a decoder alone, or of one
- * that reads an {@link Encoder}:
+ * The family-neutral description of a forward pass over tokens x, of a decoder alone, of one that
+ * reads an {@link Encoder}, or of one that sees an {@link Image} instead:
  *
  * <pre>
  * h     = embedding[x]                                    [T, H]
@@ -29,9 +29,10 @@ import org.jspecify.annotations.Nullable;
  * Normalization", 2016), plus a bias where norms have one. Halves of a layer may be normed
  * elsewhere ({@link NormPlacement}).
  *
- * @param vocabSize V
+ * @param vocabSize V; of a model of images its classes
  * @param hiddenSize H
- * @param maxPositions longest sequence the model was made for, in tokens
+ * @param maxPositions longest sequence the model was made for, in tokens; of a model of images the
+ *     only one
  * @param normEpsilon epsilon of every norm
  * @param finalNormEpsilon that of the last norm, where it has another; null where it has not
  * @param centredNorms whether these take the mean from what they are given
@@ -49,6 +50,7 @@ import org.jspecify.annotations.Nullable;
  * @param streams several residual streams side by side; null where there is one
  * @param positions numbers that are added to embeddings; null where none are
  * @param encoder whose tokens those of the decoder see; null where there is none
+ * @param image how the first layer reads an image; null where it reads tokens that have ids
  * @param blocks runs of equal layers of the decoder, first layer first
  * @param prediction layers for multi-token prediction, where the package holds any; the forward
  *     pass above does not use them
@@ -71,6 +73,7 @@ public record Architecture(
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Streams streams,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Sinusoids positions,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Encoder encoder,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Image image,
     List<Blocks> blocks,
     @Nullable Prediction prediction) {
 
@@ -87,7 +90,14 @@ public record Architecture(
      * feedForward(norm(h)) (Wang and Komatsuzaki, "GPT-J-6B", 2021).
      */
     @JsonProperty("shared_input")
-    SHARED_INPUT
+    SHARED_INPUT,
+    /**
+     * The residual stream itself, before each: h = norm(h), a = h + attention(h) (MiniMax,
+     * "MiniMax-01", 2025, section 2.2, whose norms after sums these are, but for the first and the
+     * last).
+     */
+    @JsonProperty("residual")
+    RESIDUAL
   }
 
   /**
@@ -114,6 +124,26 @@ public record Architecture(
       return embedding == 1 && residual == 1 && logits == 1
           ? null
           : new Multipliers(embedding, residual, logits);
+    }
+  }
+
+  /**
+   * How half a layer meets the residual stream: kept · h + added · half(h) (Wang et al., "DeepNet",
+   * 2022, section 3; MiniMax, "MiniMax-01", 2025).
+   */
+  public record ResidualScale(double kept, double added) {
+    public ResidualScale {
+      Limits.requirePositive("residualScale.kept", kept);
+      Limits.requirePositive("residualScale.added", added);
+      if (kept == 1 && added == 1) {
+        throw new IllegalArgumentException(
+            "residualScale: expected none where both of its factors are 1, found one");
+      }
+    }
+
+    /** Both factors, or null where each is 1. */
+    public static @Nullable ResidualScale of(double kept, double added) {
+      return kept == 1 && added == 1 ? null : new ResidualScale(kept, added);
     }
   }
 
@@ -197,19 +227,51 @@ public record Architecture(
   }
 
   /**
+   * An image as a sequence (Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021, equations 1
+   * and 4): a token of the class, then one for each patch p, in the order of rows, all of which see
+   * each other. What the first layer reads, and the head, are
+   *
+   * <pre>
+   * h_0    = class + position_0
+   * h_t    = patch · p_t + bias + position_t
+   * logits = norm(h_0) · headᵀ                             [1, V]
+   * </pre>
+   *
+   * <p>or, with a representation r = tanh(representation · norm(h_0) + bias), r · headᵀ.
+   *
+   * @param patchSize numbers of a patch, P: those of a pixel side by side, pixels in the order of
+   *     rows
+   * @param representationSize width of r; null where the head reads the token itself
+   */
+  public record Image(
+      int patchSize,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer representationSize) {
+    public Image {
+      Limits.require("image.patchSize", patchSize, 1, Limits.MAX_WIDTH);
+      if (representationSize != null) {
+        Limits.require("image.representationSize", representationSize, 1, Limits.MAX_WIDTH);
+      }
+    }
+  }
+
+  /**
    * A run of equal layers, which may lack one half or the other.
    *
    * @param count layers in the run
    * @param cross attention to an encoder, after that of the decoder; null where there is none
+   * @param attentionResidual how the first half meets the residual stream; null where it is added
+   * @param feedForwardResidual likewise the second
    */
   public record Blocks(
       int count,
       Attention attention,
       @JsonInclude(JsonInclude.Include.NON_NULL) Attention.@Nullable Cross cross,
-      FeedForward feedForward) {
-    /** Without attention to an encoder. */
+      FeedForward feedForward,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable ResidualScale attentionResidual,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable ResidualScale feedForwardResidual) {
+    /** Without anything that layers may lack. */
     public Blocks(int count, Attention attention, FeedForward feedForward) {
-      this(count, attention, null, feedForward);
+      this(count, attention, null, feedForward, null, null);
     }
 
     public Blocks {
@@ -217,6 +279,19 @@ public record Architecture(
       Objects.requireNonNull(attention, "blocks.attention is missing");
       Objects.requireNonNull(feedForward, "blocks.feedForward is missing");
       requireHalf("blocks", attention, feedForward);
+      if ((attentionResidual != null && attention instanceof Attention.None)
+          || (feedForwardResidual != null && feedForward instanceof FeedForward.None)) {
+        throw new IllegalArgumentException(
+            "blocks: expected no factors of a half that layers lack, found some");
+      }
+    }
+
+    private boolean scalesResidual() {
+      return attentionResidual != null || feedForwardResidual != null;
+    }
+
+    private boolean assignsExperts() {
+      return feedForward instanceof FeedForward.MixtureOfExperts m && m.routing().assigned();
     }
 
     /** Whether what becomes of a token in these layers depends on tokens after it. */
@@ -260,12 +335,12 @@ public record Architecture(
 
     /** The same run with another attention. */
     public Blocks withAttention(Attention other) {
-      return new Blocks(count, other, cross, feedForward);
+      return Parts.with(this, "attention", other);
     }
 
     /** The same run with another feed-forward part. */
     public Blocks withFeedForward(FeedForward other) {
-      return new Blocks(count, attention, cross, other);
+      return Parts.with(this, "feedForward", other);
     }
   }
 
@@ -294,6 +369,11 @@ public record Architecture(
       Objects.requireNonNull(attention, "prediction.attention is missing");
       Objects.requireNonNull(feedForward, "prediction.feedForward is missing");
       requireHalf("prediction", attention, feedForward);
+      if (attention instanceof Attention.Lightning) {
+        throw new IllegalArgumentException(
+            "prediction.attention: expected another than lightning, which goes by a layer's place"
+                + " among those of the decoder, found that");
+      }
     }
   }
 
@@ -320,6 +400,7 @@ public record Architecture(
         tiedEmbeddings,
         null,
         false,
+        null,
         null,
         null,
         null,
@@ -360,10 +441,16 @@ public record Architecture(
     }
     blocks = List.copyOf(blocks);
     boolean beside = blocks.stream().anyMatch(run -> isBeside(run.feedForward()));
-    if (beside && normPlacement == NormPlacement.SHARED_INPUT) {
+    if (beside
+        && (normPlacement == NormPlacement.SHARED_INPUT
+            || normPlacement == NormPlacement.RESIDUAL)) {
       throw new IllegalArgumentException(
-          "normPlacement: expected another than shared_input where a network stands beside experts,"
-              + " found that");
+          "normPlacement: expected neither shared_input nor residual where a network stands beside"
+              + " experts, found one of them");
+    }
+    if (streams != null && blocks.stream().anyMatch(Blocks::scalesResidual)) {
+      throw new IllegalArgumentException(
+          "streams: expected no factors of halves beside them, found some");
     }
     boolean halved = blocks.stream().anyMatch(run -> isHalf(run.attention(), run.feedForward()));
     if (prediction != null) {
@@ -399,18 +486,40 @@ public record Architecture(
             "blocks.cross: expected one in every layer where there is an encoder and only there,"
                 + " found otherwise");
       }
-      if (run.attention() instanceof Attention.GroupedQuery a && a.bidirectional()) {
+      boolean ahead = run.attention() instanceof Attention.GroupedQuery a && a.bidirectional();
+      if (ahead && image == null) {
         throw new IllegalArgumentException(
             "attention.bidirectional: expected it in an encoder alone, found it in a decoder");
       }
+      if (image != null && (!ahead || run.assignsExperts())) {
+        throw new IllegalArgumentException(
+            "blocks: expected bidirectional attention, and no table of experts, in every layer of a"
+                + " model of images, found otherwise");
+      }
+    }
+    if (image != null) {
+      Limits.require("maxPositions", maxPositions, 2, Limits.MAX_WIDTH);
+      if (encoder != null || streams != null) {
+        throw new IllegalArgumentException(
+            "image: expected none beside encoder or streams, found both");
+      }
+      if (tiedEmbeddings || prediction != null) {
+        throw new IllegalArgumentException(
+            "image: expected a head of its own and no prediction layers beside it, found"
+                + " otherwise");
+      }
     }
     if (runs(encoder, blocks).anyMatch(run -> rounds(run.feedForward()) > 1)) {
-      boolean single = encoder != null || streams != null || normPlacement != null;
-      if (single || prediction != null || !blocks.stream().allMatch(Architecture::attendsToAll)) {
+      boolean more = encoder != null || image != null || prediction != null;
+      boolean meets =
+          streams != null
+              || normPlacement != null
+              || blocks.stream().anyMatch(Blocks::scalesResidual);
+      if (more || meets || !blocks.stream().allMatch(Architecture::attendsToAll)) {
         throw new IllegalArgumentException(
             "feedForward.shortcut: expected grouped-query or latent attention without an indexer,"
-                + " and no encoder, streams, normPlacement or prediction layers beside it, found"
-                + " otherwise");
+                + " and no encoder, image, streams, normPlacement, factors of halves or prediction"
+                + " layers beside it, found otherwise");
       }
     } else if (prediction != null && rounds(prediction.feedForward()) > 1) {
       throw new IllegalArgumentException("prediction.feedForward: expected no shortcut, found one");
@@ -477,6 +586,16 @@ public record Architecture(
    */
   public boolean readsResidual(FeedForward feedForward) {
     return !hasInputNorms() || isBeside(feedForward);
+  }
+
+  /** Whether halves are added to what they read, which is normed. */
+  public boolean hasNormedResidual() {
+    return normPlacement == NormPlacement.RESIDUAL;
+  }
+
+  /** Whether the second half of a layer is added to what it reads. */
+  public boolean addsToWhatItReads(FeedForward feedForward) {
+    return hasNormedResidual() || readsResidual(feedForward);
   }
 
   private static boolean isBeside(FeedForward feedForward) {
@@ -546,11 +665,14 @@ public record Architecture(
    * last decoder layer.
    */
   public Architecture withPrediction(int count) {
+    if (count == 0) {
+      return Parts.with(this, "prediction", null);
+    }
     Blocks last = blocks.getLast();
     Prediction layers =
         prediction == null
-            ? new Prediction(Math.max(count, 1), last.attention(), last.feedForward())
-            : new Prediction(Math.max(count, 1), prediction.attention(), prediction.feedForward());
-    return Parts.with(this, "prediction", count == 0 ? null : layers);
+            ? new Prediction(count, last.attention(), last.feedForward())
+            : new Prediction(count, prediction.attention(), prediction.feedForward());
+    return Parts.with(this, "prediction", layers);
   }
 }

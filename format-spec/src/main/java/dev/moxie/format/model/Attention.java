@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
   @JsonSubTypes.Type(value = Attention.ShortConvolution.class, name = "short_convolution"),
   @JsonSubTypes.Type(value = Attention.Mamba.class, name = "mamba"),
   @JsonSubTypes.Type(value = Attention.Mamba2.class, name = "mamba2"),
+  @JsonSubTypes.Type(value = Attention.Lightning.class, name = "lightning"),
   @JsonSubTypes.Type(value = Attention.Compressed.class, name = "compressed"),
   @JsonSubTypes.Type(value = Attention.None.class, name = "none")
 })
@@ -1024,6 +1025,63 @@ public sealed interface Attention {
     @Override
     public long keptPerSequence() {
       return (long) values() * stateSize + (convolution - 1L) * mixed();
+    }
+  }
+
+  /**
+   * Lightning attention (Qin et al., "Lightning Attention-2", 2024; MiniMax, "MiniMax-01", 2025,
+   * section 2.2; transformers {@code models/minimax/modeling_minimax.py}): of each head i, counted
+   * from 1, a matrix S [headSize, headSize] is kept, which begins at zero, fades alike at every
+   * token, and to which each token adds. Heads fade the slower, the higher their number, and those
+   * of layer l of L, counted from 0, the slower, the higher l.
+   *
+   * <pre>
+   * [q_i; k_i; v_i] = silu(input · x)                          head by head
+   * r_i             = 2^(−8 i / heads) (1 − l / (L − 1 + ε) + ε)         ε = 10⁻⁵
+   * S_i             = exp(−r_i) S_i + k_i v_iᵀ
+   * o_i             = S_iᵀ q_i
+   * y               = output · (rmsnorm([o_1; …]) ∘ σ(gate · x))
+   * </pre>
+   *
+   * @param headSize width of a query, key or value
+   * @param normEpsilon epsilon of the norm of what all heads read
+   */
+  record Lightning(int heads, int headSize, double normEpsilon) implements Recurrent {
+    /** ε, without which states of the last layer would not fade at all. */
+    private static final double LEAST = 1e-5;
+
+    private static final int OCTAVES = 8;
+
+    public Lightning {
+      Limits.require("attention.heads", heads, 1, Limits.MAX_HEADS);
+      Limits.require("attention.headSize", headSize, 1, Limits.MAX_WIDTH);
+      Limits.requirePositive("attention.normEpsilon", normEpsilon);
+      Limits.require(
+          "attention's queries, keys and values together",
+          3L * heads * headSize,
+          1,
+          Limits.MAX_WIDTH);
+    }
+
+    /** Width of all queries, of all keys, or of all values. */
+    @JsonIgnore
+    public int width() {
+      return heads * headSize;
+    }
+
+    /** r of each head in one of so many layers. */
+    public double[] rates(int layer, int layers) {
+      double ofLayer = 1 - layer / (layers - 1 + LEAST) + LEAST;
+      double[] rates = new double[heads];
+      for (int i = 0; i < heads; i++) {
+        rates[i] = StrictMath.pow(2, -OCTAVES * (i + 1.0) / heads) * ofLayer;
+      }
+      return rates;
+    }
+
+    @Override
+    public long keptPerSequence() {
+      return (long) width() * headSize;
     }
   }
 }

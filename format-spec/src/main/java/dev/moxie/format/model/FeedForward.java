@@ -76,7 +76,8 @@ public sealed interface FeedForward {
    * @param clamped whether the {@link Clamp} of the routed experts is theirs, too
    * @param mixed whether c = softmax(mix x + bias), two numbers per token, multiply the sum over
    *     routed experts and the network's output (Rajbhandari et al., "DeepSpeed-MoE", 2022, section
-   *     4.1; microsoft/DeepSpeed {@code deepspeed/moe/layer.py}, its coefficient)
+   *     4.1.2, which adds them; microsoft/DeepSpeed {@code deepspeed/moe/layer.py}, its
+   *     coefficient)
    */
   record SharedExperts(
       int intermediateSize,
@@ -281,6 +282,9 @@ public sealed interface FeedForward {
       if (groups != null) {
         groups.requireFit(experts, routing.expertsPerToken());
       }
+      if (routing.hierarchy() != null) {
+        routing.hierarchy().requireFit(experts, routing.expertsPerToken());
+      }
       if (shared != null && shared.clamped() && clamp == null) {
         throw new IllegalArgumentException(
             "feedForward.shared.clamped: expected none without a clamp, found some");
@@ -302,9 +306,11 @@ public sealed interface FeedForward {
             "feedForward.outputFactors: expected none beside mixed, found both");
       }
       Limits.require("feedForward.identities", identities, 0, experts - 1);
-      if (identities > 0 && (groups != null || routing.prototypes() != 0)) {
+      boolean parted = groups != null || routing.prototypes() != 0 || routing.hierarchy() != null;
+      if (identities > 0 && parted) {
         throw new IllegalArgumentException(
-            "feedForward.identities: expected none beside groups or prototypes, found some");
+            "feedForward.identities: expected none beside groups, prototypes or a hierarchy, found"
+                + " some");
       }
       if (outputBias && (shared != null || beside != null)) {
         throw new IllegalArgumentException(
@@ -323,6 +329,11 @@ public sealed interface FeedForward {
     /** Experts that have weights, those of the lowest ids. */
     public int weighted() {
       return experts - identities;
+    }
+
+    /** How many logits routing begins with: one of each expert, and of each gated group. */
+    public int logits() {
+      return routing.primaryLogits() + experts;
     }
 
     /** The same experts, routed otherwise. */

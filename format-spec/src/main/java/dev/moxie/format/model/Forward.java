@@ -2,6 +2,7 @@ package dev.moxie.format.model;
 
 import dev.moxie.format.model.TensorSpec.Leaf;
 import dev.moxie.format.safetensors.Shape;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -72,7 +73,11 @@ public final class Forward<V> {
 
   /** What the first layer reads, [T, H]. */
   public V embedding() {
-    V h = ops.embed(new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()));
+    V h =
+        model.image() == null
+            ? ops.embed(
+                new Scope(null).matrix(Role.EMBEDDING, model.vocabSize(), model.hiddenSize()))
+            : seen(model.image());
     Architecture.Multipliers m = model.multipliers();
     V scaled = m == null ? h : scaled(h, m.embedding());
     scaled = model.positions() == null ? scaled : ops.place(scaled, model.positions());
@@ -83,11 +88,29 @@ public final class Forward<V> {
     return all;
   }
 
-  /** Logits from what the last layer leaves, [T, V]. */
+  /** What tokens of an image are, [T, H]. */
+  private V seen(Architecture.Image image) {
+    var scope = new Scope(null);
+    int hidden = model.hiddenSize();
+    V p = ops.linear(ops.patches(image), scope.matrix(Role.IMAGE_PATCH, hidden, image.patchSize()));
+    return ops.situate(
+        ops.shift(p, scope.vector(Role.IMAGE_PATCH_BIAS, hidden)),
+        scope.vector(Role.IMAGE_CLASS, hidden),
+        scope.matrix(Role.IMAGE_POSITION, model.maxPositions(), hidden));
+  }
+
+  /** Logits from what the last layer leaves, [T, V], or of an image, [1, V]. */
   public V head(V h) {
     Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
     var scope = new Scope(null);
-    V logits = ops.linear(headInput(h), scope.matrix(table, model.vocabSize(), model.hiddenSize()));
+    V x = headInput(h);
+    long width = model.hiddenSize();
+    if (model.image() != null && model.image().representationSize() != null) {
+      width = model.image().representationSize();
+      V r = ops.linear(x, scope.matrix(Role.REPRESENTATION, width, model.hiddenSize()));
+      x = ops.cap(ops.shift(r, scope.vector(Role.REPRESENTATION_BIAS, width)), 1);
+    }
+    V logits = ops.linear(x, scope.matrix(table, model.vocabSize(), width));
     if (model.headBias()) {
       logits = ops.shift(logits, scope.vector(Role.HEAD_BIAS, model.vocabSize()));
     }
@@ -97,13 +120,14 @@ public final class Forward<V> {
   }
 
   /**
-   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H].
+   * What the head, and the first layer of a prediction, read of the last layer's output, [T, H], or
+   * of an image, [1, H].
    */
   public V headInput(V h) {
     var scope = new Scope(null);
     Architecture.Streams s = model.streams();
     if (s == null) {
-      return norm(scope, Role.FINAL_NORM, h);
+      return norm(scope, Role.FINAL_NORM, model.image() == null ? h : ops.first(h));
     }
     V m = ops.linear(unit(h), scope.matrix(Role.FINAL_STREAMS, s.count(), model.streamWidth()));
     Leaf factors = scope.vector(Role.FINAL_STREAMS_FACTORS, 1);
@@ -163,7 +187,8 @@ public final class Forward<V> {
     }
     V weights = connected(scope, Half.FEED_FORWARD, a);
     V x = read(scope, feedForward, weights, a);
-    return ops.note(Step.OUTPUT, fed(scope, layer, attention, feedForward, weights, a, x));
+    V before = residual(a, x);
+    return ops.note(Step.OUTPUT, fed(scope, layer, attention, feedForward, weights, before, x));
   }
 
   /** What the second half of a layer leaves of the stream between the halves, reading x. */
@@ -184,7 +209,12 @@ public final class Forward<V> {
     return left(scope, weights, besides(scope, layer, attention, feedForward, a, x), y);
   }
 
-  /** What a layer leaves, [T, H], from the stream between its halves and what the second makes. */
+  /**
+   * What a layer leaves, [T, H].
+   *
+   * @param a what its second half is added to
+   * @param y what that makes
+   */
   public V added(int layer, V a, V y) {
     var scope = new Scope(layer);
     Architecture.Blocks block = model.layers().get(layer);
@@ -214,13 +244,13 @@ public final class Forward<V> {
     }
     int width = m.shortcut().intermediateSize();
     var dense = new FeedForward.Dense(width, m.activation(), m.ungated(), false);
-    V b = added(scope, Role.FEED_FORWARD_OUTPUT_NORM, a, dense(scope, dense, x));
+    V b = added(scope, Half.FEED_FORWARD, a, dense(scope, dense, x));
     var again = new Scope(layer, true);
     // Its keys are kept as those of a layer after all others.
     int kept = model.layers().size() + layer;
     V c = attended(again, kept, attention, null, b, attentionInput(again, null, b));
     V y = dense(again, dense, norm(again, Role.FEED_FORWARD_NORM, c));
-    return added(again, Role.FEED_FORWARD_OUTPUT_NORM, c, y);
+    return added(again, Half.FEED_FORWARD, c, y);
   }
 
   private V left(Scope scope, @Nullable V weights, V a, V y) {
@@ -287,16 +317,33 @@ public final class Forward<V> {
   /** The residual streams, or the one, with what half a layer makes. */
   private V written(Scope scope, Half half, @Nullable V weights, V h, V y) {
     Architecture.Streams s = model.streams();
-    return s == null || weights == null
-        ? added(scope, half.outputNorm, h, y)
-        : ops.spread(s, weights, h, y);
+    return s == null || weights == null ? added(scope, half, h, y) : ops.spread(s, weights, h, y);
   }
 
   /** The residual stream and what half a layer makes. */
-  private V added(Scope scope, Role outputNorm, V h, V y) {
-    V normed = model.hasOutputNorms() ? norm(scope, outputNorm, y) : y;
+  private V added(Scope scope, Half half, V h, V y) {
+    V normed = model.hasOutputNorms() ? norm(scope, half.outputNorm, y) : y;
     Architecture.Multipliers m = model.multipliers();
-    return ops.add(h, m == null ? normed : scaled(normed, m.residual()));
+    V made = m == null ? normed : scaled(normed, m.residual());
+    Architecture.ResidualScale scale = scale(scope, half);
+    return scale == null
+        ? ops.add(h, made)
+        : ops.add(scaled(h, scale.kept()), scaled(made, scale.added()));
+  }
+
+  /** How half a layer meets the residual stream; in layers for prediction it is added. */
+  private Architecture.@Nullable ResidualScale scale(Scope scope, Half half) {
+    int layer = Objects.requireNonNull(scope.layer());
+    if (layer >= model.layers().size()) {
+      return null;
+    }
+    Architecture.Blocks block = model.layers().get(layer);
+    return half == Half.ATTENTION ? block.attentionResidual() : block.feedForwardResidual();
+  }
+
+  /** What half a layer is added to: the residual stream, or what the half reads of it. */
+  private V residual(V h, V read) {
+    return model.hasNormedResidual() ? read : h;
   }
 
   private V scaled(V x, double factor) {
@@ -310,7 +357,8 @@ public final class Forward<V> {
     }
     var scope = new Scope(layer);
     V weights = connected(scope, Half.ATTENTION, h);
-    return attended(scope, layer, attention, weights, h, attentionInput(scope, weights, h));
+    V x = attentionInput(scope, weights, h);
+    return attended(scope, layer, attention, weights, residual(h, x), x);
   }
 
   /** What the first half of a layer reads. */
@@ -332,6 +380,7 @@ public final class Forward<V> {
           case Attention.ShortConvolution c -> attention(scope, c, x);
           case Attention.Mamba m -> attention(scope, m, x);
           case Attention.Mamba2 m -> attention(scope, m, x);
+          case Attention.Lightning l -> attention(scope, layer, l, x);
           case Attention.None _ -> throw new IllegalStateException("no first half");
           case Attention.Compressed c -> attention(scope, layer, c, x);
         });
@@ -814,6 +863,31 @@ public final class Forward<V> {
     return biased(scope, a.biases(), Role.MAMBA_OUTPUT_BIAS, hidden, y);
   }
 
+  private V attention(Scope scope, int layer, Attention.Lightning a, V x) {
+    int hidden = model.hiddenSize();
+    int width = a.width();
+    int size = a.headSize();
+    V all = ops.linear(x, scope.matrix(Role.LIGHTNING_INPUT, 3L * width, hidden));
+    V each = ops.activate(FeedForward.Activation.SILU, all);
+    double[] kept = a.rates(layer, model.layers().size());
+    for (int i = 0; i < kept.length; i++) {
+      kept[i] = StrictMath.exp(-kept[i]);
+    }
+    V o =
+        ops.recur(
+            new Ops.States(a.heads(), a.heads(), size, size, false),
+            ops.ofHeads(each, 3 * size, 0, size),
+            ops.ofHeads(each, 3 * size, size, size),
+            ops.ofHeads(each, 3 * size, 2 * size, size),
+            ops.constant("exp(−r), r per head and layer", kept),
+            null);
+    V normed = ops.norm(o, scope.vector(Role.LIGHTNING_NORM, width), a.normEpsilon());
+    V gate = ops.linear(x, scope.matrix(Role.LIGHTNING_GATE, width, hidden));
+    return ops.linear(
+        ops.switched(Attention.Opening.SIGMOID, normed, gate),
+        scope.matrix(Role.LIGHTNING_OUTPUT, hidden, width));
+  }
+
   /** What routed and shared experts of a layer make of x, [T, H]. */
   public V mixture(int layer, FeedForward.MixtureOfExperts m, V x) {
     V noted = ops.note(Step.MOE_INPUT, x);
@@ -853,10 +927,15 @@ public final class Forward<V> {
     return ops.add(norm(scope, Role.DENSE_OUTPUT_NORM, d), norm(scope, Role.EXPERT_OUTPUT_NORM, y));
   }
 
-  /** W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. */
+  /**
+   * W x of the router, [T, E], and its bias where that is one of logits; 1 without a router. Where
+   * there is a {@link Routing.Hierarchy}, those of groups stand before them.
+   */
   public V routerLogits(int layer, FeedForward.MixtureOfExperts m, V x) {
     if (m.routing().score() == Routing.Score.ONE) {
-      return ops.ones(m.experts());
+      double[] ones = new double[m.experts()];
+      Arrays.fill(ones, 1);
+      return ops.constant("1", ones);
     }
     var scope = new Scope(layer);
     V read =
@@ -874,6 +953,11 @@ public final class Forward<V> {
           scope.vector(Role.ROUTER_TEMPERATURE, 1));
     }
     V l = ops.linear(read, scope.matrix(Role.ROUTER, m.experts(), model.hiddenSize()));
+    Routing.Hierarchy hierarchy = m.routing().hierarchy();
+    if (hierarchy != null) {
+      Leaf primary = scope.matrix(Role.ROUTER_PRIMARY, hierarchy.groups(), model.hiddenSize());
+      return ops.join(ops.linear(read, primary), l);
+    }
     return m.routing().bias() == Routing.Bias.LOGITS ? ops.shift(l, routerBias(layer, m)) : l;
   }
 
@@ -890,6 +974,7 @@ public final class Forward<V> {
     return route(
         ops,
         m.routing(),
+        m.experts(),
         l,
         m.routing().assigned() ? table(layer, m) : routerBias(layer, m),
         m.routing().factors() ? new Scope(layer).vector(Role.ROUTER_FACTORS, m.experts()) : null);
@@ -909,11 +994,15 @@ public final class Forward<V> {
   /**
    * The routing equation alone.
    *
+   * @param experts E
    * @param stored the bias, or the table of experts; not looked at where the equation has none
    * @param factors of experts' weights; null leaves these as they are without
    */
   public static <V> Routed<V> route(
-      Ops<V> ops, Routing routing, V l, Leaf stored, @Nullable Leaf factors) {
+      Ops<V> ops, Routing routing, int experts, V l, Leaf stored, @Nullable Leaf factors) {
+    if (routing.hierarchy() != null) {
+      return descend(ops, routing, routing.hierarchy(), experts, l);
+    }
     V capped = routing.logitCap() == null ? l : ops.cap(l, routing.logitCap());
     V s = ops.score(routing.score(), capped, routing.sets());
     V c = routing.hasBiasOfScores() ? ops.favour(s, stored) : s;
@@ -936,6 +1025,17 @@ public final class Forward<V> {
             : ops.compete(values, chosen, mixer, routing.scale());
     w = dropped == null || first ? w : ops.without(w, dropped);
     w = factors == null ? w : ops.factored(w, chosen, factors);
+    return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
+  }
+
+  private static <V> Routed<V> descend(
+      Ops<V> ops, Routing routing, Routing.Hierarchy hierarchy, int experts, V l) {
+    int groups = hierarchy.groups();
+    V p = ops.score(routing.score(), ops.columns(l, 0, groups), 1);
+    V s = ops.score(routing.score(), ops.columns(l, groups, experts), groups);
+    V best = ops.descend(hierarchy, p, s, routing.expertsPerToken());
+    V chosen = ops.note(Step.ROUTER_EXPERTS, best);
+    V w = ops.share(hierarchy, p, s, chosen, routing.scale());
     return new Routed<>(chosen, ops.note(Step.ROUTER_WEIGHTS, w));
   }
 

@@ -19,6 +19,19 @@ public interface Ops<V> {
   /** The row of each token's id, [T, columns of the table]. */
   V embed(Leaf table);
 
+  /** The patches of an image, [T, patchSize]; its first token has none, and zeros here. */
+  V patches(Architecture.Image image);
+
+  /**
+   * x and the row of a table for each token's position, with a vector for the x of the first token.
+   *
+   * @param table [positions, columns of x]
+   */
+  V situate(V x, Leaf first, Leaf table);
+
+  /** What the first token has of x, alone, [1, columns]; nothing of other tokens comes after it. */
+  V first(V x);
+
   /** x and what tokens have by their position ({@link Architecture.Sinusoids}). */
   V place(V x, Architecture.Sinusoids positions);
 
@@ -223,11 +236,11 @@ public interface Ops<V> {
   V cosine(Routing.Cosine cosine, V x, Leaf matrix, Leaf temperature);
 
   /**
-   * T rows of ones.
+   * T rows of the same numbers.
    *
-   * @param columns of each
+   * @param words what they are, in an equation
    */
-  V ones(int columns);
+  V constant(String words, double[] row);
 
   /**
    * Scores of all experts.
@@ -261,7 +274,7 @@ public interface Ops<V> {
   /**
    * Which choices are dropped ({@link Routing.Drops}): 1 where one is, 0 where it is kept.
    *
-   * @param values [T, E]
+   * @param values that experts were chosen by, [T, E]
    * @param chosen [T, k], best first
    * @return [T, k]
    */
@@ -294,6 +307,25 @@ public interface Ops<V> {
    * @return [T, k]
    */
   V compete(V values, V chosen, Routing.Mixer mixer, double scale);
+
+  /**
+   * Of the best groups the best experts ({@link Routing.Hierarchy}).
+   *
+   * @param p scores of groups, [T, groups]
+   * @param s scores of experts, [T, E]
+   * @param count k
+   * @return [T, k], those of a better group first, of each the better first
+   */
+  V descend(Routing.Hierarchy hierarchy, V p, V s, int count);
+
+  /**
+   * Their weights: the share of their group among the chosen groups, times their own among the
+   * chosen of it, times the scale.
+   *
+   * @param chosen [T, k]
+   * @return [T, k]
+   */
+  V share(Routing.Hierarchy hierarchy, V p, V s, V chosen, double scale);
 
   /**
    * Weights times the stored factor of each chosen expert.

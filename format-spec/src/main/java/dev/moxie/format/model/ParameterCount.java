@@ -28,6 +28,10 @@ public record ParameterCount(
   private static final Set<Role> OUTSIDE =
       EnumSet.of(
           Role.EMBEDDING,
+          Role.IMAGE_PATCH,
+          Role.IMAGE_PATCH_BIAS,
+          Role.IMAGE_CLASS,
+          Role.IMAGE_POSITION,
           Role.ATTENTION_NORM,
           Role.ATTENTION_NORM_BIAS,
           Role.ATTENTION_OUTPUT_NORM,
@@ -44,6 +48,7 @@ public record ParameterCount(
           Role.ATTENTION_ENTRY_NORM,
           Role.ROUTER,
           Role.ROUTER_BIAS,
+          Role.ROUTER_PRIMARY,
           Role.ROUTER_PROJECTION,
           Role.ROUTER_PROJECTION_BIAS,
           Role.ROUTER_TEMPERATURE,
@@ -89,7 +94,10 @@ public record ParameterCount(
       prediction = Math.addExact(prediction, spec.shape().elements());
     }
     long active = total - routed - resting + routedActive;
-    long embedding = (long) architecture.vocabSize() * architecture.hiddenSize();
+    // Of either table a token reads one row.
+    long rows =
+        architecture.image() == null ? architecture.vocabSize() : architecture.maxPositions();
+    long embedding = rows * architecture.hiddenSize();
     long notRead = architecture.tiedEmbeddings() ? 0 : embedding - architecture.hiddenSize();
     return new ParameterCount(
         total, active, active - outside, active - notRead, routed, prediction);

@@ -22,9 +22,9 @@ public record PartCount(String part, long total, long active) {
     SHARED_EXPERTS("shared"),
     DENSE_NETWORKS("dense"),
     ROUTERS("router"),
-    ATTENTION("attention", "cross", "delta", "convolution", "mamba"),
-    EMBEDDING("embedding"),
-    HEAD("head"),
+    ATTENTION("attention", "cross", "delta", "convolution", "mamba", "lightning"),
+    EMBEDDING("embedding", "image"),
+    HEAD("head", "representation"),
     PREDICTION("prediction"),
     KEPT_FOR_EXPORT,
     NORMS_AND_OTHERS;

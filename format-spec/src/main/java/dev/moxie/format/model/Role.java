@@ -7,6 +7,12 @@ import org.jspecify.annotations.Nullable;
 /** What a tensor does in the forward pass. Written in lower case in the tensor index. */
 public enum Role {
   EMBEDDING("embedding.weight"),
+  IMAGE_PATCH("image.patch.weight"),
+  IMAGE_PATCH_BIAS("image.patch.bias"),
+  IMAGE_CLASS("image.class"),
+  IMAGE_POSITION("image.position.weight"),
+  REPRESENTATION("representation.weight"),
+  REPRESENTATION_BIAS("representation.bias"),
   FINAL_NORM("final_norm.weight"),
   FINAL_NORM_BIAS("final_norm.bias"),
   HEAD("head.weight"),
@@ -62,6 +68,7 @@ public enum Role {
   DENSE_DOWN_BIAS("dense.down.bias"),
   ROUTER("router.weight"),
   ROUTER_BIAS("router.bias"),
+  ROUTER_PRIMARY("router.primary.weight"),
   ROUTER_PROJECTION("router.projection.weight"),
   ROUTER_PROJECTION_BIAS("router.projection.bias"),
   ROUTER_TEMPERATURE("router.temperature"),
@@ -139,6 +146,10 @@ public enum Role {
   MAMBA_QUERY_NORM("mamba.query_norm.weight"),
   MAMBA_OUTPUT("mamba.output.weight"),
   MAMBA_OUTPUT_BIAS("mamba.output.bias"),
+  LIGHTNING_INPUT("lightning.input.weight"),
+  LIGHTNING_GATE("lightning.gate.weight"),
+  LIGHTNING_NORM("lightning.norm.weight"),
+  LIGHTNING_OUTPUT("lightning.output.weight"),
   /** Block scales of the tensor that has the same name but for its ending. */
   SCALE(null),
   /** What lies in the checkpoint's weight files besides: kept for export, never computed with. */
@@ -156,14 +167,8 @@ public enum Role {
   /** Whether a tensor of this role is never cast: rounding it would change decisions. */
   public boolean keepsItsDtype() {
     return switch (this) {
-      case ROUTER,
-          ROUTER_BIAS,
-          ROUTER_TABLE,
-          ATTENTION_ROUTER,
-          ROUTER_PROJECTION,
-          ROUTER_PROJECTION_BIAS ->
-          true;
-      case ROUTER_TEMPERATURE, OPAQUE -> true;
+      case ROUTER, ROUTER_BIAS, ROUTER_TABLE, ROUTER_PROJECTION, ROUTER_PROJECTION_BIAS -> true;
+      case ROUTER_PRIMARY, ROUTER_TEMPERATURE, ATTENTION_ROUTER, OPAQUE -> true;
       default -> false;
     };
   }

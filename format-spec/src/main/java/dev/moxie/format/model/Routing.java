@@ -51,6 +51,7 @@ import org.jspecify.annotations.Nullable;
  *     Exploring Sparse Expert Models and Beyond", 2021, on expert prototyping): a softmax is over
  *     the experts of one, and as many are chosen from each; 0 where all experts are one set
  * @param cosine how logits come of angles; null where they are products
+ * @param hierarchy how gates of two levels choose and weigh; null where there is one
  */
 public record Routing(
     int expertsPerToken,
@@ -69,7 +70,8 @@ public record Routing(
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double logitCap,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Drops drops,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) int prototypes,
-    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Cosine cosine) {
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Cosine cosine,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Hierarchy hierarchy) {
 
   /** Turns logits into scores. */
   public enum Score {
@@ -252,6 +254,46 @@ public record Routing(
     }
   }
 
+  /**
+   * Gates of two levels (Shazeer et al., "Outrageously Large Neural Networks: The Sparsely-Gated
+   * Mixture-of-Experts Layer", 2017, appendix B, without the noise of training): experts with
+   * neighbouring ids form groups of equal size; a primary gate keeps some groups, and in each of
+   * them a secondary gate chooses as many experts:
+   *
+   * <pre>
+   * [p; l] = [primary; router] x                   [groups + E]
+   * p = softmax(p), and s = softmax(l), over the experts of each group
+   * K = the kept groups of largest p
+   * S = in each of K the expertsPerToken / kept experts of largest s
+   * w = p_g / Σ_K p · s_e / Σ_{S in g} s, of e in group g
+   * </pre>
+   *
+   * <p>Of equal values the lower id is chosen.
+   *
+   * @param groups divides the number of experts
+   * @param kept divides expertsPerToken
+   */
+  public record Hierarchy(int groups, int kept) {
+    public Hierarchy {
+      Limits.require("routing.hierarchy.groups", groups, 2, Limits.MAX_EXPERTS);
+      Limits.require("routing.hierarchy.kept", kept, 1, groups);
+    }
+
+    /** Refuses groups that do not divide the experts, or hold too few of them. */
+    void requireFit(int experts, int expertsPerToken) {
+      if (experts % groups != 0) {
+        throw new IllegalArgumentException(
+            "routing.hierarchy.groups: expected a divisor of %d experts, found %d"
+                .formatted(experts, groups));
+      }
+      if (expertsPerToken / kept > experts / groups) {
+        throw new IllegalArgumentException(
+            "routing.hierarchy.groups: expected groups of %d experts or more, found %d"
+                .formatted(expertsPerToken / kept, experts / groups));
+      }
+    }
+  }
+
   /** How many tokens an expert takes. */
   public enum Capacity {
     /** No token is ever dropped. */
@@ -287,7 +329,15 @@ public record Routing(
     public enum Order {
       /** First choices of all tokens, then second ones, and so on; equal ones by position. */
       @JsonProperty("choice_then_position")
-      CHOICE_THEN_POSITION
+      CHOICE_THEN_POSITION,
+      /**
+       * Likewise, but of the same rank those first whose token's first choice has the largest value
+       * c; equal ones by position (Riquelme et al., "Scaling Vision with Sparse Mixture of
+       * Experts", 2021, section 4.1, batch prioritized routing; google-research/vmoe {@code
+       * vmoe/moe.py}).
+       */
+      @JsonProperty("choice_then_score")
+      CHOICE_THEN_SCORE
     }
 
     public Drops {
@@ -319,11 +369,12 @@ public record Routing(
     }
 
     /**
-     * Whether what becomes of a token depends on tokens after it: on how many there are, or on the
-     * first choices of all of them, before which none of its second ones is taken.
+     * Whether what becomes of a token depends on tokens after it: on how many there are, on how
+     * good their choices are, or on the first choices of all of them, before which none of its
+     * second ones is taken.
      */
     public boolean looksAhead(int expertsPerToken) {
-      return fraction != null || expertsPerToken > 1;
+      return fraction != null || expertsPerToken > 1 || order == Order.CHOICE_THEN_SCORE;
     }
 
     /** Tokens of a sequence that an expert takes, C. */
@@ -371,6 +422,7 @@ public record Routing(
         null,
         null,
         0,
+        null,
         null);
   }
 
@@ -427,6 +479,25 @@ public record Routing(
       if (assigned || groups != null || mixer != null) {
         throw new IllegalArgumentException(
             "routing.prototypes: expected no table, groups or mixer beside them, found some");
+      }
+    }
+    if (hierarchy != null) {
+      if (expertsPerToken % hierarchy.kept() != 0) {
+        throw new IllegalArgumentException(
+            "routing.hierarchy.kept: expected a divisor of expertsPerToken %d, found %d"
+                .formatted(expertsPerToken, hierarchy.kept()));
+      }
+      boolean others = bias != null || groups != null || normalisation != null || drops != null;
+      if (others
+          || assigned
+          || factors
+          || logitCap != null
+          || prototypes != 0
+          || cosine != null
+          || score != Score.SOFTMAX) {
+        throw new IllegalArgumentException(
+            "routing.hierarchy: expected softmax, scale and where weights apply, and nothing else,"
+                + " beside it, found more");
       }
     }
     if ((capacity == Capacity.LIMITED) != (drops != null)) {
@@ -491,12 +562,28 @@ public record Routing(
         logitCap,
         other,
         prototypes,
-        cosine);
+        cosine,
+        hierarchy);
   }
 
   /** Sets of experts that are chosen from. */
   public int sets() {
     return Math.max(1, prototypes);
+  }
+
+  /** Logits of gates that stand before those of experts. */
+  public int primaryLogits() {
+    return hierarchy == null ? 0 : hierarchy.groups();
+  }
+
+  /** Groups of experts of which some are kept; 1 where there are none. */
+  public int groupCount() {
+    return groups != null ? groups.count() : hierarchy != null ? hierarchy.groups() : 1;
+  }
+
+  /** Groups that are kept. */
+  public int keptGroups() {
+    return groups != null ? groups.kept() : hierarchy != null ? hierarchy.kept() : 1;
   }
 
   /** The same equation with other prototypes, or none. */
@@ -548,7 +635,8 @@ public record Routing(
         logitCap,
         drops,
         0,
-        cosine);
+        cosine,
+        null);
   }
 
   /** The same equation with another scale. */

@@ -15,10 +15,12 @@ public final class RoutingWords {
     String score =
         switch (routing.score()) {
           case SOFTMAX ->
-              routing.prototypes() == 0
-                  ? "softmax over all " + moe.experts() + " experts"
-                  : "softmax over the experts of each of %d prototypes"
-                      .formatted(routing.prototypes());
+              routing.hierarchy() != null
+                  ? "softmax over groups, and over the experts of each"
+                  : routing.prototypes() == 0
+                      ? "softmax over all " + moe.experts() + " experts"
+                      : "softmax over the experts of each of %d prototypes"
+                          .formatted(routing.prototypes());
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
           case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
           case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
@@ -49,11 +51,19 @@ public final class RoutingWords {
           "only the %d of %d groups %s most are chosen from"
               .formatted(groups.kept(), groups.count(), aggregate));
     }
-    int each = routing.expertsPerToken() / routing.sets();
+    Routing.Hierarchy hierarchy = routing.hierarchy();
+    if (hierarchy != null) {
+      parts.add(
+          "a primary gate keeps the best %d of %d groups"
+              .formatted(hierarchy.kept(), hierarchy.groups()));
+    }
+    int each =
+        routing.expertsPerToken() / routing.sets() / (hierarchy == null ? 1 : hierarchy.kept());
     if (routing.assigned()) {
       parts.add("a table of tokens names %d".formatted(each));
     } else {
-      String from = routing.prototypes() == 0 ? "" : " of each prototype";
+      String from =
+          hierarchy != null ? " of each" : routing.prototypes() == 0 ? "" : " of each prototype";
       parts.add("the best %d%s are chosen".formatted(each, from));
     }
     String applied =
@@ -111,6 +121,8 @@ public final class RoutingWords {
             taken,
             switch (drops.order()) {
               case CHOICE_THEN_POSITION -> "first choices before second ones";
+              case CHOICE_THEN_SCORE ->
+                  "first choices before second ones and the tokens of best scores before others";
             },
             drops.afterNormalisation()
                 ? "whose weights count in the sum"
@@ -121,6 +133,9 @@ public final class RoutingWords {
     if (routing.mixer() != null) {
       return "in a softmax with those within %s of them that are not chosen before"
           .formatted(routing.mixer().tolerance());
+    }
+    if (routing.hierarchy() != null) {
+      return "divided by their sum in the group, times the group's divided by that of those kept";
     }
     return routing.normalisation() == null ? "as they are" : "divided by their sum";
   }

@@ -102,6 +102,21 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term patches(Architecture.Image image) {
+    return term("patch_i");
+  }
+
+  @Override
+  public Term situate(Term x, Leaf first, Leaf table) {
+    return term("%s + position_i, or class + position_0 of the first", x.text);
+  }
+
+  @Override
+  public Term first(Term x) {
+    return term("h_0");
+  }
+
+  @Override
   public Term linear(Term x, Leaf matrix) {
     return term("%s %s", matrix(matrix), x.text.contains("∘") ? "(" + x.text + ")" : name(x, "x"));
   }
@@ -151,7 +166,7 @@ public final class Symbols implements Ops<Symbols.Term> {
 
   @Override
   public Term cap(Term x, double limit) {
-    return term("%s tanh((%s) / %s)", limit, x.text, limit);
+    return limit == 1 ? term("tanh(%s)", x.text) : term("%s tanh((%s) / %s)", limit, x.text, limit);
   }
 
   @Override
@@ -449,8 +464,8 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
-  public Term ones(int columns) {
-    return term("1");
+  public Term constant(String words, double[] row) {
+    return new Term(words, false);
   }
 
   @Override
@@ -463,7 +478,7 @@ public final class Symbols implements Ops<Symbols.Term> {
           case SQRT_SOFTPLUS -> "sqrt_softplus";
         };
     String l = name(logits, "l");
-    String over = sets == 1 ? "" : ", over each of %d prototypes".formatted(sets);
+    String over = sets == 1 ? "" : ", over each of %d sets".formatted(sets);
     Term scores = term(function.isEmpty() ? "%2$s" : "%s(%s%s)", function, l, over);
     name(scores, "s");
     return scores;
@@ -513,8 +528,13 @@ public final class Symbols implements Ops<Symbols.Term> {
     capacity = drops.least() == null ? capacity : "max(%d, %s)".formatted(drops.least(), capacity);
     Term dropped =
         term(
-            "those of %s behind the first %s of their expert, best choices first, then by position",
-            chosen.text, capacity);
+            "those of %s behind the first %s of their expert, best choices first, then by %s",
+            chosen.text,
+            capacity,
+            switch (drops.order()) {
+              case CHOICE_THEN_POSITION -> "position";
+              case CHOICE_THEN_SCORE -> values.text + " of a token's best";
+            });
     name(dropped, "D");
     return dropped;
   }
@@ -562,6 +582,24 @@ public final class Symbols implements Ops<Symbols.Term> {
             "exp(%1$s_e) / Σ_j exp(%1$s_j), over j that is not chosen before e with"
                 + " (%1$s_e − %1$s_j) / max(abs(%1$s_j), %1$s_e) ≤ %2$s%3$s",
             s, mixer.tolerance(), scale == 1 ? "" : " · " + scale);
+    name(weighed, "w_e");
+    return weighed;
+  }
+
+  @Override
+  public Term descend(Routing.Hierarchy hierarchy, Term p, Term s, int count) {
+    lines.add("K = top-%d(%s) of groups".formatted(hierarchy.kept(), p.text));
+    Term chosen = term("top-%d(%s) of each of K", count / hierarchy.kept(), s.text);
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term share(Routing.Hierarchy hierarchy, Term p, Term s, Term chosen, double scale) {
+    Term weighed =
+        term(
+            "%1$s_g / Σ_{j∈K} %1$s_j · %2$s_e / Σ_{j∈S∩g} %2$s_j%3$s, e in group g",
+            p.text, s.text, scale == 1 ? "" : " · " + scale);
     name(weighed, "w_e");
     return weighed;
   }

@@ -75,6 +75,22 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long patches(Architecture.Image image) {
+    return (long) image.patchSize();
+  }
+
+  @Override
+  public Long situate(Long x, Leaf first, Leaf table) {
+    require("a table of positions", x, embed(table));
+    return sized(first, x);
+  }
+
+  @Override
+  public Long first(Long x) {
+    return x;
+  }
+
+  @Override
   public Long linear(Long x, Leaf matrix) {
     return rows(matrix, x);
   }
@@ -360,8 +376,8 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
-  public Long ones(int columns) {
-    return (long) columns;
+  public Long constant(String words, double[] row) {
+    return (long) row.length;
   }
 
   @Override
@@ -409,6 +425,18 @@ public final class Tensors implements Ops<Long> {
 
   @Override
   public Long compete(Long values, Long chosen, Routing.Mixer mixer, double scale) {
+    return chosen;
+  }
+
+  @Override
+  public Long descend(Routing.Hierarchy hierarchy, Long p, Long s, int count) {
+    require("groups", hierarchy.groups(), p);
+    require("groups of experts", 0, s % p);
+    return (long) count;
+  }
+
+  @Override
+  public Long share(Routing.Hierarchy hierarchy, Long p, Long s, Long chosen, double scale) {
     return chosen;
   }
 

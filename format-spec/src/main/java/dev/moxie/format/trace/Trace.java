@@ -28,6 +28,9 @@ public final class Trace implements AutoCloseable {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  /** What an image's tokens are made of, [T − 1, P]. */
+  public static final String PATCHES = "patches";
+
   private static final String PREDICTION = "prediction.";
 
   private final SafetensorsFile file;
@@ -58,7 +61,10 @@ public final class Trace implements AutoCloseable {
     try {
       if (trace.inputIds().length == 0) {
         throw new CorruptException(
-            path.toString(), "at least one token in input_ids", "none", "record the trace again");
+            path.toString(),
+            "at least one token in input_ids, or patch in patches",
+            "none",
+            "record the trace again");
       }
       return trace;
     } catch (RuntimeException e) {
@@ -77,9 +83,16 @@ public final class Trace implements AutoCloseable {
     return file.header().metadata();
   }
 
-  /** The tokens of the forward pass, [T]. */
+  /**
+   * The tokens of the forward pass, [T]; where there is an image instead, whose tokens have no ids,
+   * a zero for each patch and one for the class.
+   */
   public long[] inputIds() {
-    return longs("input_ids");
+    if (!has(PATCHES) || has("input_ids")) {
+      return longs("input_ids");
+    }
+    long patches = shape(PATCHES).rank() == 2 ? shape(PATCHES).dim(0) : 0;
+    return patches == 0 ? new long[0] : new long[Math.toIntExact(patches + 1)];
   }
 
   /** The tokens of the decoder of a model with an encoder, which reads {@link #inputIds}. */

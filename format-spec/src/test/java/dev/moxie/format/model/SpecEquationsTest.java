@@ -19,6 +19,7 @@ import dev.moxie.format.model.Attention.ShortConvolution;
 import dev.moxie.format.model.FeedForward.Activation;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.FeedForward.SharedExperts;
+import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.model.Routing.Groups;
 import dev.moxie.format.model.Routing.Groups.Aggregate;
 import dev.moxie.format.model.Routing.Groups.MaskValue;
@@ -119,6 +120,9 @@ class SpecEquationsTest {
           Map.entry("31", "positions.first"),
           Map.entry("26", "drops.least"),
           Map.entry("98.0", "cosine.most"),
+          Map.entry("18", "hierarchy.groups"),
+          Map.entry("54", "hierarchy.groups + experts"),
+          Map.entry("15", "hierarchy.kept"),
           Map.entry("0.37", "drops.fraction"),
           Map.entry("2.7", "latentFactor"),
           Map.entry("29", "experts − identities"));
@@ -225,8 +229,17 @@ class SpecEquationsTest {
     model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
     model.with("positions", new Architecture.Sinusoids(31, null));
-    var cross = new Attention.Cross(6, 14, 0.731, true);
     var seen = Parts.with(GROUPED, "bidirectional", true);
+    Map<String, Object> image =
+        Map.of(
+            "image",
+            new Architecture.Image(48, 35),
+            "tiedEmbeddings",
+            false,
+            "blocks",
+            List.of(new Architecture.Blocks(1, seen, DENSE)));
+    row("`image`", logits(Parts.with(MODEL, image)));
+    var cross = new Attention.Cross(6, 14, 0.731, true);
     var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
     List<Architecture.Blocks> blocks =
         List.of(Parts.with(MODEL.blocks().getFirst(), "cross", cross));
@@ -238,7 +251,7 @@ class SpecEquationsTest {
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
     // An epsilon stands in no equation.
-    model.requireAllBut("prediction", "encoder", "finalNormEpsilon");
+    model.requireAllBut("prediction", "encoder", "image", "finalNormEpsilon");
   }
 
   private static List<String> logits(Architecture model) {
@@ -374,12 +387,18 @@ class SpecEquationsTest {
         "drops",
         "`least`",
         ROUTING.withDrops(Parts.with(new Routing.Drops(null, 0.37, false), "least", 26)));
+    var byScore = Parts.with(new Routing.Drops(27, null, false), "order", Order.CHOICE_THEN_SCORE);
+    routing.with("drops", json(Order.CHOICE_THEN_SCORE), ROUTING.withDrops(byScore));
     routing.with("cosine", new Routing.Cosine(34, 98.0));
     routing.with("assigned", true);
     var tabled = Parts.with(ROUTING, "assigned", true);
     routing.with("score", json(Routing.Score.ONE), tabled.withScore(Routing.Score.ONE));
     var sets = Parts.with(ROUTING, Map.of("expertsPerToken", 12, "prototypes", 12));
     routing.with("prototypes", "as many as `expertsPerToken`", sets);
+    var nested =
+        Parts.with(
+            ROUTING, Map.of("expertsPerToken", 15, "hierarchy", new Routing.Hierarchy(18, 15)));
+    routing.with("hierarchy", "whose `kept` are as many as `expertsPerToken`", nested);
     routing.with("factors", true);
     routing.with("logitCap", 29.0);
     for (Routing.Bias bias : Routing.Bias.values()) {

@@ -60,6 +60,9 @@ final class PartsVectors {
   /** What systems have that published equations alone. */
   private static final Architecture PAPERS = papers();
 
+  /** An image, a representation of it, and experts whose queues the best tokens lead. */
+  private static final Architecture SEEING = seeing();
+
   /** Halves side by side, gates with matrices of their own, values narrower than keys. */
   private static final Architecture SIDE_BY_SIDE = sideBySide();
 
@@ -260,7 +263,8 @@ final class PartsVectors {
     List<Architecture.Blocks> decoder =
         Stream.of(true, false)
             .map(biases -> new Attention.Cross(2, 5, 0.5, biases))
-            .map(cross -> new Architecture.Blocks(1, plain, cross, dense))
+            .map(
+                cross -> Parts.with(new Architecture.Blocks(1, plain, dense), "cross", cross))
             .toList();
     var alone =
         new Architecture(
@@ -287,15 +291,31 @@ final class PartsVectors {
     var tabled = Parts.with(routing, "assigned", true).withScore(Routing.Score.ONE);
     var some = Parts.with(new Routing.Drops(null, 0.25, true), "least", 3);
     var angles = Parts.with(routing.withDrops(some), "cosine", new Routing.Cosine(3, 100));
+    var nested = Parts.with(routing, "hierarchy", new Routing.Hierarchy(2, 2));
     var mixed = new FeedForward.SharedExperts(3, false, false, true);
     List<FeedForward> others =
-        Stream.of(routing.withPrototypes(2), tabled, angles)
+        Stream.of(routing.withPrototypes(2), tabled, nested, angles)
             .map(r -> new FeedForward.MixtureOfExperts(4, 2, FeedForward.Activation.RELU, r, mixed))
             .map(FeedForward.class::cast)
             .toList();
     List<Architecture.Blocks> layers =
         others.stream().map(f -> new Architecture.Blocks(1, attention, f)).toList();
     return new Architecture(5, 4, 16, 1e-5, true, layers, null);
+  }
+
+  private static Architecture seeing() {
+    var attention = new Attention.GroupedQuery(2, 2, 2, 0.5, null, null);
+    var order = Routing.Drops.Order.CHOICE_THEN_SCORE;
+    var routing =
+        Routing.of(2, Routing.Score.SOFTMAX)
+            .withDrops(new Routing.Drops(3, null, null, order, false));
+    FeedForward experts =
+        new FeedForward.MixtureOfExperts(4, 2, FeedForward.Activation.GELU_TANH, routing, null);
+    var layer = new Architecture.Blocks(1, attention, experts);
+    var model = new Architecture(5, 4, 5, 1e-6, false, List.of(layer), null);
+    var ahead = layer.withAttention(with(attention, "bidirectional", true));
+    return Parts.with(
+        model, Map.of("image", new Architecture.Image(12, 3), "blocks", List.of(ahead)));
   }
 
   private static Architecture sideBySide() {
@@ -583,8 +603,9 @@ final class PartsVectors {
         .byManifest(text -> text.replace("\"start\" : 3", "\"start\" : 5"));
     v.valid(
         "parts-of-papers",
-        "biases by distance of each layer, prototypes, experts by a table and without a"
-            + " router, logits by angles, shared experts that are mixed with the others",
+        "biases by distance of each layer, prototypes, experts by a table and without a router,"
+            + " gates of two levels, logits by angles, shared experts that are mixed with the"
+            + " others",
         p -> TinyPackage.write(p, PAPERS, false));
     v.broken("prototypes-of-five-experts", "A5", "two sets of five experts", "prototypes")
         .in(p -> TinyPackage.write(p, PAPERS, false))
@@ -601,9 +622,35 @@ final class PartsVectors {
         .byManifest(
             // Of the last layer, where there are angles.
             text -> text.replaceFirst("(?s)(.*)\"bias\" : null", "$1\"bias\" : \"logits\""));
+    v.broken("a-hierarchy-of-three-groups", "A5", "three groups of four experts", "hierarchy")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(text -> text.replace("\"groups\" : 2", "\"groups\" : 3"));
+    v.broken("a-hierarchy-and-a-bias", "A8", "gates of two levels and a bias", "hierarchy")
+        .in(p -> TinyPackage.write(p, PAPERS, false))
+        .byManifest(
+            // Of the layer before the last.
+            text ->
+                text.replaceFirst(
+                    "(?s)(.*)\"bias\" : null(.*\"bias\" : null)", "$1\"bias\" : \"logits\"$2"));
     v.broken("one-for-experts-that-none-assigns", "A8", "no router, and no table", "score")
         .in(p -> TinyPackage.write(p, PAPERS, false))
         .byManifest(text -> text.replaceFirst(",\\s*\"assigned\" : true", ""));
+    v.valid(
+        "an-image",
+        "patches, a token of the class, a table of positions, a representation, and experts that"
+            + " take the tokens of best scores first",
+        p -> TinyPackage.write(p, SEEING, false));
+    v.broken("image-in-one-direction", "A16", "tokens that see what came before", "blocks")
+        .in(p -> TinyPackage.write(p, SEEING, false))
+        .byManifest(text -> text.replaceFirst(",\\s*\"bidirectional\" : true", ""));
+    v.broken("image-and-streams", "A16", "several residual streams", "image")
+        .in(p -> TinyPackage.write(p, SEEING, false))
+        .byWords(
+            "\"image\" :",
+            "\"streams\" : {\"count\" : 2, \"iterations\" : 1, \"epsilon\" : 0.1}, \"image\" :");
+    v.broken("image-of-no-patch", "A16", "a class alone", "maxPositions")
+        .in(p -> TinyPackage.write(p, SEEING, false))
+        .byManifest(text -> text.replace("\"maxPositions\" : 5", "\"maxPositions\" : 1"));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"

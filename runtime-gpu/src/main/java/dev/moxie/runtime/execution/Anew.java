@@ -50,14 +50,16 @@ final class Anew {
   }
 
   /**
-   * Logits after each new token, [n · V]; those after earlier ones may be others than they were.
+   * Logits after each new token, [n · V], or of an image, [V]; those after earlier tokens may be
+   * others than they were.
    */
   float[] append(long[] more) {
     pass(more, layer -> {});
     layers.head().program().run();
     float[] logits = layers.pass().copy(layers.head().output());
     int words = layers.architecture().vocabSize();
-    return Arrays.copyOfRange(logits, logits.length - more.length * words, logits.length);
+    int from = Math.max(0, logits.length - more.length * words);
+    return Arrays.copyOfRange(logits, from, logits.length);
   }
 
   /**

@@ -30,7 +30,12 @@ public interface Layers extends AutoCloseable {
         "hidden states of an encoder", "a model that has one", "none", "report this");
   }
 
-  /** Logits [S · V] from hidden states [S · H]. */
+  /** Has tokens show an image from now on ({@link Model#see}). */
+  default void see(float[] patches) {
+    throw new UnsupportedException("an image", "a model that reads one", "another", "report this");
+  }
+
+  /** Logits [S · V], of an image [V], from hidden states [S · H]. */
   float[] head(float[] hidden);
 
   /**

@@ -30,13 +30,11 @@ public record Margin(float taken, float rejected) {
   /** Of what one token's experts were chosen by; null where nothing is rejected. */
   public static @Nullable Margin of(
       FeedForward.MixtureOfExperts moe, Layers.Mixture mixture, int token) {
-    Routing.Groups groups = moe.routing().groups();
+    float[] groups = mixture.groups();
     return of(
         moe.routing(),
         row(mixture.choice(), token, moe.experts()),
-        groups == null || mixture.groups() == null
-            ? null
-            : row(mixture.groups(), token, groups.count()));
+        groups == null ? null : row(groups, token, moe.routing().groupCount()));
   }
 
   /**
@@ -46,9 +44,15 @@ public record Margin(float taken, float rejected) {
    * @param groups what groups were; null without
    */
   static @Nullable Margin of(Routing routing, float[] choice, float @Nullable [] groups) {
-    return routing.groups() == null || groups == null
-        ? ofSets(choice, routing.expertsPerToken() / routing.sets(), routing.sets())
-        : of(choice, routing.expertsPerToken(), groups, routing.groups().kept());
+    int taken = routing.expertsPerToken();
+    if (groups == null) {
+      return ofSets(choice, taken / routing.sets(), routing.sets());
+    }
+    if (routing.hierarchy() == null) {
+      return of(choice, taken, groups, routing.keptGroups());
+    }
+    int kept = routing.keptGroups();
+    return closer(ofSets(eligible(choice, groups, kept), taken / kept, kept), of(groups, kept));
   }
 
   /** The closest of those of sets of neighbours, from each of which so many are taken. */
@@ -57,9 +61,7 @@ public record Margin(float taken, float rejected) {
     Margin closest = null;
     for (int from = 0; from < choice.length; from += size) {
       Margin margin = of(Arrays.copyOfRange(choice, from, from + size), taken);
-      if (closest == null || (margin != null && margin.gap() < closest.gap())) {
-        closest = margin;
-      }
+      closest = closer(margin, closest);
     }
     return closest;
   }
@@ -89,6 +91,18 @@ public record Margin(float taken, float rejected) {
    * @param kept how many are
    */
   static @Nullable Margin of(float[] values, int taken, float[] groups, int kept) {
+    return closer(of(eligible(values, groups, kept), taken), of(groups, kept));
+  }
+
+  private static @Nullable Margin closer(@Nullable Margin a, @Nullable Margin b) {
+    if (a == null || b == null) {
+      return a == null ? b : a;
+    }
+    return b.gap() < a.gap() ? b : a;
+  }
+
+  /** The values of groups that are kept. */
+  private static float[] eligible(float[] values, float[] groups, int kept) {
     int size = values.length / groups.length;
     float[] eligible = new float[kept * size];
     int place = 0;
@@ -96,12 +110,7 @@ public record Margin(float taken, float rejected) {
       System.arraycopy(values, g * size, eligible, place, size);
       place += size;
     }
-    Margin ofValues = of(eligible, taken);
-    Margin ofGroups = of(groups, kept);
-    if (ofValues == null || ofGroups == null) {
-      return ofValues == null ? ofGroups : ofValues;
-    }
-    return ofGroups.gap() < ofValues.gap() ? ofGroups : ofValues;
+    return eligible;
   }
 
   /** Of equal ones the lower. */

@@ -23,10 +23,21 @@ public interface Model extends AutoCloseable {
   }
 
   /**
+   * Has tokens show an image from now on: all of them are appended at once, each as any id.
+   *
+   * @param patches of all tokens but the first, [T − 1 · P]
+   * @throws UnsupportedException if the model reads none
+   */
+  default void see(float[] patches) {
+    throw new UnsupportedException(
+        "an image", "a model that reads one", "another", "pass token ids to it");
+  }
+
+  /**
    * Appends tokens to the sequence.
    *
    * @param ids the new tokens, at least one
-   * @return logits after each new token, [ids.length · V]
+   * @return logits after each new token, [ids.length · V], or of an image, [V]
    */
   float[] append(long[] ids);
 

@@ -132,6 +132,14 @@ public final class PlainModel implements Model, Layers {
   }
 
   @Override
+  public void see(float[] patches) {
+    if (architecture().image() == null) {
+      Model.super.see(patches);
+    }
+    pass().see(patches);
+  }
+
+  @Override
   public float[] append(long[] ids) {
     if (anew != null) {
       return anew.append(ids);

@@ -277,7 +277,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
   protected UnsupportedException lacks(String what) {
     return new UnsupportedException(
         "--execution fused",
-        "layers that keep keys and values of tokens, for which graphs have operators",
+        "parts for which the graph has operators",
         what,
         "use --device cpu --execution plain");
   }

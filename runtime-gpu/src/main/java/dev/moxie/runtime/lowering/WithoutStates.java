@@ -28,6 +28,21 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V patches(Architecture.Image image) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V situate(V x, Leaf first, Leaf table) {
+    throw lacks("images");
+  }
+
+  @Override
+  public final V first(V x) {
+    throw lacks("images");
+  }
+
+  @Override
   public final V place(V x, Architecture.Sinusoids positions) {
     throw lacks("positions that are added to embeddings");
   }
@@ -76,8 +91,18 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
-  public final V ones(int columns) {
-    throw lacks("experts that a table has for a token");
+  public final V descend(Routing.Hierarchy hierarchy, V p, V s, int count) {
+    throw lacks("gates of two levels");
+  }
+
+  @Override
+  public final V share(Routing.Hierarchy hierarchy, V p, V s, V chosen, double scale) {
+    throw lacks("gates of two levels");
+  }
+
+  @Override
+  public final V constant(String words, double[] row) {
+    throw lacks("numbers that are the same for every token");
   }
 
   @Override

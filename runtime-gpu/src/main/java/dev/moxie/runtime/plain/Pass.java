@@ -22,6 +22,7 @@ public final class Pass {
   private final List<Turns> all = new ArrayList<>();
 
   private long[] ids = new long[0];
+  private float[] patches = new float[0];
   private Past[] pasts = new Past[0];
   private int[] positions = new int[0];
   private int tokens;
@@ -62,6 +63,15 @@ public final class Pass {
       ids = Arrays.copyOf(ids, positions.length);
     }
     System.arraycopy(some, from, ids, tokens - count, count);
+  }
+
+  /**
+   * Has tokens show an image from now on.
+   *
+   * @param image patches of all tokens but the first, [T − 1, P]
+   */
+  public void see(float[] image) {
+    patches = image;
   }
 
   /** Adds tokens of which no embedding is asked for. */
@@ -127,6 +137,16 @@ public final class Pass {
 
   long id(int token) {
     return ids[token];
+  }
+
+  /** Copies the patch of a token, or zeros where it is the first. */
+  void patch(int token, float[] to, int at, int size) {
+    int position = positions[token];
+    if (position == 0) {
+      Arrays.fill(to, at, at + size, 0);
+    } else {
+      System.arraycopy(patches, (position - 1) * size, to, at, size);
+    }
   }
 
   int position(int token) {

@@ -118,6 +118,39 @@ public final class Program implements Ops<Value> {
     return y;
   }
 
+  @Override
+  public Value patches(Architecture.Image image) {
+    int size = image.patchSize();
+    Value y = make(size);
+    instructions.add(
+        new TokenByToken(
+            pass, size, (t, scratch) -> pass.patch(t, pass.array(y), t * y.apart(), size)));
+    return y;
+  }
+
+  @Override
+  public Value situate(Value x, Leaf first, Leaf table) {
+    float[] start = weights.vector(first);
+    StoredMatrix places = weights.matrix(table);
+    return row(
+        x,
+        x.columns(),
+        (t, a, at, y, to) -> {
+          int position = pass.position(t);
+          places.readInOrder(position, y, to, new float[x.columns()]);
+          for (int c = 0; c < x.columns(); c++) {
+            y[to + c] += position == 0 ? start[c] : a[at + c];
+          }
+        });
+  }
+
+  @Override
+  public Value first(Value x) {
+    int[] one = {0};
+    instructions.add(() -> pass.keep(one, one.length, x));
+    return x;
+  }
+
   /** Products of the same x are computed together. */
   @Override
   public Value linear(Value x, Leaf leaf) {
@@ -713,16 +746,18 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
-  public Value ones(int columns) {
-    Value y = make(columns);
+  public Value constant(String words, double[] row) {
+    Value y = make(row.length);
+    float[] numbers = new float[row.length];
+    for (int i = 0; i < row.length; i++) {
+      numbers[i] = (float) row[i];
+    }
     instructions.add(
         new TokenByToken(
             pass,
-            columns,
-            (t, scratch) -> {
-              int to = t * y.apart();
-              Arrays.fill(pass.array(y), to, to + columns, 1);
-            }));
+            row.length,
+            (t, scratch) ->
+                System.arraycopy(numbers, 0, pass.array(y), t * y.apart(), numbers.length)));
     return y;
   }
 
@@ -805,7 +840,7 @@ public final class Program implements Ops<Value> {
     Value y = make(chosen.columns());
     boolean ahead = drops.looksAhead(chosen.columns());
     int state = ahead ? Queues.NO_STATE : pass.newState();
-    instructions.add(new Queues(pass, state, drops, values.columns(), chosen, y));
+    instructions.add(new Queues(pass, state, drops, values.columns(), values, chosen, y));
     return y;
   }
 
@@ -862,6 +897,69 @@ public final class Program implements Ops<Value> {
           for (int i = 0; i < count; i++) {
             double share = Choosing.share(mixer, x, at, values.columns(), ids, from, count, i);
             y[to + i] = (float) (share * scale);
+          }
+        });
+  }
+
+  @Override
+  public Value descend(Routing.Hierarchy hierarchy, Value p, Value s, int count) {
+    choice = s;
+    groups = p;
+    int size = s.columns() / hierarchy.groups();
+    int each = count / hierarchy.kept();
+    return row(
+        s,
+        count,
+        (t, x, at, y, to) -> {
+          List<int[]> replayed = pass.replayed();
+          if (replayed != null) {
+            for (int i = 0; i < count; i++) {
+              y[to + i] = replayed.get(t)[i];
+            }
+            return;
+          }
+          // Kept groups stand first where the experts of each begin, the last of them first.
+          int kept = hierarchy.kept();
+          Choosing.largest(pass.array(p), t * p.apart(), hierarchy.groups(), y, to, kept);
+          for (int g = kept - 1; g >= 0; g--) {
+            int group = (int) y[to + g];
+            int first = to + g * each;
+            Choosing.largest(x, at + group * size, size, y, first, each);
+            for (int i = first; i < first + each; i++) {
+              y[i] += group * size;
+            }
+          }
+        });
+  }
+
+  @Override
+  public Value share(Routing.Hierarchy hierarchy, Value p, Value s, Value chosen, double scale) {
+    int count = chosen.columns();
+    int size = s.columns() / hierarchy.groups();
+    return row(
+        s,
+        count,
+        (t, x, at, y, to) -> {
+          float[] ids = pass.array(chosen);
+          float[] ofGroups = pass.array(p);
+          int from = t * chosen.apart();
+          int of = t * p.apart();
+          double kept = 0;
+          for (int i = 0; i < count; i++) {
+            int group = (int) ids[from + i] / size;
+            double sum = 0;
+            boolean first = true;
+            for (int j = 0; j < count; j++) {
+              if ((int) ids[from + j] / size == group) {
+                sum += x[at + (int) ids[from + j]];
+                first &= j >= i;
+              }
+            }
+            kept += first ? ofGroups[of + group] : 0;
+            y[to + i] = (float) (ofGroups[of + group] * x[at + (int) ids[from + i]] / sum);
+          }
+          for (int i = 0; i < count; i++) {
+            y[to + i] = (float) (y[to + i] / kept * scale);
           }
         });
   }

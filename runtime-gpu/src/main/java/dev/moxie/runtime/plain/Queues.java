@@ -2,6 +2,8 @@ package dev.moxie.runtime.plain;
 
 import dev.moxie.format.model.Routing;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.stream.IntStream;
 
 /**
  * Which choices find the queue of their expert full ({@link Routing.Drops}). Where a token depends
@@ -10,7 +12,8 @@ import java.util.Arrays;
  *
  * @param state where queues are kept; {@link #NO_STATE} where none need be
  */
-record Queues(Pass pass, int state, Routing.Drops drops, int experts, Value chosen, Value y)
+record Queues(
+    Pass pass, int state, Routing.Drops drops, int experts, Value values, Value chosen, Value y)
     implements Instruction {
   static final int NO_STATE = -1;
 
@@ -44,12 +47,33 @@ record Queues(Pass pass, int state, Routing.Drops drops, int experts, Value chos
     int capacity = drops.capacity(end - start);
     float[] ids = pass.array(chosen);
     float[] out = pass.array(y);
+    int[] order = order(start, end);
     for (int i = 0; i < chosen.columns(); i++) {
-      for (int t = start; t < end; t++) {
+      for (int t : order) {
         int expert = (int) ids[t * chosen.apart() + i];
         out[t * y.apart() + i] = waiting[expert] < capacity ? 0 : 1;
         waiting[expert]++;
       }
     }
+  }
+
+  /** Tokens in the order in which choices of one rank queue. */
+  private int[] order(int start, int end) {
+    IntStream tokens = IntStream.range(start, end);
+    return switch (drops.order()) {
+      case CHOICE_THEN_POSITION -> tokens.toArray();
+      case CHOICE_THEN_SCORE ->
+          tokens
+              .boxed()
+              .sorted(Comparator.comparingDouble(t -> -best(t)))
+              .mapToInt(Integer::intValue)
+              .toArray();
+    };
+  }
+
+  /** The value by which a token chose its first expert. */
+  private float best(int token) {
+    int expert = (int) pass.array(chosen)[token * chosen.apart()];
+    return pass.array(values)[token * values.apart() + expert];
   }
 }

@@ -41,7 +41,7 @@ final class EmulatedMachine implements Machine {
           List.of(
               "g++",
               "-std=c++17",
-              "-O1",
+              "-Og",
               "-w",
               "-shared",
               "-fPIC",

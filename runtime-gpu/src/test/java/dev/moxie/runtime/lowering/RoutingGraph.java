@@ -23,6 +23,7 @@ public final class RoutingGraph {
         Forward.route(
             reader,
             moe.routing(),
+            moe.experts(),
             Onnx.Value.of(logits, moe.experts()),
             Forward.routerBias(0, moe),
             null);

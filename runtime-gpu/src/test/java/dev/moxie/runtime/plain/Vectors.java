@@ -52,7 +52,7 @@ public final class Vectors {
     var pass = new Pass();
     var program = new Program(of(bias, Math.max(1, bias.length)), pass);
     Value l = program.input(experts);
-    Forward.Routed<Value> routed = Forward.route(program, routing, l, leaf(experts), null);
+    Forward.Routed<Value> routed = Forward.route(program, routing, experts, l, leaf(experts), null);
     int tokens = logits.length / experts;
     pass.begin(null);
     pass.add(new Past(), 0, tokens);

@@ -120,7 +120,7 @@ final class SequenceRecorder implements AutoCloseable {
   static RoutingOracle.Routed route(
       FeedForward.MixtureOfExperts moe, double[] bias, float[] logits, List<int[]> experts) {
     return new RoutingOracle(moe.routing(), bias, Precision.F32)
-        .route(Estimate.exact(logits, moe.experts()), moe.routing().assigned() ? experts : null);
+        .route(Estimate.exact(logits, moe.logits()), moe.routing().assigned() ? experts : null);
   }
 
   /** What is kept of it, and of the experts that the implementation chose, [k] for each token. */

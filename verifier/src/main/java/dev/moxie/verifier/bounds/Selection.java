@@ -105,14 +105,21 @@ public final class Selection {
 
   /** Experts that are chosen of a set. */
   private int each() {
-    return routing.expertsPerToken() / routing.sets();
+    return routing.expertsPerToken() / (isNested() ? routing.keptGroups() : routing.sets());
   }
 
-  /** Those of experts that are of each prototype, or all, in their order. */
+  /** Whether of each kept group as many are chosen. */
+  private boolean isNested() {
+    return routing.hierarchy() != null;
+  }
+
+  /** Those of experts that are of each prototype, or kept group, or all, in their order. */
   private List<List<Integer>> sets(Collection<Integer> experts) {
-    int size = choice.columns() / routing.sets();
-    return IntStream.range(0, routing.sets())
+    int count = isNested() ? routing.groupCount() : routing.sets();
+    int size = choice.columns() / count;
+    return IntStream.range(0, count)
         .mapToObj(set -> experts.stream().filter(e -> e / size == set).toList())
+        .filter(set -> !isNested() || !set.isEmpty())
         .toList();
   }
 
@@ -126,12 +133,14 @@ public final class Selection {
    * chosen experts, may have been kept, and leaves no expert that certainly beats a chosen one. Of
    * the groups without a chosen expert, those are tried that leave none and may reach every one
    * that does not; the largest first, which finds a set of kept groups if there is one and errors
-   * are alike.
+   * are alike. Where of each kept group as many are chosen, no group is without.
    */
   public boolean mayChoose(int token, Set<Integer> experts) {
-    Routing.Groups limits = routing.groups();
-    if (groups == null || limits == null) {
+    if (groups == null) {
       return mayChooseOfEach(token, experts);
+    }
+    if (isNested() && sets(experts).stream().anyMatch(set -> set.size() != each())) {
+      return false;
     }
     int size = choice.columns() / groups.columns();
     Set<Integer> kept = new TreeSet<>();
@@ -141,21 +150,10 @@ public final class Selection {
         return false;
       }
     }
-    List<Integer> harmful = new ArrayList<>();
-    for (int group = 0; group < groups.columns(); group++) {
-      if (!kept.contains(group) && !mayBeat(token, experts, group * size, (group + 1) * size)) {
-        harmful.add(group);
-      }
+    if (!isNested()) {
+      keepOthers(token, experts, groups, kept);
     }
-    for (int group : descending(groups, token)) {
-      boolean eligible =
-          !harmful.contains(group)
-              && harmful.stream().allMatch(out -> mayReach(groups, token, group, out));
-      if (eligible && kept.size() < limits.kept()) {
-        kept.add(group);
-      }
-    }
-    if (kept.size() != limits.kept()) {
+    if (kept.size() != routing.keptGroups()) {
       return false;
     }
     for (int out = 0; out < groups.columns(); out++) {
@@ -166,6 +164,25 @@ public final class Selection {
       }
     }
     return true;
+  }
+
+  /** Adds groups without a chosen expert, as far as some are kept besides. */
+  private void keepOthers(int token, Set<Integer> experts, Estimate groups, Set<Integer> kept) {
+    int size = choice.columns() / groups.columns();
+    List<Integer> harmful = new ArrayList<>();
+    for (int group = 0; group < groups.columns(); group++) {
+      if (!kept.contains(group) && !mayBeat(token, experts, group * size, (group + 1) * size)) {
+        harmful.add(group);
+      }
+    }
+    for (int group : descending(groups, token)) {
+      boolean eligible =
+          !harmful.contains(group)
+              && harmful.stream().allMatch(out -> mayReach(groups, token, group, out));
+      if (eligible && kept.size() < routing.keptGroups()) {
+        kept.add(group);
+      }
+    }
   }
 
   private boolean mayChooseOfEach(int token, Set<Integer> experts) {
@@ -201,11 +218,11 @@ public final class Selection {
     for (List<Integer> set : sets(eligible)) {
       margin = Math.min(margin, gap(choice, token, set, each()));
     }
-    if (groups == null || routing.groups() == null) {
+    if (groups == null) {
       return margin;
     }
     List<Integer> order = descending(groups, token);
-    return Math.min(margin, gap(groups, token, order, routing.groups().kept()));
+    return Math.min(margin, gap(groups, token, order, routing.keptGroups()));
   }
 
   private static double gap(Estimate values, int token, List<Integer> descending, int taken) {
@@ -216,10 +233,9 @@ public final class Selection {
   }
 
   private Set<Integer> largestGroups(int token) {
-    Routing.Groups limits = routing.groups();
-    return groups == null || limits == null
+    return groups == null
         ? Set.of(0)
-        : new HashSet<>(descending(groups, token).subList(0, limits.kept()));
+        : new HashSet<>(descending(groups, token).subList(0, routing.keptGroups()));
   }
 
   /** Experts of the kept groups, best first. */

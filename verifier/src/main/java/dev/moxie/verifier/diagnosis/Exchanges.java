@@ -28,6 +28,8 @@ import java.util.stream.Stream;
  */
 final class Exchanges {
   static final String EMBEDDING = "embedding.weight";
+  static final String PATCHES = "image.patch.weight";
+  private static final String POSITIONS = "image.position.weight";
   static final String HEAD = "head.weight";
   private static final String FINAL_NORM = "final_norm.weight";
 
@@ -187,7 +189,8 @@ final class Exchanges {
 
   /** Embedding and head in each other's place, where there are both. */
   Stream<Suspect> ends() {
-    return evidence.architecture().tiedEmbeddings()
+    Architecture own = evidence.architecture();
+    return own.tiedEmbeddings() || own.image() != null
         ? Stream.of()
         : Stream.of(
             swapped(
@@ -197,17 +200,21 @@ final class Exchanges {
                 HEAD));
   }
 
-  /** Rows of the embedding that moved by one. */
+  /** Rows of the embedding, or of an image's positions, that moved by one. */
   Stream<Suspect> movedEmbedding() {
-    int words = evidence.architecture().vocabSize();
+    Architecture own = evidence.architecture();
+    boolean image = own.image() != null;
+    String table = image ? POSITIONS : EMBEDDING;
+    String what = image ? "positions" : "the embedding";
+    int rows = Math.toIntExact(image ? own.maxPositions() : own.vocabSize());
     return IntStream.of(1, -1)
         .mapToObj(
             by ->
                 Suspect.of(
-                    "rows of the embedding moved " + (by > 0 ? "on" : "back") + " by one",
+                    "rows of " + what + " moved " + (by > 0 ? "on" : "back") + " by one",
                     evidence,
-                    row -> row.name().equals(EMBEDDING),
-                    (row, stored) -> stored.get(row).reordered(r -> Math.floorMod(r + by, words))));
+                    row -> row.name().equals(table),
+                    (row, stored) -> stored.get(row).reordered(r -> Math.floorMod(r + by, rows))));
   }
 
   /** Norms of this layer in the place of the final one. */

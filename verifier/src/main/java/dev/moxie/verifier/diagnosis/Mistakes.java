@@ -8,6 +8,7 @@ import dev.moxie.format.model.Attention.Gate;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
 import dev.moxie.format.model.Attention.Indexer;
+import dev.moxie.format.model.Attention.Lightning;
 import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
@@ -210,7 +211,7 @@ final class Mistakes {
               x -> Parts.with(a, "biases", false));
       case Mamba a -> biases(a, mistakes);
       case Mamba2 a -> ofMamba2(a, mistakes);
-      case Attention.None a -> {}
+      case Attention.Lightning _, Attention.None _ -> {} // They lack no member.
       case Compressed a -> ofCompressed(a, mistakes);
     }
     return mistakes;
@@ -791,6 +792,9 @@ final class Mistakes {
       double least = m.leastStep() == 0 ? LEAST_STEP : m.leastStep();
       numbers.add(number("least step", least, 1000, 33, s -> with(Parts.with(m, "leastStep", s))));
     }
+    if (blocks.attention() instanceof Lightning l) {
+      numbers.add(epsilon("norm of what states give", l, "normEpsilon", l.normEpsilon()));
+    }
     if (!(blocks.attention() instanceof Softmax a)) {
       return numbers;
     }
@@ -1087,7 +1091,9 @@ final class Mistakes {
 
   /** What weights of experts may be multiplied by. */
   List<Missing> missingInWeights() {
-    return blocks.feedForward() instanceof MixtureOfExperts m && !m.routing().factors()
+    return blocks.feedForward() instanceof MixtureOfExperts m
+            && !m.routing().factors()
+            && m.routing().hierarchy() == null
         ? List.of(
             missing(
                 "dropped factors of experts' weights",
@@ -1113,8 +1119,11 @@ final class Mistakes {
   List<Missing> missingInExperts() {
     List<Missing> missing = new ArrayList<>();
     if (blocks.feedForward() instanceof MixtureOfExperts m) {
-      // Beside a table there is none, nor beside angles.
-      if (m.routing().bias() == null && !m.routing().assigned() && m.routing().cosine() == null) {
+      // Beside a table there is none, nor beside angles or gates of two levels.
+      if (m.routing().bias() == null
+          && !m.routing().assigned()
+          && m.routing().cosine() == null
+          && m.routing().hierarchy() == null) {
         missing.add(
             missing(
                 "a dropped bias of the router's logits",

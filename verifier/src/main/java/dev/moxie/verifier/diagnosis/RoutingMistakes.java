@@ -50,6 +50,10 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       }
       return mistakes;
     }
+    if (stated.hierarchy() != null) {
+      keptGroups(stated.hierarchy(), mistakes);
+      return mistakes;
+    }
     prototypes(mistakes);
     Groups groups = stated.groups();
     if (groups != null) {
@@ -98,6 +102,19 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
                     : "experts of %s instead of %d prototypes"
                         .formatted(own == 0 ? "one set" : own, count),
                 stated.withPrototypes(count)));
+      }
+    }
+  }
+
+  /** Other numbers of groups that a primary gate keeps. */
+  private void keptGroups(Routing.Hierarchy own, List<Mistake> mistakes) {
+    int chosen = stated.expertsPerToken();
+    for (int kept = 1; kept <= Math.min(own.groups(), chosen); kept++) {
+      if (kept != own.kept() && chosen % kept == 0 && chosen / kept <= experts / own.groups()) {
+        mistakes.add(
+            mistake(
+                "experts of %d instead of %d groups".formatted(own.kept(), kept),
+                Parts.with(stated, "hierarchy", Parts.with(own, "kept", kept))));
       }
     }
   }
@@ -168,7 +185,11 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               stated.withBias(Routing.Bias.SELECTION_AND_WEIGHTS)));
     }
     mixers(mistakes);
-    if (stated.mixer() == null && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
+    // Gates of two levels say all of how weights come about.
+    boolean flat = stated.hierarchy() == null;
+    if (flat
+        && stated.mixer() == null
+        && stated.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT) {
       drops(mistakes);
     }
     if (stated.logitCap() != null) {
@@ -177,7 +198,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
               "a cap of router logits that the reference does not have",
               Parts.with(stated, "logitCap", null)));
     }
-    if (stated.mixer() == null) {
+    if (flat && stated.mixer() == null) {
       mistakes.add(
           stated.normalisation() == null
               ? mistake("dropped normalisation", stated.withNormalisation(normalisation()))
@@ -202,7 +223,9 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
   }
 
   private void scores(List<Mistake> mistakes) {
-    if (stated.mixer() != null || stated.score() == Routing.Score.ONE) {
+    if (stated.mixer() != null
+        || stated.score() == Routing.Score.ONE
+        || stated.hierarchy() != null) {
       return;
     }
     Arrays.stream(Routing.Score.values())
@@ -269,7 +292,11 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
       mistakes.add(
           mistake("weights among near experts instead of among all", stated.withMixer(null)));
     }
-    boolean none = stated.assigned() || stated.prototypes() > 0 || stated.drops() != null;
+    boolean none =
+        stated.assigned()
+            || stated.prototypes() > 0
+            || stated.drops() != null
+            || stated.hierarchy() != null;
     for (double tolerance : none ? new double[0] : TOLERANCES) {
       var other = new Routing.Mixer(tolerance);
       if (!other.equals(own)) {

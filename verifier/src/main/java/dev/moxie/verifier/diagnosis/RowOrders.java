@@ -101,6 +101,11 @@ final class RowOrders {
         add(new Cut("mamba.input.", 1, kinds, sizes), suspects);
         suspects.add(reversed("mamba.convolution.weight", a.convolution()));
       }
+      case Attention.Lightning a -> {
+        List<Integer> sizes = Collections.nCopies(3, a.headSize());
+        List<String> kinds = List.of("query", "key", "value");
+        add(new Cut("lightning.input.", a.heads(), kinds, sizes), suspects);
+      }
       case Attention.None _,
           Attention.GroupedQuery _,
           Attention.MultiHeadLatent _,

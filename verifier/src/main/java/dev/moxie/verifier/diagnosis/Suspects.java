@@ -54,7 +54,9 @@ final class Suspects {
       case EMBEDDING ->
           List.of(
               new Kind("embedding and head confused", exchanges::ends),
-              factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage)),
+              evidence.architecture().image() == null
+                  ? factor("embedding", Exchanges.EMBEDDING, () -> quotient(stage))
+                  : factor("patches", Exchanges.PATCHES, () -> quotient(stage)),
               new Kind(
                   "other multipliers of the embedding",
                   () -> supposed(mistakes.ofEmbedding(quotient(stage)))),
@@ -183,6 +185,7 @@ final class Suspects {
       case Attention.GatedDelta a -> "delta";
       case Attention.ShortConvolution a -> "convolution";
       case Attention.Mamba _, Attention.Mamba2 _ -> "mamba";
+      case Attention.Lightning _ -> "lightning";
       case Attention.None _ -> "none";
     };
   }

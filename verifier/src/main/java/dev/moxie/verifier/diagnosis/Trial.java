@@ -279,9 +279,10 @@ final class Trial {
     if (stated.mixer() != null
         || stated.assigned()
         || stated.prototypes() > 0
+        || stated.hierarchy() != null
         || (groups != null && groups.maskValue() == Routing.Groups.MaskValue.ZERO)) {
       // With a bias, zero would be a value like any other; logits are mixed as they are, a table
-      // asks for none, and prototypes have none.
+      // asks for none, and prototypes and gates of two levels have none.
       return Optional.empty();
     }
     Routing biased = stated.hasBiasOfScores() ? stated : stated.withBias(Routing.Bias.SELECTION);

@@ -91,6 +91,24 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
     return settle(result);
   }
 
+  /** y = x + the row of each token's position, with a vector for the x of the first. */
+  Estimate situate(Estimate x, WeightMatrix first, WeightMatrix table) {
+    double[] start = new double[x.columns()];
+    double[] place = new double[x.columns()];
+    first.read(0, start);
+    var result = new Estimate(x.rows(), x.columns());
+    for (int r = 0; r < x.rows(); r++) {
+      table.read(r, place);
+      for (int c = 0; c < place.length; c++) {
+        double from = r == 0 ? start[c] : x.value(r, c);
+        double error = r == 0 ? first.roundingOf(0, c, from) : x.error(r, c);
+        double y = from + place[c];
+        result.set(r, c, y, norm2(error, table.roundingOf(r, c, place[c]), u * y));
+      }
+    }
+    return settle(result);
+  }
+
   /** y = f x. */
   Estimate scale(Estimate x, double factor) {
     var result = new Estimate(x.rows(), x.columns());
@@ -328,6 +346,32 @@ record Arithmetic(double u, double a, double t, @Nullable Random noise) {
       result.set(0, i, p, p * norm2(carried, rounding, 0));
     }
     return settle(result);
+  }
+
+  /**
+   * Where choices of an expert queue by values, rounding may decide which of two comes first, of
+   * which one is dropped and the other is not.
+   *
+   * @param doubtful takes the tokens of both
+   */
+  void parts(Estimate values, Estimate chosen, Estimate dropped, BitSet doubtful) {
+    for (int place = 0; place < chosen.columns(); place++) {
+      for (int t = 0; t < chosen.rows(); t++) {
+        for (int s = 0; s < chosen.rows() && dropped.value(t, place) == 1; s++) {
+          boolean apart = chosen.value(s, place) != chosen.value(t, place);
+          if (apart || dropped.value(s, place) == 1) {
+            continue;
+          }
+          int first = (int) chosen.value(t, 0);
+          int other = (int) chosen.value(s, 0);
+          double error = norm2(values.error(t, first), values.error(s, other), 0);
+          if (Math.abs(values.value(t, first) - values.value(s, other)) <= reach(error)) {
+            doubtful.set(t);
+            doubtful.set(s);
+          }
+        }
+      }
+    }
   }
 
   /**

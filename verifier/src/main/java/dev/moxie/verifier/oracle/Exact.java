@@ -50,6 +50,7 @@ final class Exact implements Ops<Estimate> {
   private final BitSet ofHeads = new BitSet();
   private List<int[]> experts = List.of();
   private final Map<Integer, Estimate[]> remembered = new HashMap<>();
+  private @Nullable Estimate image;
 
   /**
    * A reader.
@@ -75,6 +76,16 @@ final class Exact implements Ops<Estimate> {
     this.tokens = tokens;
     this.replayed = replayed;
     this.memory = memory;
+  }
+
+  /**
+   * The same reader.
+   *
+   * @param patches of an image, of all tokens but the first; null where it reads no image
+   */
+  Exact seeing(@Nullable Estimate patches) {
+    image = patches;
+    return this;
   }
 
   /** An operation, unless it was done before. */
@@ -116,6 +127,26 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(hidden);
+  }
+
+  @Override
+  public Estimate patches(Architecture.Image of) {
+    Estimate patches = Objects.requireNonNull(image, "an image");
+    var seen = new Estimate(tokens.length, of.patchSize());
+    for (int t = 1; t < tokens.length; t++) {
+      seen.copyRow(patches, t - 1, t);
+    }
+    return seen;
+  }
+
+  @Override
+  public Estimate situate(Estimate x, Leaf first, Leaf table) {
+    return arithmetic.situate(x, weights.apply(first), weights.apply(table));
+  }
+
+  @Override
+  public Estimate first(Estimate x) {
+    return x.beginning(1);
   }
 
   @Override
@@ -522,14 +553,16 @@ final class Exact implements Ops<Estimate> {
   }
 
   @Override
-  public Estimate ones(int columns) {
-    var ones = new Estimate(tokens.length, columns);
+  public Estimate constant(String words, double[] row) {
+    var constant = new Estimate(tokens.length, row.length);
     for (int t = 0; t < tokens.length; t++) {
-      for (int c = 0; c < columns; c++) {
-        ones.set(t, c, 1, 0);
+      for (int c = 0; c < row.length; c++) {
+        // What no float holds is a function's value.
+        double error = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * Math.abs(row[c]);
+        constant.set(t, c, row[c], (float) row[c] == row[c] ? 0 : error);
       }
     }
-    return ones;
+    return constant;
   }
 
   @Override
@@ -649,12 +682,25 @@ final class Exact implements Ops<Estimate> {
     int capacity = drops.capacity(chosen.rows());
     int[] waiting = new int[values.columns()];
     var dropped = new Estimate(chosen.rows(), chosen.columns());
+    int[] order = order(values, chosen, drops.order());
     for (int i = 0; i < chosen.columns(); i++) {
-      for (int t = 0; t < chosen.rows(); t++) {
+      for (int t : order) {
         dropped.set(t, i, waiting[(int) chosen.value(t, i)]++ < capacity ? 0 : 1, 0);
       }
     }
+    if (drops.order() == Routing.Drops.Order.CHOICE_THEN_SCORE) {
+      arithmetic.parts(values, chosen, dropped, mixed);
+    }
     return dropped;
+  }
+
+  /** Tokens in the order in which choices of one rank queue. */
+  private static int[] order(Estimate values, Estimate chosen, Routing.Drops.Order order) {
+    return switch (order) {
+      case CHOICE_THEN_POSITION -> IntStream.range(0, chosen.rows()).toArray();
+      case CHOICE_THEN_SCORE ->
+          descending(chosen.rows(), t -> values.value(t, (int) chosen.value(t, 0)));
+    };
   }
 
   @Override
@@ -725,6 +771,72 @@ final class Exact implements Ops<Estimate> {
       }
     }
     return arithmetic.settle(scale == 1 ? result : arithmetic.scale(result, scale));
+  }
+
+  @Override
+  public Estimate descend(Routing.Hierarchy hierarchy, Estimate p, Estimate s, int count) {
+    choice = s;
+    groups = p;
+    experts =
+        replayed != null
+            ? replayed
+            : IntStream.range(0, s.rows())
+                .mapToObj(t -> descended(hierarchy, p, s, t, count))
+                .toList();
+    return Estimate.of(experts);
+  }
+
+  private static int[] descended(
+      Routing.Hierarchy hierarchy, Estimate p, Estimate s, int t, int count) {
+    int size = s.columns() / hierarchy.groups();
+    return Arrays.stream(descending(hierarchy.groups(), g -> p.value(t, g)))
+        .limit(hierarchy.kept())
+        .map(group -> group * size)
+        .flatMap(
+            first ->
+                Arrays.stream(descending(size, e -> s.value(t, first + e)))
+                    .limit(count / hierarchy.kept())
+                    .map(e -> first + e))
+        .toArray();
+  }
+
+  @Override
+  public Estimate share(
+      Routing.Hierarchy hierarchy, Estimate p, Estimate s, Estimate chosen, double scale) {
+    int size = s.columns() / hierarchy.groups();
+    var result = new Estimate(chosen.rows(), chosen.columns());
+    for (int t = 0; t < chosen.rows(); t++) {
+      int token = t;
+      int[] ids =
+          IntStream.range(0, chosen.columns()).map(i -> (int) chosen.value(token, i)).toArray();
+      int[] kept = Arrays.stream(ids).map(e -> e / size).distinct().toArray();
+      for (int i = 0; i < ids.length; i++) {
+        int group = ids[i] / size;
+        int[] beside = Arrays.stream(ids).filter(e -> e / size == group).toArray();
+        Share ofGroup = Share.of(p, t, group, kept);
+        Share own = Share.of(s, t, ids[i], beside);
+        double w = ofGroup.value() * own.value() * scale;
+        double e = norm2(ofGroup.value() * own.error(), own.value() * ofGroup.error(), 0) * scale;
+        result.set(t, i, w, norm2(e, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u() * w, 0));
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  /** A value over a sum that it is in. */
+  private record Share(double value, double error) {
+    static Share of(Estimate values, int row, int own, int[] summed) {
+      double total = 0;
+      double others = 0;
+      for (int i : summed) {
+        total += values.value(row, i);
+        others += i == own ? 0 : values.error(row, i) * values.error(row, i);
+      }
+      double w = values.value(row, own) / total;
+      // As in a normalisation of weights.
+      double e = norm2((1 - w) * values.error(row, own), w * Math.sqrt(others), 0) / total;
+      return new Share(w, e);
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.FeedForward.MixtureOfExperts;
 import dev.moxie.format.model.Forward;
 import dev.moxie.format.model.Step;
+import dev.moxie.format.trace.Trace;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -180,10 +181,11 @@ public final class Forced {
    * second one reads stands in its place.
    */
   private boolean hasResidual() {
-    return !model.readsResidual(feedForward())
+    return !model.addsToWhatItReads(feedForward())
         && !model.hasOutputNorms()
         && !model.layerFactors()
         && !attendsAgain()
+        && model.layers().get(layer).feedForwardResidual() == null
         && model.streams() == null;
   }
 
@@ -192,9 +194,9 @@ public final class Forced {
     return isRouted() && moe().shortcut() != null;
   }
 
-  /** Whether what the second half reads is the residual stream itself. */
-  private boolean readsResidual() {
-    return model.readsResidual(feedForward()) && model.streams() == null;
+  /** Whether the second half is added to what it reads. */
+  private boolean addsToWhatItReads() {
+    return model.addsToWhatItReads(feedForward()) && model.streams() == null;
   }
 
   /** Whether what experts make is changed before anything is added to it. */
@@ -255,7 +257,7 @@ public final class Forced {
               ? forward.joined(layer, moe(), given(Step.MOE_INPUT), given(Step.EXPERTS_OUTPUT))
               : besides(forward, moe().shared(), given(Step.MOE_INPUT));
       case SUM -> {
-        Estimate before = readsResidual() ? given(Step.MOE_INPUT) : attended(forward);
+        Estimate before = addsToWhatItReads() ? given(Step.MOE_INPUT) : attended(forward);
         yield forward.added(layer, before, given(Step.MOE_OUTPUT));
       }
       case DENSE -> remembering(forward).layer(layer, given(Step.INPUT));
@@ -384,6 +386,11 @@ public final class Forced {
 
   private Exact reader(@Nullable List<int[]> replayed) {
     long[] ids = recorded.texts().of(layer);
-    return new Exact(weights::of, Arithmetic.of(precision), ids, replayed, memory);
+    Exact reader = new Exact(weights::of, Arithmetic.of(precision), ids, replayed, memory);
+    return recorded.model().image() == null
+        ? reader
+        : reader.seeing(
+            memory.record(
+                () -> recorded.patches().withErrors(precision::roundedOff), Trace.PATCHES));
   }
 }

@@ -24,6 +24,7 @@ public final class Oracle {
   private final Precisions precisions;
   private final Arithmetic arithmetic;
   private final @Nullable Estimate encoded;
+  private final @Nullable Estimate image;
 
   /**
    * An oracle.
@@ -36,7 +37,7 @@ public final class Oracle {
 
   /** One for two implementations that are held to each other. */
   public Oracle(Architecture architecture, Weights weights, Precisions precisions) {
-    this(architecture, weights, precisions, Arithmetic.of(precisions), null);
+    this(architecture, weights, precisions, Arithmetic.of(precisions), null, null);
   }
 
   private Oracle(
@@ -44,12 +45,14 @@ public final class Oracle {
       Weights weights,
       Precisions precisions,
       Arithmetic arithmetic,
-      @Nullable Estimate encoded) {
+      @Nullable Estimate encoded,
+      @Nullable Estimate image) {
     this.architecture = architecture;
     this.weights = weights;
     this.precisions = precisions;
     this.arithmetic = arithmetic;
     this.encoded = encoded;
+    this.image = image;
   }
 
   /**
@@ -81,7 +84,7 @@ public final class Oracle {
 
   /** The same pass, every rounding of which is drawn. */
   Oracle sampled(Random random) {
-    return new Oracle(architecture, weights, precisions, arithmetic.with(random), encoded);
+    return new Oracle(architecture, weights, precisions, arithmetic.with(random), encoded, image);
   }
 
   /**
@@ -91,11 +94,21 @@ public final class Oracle {
    */
   public Oracle reading(Estimate last) {
     Estimate read = new Forward<>(architecture, reader(new long[0], null)).encoded(last);
-    return new Oracle(architecture, weights, precisions, arithmetic, read);
+    return new Oracle(architecture, weights, precisions, arithmetic, read, image);
+  }
+
+  /**
+   * One whose tokens show an image.
+   *
+   * @param patches of all tokens but the first
+   */
+  public Oracle seeing(Estimate patches) {
+    Estimate read = patches.withErrors(precisions::roundedOff);
+    return new Oracle(architecture, weights, precisions, arithmetic, encoded, read);
   }
 
   private Exact reader(long[] ids, @Nullable List<int[]> replayed) {
-    return new Exact(weights::of, arithmetic, ids, replayed, null);
+    return new Exact(weights::of, arithmetic, ids, replayed, null).seeing(image);
   }
 
   /** What the reference recorded, which the runtime rounds to what it computes in. */

@@ -21,6 +21,11 @@ public record Precisions(Precision reference, Precision runtime) {
     return reference == runtime;
   }
 
+  /** What both take from a number that neither computed. */
+  double roundedOff(double value) {
+    return mean(reference.roundedOff(value), runtime.roundedOff(value));
+  }
+
   /** The root mean square of what is so large in one and in the other. */
   double mean(double ofReference, double ofRuntime) {
     return alike()

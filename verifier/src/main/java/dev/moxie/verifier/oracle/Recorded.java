@@ -8,6 +8,7 @@ import dev.moxie.format.trace.Trace;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What a trace recorded of a model, step by step, as values without error.
@@ -65,7 +66,7 @@ public record Recorded(Trace trace, Architecture model) {
         name(layer, step),
         texts().of(layer).length,
         switch (step) {
-          case ROUTER_LOGITS -> moe(layer).experts();
+          case ROUTER_LOGITS -> moe(layer).logits();
           case ROUTER_EXPERTS, ROUTER_DROPPED, ROUTER_WEIGHTS ->
               moe(layer).routing().expertsPerToken();
           case INPUT, OUTPUT -> model.streamWidth();
@@ -73,9 +74,20 @@ public record Recorded(Trace trace, Architecture model) {
         });
   }
 
-  /** The logits, [T, V]. */
+  /** The patches of the image that the model reads, of all tokens but the first. */
+  public Estimate patches() {
+    int size = Objects.requireNonNull(model.image()).patchSize();
+    return get(Trace.PATCHES, ids().length - 1, size);
+  }
+
+  /** Rows of logits: one for each token, or one of an image. */
+  public int answers() {
+    return model.image() == null ? ids().length : 1;
+  }
+
+  /** The logits, [T, V], or of an image, [1, V]. */
   public Estimate logits() {
-    return get("logits", ids().length, model.vocabSize());
+    return get("logits", answers(), model.vocabSize());
   }
 
   private Estimate get(String name, int rows, int columns) {

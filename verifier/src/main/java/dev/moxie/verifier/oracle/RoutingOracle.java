@@ -33,7 +33,7 @@ public final class RoutingOracle {
    *
    * @param routing the equation
    * @param choice what the experts are chosen by, before any mask, [T, E]
-   * @param groups what the groups are chosen by, [T, count]; null without groups
+   * @param groups what groups are chosen by, [T, count]; null where there are none
    * @param experts chosen, best first, one array [k] per token
    * @param weights of those, [T, k]
    */
@@ -47,7 +47,7 @@ public final class RoutingOracle {
   /**
    * Routes tokens.
    *
-   * @param logits [T, E]
+   * @param logits [T, E], after those of groups that have a gate
    * @param replayed the experts of each token where the caller decides them, or a table does; else
    *     null
    */
@@ -64,7 +64,8 @@ public final class RoutingOracle {
             null);
     var stored =
         new TensorSpec("the bias", Role.ROUTER_BIAS, null, Shape.of(bias.length), null).whole();
-    Forward.route(exact, routing, logits, stored, null);
+    int experts = logits.columns() - routing.primaryLogits();
+    Forward.route(exact, routing, experts, logits, stored, null);
     return exact.routed(routing);
   }
 }

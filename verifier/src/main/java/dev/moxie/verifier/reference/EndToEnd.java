@@ -57,6 +57,9 @@ final class EndToEnd {
     if (encoder != null) {
       model.read(sides.trace().inputIds());
     }
+    if (sides.pack().architecture().image() != null) {
+      model.see(sides.recorded().patches().toFloats());
+    }
     model.begin(ids.length);
     float[] own = model.append(ids);
     Comparison logits = compare(own, comparable);
@@ -83,12 +86,12 @@ final class EndToEnd {
   }
 
   private Comparison compare(float[] own, int rows) {
-    return sides.fromTheTokensOn("logits", own, "logits", exact, rows);
+    return sides.fromTheTokensOn("logits", own, "logits", exact, Math.min(rows, exact.rows()));
   }
 
   private Divergence divergence(float[] own) {
     int words = exact.columns();
-    float[] recorded = sides.trace().floats("logits", sides.tokens(), words);
+    float[] recorded = sides.trace().floats("logits", exact.rows(), words);
     var tally = new DivergenceTally();
     for (int from = 0; from < own.length; from += words) {
       tally.add(new LogSoftmax(recorded, from, words), new LogSoftmax(own, from, words));

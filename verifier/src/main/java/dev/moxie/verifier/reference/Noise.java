@@ -4,6 +4,7 @@ import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Step;
+import dev.moxie.format.trace.Trace;
 import dev.moxie.verifier.bounds.Selection;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Oracle;
@@ -61,11 +62,13 @@ final class Noise {
       Recorded trace,
       Recorded other,
       List<Integer> layers) {
+    boolean image = architecture.image() != null;
     if (!Arrays.equals(trace.ids(), other.ids())
-        || !Arrays.equals(trace.trace().inputIds(), other.trace().inputIds())) {
+        || !Arrays.equals(trace.trace().inputIds(), other.trace().inputIds())
+        || (image && !Arrays.equals(trace.patches().toFloats(), other.patches().toFloats()))) {
       throw new CorruptException(
-          other.trace().path() + ", tensor \"input_ids\"",
-          "the tokens of " + trace.trace().path(),
+          other.trace().path() + ", tensor \"" + (image ? Trace.PATCHES : "input_ids") + "\"",
+          (image ? "the patches of " : "the tokens of ") + trace.trace().path(),
           "others",
           "record the same tokens with another backend or in another precision");
     }

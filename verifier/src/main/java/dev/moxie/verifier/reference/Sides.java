@@ -62,8 +62,11 @@ record Sides(
     var precisions = new Precisions(precision, runtime == null ? precision : runtime);
     List<Integer> layers = scope.layers(pack.architecture());
     Recorded recorded = read(trace, pack, layers, scope.tokens());
-    Oracle oracle = oracle(pack, precisions);
-    Oracle judge = precisions.alike() ? oracle : oracle(pack, Precisions.of(precision));
+    Oracle oracle = oracle(pack, precisions, recorded);
+    Oracle judge = precisions.alike() ? oracle : oracle(pack, Precisions.of(precision), recorded);
+    if (pack.architecture().image() != null) {
+      parts.see(recorded.patches().toFloats());
+    }
     Noise noise =
         other == null
             ? null
@@ -77,9 +80,10 @@ record Sides(
         pack, trace, recorded, layers, precisions, oracle, judge, parts, noise, new TreeSet<>());
   }
 
-  private static Oracle oracle(MoxiePackage pack, Precisions precisions) {
+  private static Oracle oracle(MoxiePackage pack, Precisions precisions, Recorded recorded) {
     var weights = Weights.asConverted(pack, precisions);
-    return new Oracle(pack.architecture(), weights, precisions);
+    var oracle = new Oracle(pack.architecture(), weights, precisions);
+    return pack.architecture().image() == null ? oracle : oracle.seeing(recorded.patches());
   }
 
   private static Recorded read(Trace trace, MoxiePackage pack, List<Integer> layers, int tokens) {

@@ -81,7 +81,7 @@ final class TraceShape {
         case FeedForward.MixtureOfExperts moe -> {
           differences.addIf(!routed, "with experts in the package, dense in the trace", layer);
           int chosen = moe.routing().expertsPerToken();
-          differences.addWidth("experts", router + "logits", moe.experts(), layer);
+          differences.addWidth("experts", router + "logits", moe.logits(), layer);
           differences.addWidth("experts per token", router + "experts", chosen, layer);
         }
       }
@@ -157,6 +157,10 @@ final class TraceShape {
     if (architecture.encoder() != null) {
       requireTokens(trace, architecture, "decoder_input_ids", recorded.ids());
     }
+    if (architecture.image() != null) {
+      Shape all = Shape.of(architecture.maxPositions() - 1, architecture.image().patchSize());
+      trace.require(Trace.PATCHES, Dtype.F32, all);
+    }
     long each = architecture.streamWidth() / architecture.hiddenSize();
     for (int layer : layers) {
       int tokens = recorded.texts().of(layer).length;
@@ -177,12 +181,12 @@ final class TraceShape {
         }
         String logits = prefix + "router.logits";
         if (trace.has(logits)) {
-          trace.require(logits, Dtype.F32, Shape.of(tokens, moe.experts()));
+          trace.require(logits, Dtype.F32, Shape.of(tokens, moe.logits()));
         }
       }
     }
     int tokens = recorded.ids().length;
-    Shape logits = Shape.of(tokens, architecture.vocabSize());
+    Shape logits = Shape.of(recorded.answers(), architecture.vocabSize());
     if (layers.contains(architecture.layers().size() - 1)) {
       trace.require("logits", Dtype.F32, logits);
       for (int i = 0; i < recorded.predictions(); i++) {

@@ -196,7 +196,7 @@ public final class RoutingRun {
     LayerTally tally = Objects.requireNonNull(tallies.get(layer));
     TextTally text = Objects.requireNonNull(texts.get(layer));
     for (int t = 0; t < byToken.size(); t++) {
-      requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.experts()));
+      requireFinite(layer, from + t, row(mixture.routerLogits(), t, moe.logits()));
       Layers.Decision decision = mixture.decisions().get(t);
       @Nullable Margin margin = Margin.of(moe, mixture, t);
       tally.add(row(mixture.scores(), t, moe.experts()), decision, margin);

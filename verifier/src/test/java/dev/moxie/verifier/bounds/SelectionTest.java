@@ -1,9 +1,11 @@
 package dev.moxie.verifier.bounds;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Precision;
@@ -18,6 +20,7 @@ import net.jqwik.api.Property;
 import org.junit.jupiter.api.Test;
 
 class SelectionTest {
+  private static final Routing.Hierarchy NESTED = new Routing.Hierarchy(4, 2);
   private static final Routing.Groups TWO_OF_FOUR =
       new Routing.Groups(
           4, 2, Routing.Groups.Aggregate.MAXIMUM, Routing.Groups.MaskValue.NEGATIVE_INFINITY);
@@ -78,24 +81,49 @@ class SelectionTest {
     assertEquals(.7109 - .6900, selection.margin(0), 1e-3);
   }
 
+  @Test
+  void ofEachKeptGroupAsManyAreChosen() {
+    // Of four groups the last is best, the first next; of each of them the first expert.
+    float[] logits = {.3f, .1f, .2f, .9f, .5f, .1f, .9f, .8f, .9f, .8f, .4f, .1f};
+    var routing = Parts.with(Routing.of(2, Routing.Score.SOFTMAX), "hierarchy", NESTED);
+    var router = new RoutingOracle(routing, new double[8], Precision.F32);
+    var routed = router.route(Estimate.uniform(logits, 12, 1e-6), null);
+    assertArrayEquals(new int[] {6, 0}, routed.experts().getFirst());
+    var selection = new Selection(routed);
+    assertTrue(selection.mayChoose(0, Set.of(0, 6)));
+    assertFalse(selection.mayChoose(0, Set.of(0, 1)));
+    assertFalse(selection.mayChoose(0, Set.of(2, 6)));
+    assertFalse(selection.mayChoose(0, Set.of(0, 7)));
+    assertEquals(1, selection.firstUnclear());
+    // Less between the second and the third group than between experts.
+    double sum = Math.exp(.3) + Math.exp(.1) + Math.exp(.2) + Math.exp(.9);
+    assertEquals((Math.exp(.3) - Math.exp(.2)) / sum, selection.margin(0), 1e-6);
+  }
+
   /** What some values within the errors really lead to is always allowed. */
   @Property(tries = 2000)
   void whatRoundingLeadsToIsAllowed(@ForAll long seed) {
     var random = new Random(seed);
     double error = random.nextBoolean() ? 1e-2 : 1e-3;
-    float[] logits = new float[8];
-    float[] moved = new float[8];
-    for (int e = 0; e < 8; e++) {
+    var four = Routing.of(4, Routing.Score.SOFTMAX);
+    Routing routing =
+        List.of(
+                routing(),
+                four.withPrototypes(2),
+                four.withPrototypes(4),
+                Parts.with(four, "hierarchy", NESTED))
+            .get(random.nextInt(4));
+    int columns = routing.primaryLogits() + 8;
+    float[] logits = new float[columns];
+    float[] moved = new float[columns];
+    for (int e = 0; e < columns; e++) {
       logits[e] = random.nextInt(8) / 8f;
       moved[e] = (float) (logits[e] + error * random.nextGaussian());
     }
-    Routing routing =
-        random.nextBoolean()
-            ? routing()
-            : Routing.of(4, Routing.Score.SOFTMAX).withPrototypes(random.nextBoolean() ? 2 : 4);
     var router = new RoutingOracle(routing, new double[8], Precision.F32);
-    Selection selection = new Selection(router.route(Estimate.uniform(logits, 8, error), null));
-    int[] chosen = router.route(Estimate.exact(moved, 8), null).experts().getFirst();
+    Selection selection =
+        new Selection(router.route(Estimate.uniform(logits, columns, error), null));
+    int[] chosen = router.route(Estimate.exact(moved, columns), null).experts().getFirst();
     Set<Integer> set = new HashSet<>();
     List<Integer> list = new ArrayList<>();
     for (int expert : chosen) {
@@ -103,7 +131,7 @@ class SelectionTest {
       list.add(expert);
     }
     assertTrue(selection.mayChoose(0, set), list + " for " + java.util.Arrays.toString(logits));
-    int[] own = router.route(Estimate.exact(logits, 8), null).experts().getFirst();
+    int[] own = router.route(Estimate.exact(logits, columns), null).experts().getFirst();
     Set<Integer> clear = Selection.set(own);
     assertTrue(selection.firstUnclear() == 0 || clear.equals(set));
   }

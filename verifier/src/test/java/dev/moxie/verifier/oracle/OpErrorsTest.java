@@ -124,7 +124,8 @@ class OpErrorsTest {
               : null,
           FeedForward.Activation.SILU,
           clamp,
-          to);
+          to,
+          0);
     }
 
     private static TensorSpec stack(Role role, List<Projection> projections, Shape each) {
@@ -838,6 +839,20 @@ class OpErrorsTest {
         return ops.mix(x.get(0), x.get(1), x.get(2));
       }
     },
+    SHARE {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(4, 12);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var hierarchy = new Routing.Hierarchy(4, 3);
+        V p = ops.score(Routing.Score.SOFTMAX, x.get(0), 1);
+        V e = ops.score(Routing.Score.SOFTMAX, x.get(1), 4);
+        return ops.share(hierarchy, p, e, ops.descend(hierarchy, p, e, Sizes.CHOSEN), 2.5);
+      }
+    },
     COSINE {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
@@ -869,6 +884,16 @@ class OpErrorsTest {
         V dropped = ops.drop(scores, chosen, new Routing.Drops(null, 0.4, true));
         V weighed = ops.weigh(scores, chosen, null, new Routing.Normalisation(0), 2.5);
         return ops.without(weighed, dropped);
+      }
+    },
+    DROP_ALL_BUT_THE_BEST {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V scores = ops.score(Routing.Score.SOFTMAX, x.get(0), 1);
+        V chosen = ops.top(scores, Sizes.CHOSEN, 1);
+        var order = Routing.Drops.Order.CHOICE_THEN_SCORE;
+        V dropped = ops.drop(scores, chosen, new Routing.Drops(1, null, null, order, false));
+        return ops.weigh(scores, chosen, dropped, null, 1);
       }
     },
     TIMES {
@@ -957,6 +982,18 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         return ops.place(x.get(0), new Architecture.Sinusoids(2, null));
+      }
+    },
+    SITUATE {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.situate(x.get(0), s.vector(s.width()), s.matrix(s.tokens(), s.width()));
+      }
+    },
+    FIRST {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.first(x.get(0));
       }
     },
     ROTATE_PROPORTIONAL {

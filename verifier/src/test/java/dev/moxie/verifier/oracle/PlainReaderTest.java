@@ -128,6 +128,7 @@ class PlainReaderTest {
     DROPS,
     DROPS_OF_WEIGHED,
     PROTOTYPES,
+    HIERARCHY,
     COSINE,
     MIXED,
     DISTANCES,
@@ -541,6 +542,10 @@ class PlainReaderTest {
   }
 
   private static Routing routing(List<Part> parts) {
+    if (parts.contains(Part.HIERARCHY)) {
+      var nested = Parts.with(Routing.of(4, Routing.Score.SOFTMAX), "scale", 1.5);
+      return Parts.with(nested, "hierarchy", new Routing.Hierarchy(4, 2));
+    }
     Routing.Bias bias = null;
     if (parts.contains(Part.BIAS_OF_SELECTION)) {
       bias = Routing.Bias.SELECTION;

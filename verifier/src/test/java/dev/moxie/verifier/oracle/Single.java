@@ -13,6 +13,7 @@ import dev.moxie.runtime.plain.RotaryAngles;
 import dev.moxie.runtime.plain.StoredMatrix;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.IntUnaryOperator;
@@ -101,6 +102,23 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   @Override
   public Activation embed(Leaf table) {
     throw new UnsupportedOperationException("rows are read as they are");
+  }
+
+  @Override
+  public Activation patches(Architecture.Image image) {
+    throw new UnsupportedOperationException("patches are read as they are");
+  }
+
+  @Override
+  public Activation situate(Activation x, Leaf first, Leaf table) {
+    float[] start = vector(first);
+    StoredMatrix places = weights.stored(table);
+    return like(x, (t, c) -> (t == 0 ? start[c] : x.at(t, c)) + row(places, t)[c]);
+  }
+
+  @Override
+  public Activation first(Activation x) {
+    return each(1, x.columns(), x::at);
   }
 
   @Override
@@ -712,8 +730,8 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
-  public Activation ones(int columns) {
-    return each(experts.size(), columns, (t, e) -> 1);
+  public Activation constant(String words, double[] row) {
+    return each(experts.size(), row.length, (t, c) -> (float) row[c]);
   }
 
   @Override
@@ -753,8 +771,15 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
     int[] queues = new int[values.columns()];
     float[] dropped = new float[chosen.values().length];
     int k = chosen.columns();
+    var order = new ArrayList<Integer>();
+    for (int t = 0; t < chosen.rows(); t++) {
+      order.add(t);
+    }
+    if (drops.order() == Routing.Drops.Order.CHOICE_THEN_SCORE) {
+      order.sort(Comparator.comparingDouble(t -> -values.at(t, (int) chosen.at(t, 0))));
+    }
     for (int place = 0; place < dropped.length; place++) {
-      int p = place % chosen.rows() * k + place / chosen.rows();
+      int p = order.get(place % chosen.rows()) * k + place / chosen.rows();
       dropped[p] = ++queues[(int) chosen.values()[p]] > drops.capacity(chosen.rows()) ? 1 : 0;
     }
     return Activation.of(dropped, k);
@@ -804,6 +829,32 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
             left[(int) other] = value > own ? Float.NEGATIVE_INFINITY : left[(int) other];
           }
           return softmax(left)[(int) chosen.at(t, i)] * (float) scale;
+        });
+  }
+
+  @Override
+  public Activation descend(Routing.Hierarchy hierarchy, Activation p, Activation s, int count) {
+    return top(s, count, 1);
+  }
+
+  @Override
+  public Activation share(
+      Routing.Hierarchy hierarchy, Activation p, Activation s, Activation chosen, double scale) {
+    int size = s.columns() / hierarchy.groups();
+    return like(
+        chosen,
+        (t, i) -> {
+          float[] ofGroups = new float[hierarchy.groups()];
+          for (float e : chosen.row(t)) {
+            ofGroups[(int) e / size] += s.at(t, (int) e);
+          }
+          float kept = 0;
+          for (int g = 0; g < ofGroups.length; g++) {
+            kept += ofGroups[g] == 0 ? 0 : p.at(t, g);
+          }
+          int own = (int) chosen.at(t, i);
+          float ofGroup = p.at(t, own / size) / kept;
+          return ofGroup * (s.at(t, own) / ofGroups[own / size]) * (float) scale;
         });
   }
 
