@@ -809,7 +809,7 @@ final class Mistakes {
               theta -> with(a.withRotary(Parts.with(rotary, "theta", theta)))));
     }
     numbers.add(number("attention scale", a.scale(), 100, 33, s -> with(a.withScale(s))));
-    if (a instanceof GroupedQuery g) {
+    if (a instanceof GroupedQuery g && g.headExperts() == null) {
       numbers.add(
           number(
               g.clip() == null ? "dropped clip" : "clip of queries, keys and values",
@@ -817,6 +817,8 @@ final class Mistakes {
               100,
               33,
               c -> with(with(a, "clip", c))));
+    }
+    if (a instanceof GroupedQuery g) {
       numbers.add(
           number(
               g.scoreCap() == null
@@ -982,6 +984,10 @@ final class Mistakes {
     int keys = a.keyValueHeads() * a.headSize();
     if (!a.outputBias()) {
       missing(missing, a, OUTPUT_BIAS, true, 0, Map.of("output.bias", model.hiddenSize()));
+    }
+    // Beside those of experts there is nothing else.
+    if (a.headExperts() != null) {
+      return missing;
     }
     if (!a.sinks()) {
       missing(missing, a, SINKS, true, 0, Map.of("sinks", a.heads()));
