@@ -347,6 +347,19 @@ def mamba2(x, w, name, a):
     return biased(normed @ w(f"{name}.output").T, "output", "biases")
 
 
+def lightning(x, w, name, a, layers):
+    """`layers` has the layer's number, and how many there are."""
+    heads, size, (layer, of) = a["heads"], a["headSize"], layers
+    q, k, v = np.split(silu(x @ w(f"{name}.input").T).reshape(len(x), heads, -1), 3, axis=-1)
+    rates = 2.0 ** (-8 * np.arange(1, heads + 1) / heads) * (1 - layer / (of - 1 + 1e-5) + 1e-5)
+    state, read = np.zeros((heads, size, size)), np.zeros_like(v)
+    for t in range(len(x)):
+        state = np.exp(-rates)[:, None, None] * state + k[t][:, :, None] * v[t][:, None]
+        read[t] = np.einsum("hkv,hk->hv", state, q[t])
+    normed = rms_norm(read.reshape(len(x), -1), w(f"{name}.norm"), a["normEpsilon"])
+    return (normed * sigmoid(x @ w(f"{name}.gate").T)) @ w(f"{name}.output").T
+
+
 def chosen(x, w, name, a):
     """Whether position i sees position j, [T, T]: the largest of those before it, as far as kept."""
     n, epsilon = a["indexer"], a["latentNormEpsilon"]
@@ -463,8 +476,10 @@ def sinusoids(ids, width, positions):
     return added * counted[:, None]
 
 
-def attention(x, w, name, a, offset, first):
+def attention(x, w, name, a, offset, first, layers):
     """`first` names the layer that stores what all of an encoder or decoder share."""
+    if a["type"] == "lightning":
+        return lightning(x, w, name.replace("attention", "lightning"), a, layers)
     if a["type"] == "compressed":
         return compressed(x, w, name, a)
     if "headExperts" in a:
@@ -718,17 +733,20 @@ def forward(package, ids, decoded=None, patches=None):
     if streams:
         h = np.repeat(h[:, None], a["streams"]["count"], axis=1)
 
-    def half(h, name, make, reads_residual=False):
+    def half(h, name, make, reads_residual=False, scale=None):
         """What is left of the residual stream, or streams, by half a layer."""
         x, q, c = h, None, None
         if streams:
             p, q, c = connected(h, w, f"{name}_streams", a)
             x = np.einsum("ts,tsd->td", p, h)
         plain = reads_residual or placement == "output"
-        y = make(x if plain else norm(x, w, f"{name}_norm", a))
+        x = x if plain else norm(x, w, f"{name}_norm", a)
+        y = make(x)
         if streams:
             return q[:, :, None] * y[:, None] + np.einsum("tji,tjd->tid", c, h)
-        return h + residual * (norm(y, w, f"{name}_output_norm", a) if "output" in placement else y)
+        y = residual * (norm(y, w, f"{name}_output_norm", a) if "output" in placement else y)
+        kept, added = (scale["kept"], scale["added"]) if scale else (1, 1)
+        return kept * (x if placement == "residual" else h) + added * y
 
     for layer, block, prediction in layers(a):
         if prediction:
@@ -741,7 +759,9 @@ def forward(package, ids, decoded=None, patches=None):
         trace[f"{name}.input"] = h.reshape(-1, a["hiddenSize"])
 
         def attend(x, again=""):
-            return attention(x, w, f"{name}{again}.attention", block["attention"], offset(a), first)
+            number = layer, encoder + sum(b["count"] for b in a["blocks"])
+            part = f"{name}{again}.attention"
+            return attention(x, w, part, block["attention"], offset(a), first, number)
 
         def feed(x):
             if ff["type"] == "dense":
@@ -756,7 +776,7 @@ def forward(package, ids, decoded=None, patches=None):
             h = h + residual * attend(read) + residual * feed(read)
         else:
             if block["attention"]["type"] != "none":
-                h = half(h, f"{name}.attention", attend)
+                h = half(h, f"{name}.attention", attend, scale=block.get("attentionResidual"))
             if cross := block.get("cross"):
                 h = half(h, f"{name}.cross", lambda x: crossed(x, encoded, w, f"{name}.cross", cross))
             if "shortcut" in ff:
@@ -768,7 +788,8 @@ def forward(package, ids, decoded=None, patches=None):
                              lambda x: network(x, w, f"{name}{again}.dense", ff))
                 h = h + of_experts
             elif ff["type"] != "none":
-                h = half(h, f"{name}.feed_forward", feed, "beside" in ff)
+                scale = block.get("feedForwardResidual")
+                h = half(h, f"{name}.feed_forward", feed, "beside" in ff, scale)
         h = h * w(f"{name}.layer.factor") if "layerFactors" in a else h
         trace[f"{name}.output"] = h.reshape(-1, a["hiddenSize"])
     if streams:

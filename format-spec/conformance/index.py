@@ -150,6 +150,7 @@ LAYER = {
              "mamba.decay_rate W T; mamba.skip W; mamba.output H W",
     "mamba2": "mamba.input M H; mamba.convolution W N; mamba.step_shift A; mamba.decay_rate A;"
               "mamba.skip A; mamba.norm O; mamba.output H O",
+    "lightning": "lightning.input 3W H; lightning.gate W H; lightning.norm W; lightning.output H W",
     "convolutionBias": "mamba.convolution.bias W",
     "mamba_biases": "mamba.input.bias M; mamba.output.bias H",
     "multi_head_latent": "attention.output H O; attention.latent_down C+D H; attention.latent_norm C;"
@@ -259,7 +260,7 @@ def canonical(architecture):
         a, ff = block["attention"], block["feedForward"]
         placement = architecture.get("normPlacement", "input")
         parts = ["attention_norm"] * (placement != "output")
-        parts += ["feed_forward_norm"] * placement.startswith("input")
+        parts += ["feed_forward_norm"] * (placement.startswith("input") or placement == "residual")
         parts += ["output_norms"] * ("output" in placement)
         parts += ["layerFactors"] * ("layerFactors" in architecture)
         parts += ["normBiases"] * ("normBiases" in architecture)
@@ -302,6 +303,9 @@ def canonical(architecture):
                      "J": a["stepRank"] + 2 * a["stateSize"], "R": a["stepRank"], "T": a["stateSize"]}
             parts += ["convolutionBias"] * ("convolutionBias" in a)
             parts += ["mamba_biases"] * ("biases" in a)
+        elif a["type"] == "lightning":
+            heads = head = value = 0
+            size |= {"W": a["heads"] * a["headSize"], "3W": 3 * a["heads"] * a["headSize"]}
         elif a["type"] == "none":
             heads = head = value = 0
         elif a["type"] == "mamba2":

@@ -219,11 +219,16 @@ def architecture(p):
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     beside = any("beside" in block["feedForward"] for block in a["blocks"])
-    yield "A12", "normPlacement", not beside or a.get("normPlacement") != "shared_input"
+    yield "A12", "normPlacement", not beside or a.get("normPlacement") not in ("shared_input", "residual")
     yield "A10", "offsetNorms", not {"offsetNorms", "centredNorms"} <= {*a}
     alone = not ("normPlacement" in a or a["prediction"])
     yield "A1", "normBiases", "normBiases" not in a or alone and not beside
-    yield "A1", "streams", "streams" not in a or alone and "multipliers" not in a
+    scales = ("attentionResidual", "feedForwardResidual")
+    scaled = any(s in block for s in scales for block in a["blocks"])
+    yield "A1", "streams", "streams" not in a or alone and not ("multipliers" in a or scaled)
+    yield "A1", "normPlacement", a.get("normPlacement") != "shared_input" or not scaled
+    ahead = a["prediction"] or {"attention": {"type": "none"}}
+    yield "A14", "prediction", ahead["attention"]["type"] != "lightning"
     yield "A1", "layers", sum(block["count"] for block in a["blocks"]) <= 16384
     yield "A1", "layers", index.encoder_layers(a) <= 16384
     yield "A1", "positions", "positions" not in a or a["hiddenSize"] >= 4
@@ -259,6 +264,11 @@ def architecture(p):
         kinds = {attention["type"], ff["type"]}
         whole = a.get("normPlacement") == "shared_input"
         yield "A14", "a layer", "none" not in kinds or len(kinds) == 2 and not whole
+        for part, scale in zip((attention, ff), scales):
+            yield "A14", scale, scale not in block or part["type"] != "none"
+            yield "A9", scale, scale not in block or {*block[scale].values()} != {1}
+        if attention["type"] == "lightning":
+            yield "A2", "headSize", 3 * attention["heads"] * attention["headSize"] <= 1 << 24
         if attention["type"] == "mamba":
             size = attention["stateSize"]
             rows = attention["stepRank"] + 2 * size

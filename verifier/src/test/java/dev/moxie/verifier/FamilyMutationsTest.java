@@ -21,6 +21,7 @@ import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Lightning;
 import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
@@ -90,6 +91,7 @@ class FamilyMutationsTest {
           "solar_open",
           "exaone_moe",
           "mellum",
+          "minimax",
           "minimax_m2",
           "hunyuan_v1_moe",
           "hy_v3",
@@ -217,7 +219,9 @@ class FamilyMutationsTest {
     plantConvolutions();
     plantMamba();
     plantMamba2();
+    plantLightning();
     plantExperts();
+    plantResidual();
     plantModel();
   }
 
@@ -916,6 +920,76 @@ class FamilyMutationsTest {
     if (a.biases()) {
       mamba2("biases of projections dropped", "biases of projections", "biases", false);
     }
+  }
+
+  private void plantLightning() {
+    List<Lightning> lightnings = attentions(Lightning.class).toList();
+    if (lightnings.isEmpty()) {
+      return;
+    }
+    int size = lightnings.getFirst().headSize();
+    rows(
+        "queries and keys of states swapped",
+        "query and key rows swapped",
+        "lightning.input.",
+        r -> r / size % 3 == 0 ? r + size : r / size % 3 == 1 ? r - size : r);
+    rows(
+        "keys and values of states swapped",
+        "key and value rows swapped",
+        "lightning.input.",
+        r -> r / size % 3 == 1 ? r + size : r / size % 3 == 2 ? r - size : r);
+    rows(
+        "projections of states by kind",
+        "rows that stand kind by kind read as head by head",
+        "lightning.input.",
+        r -> byKind(lightnings.getFirst().heads(), size, size, size)[r]);
+    for (String part : List.of("gate", "output")) {
+      String tensor = "layers.1.lightning." + part + ".weight";
+      plan(
+          part + " of states of another layer",
+          tensor + " taken from layer 2",
+          leaves(n -> n.endsWith(tensor.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
+    }
+    UnaryOperator<Lightning> epsilon = l -> Parts.with(l, "normEpsilon", 1e6 * l.normEpsilon());
+    plan(
+        "epsilon of a state's norm",
+        "epsilon",
+        WrongPlans.blocks(
+            b -> b.attention() instanceof Lightning l ? b.withAttention(epsilon.apply(l)) : b));
+  }
+
+  /** How halves meet a residual stream. */
+  private void plantResidual() {
+    if (model.hasNormedResidual()) {
+      plan(
+          "halves added to the residual stream",
+          "halves of a layer added to the residual stream instead of what they read",
+          rebuilt(x -> Parts.with(x, "normPlacement", null)));
+    }
+    for (String half : List.of("attention", "feedForward")) {
+      String member = half + "Residual";
+      String words = half.equals("attention") ? "attention" : "feed-forward part";
+      if (model.layers().stream().anyMatch(b -> scale(b, half) != null)) {
+        plan(
+            half + " added to the residual stream as it is",
+            "the " + words,
+            WrongPlans.blocks(b -> Parts.with(b, member, null)));
+        plan(
+            "the residual stream at " + half + " off by 1 %",
+            "factor of the residual stream at the " + words,
+            WrongPlans.blocks(
+                b -> {
+                  Architecture.ResidualScale own = scale(b, half);
+                  return own == null
+                      ? b
+                      : Parts.with(b, member, Parts.with(own, "kept", 1.01 * own.kept()));
+                }));
+      }
+    }
+  }
+
+  private static Architecture.ResidualScale scale(Architecture.Blocks block, String half) {
+    return half.equals("attention") ? block.attentionResidual() : block.feedForwardResidual();
   }
 
   private void mamba2(String name, String words, String member, Object other) {

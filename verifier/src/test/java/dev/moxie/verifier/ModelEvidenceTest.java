@@ -45,6 +45,7 @@ class ModelEvidenceTest {
           "Prediction.attention = Compressed",
           "Prediction.attention = GatedDelta",
           "Prediction.attention = GroupedQuery",
+          "Prediction.attention = Lightning",
           "Prediction.attention = Mamba",
           "Prediction.attention = Mamba2",
           "Prediction.attention = None",

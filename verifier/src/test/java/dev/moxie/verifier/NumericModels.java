@@ -91,6 +91,19 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "lightning-and-a-scaled-residual",
+              """
+              {"model_type": "minimax", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 3, "layer_types": ["linear_attention", "full_attention",
+                "linear_attention"], "intermediate_size": 6, "num_local_experts": 5,
+               "num_experts_per_tok": 2, "num_attention_heads": 3, "num_key_value_heads": 1,
+               "head_dim": 4, "rms_norm_eps": 1e-5, "rope_theta": 1000.0,
+               "full_attn_alpha_factor": 1.5, "full_attn_beta_factor": 0.5,
+               "linear_attn_alpha_factor": 0.75, "mlp_alpha_factor": 3.5,
+               "max_position_embeddings": 64, "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "halves-of-layers-without-gates",
               """
               {"model_type": "nemotron_h", "vocab_size": 19, "hidden_size": 12,

@@ -2,22 +2,30 @@ package dev.moxie.converter.plan;
 
 import dev.moxie.converter.checkpoint.SourceTensor;
 import dev.moxie.converter.family.DecayTable;
+import dev.moxie.format.encoding.Elements;
 import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.format.safetensors.Shape;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.Set;
 
 /** Holds tables of decays to what they follow from. */
 final class DecayTables {
   private static final int CHUNK = 1 << 20;
+  private static final Set<Dtype> DTYPES = EnumSet.of(Dtype.F32, Dtype.BF16, Dtype.F16);
 
-  /** Of a rate, or of an exponent, as functions in float32 round them. */
-  private static final double ROUNDING = 0x1p-20;
+  /** Half the smallest step of the coarsest of these. */
+  private static final double LEAST = 0x1p-25;
+
+  /** Roundings of a rate, an exponent and its exponential, at most. */
+  private static final int ROUNDINGS = 4;
 
   private DecayTables() {}
 
@@ -31,29 +39,32 @@ final class DecayTables {
       Path folder, String where, SourceTensor tensor, DecayTable table, double[] rates) {
     long block = table.block(tensor.shape());
     Shape shape = table.shape(rates.length, block);
-    if (tensor.dtype() != Dtype.F32 || !tensor.shape().equals(shape)) {
+    if (!DTYPES.contains(tensor.dtype()) || !tensor.shape().equals(shape)) {
       throw refusal(
           where,
-          Dtype.F32 + " " + shape + ", which follow from config.json",
+          "one of " + DTYPES + " " + shape + ", which follow from config.json",
           tensor.dtype() + " " + tensor.shape());
     }
     long ofHead = shape.elements() / rates.length;
+    double rounding = ROUNDINGS * roundoff(tensor.dtype());
     ByteBuffer chunk = ByteBuffer.allocate(CHUNK).order(ByteOrder.LITTLE_ENDIAN);
     try (FileChannel channel = FileChannel.open(folder.resolve(tensor.file()))) {
       long at = 0;
       for (long byteAt = 0; byteAt < tensor.bytes(); byteAt += CHUNK) {
         int size = (int) Math.min(CHUNK, tensor.bytes() - byteAt);
         SameBytes.read(channel, chunk.clear().limit(size), tensor.offset() + byteAt);
-        for (; chunk.hasRemaining(); at++) {
+        Elements elements =
+            Elements.plain(tensor.name(), MemorySegment.ofBuffer(chunk), tensor.dtype());
+        for (long i = 0; i < size * 8L / tensor.dtype().bits(); i++, at++) {
           double rate = rates[Math.toIntExact(at / ofHead)];
           double expected = table.value(rate, block, at % ofHead);
-          float found = chunk.getFloat();
-          double most = ROUNDING * expected * (1 + rate * block) + Float.MIN_NORMAL;
+          double found = elements.get(i);
+          double most = rounding * expected * (1 + rate * block) + LEAST;
           if (!(Math.abs(found - expected) <= most)) {
             throw refusal(
                 where,
-                "%s at %d, which follows from config.json".formatted((float) expected, at),
-                Float.toString(found));
+                "about %s at %d, which follows from config.json".formatted((float) expected, at),
+                Double.toString(found));
           }
         }
       }
@@ -62,11 +73,19 @@ final class DecayTables {
     }
   }
 
+  private static double roundoff(Dtype dtype) {
+    return switch (dtype) {
+      case BF16 -> 0x1p-8;
+      case F16 -> 0x1p-11;
+      default -> 0x1p-24;
+    };
+  }
+
   private static UnsupportedException refusal(String where, String expected, String found) {
     return new UnsupportedException(
         where,
         expected,
         found,
-        "no release has other decays; correct config.json if it is of another model");
+        "the class has no other decays; correct config.json if it is of another model");
   }
 }

@@ -448,9 +448,10 @@ public record Architecture(
           "normPlacement: expected neither shared_input nor residual where a network stands beside"
               + " experts, found one of them");
     }
-    if (streams != null && blocks.stream().anyMatch(Blocks::scalesResidual)) {
+    if ((streams != null || normPlacement == NormPlacement.SHARED_INPUT)
+        && blocks.stream().anyMatch(Blocks::scalesResidual)) {
       throw new IllegalArgumentException(
-          "streams: expected no factors of halves beside them, found some");
+          "blocks: expected no factors of halves beside streams or a shared_input, found some");
     }
     boolean halved = blocks.stream().anyMatch(run -> isHalf(run.attention(), run.feedForward()));
     if (prediction != null) {

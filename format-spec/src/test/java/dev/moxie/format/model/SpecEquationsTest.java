@@ -9,6 +9,7 @@ import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.GatedDelta;
 import dev.moxie.format.model.Attention.GroupedQuery;
+import dev.moxie.format.model.Attention.Lightning;
 import dev.moxie.format.model.Attention.Mamba;
 import dev.moxie.format.model.Attention.Mamba2;
 import dev.moxie.format.model.Attention.MultiHeadLatent;
@@ -91,6 +92,11 @@ class SpecEquationsTest {
           Map.entry("600", "values + mixed + heads"),
           Map.entry("62", "values / normGroups"),
           Map.entry("0.031", "leastStep"),
+          Map.entry("29", "headSize"),
+          Map.entry("58", "headSize + headSize"),
+          Map.entry("87", "headSize + headSize + headSize"),
+          Map.entry("3.7", "kept"),
+          Map.entry("0.9", "added"),
           Map.entry("7.1", "clamp.limit"),
           Map.entry("1.7", "clamp.sharpness"),
           Map.entry("1.9", "clamp.offset"),
@@ -161,6 +167,7 @@ class SpecEquationsTest {
   private static final ShortConvolution CONVOLUTION = new ShortConvolution(33, 7, false);
   private static final Mamba MAMBA = new Mamba(33, 27, 43, 7, 1e-6, false, false);
   private static final Mamba2 MAMBA2 = new Mamba2(6, 3, 31, 37, 7, 1e-6, 1, 0, false, false);
+  private static final Lightning LIGHTNING = new Lightning(6, 29, 1e-6);
   private static final Compressed COMPRESSED =
       new Compressed(6, 14, 28, 0.731, 17, 3, 16, 1e-6, ROTARY, null);
   private static final MultiHeadLatent LATENT =
@@ -229,6 +236,12 @@ class SpecEquationsTest {
     model.with("logitCap", 29.0);
     model.with("streams", new Architecture.Streams(2, 21, 0.017));
     model.with("positions", new Architecture.Sinusoids(31, null));
+    var scale = new Architecture.ResidualScale(3.7, 0.9);
+    Architecture.Blocks run = MODEL.blocks().getFirst();
+    for (String half : List.of("attentionResidual", "feedForwardResidual")) {
+      List<Architecture.Blocks> scaled = List.of(Parts.with(run, half, scale));
+      model.with("blocks", scaled, "with `" + half + "`");
+    }
     var seen = Parts.with(GROUPED, "bidirectional", true);
     Map<String, Object> image =
         Map.of(
@@ -330,6 +343,7 @@ class SpecEquationsTest {
     mamba.with("convolutionBias", true);
     mamba.with("biases", true);
     mamba.requireAllBut();
+    row("attention, `lightning`", attended(LIGHTNING));
   }
 
   private static List<String> attended(Attention attention) {

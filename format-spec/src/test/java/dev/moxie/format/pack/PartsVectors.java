@@ -155,6 +155,22 @@ final class PartsVectors {
     return new Architecture(5, 4, 16, 1e-5, false, layers, null);
   }
 
+  private static Architecture lightning() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    var scale = new Architecture.ResidualScale(3.5, 0.5);
+    List<Architecture.Blocks> layers =
+        Stream.of("attentionResidual", "feedForwardResidual")
+            .map(
+                half ->
+                    Parts.with(
+                        new Architecture.Blocks(1, new Attention.Lightning(2, 3, 1e-6), dense),
+                        half,
+                        scale))
+            .toList();
+    var model = new Architecture(5, 4, 16, 1e-5, false, layers, null);
+    return Parts.with(model, "normPlacement", Architecture.NormPlacement.RESIDUAL);
+  }
+
   private static Architecture halves() {
     var squared = FeedForward.Activation.RELU_SQUARED;
     var routing = Routing.of(2, Routing.Score.SIGMOID).withBias(Routing.Bias.SELECTION);
@@ -263,8 +279,7 @@ final class PartsVectors {
     List<Architecture.Blocks> decoder =
         Stream.of(true, false)
             .map(biases -> new Attention.Cross(2, 5, 0.5, biases))
-            .map(
-                cross -> Parts.with(new Architecture.Blocks(1, plain, dense), "cross", cross))
+            .map(cross -> Parts.with(new Architecture.Blocks(1, plain, dense), "cross", cross))
             .toList();
     var alone =
         new Architecture(
@@ -440,6 +455,19 @@ final class PartsVectors {
     v.broken("mamba2-of-heads-in-no-groups", "A2", "groups do not divide heads", "groups")
         .in(p -> TinyPackage.write(p, MAMBAS, false))
         .byManifest(text -> text.replaceFirst("\"groups\" : 2", "\"groups\" : 3"));
+    v.valid(
+        "lightning",
+        "lightning attention, a residual stream that is normed and scaled",
+        p -> TinyPackage.write(p, lightning(), false));
+    v.broken("residual-scale-of-one", "A9", "factors that are both 1", "residualScale")
+        .in(p -> TinyPackage.write(p, lightning(), false))
+        .byManifest(
+            text ->
+                text.replaceFirst("\"kept\" : 3.5", "\"kept\" : 1.0")
+                    .replaceFirst("\"added\" : 0.5", "\"added\" : 1.0"));
+    v.broken("residual-scale-beside-a-shared-input", "A1", "halves side by side", "factors")
+        .in(p -> TinyPackage.write(p, lightning(), false))
+        .byManifest(text -> text.replaceFirst("\"residual\"", "\"shared_input\""));
     v.valid(
         "halves-of-layers-without-gates",
         "layers of one half, networks and experts without gates",

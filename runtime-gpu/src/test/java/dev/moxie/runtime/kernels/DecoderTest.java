@@ -50,6 +50,7 @@ class DecoderTest {
           "granitemoehybrid",
           "granitemoehybrid_fused",
           "grok-1",
+          "minimax",
           "jamba",
           "jamba_sparse",
           "jetmoe",

@@ -2,6 +2,8 @@ package dev.moxie.verifier.diagnosis;
 
 import dev.moxie.format.model.Architecture;
 import dev.moxie.format.model.Architecture.Multipliers;
+import dev.moxie.format.model.Architecture.NormPlacement;
+import dev.moxie.format.model.Architecture.ResidualScale;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.Gate;
@@ -691,6 +693,7 @@ final class Mistakes {
               : "norm weights stored as differences from one",
           Parts.with(model, "offsetNorms", !model.offsetNorms()));
     }
+    ofResidual(mistakes);
     Architecture.Sinusoids positions = model.positions();
     for (int other = 0; positions != null && other <= MOST_POSITIONS; other++) {
       add(
@@ -726,6 +729,80 @@ final class Mistakes {
       }
     }
     return mistakes;
+  }
+
+  /** Whether halves are added to what they read, and how they meet the residual stream. */
+  private void ofResidual(List<Mistake> mistakes) {
+    boolean normed = model.hasNormedResidual();
+    if (normed || model.normPlacement() == null) {
+      suppose(
+          mistakes,
+          normed
+              ? "halves of a layer added to what they read instead of the residual stream"
+              : "halves of a layer added to the residual stream instead of what they read",
+          () -> Parts.with(model, "normPlacement", normed ? null : NormPlacement.RESIDUAL));
+    }
+    for (Half half : Half.values()) {
+      ResidualScale own = half.scale.apply(blocks);
+      if (own != null) {
+        add(
+            mistakes,
+            "factors of the %s's residual that the reference does not have".formatted(half.words),
+            scaled(half, null));
+      }
+    }
+  }
+
+  /** What a half of a layer has of its own. */
+  private enum Half {
+    ATTENTION("attention", "attentionResidual", Architecture.Blocks::attentionResidual),
+    FEED_FORWARD(
+        "feed-forward part", "feedForwardResidual", Architecture.Blocks::feedForwardResidual);
+
+    private final String words;
+    private final String member;
+    private final Function<Architecture.Blocks, @Nullable ResidualScale> scale;
+
+    Half(
+        String words, String member, Function<Architecture.Blocks, @Nullable ResidualScale> scale) {
+      this.words = words;
+      this.member = member;
+      this.scale = scale;
+    }
+  }
+
+  /** Of all layers that have what this one has. */
+  private Architecture scaled(Half half, @Nullable ResidualScale other) {
+    ResidualScale own = half.scale.apply(blocks);
+    boolean first = half == Half.ATTENTION;
+    Class<?> kind = (first ? blocks.attention() : blocks.feedForward()).getClass();
+    return model.withBlocks(
+        b ->
+            kind.isInstance(first ? b.attention() : b.feedForward())
+                    && Objects.equals(own, half.scale.apply(b))
+                ? Parts.with(b, half.member, other)
+                : b);
+  }
+
+  /** What the residual stream, and what is added to it, may be multiplied by in a half. */
+  List<Scalar> residualScales(boolean ofAttention) {
+    Half half = ofAttention ? Half.ATTENTION : Half.FEED_FORWARD;
+    ResidualScale own = half.scale.apply(blocks);
+    double kept = own == null ? 1 : own.kept();
+    double added = own == null ? 1 : own.added();
+    return List.of(
+        number(
+            "factor of the residual stream at the " + half.words,
+            kept,
+            100,
+            33,
+            x -> scaled(half, ResidualScale.of(x, added))),
+        number(
+            "factor of what the %s adds".formatted(half.words),
+            added,
+            100,
+            33,
+            x -> scaled(half, ResidualScale.of(kept, x))));
   }
 
   /**

@@ -82,6 +82,7 @@ final class Suspects {
               again(),
               misplaced("again"),
               misplaced("dense"),
+              residualScales(stage, false),
               scaled("feed_forward_output_norm", stage),
               scaled("again", stage),
               scaled("dense", stage),
@@ -204,6 +205,7 @@ final class Suspects {
         normed
             ? outputFactor("attention output norm", "attention_output_norm", stage)
             : outputFactor("attention output", part + ".output", stage),
+        residualScales(stage, true),
         new Kind("other numbers of attention", () -> fitted(stage, mistakes.numbersOfAttention())),
         numbers(stage, mistakes.epsilon()),
         missing(mistakes.missingInAttention(), stage),
@@ -320,6 +322,15 @@ final class Suspects {
 
   private Kind numbers(Stage stage, Mistakes.Scalar number) {
     return new Kind("other numbers of the model", () -> fitted(stage, List.of(number)));
+  }
+
+  /** Of several streams, or halves side by side, there are none. */
+  private Kind residualScales(Stage stage, boolean ofAttention) {
+    Architecture model = evidence.architecture();
+    boolean some = !streams() && !model.hasParallelHalves();
+    return new Kind(
+        "other factors of the residual stream",
+        () -> some ? fitted(stage, mistakes.residualScales(ofAttention)) : Stream.of());
   }
 
   /** Numbers that are searched for, each by itself. */

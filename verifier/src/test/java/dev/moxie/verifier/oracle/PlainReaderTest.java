@@ -80,6 +80,7 @@ class PlainReaderTest {
     MAMBA_WITH_BIASES,
     MAMBA2,
     MAMBA2_WITH_ALL,
+    LIGHTNING,
     INDEXER,
     CENTRED_NORMS,
     NORMS_OF_OUTPUTS,
@@ -103,6 +104,8 @@ class PlainReaderTest {
     MIXER,
     WEIGHTS_OF_INPUT,
     NORMS_OF_BOTH,
+    NORMED_RESIDUAL,
+    SCALED_RESIDUAL,
     LAYER_FACTORS,
     LOGIT_CAP,
     KEYS_AS_VALUES,
@@ -304,7 +307,7 @@ class PlainReaderTest {
             512,
             1e-5,
             parts.contains(Part.TIED_HEAD),
-            List.of(new Architecture.Blocks(2, attention, feedForward)),
+            List.of(run(parts, new Architecture.Blocks(2, attention, feedForward))),
             null);
     var multipliers = new Architecture.Multipliers(3, 0.5, 0.25);
     var multiplied =
@@ -329,6 +332,18 @@ class PlainReaderTest {
         parts.contains(Part.LOGIT_CAP) ? 0.75 : null);
   }
 
+  private static Architecture.Blocks run(List<Part> parts, Architecture.Blocks run) {
+    boolean scaled =
+        parts.contains(Part.SCALED_RESIDUAL) && !parts.contains(Part.HALVES_SIDE_BY_SIDE);
+    boolean first = scaled && !(run.attention() instanceof Attention.None);
+    boolean second = scaled && !(run.feedForward() instanceof FeedForward.None);
+    var one =
+        Parts.with(
+            run, "attentionResidual", first ? new Architecture.ResidualScale(1.5, 0.75) : null);
+    return Parts.with(
+        one, "feedForwardResidual", second ? new Architecture.ResidualScale(0.5, 1) : null);
+  }
+
   private static FeedForward feedForward(List<Part> parts) {
     return parts.contains(Part.DENSE) || parts.contains(Part.DENSE_BIASES)
         ? new FeedForward.Dense(
@@ -344,6 +359,9 @@ class PlainReaderTest {
     }
     if (parts.contains(Part.NORMS_OF_BOTH)) {
       return Architecture.NormPlacement.INPUT_AND_OUTPUT;
+    }
+    if (parts.contains(Part.NORMED_RESIDUAL) && !parts.contains(Part.BESIDE)) {
+      return Architecture.NormPlacement.RESIDUAL;
     }
     return parts.contains(Part.NORMS_OF_OUTPUTS) ? Architecture.NormPlacement.OUTPUT : null;
   }
@@ -398,6 +416,9 @@ class PlainReaderTest {
       boolean all = parts.contains(Part.MAMBA2_WITH_ALL);
       return new Attention.Mamba2(
           HEADS, 2, HEAD_SIZE, 10, 4, 1e-6, all ? 2 : 1, all ? 0.5 : 0, all, all);
+    }
+    if (parts.contains(Part.LIGHTNING)) {
+      return new Attention.Lightning(HEADS, HEAD_SIZE, 1e-6);
     }
     return grouped(parts);
   }
