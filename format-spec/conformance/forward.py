@@ -64,7 +64,10 @@ def norm(x, w, name, architecture):
     if "centredNorms" in architecture:
         x = x - np.mean(x, axis=-1, keepdims=True)
     bias = w(f"{name}.bias") if "normBiases" in architecture else 0
-    return rms_norm(x, offset(architecture) + w(name), architecture["normEpsilon"]) + bias
+    epsilon = architecture["normEpsilon"]
+    if name == "final_norm":
+        epsilon = architecture.get("finalNormEpsilon", epsilon)
+    return rms_norm(x, offset(architecture) + w(name), epsilon) + bias
 
 
 def offset(architecture):
@@ -479,6 +482,8 @@ def attention(x, w, name, a, offset, first, layers):
         return lightning(x, w, name.replace("attention", "lightning"), a, layers)
     if a["type"] == "compressed":
         return compressed(x, w, name, a)
+    if "headExperts" in a:
+        return by_expert(x, w, name, a)
     if a["type"] == "gated_delta":
         return gated_delta(x, w, name.replace("attention", "delta"), a)
     if a["type"] == "short_convolution":
@@ -512,6 +517,32 @@ def attention(x, w, name, a, offset, first, layers):
     read = read if gates is None else read * gates
     out = read.reshape(len(x), -1) @ w(f"{name}.output").T
     return out + (w(f"{name}.output.bias") if "outputBias" in a else 0)
+
+
+def by_expert(x, w, name, a):
+    """Attention whose queries and outputs are those of the experts that each token chooses."""
+    tokens, keys, size, k = len(x), a["keyValueHeads"], a["headSize"], a["headExperts"]["perToken"]
+    s = softmax(x @ w(f"{name}.router").T)
+    chosen = largest(s, k)
+    weight = np.take_along_axis(s, chosen, axis=-1)
+    weight = weight / weight.sum(axis=-1, keepdims=True)
+    queries = w(f"{name}.query").reshape(-1, keys * size, x.shape[1])
+    outputs = w(f"{name}.output").reshape(-1, x.shape[1], keys * size)
+    key, v = ((x @ w(f"{name}.{part}").T).reshape(tokens, keys, size) for part in ("key", "value"))
+    key, i, j = rotate(key, a.get("rotary")), np.arange(tokens)[:, None], np.arange(tokens)
+    seen = (j <= i) & (j > i - (a.get("window") or tokens))
+    seen &= j // a.get("chunk", tokens) == i // a.get("chunk", tokens)
+    scale = a["scale"] * (((a.get("rotary") or {}).get("scaling") or {}).get("softmaxFactor", 1))
+    y = w(f"{name}.output.bias") * np.ones_like(x) if "outputBias" in a else np.zeros_like(x)
+    for place in range(k):
+        q = np.einsum("toh,th->to", queries[chosen[:, place]], x).reshape(tokens, keys, size)
+        scores = scale * np.einsum("ihd,jhd->hij", rotate(q, a.get("rotary")), key)
+        if cap := a.get("scoreCap"):
+            scores = cap * np.tanh(scores / cap)
+        read = np.einsum("hij,jhd->ihd", softmax(np.where(seen, scores, -np.inf)), v)
+        made = np.einsum("tho,to->th", outputs[chosen[:, place]], read.reshape(tokens, -1))
+        y = y + weight[:, place, None] * made
+    return y
 
 
 def largest(values, count):
@@ -648,7 +679,7 @@ def mixture(x, w, name, ff, trace, ids, normed):
         dense = network(normed(x, "feed_forward_norm"), w, f"{name}.dense", ff)
         return normed(dense, "dense_output_norm") + normed(y, "experts_output_norm")
     if shared is None:
-        return y
+        return y + w(f"{name}.experts.sum.bias") if "outputBias" in ff else y
     switch = sigmoid(x @ w(f"{name}.shared.switch").T) if "switched" in shared else 1
     clamp = ff["clamp"] if "clamped" in shared else None
     factors = ff.get("outputFactors", {"routed": 1, "shared": 1})

@@ -135,7 +135,7 @@ LAYER = {
     "cross_biases": "cross.query.bias CW; cross.key.bias CW; cross.value.bias CW; cross.output.bias H",
     "distances": "attention.distances BU A",
     "output_norms": "attention_output_norm H; feed_forward_output_norm H",
-    "grouped_query": "attention.output H O; attention.query QG H; attention.key K H",
+    "grouped_query": "attention.output HO O; attention.query QG H; attention.key K H",
     "value": "attention.value KV H",
     "gate": "attention.output_gate GV H",
     "gated_delta": "delta.mixed M H; delta.convolution W N; delta.decay_shift A;"
@@ -171,6 +171,7 @@ LAYER = {
     "head_norms": "attention.query_norm D; attention.key_norm D",
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
     "sinks": "attention.sinks A",
+    "headExperts": "attention.router HE H",
     "indexer": "attention.index_query X R; attention.index_key Y H;"
                "attention.index_key_norm Y; attention.index_key_norm.bias Y;"
                "attention.index_weights Z H",
@@ -180,6 +181,7 @@ LAYER = {
     "dense_gate_bias": "dense.gate.bias I",
     "mixture_of_experts": "experts.down EW H I",
     "router": "router E RW",
+    "sum_bias": "experts.sum.bias H",
     "cosine": "router.projection RW H; router.projection.bias RW; router.temperature 1",
     "hierarchy": "router.primary RG H",
     "mixed": "shared.mix 2 H; shared.mix.bias 2",
@@ -270,10 +272,13 @@ def canonical(architecture):
             head = a["headSize"]
             value, gate = a.get("valueSize", head), a.get("gate")
             heads, rows = a["heads"], a["heads"] * head * (2 if "outputGate" in a else 1)
+            experts = a.get("headExperts", {"count": 1, "perToken": 1})
+            rows = rows // experts["perToken"] * experts["count"]
+            size |= {"HE": experts["count"], "HO": experts["count"] * size["H"]}
             size |= {"K": a["keyValueHeads"] * head, "D": head, "A": heads, "QG": rows}
             size |= {"KV": a["keyValueHeads"] * value}
             size |= {"GV": heads if gate and "perHead" in gate else heads * value}
-            parts += [part for part in ("biases", "outputBias", "sinks", "gate") if part in a]
+            parts += [part for part in ("biases", "outputBias", "sinks", "gate", "headExperts") if part in a]
             if "keysAsValues" not in a:
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
@@ -335,6 +340,7 @@ def canonical(architecture):
             parts += ["cross"] + ["cross_norm_bias"] * ("normBiases" in architecture)
             parts += ["cross_biases"] * ("biases" in cross)
         width = ff.get("intermediateSize", 0)
+        heads = heads // a.get("headExperts", {"perToken": 1})["perToken"]
         size |= {"Q": heads * head, "O": heads * value, "I": width, "2I": 2 * width,
                  "2H": 2 * size["H"], "E": ff.get("experts")}
         gated = "ungated" not in ff
@@ -354,6 +360,7 @@ def canonical(architecture):
             for part in ("beside", "shared", "shortcut"):
                 parts += [f"{part}_gate"] * (gated and bool(ff.get(part)))
             parts += [part for part in ("beside", "shortcut") if part in ff]
+            parts += ["sum_bias"] * ("outputBias" in ff)
             size["k"] = ff["routing"]["expertsPerToken"]
             parts += [part for part in ("switched", "mixed") if part in shared]
             size["S"] = shared["intermediateSize"]

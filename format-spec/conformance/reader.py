@@ -238,6 +238,7 @@ def architecture(p):
         yield "A1", "encoder", alone and "streams" not in a
         yield "A1", "encoder.start", encoder["start"] < a["vocabSize"]
         yield "A13", "cross", all("cross" not in b for b in encoder["blocks"])
+    yield "A9", "finalNormEpsilon", a.get("finalNormEpsilon") != a["normEpsilon"]
     yield "A13", "cross", all(("cross" in b) == bool(encoder) for b in a["blocks"])
     if image := a.get("image"):
         yield "A16", "image", not {"encoder", "streams"} & {*a}
@@ -288,6 +289,12 @@ def architecture(p):
             yield "A3", "rotary.dimensions", turned <= attention["headSize"]
             yield "A9", "valueFactor", attention.get("valueFactor") != 1
             yield "A9", "valueSize", attention.get("valueSize") != attention["headSize"]
+            if experts := attention.get("headExperts"):
+                may = {"type", "heads", "keyValueHeads", "headSize", "scale", "rotary", "window",
+                       "chunk", "scoreCap", "outputBias", "headExperts"}
+                k = experts["perToken"]
+                fit = k <= experts["count"] and attention["heads"] == k * attention["keyValueHeads"]
+                yield "A15", "headExperts", fit and {*attention} <= may
             yield "A12", "gate", not {"gate", "outputGate"} <= {*attention}
             own = {"outputGate", "keysAsValues"} & {*attention}
             yield "A12", "valueSize", not ("valueSize" in attention and own)
@@ -313,7 +320,9 @@ def architecture(p):
             identities, shortcut = ff.get("identities", 0), "shortcut" in ff
             yield "A4", "identities", identities < ff["experts"]
             yield "A15", "identities", not identities or not (groups or {"prototypes", "hierarchy"} & set(routing))
-            alone = not (ff["shared"] or "beside" in ff or "indexer" in attention or "encoder" in a)
+            alone = not (ff["shared"] or "beside" in ff)
+            yield "A15", "outputBias", "outputBias" not in ff or alone
+            alone = alone and not ({"indexer", "headExperts"} & {*attention} or "encoder" in a)
             alone = alone and attention["type"] in ("grouped_query", "multi_head_latent")
             alone = alone and not (a["prediction"] or {"image", "streams", "normPlacement"} & set(a))
             alone = alone and not {"attentionResidual", "feedForwardResidual"} & set(block)

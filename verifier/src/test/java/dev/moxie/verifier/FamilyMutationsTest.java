@@ -83,6 +83,7 @@ class FamilyMutationsTest {
           "glm4_moe",
           "glm4_moe_lite",
           "longcat_flash",
+          "jetmoe",
           "mistral4",
           "deepseek_v32",
           "deepseek_v4",
@@ -633,6 +634,19 @@ class FamilyMutationsTest {
           gate + " taken from layer 2",
           leaves(n -> n.endsWith(gate.substring(9)) ? swap(n, "layers.1.", "layers.2.") : n));
     }
+    if (a.headExperts() != null) {
+      for (String part : List.of("query", "output", "router")) {
+        String tensor = "layers.1.attention." + part + ".weight";
+        plan(
+            part + " of another layer's head experts",
+            tensor + " taken from layer 2",
+            leaves(
+                n ->
+                    n.endsWith(tensor.substring("layers.1.".length()))
+                        ? swap(n, "layers.1.", "layers.2.")
+                        : n));
+      }
+    }
     boolean sinks = attentions(GroupedQuery.class).anyMatch(GroupedQuery::sinks);
     lacking("sinks", sinks, "sinks", false, "a dropped sink");
     lacking(
@@ -1151,6 +1165,12 @@ class FamilyMutationsTest {
     if (m.shortcut() != null) {
       plantShortcut();
     }
+    if (m.outputBias()) {
+      plan(
+          "bias of the sum over experts dropped",
+          "a dropped bias of what experts make together",
+          plan -> without(experts(x -> Parts.with(x, "outputBias", false)).apply(plan)));
+    }
     if (m.outputFactors() != null) {
       plan(
           "factors of routed and shared experts dropped",
@@ -1214,7 +1234,7 @@ class FamilyMutationsTest {
                     : n));
     plan(
         "gate and up of the second network swapped",
-        "gate and up swapped",
+        "dense.gate and dense.up swapped",
         leaves(n -> n.contains(".again.dense.") ? swap(n, ".gate.", ".up.") : n));
     doubled("the second attention's output", "layers.1.again.attention.output.weight");
     plan(

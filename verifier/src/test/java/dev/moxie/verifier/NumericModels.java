@@ -155,6 +155,16 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "experts-of-heads-and-a-bias-of-experts",
+              """
+              {"model_type": "jetmoe", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 2, "intermediate_size": 6, "num_local_experts": 4,
+               "num_experts_per_tok": 2, "num_key_value_heads": 3, "kv_channels": 4,
+               "rms_norm_eps": 0.001, "rope_theta": 10000.0, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,

@@ -61,6 +61,15 @@ public sealed interface Arrangement {
   }
 
   /**
+   * Matrices that lie one below the other in the leaf, and in the tensor each by itself.
+   *
+   * @param counted a canonical tensor within the layer that has a row for each
+   */
+  static Arrangement apart(String counted) {
+    return new Apart(counted);
+  }
+
+  /**
    * Where a leaf lies.
    *
    * @param tensor the checkpoint's
@@ -179,6 +188,23 @@ public sealed interface Arrangement {
     private static TensorSpec.Stack stack(Leaf leaf) {
       TensorSpec.@Nullable Stack stack = leaf.tensor().stack();
       return Objects.requireNonNull(stack, "only a stack has experts and projections");
+    }
+  }
+
+  /** Matrices by themselves that the leaf has one below the other. */
+  record Apart(String counted) implements Arrangement {
+    @Override
+    public Source locate(String tensor, Leaf leaf, Function<String, Shape> shapes) {
+      Shape whole = leaf.shape();
+      long count = shapes.apply("layers." + leaf.tensor().layer() + "." + counted).dim(0);
+      View view = View.run(0, whole.elements());
+      return Source.of(tensor, Shape.of(count, whole.dim(0) / count, whole.dim(1)), view, whole);
+    }
+
+    /** Of several maps. */
+    @Override
+    public Optional<Outputs> outputs(Leaf leaf, Function<String, Shape> shapes) {
+      return Optional.empty();
     }
   }
 

@@ -56,6 +56,7 @@ public final class Families {
           Laguna.FAMILY,
           MiMoV2.FAMILY,
           LongcatFlash.FAMILY,
+          JetMoe.FAMILY,
           SwitchTransformers.FAMILY,
           NllbMoe.FAMILY,
           Grok1.FAMILY,

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -32,6 +34,7 @@ import org.jspecify.annotations.Nullable;
  * @param maxPositions longest sequence the model was made for, in tokens; of a model of images the
  *     only one
  * @param normEpsilon epsilon of every norm
+ * @param finalNormEpsilon that of the last norm, where it has another; null where it has not
  * @param centredNorms whether these take the mean from what they are given
  * @param normBiases whether they have stored biases; not beside a placement or prediction layers
  * @param normPlacement where a layer's halves are normed; null where it is what each reads
@@ -57,6 +60,7 @@ public record Architecture(
     int hiddenSize,
     long maxPositions,
     double normEpsilon,
+    @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double finalNormEpsilon,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean centredNorms,
     @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean normBiases,
     @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable NormPlacement normPlacement,
@@ -387,6 +391,7 @@ public record Architecture(
         hiddenSize,
         maxPositions,
         normEpsilon,
+        null,
         false,
         false,
         null,
@@ -409,6 +414,13 @@ public record Architecture(
     Limits.require("hiddenSize", hiddenSize, 1, Limits.MAX_WIDTH);
     Limits.require("maxPositions", maxPositions, 1, Limits.MAX_POSITIONS);
     Limits.requirePositive("normEpsilon", normEpsilon);
+    if (finalNormEpsilon != null) {
+      Limits.requirePositive("finalNormEpsilon", finalNormEpsilon);
+      if (finalNormEpsilon == normEpsilon) {
+        throw new IllegalArgumentException(
+            "finalNormEpsilon: expected none where it is normEpsilon, found that");
+      }
+    }
     if (centredNorms && offsetNorms) {
       throw new IllegalArgumentException(
           "offsetNorms: expected none beside centredNorms, found both");
@@ -532,7 +544,7 @@ public record Architecture(
   /** Keys of an indexer are kept once in a layer. */
   private static boolean attendsToAll(Blocks run) {
     return rounds(run.feedForward()) == 1
-        || run.attention() instanceof Attention.GroupedQuery
+        || (run.attention() instanceof Attention.GroupedQuery g && g.headExperts() == null)
         || (run.attention() instanceof Attention.MultiHeadLatent a && a.indexer() == null);
   }
 
@@ -643,7 +655,10 @@ public record Architecture(
 
   /** The same model with another epsilon in every norm. */
   public Architecture withNormEpsilon(double other) {
-    return Parts.with(this, "normEpsilon", other);
+    Map<String, @Nullable Object> both = new HashMap<>();
+    both.put("normEpsilon", other);
+    both.put("finalNormEpsilon", null);
+    return Parts.with(this, both);
   }
 
   /**

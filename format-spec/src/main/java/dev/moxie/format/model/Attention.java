@@ -156,6 +156,27 @@ public sealed interface Attention {
   }
 
   /**
+   * Experts of queries and outputs (Zhang et al., "Mixture of Attention Heads", 2022; Shen et al.,
+   * "JetMoE", 2024; transformers {@code models/jetmoe/modeling_jetmoe.py}): keys and values are
+   * shared, and each of a token's chosen experts has a query for each of their heads,
+   *
+   * <pre>
+   * s    = softmax(router · x), S = the expertsPerToken experts of largest s, w = s[S] / Σ s[S]
+   * q_e  = query_e · x,  o_e = what heads read with these, for e in S
+   * y    = Σ over e in S of w_e · (output_e · o_e)
+   * </pre>
+   *
+   * @param count of experts
+   * @param perToken k
+   */
+  record HeadExperts(int count, int perToken) {
+    public HeadExperts {
+      Limits.require("attention.headExperts.count", count, 1, Limits.MAX_EXPERTS);
+      Limits.require("attention.headExperts.perToken", perToken, 1, count);
+    }
+  }
+
+  /**
    * Biases of scores by distance (Raffel et al., "Exploring the Limits of Transfer Learning with a
    * Unified Text-to-Text Transformer", 2020, section 2.1; transformers {@code
    * models/t5/modeling_t5.py}): the key at position j adds b[bucket][head] to the score of position
@@ -272,6 +293,9 @@ public sealed interface Attention {
    * @param bidirectional whether a position sees those after it as well; not beside a window or a
    *     chunk
    * @param distances what a score is given by the distance of its key; null where nothing
+   * @param headExperts whose queries and outputs heads have, k for each key/value head; null where
+   *     every token has the same. Beside none of what queries, keys and values may have but rotary,
+   *     window, chunk and scoreCap
    */
   record GroupedQuery(
       int heads,
@@ -295,7 +319,8 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double valueFactor,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean bidirectional,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Distances distances)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Distances distances,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable HeadExperts headExperts)
       implements Softmax {
     /** Without anything that an attention may lack. */
     public GroupedQuery(
@@ -327,6 +352,7 @@ public sealed interface Attention {
           null,
           rotary,
           false,
+          null,
           null);
     }
 
@@ -380,6 +406,17 @@ public sealed interface Attention {
                       .formatted(headSize)
                   + " outputGate beside it, found "
                   + valueSize);
+        }
+      }
+      if (headExperts != null) {
+        boolean more = biases || queryKeyNorm != null || clip != null || sinks || outputGate;
+        more |= gate != null || keysAsValues || valueSize != null || valueNorm != null;
+        more |= temperature != null || valueFactor != null || bidirectional || distances != null;
+        if (more || heads != headExperts.perToken() * keyValueHeads) {
+          throw new IllegalArgumentException(
+              "attention.headExperts: expected as many heads as key/value heads of a token's"
+                  + " experts, and nothing but rotary, window, chunk and scoreCap beside them,"
+                  + " found otherwise");
         }
       }
       if (rotary != null && rotary.dimensions() > headSize) {

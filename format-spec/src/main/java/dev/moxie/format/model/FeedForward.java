@@ -211,6 +211,8 @@ public sealed interface FeedForward {
    *     "LongCat-Flash Technical Report", 2025, section 2.1)
    * @param shortcut null where what experts make is all that the half makes; not next to shared
    *     ones or beside
+   * @param outputBias whether a stored bias is added to the sum over routed experts; not next to
+   *     shared ones or beside
    */
   record MixtureOfExperts(
       int experts,
@@ -224,7 +226,8 @@ public sealed interface FeedForward {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Beside beside,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) int identities,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Shortcut shortcut)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Shortcut shortcut,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputBias)
       implements FeedForward {
     /** Experts that all have weights, and are all that the half makes. */
     public MixtureOfExperts(
@@ -250,7 +253,8 @@ public sealed interface FeedForward {
           beside,
           outputFactors,
           0,
-          null);
+          null,
+          false);
     }
 
     /** Plain experts. */
@@ -307,6 +311,10 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.identities: expected none beside groups, prototypes or a hierarchy, found"
                 + " some");
+      }
+      if (outputBias && (shared != null || beside != null)) {
+        throw new IllegalArgumentException(
+            "feedForward.outputBias: expected none next to shared experts or beside, found both");
       }
       if (shortcut != null && (shared != null || beside != null)) {
         throw new IllegalArgumentException(

@@ -421,6 +421,9 @@ public final class Forward<V> {
   }
 
   private V attention(Scope scope, int layer, Attention.GroupedQuery a, V x) {
+    if (a.headExperts() != null) {
+      return attention(scope, layer, a, a.headExperts(), x);
+    }
     long queries = (long) a.heads() * a.headSize();
     long keys = (long) a.keyValueHeads() * a.headSize();
     long values = (long) a.keyValueHeads() * a.valuesOfHead();
@@ -457,6 +460,52 @@ public final class Forward<V> {
     return a.outputBias()
         ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
         : y;
+  }
+
+  private V attention(
+      Scope scope, int layer, Attention.GroupedQuery a, Attention.HeadExperts experts, V x) {
+    int hidden = model.hiddenSize();
+    int count = experts.count();
+    int k = experts.perToken();
+    long width = (long) a.keyValueHeads() * a.headSize();
+    V l = ops.linear(x, scope.matrix(Role.ATTENTION_ROUTER, count, hidden));
+    V s = ops.score(Routing.Score.SOFTMAX, l, 1);
+    V chosen = ops.best(s, k);
+    V w = ops.weigh(s, chosen, null, new Routing.Normalisation(0), 1);
+    Leaf query = scope.matrix(Role.ATTENTION_QUERY, count * width, hidden);
+    V each = ops.byExpert(x, query, count, chosen);
+    // Heads that read the same keys stand together.
+    V q =
+        turned(
+            scope,
+            a,
+            Role.ATTENTION_QUERY_NORM,
+            k * width,
+            swapped(each, a.keyValueHeads(), a.headSize()));
+    V keys = projected(scope, a, Role.ATTENTION_KEY, Role.ATTENTION_KEY_BIAS, width, x);
+    V key = turned(scope, a, Role.ATTENTION_KEY_NORM, width, keys);
+    V v = projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, width, x);
+    V o = swapped(ops.attend(layer, a, q, key, v, null, null), k, a.headSize());
+    Leaf output = scope.matrix(Role.ATTENTION_OUTPUT, (long) count * hidden, width);
+    V outputs = ops.multiply(ops.byExpert(o, output, count, chosen), w);
+    V y = ops.columns(outputs, 0, hidden);
+    for (int i = 1; i < k; i++) {
+      y = ops.add(y, ops.columns(outputs, i * hidden, hidden));
+    }
+    return a.outputBias() ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, hidden)) : y;
+  }
+
+  /**
+   * The first heads of all groups, then the second ones, and so on.
+   *
+   * @param count of the heads of a group
+   */
+  private V swapped(V heads, int count, int size) {
+    V all = ops.ofHeads(heads, count * size, 0, size);
+    for (int i = 1; i < count; i++) {
+      all = ops.join(all, ops.ofHeads(heads, count * size, i * size, size));
+    }
+    return all;
   }
 
   /** Biases of scores, stored in the layer, or in the first of an encoder or a decoder. */
@@ -854,6 +903,9 @@ public final class Forward<V> {
    * @param y what routed experts make of x
    */
   public V joined(int layer, FeedForward.MixtureOfExperts m, V x, V y) {
+    if (m.outputBias()) {
+      return ops.shift(y, new Scope(layer).vector(Role.EXPERT_SUM_BIAS, model.hiddenSize()));
+    }
     if (m.beside() == null) {
       FeedForward.OutputFactors factors = m.outputFactors();
       V routed = factors == null ? y : scaled(y, factors.routed());
@@ -1103,12 +1155,14 @@ public final class Forward<V> {
   private V norm(Scope scope, Role role, V x) {
     Leaf weight = scope.vector(role, model.hiddenSize());
     V y;
+    Double last = role == Role.FINAL_NORM ? model.finalNormEpsilon() : null;
+    double epsilon = last == null ? model.normEpsilon() : last;
     if (model.offsetNorms()) {
-      y = ops.offsetNorms(x, weight, model.normEpsilon(), model.hiddenSize());
+      y = ops.offsetNorms(x, weight, epsilon, model.hiddenSize());
     } else if (model.centredNorms()) {
-      y = ops.centredNorm(x, weight, model.normEpsilon());
+      y = ops.centredNorm(x, weight, epsilon);
     } else {
-      y = ops.norm(x, weight, model.normEpsilon());
+      y = ops.norm(x, weight, epsilon);
     }
     return model.normBiases() ? ops.shift(y, scope.vector(bias(role), model.hiddenSize())) : y;
   }

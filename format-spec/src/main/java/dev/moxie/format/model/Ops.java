@@ -361,6 +361,24 @@ public interface Ops<V> {
    */
   V grouped(V x, Leaf matrices, int groups);
 
+  /**
+   * The experts of each token that its queries and outputs have, which no trace records.
+   *
+   * @param scores [T, E]
+   * @return [T, count], of equal ones the lower id
+   */
+  V best(V scores, int count);
+
+  /**
+   * The matrices of each token's chosen experts times x, side by side.
+   *
+   * @param x [T, columns], or for each of the chosen one, side by side
+   * @param matrices [experts · rows, columns], one below the other
+   * @param chosen [T, k]
+   * @return [T, k · rows]
+   */
+  V byExpert(V x, Leaf matrices, int experts, V chosen);
+
   /** As {@link #rotate}, but the other way. */
   V rotateBack(V x, Rotary rotary, int headSize, int first);
 

@@ -3,6 +3,7 @@ package dev.moxie.format.model;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How many parameters a model has, and how many one token uses. Publishers count the latter in two
@@ -58,6 +59,7 @@ public record ParameterCount(
           Role.DENSE_OUTPUT_NORM,
           Role.LAYER_FACTOR,
           Role.ATTENTION_DISTANCES,
+          Role.ATTENTION_ROUTER,
           Role.CROSS_NORM,
           Role.CROSS_NORM_BIAS,
           Role.ENCODER_NORM,
@@ -72,6 +74,7 @@ public record ParameterCount(
     long total = 0;
     long routed = 0;
     long routedActive = 0;
+    long resting = 0;
     long outside = 0;
     for (TensorSpec spec : counted(architecture)) {
       long elements = spec.shape().elements();
@@ -82,13 +85,15 @@ public record ParameterCount(
       if (spec.stack() != null) {
         routed = Math.addExact(routed, elements);
         routedActive = Math.addExact(routedActive, active(architecture, spec));
+      } else {
+        resting += elements - active(architecture, spec);
       }
     }
     long prediction = 0;
     for (TensorSpec spec : Tensors.ofPrediction(architecture)) {
       prediction = Math.addExact(prediction, spec.shape().elements());
     }
-    long active = total - routed + routedActive;
+    long active = total - routed - resting + routedActive;
     // Of either table a token reads one row.
     long rows =
         architecture.image() == null ? architecture.vocabSize() : architecture.maxPositions();
@@ -108,6 +113,10 @@ public record ParameterCount(
   /** Elements of a tensor that take part in one token's forward pass. */
   static long active(Architecture architecture, TensorSpec spec) {
     long elements = spec.shape().elements();
+    Attention.HeadExperts heads = headExperts(architecture, spec);
+    if (heads != null) {
+      return elements / heads.count() * heads.perToken();
+    }
     if (spec.stack() == null
         || spec.layer() == null
         || !(architecture.layers().get(spec.layer()).feedForward()
@@ -115,6 +124,18 @@ public record ParameterCount(
       return elements;
     }
     return elements / m.weighted() * Math.min(m.weighted(), m.routing().expertsPerToken());
+  }
+
+  /** Whose matrices stand in a tensor; null if no experts'. */
+  private static Attention.@Nullable HeadExperts headExperts(
+      Architecture architecture, TensorSpec spec) {
+    boolean both = spec.role() == Role.ATTENTION_QUERY || spec.role() == Role.ATTENTION_OUTPUT;
+    return both
+            && spec.layer() != null
+            && architecture.layers().get(spec.layer()).attention()
+                instanceof Attention.GroupedQuery a
+        ? a.headExperts()
+        : null;
   }
 
   /** A tied embedding is the head as well. */

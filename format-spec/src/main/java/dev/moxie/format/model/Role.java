@@ -117,6 +117,8 @@ public enum Role {
   LAYER_FACTOR("layer.factor"),
   ATTENTION_OUTPUT_GATE("attention.output_gate.weight"),
   ATTENTION_DISTANCES("attention.distances"),
+  ATTENTION_ROUTER("attention.router.weight"),
+  EXPERT_SUM_BIAS("experts.sum.bias"),
   CROSS_NORM("cross_norm.weight"),
   CROSS_NORM_BIAS("cross_norm.bias"),
   CROSS_QUERY("cross.query.weight"),
@@ -166,7 +168,7 @@ public enum Role {
   public boolean keepsItsDtype() {
     return switch (this) {
       case ROUTER, ROUTER_BIAS, ROUTER_TABLE, ROUTER_PROJECTION, ROUTER_PROJECTION_BIAS -> true;
-      case ROUTER_PRIMARY, ROUTER_TEMPERATURE, OPAQUE -> true;
+      case ROUTER_PRIMARY, ROUTER_TEMPERATURE, ATTENTION_ROUTER, OPAQUE -> true;
       default -> false;
     };
   }

@@ -337,6 +337,18 @@ public final class Symbols implements Ops<Symbols.Term> {
   }
 
   @Override
+  public Term best(Term scores, int count) {
+    Term chosen = term("top-%d(%s)", count, scores.text);
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term byExpert(Term x, Leaf matrices, int experts, Term chosen) {
+    return term("[%s_e %s, e ∈ %s]", matrix(matrices), name(x, "x"), chosen.text);
+  }
+
+  @Override
   public Term rotateBack(Term x, Rotary rotary, int headSize, int first) {
     return term("rotate⁻¹(%s)", x.text);
   }

@@ -297,6 +297,20 @@ public final class Tensors implements Ops<Long> {
   }
 
   @Override
+  public Long best(Long scores, int count) {
+    return (long) count;
+  }
+
+  @Override
+  public Long byExpert(Long x, Leaf matrices, int experts, Long chosen) {
+    long columns = matrices.shape().dim(1);
+    require("what experts read", columns, x == columns ? x : x / chosen);
+    long rows = rows(matrices, columns);
+    require("rows of experts", 0, rows % experts);
+    return rows / experts * chosen;
+  }
+
+  @Override
   public Long rotateBack(Long x, Rotary rotary, int headSize, int first) {
     return rotate(x, rotary, headSize, first);
   }

@@ -160,6 +160,7 @@ class SpecEquationsTest {
           0.71,
           ROTARY,
           false,
+          null,
           null);
   private static final GatedDelta DELTA =
       new GatedDelta(3, 6, 25, 11, 7, 1e-6, 1e-6, Projections.BY_KIND);
@@ -262,7 +263,8 @@ class SpecEquationsTest {
         "`prediction`",
         Symbols.lines(
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
-    model.requireAllBut("prediction", "encoder", "image");
+    // An epsilon stands in no equation.
+    model.requireAllBut("prediction", "encoder", "image", "finalNormEpsilon");
   }
 
   private static List<String> logits(Architecture model) {
@@ -301,8 +303,8 @@ class SpecEquationsTest {
     grouped.with("bidirectional", true);
     grouped.with("distances", new Attention.Distances(44, 61));
     grouped.with("rotary", null);
-    // The width of values stands in no equation.
-    grouped.requireAllBut("valueSize");
+    // The width of values stands in no equation; those of experts of heads, in the text.
+    grouped.requireAllBut("valueSize", "headExperts");
     row("attention, `grouped_query`, with all that go together", attended(EVERYTHING));
     row("attention, `multi_head_latent`", attended(LATENT));
     var latent = new Members<>("attention.", LATENT, SpecEquationsTest::attended);
@@ -372,6 +374,7 @@ class SpecEquationsTest {
     mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
     mixture.with("identities", 16);
+    mixture.with("outputBias", true);
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
         "outputFactors",

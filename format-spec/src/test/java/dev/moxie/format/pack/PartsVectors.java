@@ -69,6 +69,9 @@ final class PartsVectors {
   /** Experts without weights, beside which a layer attends again. */
   private static final Architecture AGAIN = again();
 
+  /** Queries and outputs of experts, a bias of the sum over experts, a last norm of its own. */
+  private static final Architecture HEADS = heads();
+
   private PartsVectors() {}
 
   private static Architecture all() {
@@ -348,6 +351,23 @@ final class PartsVectors {
         Stream.of(each, heads, numbers).map(a -> new Architecture.Blocks(1, a, averaged)).toList();
     var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
     return Parts.with(model, "normPlacement", Architecture.NormPlacement.SHARED_INPUT);
+  }
+
+  private static Architecture heads() {
+    FeedForward experts =
+        Parts.with(
+            new FeedForward.MixtureOfExperts(
+                4, 2, FeedForward.Activation.SILU, Routing.of(2, Routing.Score.SOFTMAX), null),
+            "outputBias",
+            true);
+    var own = new Attention.HeadExperts(3, 2);
+    var plain = with(new Attention.GroupedQuery(2, 1, 4, 0.5, null, PLAIN), "headExperts", own);
+    List<Architecture.Blocks> layers =
+        List.of(
+            new Architecture.Blocks(1, plain, experts),
+            new Architecture.Blocks(1, with(plain, "outputBias", true), experts));
+    var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
+    return Parts.with(model, "finalNormEpsilon", 1e-6);
   }
 
   private static Architecture again() {
@@ -669,6 +689,28 @@ final class PartsVectors {
         "a network, attention and a network beside experts, the last of which have no weights,"
             + " a factor of latents",
         p -> TinyPackage.write(p, AGAIN, false));
+    v.valid(
+        "experts-of-heads",
+        "queries and outputs of experts, a bias of the sum over experts, a last norm whose epsilon"
+            + " is another",
+        p -> TinyPackage.write(p, HEADS, false));
+    v.broken("one-epsilon-twice", "A9", "the last norm's is the others'", "finalNormEpsilon")
+        .in(p -> TinyPackage.write(p, HEADS, false))
+        .byManifest(
+            text ->
+                text.replaceFirst(
+                    "\"finalNormEpsilon\" : 1.0E-6", "\"finalNormEpsilon\" : 1.0E-5"));
+    v.broken("more-heads-than-experts-have", "A15", "four heads of two experts", "headExperts")
+        .in(p -> TinyPackage.write(p, HEADS, false))
+        .byManifest(text -> text.replaceFirst("\"heads\" : 2", "\"heads\" : 4"));
+    v.broken("router-of-heads-missing", "I7", "no router", "layers.1.attention.router.weight")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    HEADS,
+                    TinyPackage.Stored.COPIED,
+                    items -> TensorVectors.without(items, "layers.1.attention.router.weight")));
     v.broken("no-expert-with-weights", "A4", "as many identities as experts", "identities")
         .in(p -> TinyPackage.write(p, AGAIN, false))
         .byManifest(text -> text.replace("\"identities\" : 2", "\"identities\" : 4"));

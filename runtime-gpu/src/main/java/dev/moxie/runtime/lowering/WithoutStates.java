@@ -116,6 +116,16 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V best(V scores, int count) {
+    throw lacks("queries and outputs of experts");
+  }
+
+  @Override
+  public final V byExpert(V x, Leaf matrices, int experts, V chosen) {
+    throw lacks("queries and outputs of experts");
+  }
+
+  @Override
   public final V convolve(V x, Leaf weight) {
     throw lacks("a short convolution over tokens");
   }

@@ -610,6 +610,22 @@ public final class Program implements Ops<Value> {
   }
 
   @Override
+  public Value best(Value scores, int count) {
+    return row(
+        scores,
+        count,
+        (t, x, at, y, to) -> Choosing.largest(x, at, scores.columns(), y, to, count));
+  }
+
+  @Override
+  public Value byExpert(Value x, Leaf matrices, int experts, Value chosen) {
+    StoredMatrix matrix = weights.matrix(matrices);
+    Value y = make(chosen.columns() * (matrix.rows() / experts));
+    instructions.add(new ProductByExpert(pass, matrix, experts, x, chosen, y));
+    return y;
+  }
+
+  @Override
   public Value rotateToFirst(Value x, Rotary rotary, int headSize, int first, int tokens) {
     Turns turns = pass.turns(rotary);
     return row(

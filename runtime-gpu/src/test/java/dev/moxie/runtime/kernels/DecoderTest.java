@@ -53,6 +53,7 @@ class DecoderTest {
           "minimax",
           "jamba",
           "jamba_sparse",
+          "jetmoe",
           "longcat_flash",
           "laguna",
           "lfm2_moe",

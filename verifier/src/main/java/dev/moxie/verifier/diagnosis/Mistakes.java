@@ -612,6 +612,10 @@ final class Mistakes {
             with(m.withRouting(routing.withBias(bias))));
       }
     }
+    add(
+        mistakes,
+        "a bias of what experts make together that the reference does not have",
+        with(Parts.with(m, "outputBias", false)));
     if (m.shared() != null && clamp != null) {
       boolean clamped = m.shared().clamped();
       add(
@@ -882,7 +886,7 @@ final class Mistakes {
               theta -> with(a.withRotary(Parts.with(rotary, "theta", theta)))));
     }
     numbers.add(number("attention scale", a.scale(), 100, 33, s -> with(a.withScale(s))));
-    if (a instanceof GroupedQuery g) {
+    if (a instanceof GroupedQuery g && g.headExperts() == null) {
       numbers.add(
           number(
               g.clip() == null ? "dropped clip" : "clip of queries, keys and values",
@@ -890,6 +894,8 @@ final class Mistakes {
               100,
               33,
               c -> with(with(a, "clip", c))));
+    }
+    if (a instanceof GroupedQuery g) {
       numbers.add(
           number(
               g.scoreCap() == null
@@ -1056,6 +1062,10 @@ final class Mistakes {
     if (!a.outputBias()) {
       missing(missing, a, OUTPUT_BIAS, true, 0, Map.of("output.bias", model.hiddenSize()));
     }
+    // Beside those of experts there is nothing else.
+    if (a.headExperts() != null) {
+      return missing;
+    }
     if (!a.sinks()) {
       missing(missing, a, SINKS, true, 0, Map.of("sinks", a.heads()));
     }
@@ -1204,6 +1214,15 @@ final class Mistakes {
                 "router.",
                 0,
                 Map.of("bias", m.experts())));
+      }
+      if (m.shared() == null && m.beside() == null && !m.outputBias()) {
+        missing.add(
+            missing(
+                "a dropped bias of what experts make together",
+                with(Parts.with(m, "outputBias", true)),
+                "experts.sum.",
+                0,
+                Map.of("bias", model.hiddenSize())));
       }
       if (m.shared() != null && !m.shared().switched() && !m.shared().mixed()) {
         missing.add(

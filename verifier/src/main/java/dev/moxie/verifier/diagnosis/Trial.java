@@ -169,9 +169,14 @@ final class Trial {
   private Optional<String> explainStage(Report.Layer layer, Stage stage) {
     Forced own = evidence.layer(layer.layer());
     if (stage == Stage.SHARED && own.moe().shared() == null && own.moe().beside() == null) {
-      return Optional.of(
-          "Looks like shared experts skipped: the reference adds something to its experts' output,"
-              + " and the package has no shared experts.");
+      Optional<String> bias =
+          explain(
+              layer, new Suspects(evidence, layer.layer()).of(stage, List.of()), List.of(stage));
+      return bias.isPresent()
+          ? bias
+          : Optional.of(
+              "Looks like shared experts skipped: the reference adds something to its experts'"
+                  + " output, and the package has no shared experts.");
     }
     List<Integer> wrong = layer.inside().stream().flatMap(step -> step.experts().stream()).toList();
     List<Integer> lost = stage == Stage.EXPERTS ? lost(layer.layer(), wrong) : List.of();

@@ -47,6 +47,7 @@ final class Exact implements Ops<Estimate> {
   private @Nullable Estimate groups;
   private @Nullable ChosenPositions chosen;
   private final BitSet mixed = new BitSet();
+  private final BitSet ofHeads = new BitSet();
   private List<int[]> experts = List.of();
   private final Map<Integer, Estimate[]> remembered = new HashMap<>();
   private @Nullable Estimate image;
@@ -366,12 +367,13 @@ final class Exact implements Ops<Estimate> {
   }
 
   /**
-   * Tokens whose positions rounding may have chosen, or whom their experts compete with, in the
-   * layer read last.
+   * Tokens whose positions or heads rounding may have chosen, or whom their experts compete with,
+   * in the layer read last.
    */
   BitSet undecided() {
     BitSet tokens = chosen == null ? new BitSet() : chosen.undecided();
     tokens.or(mixed);
+    tokens.or(ofHeads);
     return tokens;
   }
 
@@ -431,6 +433,59 @@ final class Exact implements Ops<Estimate> {
       }
       for (int t = 0; t < x.rows(); t++) {
         arithmetic.dot(x, t, r / rows * row.length, row, rounding, result, r);
+      }
+    }
+    return arithmetic.settle(result);
+  }
+
+  @Override
+  public Estimate best(Estimate scores, int count) {
+    ofHeads.clear();
+    List<int[]> best = new ArrayList<>();
+    for (int t = 0; t < scores.rows(); t++) {
+      int token = t;
+      int[] order = descending(scores.columns(), e -> scores.value(token, e));
+      best.add(Arrays.copyOf(order, count));
+      if (count < order.length && mayChange(scores, t, order, count)) {
+        ofHeads.set(t);
+      }
+    }
+    return Estimate.of(best);
+  }
+
+  /** Whether rounding may have one of the best change places with another. */
+  private static boolean mayChange(Estimate scores, int token, int[] order, int count) {
+    for (int in = 0; in < count; in++) {
+      for (int out = count; out < order.length; out++) {
+        double gap = scores.value(token, order[in]) - scores.value(token, order[out]);
+        double errors = Math.hypot(scores.error(token, order[in]), scores.error(token, order[out]));
+        if (gap <= Arithmetic.reach(errors)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  @Override
+  public Estimate byExpert(Estimate x, Leaf matrices, int experts, Estimate chosen) {
+    WeightMatrix w = weights.apply(matrices);
+    int rows = w.rows() / experts;
+    double[] row = new double[w.columns()];
+    double[] rounding = new double[row.length];
+    var result = new Estimate(x.rows(), rows * chosen.columns());
+    int apart = x.columns() == row.length ? 0 : row.length;
+    for (int r = 0; r < w.rows(); r++) {
+      w.read(r, row);
+      for (int c = 0; c < row.length; c++) {
+        rounding[c] = w.roundingOf(r, c, row[c]);
+      }
+      for (int t = 0; t < x.rows(); t++) {
+        for (int i = 0; i < chosen.columns(); i++) {
+          if (chosen.value(t, i) == r / rows) {
+            arithmetic.dot(x, t, i * apart, row, rounding, result, i * rows + r % rows);
+          }
+        }
       }
     }
     return arithmetic.settle(result);

@@ -202,7 +202,7 @@ public final class Forced {
   /** Whether what experts make is changed before anything is added to it. */
   private boolean joinsApart() {
     FeedForward.SharedExperts shared = moe().shared();
-    return moe().beside() != null || (shared != null && shared.mixed());
+    return moe().beside() != null || moe().outputBias() || (shared != null && shared.mixed());
   }
 
   /** What the sum over experts is multiplied by before anything is added to it. */

@@ -478,7 +478,8 @@ class PlainReaderTest {
         parts.contains(Part.VALUE_FACTOR) ? 0.707 : null,
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts),
         false,
-        parts.contains(Part.DISTANCES) ? new Attention.Distances(8, 10) : null);
+        parts.contains(Part.DISTANCES) ? new Attention.Distances(8, 10) : null,
+        null);
   }
 
   private static Attention.QueryKeyNorm queryKeyNorm(List<Part> parts) {

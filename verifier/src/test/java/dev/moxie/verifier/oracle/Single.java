@@ -517,6 +517,32 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   }
 
   @Override
+  public Activation best(Activation scores, int count) {
+    List<int[]> best = new ArrayList<>();
+    for (int t = 0; t < scores.rows(); t++) {
+      int token = t;
+      best.add(Exact.descending(scores.columns(), e -> scores.at(token, e)));
+    }
+    return each(scores.rows(), count, (t, i) -> best.get(t)[i]);
+  }
+
+  @Override
+  public Activation byExpert(Activation x, Leaf matrices, int experts, Activation chosen) {
+    StoredMatrix w = weights.stored(matrices);
+    int width = w.columns();
+    int rows = w.rows() / experts;
+    int apart = x.columns() == width ? 0 : width;
+    return each(
+        x.rows(),
+        chosen.columns() * rows,
+        (t, c) -> {
+          int at = t * x.columns() + c / rows * apart;
+          int row = (int) chosen.at(t, c / rows) * rows + c % rows;
+          return dot(x.values(), at, row(w, row), 0, width);
+        });
+  }
+
+  @Override
   public Activation rotateBack(Activation x, Rotary rotary, int headSize, int first) {
     return rotate(x, rotary, headSize, first, t -> -t);
   }
@@ -874,6 +900,12 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
             sum[t * x.columns() + c] += before ? y.at(0, c) : w * y.at(0, c);
           }
         }
+      }
+    }
+    for (int p = 0; p < chosen.values().length; p++) {
+      int t = p / chosen.columns();
+      for (int c = 0; chosen.values()[p] >= count && c < x.columns(); c++) {
+        sum[t * x.columns() + c] += weighed.values()[p] * x.at(t, c);
       }
     }
     return Activation.of(sum, x.columns());
