@@ -595,7 +595,7 @@ final class NumericModels {
               "an-image-and-experts-that-the-surest-tokens-reach-first",
               """
               {"model_type": "v_moe", "num_classes": 19, "classifier": "token",
-               "representation_size": 7, "image_size": 6, "patch_size": 2, "hidden_size": 12,
+               "representation_size": null, "image_size": 6, "patch_size": 2, "hidden_size": 12,
                "num_layers": 2, "num_heads": 2, "mlp_dim": 10, "moe_layers": [1],
                "num_experts": 5, "num_selected_experts": 2, "group_size": 10,
                "batch_priority": true, "capacity_factor": 0.75, "capacity_multiple_of": 0}

@@ -1050,6 +1050,7 @@ class OpErrorsTest {
       EnumSet.of(
           Operation.CLIP,
           Operation.COLUMNS,
+          Operation.FIRST,
           Operation.OF_HEADS,
           Operation.JOIN,
           Operation.ACTIVATE_RELU);
