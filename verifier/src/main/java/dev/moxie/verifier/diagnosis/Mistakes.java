@@ -743,7 +743,7 @@ final class Mistakes {
           () -> Parts.with(model, "normPlacement", normed ? null : NormPlacement.RESIDUAL));
     }
     for (Half half : Half.values()) {
-      ResidualScale own = half.scale.apply(blocks);
+      ResidualScale own = half.scale(blocks);
       if (own != null) {
         add(
             mistakes,
@@ -755,31 +755,31 @@ final class Mistakes {
 
   /** What a half of a layer has of its own. */
   private enum Half {
-    ATTENTION("attention", "attentionResidual", Architecture.Blocks::attentionResidual),
-    FEED_FORWARD(
-        "feed-forward part", "feedForwardResidual", Architecture.Blocks::feedForwardResidual);
+    ATTENTION("attention", "attentionResidual"),
+    FEED_FORWARD("feed-forward part", "feedForwardResidual");
 
     private final String words;
     private final String member;
-    private final Function<Architecture.Blocks, @Nullable ResidualScale> scale;
 
-    Half(
-        String words, String member, Function<Architecture.Blocks, @Nullable ResidualScale> scale) {
+    Half(String words, String member) {
       this.words = words;
       this.member = member;
-      this.scale = scale;
+    }
+
+    @Nullable ResidualScale scale(Architecture.Blocks blocks) {
+      return this == ATTENTION ? blocks.attentionResidual() : blocks.feedForwardResidual();
     }
   }
 
   /** Of all layers that have what this one has. */
   private Architecture scaled(Half half, @Nullable ResidualScale other) {
-    ResidualScale own = half.scale.apply(blocks);
+    ResidualScale own = half.scale(blocks);
     boolean first = half == Half.ATTENTION;
     Class<?> kind = (first ? blocks.attention() : blocks.feedForward()).getClass();
     return model.withBlocks(
         b ->
             kind.isInstance(first ? b.attention() : b.feedForward())
-                    && Objects.equals(own, half.scale.apply(b))
+                    && Objects.equals(own, half.scale(b))
                 ? Parts.with(b, half.member, other)
                 : b);
   }
@@ -787,7 +787,7 @@ final class Mistakes {
   /** What the residual stream, and what is added to it, may be multiplied by in a half. */
   List<Scalar> residualScales(boolean ofAttention) {
     Half half = ofAttention ? Half.ATTENTION : Half.FEED_FORWARD;
-    ResidualScale own = half.scale.apply(blocks);
+    ResidualScale own = half.scale(blocks);
     double kept = own == null ? 1 : own.kept();
     double added = own == null ? 1 : own.added();
     return List.of(

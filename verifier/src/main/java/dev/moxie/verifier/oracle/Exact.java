@@ -480,9 +480,10 @@ final class Exact implements Ops<Estimate> {
       for (int c = 0; c < row.length; c++) {
         rounding[c] = w.roundingOf(r, c, row[c]);
       }
+      int matrix = r / rows;
       for (int t = 0; t < x.rows(); t++) {
         for (int i = 0; i < chosen.columns(); i++) {
-          if (chosen.value(t, i) == r / rows) {
+          if (chosen.value(t, i) == matrix) {
             arithmetic.dot(x, t, i * apart, row, rounding, result, i * rows + r % rows);
           }
         }
