@@ -131,7 +131,7 @@ class SpecEquationsTest {
           Map.entry("15", "hierarchy.kept"),
           Map.entry("0.37", "drops.fraction"),
           Map.entry("2.7", "latentFactor"),
-          Map.entry("29", "experts − identities"));
+          Map.entry("35", "experts − identities"));
 
   private static final Pattern NUMBER = Pattern.compile("(?<![\\w.])\\d+(\\.\\d+)?(?![\\w.])");
 
@@ -373,7 +373,7 @@ class SpecEquationsTest {
         "shared", "`clamped`", Parts.with(clamped, "shared", new SharedExperts(48, false, true)));
     mixture.with("shared", new SharedExperts(48, false, false, true), "`mixed`");
     mixture.with("beside", new FeedForward.Beside(96));
-    mixture.with("identities", 7);
+    mixture.with("identities", 1);
     mixture.with("outputBias", true);
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
