@@ -19,10 +19,6 @@ final class JetMoe {
   private static final Key<Double> LAST =
       Key.positive("last", "epsilon of the last norm").spelled("rms_norm_eps").or(EPSILON);
 
-  private static final String HEAD_EXPERTS = "model.layers.{layer}.self_attention.experts.";
-  private static final Arrangement BY_EXPERT = Arrangement.apart("attention.router.weight");
-  private static final String MLP = "model.layers.{layer}.mlp.";
-
   static final Family FAMILY =
       new Family(
           "jetmoe",
@@ -39,7 +35,7 @@ final class JetMoe {
               .neutral("those of keys, times a token's experts", "num_attention_heads")
               .neutral("of training alone", "aux_loss_coef"),
           JetMoe::model,
-          List.of(layout()));
+          List.of(Names.JETMOE));
 
   private JetMoe() {}
 
@@ -58,23 +54,5 @@ final class JetMoe {
     double last = c.get(LAST);
     return Parts.with(
         Llama.model(c, attention, experts), "finalNormEpsilon", last == EPSILON ? null : last);
-  }
-
-  private static Layout layout() {
-    return Names.released(
-            Names.LLAMA,
-            Names.weights(
-                "router", "mlp.router.layer",
-                "attention.router", "self_attention.experts.router.layer"),
-            Names.inLayer(
-                "attention.output.bias", "self_attention.experts.bias",
-                "experts.sum.bias", "mlp.bias"))
-        .and("experts.gate_up.weight", MLP + "input_linear.weight", Arrangement.HALVES)
-        .and("experts.down.weight", MLP + "output_linear.weight", Arrangement.STACKED)
-        .and("attention.query.weight", HEAD_EXPERTS + "input_linear.weight", BY_EXPERT)
-        .and("attention.output.weight", HEAD_EXPERTS + "output_linear.weight", BY_EXPERT)
-        .joined(
-            "model.layers.{layer}.self_attention.kv_proj.weight",
-            List.of("attention.key.weight", "attention.value.weight"));
   }
 }

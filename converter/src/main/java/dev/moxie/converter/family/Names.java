@@ -160,6 +160,9 @@ final class Names {
           inLayer("router.bias", "mlp.router.e_score_correction_bias"),
           gated("experts.{expert}", "mlp.experts.{expert}."));
 
+  /** All of JetMoE, whose queries and outputs have experts. */
+  static final Layout JETMOE = jetmoe("model.layers.{layer}.self_attention.experts.");
+
   private static final String GROK_LAYER = "transformer.decoder_layer.{layer}.";
   private static final String GROK_HEADS = GROK_LAYER + "multi_head_attention.";
 
@@ -262,6 +265,25 @@ final class Names {
             again + "attention.latent_up", attention + "kv_b_proj",
             again + "attention.output", attention + "o_proj",
             again + "feed_forward_norm", "post_attention_layernorm." + number));
+  }
+
+  private static Layout jetmoe(String heads) {
+    Arrangement apart = Arrangement.apart("attention.router.weight");
+    return released(
+            LLAMA,
+            weights(
+                "router", "mlp.router.layer",
+                "attention.router", "self_attention.experts.router.layer"),
+            inLayer(
+                "attention.output.bias", "self_attention.experts.bias",
+                "experts.sum.bias", "mlp.bias"))
+        .and("experts.gate_up.weight", LAYER + "mlp.input_linear.weight", Arrangement.HALVES)
+        .and("experts.down.weight", LAYER + "mlp.output_linear.weight", Arrangement.STACKED)
+        .and("attention.query.weight", heads + "input_linear.weight", apart)
+        .and("attention.output.weight", heads + "output_linear.weight", apart)
+        .joined(
+            LAYER + "self_attention.kv_proj.weight",
+            List.of("attention.key.weight", "attention.value.weight"));
   }
 
   private static List<Layout> jamba() {

@@ -42,6 +42,9 @@ public record PartCount(String part, long total, long active) {
       if (role == Role.OPAQUE) {
         return KEPT_FOR_EXPORT;
       }
+      if (role == Role.EXPERT_SUM_BIAS) {
+        return NORMS_AND_OTHERS; // No expert's: whichever are chosen, it is added.
+      }
       String beginning = role.tensor().substring(0, role.tensor().indexOf('.'));
       for (Part part : values()) {
         if (part.beginnings.contains(beginning)) {

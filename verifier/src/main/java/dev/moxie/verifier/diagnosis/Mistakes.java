@@ -1215,15 +1215,6 @@ final class Mistakes {
                 0,
                 Map.of("bias", m.experts())));
       }
-      if (m.shared() == null && m.beside() == null && !m.outputBias()) {
-        missing.add(
-            missing(
-                "a dropped bias of what experts make together",
-                with(Parts.with(m, "outputBias", true)),
-                "experts.sum.",
-                0,
-                Map.of("bias", model.hiddenSize())));
-      }
       if (m.shared() != null && !m.shared().switched() && !m.shared().mixed()) {
         missing.add(
             missing(

@@ -324,10 +324,10 @@ final class Suspects {
     return new Kind("other numbers of the model", () -> fitted(stage, List.of(number)));
   }
 
-  /** Of several streams, or halves side by side, there are none. */
+  /** Of several streams, halves side by side, or where a layer attends again, there are none. */
   private Kind residualScales(Stage stage, boolean ofAttention) {
     Architecture model = evidence.architecture();
-    boolean some = !streams() && !model.hasParallelHalves();
+    boolean some = !streams() && !model.hasParallelHalves() && !model.attendsAgain();
     return new Kind(
         "other factors of the residual stream",
         () -> some ? fitted(stage, mistakes.residualScales(ofAttention)) : Stream.of());

@@ -1,7 +1,9 @@
 package dev.moxie.verifier.diagnosis;
 
+import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Step;
+import dev.moxie.verifier.bounds.Tolerance;
 import dev.moxie.verifier.diagnosis.Suspects.Kind;
 import dev.moxie.verifier.oracle.Estimate;
 import dev.moxie.verifier.oracle.Forced;
@@ -168,14 +170,12 @@ final class Trial {
 
   private Optional<String> explainStage(Report.Layer layer, Stage stage) {
     Forced own = evidence.layer(layer.layer());
-    if (stage == Stage.SHARED && own.moe().shared() == null && own.moe().beside() == null) {
-      Optional<String> bias =
-          explain(
-              layer, new Suspects(evidence, layer.layer()).of(stage, List.of()), List.of(stage));
-      return bias.isPresent()
-          ? bias
-          : Optional.of(
-              "Looks like shared experts skipped: the reference adds something to its experts'"
+    if (stage == Stage.SHARED && !addsAnything(own.moe())) {
+      return Optional.of(
+          isOneVector(own.recorded(stage))
+              ? "Looks like a dropped bias of what experts make together: the reference adds the"
+                  + " same to it for every token, and the package has no such bias."
+              : "Looks like shared experts skipped: the reference adds something to its experts'"
                   + " output, and the package has no shared experts.");
     }
     List<Integer> wrong = layer.inside().stream().flatMap(step -> step.experts().stream()).toList();
@@ -187,6 +187,30 @@ final class Trial {
     }
     var suspects = new Suspects(evidence, layer.layer());
     return explain(layer, suspects.of(stage, wrong), List.of(stage));
+  }
+
+  /** Whether anything is added to what routed experts make. */
+  private static boolean addsAnything(FeedForward.MixtureOfExperts m) {
+    return m.shared() != null || m.beside() != null || m.outputBias();
+  }
+
+  /** Whether rows are all the same, to their errors: to that of the best of each column. */
+  private static boolean isOneVector(Estimate rows) {
+    long elements = (long) rows.rows() * rows.columns();
+    for (int c = 0; c < rows.columns(); c++) {
+      int best = 0;
+      for (int t = 1; t < rows.rows(); t++) {
+        best = rows.error(t, c) < rows.error(best, c) ? t : best;
+      }
+      for (int t = 0; t < rows.rows(); t++) {
+        double error = Math.hypot(rows.error(t, c), rows.error(best, c));
+        double difference = Math.abs(rows.value(t, c) - rows.value(best, c));
+        if (!(difference <= Tolerance.bound(error, elements))) {
+          return false;
+        }
+      }
+    }
+    return rows.rows() > 1;
   }
 
   /** Wrong experts whose output is zero for every token. */
