@@ -333,8 +333,10 @@ class PlainReaderTest {
   }
 
   private static Architecture.Blocks run(List<Part> parts, Architecture.Blocks run) {
+    boolean twice =
+        run.feedForward() instanceof FeedForward.MixtureOfExperts m && m.shortcut() != null;
     boolean scaled =
-        parts.contains(Part.SCALED_RESIDUAL) && !parts.contains(Part.HALVES_SIDE_BY_SIDE);
+        parts.contains(Part.SCALED_RESIDUAL) && !parts.contains(Part.HALVES_SIDE_BY_SIDE) && !twice;
     boolean first = scaled && !(run.attention() instanceof Attention.None);
     boolean second = scaled && !(run.feedForward() instanceof FeedForward.None);
     var one =
@@ -543,7 +545,8 @@ class PlainReaderTest {
                 : null,
             parts.contains(Part.BESIDE) ? new FeedForward.Beside(12) : null,
             factored ? new FeedForward.OutputFactors(2, 0.5) : null);
-    boolean one = routing.groups() == null && routing.prototypes() == 0;
+    boolean one =
+        routing.groups() == null && routing.prototypes() == 0 && routing.hierarchy() == null;
     var some = Parts.with(experts, "identities", parts.contains(Part.IDENTITIES) && one ? 3 : 0);
     return parts.contains(Part.SHORTCUT)
             && isAlone(some)
