@@ -151,7 +151,9 @@ class BenchRunTest {
       assertEquals(3, outcome.status(), outcome.err());
       String why = report.at("/error").stringValue();
       assertTrue(
-          why.contains("finite in float32") || why.contains("one whose encoder reads it first"),
+          why.contains("finite in float32")
+              || why.contains("one whose encoder reads it first")
+              || why.contains("patches of an image"),
           why);
     }
   }

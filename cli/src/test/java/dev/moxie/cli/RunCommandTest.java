@@ -33,12 +33,14 @@ class RunCommandTest {
 
   @ParameterizedTest
   @MethodSource("vectors")
-  void aValidPackageRunsOrItsNumbersAreSaidNotToBeFinite(Path vector) {
+  void aValidPackageRunsOrItIsSaidWhyNot(Path vector) {
     Outcome outcome =
         CommandLineTest.moxie("run", vector.toString(), "--prompt-ids", "1,2", "--max-tokens", "3");
+    boolean refused =
+        outcome.err().contains("finite in float32")
+            || outcome.err().contains("patches of an image");
     assertTrue(
-        outcome.status() == 0
-            || (outcome.status() == 3 && outcome.err().contains("finite in float32")),
+        outcome.status() == 0 || (outcome.status() == 3 && refused),
         outcome.status() + ": " + outcome.err());
   }
 
