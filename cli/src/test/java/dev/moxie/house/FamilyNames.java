@@ -26,7 +26,7 @@ final class FamilyNames extends ArchCondition<JavaClass> {
   private static final Pattern WORD = Pattern.compile("[\\w-]+");
 
   /** What other words have in them as well. */
-  private static final Set<String> COMMON = Set.of("switch", "v", "z");
+  private static final Set<String> COMMON = Set.of("hy", "switch", "v", "z");
 
   /**
    * What a {@code model_type} begins with: of {@code deepseek_v3} the {@code deepseek}, of {@code
