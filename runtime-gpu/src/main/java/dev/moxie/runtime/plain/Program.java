@@ -132,16 +132,23 @@ public final class Program implements Ops<Value> {
   public Value situate(Value x, Leaf first, Leaf table) {
     float[] start = weights.vector(first);
     StoredMatrix places = weights.matrix(table);
-    return row(
-        x,
-        x.columns(),
-        (t, a, at, y, to) -> {
-          int position = pass.position(t);
-          places.readInOrder(position, y, to, new float[x.columns()]);
-          for (int c = 0; c < x.columns(); c++) {
-            y[to + c] += position == 0 ? start[c] : a[at + c];
-          }
-        });
+    int columns = x.columns();
+    Value y = make(columns);
+    instructions.add(
+        new TokenByToken(
+            pass,
+            columns,
+            (t, scratch) -> {
+              float[] room = scratch.of(Scratch.Room.PANEL, columns);
+              float[] sum = pass.array(y);
+              int to = t * y.apart();
+              int position = pass.position(t);
+              places.readInOrder(position, sum, to, room);
+              for (int c = 0; c < columns; c++) {
+                sum[to + c] += position == 0 ? start[c] : pass.array(x)[t * x.apart() + c];
+              }
+            }));
+    return y;
   }
 
   @Override
@@ -571,10 +578,7 @@ public final class Program implements Ops<Value> {
               for (int i = to; i < to + count; i++) {
                 pass.array(named)[row + (int) ids[i]] = 1;
               }
-              List<int[]> replayed = pass.replayed();
-              for (int i = 0; replayed != null && i < count; i++) {
-                ids[to + i] = replayed.get(t)[i];
-              }
+              replay(t, ids, to, count);
             }));
     return y;
   }
@@ -818,21 +822,28 @@ public final class Program implements Ops<Value> {
         values,
         count,
         (t, x, at, y, to) -> {
-          List<int[]> replayed = pass.replayed();
-          if (replayed == null) {
-            for (int set = 0; set < sets; set++) {
-              int first = to + set * each;
-              Choosing.largest(x, at + set * size, size, y, first, each);
-              for (int i = first; i < first + each; i++) {
-                y[i] += set * size;
-              }
-            }
-            return;
+          for (int set = 0; set < sets; set++) {
+            largestOfSet(x, at, set * size, size, y, to + set * each, each);
           }
-          for (int i = 0; i < count; i++) {
-            y[to + i] = replayed.get(t)[i];
-          }
+          replay(t, y, to, count);
         });
+  }
+
+  /** The largest of neighbouring values by their places among all. */
+  private static void largestOfSet(
+      float[] x, int at, int set, int size, float[] y, int to, int count) {
+    Choosing.largest(x, at + set, size, y, to, count);
+    for (int i = to; i < to + count; i++) {
+      y[i] += set;
+    }
+  }
+
+  /** Puts the experts in place that a token is given to, whatever it chose. */
+  private void replay(int token, float[] ids, int to, int count) {
+    List<int[]> replayed = pass.replayed();
+    for (int i = 0; replayed != null && i < count; i++) {
+      ids[to + i] = replayed.get(token)[i];
+    }
   }
 
   @Override
@@ -911,24 +922,14 @@ public final class Program implements Ops<Value> {
         s,
         count,
         (t, x, at, y, to) -> {
-          List<int[]> replayed = pass.replayed();
-          if (replayed != null) {
-            for (int i = 0; i < count; i++) {
-              y[to + i] = replayed.get(t)[i];
-            }
-            return;
-          }
           // Kept groups stand first where the experts of each begin, the last of them first.
           int kept = hierarchy.kept();
           Choosing.largest(pass.array(p), t * p.apart(), hierarchy.groups(), y, to, kept);
           for (int g = kept - 1; g >= 0; g--) {
             int group = (int) y[to + g];
-            int first = to + g * each;
-            Choosing.largest(x, at + group * size, size, y, first, each);
-            for (int i = first; i < first + each; i++) {
-              y[i] += group * size;
-            }
+            largestOfSet(x, at, group * size, size, y, to + g * each, each);
           }
+          replay(t, y, to, count);
         });
   }
 

@@ -42,7 +42,8 @@ final class ChosenPositions implements Seen {
     }
   }
 
-  private static int[] undecided(Estimate scores, int token, int[] order, int kept) {
+  /** Those of an order of which rounding may decide whether they are among the first. */
+  static int[] undecided(Estimate scores, int token, int[] order, int kept) {
     double largest = 0;
     for (int j : order) {
       largest = Math.max(largest, scores.error(token, j));

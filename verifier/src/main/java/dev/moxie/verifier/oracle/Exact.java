@@ -423,19 +423,33 @@ final class Exact implements Ops<Estimate> {
   public Estimate grouped(Estimate x, Leaf matrices, int groups) {
     WeightMatrix w = weights.apply(matrices);
     int rows = w.rows() / groups;
+    var result = new Estimate(x.rows(), w.rows());
+    eachRow(
+        w,
+        (r, row, rounding) -> {
+          for (int t = 0; t < x.rows(); t++) {
+            arithmetic.dot(x, t, r / rows * row.length, row, rounding, result, r);
+          }
+        });
+    return arithmetic.settle(result);
+  }
+
+  /** Takes a row of a matrix, and how far each of its numbers is rounded. */
+  @FunctionalInterface
+  private interface Row {
+    void take(int number, double[] row, double[] rounding);
+  }
+
+  private static void eachRow(WeightMatrix w, Row to) {
     double[] row = new double[w.columns()];
     double[] rounding = new double[row.length];
-    var result = new Estimate(x.rows(), w.rows());
     for (int r = 0; r < w.rows(); r++) {
       w.read(r, row);
       for (int c = 0; c < row.length; c++) {
         rounding[c] = w.roundingOf(r, c, row[c]);
       }
-      for (int t = 0; t < x.rows(); t++) {
-        arithmetic.dot(x, t, r / rows * row.length, row, rounding, result, r);
-      }
+      to.take(r, row, rounding);
     }
-    return arithmetic.settle(result);
   }
 
   @Override
@@ -446,49 +460,31 @@ final class Exact implements Ops<Estimate> {
       int token = t;
       int[] order = descending(scores.columns(), e -> scores.value(token, e));
       best.add(Arrays.copyOf(order, count));
-      if (count < order.length && mayChange(scores, t, order, count)) {
+      if (count < order.length && ChosenPositions.undecided(scores, t, order, count).length > 0) {
         ofHeads.set(t);
       }
     }
     return Estimate.of(best);
   }
 
-  /** Whether rounding may have one of the best change places with another. */
-  private static boolean mayChange(Estimate scores, int token, int[] order, int count) {
-    for (int in = 0; in < count; in++) {
-      for (int out = count; out < order.length; out++) {
-        double gap = scores.value(token, order[in]) - scores.value(token, order[out]);
-        double errors = Math.hypot(scores.error(token, order[in]), scores.error(token, order[out]));
-        if (gap <= Arithmetic.reach(errors)) {
-          return true;
-        }
-      }
-    }
-    return false;
-  }
-
   @Override
   public Estimate byExpert(Estimate x, Leaf matrices, int experts, Estimate chosen) {
     WeightMatrix w = weights.apply(matrices);
     int rows = w.rows() / experts;
-    double[] row = new double[w.columns()];
-    double[] rounding = new double[row.length];
     var result = new Estimate(x.rows(), rows * chosen.columns());
-    int apart = x.columns() == row.length ? 0 : row.length;
-    for (int r = 0; r < w.rows(); r++) {
-      w.read(r, row);
-      for (int c = 0; c < row.length; c++) {
-        rounding[c] = w.roundingOf(r, c, row[c]);
-      }
-      int matrix = r / rows;
-      for (int t = 0; t < x.rows(); t++) {
-        for (int i = 0; i < chosen.columns(); i++) {
-          if (chosen.value(t, i) == matrix) {
-            arithmetic.dot(x, t, i * apart, row, rounding, result, i * rows + r % rows);
+    int apart = x.columns() == w.columns() ? 0 : w.columns();
+    eachRow(
+        w,
+        (r, row, rounding) -> {
+          int matrix = r / rows;
+          for (int t = 0; t < x.rows(); t++) {
+            for (int i = 0; i < chosen.columns(); i++) {
+              if (chosen.value(t, i) == matrix) {
+                arithmetic.dot(x, t, i * apart, row, rounding, result, i * rows + r % rows);
+              }
+            }
           }
-        }
-      }
-    }
+        });
     return arithmetic.settle(result);
   }
 

@@ -683,6 +683,13 @@ class OpErrorsTest {
         return ops.grouped(x.get(0), s.matrix(5 * s.heads(), s.headSize()), s.heads());
       }
     },
+    BY_EXPERT {
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        V best = ops.best(x.get(0), Sizes.CHOSEN);
+        return ops.byExpert(x.get(0), s.matrix(3 * s.width(), s.width()), s.width(), best);
+      }
+    },
     ROTATE_BACK {
       @Override
       List<Integer> widths(Sizes s) {
