@@ -213,7 +213,7 @@ final class Suspects {
         // biases
         // of both.
         missing(
-            stage == Stage.DENSE || streams() || attendsAgain()
+            stage == Stage.DENSE || streams() || own.attendsAgain()
                 ? List.of()
                 : mistakes.missingInNorm("attention"),
             stage));
@@ -231,7 +231,7 @@ final class Suspects {
 
   private Kind again() {
     return new Kind(
-        "what is done twice in other places", attendsAgain() ? exchanges::again : Stream::of);
+        "what is done twice in other places", own.attendsAgain() ? exchanges::again : Stream::of);
   }
 
   /** What is wrong with an attention shows wherever its layer attends. */
@@ -239,15 +239,11 @@ final class Suspects {
     return new Kind(
         "another attention, twice",
         () ->
-            attendsAgain() && failing.contains(Stage.ATTENTION)
+            own.attendsAgain() && failing.contains(Stage.ATTENTION)
                 ? Stream.concat(
                     supposed(mistakes.ofAttention()),
                     fitted(Stage.ATTENTION, mistakes.numbersOfAttention()))
                 : Stream.of());
-  }
-
-  private boolean attendsAgain() {
-    return own.isRouted() && own.moe().shortcut() != null;
   }
 
   private Kind norms() {

@@ -190,7 +190,7 @@ public final class Forced {
   }
 
   /** Whether more than what experts make comes after what they read. */
-  private boolean attendsAgain() {
+  public boolean attendsAgain() {
     return isRouted() && moe().shortcut() != null;
   }
 
