@@ -87,7 +87,9 @@ final class ExpertSuspects {
 
   private Optional<Suspect> solution(List<Integer> unknown) {
     List<Candidate> candidates = candidates();
-    if (unknown.isEmpty() || (long) unknown.size() * candidates.size() > MOST_UNKNOWNS) {
+    long unknowns = (long) unknown.size() * candidates.size();
+    // What experts make for one task is no sum over all that they make.
+    if (unknown.isEmpty() || moe.byTask() || unknowns > MOST_UNKNOWNS) {
       return Optional.empty();
     }
     return solve(unknown, candidates)

@@ -125,7 +125,8 @@ class OpErrorsTest {
           FeedForward.Activation.SILU,
           clamp,
           to,
-          0);
+          0,
+          1);
     }
 
     private static TensorSpec stack(Role role, List<Projection> projections, Shape each) {
