@@ -21,7 +21,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -56,7 +55,6 @@ class ManifestFileTest {
     }
   }
 
-  @Tag("exhaustive")
   @Test
   void anyFlippedBitIsFound() throws IOException {
     for (int i = 0; i < bytes.length; i++) {

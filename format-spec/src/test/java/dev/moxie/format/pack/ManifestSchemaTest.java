@@ -19,7 +19,6 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -27,7 +26,6 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Schema and reader say the same of a manifest's shape, at each of its members. */
-@Tag("exhaustive")
 class ManifestSchemaTest {
   /** What a schema cannot say: how members, files and index agree. */
   private static final Pattern BEYOND_A_SCHEMA =
