@@ -21,6 +21,9 @@ import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -29,6 +32,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -79,6 +83,19 @@ class PapersTest {
                 tensor::equals, (i, old) -> old[(i + old.length / 2) % old.length]));
     Path target = Packages.convert(wrong, folder.resolve("p"));
     assertEquals(Verdict.FAIL, WhetherFound.by(Fixtures.traces(checkpoint), target));
+  }
+
+  /** Each task weighs them by numbers of its own, and what they make for one is no sum of all. */
+  @Test
+  void expertsThatTasksShareAreNamedWhereTheyAreSwapped() {
+    Path checkpoint = Fixtures.root().resolve("papers/mmoe");
+    Path target =
+        Packages.convert(
+            checkpoint, folder.resolve("p"), leaves(n -> swap(n, ".experts.0.", ".experts.1.")));
+    Report report =
+        Verifier.verify(target, null, Fixtures.traces(checkpoint), Execution.of(Device.CPU));
+    String said = report.references().getFirst().diagnosis().toString();
+    assertTrue(said.contains("experts 0 and 1 swapped"), said);
   }
 
   private static Map<String, UnaryOperator<ConversionPlan>> ofWeights() {

@@ -350,6 +350,11 @@ public sealed interface FeedForward {
       return byTask ? routing.prototypes() : 1;
     }
 
+    /** The expert that an id stands for: of tasks each has an id for it. */
+    public int ofId(int id) {
+      return byTask ? id % weighted() : id;
+    }
+
     /** How many logits routing begins with: one of each expert, and of each gated group. */
     public int logits() {
       return routing.primaryLogits() + experts;

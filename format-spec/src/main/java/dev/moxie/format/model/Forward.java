@@ -1076,7 +1076,7 @@ public final class Forward<V> {
   /** One expert for every token, without weights, [T, H], or of tasks [T, H / tasks]. */
   public V expert(int layer, FeedForward.MixtureOfExperts m, int expert, V x) {
     V given = given(layer, m, x);
-    int own = m.byTask() ? expert % m.weighted() : expert;
+    int own = m.ofId(expert);
     return own < m.weighted() ? network(ops, given, experts(layer, m).network(own)) : given;
   }
 
