@@ -7,6 +7,7 @@ import com.networknt.schema.InputFormat;
 import com.networknt.schema.Schema;
 import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
+import dev.moxie.format.Some;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
@@ -56,15 +57,15 @@ class ManifestSchemaTest {
       List<Consumer<ObjectNode>> changes = new ArrayList<>();
       changes(manifest, root -> root, changes);
       compare(name + " as it is", manifest);
-      for (Consumer<ObjectNode> change : changes) {
+      for (int i : Some.of(changes.size()).toArray()) {
         ObjectNode changed = manifest.deepCopy();
-        change.accept(changed);
+        changes.get(i).accept(changed);
         compare(name, changed);
         compared++;
       }
     }
     assertEquals(List.of(), disagreements);
-    assertTrue(compared > 1500, compared + " manifests");
+    assertTrue(compared > 1500 / Some.SHARE, compared + " manifests");
   }
 
   private interface Place {

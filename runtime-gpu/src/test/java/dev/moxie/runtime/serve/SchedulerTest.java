@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.model.FeedForward;
@@ -157,6 +158,7 @@ class SchedulerTest {
     }
   }
 
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void whateverElseIsWrittenATextIsWhatItIsAlone(Path checkpoint) throws Exception {
@@ -166,6 +168,7 @@ class SchedulerTest {
     }
   }
 
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void whereMemoryEndsTextsWaitAndAreTheSame(Path checkpoint) throws Exception {
