@@ -763,11 +763,11 @@ class FamilyMutationsTest {
           leaves(n -> swap(n, ".delta.query_convolution.", ".delta.value_convolution.")));
       plan(
           "latents of gates and decays swapped",
-          "gate_down and decay_down swapped",
+          "decay_down and gate_down swapped",
           leaves(n -> swap(n, ".delta.gate_down.", ".delta.decay_down.")));
       plan(
           "what is made of the latents of gates and decays swapped",
-          "gate_up and decay_up swapped",
+          "decay_up and gate_up swapped",
           leaves(n -> swap(n, ".delta.gate_up.", ".delta.decay_up.")));
       plan(
           "what states write of another layer",
