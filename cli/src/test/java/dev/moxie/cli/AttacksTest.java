@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.json.StrictJson;
@@ -50,6 +51,7 @@ class AttacksTest {
                     attack.getValue().path("lie").stringValue()));
   }
 
+  @Exhaustive
   @ParameterizedTest(name = "{0}: {3}")
   @MethodSource("attacks")
   @Timeout(20)

@@ -2,6 +2,7 @@ package dev.moxie.cli;
 
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import dev.moxie.fixtures.Drawn;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,7 +12,6 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.DynamicTest;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -19,7 +19,6 @@ import org.junit.jupiter.api.io.TempDir;
  * Small inputs that public reports and mutation led to, and what must come of each. The table of
  * what did goes to {@code target/cases.txt}; launcher-cases.sh has those that need the launcher.
  */
-@Tag("exhaustive")
 class CasesTest {
   private static final int WIDTH = 160;
   private static final Queue<String> TABLE = new ConcurrentLinkedQueue<>();
@@ -28,8 +27,11 @@ class CasesTest {
 
   @TestFactory
   Stream<DynamicTest> everyCaseEndsAsExpected() {
-    return Stream.of(CheckpointCases.all(), FileCases.all(), OutputCases.all(), PackageCases.all())
-        .flatMap(List::stream)
+    List<Case> all =
+        Stream.of(CheckpointCases.all(), FileCases.all(), OutputCases.all(), PackageCases.all())
+            .flatMap(List::stream)
+            .toList();
+    return Drawn.of("cases", all).stream()
         .map(each -> dynamicTest(each.kind() + ": " + each.input(), () -> run(each)));
   }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.file.Disk;
@@ -18,7 +19,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * that nothing is tidied up, and once as a disk that is full for a moment. {@code
  * converter/kill-test.sh} does it to real processes at random moments.
  */
-@Tag("exhaustive")
+@Exhaustive
 class EveryStepTest {
   private static final Path CHECKPOINT = Fixtures.root().resolve("variants/f16-tied");
 

@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -70,6 +71,7 @@ class HostileGroundTest {
     }
   }
 
+  @Exhaustive
   @ParameterizedTest
   @CsvSource({
     "'convert CHECKPOINT p', .p.moxie-partial .p.moxie-journal .p.moxie-lock .p.moxie-old",

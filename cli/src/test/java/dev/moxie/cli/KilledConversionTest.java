@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.file.StagedFolder;
@@ -11,12 +12,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The short version of {@code converter/kill-test.sh}. */
-@Tag("exhaustive")
+@Exhaustive
 class KilledConversionTest {
   private static final int KILLS = 4;
 

@@ -27,7 +27,7 @@ import java.util.stream.Stream;
  */
 final class Mutants {
   /** Mutants of each kind of input in a run of one. */
-  private static final Map<String, Integer> SHARES =
+  private static final Map<String, Integer> COUNTS =
       Map.ofEntries(
           Map.entry("safetensors", 2000),
           Map.entry("index", 1000),
@@ -66,22 +66,26 @@ final class Mutants {
     this.only = only;
   }
 
-  /** Arguments: folder, seed, times; then, to repeat one mutant, its kind and number. */
+  /**
+   * Arguments: folder, seed, how many times all mutants, of how many of them one; then, to repeat
+   * one mutant, its kind and number.
+   */
   public static void main(String[] arguments) throws IOException {
     Path folder = Path.of(arguments[0]);
     int times = Integer.parseInt(arguments[2]);
-    String kind = arguments.length > 3 ? arguments[3] : "";
+    int share = Integer.parseInt(arguments[3]);
+    String kind = arguments.length > 4 ? arguments[4] : "";
     var run =
         new Mutants(
             Long.parseLong(arguments[1]),
-            arguments.length > 4 ? Integer.parseInt(arguments[4]) : -1);
+            arguments.length > 5 ? Integer.parseInt(arguments[5]) : -1);
     for (HostileInput input : HostileInputs.in(folder)) {
       if (kind.isEmpty() || kind.equals(input.name())) {
-        run.run(input, times * SHARES.get(input.name()));
+        run.run(input, times * COUNTS.get(input.name()) / share);
       }
     }
     if (kind.isEmpty() || kind.equals("arguments")) {
-      run.arguments(folder, times * ARGUMENTS);
+      run.arguments(folder, times * ARGUMENTS / share);
     }
     run.console.printf(
         "%d mutants, seed %d, %d of them badly met%n", run.mutants, run.seed, run.failures);

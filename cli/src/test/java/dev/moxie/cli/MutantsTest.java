@@ -3,6 +3,7 @@ package dev.moxie.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Drawn;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,7 +12,6 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.AnnotatedElementContext;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -25,7 +25,6 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
  * changes nothing. {@code -Dmutants.seed} draws others, {@code -Dmutants.times} more of them,
  * {@code -Dmutants.only=KIND:NUMBER} one again.
  */
-@Tag("exhaustive")
 @Execution(ExecutionMode.CONCURRENT) // In a process of its own.
 class MutantsTest {
   private static final int LEAST = 10_000;
@@ -41,7 +40,11 @@ class MutantsTest {
     int times = Integer.getInteger("mutants.times", 1);
     List<String> arguments =
         new ArrayList<>(
-            List.of("inputs", System.getProperty("mutants.seed", "1"), String.valueOf(times)));
+            List.of(
+                "inputs",
+                System.getProperty("mutants.seed", "1"),
+                String.valueOf(times),
+                String.valueOf(Drawn.share())));
     if (!only.isEmpty()) {
       arguments.addAll(List.of(only.split(":", 2)));
     }
@@ -62,7 +65,8 @@ class MutantsTest {
     assertEquals(0, process.exitValue(), said);
     Matcher mutants = Pattern.compile("(?m)^(\\d+) mutants, seed").matcher(said);
     assertTrue(mutants.find(), said);
-    assertTrue(!only.isEmpty() || Integer.parseInt(mutants.group(1)) >= LEAST, said);
+    int least = only.isEmpty() ? LEAST / Drawn.share() : 1;
+    assertTrue(Integer.parseInt(mutants.group(1)) >= least, said);
     Files.writeString(Path.of("target", "mutants.txt"), said);
   }
 

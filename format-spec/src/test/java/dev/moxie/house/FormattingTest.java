@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import com.google.googlejavaformat.java.Formatter;
+import com.google.googlejavaformat.java.FormatterException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -27,21 +29,27 @@ class FormattingTest {
   void everySourceFileIsFormatted() throws Exception {
     List<Path> sources = sources();
     assertFalse(sources.isEmpty());
-    List<String> unformatted = new ArrayList<>();
-    for (Path source : sources) {
-      String text = Files.readString(source);
-      String formatted = new Formatter().formatSourceAndFixImports(text);
-      if (!text.equals(formatted)) {
-        unformatted.add(PROJECT.relativize(source).toString());
-        if (REFORMAT) {
-          Files.writeString(source, formatted);
-        }
-      }
-    }
+    List<Path> unformatted =
+        sources.parallelStream().filter(source -> !isFormatted(source)).toList();
     assertEquals(
         List.of(),
-        REFORMAT ? List.of() : unformatted,
+        REFORMAT ? List.of() : unformatted.stream().map(PROJECT::relativize).toList(),
         "rewrite them with mvn process-test-classes -pl format-spec -Dmoxie.reformat=true");
+  }
+
+  private static boolean isFormatted(Path source) {
+    try {
+      String text = Files.readString(source);
+      String formatted = new Formatter().formatSourceAndFixImports(text);
+      if (REFORMAT && !text.equals(formatted)) {
+        Files.writeString(source, formatted);
+      }
+      return text.equals(formatted);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (FormatterException e) {
+      throw new AssertionError(source + ": " + e.getMessage(), e);
+    }
   }
 
   private static List<Path> sources() throws Exception {

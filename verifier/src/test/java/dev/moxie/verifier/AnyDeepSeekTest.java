@@ -30,10 +30,8 @@ import java.util.Set;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
-import net.jqwik.api.Tag;
 
 /** DeepSeek checkpoints in sizes and equations that nobody released, against the oracle. */
-@Tag("exhaustive")
 class AnyDeepSeekTest {
   @Property(tries = 40)
   void runsInBothExecutionsLikeTheOracleAndComesBack(@ForAll long seed) throws IOException {

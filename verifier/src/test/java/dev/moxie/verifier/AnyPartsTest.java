@@ -23,14 +23,12 @@ import java.util.Random;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
-import net.jqwik.api.Tag;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Parts that no family has together, each layer with others, in sizes that nobody released, against
  * the oracle. What has weights is gpt-oss's, which has most, or left out.
  */
-@Tag("exhaustive")
 class AnyPartsTest {
   @Property(tries = 40)
   void everyExecutionComputesThemLikeTheOracle(@ForAll long seed) throws IOException {

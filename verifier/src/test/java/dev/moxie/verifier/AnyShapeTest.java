@@ -26,10 +26,8 @@ import net.jqwik.api.Combinators;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
-import net.jqwik.api.Tag;
 
 /** Checkpoints of the family in sizes that nobody released, against the oracle. */
-@Tag("exhaustive")
 class AnyShapeTest {
   @Provide
   Arbitrary<MixtralConfig> shapes() {

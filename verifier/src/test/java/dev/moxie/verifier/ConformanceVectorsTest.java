@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.export.Exporter;
 import dev.moxie.converter.plan.Progress;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.InvalidInputException;
@@ -28,14 +29,13 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The vectors of SPEC.md, section 9, as far as it takes more than the format to judge them. */
-@Tag("exhaustive")
+@Exhaustive
 class ConformanceVectorsTest {
   private static final Path VECTORS = Fixtures.root().resolveSibling("format-spec/conformance");
 

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Rotary;
@@ -21,7 +22,6 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Well-formed packages that are wrong, each named by a reference alone for what it looks like,
  * beside those of {@link MutationTableTest}, which are made from the trained checkpoints.
  */
-@Tag("exhaustive")
+@Exhaustive
 class DeepSeekDefectsTest {
   @TempDir Path folder;
 

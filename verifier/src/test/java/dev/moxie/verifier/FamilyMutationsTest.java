@@ -15,6 +15,7 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.fixtures.Drawn;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.model.Architecture;
@@ -52,7 +53,6 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -62,13 +62,9 @@ import org.junit.jupiter.api.io.TempDir;
  * written ({@code -Dmoxie.regenerate=true}); otherwise every family has some, and every defect is
  * in some families, since most are of parts that families share.
  */
-@Tag("exhaustive")
 class FamilyMutationsTest {
   /** Defects of a family that must be found. */
   private static final int LEAST_FOUND = 12;
-
-  /** Of so many defects of a family one is planted where not all are. */
-  private static final int SHARE = 8;
 
   /** Those of a hundred that must be named. */
   private static final int LEAST_NAMED = 90;
@@ -157,19 +153,14 @@ class FamilyMutationsTest {
       defects.clear();
       plantAll(name);
       counts.put(name, defects.size());
-      int number = FAMILIES.indexOf(name);
-      for (int i = 0; i < defects.size(); i++) {
-        if (WrittenTable.isWritten() || (i + number) % SHARE == 0) {
-          planted.add(defects.get(i));
-        }
-      }
+      planted.addAll(WrittenTable.isWritten() ? defects : Drawn.of(name, defects));
     }
     for (String name : ENCODINGS) {
       defects.clear();
       begin(name);
       plantStacks();
       counts.put(name, defects.size());
-      planted.addAll(defects);
+      planted.addAll(WrittenTable.isWritten() ? defects : Drawn.of(name, defects));
     }
     List<Outcome> outcomes =
         IntStream.range(0, planted.size())

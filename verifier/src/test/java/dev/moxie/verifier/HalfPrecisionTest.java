@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.UsageException;
 import dev.moxie.format.pack.MoxiePackage;
@@ -46,6 +47,7 @@ class HalfPrecisionTest {
         Fixtures.tinyDeepSeek());
   }
 
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void aRightPackageIsNotBlamed(Path checkpoint) {

@@ -11,6 +11,7 @@ import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.encoding.Quantiser;
 import dev.moxie.format.error.UsageException;
@@ -42,6 +43,7 @@ class MergedPackagesTest {
 
   @TempDir private Path folder;
 
+  @Exhaustive
   @ParameterizedTest
   @ValueSource(strings = {"phimoe", "mixtral", "gpt_oss", "deepseek_v3"})
   void everyElementIsWithinTheBoundOfItsSum(String name) {
@@ -53,6 +55,7 @@ class MergedPackagesTest {
     }
   }
 
+  @Exhaustive
   @ParameterizedTest
   @ValueSource(strings = {"F32", "int8_channel", "int4_block_32", "mxfp4"})
   void otherFormsAreHeldToTheSumsToo(String form) {

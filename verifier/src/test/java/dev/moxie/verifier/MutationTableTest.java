@@ -17,6 +17,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.fixtures.Drawn;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.model.Attention;
@@ -44,7 +46,6 @@ import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -55,7 +56,6 @@ import org.junit.jupiter.params.provider.ValueSource;
  * table in README.md to what came out. {@code -Dmoxie.regenerate=true} plants each in both and
  * writes the table anew; otherwise one that can be in both is planted in one of them.
  */
-@Tag("exhaustive")
 class MutationTableTest {
   private static final Path MIXTRAL = Fixtures.tinyMixtral();
   private static final Path DEEPSEEK = Fixtures.tinyDeepSeek();
@@ -376,6 +376,7 @@ class MutationTableTest {
   }
 
   /** As on CUDA, whose float16 graphs run here, too; three of them are less than float16 rounds. */
+  @Exhaustive
   @ParameterizedTest
   @ValueSource(
       strings = {
@@ -392,10 +393,8 @@ class MutationTableTest {
     plantAll();
     var half = new Running(Device.CPU, Target.CUDA, EnumSet.of(Execution.FUSED));
     IntStream those =
-        IntStream.range(0, defects.size())
-            .filter(n -> defects.get(n).name().equals(name))
-            .filter(this::isPlantedOnce);
-    List<Outcome> outcomes = outcomes(those, half);
+        IntStream.range(0, defects.size()).filter(n -> defects.get(n).name().equals(name));
+    List<Outcome> outcomes = outcomes(those.boxed().toList(), half);
     assertFalse(outcomes.isEmpty());
     for (Outcome outcome : outcomes) {
       assertTrue(outcome.found() && outcome.named(), outcome.toString());
@@ -405,10 +404,10 @@ class MutationTableTest {
   @Test
   void everyDefectIsFoundByReferencesAloneAndMostAreNamed() throws IOException {
     plantAll();
-    IntStream planted = IntStream.range(0, defects.size());
+    List<Integer> planted = IntStream.range(0, defects.size()).boxed().toList();
     List<Outcome> outcomes =
         outcomes(
-            WrittenTable.isWritten() ? planted : planted.filter(this::isPlantedOnce),
+            WrittenTable.isWritten() ? planted : Drawn.of("mutation table", planted),
             Running.onCpu(EnumSet.of(Execution.PLAIN)));
     assertEquals(List.of(), outcomes.stream().filter(o -> !o.found()).toList());
     WrittenTable table = WrittenTable.of("mutation table");
@@ -422,17 +421,8 @@ class MutationTableTest {
     }
   }
 
-  /** Every other one that could be in either checkpoint is in the first, the others are not. */
-  private boolean isPlantedOnce(int number) {
-    String name = defects.get(number).name();
-    List<Path> those =
-        defects.stream().filter(d -> d.name().equals(name)).map(Defect::checkpoint).toList();
-    List<String> names = defects.stream().map(Defect::name).distinct().toList();
-    return those.get(names.indexOf(name) % those.size()).equals(defects.get(number).checkpoint());
-  }
-
-  private List<Outcome> outcomes(IntStream numbers, Running running) {
-    return numbers.parallel().mapToObj(n -> outcome(n, running)).toList();
+  private List<Outcome> outcomes(List<Integer> numbers, Running running) {
+    return numbers.parallelStream().map(n -> outcome(n, running)).toList();
   }
 
   private Outcome outcome(int number, Running running) {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import dev.moxie.converter.plan.ConversionPlan;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Rotary;
 import dev.moxie.runtime.execution.Execution;
@@ -19,7 +20,6 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -29,7 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Well-formed packages, digests and all, that are wrong: each is found against the source. What a
  * reference finds on its own is {@link MutationTableTest}'s.
  */
-@Tag("exhaustive")
+@Exhaustive
 class PlantedDefectsTest {
   @TempDir Path folder;
 

@@ -4,6 +4,7 @@ import static dev.moxie.verifier.WrongPlans.swap;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.safetensors.Dtype;
 import dev.moxie.runtime.execution.Execution;
@@ -35,6 +36,7 @@ class PredictionLayersTest {
     return List.of(TINY, EIGHT_GROUPS);
   }
 
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void theLayerSaysWhatTransformersRecorded(Path checkpoint) {

@@ -3,6 +3,7 @@ package dev.moxie.verifier;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Parts;
@@ -12,13 +13,12 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.verifier.oracle.Precision;
 import java.nio.file.Path;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** A cap of scores by itself: the one family that has it has experts that graphs do not run. */
-@Tag("exhaustive")
+@Exhaustive
 class ScoreCapTest {
   @TempDir Path folder;
 

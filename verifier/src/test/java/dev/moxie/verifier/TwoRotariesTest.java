@@ -2,6 +2,7 @@ package dev.moxie.verifier;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
@@ -11,13 +12,12 @@ import dev.moxie.runtime.execution.Execution;
 import dev.moxie.runtime.execution.Model;
 import dev.moxie.verifier.oracle.Precision;
 import java.nio.file.Path;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** A model whose layers turn positions in two ways, as no reference at hand does. */
-@Tag("exhaustive")
+@Exhaustive
 class TwoRotariesTest {
   @TempDir Path folder;
 

@@ -10,6 +10,7 @@ import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.CorruptException;
@@ -32,14 +33,13 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-@Tag("exhaustive")
+@Exhaustive
 class ExporterTest {
   @TempDir Path folder;
   private Path target;

@@ -15,6 +15,7 @@ import dev.moxie.converter.plan.Executor;
 import dev.moxie.converter.plan.Planner;
 import dev.moxie.converter.plan.Progress;
 import dev.moxie.converter.plan.Resharding;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.encoding.Encoding;
@@ -33,7 +34,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,7 +41,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** What lies in a checkpoint besides what its config.json calls for comes back all the same. */
-@Tag("exhaustive")
+@Exhaustive
 class RestoredAsItWasTest {
   private static final Path MIXTRAL = Fixtures.randomMixtrals().getFirst();
   private static final Path TIED = Fixtures.root().resolve("variants/f16-tied");

@@ -8,6 +8,7 @@ import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.Sharding;
 import dev.moxie.fixtures.SyntheticCheckpoint;
@@ -21,14 +22,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-@Tag("exhaustive")
+@Exhaustive
 class ReleaseTensorsTest {
   private static final String PREDICTION_LAYERS = "num_nextn_predict_layers";
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moxie.converter.EditedCheckpoint;
 import dev.moxie.converter.FusedMixtral;
 import dev.moxie.converter.export.Exporter;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.error.CorruptException;
@@ -21,11 +22,10 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-@Tag("exhaustive")
+@Exhaustive
 class FusedLayoutTest {
   private static final Path MIXTRAL = Fixtures.randomMixtrals().getFirst();
 

@@ -8,6 +8,7 @@ import dev.moxie.converter.EditedCheckpoint;
 import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.converter.export.Exporter;
 import dev.moxie.converter.family.ReleaseTensors;
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.fixtures.SyntheticCheckpoint;
 import dev.moxie.fixtures.SyntheticValues;
@@ -27,11 +28,10 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-@Tag("exhaustive")
+@Exhaustive
 class Mxfp4ConversionTest {
   private static final int HIDDEN = 64;
   private static final int INTERMEDIATE = 96;

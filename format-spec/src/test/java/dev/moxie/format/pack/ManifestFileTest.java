@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.networknt.schema.InputFormat;
 import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
+import dev.moxie.format.Some;
 import dev.moxie.format.error.CorruptException;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.error.TooNewException;
@@ -21,7 +22,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -56,16 +56,13 @@ class ManifestFileTest {
     }
   }
 
-  @Tag("exhaustive")
   @Test
   void anyFlippedBitIsFound() throws IOException {
-    for (int i = 0; i < bytes.length; i++) {
-      for (int bit = 0; bit < 8; bit++) {
-        byte[] flipped = bytes.clone();
-        flipped[i] ^= (byte) (1 << bit);
-        Files.write(file, flipped);
-        assertThrows(CorruptException.class, () -> ManifestFile.read(file));
-      }
+    for (int i : Some.of(8 * bytes.length).toArray()) {
+      byte[] flipped = bytes.clone();
+      flipped[i / 8] ^= (byte) (1 << i % 8);
+      Files.write(file, flipped);
+      assertThrows(CorruptException.class, () -> ManifestFile.read(file));
     }
   }
 

@@ -7,6 +7,7 @@ import com.networknt.schema.InputFormat;
 import com.networknt.schema.Schema;
 import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
+import dev.moxie.format.Some;
 import dev.moxie.format.error.InvalidInputException;
 import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
@@ -19,7 +20,6 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -27,7 +27,6 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Schema and reader say the same of a manifest's shape, at each of its members. */
-@Tag("exhaustive")
 class ManifestSchemaTest {
   /** What a schema cannot say: how members, files and index agree. */
   private static final Pattern BEYOND_A_SCHEMA =
@@ -59,15 +58,15 @@ class ManifestSchemaTest {
       List<Consumer<ObjectNode>> changes = new ArrayList<>();
       changes(manifest, root -> root, changes);
       compare(name + " as it is", manifest);
-      for (Consumer<ObjectNode> change : changes) {
+      for (int i : Some.of(changes.size()).toArray()) {
         ObjectNode changed = manifest.deepCopy();
-        change.accept(changed);
+        changes.get(i).accept(changed);
         compare(name, changed);
         compared++;
       }
     }
     assertEquals(List.of(), disagreements);
-    assertTrue(compared > 1500, compared + " manifests");
+    assertTrue(compared > 1500 / Some.SHARE, compared + " manifests");
   }
 
   private interface Place {

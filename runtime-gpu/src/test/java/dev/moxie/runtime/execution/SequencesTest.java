@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.pack.MoxiePackage;
@@ -81,6 +82,7 @@ class SequencesTest {
   }
 
   /** Prompts in pieces beside single tokens, beginnings that are used again, some that leave. */
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void noSequenceKnowsWhatElseStepsOrWhereItsBeginningIsFrom(Path checkpoint) {

@@ -2,6 +2,7 @@ package dev.moxie.runtime.http;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.json.StrictJson;
 import dev.moxie.format.pack.MoxiePackage;
@@ -25,7 +26,6 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -33,7 +33,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** What a server answers is what the model says alone, whatever else is in the batch. */
-@Tag("exhaustive")
+@Exhaustive
 class EveryModelServedTest {
   private static final HttpClient CLIENT = HttpClient.newHttpClient();
   private static final int TOKENS = 8;

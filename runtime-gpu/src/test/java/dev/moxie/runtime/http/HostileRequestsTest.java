@@ -3,6 +3,7 @@ package dev.moxie.runtime.http;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.InetAddress;
@@ -17,7 +18,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
  * Requests that are broken at random, and clients that leave in the middle: each is answered with a
  * documented status or cut, and the server is as it was.
  */
-@Tag("exhaustive")
+@Exhaustive
 class HostileRequestsTest {
   private static final int REQUESTS = 5000;
   private static final int STATUS_AT = 9;

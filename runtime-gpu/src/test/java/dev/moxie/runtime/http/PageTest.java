@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.format.json.StrictJson;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -25,13 +26,12 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
 /** The page in Chromium, before a trained model and before servers that misbehave. */
-@Tag("exhaustive")
+@Exhaustive
 class PageTest {
   private static final String HOSTILE = "<img src=x onerror=document.title=1>";
   private static final String MODEL =

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.EnvironmentException;
 import dev.moxie.format.error.UnsupportedException;
@@ -20,7 +21,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The executor with its kernels emulated on the host, held to the plain execution. */
-@Tag("exhaustive") // Its kernels take long to compile.
+@Exhaustive // Its kernels take long to compile.
 class DecoderTest {
   /** Of the length of a token's logits: a cache in float16 rounds by 2⁻¹². */
   private static final double FAR = 4e-3;

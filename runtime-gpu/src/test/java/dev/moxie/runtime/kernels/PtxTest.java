@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.format.pack.Digests;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -16,7 +17,6 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -52,7 +52,7 @@ class PtxTest {
   }
 
   /** Of the smallest part, since all of them take minutes. */
-  @Tag("exhaustive")
+  @Exhaustive
   @Test
   void theSameCompilerMakesTheSamePtx() throws IOException, InterruptedException {
     Assumptions.assumeTrue(EmulatedMachine.isThere("nvcc"), "nvcc compiles the kernels");

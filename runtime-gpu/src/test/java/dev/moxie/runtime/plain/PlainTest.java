@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
@@ -21,7 +22,6 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -127,7 +127,7 @@ class PlainTest {
    */
   @ParameterizedTest
   @MethodSource("leftovers")
-  @Tag("exhaustive")
+  @Exhaustive
   void aTokenAllocatesNothing(Path checkpoint, int vectors) throws Exception {
     Packages.convert(checkpoint, folder.resolve("p")).close();
     int least = Integer.MAX_VALUE;
@@ -139,7 +139,7 @@ class PlainTest {
   }
 
   @Test
-  @Tag("exhaustive")
+  @Exhaustive
   void vectorsOfAnyWidthGiveTheSameBits() throws Exception {
     Set<String> widths = new HashSet<>();
     for (int bytes : new int[] {16, 32, 64}) {

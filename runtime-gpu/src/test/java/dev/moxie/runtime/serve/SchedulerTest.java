@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.model.FeedForward;
@@ -158,6 +159,7 @@ class SchedulerTest {
     }
   }
 
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void whateverElseIsWrittenATextIsWhatItIsAlone(Path checkpoint) throws Exception {
@@ -167,6 +169,7 @@ class SchedulerTest {
     }
   }
 
+  @Exhaustive
   @ParameterizedTest
   @MethodSource("checkpoints")
   void whereMemoryEndsTextsWaitAndAreTheSame(Path checkpoint) throws Exception {

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
-import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.FloatRange;
 import net.jqwik.api.constraints.Size;
 import org.junit.jupiter.api.Test;
@@ -63,7 +62,6 @@ class LogSoftmaxTest {
   }
 
   @Property
-  @Tag("exhaustive")
   void divergenceIsNeverNegativeAndNothingFromItself(
       @ForAll @Size(40) float[] logits, @ForAll @Size(40) float[] others) {
     LogSoftmax p = of(logits);
@@ -73,7 +71,6 @@ class LogSoftmaxTest {
 
   /** However large they are: two largest ones are one half each. */
   @Property
-  @Tag("exhaustive")
   void probabilitiesSumToOne(@ForAll @Size(40) float[] logits) {
     LogSoftmax p = of(logits);
     assertEquals(1, IntStream.range(0, 40).mapToDouble(v -> Math.exp(p.of(v))).sum(), 1e-13);
@@ -81,7 +78,6 @@ class LogSoftmaxTest {
 
   /** A number added to all logits changes nothing that is told from rounding. */
   @Property
-  @Tag("exhaustive")
   void divergenceKnowsDifferencesAlone(
       @ForAll @Size(10) List<@FloatRange(min = -10, max = 10) Float> numbers) {
     float[] logits = new float[numbers.size()];

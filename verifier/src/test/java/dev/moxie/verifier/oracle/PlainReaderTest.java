@@ -30,7 +30,6 @@ import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -39,8 +38,6 @@ import org.junit.jupiter.params.provider.EnumSource;
  * The CPU executor against the oracle on weights and architectures at random: every named step lies
  * within the bound of float32, and no part can be left out without leaving it.
  */
-@Tag("exhaustive")
-@net.jqwik.api.Tag("exhaustive")
 class PlainReaderTest {
   private static final int HIDDEN = 24;
   private static final int VOCABULARY = 40;

@@ -3,6 +3,7 @@ package dev.moxie.verifier.oracle;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.verifier.Packages;
@@ -11,13 +12,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The oracle that reads the forward pass against the one that was written by hand. */
-@Tag("exhaustive")
+@Exhaustive
 class SecondOpinionTest {
   private static final long[] TOKENS = {1, 17, 3, 59, 63, 5, 2, 31, 8, 40};
 
