@@ -599,11 +599,17 @@ public sealed interface Attention {
             "attention.queryRank: expected the width of a latent, which the indexer reads, found"
                 + " none");
       }
-      if (indexer != null && rotary == null) {
+      if (indexer != null) {
+        requireTurned(indexer, rotary);
+      }
+    }
+
+    private static void requireTurned(Indexer indexer, @Nullable Rotary rotary) {
+      if (rotary == null) {
         throw new IllegalArgumentException(
             "attention.rotary: expected one, which turns what the indexer reads, found none");
       }
-      if (indexer != null && rotary.dimensions() > indexer.size()) {
+      if (rotary.dimensions() > indexer.size()) {
         throw new IllegalArgumentException(
             "attention.indexer.size: expected at least rotary.dimensions "
                 + rotary.dimensions()
