@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from index import blocks_of, encoder_layers, layers
+from index import blocks_of, encoder_layers, layers, tasks_of, weighted
 
 # Section 6: the values of F8_E4M3, of the codes from 0 to 127 and of those with the sign bit
 EXPONENT, FRACTION = np.divmod(np.arange(128), 8)
@@ -675,15 +675,16 @@ def mixture(x, w, name, ff, trace, ids, normed):
     chosen, weights, dropped = route(logits, routing, bias, assigned)
     if "factors" in routing:
         weights = weights * w(f"{name}.router.factors")[chosen]
-    y = np.zeros_like(x)
+    y, tasks = np.zeros_like(x), tasks_of(ff)
+    parts = np.split(y, tasks, axis=1)  # views of y
     for expert in np.unique(chosen):
         token, place = np.nonzero(chosen == expert)
         weight, own = weights[token, place, None], given[token]
         if routing["weightsApplyTo"] == "expert_input":
             weight, own = 1, weight * own
-        identity = expert >= ff["experts"] - ff.get("identities", 0)
-        made = own if identity else expert_network(own, w, f"{name}.experts", ff, expert)
-        y[token] += weight * made
+        task, number = divmod(expert, ff["experts"] // tasks)
+        made = own if number >= weighted(ff) else expert_network(own, w, f"{name}.experts", ff, number)
+        parts[task][token] += weight * made
     trace |= {f"{name}.router.logits": logits, f"{name}.router.experts": chosen,
               f"{name}.router.weights": weights, f"{name}.experts.output": y}
     if "drops" in routing:
@@ -725,6 +726,14 @@ def shown(patches, w):
     """Tokens of an image: one of the class, and one of each patch."""
     seen = patches @ w("image.patch").T + w("image.patch.bias")
     return np.concatenate([w("image.class")[None], seen]) + w("image.position")[: len(seen) + 1]
+
+
+def answers(x, tasks, w):
+    """What the towers of tasks make of their parts of x."""
+    towers, head = np.split(w("towers"), tasks), np.split(w("head"), tasks)
+    read = np.concatenate([part @ rows.T for part, rows in zip(np.split(x, tasks, axis=1), towers)], axis=1)
+    inside = np.split(np.maximum(0, read + w("towers.bias")), tasks, axis=1)
+    return np.concatenate([part @ rows.T for part, rows in zip(inside, head)], axis=1)
 
 
 def forward(package, ids, decoded=None, patches=None):
@@ -808,11 +817,13 @@ def forward(package, ids, decoded=None, patches=None):
     if streams:
         h = np.einsum("ts,tsd->td", connected(h, w, "final_streams", a)[0], h)
     head = embedding if a["tiedEmbeddings"] else w("head")
-    x = norm(h, w, "final_norm", a)
-    x = x[:1] if image else x
+    towers = (image or {}).get("towers")
+    h = h[:1] if image else h
+    x = h if towers else norm(h, w, "final_norm", a)
     if image and "representationSize" in image:
         x = np.tanh(x @ w("representation").T + w("representation.bias"))
-    logits = x @ head.T + (w("head.bias") if "headBias" in a else 0)
+    logits = answers(x, towers["tasks"], w) if towers else x @ head.T
+    logits = logits + (w("head.bias") if "headBias" in a else 0)
     logits, cap = times.get("logits", 1) * logits, a.get("logitCap")
     trace["logits"] = cap * np.tanh(logits / cap) if cap else logits
     return trace

@@ -111,10 +111,11 @@ def file_claims(data, schema, later):
 # `canonical` explains. What ends with ? may be absent. Names are without `.weight`.
 
 MODEL = {
-    "always": "final_norm H",
+    "final_norm": "final_norm H",
     "embedding": "embedding V H",
     "image": "image.patch H PA; image.patch.bias H; image.class H; image.position PO H",
     "representation": "representation RE H; representation.bias RE",
+    "towers": "towers TW HT; towers.bias TW",
     "head": "head V RE",
     "normBiases": "final_norm.bias H",
     "headBias": "head.bias V",
@@ -185,7 +186,7 @@ LAYER = {
     "dense_gate": "dense.gate I H",
     "dense_biases": "dense.up.bias I; dense.down.bias H",
     "dense_gate_bias": "dense.gate.bias I",
-    "mixture_of_experts": "experts.down EW H I",
+    "mixture_of_experts": "experts.down EW HM I",
     "router": "router E RW",
     "sum_bias": "experts.sum.bias H",
     "cosine": "router.projection RW H; router.projection.bias RW; router.temperature 1",
@@ -201,8 +202,8 @@ LAYER = {
     "beside_gate": "dense.gate S H",
     "shortcut": "dense.up S H; dense.down H S",
     "shortcut_gate": "dense.gate S H",
-    "gated_experts_biases": "experts.gate_up.bias EW 2I; experts.down.bias EW H",
-    "ungated_experts_biases": "experts.up.bias EW I; experts.down.bias EW H",
+    "gated_experts_biases": "experts.gate_up.bias EW 2I; experts.down.bias EW HM",
+    "ungated_experts_biases": "experts.up.bias EW I; experts.down.bias EW HM",
     "shared": "shared.up S H; shared.down H S",
     "shared_gate": "shared.gate S H",
     "switched": "shared.switch 1 H",
@@ -234,6 +235,16 @@ def layers(architecture):
     return ((n, block, block is architecture["prediction"]) for n, block in enumerate(each))
 
 
+def tasks_of(ff):
+    """Gates of tasks over the same experts."""
+    return ff["routing"].get("prototypes", 1) if "byTask" in ff else 1
+
+
+def weighted(ff):
+    """Experts that have weights."""
+    return ff["experts"] // tasks_of(ff) - ff.get("identities", 0)
+
+
 def canonical(architecture):
     """{name: (role, layer, shape, whether it may be absent)}."""
     found = {}
@@ -241,6 +252,10 @@ def canonical(architecture):
     image = architecture.get("image", {})
     size |= {"PA": image.get("patchSize"), "PO": architecture["maxPositions"],
              "RE": image.get("representationSize", size["H"])}
+    towers = image.get("towers")
+    if towers:
+        tasks, inside = towers["tasks"], towers["size"]
+        size |= {"TW": tasks * inside, "HT": size["H"] // tasks, "RE": inside}
     streams = architecture.get("streams")
     if streams:
         count = streams["count"]
@@ -255,12 +270,14 @@ def canonical(architecture):
             full += "" if plain else ".weight"
             found[full] = (role, layer, tuple(size[x] for x in letters), name.endswith("?"))
 
-    biases = [part for part in ("normBiases", "headBias", "streams") if part in architecture]
+    biases = [part for part in ("headBias", "streams") if part in architecture]
+    biases += ["normBiases"] * ("normBiases" in architecture and "towers" not in image)
     biases += ["image"] if image else ["embedding"]
     biases += ["representation"] * ("representationSize" in image)
     if "encoder" in architecture:
         biases += ["encoder"] + ["encoder_biases"] * ("normBiases" in architecture)
-    add(["always"] + ["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
+    biases += ["towers" if towers else "final_norm"]
+    add(["head"] * (not architecture["tiedEmbeddings"]) + biases, MODEL)
     first = encoder_layers(architecture)
     for layer, block, prediction in layers(architecture):
         a, ff = block["attention"], block["feedForward"]
@@ -365,7 +382,7 @@ def canonical(architecture):
             experts = "gated_experts" if gated else "ungated_experts"
             parts += [experts] + [f"{experts}_biases"] * ("biases" in ff)
             shared = ff["shared"] or ff.get("beside") or ff.get("shortcut") or {"intermediateSize": width}
-            size["EW"] = ff["experts"] - ff.get("identities", 0)
+            size |= {"EW": weighted(ff), "HM": size["H"] // tasks_of(ff)}
             parts += ["router"] * (ff["routing"]["score"] != "one")
             size["RG"] = ff["routing"].get("hierarchy", {"groups": 0})["groups"]
             size["RW"] = ff["routing"].get("cosine", {"size": size["H"]})["size"]

@@ -215,7 +215,7 @@ def shape(p):
 
 
 def architecture(p):
-    """A1 to A16, as far as the schema does not say them."""
+    """A1 to A17, as far as the schema does not say them."""
     a = p.manifest["architecture"]
     yield "A9", "multipliers", {*a.get("multipliers", {"none": 0}).values()} != {1}
     beside = any("beside" in block["feedForward"] for block in a["blocks"])
@@ -243,6 +243,9 @@ def architecture(p):
     if image := a.get("image"):
         yield "A16", "image", not {"encoder", "streams"} & {*a}
         yield "A16", "image", not (a["tiedEmbeddings"] or a["prediction"])
+        towers = image.get("towers", {"tasks": 1})
+        parted = a["hiddenSize"] % towers["tasks"] == 0 and a["vocabSize"] % towers["tasks"] == 0
+        yield "A17", "towers", parted and not {"towers", "representationSize"} <= {*image}
         yield "A16", "maxPositions", 2 <= a["maxPositions"] <= 1 << 24
         yield "A16", "assigned", all("assigned" not in b["feedForward"].get("routing", {}) for b in a["blocks"])
     padded = "padding" in a.get("positions", {})
@@ -352,6 +355,9 @@ def architecture(p):
                 others |= {name for name in ("bias", "groups", "normalisation") if routing[name]}
                 yield "A8", "hierarchy", routing["score"] == "softmax" and not others & {
                     name for name, value in routing.items() if value is not None}
+            dense = k == ff["experts"] and routing["weightsApplyTo"] == "expert_output"
+            dense = dense and sets > 1 and a["hiddenSize"] % sets == 0
+            yield "A17", "byTask", "byTask" not in ff or dense
             free = not (routing["bias"] or groups or mixed)
             yield "A8", "assigned", "assigned" not in routing or free
             drops, normalisation = routing.get("drops"), routing["normalisation"]
@@ -408,7 +414,7 @@ def manifest(p):
     kept = m["architecture"]["prediction"] is not None
     yield "M11", "prediction", (provenance["prediction"] == "kept") == kept
     networks = [block["feedForward"] for block in index.blocks(m["architecture"])]
-    experts = [ff["experts"] for ff in networks if ff["type"] == "mixture_of_experts"]
+    experts = [max(1, index.weighted(ff)) for ff in networks if ff["type"] == "mixture_of_experts"]
     yield "L1", "expertParallel", m["layout"]["expertParallel"] <= min(experts, default=1)
 
 

@@ -33,8 +33,7 @@ class ModelEvidenceTest {
   /**
    * Computed by the NumPy form of the published equations alone ({@code conformance/forward.py}).
    */
-  private static final Set<String> NUMPY_ALONE =
-      Set.of("Image.representationSize = null", "Routing.bias = SELECTION_AND_WEIGHTS");
+  private static final Set<String> NUMPY_ALONE = Set.of("Routing.bias = SELECTION_AND_WEIGHTS");
 
   /** What traces say of who recorded them that is not the code under test. */
   private static final List<String> OTHERS =

@@ -615,6 +615,14 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "gates-and-towers-of-tasks",
+              """
+              {"model_type": "mmoe", "num_fields": 6, "num_features": 5, "num_tasks": 3,
+               "num_outputs": 2, "tower_size": 7, "num_experts": 4, "d_ff": 10, "d_model": 12,
+               "num_hidden_layers": 2, "num_heads": 2}
+              """,
+              Packages::convert),
+          new Model(
               "a-cap-of-scores-and-int8-in-groups",
               """
               {"model_type": "grok-1", "vocab_size": 19, "hidden_size": 12,

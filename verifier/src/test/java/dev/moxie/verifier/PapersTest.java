@@ -21,16 +21,22 @@ import dev.moxie.format.model.Parts;
 import dev.moxie.format.model.Routing;
 import dev.moxie.format.model.Routing.Drops.Order;
 import dev.moxie.format.pack.MoxiePackage;
+import dev.moxie.runtime.execution.Device;
+import dev.moxie.runtime.execution.Execution;
+import dev.moxie.verifier.report.Report;
 import dev.moxie.verifier.report.Verdict;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Systems known from papers alone: equations written from those find every planted defect. */
 @Exhaustive
@@ -63,6 +69,35 @@ class PapersTest {
         });
   }
 
+  /** Rows of two tasks in each other's place. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"layers.1.moe.gate.weight", "towers.weight", "towers.bias", "head.weight"})
+  void theReferenceAloneFindsWhatIsOfAnotherTask(String tensor) throws IOException {
+    Path checkpoint = Fixtures.root().resolve("papers/mmoe");
+    Path wrong =
+        DamagedCheckpoint.copy(
+            checkpoint,
+            folder.resolve("wrong"),
+            DamagedCheckpoint.values(
+                tensor::equals, (i, old) -> old[(i + old.length / 2) % old.length]));
+    Path target = Packages.convert(wrong, folder.resolve("p"));
+    assertEquals(Verdict.FAIL, WhetherFound.by(Fixtures.traces(checkpoint), target));
+  }
+
+  /** Each task weighs them by numbers of its own, and what they make for one is no sum of all. */
+  @Test
+  void expertsThatTasksShareAreNamedWhereTheyAreSwapped() {
+    Path checkpoint = Fixtures.root().resolve("papers/mmoe");
+    Path target =
+        Packages.convert(
+            checkpoint, folder.resolve("p"), leaves(n -> swap(n, ".experts.0.", ".experts.1.")));
+    Report report =
+        Verifier.verify(target, null, Fixtures.traces(checkpoint), Execution.of(Device.CPU));
+    String said = report.references().getFirst().diagnosis().toString();
+    assertTrue(said.contains("experts 0 and 1 swapped"), said);
+  }
+
   private static Map<String, UnaryOperator<ConversionPlan>> ofWeights() {
     return Map.of(
         "experts swapped",
@@ -86,7 +121,8 @@ class PapersTest {
     }
     if (model.image() != null) {
       defects.put(
-          "class and a bias swapped", leaves(n -> swap(n, "image.class", "final_norm.bias")));
+          "class and a bias swapped",
+          leaves(n -> swap(n, "image.class", "layers.0.attention_norm.bias")));
       defects.put(
           "biases of norms swapped",
           leaves(n -> swap(n, ".attention_norm.bias", ".feed_forward_norm.bias")));
@@ -119,6 +155,13 @@ class PapersTest {
           "another activation",
           experts(e -> Parts.with(e, "activation", FeedForward.Activation.SILU)));
       defects.putAll(ofRouting(m.routing()));
+      if (m.byTask()) {
+        defects.put(
+            "what experts make added to what there was",
+            blocks(b -> Parts.with(b, "feedForwardResidual", null)));
+      } else if (m.routing().prototypes() > 0) {
+        defects.put("one set of experts", routing(r -> r.withPrototypes(0)));
+      }
       if (m.shared() != null) {
         defects.put("experts alone", leaving(e -> e.withoutShared()));
         defects.put(
@@ -137,9 +180,6 @@ class PapersTest {
     defects.put("weights a tenth larger", routing(r -> r.withScale(1.1 * r.scale())));
     if (own.score() == Routing.Score.SOFTMAX && own.hierarchy() == null) {
       defects.put("scores by sigmoid", routing(r -> r.withScore(Routing.Score.SIGMOID)));
-    }
-    if (own.prototypes() > 0) {
-      defects.put("one set of experts", routing(r -> r.withPrototypes(0)));
     }
     if (own.hierarchy() != null) {
       defects.put(

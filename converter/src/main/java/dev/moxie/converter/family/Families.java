@@ -69,7 +69,8 @@ public final class Families {
           DeepSpeedMoe.FAMILY,
           Tutel.FAMILY,
           HierarchicalMoe.FAMILY,
-          VMoe.FAMILY);
+          VMoe.FAMILY,
+          Mmoe.FAMILY);
 
   private Families() {}
 

@@ -9,6 +9,7 @@ import dev.moxie.format.model.Routing;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /** A Vision Transformer with experts: what its config.json says, and the parts that follow. */
@@ -73,31 +74,32 @@ final class Images {
     if (sparse.stream().anyMatch(i -> i < 0 || i >= layers)) {
       throw c.wrong(SPARSE, "numbers from 0 to " + (layers - 1), sparse);
     }
-    Attention.GroupedQuery attention = attention(c);
-    List<Architecture.Blocks> blocks =
-        Layers.of(layers, i -> attention, i -> sparse.contains(i) ? experts : dense);
     int patch = c.get(PATCH);
     var image = new Architecture.Image(patch * patch * COLOURS, c.find(REPRESENTATION));
+    int classes = c.get(Llama.VOCABULARY);
+    return model(c, image, classes, tokens, layers(c, i -> sparse.contains(i) ? experts : dense));
+  }
+
+  /** Layers, by their second halves, counted from 0. */
+  static List<Architecture.Blocks> layers(Settings c, IntFunction<FeedForward> feedForward) {
+    Attention.GroupedQuery attention = attention(c);
+    return Layers.of(c.get(Llama.LAYERS), i -> attention, feedForward);
+  }
+
+  /** A model of so many classes and tokens, which all see each other. */
+  static Architecture model(
+      Settings c,
+      Architecture.Image image,
+      int classes,
+      int tokens,
+      List<Architecture.Blocks> layers) {
     var alone =
         new Architecture(
-            c.get(Llama.VOCABULARY),
-            c.get(Llama.HIDDEN),
-            tokens,
-            c.get(Llama.EPSILON),
-            false,
-            blocks,
-            null);
-    Map<String, Object> ahead =
-        Map.of(
-            "image",
-            image,
-            "headBias",
-            true,
-            "blocks",
-            blocks.stream()
-                .map(run -> run.withAttention(Parts.with(attention, "bidirectional", true)))
-                .toList());
-    return Papers.normed(Parts.with(alone, ahead));
+            classes, c.get(Llama.HIDDEN), tokens, c.get(Llama.EPSILON), false, layers, null);
+    var seen = Parts.with(attention(c), "bidirectional", true);
+    List<Architecture.Blocks> ahead = layers.stream().map(run -> run.withAttention(seen)).toList();
+    return Papers.normed(
+        Parts.with(alone, Map.of("image", image, "headBias", true, "blocks", ahead)));
   }
 
   /** Attention with biases. */

@@ -72,7 +72,10 @@ final class PaperNames {
                   "representation.weight", "pre_logits.weight",
                   "representation.bias", "pre_logits.bias",
                   "head.weight", "head.weight",
-                  "head.bias", "head.bias",
+                  "head.bias", "head.bias"),
+              Map.of(
+                  "towers.weight", "towers.weight",
+                  "towers.bias", "towers.bias",
                   "final_norm.weight", "final_norm.weight",
                   "final_norm.bias", "final_norm.bias"),
               Names.under(

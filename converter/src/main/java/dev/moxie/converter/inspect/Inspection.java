@@ -574,10 +574,11 @@ public record Inspection(
           "dense      %s of width %d"
               .formatted(words(dense.activation(), dense.ungated()), dense.intermediateSize());
       case FeedForward.MixtureOfExperts moe ->
-          "experts    %d of %d per token, %s of width %d%s"
+          "experts    %d of %d per token%s, %s of width %d%s"
               .formatted(
-                  moe.routing().expertsPerToken(),
-                  moe.experts(),
+                  moe.routing().expertsPerToken() / moe.tasks(),
+                  moe.experts() / moe.tasks(),
+                  moe.byTask() ? " for each of " + moe.tasks() + " tasks" : "",
                   words(moe.activation(), moe.ungated()),
                   moe.intermediateSize(),
                   moe.shared() != null

@@ -107,6 +107,13 @@ class KeysThatChangeTheNumbersTest {
     refuses("v_moe", key, json -> set(json, key, value));
   }
 
+  /** Each task has a part of what experts make. */
+  @ParameterizedTest
+  @CsvSource({"num_tasks, 1", "num_tasks, 5", "num_tasks, 30000", "num_heads, 5"})
+  void tasksThatAreOneOrShareNothingOutAreRefused(String key, String value) {
+    refuses("mmoe", key, json -> set(json, key, value));
+  }
+
   /** A value that is stated as the only one stays that, whatever holds where there is none. */
   @ParameterizedTest
   @CsvSource({

@@ -130,10 +130,14 @@ public record Architecture(
   /**
    * How half a layer meets the residual stream: kept · h + added · half(h) (Wang et al., "DeepNet",
    * 2022, section 3; MiniMax, "MiniMax-01", 2025).
+   *
+   * @param kept 0 where what the half makes takes the stream's place
    */
   public record ResidualScale(double kept, double added) {
     public ResidualScale {
-      Limits.requirePositive("residualScale.kept", kept);
+      if (kept != 0) {
+        Limits.requirePositive("residualScale.kept", kept);
+      }
       Limits.requirePositive("residualScale.added", added);
       if (kept == 1 && added == 1) {
         throw new IllegalArgumentException(
@@ -227,9 +231,10 @@ public record Architecture(
   }
 
   /**
-   * An image as a sequence (Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021, equations 1
-   * and 4): a token of the class, then one for each patch p, in the order of rows, all of which see
-   * each other. What the first layer reads, and the head, are
+   * An image, or another example that is numbers and no text, as a sequence (Dosovitskiy et al.,
+   * "An Image is Worth 16x16 Words", 2021, equations 1 and 4): a token of the class, then one for
+   * each patch p, in the order of rows, all of which see each other. What the first layer reads,
+   * and the head, are
    *
    * <pre>
    * h_0    = class + position_0
@@ -237,20 +242,52 @@ public record Architecture(
    * logits = norm(h_0) · headᵀ                             [1, V]
    * </pre>
    *
-   * <p>or, with a representation r = tanh(representation · norm(h_0) + bias), r · headᵀ.
+   * <p>or, with a representation r = tanh(representation · norm(h_0) + bias), r · headᵀ, or what
+   * {@link Towers} make of h_0.
    *
    * @param patchSize numbers of a patch, P: those of a pixel side by side, pixels in the order of
    *     rows
    * @param representationSize width of r; null where the head reads the token itself
+   * @param towers networks of tasks; null where there is one head; not beside a representation
    */
   public record Image(
       int patchSize,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer representationSize) {
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer representationSize,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Towers towers) {
+    /** Without towers. */
+    public Image(int patchSize, @Nullable Integer representationSize) {
+      this(patchSize, representationSize, null);
+    }
+
     public Image {
       Limits.require("image.patchSize", patchSize, 1, Limits.MAX_WIDTH);
       if (representationSize != null) {
         Limits.require("image.representationSize", representationSize, 1, Limits.MAX_WIDTH);
       }
+      if (representationSize != null && towers != null) {
+        throw new IllegalArgumentException(
+            "image.towers: expected none beside a representationSize, found both");
+      }
+    }
+  }
+
+  /**
+   * Networks of tasks, each of which reads a part of its own of what the last layer leaves, as it
+   * is: task t columns t · H / tasks and on (Ma et al., "Modeling Task Relationships in Multi-task
+   * Learning with Multi-gate Mixture-of-Experts", 2018, equation 4). Logits of all of them stand
+   * side by side, V / tasks of each:
+   *
+   * <pre>
+   * logits_t = relu(h_0,t · towers_tᵀ + bias_t) · head_tᵀ
+   * </pre>
+   *
+   * @param tasks divides H and V
+   * @param size width inside each
+   */
+  public record Towers(int tasks, int size) {
+    public Towers {
+      Limits.require("image.towers.tasks", tasks, 2, Limits.MAX_EXPERTS);
+      Limits.require("image.towers.size", size, 1, Limits.MAX_WIDTH);
     }
   }
 
@@ -498,7 +535,21 @@ public record Architecture(
                 + " model of images, found otherwise");
       }
     }
+    for (Blocks run : runs(encoder, blocks).toList()) {
+      if (run.feedForward() instanceof FeedForward.MixtureOfExperts m
+          && hiddenSize % m.tasks() != 0) {
+        throw new IllegalArgumentException(
+            "feedForward.byTask: expected prototypes that divide a hiddenSize of %d, found %d"
+                .formatted(hiddenSize, m.tasks()));
+      }
+    }
     if (image != null) {
+      Towers towers = image.towers();
+      if (towers != null && (hiddenSize % towers.tasks() != 0 || vocabSize % towers.tasks() != 0)) {
+        throw new IllegalArgumentException(
+            "image.towers.tasks: expected a divisor of hiddenSize %d and vocabSize %d, found %d"
+                .formatted(hiddenSize, vocabSize, towers.tasks()));
+      }
       Limits.require("maxPositions", maxPositions, 2, Limits.MAX_WIDTH);
       if (encoder != null || streams != null) {
         throw new IllegalArgumentException(

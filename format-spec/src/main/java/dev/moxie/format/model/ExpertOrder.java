@@ -10,8 +10,9 @@ import java.util.stream.IntStream;
  * Another order for the experts of a layer, which nobody can tell from the first as long as the
  * rows of the router, and the biases of either, go with them: a set of experts is chosen, and the
  * sum over it has no order. Groups and prototypes are of neighbours, so they stay together: they
- * change places as wholes, and experts change places within them. Those without weights keep
- * theirs.
+ * change places as wholes, and experts change places within them; where each is the gate of a task
+ * over the same experts, these change places alike in all of them, which keep theirs. Those without
+ * weights keep theirs, too.
  */
 public final class ExpertOrder {
   private ExpertOrder() {}
@@ -40,10 +41,19 @@ public final class ExpertOrder {
   private static List<Integer> shuffled(FeedForward.MixtureOfExperts m, Random random) {
     Routing.Groups limits = m.routing().groups();
     int count = limits == null ? m.routing().sets() : limits.count();
+    List<Integer> order = new ArrayList<>();
+    if (m.byTask()) {
+      List<Integer> all = places(m.weighted());
+      Collections.shuffle(all, random);
+      for (int task = 0; task < count; task++) {
+        int first = task * m.weighted();
+        all.forEach(i -> order.add(first + i));
+      }
+      return order;
+    }
     int size = m.weighted() / count;
     List<Integer> groups = places(count);
     Collections.shuffle(groups, random);
-    List<Integer> order = new ArrayList<>();
     for (int group : groups) {
       List<Integer> within = places(size);
       Collections.shuffle(within, random);

@@ -213,6 +213,11 @@ public sealed interface FeedForward {
    *     ones or beside
    * @param outputBias whether a stored bias is added to the sum over routed experts; not next to
    *     shared ones or beside
+   * @param byTask whether each prototype is the gate of one task over the same experts (Ma et al.,
+   *     "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts",
+   *     2018, equations 5 to 7): those of one place in every prototype are one expert, and have one
+   *     set of matrices, and the sums of the prototypes, H over their number wide, stand side by
+   *     side; where a token has all experts and weights multiply what they make
    */
   record MixtureOfExperts(
       int experts,
@@ -227,7 +232,8 @@ public sealed interface FeedForward {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable OutputFactors outputFactors,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) int identities,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Shortcut shortcut,
-      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputBias)
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean outputBias,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean byTask)
       implements FeedForward {
     /** Experts that all have weights, and are all that the half makes. */
     public MixtureOfExperts(
@@ -254,6 +260,7 @@ public sealed interface FeedForward {
           outputFactors,
           0,
           null,
+          false,
           false);
     }
 
@@ -320,6 +327,13 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.shortcut: expected none next to shared experts or beside, found both");
       }
+      boolean outputs = routing.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
+      boolean dense = routing.expertsPerToken() == experts;
+      if (byTask && (routing.prototypes() == 0 || !dense || !outputs)) {
+        throw new IllegalArgumentException(
+            "feedForward.byTask: expected prototypes, all experts of each for a token, and weights"
+                + " of their outputs beside it, found otherwise");
+      }
       if (outputFactors != null && shared == null) {
         throw new IllegalArgumentException(
             "feedForward.outputFactors: expected none without shared experts, found some");
@@ -328,7 +342,17 @@ public sealed interface FeedForward {
 
     /** Experts that have weights, those of the lowest ids. */
     public int weighted() {
-      return experts - identities;
+      return experts / tasks() - identities;
+    }
+
+    /** Tasks whose gates weigh the same experts; 1 where no gate is of a task. */
+    public int tasks() {
+      return byTask ? routing.prototypes() : 1;
+    }
+
+    /** The expert that an id stands for: of tasks each has an id for it. */
+    public int ofId(int id) {
+      return byTask ? id % weighted() : id;
     }
 
     /** How many logits routing begins with: one of each expert, and of each gated group. */

@@ -101,16 +101,8 @@ public final class Forward<V> {
 
   /** Logits from what the last layer leaves, [T, V], or of an image, [1, V]. */
   public V head(V h) {
-    Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
     var scope = new Scope(null);
-    V x = headInput(h);
-    long width = model.hiddenSize();
-    if (model.image() != null && model.image().representationSize() != null) {
-      width = model.image().representationSize();
-      V r = ops.linear(x, scope.matrix(Role.REPRESENTATION, width, model.hiddenSize()));
-      x = ops.cap(ops.shift(r, scope.vector(Role.REPRESENTATION_BIAS, width)), 1);
-    }
-    V logits = ops.linear(x, scope.matrix(table, model.vocabSize(), width));
+    V logits = products(scope, headInput(h));
     if (model.headBias()) {
       logits = ops.shift(logits, scope.vector(Role.HEAD_BIAS, model.vocabSize()));
     }
@@ -119,15 +111,45 @@ public final class Forward<V> {
     return model.logitCap() == null ? scaled : ops.cap(scaled, model.logitCap());
   }
 
+  /** What the head's matrix makes. */
+  private V products(Scope scope, V x) {
+    int hidden = model.hiddenSize();
+    Architecture.Image image = model.image();
+    if (image != null && image.towers() != null) {
+      Architecture.Towers towers = image.towers();
+      int tasks = towers.tasks();
+      long rows = (long) tasks * towers.size();
+      V t = ops.grouped(x, scope.matrix(Role.TOWERS, rows, hidden / tasks), tasks);
+      V inside = ops.shift(t, scope.vector(Role.TOWERS_BIAS, rows));
+      return ops.grouped(
+          ops.activate(FeedForward.Activation.RELU, inside),
+          scope.matrix(Role.HEAD, model.vocabSize(), towers.size()),
+          tasks);
+    }
+    if (image != null && image.representationSize() != null) {
+      long width = image.representationSize();
+      V r = ops.linear(x, scope.matrix(Role.REPRESENTATION, width, hidden));
+      V inside = ops.cap(ops.shift(r, scope.vector(Role.REPRESENTATION_BIAS, width)), 1);
+      return ops.linear(inside, scope.matrix(Role.HEAD, model.vocabSize(), width));
+    }
+    Role table = model.tiedEmbeddings() ? Role.EMBEDDING : Role.HEAD;
+    return ops.linear(x, scope.matrix(table, model.vocabSize(), hidden));
+  }
+
   /**
    * What the head, and the first layer of a prediction, read of the last layer's output, [T, H], or
    * of an image, [1, H].
    */
   public V headInput(V h) {
     var scope = new Scope(null);
+    Architecture.Image image = model.image();
+    if (image != null) {
+      V first = ops.first(h);
+      return image.towers() == null ? norm(scope, Role.FINAL_NORM, first) : first;
+    }
     Architecture.Streams s = model.streams();
     if (s == null) {
-      return norm(scope, Role.FINAL_NORM, model.image() == null ? h : ops.first(h));
+      return norm(scope, Role.FINAL_NORM, h);
     }
     V m = ops.linear(unit(h), scope.matrix(Role.FINAL_STREAMS, s.count(), model.streamWidth()));
     Leaf factors = scope.vector(Role.FINAL_STREAMS_FACTORS, 1);
@@ -326,9 +348,11 @@ public final class Forward<V> {
     Architecture.Multipliers m = model.multipliers();
     V made = m == null ? normed : scaled(normed, m.residual());
     Architecture.ResidualScale scale = scale(scope, half);
-    return scale == null
-        ? ops.add(h, made)
-        : ops.add(scaled(h, scale.kept()), scaled(made, scale.added()));
+    if (scale == null) {
+      return ops.add(h, made);
+    }
+    V added = scaled(made, scale.added());
+    return scale.kept() == 0 ? added : ops.add(scaled(h, scale.kept()), added);
   }
 
   /** How half a layer meets the residual stream; in layers for prediction it is added. */
@@ -1112,10 +1136,11 @@ public final class Forward<V> {
     return m.beside() == null ? x : norm(new Scope(layer), Role.EXPERT_NORM, x);
   }
 
-  /** One expert for every token, without weights, [T, H]. */
+  /** One expert for every token, without weights, [T, H], or of tasks [T, H / tasks]. */
   public V expert(int layer, FeedForward.MixtureOfExperts m, int expert, V x) {
     V given = given(layer, m, x);
-    return expert < m.weighted() ? network(ops, given, experts(layer, m).network(expert)) : given;
+    int own = m.ofId(expert);
+    return own < m.weighted() ? network(ops, given, experts(layer, m).network(own)) : given;
   }
 
   /** The network of a layer without experts, [T, H]. */
@@ -1199,20 +1224,22 @@ public final class Forward<V> {
     List<Projection> gateUp =
         m.ungated() ? List.of(Projection.UP) : List.of(Projection.GATE, Projection.UP);
     List<Projection> down = List.of(Projection.DOWN);
+    long made = hidden / m.tasks();
     Role weight = m.ungated() ? Role.EXPERT_UP : Role.EXPERT_GATE_UP;
     Role bias = m.ungated() ? Role.EXPERT_UP_BIAS : Role.EXPERT_GATE_UP_BIAS;
     return new Ops.Experts(
         scope.stack(weight, m.weighted(), gateUp, Shape.of(i, hidden)),
-        scope.stack(Role.EXPERT_DOWN, m.weighted(), down, Shape.of(hidden, i)),
+        scope.stack(Role.EXPERT_DOWN, m.weighted(), down, Shape.of(made, i)),
         m.biases()
             ? new Ops.ExpertBiases(
                 scope.stack(bias, m.weighted(), gateUp, Shape.of(i)),
-                scope.stack(Role.EXPERT_DOWN_BIAS, m.weighted(), down, Shape.of(hidden)))
+                scope.stack(Role.EXPERT_DOWN_BIAS, m.weighted(), down, Shape.of(made)))
             : null,
         m.activation(),
         m.clamp(),
         m.routing().weightsApplyTo(),
-        m.identities());
+        m.identities(),
+        m.tasks());
   }
 
   private V norm(Scope scope, Role role, V x) {

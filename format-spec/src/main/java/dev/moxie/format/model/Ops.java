@@ -340,7 +340,8 @@ public interface Ops<V> {
   /**
    * Σ over a token's chosen experts e of w_e · expert_e(x), or of expert_e(w_e · x) as {@link
    * Experts#weightsApplyTo} says, expert_e being {@link Forward#network} of {@link
-   * Experts#network}, or x itself.
+   * Experts#network}, or x itself. With several tasks ids e of each have a sum of their own, and
+   * expert_e is that of e modulo the number of experts.
    *
    * @param chosen [T, k]
    * @param weights [T, k]
@@ -466,9 +467,10 @@ public interface Ops<V> {
    * All experts of a layer.
    *
    * @param gateUp [E, 2I, H], or [E, I, H] where experts have no gate
-   * @param down [E, H, I]
+   * @param down [E, H, I], or with tasks [E, H / tasks, I]
    * @param biases null where there are none
    * @param identities experts of the ids after those, which give back what they are given
+   * @param tasks sums that stand side by side, of E ids each; 1 where there is one
    */
   record Experts(
       TensorSpec gateUp,
@@ -477,7 +479,13 @@ public interface Ops<V> {
       FeedForward.Activation activation,
       FeedForward.@Nullable Clamp clamp,
       Routing.WeightsApplyTo weightsApplyTo,
-      int identities) {
+      int identities,
+      int tasks) {
+    /** How many have matrices, E. */
+    public int count() {
+      return Objects.requireNonNull(down.stack()).experts();
+    }
+
     /** The matrices of one of them. */
     public Network network(int expert) {
       return new Network(

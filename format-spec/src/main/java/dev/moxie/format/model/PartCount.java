@@ -24,7 +24,7 @@ public record PartCount(String part, long total, long active) {
     ROUTERS("router"),
     ATTENTION("attention", "cross", "delta", "convolution", "mamba", "lightning"),
     EMBEDDING("embedding", "image"),
-    HEAD("head", "representation"),
+    HEAD("head", "representation", "towers"),
     PREDICTION("prediction"),
     KEPT_FOR_EXPORT,
     NORMS_AND_OTHERS;

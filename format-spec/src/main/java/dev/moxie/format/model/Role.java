@@ -13,6 +13,8 @@ public enum Role {
   IMAGE_POSITION("image.position.weight"),
   REPRESENTATION("representation.weight"),
   REPRESENTATION_BIAS("representation.bias"),
+  TOWERS("towers.weight"),
+  TOWERS_BIAS("towers.bias"),
   FINAL_NORM("final_norm.weight"),
   FINAL_NORM_BIAS("final_norm.bias"),
   HEAD("head.weight"),

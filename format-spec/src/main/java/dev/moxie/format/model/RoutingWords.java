@@ -17,10 +17,13 @@ public final class RoutingWords {
           case SOFTMAX ->
               routing.hierarchy() != null
                   ? "softmax over groups, and over the experts of each"
-                  : routing.prototypes() == 0
-                      ? "softmax over all " + moe.experts() + " experts"
-                      : "softmax over the experts of each of %d prototypes"
-                          .formatted(routing.prototypes());
+                  : moe.byTask()
+                      ? "softmax over all %d experts for each of %d tasks"
+                          .formatted(moe.weighted(), moe.tasks())
+                      : routing.prototypes() == 0
+                          ? "softmax over all " + moe.experts() + " experts"
+                          : "softmax over the experts of each of %d prototypes"
+                              .formatted(routing.prototypes());
           case SIGMOID -> "sigmoid of each of " + moe.experts() + " experts";
           case IDENTITY -> "logits of " + moe.experts() + " experts as they are";
           case SQRT_SOFTPLUS -> "square root of softplus of each of " + moe.experts() + " experts";
@@ -63,7 +66,9 @@ public final class RoutingWords {
       parts.add("a table of tokens names %d".formatted(each));
     } else {
       String from =
-          hierarchy != null ? " of each" : routing.prototypes() == 0 ? "" : " of each prototype";
+          hierarchy != null
+              ? " of each"
+              : moe.byTask() ? " for each task" : routing.sets() == 1 ? "" : " of each prototype";
       parts.add("the best %d%s are chosen".formatted(each, from));
     }
     String applied =
@@ -79,6 +84,9 @@ public final class RoutingWords {
                 applied));
     if (routing.factors()) {
       parts.add("each is multiplied by a stored number of its expert");
+    }
+    if (moe.byTask()) {
+      parts.add("what they make for each task stands side by side");
     }
     if (moe.identities() > 0) {
       parts.add("the last %d of them give back what they are given".formatted(moe.identities()));

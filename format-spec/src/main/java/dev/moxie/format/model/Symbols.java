@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
@@ -617,8 +616,12 @@ public final class Symbols implements Ops<Symbols.Term> {
     Term expert = Forward.network(this, x, experts.network(0));
     lines.add("expert_e(%s) = %s".formatted(x.text, expert.text));
     if (experts.identities() > 0) {
-      int first = Objects.requireNonNull(experts.down().stack()).experts();
-      lines.add("expert_e(%s) = %s, for e ≥ %d".formatted(x.text, x.text, first));
+      lines.add("expert_e(%s) = %s, for e ≥ %d".formatted(x.text, x.text, experts.count()));
+    }
+    if (experts.tasks() > 1) {
+      return term(
+          "Σ_{e∈%s} %s · expert_{e mod %d}(%s), for each e div %d apart, side by side",
+          chosen.text, weights.text, experts.count(), x.text, experts.count());
     }
     return switch (experts.weightsApplyTo()) {
       case EXPERT_OUTPUT -> term("Σ_{e∈%s} %s · expert_e(%s)", chosen.text, weights.text, x.text);

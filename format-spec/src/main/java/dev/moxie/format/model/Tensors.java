@@ -452,7 +452,7 @@ public final class Tensors implements Ops<Long> {
   @Override
   public Long experts(Experts experts, Long x, Long chosen, Long weights) {
     require("weights", chosen, weights);
-    return Forward.network(this, x, experts.network(0));
+    return experts.tasks() * Forward.network(this, x, experts.network(0));
   }
 
   @Override

@@ -122,6 +122,8 @@ class SpecEquationsTest {
           Map.entry("0.017", "streams.epsilon"),
           Map.entry("3", "groups"),
           Map.entry("12", "prototypes"),
+          Map.entry("22", "E′"),
+          Map.entry("16", "towers.tasks"),
           Map.entry("23", "tokens"),
           Map.entry("27", "drops.tokens"),
           Map.entry("31", "positions.first"),
@@ -253,6 +255,8 @@ class SpecEquationsTest {
             "blocks",
             List.of(new Architecture.Blocks(1, seen, DENSE)));
     row("`image`", logits(Parts.with(MODEL, image)));
+    var answering = new Architecture.Image(48, null, new Architecture.Towers(16, 35));
+    row("`image.towers`", ending(Parts.with(Parts.with(MODEL, image), "image", answering)));
     var cross = new Attention.Cross(6, 14, 0.731, true);
     var encoder = new Architecture.Encoder(0, List.of(new Architecture.Blocks(1, seen, DENSE)));
     List<Architecture.Blocks> blocks =
@@ -266,6 +270,10 @@ class SpecEquationsTest {
             MODEL, "h", (f, h) -> f.predictionHead(0, f.predicted(PREDICTION, 0, h)), "logits"));
     // An epsilon stands in no equation.
     model.requireAllBut("prediction", "encoder", "image", "finalNormEpsilon");
+  }
+
+  private static List<String> ending(Architecture model) {
+    return Symbols.lines(model, "h", (forward, h) -> forward.head(h), "logits");
   }
 
   private static List<String> logits(Architecture model) {
@@ -384,6 +392,11 @@ class SpecEquationsTest {
     mixture.with("beside", new FeedForward.Beside(96));
     mixture.with("identities", 16);
     mixture.with("outputBias", true);
+    var gates = Parts.with(ROUTING, Map.of("expertsPerToken", 264, "prototypes", 12));
+    mixture.with(
+        "byTask",
+        "",
+        Parts.with(MIXTURE, Map.of("experts", 264, "routing", gates, "byTask", true)));
     var shared = Parts.with(MIXTURE, "shared", new SharedExperts(48));
     mixture.with(
         "outputFactors",

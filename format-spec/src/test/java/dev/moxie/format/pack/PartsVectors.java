@@ -66,6 +66,9 @@ final class PartsVectors {
   /** An image, a representation of it, and experts whose queues the best tokens lead. */
   private static final Architecture SEEING = seeing();
 
+  /** Gates of tasks over the same experts, which nothing is added to, and towers. */
+  private static final Architecture TASKS = tasks();
+
   /** Halves side by side, gates with matrices of their own, values narrower than keys. */
   private static final Architecture SIDE_BY_SIDE = sideBySide();
 
@@ -345,6 +348,23 @@ final class PartsVectors {
     var ahead = layer.withAttention(with(attention, "bidirectional", true));
     return Parts.with(
         model, Map.of("image", new Architecture.Image(12, 3), "blocks", List.of(ahead)));
+  }
+
+  private static Architecture tasks() {
+    var attention = new Attention.GroupedQuery(2, 2, 2, 0.5, null, null);
+    var gates = Routing.of(6, Routing.Score.SOFTMAX).withPrototypes(2);
+    FeedForward experts =
+        Parts.with(
+            new FeedForward.MixtureOfExperts(
+                6, 2, FeedForward.Activation.RELU, true, null, true, gates, null, null, null),
+            "byTask",
+            true);
+    var layer = new Architecture.Blocks(1, attention, experts);
+    var alone = Parts.with(layer, "feedForwardResidual", new Architecture.ResidualScale(0, 1));
+    var model = new Architecture(6, 4, 5, 1e-6, false, List.of(alone), null);
+    var ahead = alone.withAttention(with(attention, "bidirectional", true));
+    var image = new Architecture.Image(3, null, new Architecture.Towers(2, 5));
+    return Parts.with(model, Map.of("image", image, "blocks", List.of(ahead), "headBias", true));
   }
 
   private static Architecture sideBySide() {
@@ -716,6 +736,19 @@ final class PartsVectors {
     v.broken("image-of-no-patch", "A16", "a class alone", "maxPositions")
         .in(p -> TinyPackage.write(p, SEEING, false))
         .byManifest(text -> text.replace("\"maxPositions\" : 5", "\"maxPositions\" : 1"));
+    v.valid(
+        "gates-and-towers-of-tasks",
+        "gates of two tasks over the same experts, which nothing is added to, and towers",
+        p -> TinyPackage.write(p, TASKS, false));
+    v.broken("tasks-without-prototypes", "A17", "gates of tasks that are one", "byTask")
+        .in(p -> TinyPackage.write(p, TASKS, false))
+        .byManifest(text -> text.replaceFirst(",\\s*\"prototypes\" : 2", ""));
+    v.broken("towers-that-share-an-answer", "A17", "two towers of seven outputs", "towers.tasks")
+        .in(p -> TinyPackage.write(p, TASKS, false))
+        .byManifest(text -> text.replace("\"vocabSize\" : 6", "\"vocabSize\" : 7"));
+    v.broken("a-residual-scale-below-zero", "A1", "a stream that is taken away", "kept")
+        .in(p -> TinyPackage.write(p, TASKS, false))
+        .byManifest(text -> text.replace("\"kept\" : 0.0", "\"kept\" : -1.0"));
     v.valid(
         "halves-side-by-side",
         "halves that read one norm, gates with matrices of their own, values narrower than keys,"

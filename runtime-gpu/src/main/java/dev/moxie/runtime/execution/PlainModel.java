@@ -335,7 +335,8 @@ public final class PlainModel implements Model, Layers {
     }
     return switch (architecture().layers().get(layer).feedForward()) {
       case FeedForward.Dense _, FeedForward.None _ -> 0;
-      case FeedForward.MixtureOfExperts moe -> moe.routing().expertsPerToken() * each;
+      case FeedForward.MixtureOfExperts moe ->
+          Math.min(moe.weighted(), moe.routing().expertsPerToken()) * each;
     };
   }
 

@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The experts of a layer: the tokens of each are brought together, so that its weights are read
  * once for all of them. Threads share rows of the experts' matrices, first of gate and up, then of
- * down, and then the tokens, each of which sums its experts in the order of their ids.
+ * down, and then the tokens, each of which sums its experts in the order of their ids. Where each
+ * is weighed for several tasks, it is computed once for all of them.
  */
 final class Mixture implements Instruction {
   private final Pass pass;
@@ -27,6 +28,12 @@ final class Mixture implements Instruction {
   private final Value y;
   private final boolean weightsBefore;
   private final int width;
+  private final int tasks;
+
+  /** What an expert makes, and how many a token has. */
+  private final int made;
+
+  private final int each;
   private final @Nullable Expert[] opened;
 
   /** Experts that some token chose, in order. */
@@ -41,7 +48,10 @@ final class Mixture implements Instruction {
   /** Where the next token of an expert goes, while they are brought together. */
   private final int[] next;
 
-  /** By place, expert after expert: the token, and the weight. */
+  /** By expert, the place that the token has at it which was brought there last. */
+  private final int[] last;
+
+  /** By place, expert after expert: the token, and the weight for each task. */
   private int[] tokens = new int[0];
 
   private float[] shares = new float[0];
@@ -89,12 +99,16 @@ final class Mixture implements Instruction {
     this.weighed = weighed;
     this.y = y;
     weightsBefore = experts.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
-    int count = Objects.requireNonNull(experts.gateUp().stack()).experts();
+    int count = experts.count();
+    tasks = experts.tasks();
+    made = y.columns() / tasks;
+    each = chosen.columns() / tasks;
     width = Math.toIntExact(experts.network(0).up().shape().dim(0));
     opened = new Expert[count];
     active = new int[count];
     first = new int[count + 2];
     next = new int[count + 1];
+    last = new int[count + 1];
   }
 
   @Override
@@ -111,7 +125,7 @@ final class Mixture implements Instruction {
     if (actives > 0) {
       compute();
     }
-    pass.team().each(pass.tokens(), (long) chosen.columns() * y.columns(), sum);
+    pass.team().each(pass.tokens(), (long) chosen.columns() * made, sum);
   }
 
   private void compute() {
@@ -123,7 +137,7 @@ final class Mixture implements Instruction {
     int turns = actives * Math.ceilDiv(width, gateRows);
     pass.team().each(turns, matrices * work / turns, gateAndUp);
     downRows = Product.rowsOfTurn(any.down(), 1, pass.team());
-    turns = actives * Math.ceilDiv(y.columns(), downRows);
+    turns = actives * Math.ceilDiv(made, downRows);
     pass.team().each(turns, work / turns, down);
   }
 
@@ -175,10 +189,10 @@ final class Mixture implements Instruction {
   }
 
   private void bringTogether() {
-    int places = pass.tokens() * chosen.columns();
+    int places = pass.tokens() * each;
     if (tokens.length < places) {
       tokens = new int[places];
-      shares = new float[places];
+      shares = new float[places * tasks];
       placesOfTokens = new int[places];
     }
     read = pass.scratch().of(Scratch.Room.READ, Math.multiplyExact(places, x.apart()));
@@ -189,7 +203,8 @@ final class Mixture implements Instruction {
     Arrays.fill(next, 0);
     for (int t = 0; t < pass.tokens(); t++) {
       for (int i = 0; i < chosen.columns(); i++) {
-        next[place(ids[t * chosen.apart() + i])]++;
+        float id = ids[t * chosen.apart() + i];
+        next[place(id)] += isFirst(id) ? 1 : 0;
       }
     }
     actives = 0;
@@ -201,19 +216,37 @@ final class Mixture implements Instruction {
       next[e] = first[e];
     }
     for (int t = 0; t < pass.tokens(); t++) {
+      int from = t * chosen.apart();
+      int to = t * each;
       for (int i = 0; i < chosen.columns(); i++) {
-        int place = next[place(ids[t * chosen.apart() + i])]++;
-        tokens[place] = t;
-        shares[place] = w[t * weighed.apart() + i];
-        placesOfTokens[t * chosen.columns() + i] = place;
+        float id = ids[from + i];
+        if (isFirst(id)) {
+          int expert = place(id);
+          last[expert] = next[expert]++;
+          tokens[last[expert]] = t;
+          shares[last[expert] * tasks] = w[t * weighed.apart() + i];
+          placesOfTokens[to++] = last[expert];
+        }
       }
-      Arrays.sort(placesOfTokens, t * chosen.columns(), (t + 1) * chosen.columns());
+      for (int i = 0; i < chosen.columns(); i++) {
+        float id = ids[from + i];
+        if (!isFirst(id)) {
+          int task = (int) id / opened.length;
+          shares[last[place(id)] * tasks + task] = w[t * weighed.apart() + i];
+        }
+      }
+      Arrays.sort(placesOfTokens, t * each, to);
     }
   }
 
-  /** Experts without weights are one. */
+  /** Whether an id is no other task's than the first: for that one each expert has a place. */
+  private boolean isFirst(float id) {
+    return tasks == 1 || id < opened.length;
+  }
+
+  /** Experts without weights are one; those of all tasks are those of the first. */
   private int place(float id) {
-    return Math.min((int) id, opened.length);
+    return tasks == 1 ? Math.min((int) id, opened.length) : (int) id % opened.length;
   }
 
   private void gatherInputs() {
@@ -393,10 +426,10 @@ final class Mixture implements Instruction {
 
   private void down(int turn, Scratch scratch) {
     int rows = downRows;
-    int turns = Math.ceilDiv(y.columns(), rows);
+    int turns = Math.ceilDiv(made, rows);
     int id = active[turn / turns];
     int row = turn % turns * rows;
-    int count = Math.min(rows, y.columns() - row);
+    int count = Math.min(rows, made - row);
     Expert expert = expert(id);
     int at = first[id];
     int some = first[id + 1] - at;
@@ -414,10 +447,12 @@ final class Mixture implements Instruction {
     float[] out = pass.array(y);
     int to = t * y.apart();
     Arrays.fill(out, to, to + y.columns(), 0);
-    for (int i = t * chosen.columns(); i < (t + 1) * chosen.columns(); i++) {
+    for (int i = t * each; i < (t + 1) * each; i++) {
       int place = placesOfTokens[i];
-      float share = weightsBefore ? 1 : shares[place];
-      Sums.add(share, read, place * y.apart(), out, to, y.columns());
+      for (int task = 0; task < tasks; task++) {
+        float share = weightsBefore ? 1 : shares[place * tasks + task];
+        Sums.add(share, read, place * y.apart(), out, to + task * made, made);
+      }
     }
   }
 }

@@ -985,7 +985,8 @@ public final class Program implements Ops<Value> {
 
   @Override
   public Value experts(Experts experts, Value x, Value chosen, Value weighed) {
-    Value y = make(x.columns());
+    int made = Math.toIntExact(experts.network(0).down().shape().dim(0));
+    Value y = make(experts.tasks() * made);
     instructions.add(new Mixture(pass, weights, experts, x, chosen, weighed, y));
     return y;
   }

@@ -79,7 +79,7 @@ final class ExpertSuspects {
     List<Integer> used =
         own.experts().stream().flatMapToInt(Arrays::stream).distinct().sorted().boxed().toList();
     return Stream.of(wrong, used)
-        .map(experts -> experts.stream().filter(e -> e < moe.weighted()).toList())
+        .map(ids -> ids.stream().map(moe::ofId).filter(e -> e < moe.weighted()).distinct().toList())
         .distinct()
         .map(this::solution)
         .flatMap(Optional::stream);
@@ -138,20 +138,21 @@ final class ExpertSuspects {
       List<double[]> columns = new ArrayList<>();
       List<Integer> unknowns = new ArrayList<>();
       for (int i = 0; i < weights.columns(); i++) {
-        int expert = chosen.get(t)[i];
+        int id = chosen.get(t)[i];
+        int expert = moe.ofId(id);
         int place = wrong.indexOf(expert);
         double w = weights.value(t, i);
         if (place < 0) {
           double[] right =
               expert < moe.weighted()
-                  ? outputs.of(candidates.get(expert), expert, t, w)
+                  ? outputs.of(candidates.get(expert), id, t, w)
                   : outputs.ofIdentity(t, w);
           for (int c = 0; c < rest.length; c++) {
             rest[c] -= right[c];
           }
         } else {
           for (int j = 0; j < width; j++) {
-            columns.add(outputs.of(candidates.get(j), expert, t, w));
+            columns.add(outputs.of(candidates.get(j), id, t, w));
             unknowns.add(place * width + j);
           }
         }
@@ -201,17 +202,19 @@ final class ExpertSuspects {
       this.chosen = chosen;
     }
 
-    /** A candidate for an expert, for a token, times a weight. */
-    double[] of(Candidate candidate, int expert, int token, double weight) {
+    /** A candidate for an expert, for a token, times a weight; of a task, in its part alone. */
+    double[] of(Candidate candidate, int id, int token, double weight) {
+      int expert = moe.ofId(id);
       // Another expert is the same in every place, but for what inputs are multiplied by.
       boolean anywhere = candidate.kind() == Kind.EXPERT && !onInput;
       Estimate y =
           known.computeIfAbsent(
               anywhere ? List.of(candidate) : List.of(candidate, expert),
               key -> compute(candidate, expert));
-      double[] row = new double[y.columns()];
-      for (int c = 0; c < row.length; c++) {
-        row[c] = onInput ? y.value(token, c) : weight * y.value(token, c);
+      double[] row = new double[x.columns()];
+      int first = moe.byTask() ? id / moe.weighted() * y.columns() : 0;
+      for (int c = 0; c < y.columns(); c++) {
+        row[first + c] = onInput ? y.value(token, c) : weight * y.value(token, c);
       }
       return row;
     }

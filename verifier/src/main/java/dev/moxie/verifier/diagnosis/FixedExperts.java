@@ -71,7 +71,8 @@ final class FixedExperts {
     int experts = layer.moe().experts();
     int k = weights.columns();
     boolean apart = layer.moe().routing().weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
-    if (!apart || Math.pow(experts, k) > MOST || Math.pow(experts, k) < 2) {
+    // Of tasks every one is given to all.
+    if (!apart || layer.moe().byTask() || Math.pow(experts, k) > MOST || Math.pow(experts, k) < 2) {
       return List.of();
     }
     for (int e = 0; e < experts; e++) {

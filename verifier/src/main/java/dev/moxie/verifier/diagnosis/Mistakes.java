@@ -590,7 +590,8 @@ final class Mistakes {
             with(Parts.with(m, "activation", other)));
       }
     }
-    for (WeightsApplyTo other : routing.drops() == null ? WeightsApplyTo.values() : NONE) {
+    boolean free = routing.drops() == null && !m.byTask();
+    for (WeightsApplyTo other : free ? WeightsApplyTo.values() : NONE) {
       add(
           mistakes,
           other == WeightsApplyTo.EXPERT_OUTPUT
@@ -808,19 +809,24 @@ final class Mistakes {
     ResidualScale own = half.scale(blocks);
     double kept = own == null ? 1 : own.kept();
     double added = own == null ? 1 : own.added();
-    return List.of(
-        number(
-            "factor of the residual stream at the " + half.words,
-            kept,
-            100,
-            33,
-            x -> scaled(half, ResidualScale.of(x, added))),
+    Scalar ofAdded =
         number(
             "factor of what the %s adds".formatted(half.words),
             added,
             100,
             33,
-            x -> scaled(half, ResidualScale.of(kept, x))));
+            x -> scaled(half, ResidualScale.of(kept, x)));
+    // Times 0, any factor is that.
+    return kept == 0
+        ? List.of(ofAdded)
+        : List.of(
+            number(
+                "factor of the residual stream at the " + half.words,
+                kept,
+                100,
+                33,
+                x -> scaled(half, ResidualScale.of(x, added))),
+            ofAdded);
   }
 
   /**

@@ -124,7 +124,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
     return stated.withGroups(new Groups(count, kept, aggregate, maskValue));
   }
 
-  /** Whether there is no parting experts, some of which have no weights. */
+  /** Whether there is no parting experts, some of which have no weights, or all are of tasks. */
   private boolean isOneSet() {
     return model.runs().stream()
         .map(Architecture.Blocks::feedForward)
@@ -132,7 +132,7 @@ record RoutingMistakes(Architecture model, Routing stated, int experts) {
             f ->
                 f instanceof MixtureOfExperts m
                     && m.routing().equals(stated)
-                    && m.identities() > 0);
+                    && (m.identities() > 0 || m.byTask()));
   }
 
   private record Limit(int count, int kept) {}

@@ -856,22 +856,24 @@ final class Exact implements Ops<Estimate> {
 
   @Override
   public Estimate experts(Experts all, Estimate x, Estimate chosen, Estimate weighed) {
-    int count = Objects.requireNonNull(all.gateUp().stack()).experts();
-    var mixed = new Estimate(x.rows(), x.columns());
-    for (int expert = 0; expert < count; expert++) {
-      int one = expert;
-      Network network = all.network(expert);
+    int count = all.count();
+    int width = Math.toIntExact(all.network(0).down().shape().dim(0));
+    var mixed = new Estimate(x.rows(), all.tasks() * width);
+    for (int id = 0; id < all.tasks() * count; id++) {
+      int one = id;
+      Network network = all.network(id % count);
       addExperts(
-          places(chosen, id -> id == one),
+          places(chosen, other -> other == one),
           all.weightsApplyTo(),
           rows -> Forward.network(this, rows, network),
           x,
           weighed,
-          mixed);
+          mixed,
+          id / count * width);
     }
     if (all.identities() > 0) {
       List<int[]> places = places(chosen, id -> id >= count);
-      addExperts(places, all.weightsApplyTo(), UnaryOperator.identity(), x, weighed, mixed);
+      addExperts(places, all.weightsApplyTo(), UnaryOperator.identity(), x, weighed, mixed, 0);
     }
     return arithmetic.settle(mixed);
   }
@@ -895,7 +897,8 @@ final class Exact implements Ops<Estimate> {
       UnaryOperator<Estimate> expert,
       Estimate x,
       Estimate weighed,
-      Estimate mixed) {
+      Estimate mixed,
+      int first) {
     boolean before = applied == Routing.WeightsApplyTo.EXPERT_INPUT;
     if (places.isEmpty()) {
       return;
@@ -908,7 +911,7 @@ final class Exact implements Ops<Estimate> {
     Estimate summands = before ? y : weighed(y, places, weighed);
     for (int p = 0; p < places.size(); p++) {
       for (int c = 0; c < y.columns(); c++) {
-        mixed.add(places.get(p)[0], c, summands.value(p, c), summands.error(p, c));
+        mixed.add(places.get(p)[0], first + c, summands.value(p, c), summands.error(p, c));
       }
     }
   }

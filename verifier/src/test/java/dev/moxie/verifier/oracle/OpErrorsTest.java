@@ -115,21 +115,37 @@ class OpErrorsTest {
       List<Projection> two = List.of(Projection.GATE, Projection.UP);
       List<Projection> one = List.of(Projection.DOWN);
       return new Ops.Experts(
-          stack(Role.EXPERT_GATE_UP, two, Shape.of(inside, width)),
-          stack(Role.EXPERT_DOWN, one, Shape.of(width, inside)),
+          stack(EXPERTS, Role.EXPERT_GATE_UP, two, Shape.of(inside, width)),
+          stack(EXPERTS, Role.EXPERT_DOWN, one, Shape.of(width, inside)),
           biases
               ? new Ops.ExpertBiases(
-                  stack(Role.EXPERT_GATE_UP_BIAS, two, Shape.of(inside)),
-                  stack(Role.EXPERT_DOWN_BIAS, one, Shape.of(width)))
+                  stack(EXPERTS, Role.EXPERT_GATE_UP_BIAS, two, Shape.of(inside)),
+                  stack(EXPERTS, Role.EXPERT_DOWN_BIAS, one, Shape.of(width)))
               : null,
           FeedForward.Activation.SILU,
           clamp,
           to,
-          0);
+          0,
+          1);
     }
 
-    private static TensorSpec stack(Role role, List<Projection> projections, Shape each) {
-      var stack = new TensorSpec.Stack(0, EXPERTS, projections, each);
+    /** Half as many for each of two tasks. */
+    Ops.Experts tasks() {
+      int count = EXPERTS / 2;
+      return new Ops.Experts(
+          stack(count, Role.EXPERT_UP, List.of(Projection.UP), Shape.of(9, width)),
+          stack(count, Role.EXPERT_DOWN, List.of(Projection.DOWN), Shape.of(5, 9)),
+          null,
+          FeedForward.Activation.RELU,
+          null,
+          Routing.WeightsApplyTo.EXPERT_OUTPUT,
+          0,
+          2);
+    }
+
+    private static TensorSpec stack(
+        int count, Role role, List<Projection> projections, Shape each) {
+      var stack = new TensorSpec.Stack(0, count, projections, each);
       return new TensorSpec("layers.0." + role.tensor(), role, 0, stack.shape(), stack);
     }
   }
@@ -492,6 +508,17 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Routing.WeightsApplyTo to = Routing.WeightsApplyTo.EXPERT_INPUT;
         return mixed(ops, s.experts(null, false, to), x);
+      }
+    },
+    EXPERTS_OF_TASKS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.width(), Sizes.CHOSEN);
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return mixed(ops, s.tasks(), x);
       }
     },
     OFFSET_NORMS {

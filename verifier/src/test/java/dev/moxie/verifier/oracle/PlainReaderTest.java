@@ -131,6 +131,7 @@ class PlainReaderTest {
     DROPS,
     DROPS_OF_WEIGHED,
     PROTOTYPES,
+    TASKS,
     HIERARCHY,
     COSINE,
     MIXED,
@@ -535,7 +536,12 @@ class PlainReaderTest {
 
   private static FeedForward mixture(List<Part> parts) {
     boolean factored = parts.contains(Part.OUTPUT_FACTORS) && !parts.contains(Part.BESIDE);
-    Routing routing = routing(parts);
+    Routing drawn = routing(parts);
+    boolean byTask =
+        parts.contains(Part.TASKS)
+            && drawn.prototypes() > 0
+            && drawn.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_OUTPUT;
+    Routing routing = byTask ? Parts.with(drawn, "expertsPerToken", EXPERTS) : drawn;
     var experts =
         new FeedForward.MixtureOfExperts(
             EXPERTS,
@@ -560,7 +566,8 @@ class PlainReaderTest {
             factored ? new FeedForward.OutputFactors(2, 0.5) : null);
     boolean one =
         routing.groups() == null && routing.prototypes() == 0 && routing.hierarchy() == null;
-    var some = Parts.with(experts, "identities", parts.contains(Part.IDENTITIES) && one ? 3 : 0);
+    int identities = parts.contains(Part.IDENTITIES) && one ? 3 : 0;
+    var some = Parts.with(experts, Map.of("identities", identities, "byTask", byTask));
     return parts.contains(Part.SHORTCUT)
             && isAlone(some)
             && placement(parts) == null
@@ -623,7 +630,8 @@ class PlainReaderTest {
     if (parts.contains(Part.COSINE) && bias != Routing.Bias.LOGITS) {
       factored = Parts.with(factored, "cosine", new Routing.Cosine(10, 100));
     }
-    if (parts.contains(Part.PROTOTYPES) && !parts.contains(Part.GROUPS)) {
+    boolean sets = parts.contains(Part.PROTOTYPES) || parts.contains(Part.TASKS);
+    if (sets && !parts.contains(Part.GROUPS)) {
       factored = Parts.with(factored, Map.of("expertsPerToken", 4, "prototypes", 2));
     }
     boolean after = parts.contains(Part.DROPS_OF_WEIGHED);

@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Objects;
 import java.util.function.IntUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -888,28 +887,32 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   @Override
   public Activation experts(Experts all, Activation x, Activation chosen, Activation weighed) {
     boolean before = all.weightsApplyTo() == Routing.WeightsApplyTo.EXPERT_INPUT;
-    float[] sum = new float[x.rows() * x.columns()];
-    int count = Objects.requireNonNull(all.gateUp().stack()).experts();
-    for (int expert = 0; expert < count; expert++) {
+    int count = all.count();
+    int width = Math.toIntExact(all.network(0).down().shape().dim(0));
+    int columns = all.tasks() * width;
+    float[] sum = new float[x.rows() * columns];
+    for (int id = 0; id < all.tasks() * count; id++) {
       for (int p = 0; p < chosen.values().length; p++) {
-        if (chosen.values()[p] == expert) {
+        if (chosen.values()[p] == id) {
           int t = p / chosen.columns();
           float w = weighed.values()[p];
           Activation row = each(1, x.columns(), (one, c) -> before ? w * x.at(t, c) : x.at(t, c));
-          Activation y = Forward.network(this, row, all.network(expert));
-          for (int c = 0; c < y.columns(); c++) {
-            sum[t * x.columns() + c] += before ? y.at(0, c) : w * y.at(0, c);
+          Activation y = Forward.network(this, row, all.network(id % count));
+          int first = t * columns + id / count * width;
+          for (int c = 0; c < width; c++) {
+            sum[first + c] += before ? y.at(0, c) : w * y.at(0, c);
           }
         }
       }
     }
     for (int p = 0; p < chosen.values().length; p++) {
       int t = p / chosen.columns();
-      for (int c = 0; chosen.values()[p] >= count && c < x.columns(); c++) {
-        sum[t * x.columns() + c] += weighed.values()[p] * x.at(t, c);
+      boolean identity = all.identities() > 0 && chosen.values()[p] >= count;
+      for (int c = 0; identity && c < columns; c++) {
+        sum[t * columns + c] += weighed.values()[p] * x.at(t, c);
       }
     }
-    return Activation.of(sum, x.columns());
+    return Activation.of(sum, columns);
   }
 
   @Override
