@@ -229,19 +229,22 @@ def tempered(q, a):
 
 def multi_head_latent(x, w, name, a, _):
     """Likewise."""
-    rotary, heads, plain = a["rotary"], a["heads"], a["plainSize"]
+    heads, plain = a["heads"], a["plainSize"]
     epsilon = a["latentNormEpsilon"]
     c, r = np.split(x @ w(f"{name}.latent_down").T, [a["latentSize"]], axis=-1)
     c = a.get("latentFactor", 1) * rms_norm(c, w(f"{name}.latent_norm"), epsilon)
     k, v = np.split((c @ w(f"{name}.latent_up").T).reshape(len(x), heads, -1), [plain], axis=-1)
-    k = np.concatenate([k, np.repeat(rotate(r[:, None], rotary), heads, axis=1)], axis=-1)
+    def turned(y):
+        return rotate(y, a["rotary"]) if "rotary" in a else y
+
+    k = np.concatenate([k, np.repeat(turned(r[:, None]), heads, axis=1)], axis=-1)
     if a["queryRank"] is None:
         q = x @ w(f"{name}.query").T
     else:
         down = rms_norm(x @ w(f"{name}.query_down").T, w(f"{name}.query_norm"), epsilon)
         q = down @ w(f"{name}.query_up").T
-    q, turned = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
-    return tempered(np.concatenate([q, rotate(turned, rotary)], axis=-1), a), k, v, None
+    q, p = np.split(q.reshape(len(x), heads, -1), [plain], axis=-1)
+    return tempered(np.concatenate([q, turned(p)], axis=-1), a), k, v, None
 
 
 def silu(x):
@@ -253,16 +256,24 @@ def unit(x, epsilon):
 
 
 def projections(x, w, name, a):
-    """[q; k; v], the gates, what is written and what decays, of each token."""
-    if a["projections"] == "by_kind":
-        return (x @ w(f"{name}.{part}").T for part in ("mixed", "gate", "write", "decay"))
+    """[q; k; v] convolved, the gates, what is written and what decays, of each token."""
+
+    def latent(part):
+        down = f"{name}.{part}_down"
+        return x @ w(down).T @ w(f"{name}.{part}_up").T if f"{part}Rank" in a else x @ w(f"{name}.{part}").T
+
+    if a["projections"] != "by_key_head":
+        parts = ("query", "key", "value") if a["projections"] == "apart" else ("mixed",)
+        taps = [f"{part}_convolution" if part != "mixed" else "convolution" for part in parts]
+        mixed = [convolved(x @ w(f"{name}.{part}").T, w(f"{name}.{own}")) for part, own in zip(parts, taps)]
+        return np.concatenate(mixed, axis=-1), latent("gate"), x @ w(f"{name}.write").T, latent("decay")
     heads, size = a["keyHeads"], a["keySize"]
     served = a["valueHeads"] * a["valueSize"] // heads
     each = (x @ w(f"{name}.mixed").T).reshape(len(x), heads, -1)
     *mixed, gate = np.split(each, np.cumsum([size, size, served]), axis=-1)
     both = np.split((x @ w(f"{name}.write_decay").T).reshape(len(x), heads, -1), 2, axis=-1)
     write, decay, gate, *mixed = (y.reshape(len(x), -1) for y in (*both, gate, *mixed))
-    return np.concatenate(mixed, axis=-1), gate, write, decay
+    return convolved(np.concatenate(mixed, axis=-1), w(f"{name}.convolution")), gate, write, decay
 
 
 def convolved(x, taps):
@@ -282,14 +293,15 @@ def short_convolution(x, w, name, a):
 
 def gated_delta(x, w, name, a):
     mixed, gate, write, decay = projections(x, w, name, a)
-    mixed = silu(convolved(mixed, w(f"{name}.convolution")))
+    mixed = silu(mixed)
     keys, heads, size = a["keyHeads"] * a["keySize"], a["valueHeads"], a["keySize"]
     serves = np.arange(heads) * a["keyHeads"] // heads
     q, k = (unit(y.reshape(len(x), -1, size), a["unitEpsilon"])[:, serves]
             for y in (mixed[:, :keys], mixed[:, keys : 2 * keys]))
     v = mixed[:, 2 * keys :].reshape(len(x), heads, -1)
     fading = softplus(decay + w(f"{name}.decay_shift"))
-    d = np.exp(-np.exp(w(f"{name}.decay_rate")) * fading)[:, :, None, None]
+    fading = fading.reshape(len(x), heads, -1, 1)
+    d = np.exp(-np.exp(w(f"{name}.decay_rate"))[:, None, None] * fading)
     state, read = np.zeros((heads, size, a["valueSize"])), np.zeros_like(v)
     for t in range(len(x)):
         state = d[t] * state
@@ -297,7 +309,8 @@ def gated_delta(x, w, name, a):
         state = state + k[t][:, :, None] * written[:, None]
         read[t] = np.einsum("hkv,hk->hv", state, q[t] / math.sqrt(size))
     read = rms_norm(read, w(f"{name}.norm"), a["normEpsilon"]).reshape(len(x), -1)
-    return (read * silu(gate)) @ w(f"{name}.output").T
+    opened = sigmoid(gate) if "sigmoidGates" in a else silu(gate)
+    return (read * opened) @ w(f"{name}.output").T
 
 
 def mamba(x, w, name, a):

@@ -139,9 +139,15 @@ LAYER = {
     "grouped_query": "attention.output HO O; attention.query QG H; attention.key K H",
     "value": "attention.value KV H",
     "gate": "attention.output_gate GV H",
-    "gated_delta": "delta.mixed M H; delta.convolution W N; delta.decay_shift A;"
-                   "delta.decay_rate A; delta.norm D; delta.output H O",
-    "by_kind": "delta.gate O H; delta.write A H; delta.decay A H",
+    "gated_delta": "delta.decay_shift S; delta.decay_rate A; delta.norm D; delta.output H O",
+    "delta_mixed": "delta.mixed M H; delta.convolution W N",
+    "apart": "delta.query K H; delta.key K H; delta.value O H; delta.query_convolution K N;"
+             "delta.key_convolution K N; delta.value_convolution O N",
+    "delta_gate": "delta.gate O H",
+    "gateRank": "delta.gate_down GR H; delta.gate_up O GR",
+    "delta_write": "delta.write A H",
+    "delta_decay": "delta.decay A H",
+    "decayRank": "delta.decay_down DR H; delta.decay_up S DR",
     "by_key_head": "delta.write_decay 2A H",
     "short_convolution": "convolution.input 3W H; convolution.taps W N; convolution.output H W",
     "convolution_biases": "convolution.input.bias 3W; convolution.taps.bias W;"
@@ -308,8 +314,15 @@ def canonical(architecture):
             wide = 2 * a["keyHeads"] * head + heads * value
             more = heads * value if a["projections"] == "by_key_head" else 0
             size |= {"M": wide + more, "W": wide, "N": a["convolution"], "A": heads,
-                     "2A": 2 * heads, "D": value}
-            parts.append(a["projections"])
+                     "2A": 2 * heads, "D": value, "K": a["keyHeads"] * head,
+                     "S": heads * head if "decayRank" in a else heads,
+                     "DR": a.get("decayRank"), "GR": a.get("gateRank")}
+            parts.append("apart" if a["projections"] == "apart" else "delta_mixed")
+            if a["projections"] == "by_key_head":
+                parts.append("by_key_head")
+            else:
+                parts += ["delta_write", "gateRank" if "gateRank" in a else "delta_gate"]
+                parts.append("decayRank" if "decayRank" in a else "delta_decay")
         elif a["type"] == "short_convolution":
             heads = head = value = 0
             size |= {"W": a["width"], "3W": 3 * a["width"], "N": a["convolution"]}
@@ -344,10 +357,11 @@ def canonical(architecture):
                     size |= {"X": n["heads"] * n["size"], "Y": n["size"], "Z": n["heads"],
                              "N": times * n["size"]}
         else:
-            heads, turned, value = a["heads"], a["rotary"]["dimensions"], a["valueSize"]
-            head = a["plainSize"] + turned
+            heads, value = a["heads"], a["valueSize"]
+            shared = a["rotary"]["dimensions"] if "rotary" in a else a["sharedSize"]
+            head = a["plainSize"] + shared
             parts.append("query" if a["queryRank"] is None else "query_rank")
-            size |= {"R": a["queryRank"], "C": a["latentSize"], "C+D": a["latentSize"] + turned,
+            size |= {"R": a["queryRank"], "C": a["latentSize"], "C+D": a["latentSize"] + shared,
                      "U": a["heads"] * (a["plainSize"] + value)}
             if n := a.get("indexer"):
                 parts.append("indexer")

@@ -264,6 +264,10 @@ def architecture(p):
             keys, heads = attention["keyHeads"], attention["valueHeads"]
             wide = 2 * (keys * attention["keySize"] + heads * attention["valueSize"])
             yield "A2", "keyHeads", heads % keys == 0 and wide <= 1 << 24
+            by_row = "decayRank" in attention
+            yield "A2", "decayRank", not by_row or heads * attention["keySize"] <= 1 << 24
+            ranks = {"decayRank", "gateRank"} & {*attention}
+            yield "A11", "ranks", not ranks or attention["projections"] != "by_key_head"
         kinds = {attention["type"], ff["type"]}
         whole = a.get("normPlacement") == "shared_input"
         yield "A14", "a layer", "none" not in kinds or len(kinds) == 2 and not whole
@@ -307,7 +311,10 @@ def architecture(p):
             most = min(attention["headSize"], inner["size"])
             yield "A3", "rotary.dimensions", rotary["dimensions"] <= most
         yield "A9", "latentFactor", attention.get("latentFactor") != 1
+        if attention["type"] == "multi_head_latent":
+            yield "A11", "sharedSize", ("rotary" in attention) != ("sharedSize" in attention)
         if indexer := attention.get("indexer"):
+            yield "A11", "rotary", rotary is not None
             yield "A3", "indexer.size", rotary["dimensions"] <= indexer["size"]
             yield "A11", "queryRank", attention["queryRank"] is not None
         if scaling := rotary and rotary.get("scaling"):

@@ -313,7 +313,7 @@ final class RunCommand implements Callable<Integer> {
           execution == Execution.KERNELS || CacheLayout.of(a, device.target()).latent()
               ? ", cache of compressed latents"
               : ", cache of every head's keys and values, since latents of "
-                  + (a.latentSize() + a.rotary().dimensions())
+                  + (a.latentSize() + a.shared())
                   + " are wider than its attention takes";
     };
   }

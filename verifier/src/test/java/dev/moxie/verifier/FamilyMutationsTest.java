@@ -102,6 +102,7 @@ class FamilyMutationsTest {
           "ernie4_5_moe",
           "lfm2_moe",
           "qwen3_next",
+          "kimi_linear",
           "qwen3_5_moe",
           "gemma4",
           "afmoe",
@@ -423,7 +424,8 @@ class FamilyMutationsTest {
   }
 
   private static UnaryOperator<ConversionPlan> latent(UnaryOperator<MultiHeadLatent> change) {
-    return WrongPlans.blocks(b -> b.withAttention(change.apply((MultiHeadLatent) b.attention())));
+    return WrongPlans.blocks(
+        b -> b.attention() instanceof MultiHeadLatent a ? b.withAttention(change.apply(a)) : b);
   }
 
   private void plantAttention() {
@@ -524,7 +526,17 @@ class FamilyMutationsTest {
   }
 
   private void plantLatent(MultiHeadLatent a) {
-    if (a.rotary().scaling() instanceof Rotary.Yarn) {
+    Rotary rotary = a.rotary();
+    if (rotary == null) {
+      Rotary some = new Rotary(10_000, a.shared(), Rotary.Pairing.HALVES, null);
+      plan(
+          "rotary where there is none",
+          "a rotary embedding that the reference does not have",
+          latent(x -> x.withRotary(some)));
+    } else if (a.indexer() == null) {
+      plan("rotary dropped", "a dropped rotary embedding", latent(x -> x.withRotary(null)));
+    }
+    if (rotary != null && rotary.scaling() instanceof Rotary.Yarn) {
       plan(
           "YaRN softmax factor dropped",
           "YaRN softmax factor",
@@ -731,7 +743,28 @@ class FamilyMutationsTest {
     int served = Math.toIntExact(a.values() / a.keyHeads());
     int group = 2 * (size + served);
     int each = a.valueHeads() / a.keyHeads();
-    if (a.projections() == Attention.Projections.BY_KEY_HEAD) {
+    if (a.projections() == Attention.Projections.APART) {
+      plan(
+          "queries and keys of states swapped",
+          "query and key swapped",
+          leaves(n -> swap(n, ".delta.query.", ".delta.key.")));
+      plan(
+          "convolutions of queries and values swapped",
+          "query_convolution and value_convolution swapped",
+          leaves(n -> swap(n, ".delta.query_convolution.", ".delta.value_convolution.")));
+      plan(
+          "latents of gates and decays swapped",
+          "decay_down and gate_down swapped",
+          leaves(n -> swap(n, ".delta.gate_down.", ".delta.decay_down.")));
+      plan(
+          "what is made of the latents of gates and decays swapped",
+          "decay_up and gate_up swapped",
+          leaves(n -> swap(n, ".delta.gate_up.", ".delta.decay_up.")));
+      plan(
+          "what states write of another layer",
+          "layers.0.delta.write.weight taken from layer 3",
+          leaves(n -> n.endsWith(".delta.write.weight") ? swap(n, "layers.0.", "layers.3.") : n));
+    } else if (a.projections() == Attention.Projections.BY_KEY_HEAD) {
       rows(
           "queries and keys of states swapped",
           "query and key rows swapped",
@@ -759,18 +792,31 @@ class FamilyMutationsTest {
           "write and decay swapped",
           leaves(n -> swap(n, ".delta.write.", ".delta.decay.")));
     }
-    plan(
-        "shift and rate of decays swapped",
-        "decay_shift and decay_rate swapped",
-        leaves(n -> swap(n, ".delta.decay_shift.", ".delta.decay_rate.")));
-    plantReversed("delta.convolution.weight", a.convolution());
-    plan(
+    if (a.decayRank() == null) {
+      plan(
+          "shift and rate of decays swapped",
+          "decay_shift and decay_rate swapped",
+          leaves(n -> swap(n, ".delta.decay_shift.", ".delta.decay_rate.")));
+    }
+    plantReversed("convolution.weight", a.convolution());
+    delta(
+        "another opening of gates",
+        "a gate that " + (a.sigmoidGates() ? "silu opens" : "sigmoid opens"),
+        d -> Parts.with(d, "sigmoidGates", !d.sigmoidGates()));
+    delta(
         "epsilon of a state's norm",
         "epsilon",
+        d -> Parts.with(d, "normEpsilon", 1e4 * d.normEpsilon()));
+  }
+
+  private void delta(String name, String words, UnaryOperator<Attention.GatedDelta> change) {
+    plan(
+        name,
+        words,
         WrongPlans.blocks(
             b ->
                 b.attention() instanceof Attention.GatedDelta d
-                    ? b.withAttention(Parts.with(d, "normEpsilon", 1e4 * d.normEpsilon()))
+                    ? b.withAttention(change.apply(d))
                     : b));
   }
 

@@ -165,6 +165,19 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "states-by-row-and-latents-without-positions",
+              """
+              {"model_type": "kimi_linear", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,
+               "num_hidden_layers": 3, "intermediate_size": 9, "moe_intermediate_size": 6,
+               "num_experts": 4, "num_experts_per_token": 2, "num_shared_experts": 1,
+               "num_expert_group": 2, "topk_group": 1, "routed_scaling_factor": 2.446,
+               "num_attention_heads": 2, "kv_lora_rank": 5, "qk_nope_head_dim": 3,
+               "qk_rope_head_dim": 5, "v_head_dim": 4, "linear_attn_config": {"num_heads": 3,
+                "head_dim": 4, "short_conv_kernel_size": 3, "kda_layers": [1, 3],
+                "full_attn_layers": [2]}, "rms_norm_eps": 1e-5, "model_max_length": 64}
+              """,
+              Packages::convert),
+          new Model(
               "grouped-query",
               """
               {"model_type": "mixtral", "hidden_act": "silu", "vocab_size": 19, "hidden_size": 12,

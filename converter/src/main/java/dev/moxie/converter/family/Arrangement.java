@@ -55,6 +55,9 @@ public sealed interface Arrangement {
   /** A vector as a matrix of one row. */
   Arrangement ROW = Axes.of("1 r");
 
+  /** A vector on the third of four axes. */
+  Arrangement THIRD = Axes.of("1 1 r 1");
+
   /** Matrices one below the other, in this order, by what their names have after the layer. */
   static Arrangement joined(List<String> canonical) {
     return new Joined(List.copyOf(canonical));

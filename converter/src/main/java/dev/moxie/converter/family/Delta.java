@@ -29,7 +29,7 @@ final class Delta {
           .or(4);
 
   /** Of the sum of squares of a query or key, which the class states and no key changes. */
-  private static final double UNIT_EPSILON = 1e-6;
+  static final double UNIT_EPSILON = 1e-6;
 
   static final Keys KEYS =
       Llama.KEYS

@@ -49,6 +49,7 @@ public final class Families {
           Lfm2Moe.FAMILY,
           Qwen35Moe.FAMILY,
           Qwen3Next.FAMILY,
+          KimiLinear.FAMILY,
           Qwen3VlMoe.FAMILY,
           Gemma4.FAMILY,
           Afmoe.FAMILY,

@@ -38,6 +38,11 @@ final class Latent {
   private Latent() {}
 
   static Attention.MultiHeadLatent attention(Settings c, Rotary.Pairing pairing) {
+    return unturned(c).withRotary(RotarySettings.latent(c, c.get(TURNED), pairing));
+  }
+
+  /** The same where no position turns anything. */
+  static Attention.MultiHeadLatent unturned(Settings c) {
     int heads = c.get(Llama.HEADS);
     Integer keyHeads = c.find(Llama.KEY_HEADS);
     if (keyHeads != null && keyHeads != heads) {
@@ -57,7 +62,11 @@ final class Latent {
         c.get(VALUE),
         1 / Math.sqrt(plain + (double) turned),
         c.get(EPSILON),
-        RotarySettings.latent(c, turned, pairing));
+        null,
+        turned,
+        null,
+        null,
+        null);
   }
 
   /**

@@ -507,12 +507,13 @@ public record Inspection(
       case Attention.None _ -> "none";
       case Attention.Compressed a -> words(a);
       case Attention.MultiHeadLatent a ->
-          "latent of %d for %d heads: queries and keys of %d + %d turned, values of %d%s; rotary %s"
+          "latent of %d for %d heads: queries and keys of %d + %d %s, values of %d%s; rotary %s"
               .formatted(
                   a.latentSize(),
                   a.heads(),
                   a.plainSize(),
-                  a.rotary().dimensions(),
+                  a.shared(),
+                  a.rotary() == null ? "shared" : "turned",
                   a.valueSize(),
                   a.queryRank() == null ? "" : "; queries from a latent of " + a.queryRank(),
                   words(a.rotary()));
@@ -529,8 +530,14 @@ public record Inspection(
   }
 
   private static String words(Attention.GatedDelta a) {
-    return "gated delta rule: %d value heads of %d, %d query and key heads of %d; convolution of %d"
-        .formatted(a.valueHeads(), a.valueSize(), a.keyHeads(), a.keySize(), a.convolution());
+    return "gated delta rule: %d value heads of %d, %d query and key heads of %d; convolution of %d%s"
+        .formatted(
+            a.valueHeads(),
+            a.valueSize(),
+            a.keyHeads(),
+            a.keySize(),
+            a.convolution(),
+            a.decayRank() == null ? "" : "; each row of a state decays by itself");
   }
 
   private static String words(@Nullable Rotary rotary) {

@@ -5,6 +5,8 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -507,7 +509,7 @@ public sealed interface Attention {
    * shared by all heads.
    *
    * <pre>
-   * [c; r]    = latent_down · x                    c [T, latentSize], r [T, rotary.dimensions]
+   * [c; r]    = latent_down · x                    c [T, latentSize], r [T, shared]
    * [k_i; v_i] = latent_up · rmsnorm(c)            per head: k_i [T, plainSize], v_i [T, valueSize]
    * [q_i; p_i] = query · x, or query_up · rmsnorm(query_down · x)
    * o_i       = softmax(scale · (q_i k_iᵀ + rotate(p_i) rotate(r)ᵀ) + mask) v_i
@@ -518,9 +520,11 @@ public sealed interface Attention {
    * @param latentSize width of c
    * @param plainSize part of a query or key head that positions do not turn
    * @param valueSize width of a value head
-   * @param scale factor of the products before the softmax: 1/sqrt(plainSize + dimensions)
+   * @param scale factor of the products before the softmax: 1/sqrt(plainSize + shared)
    * @param latentNormEpsilon epsilon of the norms inside the attention
-   * @param rotary its dimensions are the turned part of a head; its softmax factor multiplies scale
+   * @param rotary its dimensions are the turned part of a head; its softmax factor multiplies
+   *     scale; null where no position turns p and r (Kimi Team, "Kimi Linear", 2025, section 4)
+   * @param sharedSize width of r where there is no rotary, else null
    * @param temperature of whole queries, once they are turned; null leaves them as they are
    * @param indexer which of the positions before a token it sees; null if all
    * @param latentFactor multiplies rmsnorm(c) (Meituan, "LongCat-Flash Technical Report", 2025,
@@ -534,7 +538,8 @@ public sealed interface Attention {
       int valueSize,
       double scale,
       double latentNormEpsilon,
-      Rotary rotary,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer sharedSize,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Temperature temperature,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Indexer indexer,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double latentFactor)
@@ -560,6 +565,7 @@ public sealed interface Attention {
           rotary,
           null,
           null,
+          null,
           null);
     }
 
@@ -580,13 +586,30 @@ public sealed interface Attention {
               "attention.latentFactor: expected none where it is 1, found 1");
         }
       }
-      Objects.requireNonNull(rotary, "attention.rotary is missing");
+      if ((rotary == null) == (sharedSize == null)) {
+        throw new IllegalArgumentException(
+            "attention.sharedSize: expected one of it and rotary, found "
+                + (rotary == null ? "neither" : "both"));
+      }
+      if (sharedSize != null) {
+        Limits.require("attention.sharedSize", sharedSize, 1, Limits.MAX_WIDTH);
+      }
       if (indexer != null && queryRank == null) {
         throw new IllegalArgumentException(
             "attention.queryRank: expected the width of a latent, which the indexer reads, found"
                 + " none");
       }
-      if (indexer != null && rotary.dimensions() > indexer.size()) {
+      if (indexer != null) {
+        requireTurned(indexer, rotary);
+      }
+    }
+
+    private static void requireTurned(Indexer indexer, @Nullable Rotary rotary) {
+      if (rotary == null) {
+        throw new IllegalArgumentException(
+            "attention.rotary: expected one, which turns what the indexer reads, found none");
+      }
+      if (rotary.dimensions() > indexer.size()) {
         throw new IllegalArgumentException(
             "attention.indexer.size: expected at least rotary.dimensions "
                 + rotary.dimensions()
@@ -595,15 +618,24 @@ public sealed interface Attention {
       }
     }
 
+    /** Width of the key that all heads share, which positions turn where they turn anything. */
+    @JsonIgnore
+    public int shared() {
+      return rotary == null ? Objects.requireNonNull(sharedSize) : rotary.dimensions();
+    }
+
     /** Width of a query or key head. */
     @JsonIgnore
     public int headSize() {
-      return plainSize + rotary.dimensions();
+      return plainSize + shared();
     }
 
     @Override
-    public MultiHeadLatent withRotary(Rotary other) {
-      return Parts.with(this, "rotary", other);
+    public MultiHeadLatent withRotary(@Nullable Rotary other) {
+      Map<String, @Nullable Object> members = new HashMap<>();
+      members.put("rotary", other);
+      members.put("sharedSize", other == null ? shared() : null);
+      return Parts.with(this, members);
     }
 
     @Override
@@ -613,7 +645,7 @@ public sealed interface Attention {
 
     @Override
     public long cachedPerToken() {
-      return latentSize + (long) rotary.dimensions() + indexed();
+      return latentSize + (long) shared() + indexed();
     }
 
     @Override
@@ -779,7 +811,10 @@ public sealed interface Attention {
      * what its heads write and how they decay.
      */
     @JsonProperty("by_key_head")
-    BY_KEY_HEAD
+    BY_KEY_HEAD,
+    /** All apart; queries, keys and values have a convolution each. */
+    @JsonProperty("apart")
+    APART
   }
 
   /**
@@ -798,6 +833,11 @@ public sealed interface Attention {
    * y         = output · [o_1; …]
    * </pre>
    *
+   * <p>Kimi delta attention (Kimi Team, "Kimi Linear", 2025, section 3; transformers {@code
+   * models/kimi_linear/modeling_kimi_linear.py}) is the same rule with decays of each row of a
+   * state, decay_up · decay_down · x in the place of decay · x, and gates gate_up · gate_down · x,
+   * which a sigmoid opens.
+   *
    * @param keyHeads heads of queries and keys; divides valueHeads
    * @param valueHeads heads of values
    * @param keySize width of a query or key
@@ -806,6 +846,10 @@ public sealed interface Attention {
    * @param unitEpsilon keeps the length of a query or key from being zero
    * @param normEpsilon epsilon of the norm of what is read, whose weights all heads share
    * @param projections how they are stored
+   * @param decayRank width of the latent that decays come from, of which each row of a state has
+   *     one, all at the rate of their head; null where a state decays as a whole, by one matrix
+   * @param gateRank width of the latent that gates come from; null where they come from one matrix
+   * @param sigmoidGates whether a sigmoid opens gates in the place of silu
    */
   record GatedDelta(
       int keyHeads,
@@ -815,8 +859,35 @@ public sealed interface Attention {
       int convolution,
       double unitEpsilon,
       double normEpsilon,
-      Projections projections)
+      Projections projections,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer decayRank,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Integer gateRank,
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean sigmoidGates)
       implements Recurrent {
+    /** Without anything that such a layer may lack. */
+    public GatedDelta(
+        int keyHeads,
+        int valueHeads,
+        int keySize,
+        int valueSize,
+        int convolution,
+        double unitEpsilon,
+        double normEpsilon,
+        Projections projections) {
+      this(
+          keyHeads,
+          valueHeads,
+          keySize,
+          valueSize,
+          convolution,
+          unitEpsilon,
+          normEpsilon,
+          projections,
+          null,
+          null,
+          false);
+    }
+
     public GatedDelta {
       Limits.require("attention.valueHeads", valueHeads, 1, Limits.MAX_HEADS);
       Limits.require("attention.keyHeads", keyHeads, 1, valueHeads);
@@ -831,6 +902,11 @@ public sealed interface Attention {
           2 * Math.addExact((long) keyHeads * keySize, (long) valueHeads * valueSize),
           1,
           Limits.MAX_WIDTH);
+      requireRank("decayRank", decayRank, projections);
+      requireRank("gateRank", gateRank, projections);
+      if (decayRank != null) {
+        Limits.require("attention's decays", (long) valueHeads * keySize, 1, Limits.MAX_WIDTH);
+      }
       if (valueHeads % keyHeads != 0) {
         throw new IllegalArgumentException(
             "attention.keyHeads: expected a divisor of "
@@ -838,6 +914,27 @@ public sealed interface Attention {
                 + " value heads, found "
                 + keyHeads);
       }
+    }
+
+    private static void requireRank(
+        String member, @Nullable Integer rank, Projections projections) {
+      if (rank == null) {
+        return;
+      }
+      Limits.require("attention." + member, rank, 1, Limits.MAX_WIDTH);
+      if (projections == Projections.BY_KEY_HEAD) {
+        throw new IllegalArgumentException(
+            "attention."
+                + member
+                + ": expected none where projections are by_key_head, found "
+                + rank);
+      }
+    }
+
+    /** What the heads of a layer keep. */
+    @JsonIgnore
+    public Ops.States states() {
+      return new Ops.States(keyHeads, valueHeads, keySize, valueSize, decayRank != null);
     }
 
     /** Width of all queries, or of all keys. */

@@ -578,22 +578,25 @@ public final class Forward<V> {
   }
 
   private V attention(Scope scope, int layer, Attention.MultiHeadLatent a, V x) {
-    int turned = a.rotary().dimensions();
+    int shared = a.shared();
+    Rotary rotary = a.rotary();
     V latent = a.queryRank() == null ? x : queryLatent(scope, a, a.queryRank(), x);
-    V q = ops.rotate(query(scope, a, latent), a.rotary(), a.headSize(), a.plainSize());
+    V q = query(scope, a, latent);
+    q = rotary == null ? q : ops.rotate(q, rotary, a.headSize(), a.plainSize());
     q = a.temperature() == null ? q : ops.temper(q, a.temperature());
     V down =
         ops.linear(
             x,
             scope.matrix(
-                Role.ATTENTION_LATENT_DOWN, a.latentSize() + (long) turned, model.hiddenSize()));
+                Role.ATTENTION_LATENT_DOWN, a.latentSize() + (long) shared, model.hiddenSize()));
     V c =
         ops.norm(
             ops.columns(down, 0, a.latentSize()),
             scope.vector(Role.ATTENTION_LATENT_NORM, a.latentSize()),
             a.latentNormEpsilon());
     c = a.latentFactor() == null ? c : ops.scale(c, a.latentFactor());
-    V r = ops.rotate(ops.columns(down, a.latentSize(), turned), a.rotary(), turned, 0);
+    V r = ops.columns(down, a.latentSize(), shared);
+    r = rotary == null ? r : ops.rotate(r, rotary, shared, 0);
     long expanded = (long) a.heads() * (a.plainSize() + a.valueSize());
     V seen = a.indexer() == null ? null : chosen(scope, layer, a, a.indexer(), x, latent);
     Leaf up = scope.matrix(Role.ATTENTION_LATENT_UP, expanded, a.latentSize());
@@ -627,7 +630,7 @@ public final class Forward<V> {
       Scope scope, int layer, Attention.MultiHeadLatent a, Attention.Indexer n, V x, V latent) {
     long hidden = model.hiddenSize();
     int size = n.size();
-    Rotary rotary = a.rotary().withPairing(n.pairing());
+    Rotary rotary = Objects.requireNonNull(a.rotary()).withPairing(n.pairing());
     long rank = Objects.requireNonNull(a.queryRank());
     long queries = (long) n.heads() * size;
     V q = ops.linear(latent, scope.matrix(Role.ATTENTION_INDEX_QUERY, queries, rank));
@@ -746,54 +749,114 @@ public final class Forward<V> {
   }
 
   private V attention(Scope scope, Attention.GatedDelta a, V x) {
-    int keys = Math.toIntExact(a.keys());
-    int values = Math.toIntExact(a.values());
-    int hidden = model.hiddenSize();
-    int heads = a.valueHeads();
-    V mixed;
-    V gate;
-    V written;
-    V decayed;
-    switch (a.projections()) {
-      case BY_KIND -> {
-        mixed = ops.linear(x, scope.matrix(Role.DELTA_MIXED, 2L * keys + values, hidden));
-        gate = ops.linear(x, scope.matrix(Role.DELTA_GATE, values, hidden));
-        written = ops.linear(x, scope.matrix(Role.DELTA_WRITE, heads, hidden));
-        decayed = ops.linear(x, scope.matrix(Role.DELTA_DECAY, heads, hidden));
-      }
-      case BY_KEY_HEAD -> {
-        int size = a.keySize();
-        int served = values / a.keyHeads();
-        int all = 2 * (size + served);
-        V each = ops.linear(x, scope.matrix(Role.DELTA_MIXED, 2L * (keys + values), hidden));
-        V queriesAndKeys =
-            ops.join(ops.ofHeads(each, all, 0, size), ops.ofHeads(each, all, size, size));
-        mixed = ops.join(queriesAndKeys, ops.ofHeads(each, all, 2 * size, served));
-        gate = ops.ofHeads(each, all, 2 * size + served, served);
-        V both = ops.linear(x, scope.matrix(Role.DELTA_WRITE_DECAY, 2L * heads, hidden));
-        int per = heads / a.keyHeads();
-        written = ops.ofHeads(both, 2 * per, 0, per);
-        decayed = ops.ofHeads(both, 2 * per, per, per);
-      }
-      default -> throw new IllegalStateException(a.projections().name());
-    }
-    int width = 2 * keys + values;
-    Leaf taps = scope.matrix(Role.DELTA_CONVOLUTION, width, a.convolution());
-    V c = ops.activate(FeedForward.Activation.SILU, ops.convolve(mixed, taps));
-    V d = ops.shift(decayed, scope.vector(Role.DELTA_DECAY_SHIFT, heads));
+    Delta<V> d =
+        switch (a.projections()) {
+          case BY_KIND -> byKind(scope, a, x);
+          case BY_KEY_HEAD -> byKeyHead(scope, a, x);
+          case APART -> apart(scope, a, x);
+        };
+    Ops.States states = a.states();
+    V steps = ops.shift(d.decay(), scope.vector(Role.DELTA_DECAY_SHIFT, states.decays()));
     V o =
         ops.recur(
-            new Ops.States(a.keyHeads(), heads, a.keySize(), a.valueSize(), false),
-            unit(a, ops.columns(c, 0, keys), 1.0 / a.keySize()),
-            unit(a, ops.columns(c, keys, keys), 1 / Math.sqrt(a.keySize())),
-            ops.columns(c, 2 * keys, values),
-            ops.decay(ops.softplus(d, 0), scope.vector(Role.DELTA_DECAY_RATE, heads)),
-            written);
+            states,
+            unit(a, d.query(), 1.0 / a.keySize()),
+            unit(a, d.key(), 1 / Math.sqrt(a.keySize())),
+            d.value(),
+            ops.decay(ops.softplus(steps, 0), scope.vector(Role.DELTA_DECAY_RATE, a.valueHeads())),
+            d.write());
     Leaf weight = scope.vector(Role.DELTA_NORM, a.valueSize());
     V normed = ops.norms(o, weight, a.normEpsilon(), a.valueSize());
-    return ops.linear(
-        ops.gate(FeedForward.Activation.SILU, null, gate, normed),
-        scope.matrix(Role.DELTA_OUTPUT, hidden, values));
+    V gated =
+        a.sigmoidGates()
+            ? ops.switched(Attention.Opening.SIGMOID, normed, d.gate())
+            : ops.gate(FeedForward.Activation.SILU, null, d.gate(), normed);
+    return ops.linear(gated, scope.matrix(Role.DELTA_OUTPUT, model.hiddenSize(), a.values()));
+  }
+
+  /** What the gated delta rule is computed with, but for shifts, norms and rates. */
+  private record Delta<V>(V query, V key, V value, V gate, V write, V decay) {}
+
+  private Delta<V> byKind(Scope scope, Attention.GatedDelta a, V x) {
+    long width = 2 * a.keys() + a.values();
+    V mixed = ops.linear(x, scope.matrix(Role.DELTA_MIXED, width, model.hiddenSize()));
+    V gate = gates(scope, a, x);
+    V write = writes(scope, a, x);
+    return mixed(scope, a, mixed, gate, write, decays(scope, a, x));
+  }
+
+  private Delta<V> byKeyHead(Scope scope, Attention.GatedDelta a, V x) {
+    int hidden = model.hiddenSize();
+    int size = a.keySize();
+    int served = Math.toIntExact(a.values() / a.keyHeads());
+    int all = 2 * (size + served);
+    V each = ops.linear(x, scope.matrix(Role.DELTA_MIXED, 2 * (a.keys() + a.values()), hidden));
+    V queriesAndKeys =
+        ops.join(ops.ofHeads(each, all, 0, size), ops.ofHeads(each, all, size, size));
+    V mixed = ops.join(queriesAndKeys, ops.ofHeads(each, all, 2 * size, served));
+    V gate = ops.ofHeads(each, all, 2 * size + served, served);
+    V both = ops.linear(x, scope.matrix(Role.DELTA_WRITE_DECAY, 2L * a.valueHeads(), hidden));
+    int per = a.valueHeads() / a.keyHeads();
+    V write = ops.ofHeads(both, 2 * per, 0, per);
+    return mixed(scope, a, mixed, gate, write, ops.ofHeads(both, 2 * per, per, per));
+  }
+
+  /** Of queries, keys and values side by side. */
+  private Delta<V> mixed(Scope scope, Attention.GatedDelta a, V mixed, V gate, V write, V decay) {
+    int keys = Math.toIntExact(a.keys());
+    int values = Math.toIntExact(a.values());
+    V c = convolved(scope, a, Role.DELTA_CONVOLUTION, 2 * keys + values, mixed);
+    return new Delta<>(
+        ops.columns(c, 0, keys),
+        ops.columns(c, keys, keys),
+        ops.columns(c, 2 * keys, values),
+        gate,
+        write,
+        decay);
+  }
+
+  private Delta<V> apart(Scope scope, Attention.GatedDelta a, V x) {
+    int hidden = model.hiddenSize();
+    V q = ops.linear(x, scope.matrix(Role.DELTA_QUERY, a.keys(), hidden));
+    V k = ops.linear(x, scope.matrix(Role.DELTA_KEY, a.keys(), hidden));
+    V v = ops.linear(x, scope.matrix(Role.DELTA_VALUE, a.values(), hidden));
+    return new Delta<>(
+        convolved(scope, a, Role.DELTA_QUERY_CONVOLUTION, a.keys(), q),
+        convolved(scope, a, Role.DELTA_KEY_CONVOLUTION, a.keys(), k),
+        convolved(scope, a, Role.DELTA_VALUE_CONVOLUTION, a.values(), v),
+        gates(scope, a, x),
+        writes(scope, a, x),
+        decays(scope, a, x));
+  }
+
+  private V convolved(Scope scope, Attention.GatedDelta a, Role role, long width, V m) {
+    Leaf taps = scope.matrix(role, width, a.convolution());
+    return ops.activate(FeedForward.Activation.SILU, ops.convolve(m, taps));
+  }
+
+  private V gates(Scope scope, Attention.GatedDelta a, V x) {
+    Integer rank = a.gateRank();
+    return rank == null
+        ? ops.linear(x, scope.matrix(Role.DELTA_GATE, a.values(), model.hiddenSize()))
+        : narrowed(scope, Role.DELTA_GATE_DOWN, rank, Role.DELTA_GATE_UP, a.values(), x);
+  }
+
+  private V writes(Scope scope, Attention.GatedDelta a, V x) {
+    return ops.linear(x, scope.matrix(Role.DELTA_WRITE, a.valueHeads(), model.hiddenSize()));
+  }
+
+  private V decays(Scope scope, Attention.GatedDelta a, V x) {
+    Integer rank = a.decayRank();
+    long width = a.states().decays();
+    return rank == null
+        ? ops.linear(x, scope.matrix(Role.DELTA_DECAY, width, model.hiddenSize()))
+        : narrowed(scope, Role.DELTA_DECAY_DOWN, rank, Role.DELTA_DECAY_UP, width, x);
+  }
+
+  /** By a latent of that width. */
+  private V narrowed(Scope scope, Role down, int rank, Role up, long width, V x) {
+    V latent = ops.linear(x, scope.matrix(down, rank, model.hiddenSize()));
+    return ops.linear(latent, scope.matrix(up, width, rank));
   }
 
   /** Heads over their root mean square, which is √keySize times what a unit vector is, scaled. */

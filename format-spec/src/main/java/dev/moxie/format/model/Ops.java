@@ -170,9 +170,9 @@ public interface Ops<V> {
    * has the keys [k_i; r] and the values v_i, [k_i; v_i] = up_i · c.
    *
    * @param layer whose latents are kept for later tokens
-   * @param q [T, heads · (plainSize + dimensions)]
+   * @param q [T, heads · (plainSize + shared)]
    * @param c [T, latentSize]
-   * @param r [T, dimensions], the same for every head
+   * @param r [T, shared], the same for every head
    * @param seen what {@link #choose} made; null where tokens see all that came before
    * @param up [heads · (plainSize + valueSize), latentSize]
    * @return [T, heads · valueSize]
@@ -209,7 +209,8 @@ public interface Ops<V> {
   /**
    * What a state keeps of itself in a step of time: exp(−exp(rate) · step).
    *
-   * @param rate as wide as steps; or of each step several, side by side, [columns of steps, n]
+   * @param rate as wide as steps; or of each step several, side by side, [columns of steps, n]; or
+   *     one for so many neighbouring steps
    */
   V decay(V steps, Leaf rate);
 

@@ -301,10 +301,10 @@ public final class Symbols implements Ops<Symbols.Term> {
       Leaf up) {
     String queries = name(q, "q");
     String latent = name(c, "c");
-    String turned = name(r, "r");
+    String shared = name(r, "r");
     lines.add("[k_i; v_i] = %s %s, per head i".formatted(matrix(up), latent));
     String over = seen == null ? "j ≤ i" : "j ∈ " + seen.text;
-    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, turned), over, "v_i");
+    return attended(a, "%s_i [k_i; %s]ᵀ".formatted(queries, shared), over, "v_i");
   }
 
   @Override
@@ -444,8 +444,9 @@ public final class Symbols implements Ops<Symbols.Term> {
     fading = states.byRow() ? "diag(" + fading + ")" : fading;
     String key = name(k, "k");
     String value = name(v, "v");
+    String faded = states.byRow() ? "(%s S)ᵀ".formatted(fading) : fading + " Sᵀ";
     String written =
-        b == null ? value : "(σ(%s) (%s − %s Sᵀ %s))".formatted(name(b, "b"), value, fading, key);
+        b == null ? value : "(σ(%s) (%s − %s %s))".formatted(name(b, "b"), value, faded, key);
     lines.add("S = %s S + %s %sᵀ, per value head".formatted(fading, key, written));
     Term read = term("Sᵀ %s", name(q, "q"));
     name(read, "o");

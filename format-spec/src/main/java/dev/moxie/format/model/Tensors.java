@@ -254,7 +254,7 @@ public final class Tensors implements Ops<Long> {
       @Nullable Long seen,
       Leaf up) {
     require("queries", (long) a.heads() * a.headSize(), q);
-    require("turned key", a.rotary().dimensions(), r);
+    require("shared key", a.shared(), r);
     require("keys and values", (long) a.heads() * (a.plainSize() + a.valueSize()), rows(up, c));
     return (long) a.heads() * a.valueSize();
   }
@@ -271,8 +271,10 @@ public final class Tensors implements Ops<Long> {
 
   @Override
   public Long decay(Long steps, Leaf rate) {
-    sized(rate, steps);
-    return rate.shape().elements();
+    long rates = rate.shape().dim(0);
+    require("steps at one rate", 0, steps % rates);
+    sized(rate, rates);
+    return Math.max(steps, rate.shape().elements());
   }
 
   @Override

@@ -66,6 +66,7 @@ class SpecEquationsTest {
           Map.entry("13", "indexer.kept"),
           Map.entry("32", "latentSize"),
           Map.entry("40", "latentSize + dimensions"),
+          Map.entry("53", "latentSize + sharedSize"),
           Map.entry("28", "headSize + headSize"),
           Map.entry("25", "keySize"),
           Map.entry("11", "valueSize"),
@@ -319,7 +320,11 @@ class SpecEquationsTest {
     latent.with("queryRank", 28);
     latent.with("temperature", EVERYTHING.temperature());
     latent.with("latentFactor", 2.7);
-    latent.requireAllBut("indexer");
+    // One stands in the place of the other.
+    latent.requireAllBut("indexer", "rotary", "sharedSize");
+    row(
+        "attention, `multi_head_latent`, with `sharedSize` in the place of `rotary`",
+        attended(Parts.with(LATENT.withRotary(null), "sharedSize", 21)));
     var indexer = new Attention.Indexer(4, 10, 13, 1e-6, Rotary.Pairing.HALVES);
     row(
         "attention, `multi_head_latent`, with `queryRank` and `indexer`",
@@ -334,6 +339,10 @@ class SpecEquationsTest {
     row("attention, `gated_delta`", attended(DELTA));
     var delta = new Members<>("attention.", DELTA, SpecEquationsTest::attended);
     delta.with("projections", Projections.BY_KEY_HEAD, json(Projections.BY_KEY_HEAD));
+    delta.with("projections", Projections.APART, json(Projections.APART));
+    delta.with("decayRank", 19);
+    delta.with("gateRank", 19);
+    delta.with("sigmoidGates", true);
     delta.requireAllBut();
     row("attention, `short_convolution`", attended(CONVOLUTION));
     var convolution = new Members<>("attention.", CONVOLUTION, SpecEquationsTest::attended);

@@ -39,6 +39,9 @@ final class PartsVectors {
   /** What no attention of the other has, and norms that it cannot have. */
   private static final Architecture STATES = states();
 
+  /** States whose rows decay by themselves, and latent attention without positions. */
+  private static final Architecture BY_ROW = byRow();
+
   private static final Architecture CONVOLUTIONS = convolutions();
 
   private static final Architecture MAMBAS = mambas();
@@ -124,6 +127,17 @@ final class PartsVectors {
             .toList();
     var model = new Architecture(5, 4, 16, 1e-5, false, layers, null);
     return Parts.with(model, "offsetNorms", true);
+  }
+
+  private static Architecture byRow() {
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU);
+    var plain = new Attention.GatedDelta(1, 2, 3, 2, 4, 1e-6, 1e-5, Attention.Projections.APART);
+    var rows = Parts.with(plain, Map.of("decayRank", 2, "gateRank", 3, "sigmoidGates", true));
+    var latent =
+        new Attention.MultiHeadLatent(2, null, 4, 2, 3, 0.5, 1e-6, null, 3, null, null, null);
+    List<Architecture.Blocks> layers =
+        Stream.of(rows, latent).map(a -> new Architecture.Blocks(1, a, dense)).toList();
+    return new Architecture(5, 4, 16, 1e-5, false, layers, null);
   }
 
   private static Architecture convolutions() {
@@ -441,8 +455,31 @@ final class PartsVectors {
     v.valid("every-optional-part", "every optional member of an architecture", PartsVectors::write);
     v.valid(
         "states-and-norms-from-one",
-        "the gated delta rule, both kinds of its projections, norms from one",
+        "the gated delta rule, all kinds of its projections, norms from one",
         p -> TinyPackage.write(p, STATES, false));
+    v.valid(
+        "states-by-row",
+        "rows of states that decay by themselves, latents of gates and decays, and latent attention"
+            + " that knows no positions",
+        p -> TinyPackage.write(p, BY_ROW, false));
+    v.broken("ranks-by-key-head", "A11", "latents in joined projections", "decayRank")
+        .in(p -> TinyPackage.write(p, BY_ROW, false))
+        .byManifest(text -> text.replace("\"apart\"", "\"by_key_head\""));
+    v.broken("a-shared-key-of-two-widths", "A11", "both widths of a shared key", "sharedSize")
+        .in(p -> TinyPackage.write(p, AGAIN, false))
+        .byManifest(
+            text -> text.replaceFirst("\"latentSize\"", "\"sharedSize\" : 2, \"latentSize\""));
+    v.broken("a-shared-key-of-no-width", "A11", "neither rotary nor sharedSize", "sharedSize")
+        .in(p -> TinyPackage.write(p, BY_ROW, false))
+        .byManifest(text -> text.replaceFirst(",\\s*\"sharedSize\" : 3", ""));
+    v.broken("latent-of-decays-missing", "I7", "no latent", "layers.0.delta.decay_down.weight")
+        .made(
+            p ->
+                TensorVectors.edited(
+                    p,
+                    BY_ROW,
+                    TinyPackage.Stored.COPIED,
+                    items -> TensorVectors.without(items, "layers.0.delta.decay_down.weight")));
     v.broken("norms-from-one-and-about-the-mean", "A10", "both of two norms", "offsetNorms")
         .in(PartsVectors::write)
         .byWords("\"centredNorms\" : true,", "\"centredNorms\" : true, \"offsetNorms\" : true,");

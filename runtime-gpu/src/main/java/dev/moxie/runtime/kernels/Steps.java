@@ -8,6 +8,7 @@ import dev.moxie.format.model.Rotary;
 import dev.moxie.format.model.Routing;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -352,29 +353,30 @@ final class Steps {
 
   void anyLatent(
       int layer, Attention.MultiHeadLatent l, Place q, Place c, Place r, Stored up, Place y) {
-    int turned = l.rotary().dimensions();
-    int width = l.latentSize() + turned;
+    int shared = l.shared();
+    int width = l.latentSize() + shared;
     long cache = cache("latents", layer, 1, width);
     append(c, 1, l.latentSize(), cache, 0, width);
-    append(r, 1, turned, cache + (long) l.latentSize() * Short.BYTES, 0, width);
+    append(r, 1, shared, cache + (long) l.latentSize() * Short.BYTES, 0, width);
     Arguments a =
         new Arguments()
             .stored(up)
             .pointer(q.address())
             .integers(q.stride())
             .pointer(cache)
-            .integers(l.plainSize(), turned, l.valueSize())
+            .integers(l.plainSize(), shared, l.valueSize())
             .floats(l.softmaxScale())
             .pointers(positions(), y.address())
             .integers(y.stride());
     int warps = ATTEND_THREADS / WARP;
-    long shared = (width + warps * (l.latentSize() + 2L)) * Float.BYTES;
-    any("latent_any", l.heads(), tokens, ATTEND_THREADS, shared, a, up.read(1));
+    long memory = (width + warps * (l.latentSize() + 2L)) * Float.BYTES;
+    any("latent_any", l.heads(), tokens, ATTEND_THREADS, memory, a, up.read(1));
   }
 
   /** Whether the latent kernels are made for it. */
   boolean isUsual(Attention.MultiHeadLatent l, Stored up) {
     return l.latentSize() == LATENT
+        && l.rotary() != null
         && l.rotary().dimensions() == TURNED
         && l.plainSize() <= 256
         && l.plainSize() % 8 == 0
@@ -409,7 +411,7 @@ final class Steps {
     int groups = Math.ceilDiv(l.heads(), 64);
     int splits = splits(groups, 32);
     long rows = (long) room.most() * l.heads() * splits;
-    Rotary rotary = l.rotary();
+    Rotary rotary = Objects.requireNonNull(l.rotary());
     Arguments a =
         new Arguments()
             .matrix(up)

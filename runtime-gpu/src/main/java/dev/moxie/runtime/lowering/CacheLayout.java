@@ -20,7 +20,7 @@ public record CacheLayout(int heads, int headSize, boolean latent) {
           new CacheLayout(
               a.keyValueHeads(), padded(Math.max(a.headSize(), a.valuesOfHead())), false);
       case Attention.MultiHeadLatent a -> {
-        int latent = padded(a.latentSize() + a.rotary().dimensions());
+        int latent = padded(a.latentSize() + a.shared());
         yield latent <= target.widestHead()
             ? new CacheLayout(1, latent, true)
             : new CacheLayout(a.heads(), padded(Math.max(a.headSize(), a.valueSize())), false);

@@ -523,13 +523,15 @@ public final class Program implements Ops<Value> {
   @Override
   public Value decay(Value steps, Leaf rate) {
     double[] rates = rates(rate);
-    int each = rates.length / steps.columns();
+    int columns = Math.max(rates.length, steps.columns());
+    int ofStep = columns / steps.columns();
+    int ofRate = columns / rates.length;
     return row(
         steps,
-        rates.length,
+        columns,
         (t, a, at, y, to) -> {
-          for (int c = 0; c < rates.length; c++) {
-            y[to + c] = (float) StrictMath.exp(-rates[c] * a[at + c / each]);
+          for (int c = 0; c < columns; c++) {
+            y[to + c] = (float) StrictMath.exp(-rates[c / ofRate] * a[at + c / ofStep]);
           }
         });
   }

@@ -54,6 +54,7 @@ class DecoderTest {
           "jamba",
           "jamba_sparse",
           "jetmoe",
+          "kimi_linear",
           "longcat_flash",
           "laguna",
           "lfm2_moe",

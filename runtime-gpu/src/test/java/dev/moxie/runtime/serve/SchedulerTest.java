@@ -52,12 +52,13 @@ class SchedulerTest {
         public void now(int running, int waiting, long bytes) {}
       };
 
-  /** One with keys and values, with latents, and with states of which no beginning is kept. */
+  /** With keys and values, with latents, with states of which no beginning is kept, with both. */
   static Stream<Path> checkpoints() {
     return Stream.of(
         Fixtures.tinyMixtral(),
         Fixtures.root().resolve("random/deepseek_v3"),
-        Fixtures.root().resolve("random/qwen3_next"));
+        Fixtures.root().resolve("random/qwen3_next"),
+        Fixtures.root().resolve("random/kimi_linear"));
   }
 
   /** Collects what it is told. */

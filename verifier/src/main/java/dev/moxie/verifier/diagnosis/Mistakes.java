@@ -44,6 +44,7 @@ import java.util.function.DoubleFunction;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -205,7 +206,7 @@ final class Mistakes {
     switch (blocks.attention()) {
       case GroupedQuery a -> ofGroupedQuery(a, mistakes);
       case MultiHeadLatent a -> ofLatent(a, mistakes);
-      case GatedDelta a -> {} // It lacks no member.
+      case GatedDelta a -> ofDelta(a, mistakes);
       case ShortConvolution a ->
           attention(
               mistakes,
@@ -246,6 +247,15 @@ final class Mistakes {
     }
   }
 
+  private void ofDelta(GatedDelta a, List<Mistake> mistakes) {
+    String cause = a.sigmoidGates() ? opens("sigmoid", "silu") : opens("silu", "sigmoid");
+    attention(mistakes, cause, x -> Parts.with(a, "sigmoidGates", !a.sigmoidGates()));
+  }
+
+  private static String opens(String own, String other) {
+    return "a gate that %s opens instead of %s".formatted(own, other);
+  }
+
   private void ofMamba2(Mamba2 a, List<Mistake> mistakes) {
     int other = a.normGroups() == 1 ? a.groups() : 1;
     attention(
@@ -283,7 +293,24 @@ final class Mistakes {
     }
     if (a.indexer() != null) {
       ofIndexer(a, a.indexer(), mistakes);
+    } else if (a.rotary() == null) {
+      String cause = words("rotary embedding", null, ROTARY);
+      supposed(a.shared()).forEach(r -> attention(mistakes, cause, x -> a.withRotary(r)));
+    } else {
+      String cause = words("rotary embedding", a.rotary(), null);
+      attention(mistakes, cause, x -> a.withRotary(null));
     }
+  }
+
+  /** How positions may turn so many dimensions. */
+  private static Stream<Rotary> supposed(int dimensions) {
+    return BASES.stream()
+        .flatMap(
+            base ->
+                Stream.of(Pairing.values())
+                    .map(pairing -> new Rotary(base, dimensions, pairing, null)))
+        .flatMap(
+            plain -> Stream.concat(Stream.of(plain), STRETCHES.stream().map(plain::withScaling)));
   }
 
   private void ofIndexer(MultiHeadLatent a, Indexer own, List<Mistake> mistakes) {
@@ -375,10 +402,8 @@ final class Mistakes {
     if (gate != null) {
       for (Opening other : Opening.values()) {
         Gate opened = Parts.with(gate, "opening", other);
-        attention(
-            mistakes,
-            "a gate that %s opens instead of %s".formatted(words(gate.opening()), words(other)),
-            x -> with(x, "gate", opened));
+        String cause = opens(words(gate.opening()), words(other));
+        attention(mistakes, cause, x -> with(x, "gate", opened));
       }
     }
     for (int width = 1; width < Math.min(tokens, WIDEST_WINDOW); width++) {
@@ -387,18 +412,11 @@ final class Mistakes {
       attention(mistakes, a, TEMPERATURE, new Temperature(TEMPERATURE_SCALE, width));
     }
     if (a.rotary() == null) {
-      for (double base : BASES) {
-        for (Pairing pairing : Pairing.values()) {
-          var plain = new Rotary(base, a.headSize(), pairing, null);
-          attention(mistakes, a, ROTARY, plain);
-          if (a.headSize() % 4 == 0) {
-            Rotary half = Parts.with(plain, "dimensions", a.headSize() / 2);
-            attention(mistakes, a, ROTARY, half);
-          }
-          for (Rotary.Scaling stretch : STRETCHES) {
-            attention(mistakes, a, ROTARY, plain.withScaling(stretch));
-          }
-        }
+      supposed(a.headSize()).forEach(r -> attention(mistakes, a, ROTARY, r));
+      if (a.headSize() % 4 == 0) {
+        supposed(a.headSize() / 2)
+            .filter(r -> r.scaling() == null)
+            .forEach(r -> attention(mistakes, a, ROTARY, r));
       }
     }
     for (boolean after : new boolean[] {false, true}) {

@@ -79,7 +79,7 @@ final class RowOrders {
       }
       case Attention.GatedDelta a -> {
         states(a, suspects);
-        suspects.add(reversed("delta.convolution.weight", a.convolution()));
+        suspects.add(reversed("convolution.weight", a.convolution()));
       }
       case Attention.ShortConvolution a -> {
         List<Integer> sizes = Collections.nCopies(3, a.width());
@@ -114,11 +114,16 @@ final class RowOrders {
     return suspects.stream();
   }
 
-  private Suspect reversed(String tensor, int taps) {
+  /**
+   * Factors the other way round.
+   *
+   * @param end of the names of the tensors that hold them
+   */
+  private Suspect reversed(String end, int taps) {
     return Suspect.of(
         "factors of a convolution in reverse",
         evidence,
-        row -> row.name().equals(prefix + tensor),
+        row -> row.name().startsWith(prefix) && row.name().endsWith(end),
         (row, stored) -> stored.get(row).withColumns(c -> taps - 1 - c));
   }
 
@@ -141,6 +146,7 @@ final class RowOrders {
         suspects.add(
             reordered("rows that stand head by head read as kind by kind", cut, cut::byGroup));
       }
+      case APART -> {} // No matrix has rows of several kinds.
     }
   }
 

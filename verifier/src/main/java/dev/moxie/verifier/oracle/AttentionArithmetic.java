@@ -57,8 +57,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       Estimate shared,
       WeightMatrix up) {
     int rank = a.latentSize();
-    int turned = a.rotary().dimensions();
-    int width = rank + turned;
+    int width = rank + a.shared();
     int stride = a.plainSize() + a.valueSize();
     var inLatent = new Estimate(query.rows(), a.heads() * width);
     double[][] rows = new double[a.plainSize()][rank];
@@ -78,11 +77,11 @@ record AttentionArithmetic(Arithmetic arithmetic) {
               query, t, head * a.headSize(), column, rounding, inLatent, head * width + j);
         }
       }
-      inLatent.copy(query, head * a.headSize() + a.plainSize(), turned, head * width + rank);
+      inLatent.copy(query, head * a.headSize() + a.plainSize(), a.shared(), head * width + rank);
     }
     var key = new Estimate(latent.rows(), width);
     key.copy(latent, 0, rank, 0);
-    key.copy(shared, 0, turned, rank);
+    key.copy(shared, 0, a.shared(), rank);
     Estimate context = attend(a, seen, arithmetic.settle(inLatent), key, latent, 1, null);
     var joined = new Estimate(query.rows(), a.heads() * a.valueSize());
     double[] row = new double[rank];

@@ -62,27 +62,34 @@ record StateArithmetic(Arithmetic arithmetic) {
   /** y = exp(−r s) with r = exp(rate); dy = −y (r ds + r s drate). */
   Estimate decay(Estimate steps, WeightMatrix rates) {
     double[] rate = new double[rates.columns()];
-    int each = rates.rows() * rate.length / steps.columns();
-    var result = new Estimate(steps.rows(), rates.rows() * rate.length);
+    int all = rates.rows() * rate.length;
+    var result = new Estimate(steps.rows(), Math.max(all, steps.columns()));
+    int ofStep = result.columns() / steps.columns();
+    int ofRate = result.columns() / all;
     for (int row = 0; row < rates.rows(); row++) {
       rates.read(row, rate);
       for (int i = 0; i < rate.length; i++) {
-        int to = row * rate.length + i;
-        double r = Math.exp(rate[i]);
         double rounded = rates.roundingOf(row, i, rate[i]);
-        for (int t = 0; t < steps.rows(); t++) {
-          double exponent = r * steps.value(t, to / each);
-          double carried = norm2(r * steps.error(t, to / each), exponent * rounded, 0);
-          // The rate's exponential is rounded, the exponent, its exponential, and the result.
-          double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * exponent;
-          double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), carried);
-          double y = Math.exp(-exponent);
-          // What is far smaller than any number that keeps its digits may become nothing.
-          result.set(t, to, y, norm2(y * rounding, Float.MIN_NORMAL, 0));
+        int first = (row * rate.length + i) * ofRate;
+        for (int to = first; to < first + ofRate; to++) {
+          decay(steps, to / ofStep, Math.exp(rate[i]), rounded, result, to);
         }
       }
     }
     return arithmetic.settle(result);
+  }
+
+  private void decay(Estimate steps, int from, double r, double rounded, Estimate result, int to) {
+    for (int t = 0; t < steps.rows(); t++) {
+      double exponent = r * steps.value(t, from);
+      double carried = norm2(r * steps.error(t, from), exponent * rounded, 0);
+      // The rate's exponential is rounded, the exponent, its exponential, and the result.
+      double inside = Arithmetic.FUNCTION_ROUNDINGS * arithmetic.a() * exponent;
+      double rounding = norm2(inside, Arithmetic.FUNCTION_ROUNDINGS * arithmetic.u(), carried);
+      double y = Math.exp(-exponent);
+      // What is far smaller than any number that keeps its digits may become nothing.
+      result.set(t, to, y, norm2(y * rounding, Float.MIN_NORMAL, 0));
+    }
   }
 
   /** What heads keep, head by head. */

@@ -612,6 +612,17 @@ class OpErrorsTest {
         return ops.decay(ops.softplus(x.get(0), 0), s.matrix(s.width(), 3));
       }
     },
+    DECAY_OF_HEADS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        return ops.decay(ops.softplus(x.get(0), 0), s.vector(s.heads()));
+      }
+    },
     RECUR {
       @Override
       List<Integer> widths(Sizes s) {

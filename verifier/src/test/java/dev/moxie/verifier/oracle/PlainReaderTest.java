@@ -71,6 +71,9 @@ class PlainReaderTest {
     LATENT,
     STATES,
     STATES_BY_KEY_HEAD,
+    STATES_APART,
+    STATES_BY_ROW,
+    UNTURNED_LATENT,
     CONVOLUTION,
     CONVOLUTION_WITH_BIASES,
     MAMBA,
@@ -392,10 +395,22 @@ class PlainReaderTest {
     if (parts.contains(Part.SECOND_HALVES_ALONE) && !parts.contains(Part.FIRST_HALVES_ALONE)) {
       return new Attention.None();
     }
+    if (parts.contains(Part.UNTURNED_LATENT)) {
+      return new Attention.MultiHeadLatent(
+          HEADS, null, 16, 8, 6, 0.3, 1e-6, null, 5, temperature(parts), null, null);
+    }
     if (parts.contains(Part.LATENT)
         || parts.contains(Part.LATENT_FACTOR)
         || parts.contains(Part.INDEXER)) {
       return latent(parts);
+    }
+    if (parts.contains(Part.STATES_BY_ROW)) {
+      return new Attention.GatedDelta(
+          2, HEADS, HEAD_SIZE, 10, 4, 1e-6, 1e-6, Attention.Projections.APART, 5, 7, true);
+    }
+    if (parts.contains(Part.STATES_APART)) {
+      Attention.Projections apart = Attention.Projections.APART;
+      return new Attention.GatedDelta(2, HEADS, HEAD_SIZE, 10, 4, 1e-6, 1e-6, apart);
     }
     if (parts.contains(Part.STATES) || parts.contains(Part.STATES_BY_KEY_HEAD)) {
       Attention.Projections projections =
@@ -434,6 +449,7 @@ class PlainReaderTest {
         0.3,
         1e-6,
         rotary(parts),
+        null,
         temperature(parts),
         parts.contains(Part.INDEXER) ? indexer : null,
         parts.contains(Part.LATENT_FACTOR) ? 1.7 : null);

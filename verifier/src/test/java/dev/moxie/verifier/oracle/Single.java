@@ -489,7 +489,8 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   public Activation decay(Activation steps, Leaf leaf) {
     if (leaf.shape().rank() == 1) {
       float[] rate = vector(leaf);
-      return like(steps, (t, c) -> exp(-exp(rate[c]) * steps.at(t, c)));
+      int alike = steps.columns() / rate.length;
+      return like(steps, (t, c) -> exp(-exp(rate[c / alike]) * steps.at(t, c)));
     }
     StoredMatrix rates = weights.stored(leaf);
     int each = rates.columns();
