@@ -390,6 +390,22 @@ def chosen(x, w, name, a):
     return seen
 
 
+def chosen_blocks(x, w, name, a, offset):
+    """The same by head, [heads, T, T]: all of the last blocks, and of the others the largest."""
+    n, tokens = a["blockIndexer"], len(x)
+    q, k = (rotate(rms_norm((x @ w(f"{name}.index_{part}").T).reshape(tokens, -1, n["size"]),
+                            offset + w(f"{name}.index_{part}_norm"), n["normEpsilon"]), a.get("rotary"))
+            for part in ("query", "key"))
+    products, block = np.einsum("igd,jd->gij", q, k[:, 0]), np.arange(tokens) // n["block"]
+    seen = np.zeros(products.shape, bool)
+    for group, i in np.ndindex(products.shape[:2]):
+        row, others = products[group, i, : i + 1], max(0, block[i] + 1 - n["local"])
+        most = np.array([row[block[: i + 1] == b].max() for b in range(others)])
+        kept = largest(most, n["kept"] - n["local"])
+        seen[group, i] = (block >= others) | np.isin(block, kept)
+    return seen[np.arange(a["heads"]) * n["heads"] // a["heads"]]
+
+
 def rotate_last(x, rotary, positions):
     """The same of the last `dimensions`."""
     plain = x.shape[-1] - rotary["dimensions"]
@@ -514,6 +530,8 @@ def attention(x, w, name, a, offset, first, layers):
         seen &= j // chunk == i // chunk
     if "indexer" in a:
         seen &= chosen(x, w, name, a)
+    if "blockIndexer" in a:
+        seen = seen & chosen_blocks(x, w, name, a, offset)
     scores = a["scale"] * scaling.get("softmaxFactor", 1) * np.einsum("ihd,jhd->hij", q, k)
     if cap := a.get("scoreCap"):
         scores = cap * np.tanh(scores / cap)
@@ -787,7 +805,7 @@ def forward(package, ids, decoded=None, patches=None):
 
         def feed(x):
             if ff["type"] == "dense":
-                return network(x, w, f"{name}.dense", ff, biases="biases" in ff)
+                return network(x, w, f"{name}.dense", ff, ff.get("clamp"), "biases" in ff)
             return mixture(x, w, name, ff, trace, ids, normed)
 
         def normed(x, part):

@@ -179,6 +179,8 @@ LAYER = {
     "all_heads_norms": "attention.query_norm Q; attention.key_norm K",
     "sinks": "attention.sinks A",
     "headExperts": "attention.router HE H",
+    "blockIndexer": "attention.index_query X H; attention.index_query_norm Y;"
+                    "attention.index_key Y H; attention.index_key_norm Y",
     "indexer": "attention.index_query X R; attention.index_key Y H;"
                "attention.index_key_norm Y; attention.index_key_norm.bias Y;"
                "attention.index_weights Z H",
@@ -306,6 +308,9 @@ def canonical(architecture):
                 parts += ["value"] + ["value_bias"] * ("biases" in a)
             norm = a.get("queryKeyNorm", {"weighted": False})
             parts += [f"{norm['span']}_norms"] if norm["weighted"] else []
+            if n := a.get("blockIndexer"):
+                parts.append("blockIndexer")
+                size |= {"X": n["heads"] * n["size"], "Y": n["size"]}
             if "distances" in a and (layer in (0, first) or "perLayer" in a["distances"]):
                 parts.append("distances")
                 size["BU"] = a["distances"]["buckets"]

@@ -302,6 +302,12 @@ def architecture(p):
                 k = experts["perToken"]
                 fit = k <= experts["count"] and attention["heads"] == k * attention["keyValueHeads"]
                 yield "A15", "headExperts", fit and {*attention} <= may
+            if n := attention.get("blockIndexer"):
+                yield "A2", "blockIndexer", attention["heads"] % n["heads"] == 0
+                yield "A3", "blockIndexer", turned <= n["size"]
+                yield "A11", "blockIndexer.local", n["local"] <= n["kept"]
+                others = {"chunk", "bidirectional", "distances"} & {*attention}
+                yield "A11", "blockIndexer", attention["window"] is None and not others
             yield "A12", "gate", not {"gate", "outputGate"} <= {*attention}
             own = {"outputGate", "keysAsValues"} & {*attention}
             yield "A12", "valueSize", not ("valueSize" in attention and own)
@@ -324,6 +330,8 @@ def architecture(p):
             pairs = rotary["dimensions"] // 2
             yield "A3", "pairs", scaling.get("pairs", 0) < pairs
             yield "A3", "factors", len(scaling.get("factors", [0] * pairs)) == pairs
+        yield "A8", "ungated", not {"ungated", "clamp"} <= {*ff}
+        yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
         if routing:
             k, groups = routing["expertsPerToken"], routing["groups"]
             yield "A4", "expertsPerToken", k <= ff["experts"]
@@ -332,7 +340,7 @@ def architecture(p):
             yield "A15", "identities", not identities or not (groups or {"prototypes", "hierarchy"} & set(routing))
             alone = not (ff["shared"] or "beside" in ff)
             yield "A15", "outputBias", "outputBias" not in ff or alone
-            alone = alone and not ({"indexer", "headExperts"} & {*attention} or "encoder" in a)
+            alone = alone and not ({"indexer", "blockIndexer", "headExperts"} & {*attention} or "encoder" in a)
             alone = alone and attention["type"] in ("grouped_query", "multi_head_latent")
             alone = alone and not (a["prediction"] or {"image", "streams", "normPlacement"} & set(a))
             alone = alone and not {"attentionResidual", "feedForwardResidual"} & set(block)
@@ -371,10 +379,8 @@ def architecture(p):
                 after = not normalisation or "afterNormalisation" in drops
                 least = not after and max(normalisation["epsilon"], normalisation.get("least", 0))
                 yield "A8", "normalisation", after or least > 0
-            yield "A8", "ungated", not {"ungated", "clamp"} <= {*ff}
             clamped = "clamped" in (ff["shared"] or {})
             yield "A8", "clamped", not clamped or "clamp" in ff
-            yield "A8", "activation", "clamp" not in ff or ff["activation"] == "silu"
             yield "A8", "beside", "beside" not in ff or not ff["shared"]
             mixes = "mixed" in (ff["shared"] or {})
             yield "A8", "mixed", not mixes or not ("switched" in ff["shared"] or "outputFactors" in ff)

@@ -89,6 +89,7 @@ class FamilyMutationsTest {
           "mellum",
           "minimax",
           "minimax_m2",
+          "minimax_m3_vl_text",
           "hunyuan_v1_moe",
           "hy_v3",
           "granitemoe",
@@ -393,6 +394,33 @@ class FamilyMutationsTest {
     }
   }
 
+  private void plantBlocks(Attention.BlockIndexer own) {
+    ofBlocks("positions of a block", "block", own.block() + 1);
+    ofBlocks("blocks that a head sees", "kept", own.kept() + 1);
+    ofBlocks("last blocks that a head always sees", "local", own.local() - 1);
+    plan(
+        "no indexer",
+        "an indexer that the reference",
+        p -> without(grouped(x -> Parts.with(x, "blockIndexer", null)).apply(p)));
+    for (String part : List.of("index_key", "index_query")) {
+      String tensor = "attention." + part + ".weight";
+      plan(
+          part.replace('_', ' ') + " of another layer",
+          "layers.1." + tensor + " taken from layer 2",
+          leaves(n -> n.endsWith(tensor) ? swap(n, "layers.1.", "layers.2.") : n));
+    }
+  }
+
+  private void ofBlocks(String words, String member, int value) {
+    attention(
+        words + " " + value,
+        words,
+        x ->
+            x.blockIndexer() == null
+                ? x
+                : Parts.with(x, "blockIndexer", Parts.with(x.blockIndexer(), member, value)));
+  }
+
   private void plantIndexer(Attention.Indexer own) {
     indexer(
         "an indexer turned in other pairs",
@@ -579,6 +607,11 @@ class FamilyMutationsTest {
           "a rotary embedding that the reference does not have",
           x -> x.withRotary(a.rotary() == null ? some : a.rotary()));
     }
+    attentions(GroupedQuery.class)
+        .map(GroupedQuery::blockIndexer)
+        .filter(Objects::nonNull)
+        .findFirst()
+        .ifPresent(this::plantBlocks);
     Optional<Integer> window =
         attentions(GroupedQuery.class)
             .map(GroupedQuery::window)

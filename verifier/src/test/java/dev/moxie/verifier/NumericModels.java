@@ -490,6 +490,22 @@ final class NumericModels {
               """,
               Packages::convert),
           new Model(
+              "blocks-that-an-indexer-chooses",
+              """
+              {"model_type": "minimax_m3_vl_text", "hidden_act": "silu", "vocab_size": 19,
+               "hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 10,
+               "dense_intermediate_size": 9, "shared_intermediate_size": 7,
+               "num_local_experts": 6, "num_experts_per_tok": 2, "routed_scaling_factor": 2.0,
+               "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
+               "index_n_heads": 2, "index_head_dim": 8, "index_block_size": 2,
+               "index_topk_blocks": 2, "index_local_blocks": 1, "swiglu_limit": 0.5,
+               "swiglu_alpha": 1.5, "layer_types": ["minimax_m3_sparse", "minimax_m3_sparse"],
+               "mlp_layer_types": ["dense", "sparse"], "rms_norm_eps": 1e-5,
+               "rope_theta": 10000.0, "max_position_embeddings": 64,
+               "tie_word_embeddings": false}
+              """,
+              Packages::convert),
+          new Model(
               "gates-of-what-heads-read",
               """
               {"model_type": "afmoe", "hidden_act": "silu", "vocab_size": 19,

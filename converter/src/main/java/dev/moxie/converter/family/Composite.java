@@ -46,6 +46,20 @@ public record Composite(
               "model.audio_tower.",
               "model.embed_audio."));
 
+  /** One that sees, as MiniMax-M3 does. */
+  static final Composite MINIMAX =
+      new Composite(
+          "minimax_m3_vl",
+          Set.of("MiniMaxM3SparseForConditionalGeneration"),
+          false,
+          beside(
+              "vision_config",
+              "image_token_index",
+              "video_token_index",
+              "projector_hidden_size",
+              "merged_hidden_size"),
+          Set.of("vision_tower.", "multi_modal_projector.", "patch_merge_mlp."));
+
   /** How three positions, which are one for text, are dealt to the pairs of a head. */
   static final String[] POSITIONS = {
     "rope_parameters.mrope_section",

@@ -23,6 +23,7 @@ final class Experts {
   private static final Map<String, FeedForward.Activation> ACTIVATIONS =
       Map.of(
           "silu", FeedForward.Activation.SILU,
+          "swigluoai", FeedForward.Activation.SILU, // What holds it within bounds are other keys.
           "gelu_pytorch_tanh", FeedForward.Activation.GELU_TANH,
           "relu2", FeedForward.Activation.RELU_SQUARED);
 

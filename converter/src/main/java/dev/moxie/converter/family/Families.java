@@ -34,6 +34,7 @@ public final class Families {
           ExaoneMoe.FAMILY,
           Mellum.FAMILY,
           MiniMax.M2,
+          MiniMaxM3.FAMILY,
           Hunyuan.V1,
           HunyuanV3.FAMILY,
           Granite.FAMILY,

@@ -55,8 +55,7 @@ final class MiMoKeys {
   }
 
   /** A list of words, or of 0 for the first of two and 1 for the second. */
-  private static Key<List<String>> kinds(
-      Key<List<String>> words, String numbers, String zero, String one) {
+  static Key<List<String>> kinds(Key<List<String>> words, String numbers, String zero, String one) {
     List<String> both = List.of(zero, one);
     return Key.of(
             words.name(),

@@ -111,6 +111,9 @@ final class Names {
   /** All of Jamba, as released and as transformers 5 writes it. */
   static final List<Layout> JAMBA = jamba();
 
+  /** All of MiniMax-M3, as released within a model that sees, and the text model alone. */
+  static final List<Layout> MINIMAX_M3 = minimaxM3(LAYER + "mlp.");
+
   /** Latent attention as DeepSeek names it. */
   static final Map<String, String> LATENT =
       weights(
@@ -365,6 +368,33 @@ final class Names {
             .and("experts.up.weight", mixer + "experts.up_proj", Arrangement.STACKED)
             .and("experts.down.weight", mixer + "experts.down_proj", Arrangement.STACKED);
     return List.of(released, fused.under("backbone.", "model.", "transformers 5"));
+  }
+
+  private static List<Layout> minimaxM3(String network) {
+    Layout released =
+        released(
+            LLAMA,
+            BlockIndexers.names("self_attn.index_"),
+            DENSE,
+            BLOCK_SPARSE,
+            gated("shared", "block_sparse_moe.shared_experts."),
+            inLayer("router.bias", "block_sparse_moe.e_score_correction_bias"));
+    Layout text =
+        fused(
+            released(
+                LLAMA,
+                BlockIndexers.names("self_attn.indexer."),
+                DENSE,
+                SHARED,
+                EXPERTS,
+                inLayer("router.bias", "mlp.gate.e_score_correction_bias")));
+    return List.of(
+        released.under("", "language_model.", "released"),
+        text.joined(
+                network + "gate_up_proj.weight", List.of("dense.gate.weight", "dense.up.weight"))
+            .joined(
+                network + "shared_experts.gate_up_proj.weight",
+                List.of("shared.gate.weight", "shared.up.weight")));
   }
 
   /** Weights and biases of a module of a layer: canonical stem, then the checkpoint's. */

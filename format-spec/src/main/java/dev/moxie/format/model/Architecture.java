@@ -595,7 +595,9 @@ public record Architecture(
   /** Keys of an indexer are kept once in a layer. */
   private static boolean attendsToAll(Blocks run) {
     return rounds(run.feedForward()) == 1
-        || (run.attention() instanceof Attention.GroupedQuery g && g.headExperts() == null)
+        || (run.attention() instanceof Attention.GroupedQuery g
+            && g.headExperts() == null
+            && g.blockIndexer() == null)
         || (run.attention() instanceof Attention.MultiHeadLatent a && a.indexer() == null);
   }
 

@@ -298,6 +298,8 @@ public sealed interface Attention {
    * @param headExperts whose queries and outputs heads have, k for each key/value head; null where
    *     every token has the same. Beside none of what queries, keys and values may have but rotary,
    *     window, chunk and scoreCap
+   * @param blockIndexer which blocks of the positions up to its own a head sees; null where all.
+   *     Not beside a window, a chunk, bidirectional or distances
    */
   record GroupedQuery(
       int heads,
@@ -322,7 +324,8 @@ public sealed interface Attention {
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Rotary rotary,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean bidirectional,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Distances distances,
-      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable HeadExperts headExperts)
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable HeadExperts headExperts,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable BlockIndexer blockIndexer)
       implements Softmax {
     /** Without anything that an attention may lack. */
     public GroupedQuery(
@@ -354,6 +357,7 @@ public sealed interface Attention {
           null,
           rotary,
           false,
+          null,
           null,
           null);
     }
@@ -414,6 +418,7 @@ public sealed interface Attention {
         boolean more = biases || queryKeyNorm != null || clip != null || sinks || outputGate;
         more |= gate != null || keysAsValues || valueSize != null || valueNorm != null;
         more |= temperature != null || valueFactor != null || bidirectional || distances != null;
+        more |= blockIndexer != null;
         if (more || heads != headExperts.perToken() * keyValueHeads) {
           throw new IllegalArgumentException(
               "attention.headExperts: expected as many heads as key/value heads of a token's"
@@ -427,6 +432,14 @@ public sealed interface Attention {
                 + headSize
                 + ", found "
                 + rotary.dimensions());
+      }
+      if (blockIndexer != null) {
+        blockIndexer.requireFit(heads, rotary);
+        if (window != null || chunk != null || bidirectional || distances != null) {
+          throw new IllegalArgumentException(
+              "attention.blockIndexer: expected none beside a window, a chunk, bidirectional or"
+                  + " distances, found both");
+        }
       }
     }
 
@@ -463,12 +476,64 @@ public sealed interface Attention {
 
     @Override
     public long cachedPerToken() {
-      return (long) keyValueHeads * (headSize + valuesOfHead());
+      long indexed = blockIndexer == null ? 0 : blockIndexer.size();
+      return (long) keyValueHeads * (headSize + valuesOfHead()) + indexed;
     }
 
     @Override
     public long expandedPerToken() {
       return cachedPerToken();
+    }
+  }
+
+  /**
+   * Sparse attention by blocks (MiniMax, "MiniMax-M3", 2026; transformers {@code
+   * models/minimax_m3_vl/modeling_minimax_m3_vl.py}): the positions are cut into blocks B of {@code
+   * block} each, and heads of position t see its own block and those before it, {@code local} in
+   * all, and of the others as many with the largest I_tB as make {@code kept} of them.
+   *
+   * <pre>
+   * q     = rotate(rmsnorm(index_query · x))    per group of heads h: q_h [T, size]
+   * k     = rotate(rmsnorm(index_key · x))      [T, size]
+   * I_tB  = max over j in B, j ≤ t, of q_th · k_j
+   * </pre>
+   *
+   * <p>Norms go over each group by itself, with weights that all share. The first {@code
+   * rotary.dimensions} of q_h and k are turned as the attention's own are.
+   *
+   * @param heads groups of neighbouring query heads that see the same blocks; divides these
+   * @param size width of q_h and k
+   * @param block positions of a block
+   * @param kept blocks that a head sees at most
+   * @param local of these, how many of the last ones it always sees
+   * @param normEpsilon of the norms of its queries and keys
+   */
+  record BlockIndexer(int heads, int size, int block, int kept, int local, double normEpsilon) {
+    public BlockIndexer {
+      Limits.require("attention.blockIndexer.heads", heads, 1, Limits.MAX_HEADS);
+      Limits.require("attention.blockIndexer.size", size, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.blockIndexer.block", block, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.blockIndexer.kept", kept, 1, Limits.MAX_WIDTH);
+      Limits.require("attention.blockIndexer.local", local, 0, kept);
+      Limits.requirePositive("attention.blockIndexer.normEpsilon", normEpsilon);
+    }
+
+    private void requireFit(int queryHeads, @Nullable Rotary rotary) {
+      if (queryHeads % heads != 0) {
+        throw new IllegalArgumentException(
+            "attention.blockIndexer.heads: expected a divisor of %d heads, found %d"
+                .formatted(queryHeads, heads));
+      }
+      if (rotary != null && rotary.dimensions() > size) {
+        throw new IllegalArgumentException(
+            "attention.blockIndexer.size: expected at least the %d dimensions of rotary, found %d"
+                .formatted(rotary.dimensions(), size));
+      }
+    }
+
+    /** How many blocks have positions up to one. */
+    public int blocks(long position) {
+      return Math.toIntExact(position / block + 1);
     }
   }
 

@@ -47,21 +47,29 @@ public sealed interface FeedForward {
    * @param activation f
    * @param ungated whether there is no gate
    * @param biases whether every product with a matrix has a stored bias added to it
+   * @param clamp null leaves what f and the product are given
    */
   record Dense(
       int intermediateSize,
       Activation activation,
       @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean ungated,
-      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases)
+      @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean biases,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Clamp clamp)
       implements FeedForward {
     /** Gated, without biases. */
     public Dense(int intermediateSize, Activation activation) {
       this(intermediateSize, activation, false, false);
     }
 
+    /** Without a clamp. */
+    public Dense(int intermediateSize, Activation activation, boolean ungated, boolean biases) {
+      this(intermediateSize, activation, ungated, biases, null);
+    }
+
     public Dense {
       Limits.require("feedForward.intermediateSize", intermediateSize, 1, Limits.MAX_WIDTH);
       Objects.requireNonNull(activation, "feedForward.activation is missing");
+      Clamp.requireFit(clamp, activation, ungated);
     }
   }
 
@@ -156,9 +164,9 @@ public sealed interface FeedForward {
   }
 
   /**
-   * Bounds of what is multiplied inside a routed expert, and its smoother gate (OpenAI, gpt-oss,
-   * 2025; transformers {@code models/gpt_oss/modeling_gpt_oss.py}): with g = min(gate x, limit) and
-   * u = clamp(up x, −limit, limit), f(gate x) ∘ up x becomes g σ(sharpness · g) ∘ (u + offset).
+   * Bounds of what is multiplied inside a network, and its smoother gate (OpenAI, gpt-oss, 2025;
+   * transformers {@code models/gpt_oss/modeling_gpt_oss.py}): with g = min(gate x, limit) and u =
+   * clamp(up x, −limit, limit), f(gate x) ∘ up x becomes g σ(sharpness · g) ∘ (u + offset).
    */
   record Clamp(double limit, double sharpness, double offset) {
     public Clamp {
@@ -167,6 +175,17 @@ public sealed interface FeedForward {
       if (!Double.isFinite(offset)) {
         throw new IllegalArgumentException(
             "feedForward.clamp.offset: expected a finite number, found " + offset);
+      }
+    }
+
+    private static void requireFit(@Nullable Clamp clamp, Activation activation, boolean ungated) {
+      if (clamp != null && activation != Activation.SILU) {
+        throw new IllegalArgumentException(
+            "feedForward.activation: expected silu beside a clamp, found another");
+      }
+      if (clamp != null && ungated) {
+        throw new IllegalArgumentException(
+            "feedForward.ungated: expected none beside a clamp, found both");
       }
     }
   }
@@ -296,14 +315,7 @@ public sealed interface FeedForward {
         throw new IllegalArgumentException(
             "feedForward.shared.clamped: expected none without a clamp, found some");
       }
-      if (clamp != null && activation != Activation.SILU) {
-        throw new IllegalArgumentException(
-            "feedForward.activation: expected silu beside a clamp, found another");
-      }
-      if (clamp != null && ungated) {
-        throw new IllegalArgumentException(
-            "feedForward.ungated: expected none beside a clamp, found both");
-      }
+      Clamp.requireFit(clamp, activation, ungated);
       if (beside != null && shared != null) {
         throw new IllegalArgumentException(
             "feedForward.beside: expected none next to shared experts, found both");

@@ -472,7 +472,8 @@ public final class Forward<V> {
     v = a.clip() == null ? v : ops.clip(v, a.clip());
     v = a.valueFactor() == null ? v : ops.scale(v, a.valueFactor());
     Leaf sinks = a.sinks() ? scope.vector(Role.ATTENTION_SINKS, a.heads()) : null;
-    V o = ops.attend(layer, a, q, k, v, sinks, distances(scope, a));
+    V seen = a.blockIndexer() == null ? null : blocks(scope, layer, a, a.blockIndexer(), x);
+    V o = ops.attend(layer, a, q, k, v, seen, sinks, distances(scope, a));
     o = a.outputGate() ? ops.switched(Attention.Opening.SIGMOID, o, gate) : o;
     long read = (long) a.heads() * a.valuesOfHead();
     if (a.gate() != null) {
@@ -484,6 +485,31 @@ public final class Forward<V> {
     return a.outputBias()
         ? ops.shift(y, scope.vector(Role.ATTENTION_OUTPUT_BIAS, model.hiddenSize()))
         : y;
+  }
+
+  /** Which blocks heads see. */
+  private V blocks(
+      Scope scope, int layer, Attention.GroupedQuery a, Attention.BlockIndexer n, V x) {
+    V q = indexed(scope, a, n, Role.ATTENTION_INDEX_QUERY, Role.ATTENTION_INDEX_QUERY_NORM, x);
+    V k = indexed(scope, a, n, Role.ATTENTION_INDEX_KEY, Role.ATTENTION_INDEX_KEY_NORM, x);
+    return ops.chooseBlocks(layer, n, q, k);
+  }
+
+  private V indexed(
+      Scope scope,
+      Attention.GroupedQuery a,
+      Attention.BlockIndexer n,
+      Role weight,
+      Role norm,
+      V x) {
+    long rows = (weight == Role.ATTENTION_INDEX_QUERY ? (long) n.heads() : 1) * n.size();
+    V y = ops.linear(x, scope.matrix(weight, rows, model.hiddenSize()));
+    Leaf weights = scope.vector(norm, n.size());
+    V normed =
+        model.offsetNorms()
+            ? ops.offsetNorms(y, weights, n.normEpsilon(), n.size())
+            : ops.norms(y, weights, n.normEpsilon(), n.size());
+    return a.rotary() == null ? normed : ops.rotate(normed, a.rotary(), n.size(), 0);
   }
 
   private V attention(
@@ -509,7 +535,7 @@ public final class Forward<V> {
     V keys = projected(scope, a, Role.ATTENTION_KEY, Role.ATTENTION_KEY_BIAS, width, x);
     V key = turned(scope, a, Role.ATTENTION_KEY_NORM, width, keys);
     V v = projected(scope, a, Role.ATTENTION_VALUE, Role.ATTENTION_VALUE_BIAS, width, x);
-    V o = swapped(ops.attend(layer, a, q, key, v, null, null), k, a.headSize());
+    V o = swapped(ops.attend(layer, a, q, key, v, null, null, null), k, a.headSize());
     Leaf output = scope.matrix(Role.ATTENTION_OUTPUT, (long) count * hidden, width);
     V outputs = ops.multiply(ops.byExpert(o, output, count, chosen), w);
     V y = ops.columns(outputs, 0, hidden);
@@ -1167,7 +1193,7 @@ public final class Forward<V> {
             scope.matrix(Role.DENSE_DOWN, hidden, width),
             biases,
             d.activation(),
-            null));
+            d.clamp()));
   }
 
   /** What shared experts of a layer add, [T, H]. */

@@ -139,6 +139,7 @@ public interface Ops<V> {
    * @param v [T, keyValueHeads · valuesOfHead]
    * @param sinks [heads]; null where the attention has none
    * @param distances [buckets, heads]; likewise
+   * @param seen what {@link #chooseBlocks} made; null where heads see what the attention says
    */
   V attend(
       int layer,
@@ -146,6 +147,7 @@ public interface Ops<V> {
       V q,
       V k,
       V v,
+      @Nullable V seen,
       @Nullable Leaf sinks,
       @Nullable Leaf distances);
 
@@ -190,6 +192,16 @@ public interface Ops<V> {
    * @param w [T, heads]
    */
   V choose(int layer, Attention.Indexer indexer, int every, V q, V k, V w);
+
+  /**
+   * Which blocks of positions heads see ({@link Attention.BlockIndexer}), in a form that {@link
+   * #attend} takes.
+   *
+   * @param layer whose keys are kept for later tokens
+   * @param q [T, heads · size]
+   * @param k [T, size]
+   */
+  V chooseBlocks(int layer, Attention.BlockIndexer indexer, V q, V k);
 
   /**
    * A short convolution: channel by channel, Σ over the last tokens of a weight times x, that of

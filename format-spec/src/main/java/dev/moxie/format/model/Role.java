@@ -39,6 +39,7 @@ public enum Role {
   ATTENTION_LATENT_NORM("attention.latent_norm.weight"),
   ATTENTION_LATENT_UP("attention.latent_up.weight"),
   ATTENTION_INDEX_QUERY("attention.index_query.weight"),
+  ATTENTION_INDEX_QUERY_NORM("attention.index_query_norm.weight"),
   ATTENTION_INDEX_KEY("attention.index_key.weight"),
   ATTENTION_INDEX_KEY_NORM("attention.index_key_norm.weight"),
   ATTENTION_INDEX_KEY_NORM_BIAS("attention.index_key_norm.bias"),

@@ -268,12 +268,14 @@ public final class Symbols implements Ops<Symbols.Term> {
       Term q,
       Term k,
       Term v,
+      @Nullable Term blocks,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
     String queries = name(q, "q");
     String keys = name(k, "k");
     String seen = a.window() == null ? "j ≤ i" : "i − %d < j ≤ i".formatted(a.window());
     seen = a.bidirectional() ? "all j" : seen;
+    seen = blocks == null ? seen : "j ≤ i of " + blocks.text;
     String scores = "%.4g · %s %sᵀ".formatted(a.softmaxScale(), queries, keys);
     if (a.scoreCap() != null) {
       scores = "%s tanh(%s / %s)".formatted(a.scoreCap(), scores, a.scoreCap());
@@ -312,6 +314,19 @@ public final class Symbols implements Ops<Symbols.Term> {
     String score = "Σ_h %s_h max(0, %s_h %sᵀ)".formatted(name(w, "w"), name(q, "q"), name(k, "k"));
     String over = every == 1 ? "j ≤ i" : whole(every);
     Term chosen = term("top-%d(%s, over %s)", n.kept(), score, over);
+    name(chosen, "S");
+    return chosen;
+  }
+
+  @Override
+  public Term chooseBlocks(int layer, Attention.BlockIndexer n, Term q, Term k) {
+    String queries = name(q, "q");
+    String score = "max over j ∈ B of %s_h %sᵀ".formatted(queries, name(k, "k"));
+    String own = n.local() == 0 ? "" : "the last %d and ".formatted(n.local());
+    Term chosen =
+        term(
+            "%stop-%d(%s, over blocks B of %d), per group h",
+            own, n.kept() - n.local(), score, n.block());
     name(chosen, "S");
     return chosen;
   }

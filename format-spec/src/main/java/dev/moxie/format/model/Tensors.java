@@ -230,6 +230,7 @@ public final class Tensors implements Ops<Long> {
       Long q,
       Long k,
       Long v,
+      @Nullable Long seen,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
     require("queries", (long) a.heads() * a.headSize(), q);
@@ -369,6 +370,13 @@ public final class Tensors implements Ops<Long> {
     require("its keys", n.size(), k);
     require("its weights", n.heads(), w);
     return (long) n.kept();
+  }
+
+  @Override
+  public Long chooseBlocks(int layer, Attention.BlockIndexer n, Long q, Long k) {
+    require("queries of an indexer", (long) n.heads() * n.size(), q);
+    require("its keys", n.size(), k);
+    return (long) n.heads() * n.kept();
   }
 
   @Override

@@ -64,6 +64,10 @@ class SpecEquationsTest {
           Map.entry("0.19", "temperature.scale"),
           Map.entry("8192.0", "temperature.floor"),
           Map.entry("13", "indexer.kept"),
+          Map.entry("60", "blockIndexer.block"),
+          Map.entry("64", "blockIndexer.size"),
+          Map.entry("63", "blockIndexer.kept − blockIndexer.local"),
+          Map.entry("61", "blockIndexer.local"),
           Map.entry("32", "latentSize"),
           Map.entry("40", "latentSize + dimensions"),
           Map.entry("53", "latentSize + sharedSize"),
@@ -163,6 +167,7 @@ class SpecEquationsTest {
           0.71,
           ROTARY,
           false,
+          null,
           null,
           null);
   private static final GatedDelta DELTA =
@@ -312,6 +317,7 @@ class SpecEquationsTest {
     grouped.with("bidirectional", true);
     grouped.with("distances", new Attention.Distances(44, 61));
     grouped.with("rotary", null);
+    grouped.with("blockIndexer", new Attention.BlockIndexer(2, 64, 60, 124, 61, 1e-6));
     // The width of values stands in no equation; those of experts of heads, in the text.
     grouped.requireAllBut("valueSize", "headExperts");
     row("attention, `grouped_query`, with all that go together", attended(EVERYTHING));
@@ -376,6 +382,7 @@ class SpecEquationsTest {
     dense.with("biases", true);
     dense.with("activation", Activation.RELU, json(Activation.RELU));
     dense.with("activation", Activation.RELU_SQUARED, json(Activation.RELU_SQUARED));
+    dense.with("clamp", CLAMP);
     dense.requireAllBut();
     row("feedForward, `mixture_of_experts`", Symbols.mixture(MODEL, MIXTURE));
     var mixture = new Members<>("feedForward.", MIXTURE, m -> Symbols.mixture(MODEL, m));

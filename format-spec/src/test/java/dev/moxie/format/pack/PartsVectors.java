@@ -57,6 +57,9 @@ final class PartsVectors {
   /** Networks without gates, and experts that take no more than some tokens. */
   private static final Architecture UNGATED = ungated();
 
+  /** Heads that see blocks, and a network whose products are held within bounds. */
+  private static final Architecture BLOCKS = blocks();
+
   /** An encoder of two layers, and a decoder of two. */
   private static final Architecture ENCODED = encoded();
 
@@ -402,6 +405,18 @@ final class PartsVectors {
             new Architecture.Blocks(1, with(plain, "outputBias", true), experts));
     var model = new Architecture(5, 4, 16, 1e-5, true, layers, null);
     return Parts.with(model, "finalNormEpsilon", 1e-6);
+  }
+
+  private static Architecture blocks() {
+    var indexer = new Attention.BlockIndexer(1, 3, 2, 3, 1, 1e-6);
+    var plain = new Attention.GroupedQuery(2, 1, 4, 0.5, null, PLAIN);
+    var clamp = new FeedForward.Clamp(7, 1.702, 1);
+    var dense = new FeedForward.Dense(3, FeedForward.Activation.SILU, false, false, clamp);
+    List<Architecture.Blocks> layers =
+        List.of(
+            new Architecture.Blocks(1, plain, dense),
+            new Architecture.Blocks(1, with(plain, "blockIndexer", indexer), dense));
+    return new Architecture(5, 4, 16, 1e-5, true, layers, null);
   }
 
   private static Architecture again() {
@@ -843,6 +858,16 @@ final class PartsVectors {
         "positions-that-an-indexer-chooses",
         "an indexer beside latent attention",
         p -> TinyPackage.write(p, INDEXED, false));
+    v.valid(
+        "blocks-that-an-indexer-chooses",
+        "an indexer of blocks beside grouped attention, a clamp of a dense network",
+        p -> TinyPackage.write(p, BLOCKS, false));
+    v.broken("more-local-blocks-than-are-kept", "A11", "local is 4 of 3 blocks", "local")
+        .in(p -> TinyPackage.write(p, BLOCKS, false))
+        .byManifest(text -> text.replace("\"local\" : 1", "\"local\" : 4"));
+    v.broken("block-indexer-beside-a-window", "A11", "both of these", "blockIndexer")
+        .in(p -> TinyPackage.write(p, BLOCKS, false))
+        .byManifest(text -> text.replaceFirst("(?s)(.*)\"window\" : null", "$1\"window\" : 4"));
     v.broken("indexer-narrower-than-what-is-turned", "A3", "an indexer of one dimension", "size")
         .in(p -> TinyPackage.write(p, INDEXED, false))
         .byManifest(text -> text.replace("\"size\" : 3", "\"size\" : 1"));

@@ -731,6 +731,7 @@ final class Kernels extends WithoutStates<Value> {
       Value q,
       Value k,
       Value v,
+      @Nullable Value seen,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
     requireOneWay(attention);
@@ -741,11 +742,6 @@ final class Kernels extends WithoutStates<Value> {
       throw lacks("a cap of scores");
     }
     return value(q.columns(), new Value.Attend(layer, attention, q, k, v, sinks));
-  }
-
-  @Override
-  public Value choose(int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
-    throw lacks("attention to positions that an indexer chooses");
   }
 
   @Override

@@ -236,6 +236,7 @@ final class Onnx extends WithoutStates<Onnx.Value> {
       Value q,
       Value k,
       Value v,
+      @Nullable Value seen,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
     requireOneWay(a);
@@ -248,15 +249,6 @@ final class Onnx extends WithoutStates<Onnx.Value> {
         AttentionBuilder.heads(v, a.valuesOfHead()),
         sinks == null ? null : weights.of(sinks),
         a.valuesOfHead());
-  }
-
-  @Override
-  public Value choose(int layer, Attention.Indexer indexer, int every, Value q, Value k, Value w) {
-    throw new UnsupportedException(
-        "--execution fused",
-        "attention to all that came before or to a window, for which there is an operator",
-        "attention to positions that an indexer chooses",
-        "use --device cpu --execution plain");
   }
 
   @Override

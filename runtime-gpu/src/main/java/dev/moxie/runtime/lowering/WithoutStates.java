@@ -116,6 +116,16 @@ public abstract class WithoutStates<V> implements Ops<V> {
   }
 
   @Override
+  public final V choose(int layer, Attention.Indexer indexer, int every, V q, V k, V w) {
+    throw lacks("attention to positions that an indexer chooses");
+  }
+
+  @Override
+  public final V chooseBlocks(int layer, Attention.BlockIndexer indexer, V q, V k) {
+    throw lacks("attention to positions that an indexer chooses");
+  }
+
+  @Override
   public final V best(V scores, int count) {
     throw lacks("queries and outputs of experts");
   }

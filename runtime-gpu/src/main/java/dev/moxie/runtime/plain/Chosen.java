@@ -60,7 +60,7 @@ final class Chosen implements Instruction, Team.Task {
         chosen = new int[indexer.kept()];
         positions[token] = chosen;
       }
-      largest(scores(token, count, scratch), count, chosen, scratch);
+      largest(scores(token, count, scratch), count, chosen.length, chosen, scratch);
     }
   }
 
@@ -99,7 +99,11 @@ final class Chosen implements Instruction, Team.Task {
     }
   }
 
-  private static void largest(float[] scores, int count, int[] chosen, Scratch scratch) {
+  /**
+   * Puts the places of the largest of some scores first, in ascending order; of equal ones the
+   * earlier.
+   */
+  static void largest(float[] scores, int count, int kept, int[] chosen, Scratch scratch) {
     long[] order = scratch.order(count);
     for (int j = 0; j < count; j++) {
       // As whole numbers, bits of floats are in their order, those of negative ones in the other.
@@ -107,9 +111,9 @@ final class Chosen implements Instruction, Team.Task {
       order[j] = (long) (bits ^ (bits >> 31 & Integer.MAX_VALUE)) << Integer.SIZE | j;
     }
     Arrays.sort(order, 0, count);
-    for (int i = 0; i < chosen.length; i++) {
+    for (int i = 0; i < kept; i++) {
       chosen[i] = (int) order[i];
     }
-    Arrays.sort(chosen);
+    Arrays.sort(chosen, 0, kept);
   }
 }

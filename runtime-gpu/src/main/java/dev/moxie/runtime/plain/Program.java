@@ -29,6 +29,7 @@ public final class Program implements Ops<Value> {
   private final List<Instruction> instructions = new ArrayList<>();
   private final Map<Value, Product> products = new HashMap<>();
   private final Map<Value, Chosen> chosen = new HashMap<>();
+  private final Map<Value, ChosenBlocks> blocks = new HashMap<>();
   private final Map<Step, Value> steps = new EnumMap<>(Step.class);
   private int made;
   private @Nullable Value scores;
@@ -446,7 +447,7 @@ public final class Program implements Ops<Value> {
   public Value recall(int layer, Attention.Cross cross, Value q) {
     Value y = make(q.columns());
     Attention.GroupedQuery all = cross.attention();
-    instructions.add(new GroupedAttention(pass, layer, all, q, null, null, null, null, y));
+    instructions.add(new GroupedAttention(pass, layer, all, q, null, null, null, null, null, y));
     return y;
   }
 
@@ -457,13 +458,25 @@ public final class Program implements Ops<Value> {
       Value q,
       Value k,
       Value v,
+      @Nullable Value seen,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
     Value y = make(a.heads() * a.valuesOfHead());
     float[] scores = sinks == null ? null : weights.vector(sinks);
     float[][] biases = distances == null ? null : rows(weights.matrix(distances));
-    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, scores, biases, y));
+    ChosenBlocks some = seen == null ? null : Objects.requireNonNull(blocks.get(seen));
+    instructions.add(new GroupedAttention(pass, layer, a, q, k, v, some, scores, biases, y));
     return y;
+  }
+
+  /** The value stands for the choice, which has no width. */
+  @Override
+  public Value chooseBlocks(int layer, Attention.BlockIndexer indexer, Value q, Value k) {
+    var some = new ChosenBlocks(pass, layer, indexer, q, k);
+    instructions.add(some);
+    Value choice = make(1);
+    blocks.put(choice, some);
+    return choice;
   }
 
   private static float[][] rows(StoredMatrix matrix) {

@@ -51,6 +51,8 @@ class DecoderTest {
           "granitemoehybrid_fused",
           "grok-1",
           "minimax",
+          "minimax_m3_vl",
+          "minimax_m3_vl_text",
           "jamba",
           "jamba_sparse",
           "jetmoe",

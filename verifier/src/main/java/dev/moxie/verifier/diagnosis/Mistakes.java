@@ -5,6 +5,7 @@ import dev.moxie.format.model.Architecture.Multipliers;
 import dev.moxie.format.model.Architecture.NormPlacement;
 import dev.moxie.format.model.Architecture.ResidualScale;
 import dev.moxie.format.model.Attention;
+import dev.moxie.format.model.Attention.BlockIndexer;
 import dev.moxie.format.model.Attention.Compressed;
 import dev.moxie.format.model.Attention.Gate;
 import dev.moxie.format.model.Attention.GatedDelta;
@@ -377,9 +378,42 @@ final class Mistakes {
     return own == null ? "a dropped " + noun : "another " + noun;
   }
 
+  private void ofBlocks(GroupedQuery a, BlockIndexer own, List<Mistake> mistakes) {
+    blocks(mistakes, a, "an indexer that the reference does not have", null);
+    for (int other = 1; other < Math.min(tokens, WIDEST_WINDOW); other++) {
+      blocks(
+          mistakes,
+          a,
+          instead("positions of a block", own.block(), other),
+          Parts.with(own, "block", other));
+      if (other >= own.local()) {
+        blocks(
+            mistakes,
+            a,
+            instead("blocks that a head sees", own.kept(), other),
+            Parts.with(own, "kept", other));
+      }
+    }
+    for (int local = 0; local <= own.kept(); local++) {
+      blocks(
+          mistakes,
+          a,
+          instead("last blocks that a head always sees", own.local(), local),
+          Parts.with(own, "local", local));
+    }
+  }
+
+  private void blocks(
+      List<Mistake> mistakes, GroupedQuery a, String cause, @Nullable BlockIndexer other) {
+    attention(mistakes, cause, x -> Parts.with(a, "blockIndexer", other));
+  }
+
   private void ofGroupedQuery(GroupedQuery a, List<Mistake> mistakes) {
     if (a.distances() != null) {
       ofDistances(a.distances(), mistakes);
+    }
+    if (a.blockIndexer() != null) {
+      ofBlocks(a, a.blockIndexer(), mistakes);
     }
     for (Member<GroupedQuery> member : OF_ATTENTION) {
       attention(mistakes, a, member, member.absent());

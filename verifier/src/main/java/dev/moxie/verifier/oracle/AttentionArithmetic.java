@@ -7,6 +7,7 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.Rotary;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -114,17 +115,18 @@ record AttentionArithmetic(Arithmetic arithmetic) {
       Estimate value,
       int keyValueHeads,
       @Nullable WeightMatrix sinks) {
-    return attend(attention, seen, query, key, value, keyValueHeads, sinks, null);
+    return attend(attention, head -> seen, query, key, value, keyValueHeads, sinks, null);
   }
 
   /**
    * The same with biases by distance.
    *
+   * @param ofHead which positions tokens see with a head
    * @param distances [buckets, heads]; null where there are none
    */
   Estimate attend(
       Attention.Softmax attention,
-      Seen seen,
+      IntFunction<Seen> ofHead,
       Estimate query,
       Estimate key,
       Estimate value,
@@ -136,6 +138,7 @@ record AttentionArithmetic(Arithmetic arithmetic) {
     var joined = new Estimate(query.rows(), heads * valueSize);
     for (int head = 0; head < heads; head++) {
       int shared = head * keyValueHeads / heads;
+      Seen seen = ofHead.apply(head);
       for (int t = 0; t < query.rows(); t++) {
         int[] keys = seen.of(t);
         Estimate scores =
@@ -231,6 +234,41 @@ record AttentionArithmetic(Arithmetic arithmetic) {
           carried += moved * moved;
         }
         scores.set(t, j, sum, arithmetic.errorOfSum(n.heads(), sum, squares, carried));
+      }
+    }
+    return arithmetic.settle(scores);
+  }
+
+  /**
+   * max over j in B of q_h · k_j of every token and all blocks up to its own. Whichever position of
+   * a block has the largest, the error of the largest is no more than the largest error.
+   */
+  Estimate index(Attention.BlockIndexer n, Estimate query, Estimate key) {
+    int d = n.size();
+    int blocks = n.blocks(key.rows() - 1L);
+    var scores = new Estimate(query.rows(), n.heads() * blocks);
+    for (int t = 0; t < query.rows(); t++) {
+      for (int h = 0; h < n.heads(); h++) {
+        for (int b = 0; b < n.blocks(t); b++) {
+          double most = Double.NEGATIVE_INFINITY;
+          double off = 0;
+          for (int j = b * n.block(); j < Math.min((b + 1) * n.block(), t + 1); j++) {
+            double dot = 0;
+            double products = 0;
+            double error = 0;
+            for (int i = 0; i < d; i++) {
+              double q = query.value(t, h * d + i);
+              double k = key.value(j, i);
+              double each = norm2(q * key.error(j, i), k * query.error(t, h * d + i), 0);
+              dot += q * k;
+              products += q * k * q * k;
+              error += each * each;
+            }
+            most = Math.max(most, dot);
+            off = Math.max(off, arithmetic.errorOfSum(d, dot, products, error));
+          }
+          scores.set(t, h * blocks + b, most, off);
+        }
       }
     }
     return arithmetic.settle(scores);

@@ -82,12 +82,8 @@ final class ChosenPositions implements Seen {
     return undecided[token];
   }
 
-  /** Tokens with such positions. */
-  BitSet undecided() {
-    BitSet tokens = new BitSet();
-    for (int t = 0; t < undecided.length; t++) {
-      tokens.set(t, undecided[t].length > 0);
-    }
-    return tokens;
+  @Override
+  public BitSet undecided() {
+    return Seen.undecided(undecided);
   }
 }

@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.DoublePredicate;
 import java.util.function.Function;
+import java.util.function.IntFunction;
 import java.util.function.IntToDoubleFunction;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
@@ -45,7 +46,7 @@ final class Exact implements Ops<Estimate> {
   private final Map<Step, Estimate> steps = new EnumMap<>(Step.class);
   private @Nullable Estimate choice;
   private @Nullable Estimate groups;
-  private @Nullable ChosenPositions chosen;
+  private List<? extends Seen> chosen = List.of();
   private final BitSet mixed = new BitSet();
   private final BitSet ofHeads = new BitSet();
   private List<int[]> experts = List.of();
@@ -286,11 +287,20 @@ final class Exact implements Ops<Estimate> {
       Estimate q,
       Estimate k,
       Estimate v,
+      @Nullable Estimate blocks,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
     WeightMatrix s = sinks == null ? null : weights.apply(sinks);
     WeightMatrix d = distances == null ? null : weights.apply(distances);
-    Seen seen = a.bidirectional() ? Seen.every(k.rows()) : Seen.from(a::firstSeen);
+    Attention.BlockIndexer n = a.blockIndexer();
+    List<ChosenBlocks> some =
+        n == null || blocks == null
+            ? List.of()
+            : IntStream.range(0, n.heads()).mapToObj(g -> new ChosenBlocks(n, blocks, g)).toList();
+    chosen = some;
+    Seen all = a.bidirectional() ? Seen.every(k.rows()) : Seen.from(a::firstSeen);
+    IntFunction<Seen> seen =
+        some.isEmpty() ? head -> all : head -> some.get(head * some.size() / a.heads());
     return once(
         () -> attention.attend(a, seen, q, k, v, a.keyValueHeads(), s, d),
         "attend",
@@ -298,8 +308,15 @@ final class Exact implements Ops<Estimate> {
         q,
         k,
         v,
+        blocks,
         s,
         d);
+  }
+
+  /** The scores of all blocks, [T, heads · blocks]; those of later ones say nothing. */
+  @Override
+  public Estimate chooseBlocks(int layer, Attention.BlockIndexer n, Estimate q, Estimate k) {
+    return once(() -> new AttentionArithmetic(scoring).index(n, q, k), "chooseBlocks", n, q, k);
   }
 
   @Override
@@ -314,7 +331,7 @@ final class Exact implements Ops<Estimate> {
     Estimate v = kept[1];
     Attention.GroupedQuery a = cross.attention();
     return once(
-        () -> attention.attend(a, Seen.every(k.rows()), q, k, v, a.heads(), null, null),
+        () -> attention.attend(a, head -> Seen.every(k.rows()), q, k, v, a.heads(), null, null),
         "recall",
         a,
         q,
@@ -338,8 +355,9 @@ final class Exact implements Ops<Estimate> {
       Leaf up) {
     WeightMatrix w = weights.apply(up);
     Attention.Indexer indexer = a.indexer();
-    chosen = indexer == null || seen == null ? null : new ChosenPositions(seen, indexer.kept());
-    ChosenPositions some = chosen;
+    ChosenPositions some =
+        indexer == null || seen == null ? null : new ChosenPositions(seen, indexer.kept());
+    chosen = some == null ? List.of() : List.of(some);
     return once(
         () -> attention.latent(a, some == null ? Seen.ALL : some, q, c, r, w),
         "latent",
@@ -371,7 +389,8 @@ final class Exact implements Ops<Estimate> {
    * in the layer read last.
    */
   BitSet undecided() {
-    BitSet tokens = chosen == null ? new BitSet() : chosen.undecided();
+    BitSet tokens = new BitSet();
+    chosen.forEach(seen -> tokens.or(seen.undecided()));
     tokens.or(mixed);
     tokens.or(ofHeads);
     return tokens;
@@ -516,11 +535,11 @@ final class Exact implements Ops<Estimate> {
     WeightMatrix s = weights.apply(sinks);
     Attention.Compression n = a.compression();
     Attention.Indexer indexer = n == null ? null : n.indexer();
-    chosen =
+    ChosenPositions positions =
         n == null || indexer == null || seen == null
             ? null
             : new ChosenPositions(seen, indexer.kept(), n.tokens());
-    ChosenPositions positions = chosen;
+    chosen = positions == null ? List.of() : List.of(positions);
     return once(
         () -> entries.attend(a, q, v, some, positions, s), "compressed", a, q, v, some, seen, s);
   }

@@ -360,7 +360,7 @@ class OpErrorsTest {
 
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
-        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null, null);
+        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null, null, null);
       }
     },
     ATTEND_IN_WINDOW {
@@ -372,7 +372,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = s.attention().withWindow(4);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null, null);
       }
     },
     ATTEND_IN_CHUNKS {
@@ -384,7 +384,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = Parts.with(s.attention(), "chunk", 4);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null, null);
       }
     },
     ATTEND_WITH_A_CAP {
@@ -396,7 +396,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Attention.GroupedQuery a = Parts.with(s.attention(), "scoreCap", 0.75);
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null, null);
       }
     },
     ATTEND_WITH_SINKS {
@@ -408,7 +408,7 @@ class OpErrorsTest {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         Leaf sinks = s.vector(s.heads());
-        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), sinks, null);
+        return ops.attend(0, s.attention(), x.get(0), x.get(1), x.get(2), null, sinks, null);
       }
     },
     LATENT {
@@ -704,6 +704,18 @@ class OpErrorsTest {
         return ops.choose(0, indexer, 2, x.get(0), x.get(1), x.get(2));
       }
     },
+    CHOOSE_BLOCKS {
+      @Override
+      List<Integer> widths(Sizes s) {
+        return List.of(s.queries(), s.headSize());
+      }
+
+      @Override
+      <V> V of(Ops<V> ops, Sizes s, List<V> x) {
+        var indexer = new Attention.BlockIndexer(s.heads(), s.headSize(), 2, 2, 1, 1e-6);
+        return ops.chooseBlocks(0, indexer, x.get(0), x.get(1));
+      }
+    },
     SCORE_SQRT_SOFTPLUS {
       @Override
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
@@ -986,7 +998,7 @@ class OpErrorsTest {
       <V> V of(Ops<V> ops, Sizes s, List<V> x) {
         var a = Parts.with(s.attention(), "distances", new Attention.Distances(8, 20));
         Leaf biases = s.matrix(8, s.heads());
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, biases);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null, biases);
       }
     },
     ATTEND_BOTH_WAYS {
@@ -1000,7 +1012,7 @@ class OpErrorsTest {
         var a = Parts.with(s.attention(), "bidirectional", true);
         a = Parts.with(a, "distances", new Attention.Distances(8, 20));
         Leaf biases = s.matrix(8, s.heads());
-        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, biases);
+        return ops.attend(0, a, x.get(0), x.get(1), x.get(2), null, null, biases);
       }
     },
     RECALL {

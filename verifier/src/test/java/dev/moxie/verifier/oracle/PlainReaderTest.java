@@ -41,6 +41,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class PlainReaderTest {
   private static final int HIDDEN = 24;
   private static final int VOCABULARY = 40;
+  private static final FeedForward.Clamp CLAMP = new FeedForward.Clamp(0.5, 1.702, 1);
   private static final int HEADS = 4;
   private static final int HEAD_SIZE = 12;
   private static final int EXPERTS = 8;
@@ -139,7 +140,8 @@ class PlainReaderTest {
     SINUSOIDS,
     LATENT_FACTOR,
     IDENTITIES,
-    SHORTCUT
+    SHORTCUT,
+    BLOCK_INDEXER
   }
 
   @ParameterizedTest
@@ -348,9 +350,14 @@ class PlainReaderTest {
   }
 
   private static FeedForward feedForward(List<Part> parts) {
+    boolean ungated = parts.contains(Part.UNGATED);
     return parts.contains(Part.DENSE) || parts.contains(Part.DENSE_BIASES)
         ? new FeedForward.Dense(
-            20, activation(parts), parts.contains(Part.UNGATED), parts.contains(Part.DENSE_BIASES))
+            20,
+            activation(parts),
+            ungated,
+            parts.contains(Part.DENSE_BIASES),
+            parts.contains(Part.CLAMP) && !ungated ? CLAMP : null)
         : mixture(parts);
   }
 
@@ -495,7 +502,16 @@ class PlainReaderTest {
         parts.contains(Part.NO_POSITIONS) ? null : rotary(parts),
         false,
         parts.contains(Part.DISTANCES) ? new Attention.Distances(8, 10) : null,
-        null);
+        null,
+        blockIndexer(parts));
+  }
+
+  private static Attention.@Nullable BlockIndexer blockIndexer(List<Part> parts) {
+    boolean other =
+        parts.contains(Part.WINDOW) || parts.contains(Part.CHUNK) || parts.contains(Part.DISTANCES);
+    return parts.contains(Part.BLOCK_INDEXER) && !other
+        ? new Attention.BlockIndexer(2, HEAD_SIZE, 3, 2, 1, 1e-6)
+        : null;
   }
 
   private static Attention.QueryKeyNorm queryKeyNorm(List<Part> parts) {
@@ -548,7 +564,7 @@ class PlainReaderTest {
             16,
             activation(parts),
             parts.contains(Part.UNGATED) && !parts.contains(Part.CLAMP),
-            parts.contains(Part.CLAMP) ? new FeedForward.Clamp(0.5, 1.702, 1) : null,
+            parts.contains(Part.CLAMP) ? CLAMP : null,
             parts.contains(Part.EXPERT_BIASES),
             routing,
             (parts.contains(Part.SHARED)
@@ -581,7 +597,7 @@ class PlainReaderTest {
   }
 
   private static boolean seesAll(Attention attention) {
-    return attention instanceof Attention.GroupedQuery
+    return (attention instanceof Attention.GroupedQuery g && g.blockIndexer() == null)
         || (attention instanceof Attention.MultiHeadLatent a && a.indexer() == null);
   }
 

@@ -320,8 +320,12 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
       Activation q,
       Activation k,
       Activation v,
+      @Nullable Activation seen,
       @Nullable Leaf sinks,
       @Nullable Leaf distances) {
+    if (seen != null) {
+      throw new UnsupportedOperationException("which positions are chosen jumps");
+    }
     float[] sink = sinks == null ? null : vector(sinks);
     StoredMatrix bias = distances == null ? null : weights.stored(distances);
     int d = a.headSize();
@@ -385,7 +389,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
   @Override
   public Activation recall(int layer, Attention.Cross cross, Activation q) {
     return attend(
-        layer, cross.attention(), q, remembered.getFirst(), remembered.getLast(), null, null);
+        layer, cross.attention(), q, remembered.getFirst(), remembered.getLast(), null, null, null);
   }
 
   /** With keys and values of every head. */
@@ -426,7 +430,7 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
             (t, h, i) -> i < a.valueSize() ? both.at(t, h * stride + a.plainSize() + i) : 0);
     var grouped =
         new Attention.GroupedQuery(a.heads(), a.heads(), wide, a.softmaxScale(), null, null);
-    Activation all = attend(layer, grouped, queries, keys, values, null, null);
+    Activation all = attend(layer, grouped, queries, keys, values, null, null, null);
     return each(
         q.rows(),
         a.heads() * a.valueSize(),
@@ -450,6 +454,27 @@ record Single(RandomWeights weights, List<int[]> experts, List<Activation> remem
             sum += w.at(t, h) * Math.max(0, product);
           }
           return j >= (t + 1) / every ? 0 : sum;
+        });
+  }
+
+  /** The scores that blocks are chosen by. */
+  @Override
+  public Activation chooseBlocks(int layer, Attention.BlockIndexer n, Activation q, Activation k) {
+    int blocks = n.blocks(q.rows() - 1L);
+    return each(
+        q.rows(),
+        n.heads() * blocks,
+        (t, c) -> {
+          int first = c % blocks * n.block();
+          float most = Float.NEGATIVE_INFINITY;
+          for (int j = first; j < Math.min(first + n.block(), t + 1); j++) {
+            float product = 0;
+            for (int i = 0; i < n.size(); i++) {
+              product += q.at(t, c / blocks * n.size() + i) * k.at(j, i);
+            }
+            most = Math.max(most, product);
+          }
+          return first > t ? 0 : most;
         });
   }
 
