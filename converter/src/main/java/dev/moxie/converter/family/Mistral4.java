@@ -43,7 +43,7 @@ final class Mistral4 {
 
   private static Architecture model(Settings c) {
     var latent = Latent.attention(c, DeepSeekV3.pairing(c));
-    int turned = latent.rotary().dimensions();
+    int turned = latent.shared();
     Double part = c.find(PART);
     if (part != null && (int) (latent.headSize() * part) != turned) {
       throw c.wrong(PART, turned + " / " + latent.headSize(), part);

@@ -82,8 +82,8 @@ final class Suspects {
               again(),
               misplaced("again"),
               misplaced("dense"),
-              residualScales(stage, false),
               scaled("feed_forward_output_norm", stage),
+              residualScales(stage, false),
               scaled("again", stage),
               scaled("dense", stage),
               numbers(stage, mistakes.epsilon()));
