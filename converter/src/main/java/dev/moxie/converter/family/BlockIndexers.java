@@ -39,7 +39,7 @@ final class BlockIndexers {
 
   static final Keys KEYS =
       Keys.of(HEADS, SIZE, BLOCK, KEPT, LOCAL)
-          .and(MiMoKeys.kinds(Llama.TYPES, FORMER + "sparse_attention_freq", Llama.FULL, SPARSE));
+          .and(Key.kinds(Llama.TYPES, FORMER + "sparse_attention_freq", Llama.FULL, SPARSE));
 
   private BlockIndexers() {}
 

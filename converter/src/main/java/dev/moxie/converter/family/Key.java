@@ -106,6 +106,27 @@ public record Key<T>(
     return of(name, "an object", Config::object, meaning);
   }
 
+  /** A list of words, or of 0 for the first of two and 1 for the second. */
+  static Key<List<String>> kinds(Key<List<String>> words, String numbers, String zero, String one) {
+    List<String> both = List.of(zero, one);
+    return of(
+            words.name(),
+            "strings, or of 0 and 1",
+            (config, key) ->
+                key.equals(numbers) ? words(config, key, both) : words.read().apply(config, key),
+            words.meaning())
+        .spelled(words.name(), numbers)
+        .orNone();
+  }
+
+  private static List<String> words(Config config, String key, List<String> both) {
+    List<Integer> numbers = config.numbers(key);
+    if (!List.of(0, 1).containsAll(numbers)) {
+      throw config.wrong(key, "an array of 0 and 1", numbers.toString());
+    }
+    return numbers.stream().map(both::get).toList();
+  }
+
   /** The same, spelled otherwise; within an object after the object's key and a dot. */
   Key<T> spelled(String... other) {
     return new Key<>(

@@ -1,8 +1,6 @@
 package dev.moxie.converter.family;
 
-import dev.moxie.converter.checkpoint.Config;
 import dev.moxie.format.model.Limits;
-import java.util.List;
 
 /**
  * Keys of MiMo-V2-Flash in both spellings: that of transformers 5, and that of the release, which
@@ -45,34 +43,13 @@ final class MiMoKeys {
               Llama.WINDOW
                   .spelled("sliding_window", "sliding_window_size", "attention_chunk_size")
                   .or(128))
-          .and(kinds(Llama.TYPES, "hybrid_layer_pattern", Llama.FULL, Llama.WINDOWED))
-          .and(kinds(Experts.KINDS, "moe_layer_freq", Experts.DENSE, Experts.SPARSE));
+          .and(Key.kinds(Llama.TYPES, "hybrid_layer_pattern", Llama.FULL, Llama.WINDOWED))
+          .and(Key.kinds(Experts.KINDS, "moe_layer_freq", Experts.DENSE, Experts.SPARSE));
 
   private MiMoKeys() {}
 
   private static Key<Double> angle(RotarySettings.OfKind kind, String otherwise) {
     return kind.theta().spelled(kind.theta().name(), otherwise);
-  }
-
-  /** A list of words, or of 0 for the first of two and 1 for the second. */
-  static Key<List<String>> kinds(Key<List<String>> words, String numbers, String zero, String one) {
-    List<String> both = List.of(zero, one);
-    return Key.of(
-            words.name(),
-            "strings, or of 0 and 1",
-            (config, key) ->
-                key.equals(numbers) ? words(config, key, both) : words.read().apply(config, key),
-            words.meaning())
-        .spelled(words.name(), numbers)
-        .orNone();
-  }
-
-  private static List<String> words(Config config, String key, List<String> both) {
-    List<Integer> numbers = config.numbers(key);
-    if (!List.of(0, 1).containsAll(numbers)) {
-      throw config.wrong(key, "an array of 0 and 1", numbers.toString());
-    }
-    return numbers.stream().map(both::get).toList();
   }
 
   /** Heads of keys and values in layers with a window. */

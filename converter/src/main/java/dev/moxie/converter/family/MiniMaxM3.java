@@ -28,7 +28,7 @@ final class MiniMaxM3 {
       Llama.KEYS
           .and(RotarySettings.PARTIAL.any().or(1.0), Llama.HEAD_SIZE.or(128), Llama.KEY_HEADS.or(4))
           .and(BlockIndexers.KEYS)
-          .and(MiMoKeys.kinds(Experts.KINDS, "moe_layer_freq", Experts.DENSE, Experts.SPARSE))
+          .and(Key.kinds(Experts.KINDS, "moe_layer_freq", Experts.DENSE, Experts.SPARSE))
           .and(Experts.DENSE_FIRST.constant(0))
           .and(Experts.KEYS.and(LIMIT, SHARPNESS, SHARED, Experts.SCALE.or(2.0)))
           .and(Key.word("hidden_act", "the activation", Set.of("silu", "swigluoai")).or("silu"))
