@@ -31,6 +31,8 @@ for checkpoint in "$project"/fixtures/tiny-* "$project"/fixtures/random/*; do
   name=$(basename "$checkpoint")
   # transformers knows no such model.
   case $name in grok-1 | mixtral_original*) continue ;; esac
+  # It has some of the tensors beside the text model, of which transformers wants all.
+  case $name in minimax_m3_vl) continue ;; esac
   computed=$dtypes
   # transformers 5.18 multiplies norms in float32 by matrices in bfloat16 there, which torch refuses.
   case $name in deepseek_v4*) computed=float32 ;; esac
