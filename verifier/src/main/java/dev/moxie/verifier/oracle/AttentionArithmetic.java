@@ -213,24 +213,14 @@ record AttentionArithmetic(Arithmetic arithmetic) {
         double squares = 0;
         double carried = 0;
         for (int h = 0; h < n.heads(); h++) {
-          double dot = 0;
-          double products = 0;
-          double error = 0;
-          for (int i = 0; i < d; i++) {
-            double q = query.value(t, h * d + i);
-            double k = key.value(j, i);
-            double each = norm2(q * key.error(j, i), k * query.error(t, h * d + i), 0);
-            dot += q * k;
-            products += q * k * q * k;
-            error += each * each;
-          }
-          double off = arithmetic.errorOfSum(d, dot, products, error);
+          Product product = product(query, t, h * d, key, j, d);
           double w = weights.value(t, h);
-          double positive = Math.max(0, dot);
-          boolean away = -dot > Arithmetic.FAR * off;
+          double positive = Math.max(0, product.value());
+          boolean away = -product.value() > Arithmetic.FAR * product.error();
           sum += w * positive;
           squares += w * positive * w * positive;
-          double moved = norm2(away ? 0 : w * off, weights.error(t, h) * positive, 0);
+          double off = away ? 0 : w * product.error();
+          double moved = norm2(off, weights.error(t, h) * positive, 0);
           carried += moved * moved;
         }
         scores.set(t, j, sum, arithmetic.errorOfSum(n.heads(), sum, squares, carried));
@@ -253,25 +243,33 @@ record AttentionArithmetic(Arithmetic arithmetic) {
           double most = Double.NEGATIVE_INFINITY;
           double off = 0;
           for (int j = b * n.block(); j < Math.min((b + 1) * n.block(), t + 1); j++) {
-            double dot = 0;
-            double products = 0;
-            double error = 0;
-            for (int i = 0; i < d; i++) {
-              double q = query.value(t, h * d + i);
-              double k = key.value(j, i);
-              double each = norm2(q * key.error(j, i), k * query.error(t, h * d + i), 0);
-              dot += q * k;
-              products += q * k * q * k;
-              error += each * each;
-            }
-            most = Math.max(most, dot);
-            off = Math.max(off, arithmetic.errorOfSum(d, dot, products, error));
+            Product product = product(query, t, h * d, key, j, d);
+            most = Math.max(most, product.value());
+            off = Math.max(off, product.error());
           }
           scores.set(t, h * blocks + b, most, off);
         }
       }
     }
     return arithmetic.settle(scores);
+  }
+
+  /** A product of a query and a key of an indexer. */
+  private record Product(double value, double error) {}
+
+  private Product product(Estimate query, int t, int from, Estimate key, int j, int d) {
+    double dot = 0;
+    double squares = 0;
+    double carried = 0;
+    for (int i = 0; i < d; i++) {
+      double q = query.value(t, from + i);
+      double k = key.value(j, i);
+      double each = norm2(q * key.error(j, i), k * query.error(t, from + i), 0);
+      dot += q * k;
+      squares += q * k * q * k;
+      carried += each * each;
+    }
+    return new Product(dot, arithmetic.errorOfSum(d, dot, squares, carried));
   }
 
   /** Adds what scores of one query have by the distance of their keys. */

@@ -6,44 +6,73 @@ import java.util.BitSet;
 import java.util.stream.IntStream;
 
 /**
- * Those positions that have the largest scores ({@link Attention.Indexer}). A position is undecided
- * if rounding may have had its score change places with one on the other side of the choice, as of
- * experts.
+ * Those positions, or blocks of them, that have the largest scores ({@link Attention.Indexer},
+ * {@link Attention.BlockIndexer}). A position is undecided if rounding may have had its score, or
+ * that of its block, change places with one on the other side of the choice, as of experts.
  */
 final class ChosenPositions implements Seen {
   private final int[][] chosen;
   private final int[][] undecided;
 
+  private ChosenPositions(int tokens) {
+    chosen = new int[tokens][];
+    undecided = new int[tokens][];
+  }
+
   /**
-   * Chooses.
+   * Chooses positions.
    *
    * @param scores [T, T], of which those of later positions say nothing
    * @param kept how many are chosen
+   * @param every of how many tokens one has a key
    */
-  ChosenPositions(Estimate scores, int kept) {
-    this(scores, kept, 1);
+  static ChosenPositions of(Estimate scores, int kept, int every) {
+    var seen = new ChosenPositions(scores.rows());
+    for (int t = 0; t < scores.rows(); t++) {
+      int token = t;
+      int keys = (t + 1) / every;
+      int[] order = Exact.descending(keys, j -> scores.value(token, j));
+      seen.chosen[t] = Arrays.stream(order).limit(kept).sorted().toArray();
+      seen.undecided[t] = undecided(scores, t, order, kept);
+    }
+    return seen;
   }
 
-  /** The same where every so many tokens have a key. */
-  ChosenPositions(Estimate scores, int kept, int every) {
-    chosen = new int[scores.rows()][];
-    undecided = new int[scores.rows()][];
-    for (int t = 0; t < chosen.length; t++) {
-      int keys = (t + 1) / every;
-      chosen[t] = IntStream.range(0, keys).toArray();
-      undecided[t] = new int[0];
-      if (keys > kept) {
-        int token = t;
-        int[] order = Exact.descending(keys, j -> scores.value(token, j));
-        chosen[t] = Arrays.copyOf(order, kept);
-        Arrays.sort(chosen[t]);
-        undecided[t] = undecided(scores, t, order, kept);
-      }
+  /**
+   * Chooses the positions of blocks, for the heads of one group.
+   *
+   * @param scores [T, heads · blocks], of which those of later blocks say nothing
+   */
+  static ChosenPositions ofBlocks(Attention.BlockIndexer n, Estimate scores, int group) {
+    int blocks = scores.columns() / n.heads();
+    var own = new Estimate(scores.rows(), blocks);
+    own.copy(scores, group * blocks, blocks, 0);
+    var seen = new ChosenPositions(scores.rows());
+    for (int t = 0; t < scores.rows(); t++) {
+      int token = t;
+      int all = n.blocks(t);
+      int others = all - Math.min(n.local(), all);
+      int kept = n.kept() - n.local();
+      int[] order = Exact.descending(others, b -> own.value(token, b));
+      IntStream last = IntStream.range(others, all);
+      seen.chosen[t] = positions(n, IntStream.concat(Arrays.stream(order).limit(kept), last), t);
+      seen.undecided[t] = positions(n, Arrays.stream(undecided(own, t, order, kept)), t);
     }
+    return seen;
+  }
+
+  private static int[] positions(Attention.BlockIndexer n, IntStream blocks, int token) {
+    return blocks
+        .flatMap(b -> IntStream.range(b * n.block(), Math.min((b + 1) * n.block(), token + 1)))
+        .sorted()
+        .toArray();
   }
 
   /** Those of an order of which rounding may decide whether they are among the first. */
   static int[] undecided(Estimate scores, int token, int[] order, int kept) {
+    if (kept == 0 || kept >= order.length) {
+      return new int[0];
+    }
     double largest = 0;
     for (int j : order) {
       largest = Math.max(largest, scores.error(token, j));
@@ -82,8 +111,12 @@ final class ChosenPositions implements Seen {
     return undecided[token];
   }
 
-  @Override
-  public BitSet undecided() {
-    return Seen.undecided(undecided);
+  /** Tokens with undecided positions. */
+  BitSet undecided() {
+    BitSet tokens = new BitSet();
+    for (int t = 0; t < undecided.length; t++) {
+      tokens.set(t, undecided[t].length > 0);
+    }
+    return tokens;
   }
 }

@@ -46,7 +46,7 @@ final class Exact implements Ops<Estimate> {
   private final Map<Step, Estimate> steps = new EnumMap<>(Step.class);
   private @Nullable Estimate choice;
   private @Nullable Estimate groups;
-  private List<? extends Seen> chosen = List.of();
+  private List<ChosenPositions> chosen = List.of();
   private final BitSet mixed = new BitSet();
   private final BitSet ofHeads = new BitSet();
   private List<int[]> experts = List.of();
@@ -293,10 +293,12 @@ final class Exact implements Ops<Estimate> {
     WeightMatrix s = sinks == null ? null : weights.apply(sinks);
     WeightMatrix d = distances == null ? null : weights.apply(distances);
     Attention.BlockIndexer n = a.blockIndexer();
-    List<ChosenBlocks> some =
+    List<ChosenPositions> some =
         n == null || blocks == null
             ? List.of()
-            : IntStream.range(0, n.heads()).mapToObj(g -> new ChosenBlocks(n, blocks, g)).toList();
+            : IntStream.range(0, n.heads())
+                .mapToObj(g -> ChosenPositions.ofBlocks(n, blocks, g))
+                .toList();
     chosen = some;
     Seen all = a.bidirectional() ? Seen.every(k.rows()) : Seen.from(a::firstSeen);
     IntFunction<Seen> seen =
@@ -356,7 +358,7 @@ final class Exact implements Ops<Estimate> {
     WeightMatrix w = weights.apply(up);
     Attention.Indexer indexer = a.indexer();
     ChosenPositions some =
-        indexer == null || seen == null ? null : new ChosenPositions(seen, indexer.kept());
+        indexer == null || seen == null ? null : ChosenPositions.of(seen, indexer.kept(), 1);
     chosen = some == null ? List.of() : List.of(some);
     return once(
         () -> attention.latent(a, some == null ? Seen.ALL : some, q, c, r, w),
@@ -479,7 +481,7 @@ final class Exact implements Ops<Estimate> {
       int token = t;
       int[] order = descending(scores.columns(), e -> scores.value(token, e));
       best.add(Arrays.copyOf(order, count));
-      if (count < order.length && ChosenPositions.undecided(scores, t, order, count).length > 0) {
+      if (ChosenPositions.undecided(scores, t, order, count).length > 0) {
         ofHeads.set(t);
       }
     }
@@ -538,7 +540,7 @@ final class Exact implements Ops<Estimate> {
     ChosenPositions positions =
         n == null || indexer == null || seen == null
             ? null
-            : new ChosenPositions(seen, indexer.kept(), n.tokens());
+            : ChosenPositions.of(seen, indexer.kept(), n.tokens());
     chosen = positions == null ? List.of() : List.of(positions);
     return once(
         () -> entries.attend(a, q, v, some, positions, s), "compressed", a, q, v, some, seen, s);

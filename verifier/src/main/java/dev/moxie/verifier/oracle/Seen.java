@@ -1,6 +1,5 @@
 package dev.moxie.verifier.oracle;
 
-import java.util.BitSet;
 import java.util.function.LongUnaryOperator;
 import java.util.stream.IntStream;
 
@@ -25,19 +24,5 @@ interface Seen {
   /** Positions that rounding may have had it see or not, in ascending order. */
   default int[] undecided(int token) {
     return new int[0];
-  }
-
-  /** Tokens with such positions. */
-  default BitSet undecided() {
-    return new BitSet();
-  }
-
-  /** Those of which there are any. */
-  static BitSet undecided(int[][] positions) {
-    BitSet tokens = new BitSet();
-    for (int t = 0; t < positions.length; t++) {
-      tokens.set(t, positions[t].length > 0);
-    }
-    return tokens;
   }
 }
