@@ -3,7 +3,6 @@ package dev.moxie.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.fixtures.FolderDigests;
 import dev.moxie.format.json.StrictJson;
@@ -51,7 +50,6 @@ class AttacksTest {
                     attack.getValue().path("lie").stringValue()));
   }
 
-  @Exhaustive
   @ParameterizedTest(name = "{0}: {3}")
   @MethodSource("attacks")
   @Timeout(20)

@@ -15,7 +15,6 @@ import dev.moxie.converter.checkpoint.Checkpoint;
 import dev.moxie.converter.plan.Conversion;
 import dev.moxie.converter.plan.ConversionPlan;
 import dev.moxie.converter.plan.Planner;
-import dev.moxie.fixtures.Drawn;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.encoding.BlockScaled;
 import dev.moxie.format.model.Architecture;
@@ -154,14 +153,14 @@ class FamilyMutationsTest {
       defects.clear();
       plantAll(name);
       counts.put(name, defects.size());
-      planted.addAll(WrittenTable.isWritten() ? defects : Drawn.of(name, defects));
+      planted.addAll(WrittenTable.drawn(name, defects));
     }
     for (String name : ENCODINGS) {
       defects.clear();
       begin(name);
       plantStacks();
       counts.put(name, defects.size());
-      planted.addAll(WrittenTable.isWritten() ? defects : Drawn.of(name, defects));
+      planted.addAll(WrittenTable.drawn(name, defects));
     }
     List<Outcome> outcomes =
         IntStream.range(0, planted.size())

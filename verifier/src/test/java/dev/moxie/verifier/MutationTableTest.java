@@ -17,7 +17,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.converter.plan.ConversionPlan;
-import dev.moxie.fixtures.Drawn;
 import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
 import dev.moxie.format.error.MoxieException;
@@ -407,7 +406,7 @@ class MutationTableTest {
     List<Integer> planted = IntStream.range(0, defects.size()).boxed().toList();
     List<Outcome> outcomes =
         outcomes(
-            WrittenTable.isWritten() ? planted : Drawn.of("mutation table", planted),
+            WrittenTable.drawn("mutation table", planted),
             Running.onCpu(EnumSet.of(Execution.PLAIN)));
     assertEquals(List.of(), outcomes.stream().filter(o -> !o.found()).toList());
     WrittenTable table = WrittenTable.of("mutation table");

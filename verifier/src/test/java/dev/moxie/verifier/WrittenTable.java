@@ -1,5 +1,6 @@
 package dev.moxie.verifier;
 
+import dev.moxie.fixtures.Drawn;
 import dev.moxie.fixtures.Fixtures;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,6 +29,11 @@ final class WrittenTable {
   /** Whether all is made and written anew. */
   static boolean isWritten() {
     return Boolean.getBoolean("moxie.regenerate");
+  }
+
+  /** What a test makes of all that a table is of: the part that is drawn, where none is written. */
+  static <T> List<T> drawn(String name, List<T> all) {
+    return isWritten() ? all : Drawn.of(name, all);
   }
 
   /** The table between the two comments of a name. */

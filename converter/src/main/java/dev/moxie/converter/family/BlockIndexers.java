@@ -18,23 +18,23 @@ final class BlockIndexers {
 
   private static final Key<Integer> HEADS =
       Key.count("index_n_heads", Limits.MAX_HEADS, "groups of heads that see the same blocks")
-          .spelled("index_n_heads", FORMER + "sparse_num_index_heads")
+          .also(FORMER + "sparse_num_index_heads")
           .or(4);
   private static final Key<Integer> SIZE =
       Key.count("index_head_dim", Limits.MAX_WIDTH, "width of an indexer's queries and keys")
-          .spelled("index_head_dim", FORMER + "sparse_index_dim")
+          .also(FORMER + "sparse_index_dim")
           .or(128);
   private static final Key<Integer> BLOCK =
       Key.count("index_block_size", Limits.MAX_WIDTH, "positions of a block")
-          .spelled("index_block_size", FORMER + "sparse_block_size")
+          .also(FORMER + "sparse_block_size")
           .or(128);
   private static final Key<Integer> KEPT =
       Key.count("index_topk_blocks", Limits.MAX_WIDTH, "blocks that a head sees")
-          .spelled("index_topk_blocks", FORMER + "sparse_topk_blocks")
+          .also(FORMER + "sparse_topk_blocks")
           .or(16);
   private static final Key<Integer> LOCAL =
       Key.whole("index_local_blocks", 0, Limits.MAX_WIDTH, "of these the last ones, always seen")
-          .spelled("index_local_blocks", FORMER + "sparse_local_block")
+          .also(FORMER + "sparse_local_block")
           .or(1);
 
   static final Keys KEYS =

@@ -115,7 +115,7 @@ public record Key<T>(
             (config, key) ->
                 key.equals(numbers) ? words(config, key, both) : words.read().apply(config, key),
             words.meaning())
-        .spelled(words.name(), numbers)
+        .also(numbers)
         .orNone();
   }
 
@@ -125,6 +125,11 @@ public record Key<T>(
       throw config.wrong(key, "an array of 0 and 1", numbers.toString());
     }
     return numbers.stream().map(both::get).toList();
+  }
+
+  /** The same, spelled otherwise as well; within an object after the object's key and a dot. */
+  Key<T> also(String other) {
+    return spelled(name(), other);
   }
 
   /** The same, spelled otherwise; within an object after the object's key and a dot. */

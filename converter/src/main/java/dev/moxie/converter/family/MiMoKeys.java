@@ -49,7 +49,7 @@ final class MiMoKeys {
   private MiMoKeys() {}
 
   private static Key<Double> angle(RotarySettings.OfKind kind, String otherwise) {
-    return kind.theta().spelled(kind.theta().name(), otherwise);
+    return kind.theta().also(otherwise);
   }
 
   /** Heads of keys and values in layers with a window. */

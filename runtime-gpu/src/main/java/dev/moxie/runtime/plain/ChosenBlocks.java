@@ -38,12 +38,8 @@ final class ChosenBlocks implements Instruction, Team.Task {
   @Override
   public void run() {
     int tokens = pass.tokens();
-    while (blocks.length < tokens * indexer.heads()) {
-      int had = blocks.length;
-      blocks = Arrays.copyOf(blocks, tokens * indexer.heads());
-      for (int i = had; i < blocks.length; i++) {
-        blocks[i] = new int[indexer.kept()];
-      }
+    if (blocks.length < tokens * indexer.heads()) {
+      blocks = new int[tokens * indexer.heads()][indexer.kept()];
     }
     for (int t = 0; t < tokens; t++) {
       pass.past(t).putIndex(layer, pass.position(t), pass.array(k), t * k.apart(), k.columns());
