@@ -84,11 +84,18 @@ public final class Sequence implements AutoCloseable {
   }
 
   /**
-   * Forgets the tokens after the first ones. Only for one that no other has been forked of: what
-   * both would share is written again.
+   * Says whether the last token of the next step is a guess. Only for one that no other has been
+   * forked of, and whose memory has no limit: what both would share is written again, and what lies
+   * there of states a third time is not counted.
    */
-  void cut(int tokens) {
-    length = tokens;
+  void guess(boolean last) {
+    past.guess(last);
+  }
+
+  /** Takes back the guess that the last step ended with. */
+  void takeBack() {
+    length--;
+    past.takeBack();
   }
 
   private void requireOpen() {

@@ -14,7 +14,8 @@ import java.util.List;
  * "Fast Inference from Transformers via Speculative Decoding", 2023; by such layers: DeepSeek-AI,
  * "DeepSeek-V3 Technical Report", 2024, section 5.4.3). Where the guessed token is then chosen, the
  * logits after it are there already. Logits have the same bits as the model's own, whatever is
- * guessed, since they have however tokens are cut into steps.
+ * guessed, since they have however tokens are cut into steps. Where layers keep a state, that
+ * before the guess is kept beside that after it.
  *
  * <p>Takes the sequence of the model that it was made of for its own.
  */
@@ -81,13 +82,6 @@ public final class SpeculativeModel implements Model {
           "none",
           "convert the checkpoint with --mtp keep if it has any, or do not --speculate");
     }
-    if (architecture.layers().stream().anyMatch(l -> l.attention().keptPerSequence() > 0)) {
-      throw new UsageException(
-          pack.folder().toString(),
-          "no layer that keeps a state, which no wrong guess could be taken back from",
-          "some",
-          "do not --speculate");
-    }
     return prediction;
   }
 
@@ -127,7 +121,7 @@ public final class SpeculativeModel implements Model {
     Tokens.require(next, vocabulary, length, ids.length);
     ids[length] = next[0];
     int likeliest = guessed();
-    step(new long[] {next[0], likeliest}, both);
+    step(new long[] {next[0], likeliest}, both, true);
     length++;
     guess = likeliest;
     guesses++;
@@ -147,7 +141,7 @@ public final class SpeculativeModel implements Model {
       int first = Math.max(from, next.length - wanted);
       int rows = Math.max(0, from + some.length - first);
       float[] after = new float[rows * vocabulary];
-      step(some, after);
+      step(some, after, false);
       System.arraycopy(after, 0, logits, (first - next.length + wanted) * vocabulary, after.length);
       length += some.length;
     }
@@ -155,15 +149,16 @@ public final class SpeculativeModel implements Model {
 
   private void forgetGuess() {
     if (guess != NONE) {
-      sequence.cut(length);
+      sequence.takeBack();
       guess = NONE;
     }
   }
 
   /** Lets tokens pass through the decoder layers, and keeps what the last one makes of them. */
-  private void step(long[] some, float[] logits) {
+  private void step(long[] some, float[] logits, boolean guessed) {
     int end = layers.architecture().layers().size() - 1;
     int width = layers.architecture().hiddenSize();
+    sequence.guess(guessed);
     sequences.step(
         List.of(new Sequences.Slice(sequence, some, logits)),
         Sequences.TOGETHER,
