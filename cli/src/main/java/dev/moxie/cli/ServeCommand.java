@@ -6,6 +6,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.text.Line;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Sequences;
+import dev.moxie.runtime.execution.SpeculativeModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.http.Metrics;
 import dev.moxie.runtime.http.Served;
@@ -113,6 +114,11 @@ final class ServeCommand implements Callable<Integer> {
   private @Nullable Long memoryBudget;
 
   @Option(
+      names = "--speculate",
+      description = RunCommand.SPECULATE + " Not where a request asks for the experts of tokens.")
+  private boolean speculate;
+
+  @Option(
       names = "--expert-metrics",
       description =
           "Count the tokens of each expert in /metrics, not of layers alone: as many series as the"
@@ -142,14 +148,25 @@ final class ServeCommand implements Callable<Integer> {
       throw new UsageException(
           "--max-body", "from 1 byte to 2 GB", mostBytes + " bytes", "pass another");
     }
+    if (speculate && memoryBudget != null) {
+      throw new UsageException(
+          "--speculate",
+          "no --memory-budget with it, which has no room for the layer that guesses",
+          "one",
+          "leave one of them out");
+    }
     List<String> keys = keys();
     long cacheBytes = cache == null ? Runtime.getRuntime().maxMemory() / 2 : cache;
     try (MoxiePackage pack = MoxiePackage.open(folder);
         TextTokenizer tokenizer = TextTokenizer.isThere(pack) ? TextTokenizer.of(pack) : null) {
+      if (speculate) {
+        SpeculativeModel.prediction(pack);
+      }
       try (PlainModel model = PlainModel.open(pack, FirstOpening.check())) {
         String served = name == null ? modelName() : name;
         var metrics = new Metrics(served, cacheBytes);
-        Sequences sequences = model.sequences(cacheBytes);
+        Sequences sequences =
+            speculate ? model.guessingSequences(cacheBytes) : model.sequences(cacheBytes);
         metrics.show(sequences.load(), expertMetrics);
         metrics.count(model, memoryBudget == null ? null : model.limitMemory(memoryBudget));
         try (var scheduler =
@@ -160,6 +177,9 @@ final class ServeCommand implements Callable<Integer> {
                 mostRunning,
                 mostWaiting,
                 metrics)) {
+          if (speculate) {
+            metrics.countGuesses(scheduler);
+          }
           serve(
               new Served(
                   served,
