@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -118,8 +119,20 @@ class GuessedTextsTest {
             guesses = alone.guesses();
             right = alone.right();
           }
+          var steps = new AtomicInteger();
+          var meter =
+              new Scheduler.Meter() {
+                @Override
+                public void stepped(int tokens, long nanoseconds) {
+                  steps.incrementAndGet();
+                }
+
+                @Override
+                public void now(int running, int waiting, long bytes) {}
+              };
           var heard = new Heard();
-          Scheduler scheduler = guessing(model);
+          Scheduler scheduler =
+              Alone.scheduler(model, model.guessingSequences(MEMORY), 1, 1, meter);
           try (scheduler) {
             scheduler.submit(Alone.job(prompt(), 100, Sampler.GREEDY, heard));
             assertEquals(Job.End.LENGTH, heard.end());
@@ -127,6 +140,8 @@ class GuessedTextsTest {
           assertEquals(expected, heard.tokens);
           assertTrue(right > 0 && right < guesses, right + " of " + guesses);
           assertEquals(right, scheduler.rightGuesses());
+          // The prompt passes in two, of which the second brings the first token.
+          assertEquals(2 + 99 - right, steps.get());
           assertTrue(guesses - scheduler.guesses() <= 1, guesses + ", " + scheduler.guesses());
         });
   }
