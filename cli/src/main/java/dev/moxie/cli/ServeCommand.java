@@ -113,9 +113,7 @@ final class ServeCommand implements Callable<Integer> {
       description = RunCommand.MEMORY_BUDGET)
   private @Nullable Long memoryBudget;
 
-  @Option(
-      names = "--speculate",
-      description = RunCommand.SPECULATE + " Not where a request asks for the experts of tokens.")
+  @Option(names = "--speculate", description = RunCommand.SPECULATE)
   private boolean speculate;
 
   @Option(

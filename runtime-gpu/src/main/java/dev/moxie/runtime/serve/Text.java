@@ -37,6 +37,9 @@ final class Text implements Scheduler.Ticket {
   /** What is told of the tokens that passed since one was chosen. */
   private Routes routes = Routes.NONE;
 
+  /** What is told of a guess that has passed, once it is right. */
+  private Routes routesOfGuess = Routes.NONE;
+
   /** Tokens, from the first one on, of which that was told, or nobody asks. */
   private int told;
 
@@ -112,9 +115,7 @@ final class Text implements Scheduler.Ticket {
 
   /** Whether a guess may spare it a step. */
   boolean wantsGuess() {
-    return left() == 1
-        && length - job.prompt().length + 2 <= job.limit()
-        && job.routed() == Job.Routed.NOTHING;
+    return left() == 1 && length - job.prompt().length + 2 <= job.limit();
   }
 
   /** Takes a guess of the token after its last one. */
@@ -164,8 +165,10 @@ final class Text implements Scheduler.Ticket {
     if (!decided.isEmpty()) {
       // Tokens that pass again, after its memory was taken, are known.
       int known = Math.max(0, told - (sequence().length() - count));
-      routes = routes.plus(decided, count, known);
-      told = sequence().length();
+      int own = count + Math.min(0, left());
+      routes = routes.plus(decided, count, known, own);
+      routesOfGuess = Routes.NONE.plus(decided, count, own, count);
+      told = sequence().length() - count + own;
     }
   }
 
@@ -208,6 +211,8 @@ final class Text implements Scheduler.Ticket {
       return end;
     }
     System.arraycopy(both, logits.length, logits, 0, logits.length);
+    routes = routesOfGuess;
+    told = length;
     return chooseOne();
   }
 

@@ -1,14 +1,17 @@
 package dev.moxie.runtime.serve;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Fixtures;
+import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Guesser;
 import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.PlainModel;
+import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.execution.SpeculativeModel;
 import dev.moxie.runtime.generation.Generator;
@@ -19,11 +22,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Texts of which tokens are guessed: the same, in fewer steps. */
@@ -86,6 +90,19 @@ class GuessedTextsTest {
         });
   }
 
+  private static final class Steps implements Scheduler.Meter {
+    int count;
+
+    @Override
+    public void stepped(int tokens, long nanoseconds) {
+      count++;
+    }
+
+    @Override
+    public void now(int running, int waiting, long bytes) {}
+  }
+
+  @FunctionalInterface
   private interface Use {
     void of(PlainModel model) throws Exception;
   }
@@ -119,20 +136,10 @@ class GuessedTextsTest {
             guesses = alone.guesses();
             right = alone.right();
           }
-          var steps = new AtomicInteger();
-          var meter =
-              new Scheduler.Meter() {
-                @Override
-                public void stepped(int tokens, long nanoseconds) {
-                  steps.incrementAndGet();
-                }
-
-                @Override
-                public void now(int running, int waiting, long bytes) {}
-              };
+          var steps = new Steps();
           var heard = new Heard();
           Scheduler scheduler =
-              Alone.scheduler(model, model.guessingSequences(MEMORY), 1, 1, meter);
+              Alone.scheduler(model, model.guessingSequences(MEMORY), 1, 1, steps);
           try (scheduler) {
             scheduler.submit(Alone.job(prompt(), 100, Sampler.GREEDY, heard));
             assertEquals(Job.End.LENGTH, heard.end());
@@ -141,7 +148,7 @@ class GuessedTextsTest {
           assertTrue(right > 0 && right < guesses, right + " of " + guesses);
           assertEquals(right, scheduler.rightGuesses());
           // The prompt passes in two, of which the second brings the first token.
-          assertEquals(2 + 99 - right, steps.get());
+          assertEquals(2 + 99 - right, steps.count);
           assertTrue(guesses - scheduler.guesses() <= 1, guesses + ", " + scheduler.guesses());
         });
   }
@@ -251,20 +258,88 @@ class GuessedTextsTest {
         });
   }
 
-  @Test
-  void whereExpertsAreAskedForNothingIsGuessed() throws Exception {
+  /** Also where texts begin again, and where beginnings are others'. */
+  @ParameterizedTest
+  @EnumSource(
+      value = Job.Routed.class,
+      names = {"EXPERTS", "DECISIONS"})
+  void whatIsToldOfExpertsIsTheSame(Job.Routed routed) throws Exception {
     with(
         model -> {
-          Scheduler guessing = guessing(model);
-          List<Heard> found = answers(guessing, Job.Routed.DECISIONS);
+          var all = model.guessingSequences(MEMORY);
+          all.step(List.of(new Sequences.Slice(all.begin(170), new long[170], new float[0])));
           List<Heard> expected =
               answers(
-                  Alone.scheduler(model, model.sequences(MEMORY), 64, 64, Alone.NO_METER),
-                  Job.Routed.DECISIONS);
-          for (int i = 0; i < expected.size(); i++) {
-            assertEquals(expected.get(i).tokens, found.get(i).tokens);
+                  Alone.scheduler(model, model.sequences(MEMORY), 64, 64, Alone.NO_METER), routed);
+          for (long bytes : new long[] {MEMORY, 2 * all.bytes()}) {
+            Scheduler guessing =
+                Alone.scheduler(model, model.guessingSequences(bytes), 64, 64, Alone.NO_METER);
+            List<Heard> found = answers(guessing, routed);
+            for (int i = 0; i < expected.size(); i++) {
+              assertEquals(expected.get(i).tokens, found.get(i).tokens);
+              for (int t = 0; t < expected.get(i).tokens.size(); t++) {
+                Routes own = expected.get(i).chosen.get(t).routes();
+                Routes told = found.get(i).chosen.get(t).routes();
+                assertArrayEquals(own.experts(), told.experts());
+                assertArrayEquals(own.weights(), told.weights());
+                assertArrayEquals(own.margins(), told.margins());
+              }
+            }
+            assertTrue(guessing.rightGuesses() > 0);
           }
-          assertEquals(0, guessing.guesses());
+        });
+  }
+
+  /** Of 128 tokens 60 are written, so that a prompt has 34 of them beside as many guesses. */
+  @Test
+  void aPromptHasHalfOfTheRoomThatGuessesWouldTake() throws Exception {
+    with(
+        model -> {
+          var steps = new Steps();
+          int[] took = new int[1];
+          var prompted = new Heard();
+          var listener =
+              new Job.Listener() {
+                @Override
+                public void begun(int reused) {
+                  took[0] = -steps.count;
+                  prompted.begun(reused);
+                }
+
+                @Override
+                public void token(Job.Chosen chosen) {
+                  took[0] += steps.count;
+                  prompted.token(chosen);
+                }
+
+                @Override
+                public void ended(Job.End end) {
+                  prompted.ended(end);
+                }
+
+                @Override
+                public void failed(MoxieException failure) {
+                  prompted.failed(failure);
+                }
+              };
+          List<Heard> written = new ArrayList<>();
+          Scheduler scheduler =
+              Alone.scheduler(model, model.guessingSequences(MEMORY), 64, 64, steps);
+          try (scheduler) {
+            for (int i = 0; i < 60; i++) {
+              written.add(new Heard());
+              scheduler.submit(Alone.job(new long[] {3 * i}, 250, Sampler.GREEDY, written.get(i)));
+            }
+            for (Heard one : written) {
+              assertTrue(one.first.await(60, TimeUnit.SECONDS));
+            }
+            scheduler.submit(Alone.job(prompt(), 1, Sampler.GREEDY, listener));
+            assertEquals(Job.End.LENGTH, prompted.end());
+          }
+          for (Heard one : written) {
+            assertEquals(Job.End.CANCELLED, one.end(), "all were written to the end of it");
+          }
+          assertTrue(took[0] <= Math.ceilDiv(prompt().length, 34), took[0] + " steps");
         });
   }
 }

@@ -319,7 +319,7 @@ class SchedulerTest {
         for (int i = 0; i < one.chosen.size(); i++) {
           Routes own = one.chosen.get(i).routes();
           assertEquals(i == 0, own.isEmpty(), "each but the first tells of the one before");
-          told = i == 0 ? told : told.plus(own, 1, 0);
+          told = i == 0 ? told : told.plus(own, 1, 0, 1);
         }
         requireDecided(model, passed, prompt.length, told);
       }
