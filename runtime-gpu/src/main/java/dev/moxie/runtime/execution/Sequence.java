@@ -43,7 +43,7 @@ public final class Sequence implements AutoCloseable {
    * A sequence that begins with the first tokens of this one, none of which is computed again. What
    * both keep of them lies in memory once, but for a few tokens at their end.
    *
-   * @param tokens how many, from 0 to {@link #length}, but those that {@link #forkable} says alone
+   * @param tokens how many, from 0 to {@link #length}, as {@link #forkable} has it
    */
   public Sequence fork(int tokens) {
     requireOpen();
@@ -143,7 +143,7 @@ public final class Sequence implements AutoCloseable {
   /**
    * Forgets the tokens after the first ones, which are written again.
    *
-   * @param tokens at least those that a fork of it has as well
+   * @param tokens at least those that a fork has as well or the prediction layer has passed
    * @throws IllegalArgumentException if they are fewer, or layers keep a state of all tokens
    */
   public void cut(int tokens) {

@@ -100,12 +100,13 @@ public final class SpeculativeModel implements Model {
       return last;
     }
     forgetGuess();
-    if (next.length > 1 || passed == null || length() + 2 > capacity) {
+    Sequences.Slice before = passed;
+    if (next.length > 1 || before == null || length() + 2 > capacity) {
       pass(next, last);
       return last;
     }
     Tokens.require(next, vocabulary, length(), capacity);
-    int likeliest = guess(passed, next[0], true);
+    int likeliest = guess(before, next[0], true);
     step(new long[] {next[0], likeliest}, both);
     guess = likeliest;
     guesses++;

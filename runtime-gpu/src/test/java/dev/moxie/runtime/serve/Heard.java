@@ -8,7 +8,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 /** Collects what it is told. */
-final class Heard implements Job.Listener {
+class Heard implements Job.Listener {
   final List<Long> tokens = new ArrayList<>();
   final List<Job.Chosen> chosen = new ArrayList<>();
   final CompletableFuture<Job.End> end = new CompletableFuture<>();
