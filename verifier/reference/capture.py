@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +25,9 @@ from safetensors.torch import save_file
 from transformers import (
     AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast)
 
+import encoder_decoder
 from checkpoint import Checkpoint, first_line
+from encoder_decoder import start_token
 from prediction import prediction_bytes, prediction_layers, predictions, require_predictions
 from problem import Problem
 from recorder import STEPS, Selection, Tensors, decoder_layers, record, sizes, text_config
@@ -38,11 +40,12 @@ DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 @dataclass(frozen=True)
 class Input:
-    """A sequence to record: a name for its file, its ids, and where they are from."""
+    """A sequence to record: a name for its file, its ids, where they are from, and what a decoder reads."""
 
     name: str
     ids: list[int]
     metadata: dict[str, str]
+    decoded: list[int] | None = None
 
 
 def ranges(text: str) -> list[range]:
@@ -123,6 +126,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=seeds, default=[range(1)],
         help="seeds for --random-ids as in 0,2-5, a trace each; default: 0")
     add("--new-tokens", type=positive, default=0, help="length of the greedy continuation; default: none")
+    add("--decoder-ids", type=token_ids,
+        help="what the decoder of a model with an encoder reads; default: the token that it begins with, and after "
+             "it, where ids are random, as many as the encoder reads")
+    add("--routed-experts", action="store_true",
+        help="of an NLLB, run the experts that were chosen: transformers 5.18 runs the first ones for every token")
     add("--layers", type=ranges, help="layers to record as in 0,2-5; default: all")
     add("--tensors", type=steps,
         help=f"what to record beside ids: {', '.join(STEPS)}, or router, experts, moe; default: all. "
@@ -140,18 +148,23 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def inputs(options: argparse.Namespace, vocabulary: int) -> Iterator[Input]:
+def inputs(options: argparse.Namespace, vocabulary: int, start: int | None = None) -> Iterator[Input]:
+    """The sequences; start is what a decoder begins with, if the model has an encoder."""
+    decoded = None if start is None else options.decoder_ids or [start]
     if options.prompt or options.text_file:
-        yield from texts(options)
+        yield from (replace(each, decoded=decoded) for each in texts(options))
     for i, ids in enumerate(options.ids):
-        yield Input(f"ids-{i}", ids, {})
+        yield Input(f"ids-{i}", ids, {}, decoded)
     if options.random_ids:
         for seed in (seed for part in options.seed for seed in part):
             generator = torch.Generator().manual_seed(seed)
             least, most = options.random_ids[0], options.random_ids[-1]
             length = int(torch.randint(least, most + 1, (1,), generator=generator))
             ids = torch.randint(vocabulary, (length,), generator=generator).tolist()
-            yield Input(f"seed-{seed}", ids, {"seed": str(seed)})
+            if decoded is not None and not options.decoder_ids:
+                drawn = torch.randint(vocabulary, (length - 1,), generator=generator).tolist()
+                decoded = [decoded[0], *drawn]
+            yield Input(f"seed-{seed}", ids, {"seed": str(seed)}, decoded)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -202,16 +215,20 @@ def checked_inputs(options: argparse.Namespace, checkpoint: Checkpoint, model: P
         raise Problem(f"--random-ids: expected at most {positions} positions with the continuation, "
                       f"found {most + options.new_tokens}.")
     found, total = [], 0
-    for each in inputs(options, config.vocab_size):
+    for each in inputs(options, config.vocab_size, start_token(config)):
         length = len(each.ids)
         if length == 0:
             raise Problem(f"{each.name}: expected at least one token, found none.")
-        if positions is not None and length + options.new_tokens > positions:
+        # Of a decoder, what goes on does so from its first token.
+        longest = length + options.new_tokens if each.decoded is None else max(
+            length, len(each.decoded), options.new_tokens + 1)
+        if positions is not None and longest > positions:
             raise Problem(f"{each.name}: expected at most {positions} positions with the continuation, "
-                          f"found {length + options.new_tokens}; shorten it.")
-        if max(each.ids) >= config.vocab_size:
-            raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {max(each.ids)}.")
-        size = sum(sizes(model, length, options.new_tokens, chosen).values())
+                          f"found {longest}; shorten it.")
+        most_id = max([*each.ids, *(each.decoded or [])])
+        if most_id >= config.vocab_size:
+            raise Problem(f"{each.name}: expected ids below {config.vocab_size}, found {most_id}.")
+        size = sum(planned_sizes(options, model, each, chosen).values())
         if options.predictions:
             if length <= prediction_layers(checkpoint):
                 raise Problem(f"{each.name}: expected at least {prediction_layers(checkpoint) + 1} tokens for "
@@ -226,6 +243,25 @@ def checked_inputs(options: argparse.Namespace, checkpoint: Checkpoint, model: P
         raise Problem("expected something to record, found none of --prompt, --ids, --text-file and "
                       "--random-ids; give one.")
     return found
+
+
+def planned_sizes(options: argparse.Namespace, model: PreTrainedModel, each: Input,
+                  chosen: Selection) -> dict[str, int]:
+    if each.decoded is None:
+        return sizes(model, len(each.ids), options.new_tokens, chosen)
+    return encoder_decoder.sizes(model, len(each.ids), len(each.decoded), options.new_tokens, chosen)
+
+
+def require_whole(options: argparse.Namespace, skeleton: PreTrainedModel) -> None:
+    """Of models with an encoder some things are not recorded, and of others there is no decoder's text."""
+    encoding = start_token(skeleton.config) is not None
+    for option in ("layers", "permute_experts", "predictions", "stream") if encoding else ("decoder_ids", "routed_experts"):
+        if getattr(options, option):
+            raise Problem(f"--{option.replace('_', '-')}: expected a model {'without' if encoding else 'with'} "
+                          f"an encoder, found {type(skeleton).__name__}; leave it out.")
+    if options.routed_experts and skeleton.config.model_type != encoder_decoder.NLLB:
+        raise Problem(f"--routed-experts: expected an {encoder_decoder.NLLB}, found {skeleton.config.model_type}; "
+                      "leave it out.")
 
 
 def targets(options: argparse.Namespace, found: list[Input]) -> dict[tuple[str, str], Path]:
@@ -262,6 +298,8 @@ def check_device(name: str) -> None:
 
 def producer(options: argparse.Namespace, model: PreTrainedModel, dtype: str) -> str:
     experts = getattr(model.config, "_experts_implementation", None) or "looped"
+    if options.routed_experts:
+        experts = "routed"
     return (f"transformers {transformers.__version__}, torch {torch.__version__}, "
             f"{'CPU' if options.device == 'cpu' else options.device}, "
             f"{model.config._attn_implementation} attention, {experts} experts, {dtype} activations")
@@ -304,6 +342,7 @@ def capture(options: argparse.Namespace) -> None:
     check_device(options.device)
     checkpoint = Checkpoint(options.checkpoint)
     skeleton = checkpoint.skeleton()
+    require_whole(options, skeleton)
     chosen = selection(options, skeleton)
     if options.predictions:
         require_predictions(checkpoint, chosen)
@@ -314,12 +353,17 @@ def capture(options: argparse.Namespace) -> None:
     for dtype in options.dtype:
         model = load(options, checkpoint, getattr(torch, dtype))
         for each in found:
-            trace = record(model, torch.tensor(each.ids), options.new_tokens, end_tokens, chosen)
+            ids = torch.tensor(each.ids)
+            if each.decoded is None:
+                trace = record(model, ids, options.new_tokens, end_tokens, chosen)
+            else:
+                trace = encoder_decoder.record(model, ids, torch.tensor(each.decoded), options.new_tokens, end_tokens,
+                                               chosen, options.routed_experts)
             if options.predictions:
                 trace |= predictions(checkpoint, trace, getattr(torch, dtype))
             check_finite(trace, each.name, dtype)
             if each is found[0]:
-                say_missing(sizes(skeleton, len(each.ids), options.new_tokens, chosen), trace)
+                say_missing(planned_sizes(options, skeleton, each, chosen), trace)
             path = paths[dtype, each.name]
             write(trace, path, each.metadata | {
                 "producer": producer(options, model, dtype),

@@ -26,7 +26,8 @@ BODIES = {"kimi_k2": "deepseek_v3"}
 # Models within others: the object of config.json, what names of tensors begin with, and with what by themselves.
 WITHIN = {"kimi_k25": ("text_config", "language_model.", ""),
           "qwen3_5_moe": ("text_config", "model.language_model.", "model."),
-          "gemma4": ("text_config", "model.language_model.", "model.")}
+          "gemma4": ("text_config", "model.language_model.", "model."),
+          "llama4": ("text_config", "language_model.", "")}
 # What the scales of DeepSeek-V4 are called where their matrix is called .weight: of fp8, and of fp4 tagged int8.
 BESIDE = ".scale"
 HEAD = "lm_head.weight"

@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 import alarms
 import capture
 import checkpoint
+import encoder_decoder
 import permutation
 import prediction
 import streaming
@@ -37,6 +38,8 @@ MIXTRAL = FIXTURES / "tiny-mixtral"
 DEEPSEEK = FIXTURES / "tiny-deepseek-v3-fp8"
 # Spelled as both 4.57 and 5 read it.
 SMALL = FIXTURES / "random" / "mixtral"
+SWITCH = FIXTURES / "encoders" / "switch_transformers"
+NLLB = FIXTURES / "encoders" / "nllb-moe"
 
 # Products are small, and on a busy machine threads that wait for each other take minutes.
 torch.set_num_threads(1)
@@ -67,12 +70,22 @@ def by_expert(trace: Tensors) -> Tensors:
     return trace
 
 
+def depth(name: str, trace: Tensors) -> int:
+    """Layers that a step of one ends, those of an encoder before a decoder's; 0 of what is no layer's."""
+    stack, dot, step = name.rpartition("layers.")
+    if not dot:
+        return 0
+    encoder = {other.split(".")[2] for other in trace if other.startswith("encoder.")}
+    return int(step.split(".")[0]) + 1 + (len(encoder) if stack == "decoder." else 0)
+
+
 def differences(ours: Tensors, theirs: Tensors, terms: int) -> list[str]:
     """Names of tensors that differ by more than two right passes do."""
     ours, theirs = by_expert(ours), by_expert(theirs)
     if ours.keys() != theirs.keys():
         return sorted(ours.keys() ^ theirs.keys())
-    layers = 1 + max(int(name.split(".")[1]) for name in theirs if name.startswith("layers."))
+    depths = {name: depth(name, theirs) for name in theirs}
+    layers = max(depths.values())
     found = []
     for name, expected in theirs.items():
         actual = ours[name]
@@ -81,7 +94,7 @@ def differences(ours: Tensors, theirs: Tensors, terms: int) -> list[str]:
         elif not expected.is_floating_point():
             found += [] if torch.equal(actual, expected) else [name]
         else:
-            through = int(name.split(".")[1]) + 1 if name.startswith("layers.") else layers + 1
+            through = depths[name] or layers + 1
             bound = relative_bound(through, terms, expected.numel()) * expected.abs().amax(-1, keepdim=True)
             if name.endswith(".router.weights"):
                 # dw = w dx at most, x the logits.
@@ -154,6 +167,63 @@ class ShippedTracesTest(CaptureTest):
                 prompt, ids = shipped.metadata()["prompt"], shipped.get_tensor("input_ids")
             options = capture.arguments([str(DEEPSEEK), "--prompt", prompt, "--output", "x"])
             self.assertEqual([ids.tolist()], [each.ids for each in capture.inputs(options, 512)])
+
+
+@unittest.skipIf(BEFORE_5, "their config.json is spelled as transformers 5 does")
+class EncoderDecoderTest(CaptureTest):
+
+    def captured(self, folder: Path, file: str, routed: bool) -> list[str]:
+        """What differs from a shipped trace."""
+        source = Checkpoint(folder)
+        model, _ = source.load(torch.float32, "cpu")
+        terms = max(p.shape[-1] for p in model.parameters() if p.ndim > 1)
+        shipped = load_file(folder / file)
+        ours = encoder_decoder.record(model, shipped["input_ids"], shipped["decoder_input_ids"],
+                                      len(shipped["generated_ids"]), source.end_tokens(), routed=routed)
+        self.assertEqual([], [module for module in model.modules() if "forward" in vars(module)])
+        return differences(ours, shipped, terms)
+
+    def test_both_stacks_are_captured_as_shipped(self) -> None:
+        self.assertEqual([], self.captured(SWITCH, "trace.safetensors", False))
+        self.assertEqual([], self.captured(NLLB, "trace.safetensors", True))
+
+    @unittest.skipUnless(transformers.__version__.startswith("5.18."), "others may run the right experts")
+    def test_experts_that_transformers_runs_for_every_token_are_recorded_unless_told(self) -> None:
+        self.assertEqual([], self.captured(NLLB, "wrong-loop.safetensors", False))
+        self.assertNotEqual([], self.captured(NLLB, "wrong-loop.safetensors", True))
+
+    def recorded(self, folder: Path, *words: object) -> Tensors:
+        file = Path(tempfile.mkdtemp(dir=self.folder)) / "t.safetensors"
+        run(folder, "--output", file, *words)
+        return load_file(file)
+
+    def test_a_decoder_reads_what_it_is_told_or_what_it_begins_with(self) -> None:
+        drawn = self.recorded(SWITCH, "--random-ids", 9, "--tensors", "logits")
+        self.assertEqual((9, 9), (len(drawn["input_ids"]), len(drawn["decoder_input_ids"])))
+        self.assertEqual(0, int(drawn["decoder_input_ids"][0]))
+        self.assertEqual({"input_ids", "decoder_input_ids", "logits"}, drawn.keys())
+        first = self.recorded(SWITCH, "--ids", "5,6,7", "--tensors", "logits")
+        self.assertEqual([0], first["decoder_input_ids"].tolist())
+        told = self.recorded(SWITCH, "--ids", "5,6,7", "--decoder-ids", "0,8", "--tensors", "router")
+        self.assertEqual([0, 8], told["decoder_input_ids"].tolist())
+        steps = {name.split(".", 3)[3] for name in told if "layers." in name}
+        self.assertEqual({"router.logits", "router.experts", "router.weights", "router.dropped"}, steps)
+
+    def test_its_bytes_are_known_before_anything_is_computed(self) -> None:
+        words = ("--ids", "5,6,7", "--decoder-ids", "0,8", "--new-tokens", 2)
+        size = sum(value.nbytes for value in self.recorded(NLLB, *words).values())
+        with mock.patch.object(Checkpoint, "load", side_effect=AssertionError("weights were read")):
+            self.refused("expected traces of at most", NLLB, *words, "--output", self.folder / "t.safetensors",
+                         "--max-bytes", size - 1)
+        self.recorded(NLLB, *words, "--max-bytes", size)
+
+    def test_what_it_cannot_record_is_refused(self) -> None:
+        words = ("--ids", "5,6", "--output", self.folder / "t.safetensors")
+        for option in (("--layers", 0), ("--permute-experts",), ("--predictions",), ("--stream",)):
+            self.refused(f"{option[0]}: expected a model without an encoder", NLLB, *words, *option)
+        self.refused("--decoder-ids: expected a model with an encoder", SMALL, *words, "--decoder-ids", 1)
+        self.refused("--routed-experts: expected an nllb-moe", SWITCH, *words, "--routed-experts")
+        self.refused("expected ids below 96, found 96", SWITCH, *words, "--decoder-ids", 96)
 
 
 class StructureTest(CaptureTest):

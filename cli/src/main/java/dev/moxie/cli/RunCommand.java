@@ -48,6 +48,10 @@ final class RunCommand implements Callable<Integer> {
           + " of a first opening has no budget. Plain execution, on Linux, for a package whose"
           + " files you own or may write, on a disk.";
 
+  static final String SPECULATE =
+      "Have the layer for multi-token prediction guess the token after the next one, so that both"
+          + " are computed together; the text is the same.";
+
   @Parameters(paramLabel = "PACKAGE", description = "The package.")
   private Path folder = Path.of("");
 
@@ -137,11 +141,7 @@ final class RunCommand implements Callable<Integer> {
       description = MEMORY_BUDGET)
   private @Nullable Long memoryBudget;
 
-  @Option(
-      names = "--speculate",
-      description =
-          "Have the layer for multi-token prediction guess the token after the next one, so that"
-              + " both are computed together; the text is the same. Plain execution.")
+  @Option(names = "--speculate", description = SPECULATE + " Plain execution.")
   private boolean speculate;
 
   @Override

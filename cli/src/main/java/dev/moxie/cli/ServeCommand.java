@@ -6,6 +6,7 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.format.text.Line;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Sequences;
+import dev.moxie.runtime.execution.SpeculativeModel;
 import dev.moxie.runtime.generation.TextTokenizer;
 import dev.moxie.runtime.http.Metrics;
 import dev.moxie.runtime.http.Served;
@@ -112,6 +113,9 @@ final class ServeCommand implements Callable<Integer> {
       description = RunCommand.MEMORY_BUDGET)
   private @Nullable Long memoryBudget;
 
+  @Option(names = "--speculate", description = RunCommand.SPECULATE)
+  private boolean speculate;
+
   @Option(
       names = "--expert-metrics",
       description =
@@ -142,14 +146,25 @@ final class ServeCommand implements Callable<Integer> {
       throw new UsageException(
           "--max-body", "from 1 byte to 2 GB", mostBytes + " bytes", "pass another");
     }
+    if (speculate && memoryBudget != null) {
+      throw new UsageException(
+          "--speculate",
+          "no --memory-budget with it, which has no room for the layer that guesses",
+          "one",
+          "leave one of them out");
+    }
     List<String> keys = keys();
     long cacheBytes = cache == null ? Runtime.getRuntime().maxMemory() / 2 : cache;
     try (MoxiePackage pack = MoxiePackage.open(folder);
         TextTokenizer tokenizer = TextTokenizer.isThere(pack) ? TextTokenizer.of(pack) : null) {
+      if (speculate) {
+        SpeculativeModel.prediction(pack);
+      }
       try (PlainModel model = PlainModel.open(pack, FirstOpening.check())) {
         String served = name == null ? modelName() : name;
         var metrics = new Metrics(served, cacheBytes);
-        Sequences sequences = model.sequences(cacheBytes);
+        Sequences sequences =
+            speculate ? model.guessingSequences(cacheBytes) : model.sequences(cacheBytes);
         metrics.show(sequences.load(), expertMetrics);
         metrics.count(model, memoryBudget == null ? null : model.limitMemory(memoryBudget));
         try (var scheduler =
@@ -160,6 +175,9 @@ final class ServeCommand implements Callable<Integer> {
                 mostRunning,
                 mostWaiting,
                 metrics)) {
+          if (speculate) {
+            metrics.countGuesses(scheduler);
+          }
           serve(
               new Served(
                   served,

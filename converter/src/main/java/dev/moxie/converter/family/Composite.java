@@ -46,6 +46,15 @@ public record Composite(
               "model.audio_tower.",
               "model.embed_audio."));
 
+  /** One that sees, as Llama 4 does. */
+  static final Composite LLAMA =
+      new Composite(
+          "llama4",
+          Set.of("Llama4ForConditionalGeneration"),
+          false,
+          beside("vision_config", "boi_token_index", "eoi_token_index", "image_token_index"),
+          Set.of("vision_model.", "multi_modal_projector."));
+
   /** One that sees, as MiniMax-M3 does. */
   static final Composite MINIMAX =
       new Composite(

@@ -1,7 +1,5 @@
 package dev.moxie.converter.family;
 
-import static dev.moxie.converter.family.Arrangement.HALVES_TRANSPOSED;
-import static dev.moxie.converter.family.Arrangement.STACKED_TRANSPOSED;
 import static dev.moxie.format.model.Routing.WeightsApplyTo.EXPERT_INPUT;
 
 import dev.moxie.format.model.Architecture;
@@ -16,8 +14,8 @@ import java.util.function.IntPredicate;
 
 /**
  * The text models of Llama 4 Scout and Maverick (Meta, "The Llama 4 herd", 2025; transformers
- * {@code models/llama4/modeling_llama4.py}): weights multiply what experts read, some layers know
- * no positions and the others see chunks.
+ * {@code models/llama4/modeling_llama4.py}), within a model that sees: weights multiply what
+ * experts read, some layers know no positions and the others see chunks.
  */
 final class Llama4 {
   private static final Key<Integer> CHUNK =
@@ -33,29 +31,22 @@ final class Llama4 {
   private static final Key<Double> GROWTH = Key.positive("attn_scale", "their growth").or(0.1);
   private static final Key<Double> FLOOR = Key.positive("floor_scale", "from where on").or(8192.0);
 
-  private static final String NETWORK = "model.layers.{layer}.feed_forward.";
-  private static final Layout RELEASED =
-      Names.released(
-              Names.LLAMA,
-              Names.weights("router", "feed_forward.router"),
-              Names.gated("dense", "feed_forward."),
-              Names.gated("shared", "feed_forward.shared_expert."))
-          .and("experts.gate_up.weight", NETWORK + "experts.gate_up_proj", HALVES_TRANSPOSED)
-          .and("experts.down.weight", NETWORK + "experts.down_proj", STACKED_TRANSPOSED);
-
   static final Family TEXT =
       new Family(
-          "llama4_text",
-          "Llama4ForCausalLM",
-          Llama.KEYS
-              .and(Llama.TYPES, Llama.BIASES, Llama.NORMED.or(true), CHUNK, TURNED, STEP, SPARSE)
-              .and(Experts.KEYS.and(TEMPERED, GROWTH, FLOOR))
-              .and(Experts.COUNT.spelled("num_local_experts"), Experts.NORMALISED.constant(false))
-              .and(Experts.WIDTH.spelled("intermediate_size"), Experts.SHARED.constant(1))
-              .and(Experts.DENSE_WIDTH.spelled("intermediate_size_mlp"))
-              .and(Experts.STEP.spelled("interleave_moe_layer_step")),
-          Llama4::model,
-          List.of(RELEASED));
+              "llama4_text",
+              "Llama4ForCausalLM",
+              Llama.KEYS
+                  .and(Llama.TYPES, Llama.BIASES, Llama.NORMED.or(true))
+                  .and(CHUNK, TURNED, STEP, SPARSE)
+                  .and(Experts.KEYS.and(TEMPERED, GROWTH, FLOOR))
+                  .and(Experts.COUNT.spelled("num_local_experts"))
+                  .and(Experts.NORMALISED.constant(false), Experts.SHARED.constant(1))
+                  .and(Experts.WIDTH.spelled("intermediate_size"))
+                  .and(Experts.DENSE_WIDTH.spelled("intermediate_size_mlp"))
+                  .and(Experts.STEP.spelled("interleave_moe_layer_step")),
+              Llama4::model,
+              List.of(Names.LLAMA4.under("", "language_model.", "released"), Names.LLAMA4))
+          .within(Composite.LLAMA);
 
   private Llama4() {}
 

@@ -102,6 +102,23 @@ final class Names {
           .and("experts.gate_up.weight", LAYER + "experts.gate_up_proj", Arrangement.HALVES)
           .and("experts.down.weight", LAYER + "experts.down_proj", Arrangement.STACKED);
 
+  /** All of the text model of Llama 4. */
+  static final Layout LLAMA4 =
+      released(
+              LLAMA,
+              weights("router", "feed_forward.router"),
+              gated("dense", "feed_forward."),
+              gated("shared", "feed_forward.shared_expert."))
+          .as("text alone")
+          .and(
+              "experts.gate_up.weight",
+              LAYER + "feed_forward.experts.gate_up_proj",
+              Arrangement.HALVES_TRANSPOSED)
+          .and(
+              "experts.down.weight",
+              LAYER + "feed_forward.experts.down_proj",
+              Arrangement.STACKED_TRANSPOSED);
+
   /** All of Mixtral as its authors store it, and as 8x7B was first released. */
   static final List<Layout> MIXTRAL_ORIGINAL = mixtral("layers.{layer}.");
 

@@ -68,7 +68,7 @@ class UnknownFamilyTest {
   @Test
   void aModelOfSeveralKindsOfInputIsKnownByItsText() {
     byte[] json =
-        "{\"model_type\": \"llama4\", \"text_config\": {\"model_type\": \"llama4_text\"}}"
+        "{\"model_type\": \"newcomer\", \"text_config\": {\"model_type\": \"llama4_text\"}}"
             .getBytes(StandardCharsets.UTF_8);
     String message = message(Config.parse("config.json", json));
     assertTrue(message.contains("its text_config is a llama4_text"), message);

@@ -63,7 +63,7 @@ public final class PlainModel implements Model, Layers {
   private PlainModel(MoxiePackage pack, Weights weights) {
     this.pack = pack;
     layers = new PlainLayers(pack.architecture(), weights);
-    own = new Sequences(layers, Long.MAX_VALUE);
+    own = new Sequences(layers, Long.MAX_VALUE, null);
     Architecture architecture = pack.architecture();
     boolean alone = architecture.encoder() != null || architecture.looksAhead();
     anew = alone ? new Anew(layers) : null;
@@ -79,6 +79,22 @@ public final class PlainModel implements Model, Layers {
    * @throws UnsupportedException if what becomes of a token depends on those after it
    */
   public Sequences sequences(long bytes) {
+    requireSequences();
+    return new Sequences(layers, bytes, null);
+  }
+
+  /**
+   * The same, of which the first layer for multi-token prediction guesses tokens; nothing checks
+   * its weights, since they cannot change a text.
+   *
+   * @throws UsageException if the package has no such layer
+   */
+  public Sequences guessingSequences(long bytes) {
+    requireSequences();
+    return new Sequences(layers, bytes, SpeculativeModel.prediction(pack));
+  }
+
+  private void requireSequences() {
     if (anew != null) {
       throw new UnsupportedException(
           pack.folder().toString(),
@@ -88,17 +104,16 @@ public final class PlainModel implements Model, Layers {
               : "one with an encoder",
           "use moxie run, which takes one text at a time");
     }
-    return new Sequences(layers, bytes);
   }
 
   /**
-   * This model with guesses of its first layer for multi-token prediction, whose weights nothing
-   * checks, since they cannot change a text; closing it closes this one.
+   * This model with guesses of its first layer for multi-token prediction; closing it closes this
+   * one.
    *
    * @throws UsageException if the package has no such layer
    */
   public SpeculativeModel speculative() {
-    return new SpeculativeModel(this, layers, SpeculativeModel.prediction(pack));
+    return new SpeculativeModel(this);
   }
 
   /** The same with the experts in another order ({@link ExpertOrder}). */

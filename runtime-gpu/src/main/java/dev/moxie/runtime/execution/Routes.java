@@ -27,29 +27,31 @@ public record Routes(int[] experts, float[] weights, float[] margins) {
   }
 
   /**
-   * These and later ones.
+   * These and some later ones.
    *
    * @param tokens of the later ones
-   * @param known how many of those, the first, are left out
+   * @param from which of those is the first one taken
+   * @param until which is the first one left out again
    */
-  public Routes plus(Routes later, int tokens, int known) {
-    int from = later.experts.length / tokens * known;
-    int margin = later.margins.length / tokens * known;
+  public Routes plus(Routes later, int tokens, int from, int until) {
+    int experts = later.experts.length / tokens;
+    int weights = later.weights.length / tokens;
+    int margins = later.margins.length / tokens;
     return new Routes(
-        plus(experts, later.experts, from),
-        later.areDecisions() ? plus(weights, later.weights, from) : weights,
-        plus(margins, later.margins, margin));
+        plus(this.experts, later.experts, from * experts, until * experts),
+        plus(this.weights, later.weights, from * weights, until * weights),
+        plus(this.margins, later.margins, from * margins, until * margins));
   }
 
-  private static int[] plus(int[] some, int[] more, int from) {
-    int[] all = Arrays.copyOf(some, some.length + more.length - from);
-    System.arraycopy(more, from, all, some.length, more.length - from);
+  private static int[] plus(int[] some, int[] more, int from, int until) {
+    int[] all = Arrays.copyOf(some, some.length + until - from);
+    System.arraycopy(more, from, all, some.length, until - from);
     return all;
   }
 
-  private static float[] plus(float[] some, float[] more, int from) {
-    float[] all = Arrays.copyOf(some, some.length + more.length - from);
-    System.arraycopy(more, from, all, some.length, more.length - from);
+  private static float[] plus(float[] some, float[] more, int from, int until) {
+    float[] all = Arrays.copyOf(some, some.length + until - from);
+    System.arraycopy(more, from, all, some.length, until - from);
     return all;
   }
 }

@@ -11,7 +11,21 @@ public final class Sequence implements AutoCloseable {
   private final Past past;
   private final int capacity;
   private int length;
+
+  /** Tokens, from the first one on, that the layer for multi-token prediction has passed. */
+  private int foreseen;
+
+  /** Tokens, from the first one on, that another sequence has as well. */
+  private int shared;
+
+  /** Whether the last step ended with a guess. */
+  private boolean guessed;
+
   private int lastStep;
+
+  /** Where its tokens begin among those of that step. */
+  private int row;
+
   private boolean closed;
 
   Sequence(Sequences among, Past past, int capacity, int length) {
@@ -19,6 +33,8 @@ public final class Sequence implements AutoCloseable {
     this.past = past;
     this.capacity = capacity;
     this.length = length;
+    foreseen = length;
+    shared = length;
   }
 
   /** Tokens that have passed. */
@@ -30,7 +46,7 @@ public final class Sequence implements AutoCloseable {
    * A sequence that begins with the first tokens of this one, none of which is computed again. What
    * both keep of them lies in memory once, but for a few tokens at their end.
    *
-   * @param tokens how many, from 0 to {@link #length}, of which {@link #forkable} are
+   * @param tokens how many, from 0 to {@link #length}, as {@link #forkable} has it
    */
   public Sequence fork(int tokens) {
     requireOpen();
@@ -38,22 +54,34 @@ public final class Sequence implements AutoCloseable {
       throw new IllegalArgumentException(
           "the first " + tokens + " tokens of a sequence that has " + length);
     }
-    if (forkable(tokens) != tokens) {
+    if (among.haveStates() && tokens != 0 && tokens != length) {
       throw new IllegalArgumentException(
           "the first %d of %d tokens, of which layers keep one state: fork all of them, or none"
               .formatted(tokens, length));
     }
+    if (among.canGuess() && tokens > foreseen) {
+      throw new IllegalArgumentException(
+          "the first %d tokens, of which the layer for multi-token prediction has passed %d"
+              .formatted(tokens, foreseen));
+    }
     among.requireRoom(among.blocksOfFork(tokens));
-    return new Sequence(among, past.fork(tokens), capacity, tokens);
+    Past fork = past.fork(tokens);
+    shared = Math.max(shared, tokens);
+    return new Sequence(among, fork, capacity, tokens);
   }
 
   /**
-   * How many of its first tokens a fork can begin with: all of those, or, where layers keep a state
-   * of the whole sequence, none unless that is all it has. Whoever wants to go on from a beginning
-   * again keeps a fork that was made there.
+   * With how many tokens a fork can begin: all of those, or, where layers keep a state of the whole
+   * sequence, none unless that is all it has. Whoever wants to go on from a beginning again keeps a
+   * fork that was made there. Where tokens are guessed all but the last, since the prediction layer
+   * has passed that one together with the token that came after it here.
+   *
+   * @param tokens that it and another text begin with; may be more than have passed
    */
   public int forkable(int tokens) {
-    return tokens == length || !among.haveStates() ? tokens : 0;
+    int passed =
+        among.canGuess() ? Math.max(0, Math.min(tokens - 1, foreseen)) : Math.min(tokens, length);
+    return passed == length || !among.haveStates() ? passed : 0;
   }
 
   Past past() {
@@ -70,6 +98,36 @@ public final class Sequence implements AutoCloseable {
     return past.lacks((long) length + ids.length);
   }
 
+  /** Tokens, from the first one on, that the layer for multi-token prediction has passed. */
+  int foreseen() {
+    return foreseen;
+  }
+
+  /** Says that it has passed all. */
+  void foresee() {
+    foreseen = length;
+  }
+
+  /** Where its tokens begin among those of the last step. */
+  int row() {
+    return row;
+  }
+
+  void begins(int row) {
+    this.row = row;
+  }
+
+  /** Makes sure that the tokens that wait for their next one are of a slice of the last step. */
+  void requireUnforeseen(int step, long[] ids) {
+    requireOpen();
+    int waiting = length - foreseen;
+    if (lastStep != step || waiting < 1 || waiting > ids.length) {
+      throw new IllegalArgumentException(
+          "a guess after %d tokens, of which the prediction layer has passed %d"
+              .formatted(length, foreseen));
+    }
+  }
+
   /** Takes part in a step, once. */
   void enter(int step) {
     if (lastStep == step) {
@@ -78,24 +136,34 @@ public final class Sequence implements AutoCloseable {
     lastStep = step;
   }
 
-  void advance(int tokens) {
+  void advance(int tokens, boolean guess) {
     length += tokens;
+    guessed = guess;
     past.keep(length);
   }
 
   /**
-   * Says whether the last token of the next step is a guess. Only for one that no other has been
-   * forked of, and whose memory has no limit: what both would share is written again, and what lies
-   * there of states a third time is not counted.
+   * Forgets the tokens after the first ones, which are written again. Where layers keep a state of
+   * all tokens, that is the guess that the last step ended with, or nothing.
+   *
+   * @param tokens at least those that a fork has as well or the prediction layer has passed
+   * @throws IllegalArgumentException if they are fewer, or states are of more
    */
-  void guess(boolean last) {
-    past.guess(last);
-  }
-
-  /** Takes back the guess that the last step ended with. */
-  void takeBack() {
-    length--;
-    past.takeBack();
+  public void cut(int tokens) {
+    requireOpen();
+    boolean back = tokens < length && among.haveStates();
+    if (tokens < Math.max(shared, foreseen)
+        || tokens > length
+        || (back && !(guessed && tokens == length - 1))) {
+      throw new IllegalArgumentException(
+          "only the first %d of %d tokens, %d of them final"
+              .formatted(tokens, length, Math.max(shared, foreseen)));
+    }
+    if (back) {
+      past.takeBack();
+    }
+    guessed = guessed && tokens == length;
+    length = tokens;
   }
 
   private void requireOpen() {

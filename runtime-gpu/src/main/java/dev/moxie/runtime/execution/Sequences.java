@@ -11,8 +11,10 @@ import dev.moxie.runtime.plain.Program;
 import dev.moxie.runtime.plain.Value;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Several sequences on one model. What they step with, a prompt or a part of one, or the one token
@@ -47,6 +49,9 @@ public final class Sequences {
 
   private final ExpertLoad load;
 
+  /** Null where no token is guessed. */
+  private final @Nullable Predictor predictor;
+
   /** A token's experts in a layer, and their weights. */
   private final float[] chosen;
 
@@ -62,8 +67,12 @@ public final class Sequences {
   /** Tokens of a slice, from one on, that a pass has from a row on. */
   private record Routed(Slice slice, int token, int row, int count) {}
 
-  Sequences(PlainLayers layers, long bytes) {
+  /**
+   * @param prediction layers that guess tokens; null where none are to be guessed
+   */
+  Sequences(PlainLayers layers, long bytes, Architecture.@Nullable Prediction prediction) {
     this.layers = layers;
+    predictor = prediction == null ? null : new Predictor(layers, prediction);
     vocabulary = layers.architecture().vocabSize();
     layerCount = layers.architecture().layers().size();
     load = new ExpertLoad(layers.architecture());
@@ -71,15 +80,16 @@ public final class Sequences {
     chosen = new float[expertsPerLayer];
     weighed = new float[expertsPerLayer];
     // Where all layers have states, tokens take nothing.
-    blockBytes = Math.max(1, bytesPerToken(layers.architecture()) * Past.BLOCK);
-    long states = bytesOfStates(layers.architecture());
+    long predicted = prediction == null ? 0 : prediction.attention().cachedPerToken() * Float.BYTES;
+    blockBytes = Math.max(1, (bytesPerToken(layers.architecture()) + predicted) * Past.BLOCK);
+    long states = bytesOfStates(layers.architecture(), prediction != null);
     memory = new PastMemory(bytes / blockBytes, Math.ceilDiv(states, blockBytes));
   }
 
-  /** Of one sequence; each state lies there twice ({@link Past}). */
-  private static long bytesOfStates(Architecture architecture) {
+  /** Of one sequence; each state lies there twice, and before a guess once more ({@link Past}). */
+  private static long bytesOfStates(Architecture architecture, boolean guessed) {
     return architecture.layers().stream()
-        .mapToLong(layer -> layer.keptPerSequence() * 2 * Float.BYTES)
+        .mapToLong(layer -> layer.keptPerSequence() * (guessed ? 3 : 2) * Float.BYTES)
         .sum();
   }
 
@@ -89,8 +99,13 @@ public final class Sequences {
   }
 
   /** Whether layers keep of a sequence what none of its beginnings has. */
-  boolean haveStates() {
+  public boolean haveStates() {
     return memory.state() > 0;
+  }
+
+  /** Whether {@link #guess} does. */
+  public boolean canGuess() {
+    return predictor != null;
   }
 
   private static long bytesPerToken(Architecture architecture) {
@@ -107,14 +122,30 @@ public final class Sequences {
    *     none after a part of a prompt that more is to follow
    * @param routes where what routers decide about the tokens goes ({@link Sequences#routes}); none
    *     where nobody asks
+   * @param guessed whether its last token, of several, is one that may be {@link Sequence#cut cut}
+   *     again although layers keep states
    */
   @SuppressWarnings("ArrayRecordComponent") // Lives for one step, is never compared.
-  public record Slice(Sequence sequence, long[] ids, float[] logits, Routes routes) {
+  public record Slice(
+      Sequence sequence, long[] ids, float[] logits, Routes routes, boolean guessed) {
+    /** Whose tokens stay where layers keep states. */
+    public Slice(Sequence sequence, long[] ids, float[] logits, Routes routes) {
+      this(sequence, ids, logits, routes, false);
+    }
+
     /** Whose experts nobody asks for. */
     public Slice(Sequence sequence, long[] ids, float[] logits) {
       this(sequence, ids, logits, Routes.NONE);
     }
   }
+
+  /**
+   * What follows the tokens of a slice that stay.
+   *
+   * @param token after the last of them
+   * @param guessed whether the one after that is to be guessed
+   */
+  public record Next(Slice slice, long token, boolean guessed) {}
 
   /**
    * Room for what routers decide about some tokens.
@@ -182,18 +213,30 @@ public final class Sequences {
     computed = observer;
     requireRoom(lacks(step));
     for (int i = 0; i < step.size(); i++) {
-      step.get(i).sequence.past().restore();
+      Past past = step.get(i).sequence.past();
+      past.restore();
+      past.guess(step.get(i).guessed);
     }
     Pass pass = layers.pass();
     int next = 0;
     int done = 0;
+    int before = 0;
     while (next < step.size()) {
       pass.begin(null);
       routed.clear(); // A step that failed may have left some.
       int count = 0;
       while (next < step.size() && pass.tokens() < together) {
         Slice slice = step.get(next);
+        if (done == 0) {
+          slice.sequence.begins(before + pass.tokens());
+        }
         int some = Math.min(slice.ids.length - done, together - pass.tokens());
+        if (slice.guessed && done + some == slice.ids.length - 1) {
+          some--; // A guess passes with the token before it, for the state between them.
+        }
+        if (some == 0) {
+          break;
+        }
         int from = slice.ids.length - slice.logits.length / vocabulary;
         for (int i = Math.max(from, done); i < done + some; i++) {
           wanted[count] = pass.tokens() + i - done;
@@ -212,13 +255,34 @@ public final class Sequences {
         }
       }
       layers.run(afterLayer);
+      if (predictor != null) {
+        predictor.take(before);
+      }
+      before += pass.tokens();
       if (count > 0) {
         head(count);
       }
     }
     for (int i = 0; i < step.size(); i++) {
-      step.get(i).sequence.advance(step.get(i).ids.length);
+      step.get(i).sequence.advance(step.get(i).ids.length, step.get(i).guessed);
     }
+  }
+
+  /**
+   * After a step: guesses tokens. The layer for multi-token prediction passes each token with the
+   * one after it, so that this is called after each step for every sequence of it that goes on or
+   * is forked later. Guesses are the same whatever else steps.
+   *
+   * @param after the slices, whose sequences may have been {@link Sequence#cut cut} since
+   * @return of each the guess; −1 where none is wanted
+   * @throws IllegalArgumentException if a slice is none of the last step
+   */
+  public int[] guess(List<Next> after) {
+    for (Next next : after) {
+      next.slice.sequence.requireUnforeseen(steps, next.slice.ids);
+      Tokens.require(new long[] {next.token}, vocabulary, 0, 1);
+    }
+    return Objects.requireNonNull(predictor, "a layer that guesses").guess(after);
   }
 
   private void afterLayer(int layer) {
@@ -297,6 +361,7 @@ public final class Sequences {
       blocks += slice.sequence.lacks(this, slice.ids, vocabulary);
       if (slice.logits.length % vocabulary != 0
           || slice.logits.length / vocabulary > slice.ids.length
+          || (slice.guessed && slice.ids.length < 2)
           || (!slice.routes.isEmpty()
               && slice.routes.experts().length
                   != slice.ids.length * layerCount * expertsPerLayer)) {

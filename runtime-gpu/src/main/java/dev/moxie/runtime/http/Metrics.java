@@ -98,6 +98,13 @@ public final class Metrics implements Scheduler.Meter {
     }
   }
 
+  /** Counts tokens that are guessed: drafts of one token each. */
+  public void countGuesses(Scheduler scheduler) {
+    count("vllm:spec_decode_num_drafts", scheduler::guesses);
+    count("vllm:spec_decode_num_draft_tokens", scheduler::guesses);
+    count("vllm:spec_decode_num_accepted_tokens", scheduler::rightGuesses);
+  }
+
   private void count(String name, LongSupplier total) {
     var sample = new Sample(total, new AtomicLong());
     samples.add(sample);

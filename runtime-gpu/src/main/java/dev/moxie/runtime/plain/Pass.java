@@ -228,10 +228,14 @@ public final class Pass {
 
   /** Sets an activation, [tokens · columns]. */
   public void set(Value value, float[] numbers) {
-    int columns = value.columns();
     for (int t = 0; t < tokens; t++) {
-      System.arraycopy(numbers, t * columns, array(value), t * value.apart(), columns);
+      set(value, t, numbers, t * value.columns());
     }
+  }
+
+  /** Sets a token's row, [columns], to numbers from one on. */
+  public void set(Value value, int token, float[] numbers, int from) {
+    System.arraycopy(numbers, from, array(value), token * value.apart(), value.columns());
   }
 
   Turns turns(Rotary rotary) {

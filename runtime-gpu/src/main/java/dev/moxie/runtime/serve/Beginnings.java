@@ -30,9 +30,9 @@ final class Beginnings {
     }
 
     int shared(long[] others, int limit) {
-      int until = Math.min(Math.min(sequence.length(), others.length), limit);
-      int mismatch = Arrays.mismatch(tokens, 0, until, others, 0, until);
-      return sequence.forkable(mismatch < 0 ? until : mismatch);
+      int most = Math.min(Math.min(tokens.length, others.length), limit);
+      int mismatch = Arrays.mismatch(tokens, 0, most, others, 0, most);
+      return sequence.forkable(mismatch < 0 ? most : mismatch);
     }
   }
 

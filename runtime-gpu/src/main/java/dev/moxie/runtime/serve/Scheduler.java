@@ -42,6 +42,8 @@ public final class Scheduler implements AutoCloseable {
   private final List<Text> running = new ArrayList<>();
 
   private final Beginnings beginnings = new Beginnings(KEPT);
+  private long guesses;
+  private long right;
 
   private final Object lock = new Object();
   private final Deque<Text> waiting = new ArrayDeque<>();
@@ -103,6 +105,16 @@ public final class Scheduler implements AutoCloseable {
   /** Experts of a token that are told of each layer. */
   public int expertsPerLayer() {
     return sequences.expertsPerLayer();
+  }
+
+  /** Tokens that were guessed before they were chosen or not, for the scheduler's thread. */
+  public long guesses() {
+    return guesses;
+  }
+
+  /** Guesses that were chosen, for the scheduler's thread. */
+  public long rightGuesses() {
+    return right;
   }
 
   /**
@@ -213,17 +225,13 @@ public final class Scheduler implements AutoCloseable {
 
   /** Whether another is about to compute more of what it begins with than has been computed. */
   private boolean awaitsItsBeginning(Text text) {
-    if (text.job().routed() == Job.Routed.EXPERTS) {
+    if (text.job().routed() == Job.Routed.EXPERTS || sequences.haveStates()) {
       return false;
     }
     long[] tokens = text.tokens();
-    for (Text other : running) {
-      int shared = Math.min(other.shared(tokens), tokens.length - 1);
-      if (shared > other.sequence().length() && other.sequence().forkable(shared) == shared) {
-        return true;
-      }
-    }
-    return false;
+    return running.stream()
+        .anyMatch(
+            other -> Math.min(other.shared(tokens), tokens.length - 1) > other.sequence().length());
   }
 
   /** What a text begins with, of which all but its last token may have been computed. */
@@ -231,8 +239,7 @@ public final class Scheduler implements AutoCloseable {
     Text best = null;
     int shared = 0;
     for (Text other : running) {
-      int own = Math.min(other.shared(tokens), other.sequence().length());
-      own = other.sequence().forkable(Math.min(own, tokens.length - 1));
+      int own = other.sequence().forkable(Math.min(other.shared(tokens), tokens.length - 1));
       if (own > shared) {
         best = other;
         shared = own;
@@ -279,7 +286,7 @@ public final class Scheduler implements AutoCloseable {
       if (sequences.fit(step)) {
         return step;
       }
-      if (!beginnings.forget()) {
+      if (!beginnings.forget() && !forgetGuesses()) {
         Text last = running.removeLast();
         last.pause();
         if (running.isEmpty()) {
@@ -294,6 +301,13 @@ public final class Scheduler implements AutoCloseable {
     return List.of();
   }
 
+  /** A guess takes memory that the texts may do without. */
+  private boolean forgetGuesses() {
+    boolean any = running.stream().anyMatch(Text::isGuessed);
+    running.forEach(Text::forgetGuess);
+    return any;
+  }
+
   private static MoxieException noMemory(Text text) {
     return new EnvironmentException(
         "the text",
@@ -306,13 +320,18 @@ public final class Scheduler implements AutoCloseable {
     List<Sequences.Slice> step = new ArrayList<>();
     int room = TOKENS;
     int beginning = 0;
+    int guessed = 0;
     for (Text text : running) {
       if (text.left() == 1) {
         room--;
+        guessed += text.isGuessed() ? 1 : 0;
       } else {
         beginning++;
       }
     }
+    // Guesses leave half of the room to those that begin.
+    guessed = Math.clamp(beginning == 0 ? room : room / 2, 0, guessed);
+    room -= guessed;
     for (Text text : running) {
       int count = text.left();
       if (count > 1) {
@@ -320,11 +339,15 @@ public final class Scheduler implements AutoCloseable {
         count = Math.min(count, Math.max(1, room / beginning));
         room -= count;
         beginning--;
+      } else if (text.isGuessed() && guessed > 0) {
+        count++;
+        guessed--;
       }
-      float[] logits = count == text.left() ? text.logits(vocabulary) : Text.NO_LOGITS;
+      float[] logits = text.logits(count, vocabulary);
       stepping.add(text);
       Routes routes = text.routes(count, sequences);
-      step.add(new Sequences.Slice(text.sequence(), text.next(count), logits, routes));
+      boolean guess = count > text.left();
+      step.add(new Sequences.Slice(text.sequence(), text.next(count), logits, routes, guess));
     }
     return step;
   }
@@ -338,34 +361,64 @@ public final class Scheduler implements AutoCloseable {
       stepping.forEach(text -> fail(text, e));
       return;
     }
-    for (int i = 0; i < step.size(); i++) {
-      Text text = stepping.get(i);
-      text.passed(step.get(i).ids().length, step.get(i).routes());
-      float[] logits = step.get(i).logits();
-      if (logits.length > 0) {
-        choose(text, logits);
+    List<Text> ended = new ArrayList<>();
+    try {
+      for (int i = 0; i < step.size(); i++) {
+        Text text = stepping.get(i);
+        text.passed(step.get(i).ids().length, step.get(i).routes());
+        if (text.left() <= 0 && choose(text)) {
+          ended.add(text);
+        }
       }
+      if (sequences.canGuess()) {
+        guess(stepping, step);
+      }
+    } finally {
+      ended.forEach(this::leave);
     }
   }
 
-  private void choose(Text text, float[] logits) {
-    for (float logit : logits) {
-      if (!Float.isFinite(logit)) {
-        fail(
-            text,
-            new UnsupportedException(
-                "the text, after " + text.sequence().length() + " tokens",
-                "logits that are finite numbers",
-                String.valueOf(logit),
-                "these weights compute nothing here"));
-        return;
-      }
+  /** Has a text go on; true if it has ended. */
+  private boolean choose(Text text) {
+    boolean guessed = text.left() < 0;
+    Job.@Nullable End end;
+    try {
+      end = text.choose();
+    } catch (UnsupportedException e) {
+      fail(text, e);
+      return false;
     }
-    Job.@Nullable End end = text.choose();
+    guesses += guessed ? 1 : 0;
+    right += text.wasRight() ? 1 : 0;
     if (end != null) {
       running.remove(text);
-      leave(text);
       text.end(end);
+    }
+    return end != null;
+  }
+
+  /** Has the layer that guesses pass what was computed, of texts that ended, too. */
+  private void guess(List<Text> stepping, List<Sequences.Slice> step) {
+    List<Text> guessing = new ArrayList<>();
+    List<Sequences.Next> after = new ArrayList<>();
+    for (int i = 0; i < step.size(); i++) {
+      Text text = stepping.get(i);
+      if (text.isComputed()) {
+        guessing.add(text);
+        after.add(new Sequences.Next(step.get(i), text.following(), text.wantsGuess()));
+      }
+    }
+    int[] guessed;
+    try {
+      guessed = sequences.guess(after);
+    } catch (MoxieException e) {
+      guessing.stream().filter(running::contains).forEach(text -> fail(text, e));
+      return;
+    }
+    for (int i = 0; i < guessed.length; i++) {
+      if (after.get(i).guessed()) {
+        guessing.get(i).guess(guessed[i]);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.moxie.runtime.serve;
 
 import dev.moxie.format.error.MoxieException;
+import dev.moxie.format.error.UnsupportedException;
 import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.execution.Sequence;
 import dev.moxie.runtime.execution.Sequences;
@@ -18,12 +19,26 @@ final class Text implements Scheduler.Ticket {
   private final Job job;
   private final SplittableRandom random;
   private final BitSet seen = new BitSet();
+
+  /** The first {@link #length} of these; what follows them is no part of the text yet. */
   private long[] tokens;
+
   private int length;
+
+  /** Whether what follows them was guessed. */
+  private boolean guessed;
+
+  private boolean right;
   private float[] logits = NO_LOGITS;
+
+  /** Logits after its last token and after the guess that follows it. */
+  private float[] both = NO_LOGITS;
 
   /** What is told of the tokens that passed since one was chosen. */
   private Routes routes = Routes.NONE;
+
+  /** What is told of a guess that has passed, once it is right. */
+  private Routes routesOfGuess = Routes.NONE;
 
   /** Tokens, from the first one on, of which that was told, or nobody asks. */
   private int told;
@@ -81,18 +96,58 @@ final class Text implements Scheduler.Ticket {
     }
   }
 
+  /** Whether what was computed is there. */
+  boolean isComputed() {
+    return sequence != null;
+  }
+
   /** Gives up what was computed; the tokens stay. */
   void pause() {
     sequence().close();
     sequence = null;
+    guessed = false;
   }
 
-  /** Tokens that must pass before the next can be chosen. */
+  /** Tokens that must pass before the next can be chosen; −1 where its guess has passed, too. */
   int left() {
     return length - sequence().length();
   }
 
-  /** The next of those tokens. */
+  /** Whether a guess may spare it a step. */
+  boolean wantsGuess() {
+    return left() == 1 && length - job.prompt().length + 2 <= job.limit();
+  }
+
+  /** Takes a guess of the token after its last one. */
+  void guess(int id) {
+    follow(id);
+    guessed = true;
+  }
+
+  boolean isGuessed() {
+    return guessed;
+  }
+
+  void forgetGuess() {
+    guessed = false;
+  }
+
+  /** Whether the guess that passed with the last step was what was chosen. */
+  boolean wasRight() {
+    return right;
+  }
+
+  /** The token after those that have passed, be it in the text or what ended it. */
+  long following() {
+    return tokens[sequence().length()];
+  }
+
+  private void follow(int id) {
+    tokens = length < tokens.length ? tokens : Arrays.copyOf(tokens, 2 * length);
+    tokens[length] = id;
+  }
+
+  /** The next of those tokens; one more than there are takes the guess as well. */
   long[] next(int count) {
     int from = sequence().length();
     return Arrays.copyOfRange(tokens, from, from + count);
@@ -110,33 +165,75 @@ final class Text implements Scheduler.Ticket {
     if (!decided.isEmpty()) {
       // Tokens that pass again, after its memory was taken, are known.
       int known = Math.max(0, told - (sequence().length() - count));
-      routes = routes.plus(decided, count, known);
-      told = sequence().length();
+      int own = count + Math.min(0, left());
+      routes = routes.plus(decided, count, known, own);
+      routesOfGuess = Routes.NONE.plus(decided, count, own, count);
+      told = sequence().length() - count + own;
     }
   }
 
-  /** Room for the logits after its last token. */
-  float[] logits(int vocabulary) {
+  /** Room for the logits after the last of its next tokens; for none where more are left. */
+  float[] logits(int count, int vocabulary) {
+    if (count < left()) {
+      return NO_LOGITS;
+    }
     if (logits.length == 0) {
       logits = new float[vocabulary];
     }
-    return logits;
+    if (count == left()) {
+      return logits;
+    }
+    if (both.length == 0) {
+      both = new float[Math.multiplyExact(2, vocabulary)];
+    }
+    return both;
   }
 
   /**
-   * Chooses the next token.
+   * Chooses the next token and, where that was guessed and has passed, the one after it.
    *
    * @return why the text ends; null if it goes on
+   * @throws UnsupportedException if logits are no numbers
    */
   Job.@Nullable End choose() {
+    guessed = false;
+    right = false;
+    if (left() == 0) {
+      return chooseOne();
+    }
+    int before = length;
+    long guess = tokens[before];
+    System.arraycopy(both, 0, logits, 0, logits.length);
+    Job.End end = chooseOne();
+    right = tokens[before] == guess;
+    if (!right || end != null) {
+      sequence().cut(before);
+      return end;
+    }
+    System.arraycopy(both, logits.length, logits, 0, logits.length);
+    routes = routesOfGuess;
+    told = length;
+    return chooseOne();
+  }
+
+  private Job.@Nullable End chooseOne() {
+    for (float logit : logits) {
+      if (!Float.isFinite(logit)) {
+        throw new UnsupportedException(
+            "the text, after " + length + " tokens",
+            "logits that are finite numbers",
+            String.valueOf(logit),
+            "these weights compute nothing here");
+      }
+    }
     float[] own = job.alternatives() < 0 ? NO_LOGITS : logits.clone();
     job.sampler().adjust(logits, seen);
     int id = job.sampler().choose(logits, random);
+    follow(id);
     if (job.end().contains((long) id)) {
       return Job.End.STOP;
     }
-    tokens = length < tokens.length ? tokens : Arrays.copyOf(tokens, 2 * length);
-    tokens[length++] = id;
+    length++;
     seen.set(id);
     job.listener()
         .token(

@@ -132,17 +132,37 @@ class SequencesTest {
         long[] next = Arrays.copyOfRange(ids, at, at + some + (guess ? 1 : 0));
         next[next.length - 1] = guess ? random.nextInt(vocabulary) : next[next.length - 1];
         float[] logits = new float[next.length * vocabulary];
-        sequence.guess(guess);
-        sequences.step(List.of(new Slice(sequence, next, logits)));
-        if (guess) {
-          sequence.takeBack();
-        }
+        sequences.step(List.of(new Slice(sequence, next, logits, Routes.NONE, guess)));
+        sequence.cut(at + some);
         assertArrayEquals(
             Arrays.copyOfRange(expected, at * vocabulary, (at + some) * vocabulary),
             Arrays.copyOf(logits, some * vocabulary),
             "tokens from " + at + " on");
       }
       assertEquals(ids.length, sequence.length());
+    }
+  }
+
+  /** The state between both is that of no pass else. */
+  @Test
+  void aGuessPassesWithTheTokenBeforeItHoweverFullAPassIs() {
+    try (MoxiePackage pack =
+            Packages.convert(Fixtures.root().resolve("random/qwen3_next"), folder.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      model.begin(2);
+      model.next(new long[] {5});
+      float[] expected = model.next(new long[] {7}).clone();
+      Sequences sequences = model.sequences(Long.MAX_VALUE);
+      Sequence other = sequences.begin(Sequences.TOGETHER);
+      Sequence sequence = sequences.begin(3);
+      sequences.step(
+          List.of(
+              new Slice(other, new long[Sequences.TOGETHER - 1], NONE),
+              new Slice(sequence, new long[] {5, 9}, NONE, Routes.NONE, true)));
+      sequence.cut(1);
+      float[] logits = new float[expected.length];
+      sequences.step(List.of(new Slice(sequence, new long[] {7}, logits)));
+      assertArrayEquals(expected, logits);
     }
   }
 

@@ -12,6 +12,7 @@ import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
 import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.runtime.serve.Scheduler;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -26,6 +27,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -78,9 +80,25 @@ class EveryModelServedTest {
     var metrics = new Metrics("tiny", 1 << 28);
     try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
         TextTokenizer tokenizer = TextTokenizer.isThere(pack) ? TextTokenizer.of(pack) : null;
-        PlainModel model = PlainModel.open(pack, new Unproven());
-        var scheduler = TestModel.scheduler(model, 64, 64, metrics);
-        Server server = TestModel.server(pack, tokenizer, scheduler, List.of(), metrics)) {
+        PlainModel model = PlainModel.open(pack, new Unproven())) {
+      try (var scheduler = TestModel.scheduler(model, 64, 64, metrics)) {
+        requireSameAlone(pack, tokenizer, model, scheduler, metrics);
+      }
+      if (pack.architecture().prediction() != null) {
+        try (var scheduler = TestModel.guessing(model, metrics)) {
+          requireSameAlone(pack, tokenizer, model, scheduler, metrics);
+        }
+      }
+    }
+  }
+
+  private static void requireSameAlone(
+      MoxiePackage pack,
+      @Nullable TextTokenizer tokenizer,
+      PlainModel model,
+      Scheduler scheduler,
+      Metrics metrics) {
+    try (Server server = TestModel.server(pack, tokenizer, scheduler, List.of(), metrics)) {
       List<long[]> prompts = new ArrayList<>();
       List<List<Long>> alone = new ArrayList<>();
       for (int text = 0; text < 4; text++) {

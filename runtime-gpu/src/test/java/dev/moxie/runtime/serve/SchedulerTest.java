@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moxie.fixtures.Exhaustive;
 import dev.moxie.fixtures.Fixtures;
-import dev.moxie.format.error.MoxieException;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
@@ -17,7 +16,6 @@ import dev.moxie.runtime.execution.Margin;
 import dev.moxie.runtime.execution.PlainModel;
 import dev.moxie.runtime.execution.Routes;
 import dev.moxie.runtime.execution.Sequences;
-import dev.moxie.runtime.generation.Generator;
 import dev.moxie.runtime.generation.Sampler;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,8 +24,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
@@ -43,15 +39,6 @@ class SchedulerTest {
 
   @TempDir Path folder;
 
-  private static final Scheduler.Meter NO_METER =
-      new Scheduler.Meter() {
-        @Override
-        public void stepped(int tokens, long nanoseconds) {}
-
-        @Override
-        public void now(int running, int waiting, long bytes) {}
-      };
-
   /** With keys and values, with latents, with states of which no beginning is kept, with both. */
   static Stream<Path> checkpoints() {
     return Stream.of(
@@ -61,102 +48,8 @@ class SchedulerTest {
         Fixtures.root().resolve("random/kimi_linear"));
   }
 
-  /** Collects what it is told. */
-  private static final class Heard implements Job.Listener {
-    final List<Long> tokens = new ArrayList<>();
-    final List<Job.Chosen> chosen = new ArrayList<>();
-    final CompletableFuture<Job.End> end = new CompletableFuture<>();
-    final CountDownLatch first = new CountDownLatch(1);
-    int reused = -1;
-
-    @Override
-    public void begun(int tokens) {
-      reused = tokens;
-    }
-
-    @Override
-    public void token(Job.Chosen one) {
-      tokens.add(one.token().id());
-      chosen.add(one);
-      first.countDown();
-    }
-
-    @Override
-    public void ended(Job.End how) {
-      end.complete(how);
-    }
-
-    @Override
-    public void failed(MoxieException failure) {
-      end.completeExceptionally(failure);
-    }
-
-    Job.End end() throws Exception {
-      return end.get(60, TimeUnit.SECONDS);
-    }
-  }
-
   private MoxiePackage open(Path checkpoint) {
     return Packages.convert(checkpoint, folder.resolve("p"));
-  }
-
-  private static Scheduler scheduler(
-      PlainModel model, long bytes, int mostRunning, int mostWaiting, Scheduler.Meter meter) {
-    return new Scheduler(
-        model.sequences(bytes),
-        model.architecture().vocabSize(),
-        model.architecture().maxPositions(),
-        mostRunning,
-        mostWaiting,
-        meter);
-  }
-
-  private static Job job(long[] prompt, int limit, Sampler sampler, Job.Listener listener) {
-    return new Job(prompt, limit, sampler, Set.of(), -1, Job.Routed.NOTHING, listener);
-  }
-
-  private static long[] prompt(Random random, int length, int vocabulary) {
-    return LongStream.generate(() -> random.nextInt(vocabulary)).limit(length).toArray();
-  }
-
-  /**
-   * Texts of random lengths, half of which begin alike, half drawn; with more of them than may be
-   * written at once.
-   */
-  private static void requireSameAlone(PlainModel model, long bytes) throws Exception {
-    int vocabulary = model.architecture().vocabSize();
-    var random = new Random(7);
-    long[] beginning = prompt(random, 25, vocabulary);
-    List<Job> jobs = new ArrayList<>();
-    List<Heard> heard = new ArrayList<>();
-    for (int i = 0; i < 24; i++) {
-      long[] own = prompt(random, 1 + random.nextInt(25), vocabulary);
-      long[] prompt =
-          i % 2 == 0
-              ? own
-              : LongStream.concat(
-                      LongStream.of(beginning).limit(1 + random.nextInt(25)), LongStream.of(own))
-                  .toArray();
-      var listener = new Heard();
-      heard.add(listener);
-      Sampler sampler = i % 3 == 0 ? new Sampler(0.9, 20, 0.9, i) : Sampler.GREEDY;
-      jobs.add(job(prompt, 1 + random.nextInt(13), sampler, listener));
-    }
-    try (var scheduler = scheduler(model, bytes, 7, 100, NO_METER)) {
-      for (Job job : jobs) {
-        scheduler.submit(job);
-      }
-      for (Heard one : heard) {
-        assertEquals(Job.End.LENGTH, one.end());
-      }
-    }
-    for (int i = 0; i < jobs.size(); i++) {
-      Job job = jobs.get(i);
-      List<Long> alone =
-          Generator.generate(
-              model, job.prompt(), job.limit(), job.sampler(), Set.of(), token -> {});
-      assertEquals(alone, heard.get(i).tokens, "text " + i);
-    }
   }
 
   @Exhaustive
@@ -165,7 +58,7 @@ class SchedulerTest {
   void whateverElseIsWrittenATextIsWhatItIsAlone(Path checkpoint) throws Exception {
     try (MoxiePackage pack = open(checkpoint);
         PlainModel model = PlainModel.open(pack, new Unproven())) {
-      requireSameAlone(model, MEMORY);
+      Alone.requireSameAlone(model, model.sequences(MEMORY));
     }
   }
 
@@ -178,8 +71,9 @@ class SchedulerTest {
       var all = model.sequences(MEMORY);
       // What one text of the longest takes, and a little more.
       var longest = all.begin(63);
-      all.step(List.of(new Sequences.Slice(longest, prompt(new Random(1), 63, 96), new float[0])));
-      requireSameAlone(model, all.bytes() * 5 / 4);
+      all.step(
+          List.of(new Sequences.Slice(longest, Alone.prompt(new Random(1), 63, 96), new float[0])));
+      Alone.requireSameAlone(model, model.sequences(all.bytes() * 5 / 4));
     }
   }
 
@@ -190,11 +84,12 @@ class SchedulerTest {
       var sequences = model.sequences(MEMORY);
       sequences.step(
           List.of(new Sequences.Slice(sequences.begin(100), new long[33], new float[0])));
-      try (var scheduler = scheduler(model, sequences.bytes(), 4, 10, NO_METER)) {
+      try (var scheduler =
+          Alone.scheduler(model, model.sequences(sequences.bytes()), 4, 10, Alone.NO_METER)) {
         var large = new Heard();
         var small = new Heard();
-        scheduler.submit(job(new long[150], 4, Sampler.GREEDY, large));
-        scheduler.submit(job(new long[] {1, 2, 3}, 4, Sampler.GREEDY, small));
+        scheduler.submit(Alone.job(new long[150], 4, Sampler.GREEDY, large));
+        scheduler.submit(Alone.job(new long[] {1, 2, 3}, 4, Sampler.GREEDY, small));
         assertEquals(Job.End.LENGTH, small.end());
         Exception failure = assertThrows(Exception.class, large::end);
         assertTrue(failure.getMessage().contains("memory"), failure.getMessage());
@@ -206,23 +101,23 @@ class SchedulerTest {
   void whatAnotherTextBeganWithIsNotComputedAgain() throws Exception {
     try (MoxiePackage pack = open(Fixtures.tinyMixtral());
         PlainModel model = PlainModel.open(pack, new Unproven());
-        var scheduler = scheduler(model, MEMORY, 4, 10, NO_METER)) {
-      long[] prompt = prompt(new Random(3), 50, 512);
+        var scheduler = Alone.scheduler(model, model.sequences(MEMORY), 4, 10, Alone.NO_METER)) {
+      long[] prompt = Alone.prompt(new Random(3), 50, 512);
       var first = new Heard();
-      scheduler.submit(job(prompt, 3, Sampler.GREEDY, first));
+      scheduler.submit(Alone.job(prompt, 3, Sampler.GREEDY, first));
       first.end();
       var second = new Heard();
       long[] longer = LongStream.concat(LongStream.of(prompt), LongStream.of(5, 6)).toArray();
-      scheduler.submit(job(longer, 3, Sampler.GREEDY, second));
+      scheduler.submit(Alone.job(longer, 3, Sampler.GREEDY, second));
       second.end();
       assertEquals(0, first.reused);
       assertEquals(50, second.reused);
       // Together, too: the second waits for the first's beginning.
       var third = new Heard();
       var fourth = new Heard();
-      long[] other = prompt(new Random(4), 90, 512);
-      scheduler.submit(job(other, 3, Sampler.GREEDY, third));
-      scheduler.submit(job(other, 3, Sampler.GREEDY, fourth));
+      long[] other = Alone.prompt(new Random(4), 90, 512);
+      scheduler.submit(Alone.job(other, 3, Sampler.GREEDY, third));
+      scheduler.submit(Alone.job(other, 3, Sampler.GREEDY, fourth));
       third.end();
       fourth.end();
       assertTrue(third.reused <= 1, "at most the first token may be another's by chance");
@@ -247,27 +142,28 @@ class SchedulerTest {
         };
     try (MoxiePackage pack = open(Fixtures.tinyMixtral());
         PlainModel model = PlainModel.open(pack, new Unproven());
-        var scheduler = scheduler(model, MEMORY, 1, 2, meter)) {
+        var scheduler = Alone.scheduler(model, model.sequences(MEMORY), 1, 2, meter)) {
       List<Heard> heard = new ArrayList<>();
       List<Scheduler.Ticket> tickets = new ArrayList<>();
       int most = (int) Math.min(1000, model.architecture().maxPositions() - 4);
       for (int i = 0; i < 3; i++) {
         var one = new Heard();
         heard.add(one);
-        tickets.add(scheduler.submit(job(new long[] {1, 2, i}, most, Sampler.GREEDY, one)));
+        tickets.add(scheduler.submit(Alone.job(new long[] {1, 2, i}, most, Sampler.GREEDY, one)));
         if (i == 0) {
           assertTrue(one.first.await(60, TimeUnit.SECONDS));
         }
       }
       var refused = new Heard();
       assertThrows(
-          Busy.class, () -> scheduler.submit(job(new long[] {1}, 1, Sampler.GREEDY, refused)));
+          Busy.class,
+          () -> scheduler.submit(Alone.job(new long[] {1}, 1, Sampler.GREEDY, refused)));
       tickets.forEach(Scheduler.Ticket::cancel);
       for (Heard one : heard) {
         assertEquals(Job.End.CANCELLED, one.end());
       }
       var after = new Heard();
-      scheduler.submit(job(new long[] {7}, 2, Sampler.GREEDY, after));
+      scheduler.submit(Alone.job(new long[] {7}, 2, Sampler.GREEDY, after));
       assertEquals(Job.End.LENGTH, after.end());
       assertEquals(0, now[1]);
     }
@@ -277,9 +173,9 @@ class SchedulerTest {
   void endTokensEndATextAndAreNotTold() throws Exception {
     try (MoxiePackage pack = open(Fixtures.tinyMixtral());
         PlainModel model = PlainModel.open(pack, new Unproven());
-        var scheduler = scheduler(model, MEMORY, 1, 2, NO_METER)) {
+        var scheduler = Alone.scheduler(model, model.sequences(MEMORY), 1, 2, Alone.NO_METER)) {
       var whole = new Heard();
-      scheduler.submit(job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, whole));
+      scheduler.submit(Alone.job(new long[] {1, 2, 3}, 8, Sampler.GREEDY, whole));
       whole.end();
       long fourth = whole.tokens.get(3);
       int at = whole.tokens.indexOf(fourth);
@@ -302,7 +198,7 @@ class SchedulerTest {
   void probabilitiesAreTheModelsOwnWhateverTheSampling() throws Exception {
     try (MoxiePackage pack = open(Fixtures.tinyMixtral());
         PlainModel model = PlainModel.open(pack, new Unproven());
-        var scheduler = scheduler(model, MEMORY, 1, 2, NO_METER)) {
+        var scheduler = Alone.scheduler(model, model.sequences(MEMORY), 1, 2, Alone.NO_METER)) {
       var heard = new Heard();
       long[] prompt = {1, 2, 3};
       var sampler = new Sampler(0, 0, 1, 0, 1.3, Map.of(9, 50f), 1);
@@ -334,10 +230,11 @@ class SchedulerTest {
       List<Heard> heard = new ArrayList<>();
       var random = new Random(5);
       List<long[]> prompts = new ArrayList<>();
-      try (var scheduler = scheduler(model, measure.bytes() * 2, 5, 10, NO_METER)) {
+      try (var scheduler =
+          Alone.scheduler(model, model.sequences(measure.bytes() * 2), 5, 10, Alone.NO_METER)) {
         for (int i = 0; i < 5; i++) {
           heard.add(new Heard());
-          prompts.add(prompt(random, 45, model.architecture().vocabSize()));
+          prompts.add(Alone.prompt(random, 45, model.architecture().vocabSize()));
           scheduler.submit(
               new Job(
                   prompts.get(i),
@@ -400,8 +297,9 @@ class SchedulerTest {
       var measure = model.sequences(MEMORY);
       measure.step(List.of(new Sequences.Slice(measure.begin(63), new long[63], new float[0])));
       List<Heard> heard = new ArrayList<>();
-      long[] prompt = prompt(new Random(6), 45, model.architecture().vocabSize());
-      try (var scheduler = scheduler(model, measure.bytes() * 2, 5, 10, NO_METER)) {
+      long[] prompt = Alone.prompt(new Random(6), 45, model.architecture().vocabSize());
+      try (var scheduler =
+          Alone.scheduler(model, model.sequences(measure.bytes() * 2), 5, 10, Alone.NO_METER)) {
         for (int i = 0; i < 5; i++) {
           heard.add(new Heard());
           var sampler = new Sampler(1, 0, 1, i);
@@ -421,7 +319,7 @@ class SchedulerTest {
         for (int i = 0; i < one.chosen.size(); i++) {
           Routes own = one.chosen.get(i).routes();
           assertEquals(i == 0, own.isEmpty(), "each but the first tells of the one before");
-          told = i == 0 ? told : told.plus(own, 1, 0);
+          told = i == 0 ? told : told.plus(own, 1, 0, 1);
         }
         requireDecided(model, passed, prompt.length, told);
       }
@@ -462,19 +360,20 @@ class SchedulerTest {
   void closingEndsEveryText() throws Exception {
     try (MoxiePackage pack = open(Fixtures.tinyMixtral());
         PlainModel model = PlainModel.open(pack, new Unproven())) {
-      var scheduler = scheduler(model, MEMORY, 1, 5, NO_METER);
+      var scheduler = Alone.scheduler(model, model.sequences(MEMORY), 1, 5, Alone.NO_METER);
       List<Heard> heard = new ArrayList<>();
       int most = (int) Math.min(1000, model.architecture().maxPositions() - 4);
       for (int i = 0; i < 3; i++) {
         heard.add(new Heard());
-        scheduler.submit(job(new long[] {i}, most, Sampler.GREEDY, heard.getLast()));
+        scheduler.submit(Alone.job(new long[] {i}, most, Sampler.GREEDY, heard.getLast()));
       }
       scheduler.close();
       for (Heard one : heard) {
         assertEquals(Job.End.CANCELLED, one.end());
       }
       assertThrows(
-          Busy.class, () -> scheduler.submit(job(new long[] {1}, 1, Sampler.GREEDY, new Heard())));
+          Busy.class,
+          () -> scheduler.submit(Alone.job(new long[] {1}, 1, Sampler.GREEDY, new Heard())));
     }
   }
 }
