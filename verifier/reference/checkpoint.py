@@ -31,6 +31,8 @@ WITHIN = {"kimi_k25": ("text_config", "language_model.", ""),
 # What the scales of DeepSeek-V4 are called where their matrix is called .weight: of fp8, and of fp4 tagged int8.
 BESIDE = ".scale"
 HEAD = "lm_head.weight"
+# What names of layers for multi-token prediction begin with where these are not numbered after the decoder's.
+AHEAD = "mtp."
 MXFP4 = "mxfp4"
 # What the two halves of a matrix in mxfp4 are called after its name.
 NUMBERS, EXPONENTS = "_blocks", "_scales"
@@ -207,8 +209,9 @@ class Checkpoint:
             for file in self._files:
                 with open_weights(file) as weights:
                     for stored in weights.keys():
-                        if stored.startswith(self._prefix) or stored == HEAD:
-                            name = self._own + stored[len(self._prefix):] if stored != HEAD else HEAD
+                        beside = stored == HEAD or stored.startswith(AHEAD)
+                        if beside or stored.startswith(self._prefix):
+                            name = stored if beside else self._own + stored[len(self._prefix):]
                             self._found[name], self._stored[name] = file, stored
         return self._found
 

@@ -330,6 +330,15 @@ class PredictionTest(CaptureTest):
         torch.testing.assert_close(
             load_file(self.folder / "t.safetensors")[name], known[name], rtol=1e-4, atol=1e-4)
 
+    def test_prediction_layers_that_are_not_numbered_after_the_decoders_are_those_of_their_fixtures(self) -> None:
+        for name in ("qwen3_5_moe_mtp", "qwen3_next_mtp"):
+            known = load_file(FIXTURES / "random" / name / "trace.safetensors")
+            ids = ",".join(map(str, known["input_ids"].tolist()))
+            run(FIXTURES / "random" / name, "--ids", ids, "--predictions", "--output", self.folder / f"{name}.safetensors")
+            torch.testing.assert_close(
+                load_file(self.folder / f"{name}.safetensors")["prediction.0.logits"], known["prediction.0.logits"],
+                rtol=1e-4, atol=1e-4)
+
     def changed(self, change: Callable[[dict[str, object], Tensors], None]) -> Path:
         """The fixture with prediction layers, with another config or other tensors."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))

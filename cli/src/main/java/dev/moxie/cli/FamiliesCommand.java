@@ -110,7 +110,7 @@ final class FamiliesCommand implements Callable<Integer> {
   }
 
   private static String layouts(Evidence e) {
-    return e.of().layouts().stream().map(Layout::name).collect(Collectors.joining(", "));
+    return e.of().layouts().stream().map(Layout::name).distinct().collect(Collectors.joining(", "));
   }
 
   private static String executions(Evidence e) {

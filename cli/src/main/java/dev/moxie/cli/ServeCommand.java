@@ -158,7 +158,7 @@ final class ServeCommand implements Callable<Integer> {
     try (MoxiePackage pack = MoxiePackage.open(folder);
         TextTokenizer tokenizer = TextTokenizer.isThere(pack) ? TextTokenizer.of(pack) : null) {
       if (speculate) {
-        SpeculativeModel.prediction(pack);
+        SpeculativeModel.predictionOfTexts(pack);
       }
       try (PlainModel model = PlainModel.open(pack, FirstOpening.check())) {
         String served = name == null ? modelName() : name;

@@ -5,8 +5,10 @@ import dev.moxie.format.model.Attention;
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.Parts;
+import java.util.List;
 import java.util.Map;
 import java.util.function.IntPredicate;
+import java.util.stream.Stream;
 
 /**
  * What config.json says of models most of whose layers keep a state by the gated delta rule, while
@@ -28,6 +30,10 @@ final class Delta {
       Key.count("full_attention_interval", Experts.MAX_STEP, "of so many layers the last attends")
           .or(4);
 
+  /** At most one, since any more would share its projection and its norms. */
+  static final Key<Integer> PREDICTION =
+      Key.whole(Experts.PREDICTION.name(), 0, 1, Experts.PREDICTION.meaning()).or(0);
+
   /** Of the sum of squares of a query or key, which the class states and no key changes. */
   static final double UNIT_EPSILON = 1e-6;
 
@@ -41,7 +47,7 @@ final class Delta {
           .and(TAPS, KEY_HEADS, VALUE_HEADS, KEY_SIZE, VALUE_SIZE, INTERVAL)
           .and(Experts.KEYS)
           .and(Experts.COUNT.spelled("num_experts", "num_local_experts"))
-          .and(Qwen2Moe.SHARED_WIDTH);
+          .and(Qwen2Moe.SHARED_WIDTH, PREDICTION);
 
   /** Tensors but for the projections of states. */
   private static final Map<String, String> NAMES =
@@ -55,6 +61,16 @@ final class Delta {
               "delta.decay_shift.weight", "linear_attn.dt_bias",
               "delta.decay_rate.weight", "linear_attn.A_log"));
 
+  private static final String AHEAD = "mtp.layers.{layer}";
+
+  /** What a layer for multi-token prediction has beside a decoder layer's tensors. */
+  private static final Map<String, String> AHEAD_ALONE =
+      Map.of(
+          "layers.{layer}.prediction.embedding_norm.weight", "mtp.pre_fc_norm_embedding.weight",
+          "layers.{layer}.prediction.hidden_norm.weight", "mtp.pre_fc_norm_hidden.weight",
+          "layers.{layer}.prediction.combine.weight", "mtp.fc.weight",
+          "layers.{layer}.prediction.final_norm.weight", "mtp.norm.weight");
+
   private Delta() {}
 
   /** The layout with these projections. */
@@ -62,6 +78,19 @@ final class Delta {
     String convolution = "model.layers.{layer}.linear_attn.conv1d.weight";
     return Names.released(NAMES, projections)
         .and("delta.convolution.weight", convolution, Arrangement.TAPS);
+  }
+
+  /**
+   * These layouts with a layer for multi-token prediction (vLLM {@code
+   * model_executor/models/qwen3_5_mtp.py} has its equations), whose experts lie as in one or the
+   * other of two: releases have fused experts in the decoder, and there either.
+   */
+  static List<Layout> predicting(Layout one, Layout other, Layout... layouts) {
+    return Stream.of(layouts)
+        .flatMap(
+            layout ->
+                Stream.of(one, other).map(like -> layout.predicting(like, AHEAD, AHEAD_ALONE)))
+        .toList();
   }
 
   /**
@@ -81,7 +110,7 @@ final class Delta {
             c,
             i -> states.test(i) ? state(c, projections) : attention,
             i -> dense.test(i) ? Experts.dense(c) : experts);
-    return Parts.with(model, "offsetNorms", true);
+    return Parts.with(Experts.predicting(c, model, attention, experts), "offsetNorms", true);
   }
 
   private static Attention.GatedDelta state(Settings c, Attention.Projections projections) {

@@ -1,6 +1,8 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.format.encoding.BlockScaled;
+import dev.moxie.format.model.Architecture;
+import dev.moxie.format.model.Limits;
 import dev.moxie.format.model.TensorSpec;
 import java.util.HashMap;
 import java.util.List;
@@ -19,17 +21,23 @@ import org.jspecify.annotations.Nullable;
  *     of a tensor or of a slice ({@code layers.{layer}.experts.{expert}.gate.weight}); or, where a
  *     checkpoint's tensor holds many slices, of all experts' ({@code
  *     layers.{layer}.experts.gate.weight}) or of the whole stack; of an encoder beside a decoder,
- *     after {@code encoder.}, both counting their layers from 0
+ *     after {@code encoder.}, and of layers for multi-token prediction that are not numbered after
+ *     the decoder's, after {@code prediction.}, each counting its layers from 0
  * @param encoderLayers of the model; 0 without an encoder
+ * @param layers of encoder and decoder together
  * @param numbering of the files that hold the model
  */
 public record Layout(
-    String name, Map<String, Place> places, int encoderLayers, Numbering numbering) {
+    String name, Map<String, Place> places, int encoderLayers, int layers, Numbering numbering) {
   private static final String LAYER = "{layer}";
   private static final String EXPERT = "{expert}";
   private static final String IN_LAYER = "layers.{layer}.";
   private static final String ENCODER = "encoder.";
+  private static final String PREDICTION = "prediction.";
   private static final String EXPERTS = "experts.";
+
+  /** A tensor whose name tells how layers are called. */
+  private static final String OUTPUT = "attention.output.weight";
 
   /** How some families number experts. */
   private static final String NUMBERED = "expert_";
@@ -47,14 +55,14 @@ public record Layout(
     places = Map.copyOf(places);
   }
 
-  /** That of a model without an encoder, or of any number of layers in one. */
+  /** That of a model of any number of layers, without an encoder. */
   Layout(String name, Map<String, Place> places) {
-    this(name, places, 0, Numbering.NONE);
+    this(name, places, 0, Limits.MAX_LAYERS, Numbering.NONE);
   }
 
-  /** The same places in a model whose encoder has so many layers. */
-  public Layout behind(int layers) {
-    return new Layout(name, places, layers, numbering);
+  /** The same places in a model. */
+  public Layout in(Architecture model) {
+    return new Layout(name, places, model.encoderLayers(), model.layers().size(), numbering);
   }
 
   /** The same places in files that are numbered, in a model of these tensors. */
@@ -64,7 +72,7 @@ public record Layout(
             tensors.stream()
                 .flatMap(spec -> spec.leaves().stream())
                 .map(leaf -> place(leaf).tensor()));
-    return new Layout(name, places, encoderLayers, numbers);
+    return new Layout(name, places, encoderLayers, layers, numbers);
   }
 
   /**
@@ -143,6 +151,29 @@ public record Layout(
   }
 
   /**
+   * With layers for multi-token prediction whose names begin otherwise than the decoder's.
+   *
+   * @param like how what they have of a decoder layer lies in it
+   * @param prefix of their names up to the number, {@code {layer}}, which counts from 0
+   * @param own what they have beside that; without a placeholder it is of the first of them
+   */
+  Layout predicting(Layout like, String prefix, Map<String, String> own) {
+    String decoder = like.prefix("");
+    Map<String, Place> all = new HashMap<>(places);
+    like.places.forEach(
+        (canonical, place) -> {
+          String tensor = place.tensor();
+          if (tensor.startsWith(decoder)) {
+            all.put(
+                PREDICTION + canonical,
+                new Place(prefix + tensor.substring(decoder.length()), place.arrangement()));
+          }
+        });
+    of(name, own).places.forEach((canonical, place) -> all.put(PREDICTION + canonical, place));
+    return new Layout(name, all);
+  }
+
+  /**
    * The same with the names that experts have in transformers 5, which fuses those of every family;
    * empty where they are no matrices of their own here.
    */
@@ -176,6 +207,11 @@ public record Layout(
     return place;
   }
 
+  /** Whether checkpoints have a canonical tensor that is no stack, where the model has it. */
+  public boolean has(String canonical) {
+    return find(canonical) != null;
+  }
+
   /** The checkpoint's name for a canonical tensor that is no stack. */
   public String nameOf(String canonical) {
     return placeOf(canonical).tensor();
@@ -191,19 +227,41 @@ public record Layout(
     @Nullable String layer = number(segments, 1, LAYER);
     @Nullable String expert = number(segments, 3, EXPERT);
     int number = layer == null ? -1 : Integer.parseInt(layer);
-    boolean ofEncoder = layer != null && number < encoderLayers;
-    Place place = places.get((ofEncoder ? ENCODER : "") + String.join(".", segments));
+    String stack = layer == null ? "" : stack(number);
+    Place place = places.get(stack + String.join(".", segments));
     if (place == null) {
       return null;
     }
     if (layer == null) {
       return new Place(numbering.inFile(place.tensor()), place.arrangement());
     }
-    int own = ofEncoder ? number : number - encoderLayers;
+    int own = number - first(stack);
     String tensor = place.tensor().replace(LAYER, Integer.toString(own));
     return new Place(
         numbering.inFile(expert == null ? tensor : tensor.replace(EXPERT, expert)),
         place.arrangement());
+  }
+
+  /** What the places of a layer begin with. */
+  private String stack(int layer) {
+    if (layer < encoderLayers) {
+      return ENCODER;
+    }
+    return layer >= layers && predictsApart() ? PREDICTION : "";
+  }
+
+  /** The first layer of those. */
+  private int first(String stack) {
+    return switch (stack) {
+      case ENCODER -> 0;
+      case PREDICTION -> layers;
+      default -> encoderLayers;
+    };
+  }
+
+  /** Whether layers for multi-token prediction have places of their own. */
+  private boolean predictsApart() {
+    return places.containsKey(PREDICTION + IN_LAYER + OUTPUT);
   }
 
   /** Puts a placeholder into the place of a number, and returns the number, if it is there. */
@@ -221,21 +279,48 @@ public record Layout(
   public OptionalInt layerOf(String source) {
     OptionalInt ofDecoder = layerOf(source, "");
     if (ofDecoder.isPresent()) {
-      return OptionalInt.of(encoderLayers + ofDecoder.getAsInt());
+      return ofDecoder;
+    }
+    if (predictsApart()) {
+      return predictionLayerOf(source);
     }
     return encoderLayers == 0 ? OptionalInt.empty() : layerOf(source, ENCODER);
   }
 
+  /**
+   * The layer for multi-token prediction that a tensor belongs to, if it is named like one of such;
+   * or like one of a decoder layer that the model has not, where both are numbered together.
+   */
+  public OptionalInt predictionLayerOf(String source) {
+    if (predictsApart()) {
+      return isOfAllPrediction(source) ? OptionalInt.of(layers) : layerOf(source, PREDICTION);
+    }
+    OptionalInt layer = layerOf(source);
+    return layer.orElse(-1) < layers ? OptionalInt.empty() : layer;
+  }
+
   private OptionalInt layerOf(String source, String stack) {
-    String template =
-        Objects.requireNonNull(places.get(stack + IN_LAYER + "attention.output.weight")).tensor();
-    String prefix = template.substring(0, template.indexOf(LAYER));
+    String prefix = prefix(stack);
+    prefix = prefix.substring(0, prefix.indexOf(LAYER));
     int end = source.indexOf('.', prefix.length());
     if (!source.startsWith(prefix) || end < 0) {
       return OptionalInt.empty();
     }
     String layer = source.substring(prefix.length(), end);
-    return isNumber(layer) ? OptionalInt.of(Integer.parseInt(layer)) : OptionalInt.empty();
+    return isNumber(layer)
+        ? OptionalInt.of(first(stack) + Integer.parseInt(layer))
+        : OptionalInt.empty();
+  }
+
+  /** What the names of a layer's tensors begin with. */
+  private String prefix(String stack) {
+    String template = Objects.requireNonNull(places.get(stack + IN_LAYER + OUTPUT)).tensor();
+    return template.substring(0, template.indexOf(LAYER) + LAYER.length());
+  }
+
+  /** Whether all layers for multi-token prediction have a tensor in common. */
+  public boolean isOfAllPrediction(String source) {
+    return isOfPrediction(source) && !pattern(source).contains(LAYER);
   }
 
   /** Whether it has tensors of such a name, whatever the numbers in it. */
@@ -253,8 +338,7 @@ public record Layout(
     return places.entrySet().stream()
         .anyMatch(
             place ->
-                place.getKey().contains(".prediction.")
-                    && place.getValue().tensor().equals(pattern));
+                place.getKey().contains(PREDICTION) && place.getValue().tensor().equals(pattern));
   }
 
   /** How many of its names occur among patterns. */

@@ -26,14 +26,12 @@ final class Qwen35Moe {
           .and(Experts.NORMALISED.constant(true))
           .and(Key.flag("attn_output_gate", "whether attention's output is gated").only(true))
           .and(Qwen3Moe.DENSE.only(List.of()))
+          .and(Delta.PREDICTION.spelled("mtp_num_hidden_layers"))
+          .and(Key.flag("mtp_use_dedicated_embeddings", "whether it has its own").only(false))
           .neutral("there are no layers without experts", "intermediate_size")
           .neutral("weights are always normalised", "norm_topk_prob")
           .neutral("states are float32 here", "mamba_ssm_dtype")
-          .neutral("a token of text has one position", Composite.POSITIONS)
-          .neutral(
-              "about layers that the class leaves in the files",
-              "mtp_num_hidden_layers",
-              "mtp_use_dedicated_embeddings");
+          .neutral("a token of text has one position", Composite.POSITIONS);
 
   static final Family FAMILY =
       new Family(
@@ -41,11 +39,11 @@ final class Qwen35Moe {
               "Qwen3_5MoeForCausalLM",
               KEYS,
               c -> Delta.model(c, Projections.BY_KIND, i -> false),
-              List.of(RELEASED.as("released"), APART, TEXT, Names.fused(TEXT)))
+              Delta.predicting(
+                  RELEASED, APART, RELEASED.as("released"), APART, TEXT, Names.fused(TEXT)))
           .called("qwen3_5_moe_text")
           .within(
-              Composite.of("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", "model.visual."))
-          .notLoading("mtp.");
+              Composite.of("qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", "model.visual."));
 
   private Qwen35Moe() {}
 }

@@ -1,7 +1,6 @@
 package dev.moxie.converter.family;
 
 import dev.moxie.format.model.Attention.Projections;
-import java.util.List;
 
 /**
  * Qwen3-Next-80B-A3B (Qwen Team, "Qwen3-Next", 2025; transformers {@code
@@ -14,17 +13,17 @@ final class Qwen3Next {
           Names.weights(
               "delta.mixed", "linear_attn.in_proj_qkvz",
               "delta.write_decay", "linear_attn.in_proj_ba"));
+  private static final Layout FUSED = Names.fused(RELEASED);
 
   static final Family FAMILY =
       new Family(
-              "qwen3_next",
-              "Qwen3NextForCausalLM",
-              Delta.KEYS
-                  .and(Experts.NORMALISED.or(true))
-                  .and(Experts.DENSE_WIDTH, Experts.STEP, Qwen3Moe.DENSE),
-              c -> Delta.model(c, Projections.BY_KEY_HEAD, i -> Qwen3Moe.isDense(c, i)),
-              List.of(RELEASED, Names.fused(RELEASED)))
-          .notLoading("mtp.");
+          "qwen3_next",
+          "Qwen3NextForCausalLM",
+          Delta.KEYS
+              .and(Experts.NORMALISED.or(true))
+              .and(Experts.DENSE_WIDTH, Experts.STEP, Qwen3Moe.DENSE),
+          c -> Delta.model(c, Projections.BY_KEY_HEAD, i -> Qwen3Moe.isDense(c, i)),
+          Delta.predicting(RELEASED, FUSED, RELEASED, FUSED));
 
   private Qwen3Next() {}
 }

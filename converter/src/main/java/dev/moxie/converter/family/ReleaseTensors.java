@@ -64,8 +64,8 @@ public final class ReleaseTensors {
 
   private ReleaseTensors(Family family, Family.Description description) {
     this.description = description;
-    int encoder = description.architecture().encoderLayers();
-    this.layout = family.released(description.encoding(Role.EXPERT_DOWN)).behind(encoder);
+    this.layout =
+        family.released(description.encoding(Role.EXPERT_DOWN)).in(description.architecture());
     Tensors.of(description.architecture())
         .forEach(tensor -> shapes.put(tensor.name(), tensor.shape()));
   }
@@ -83,7 +83,7 @@ public final class ReleaseTensors {
     for (TensorSpec spec : Tensors.of(release.description.architecture())) {
       if (spec.stack() != null) {
         stacks.add(spec);
-      } else {
+      } else if (!spec.role().mayBeShared() || release.layout.has(spec.name())) {
         release.addExperts(stacks);
         stacks.clear();
         release.add(spec.whole());

@@ -36,6 +36,8 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -136,6 +138,7 @@ public record Inspection(
           family.name(),
           architecture,
           endTokens(path, architecture.vocabSize()),
+          family.layouts().getFirst().in(architecture)::has,
           declared(architecture),
           null);
     }
@@ -150,6 +153,11 @@ public record Inspection(
         plan.family().name(),
         plan.architecture(),
         checkpoint.endTokens(plan.architecture().vocabSize()),
+        plan.shards().stream()
+                .flatMap(shard -> shard.layout().tensors().stream())
+                .map(placed -> placed.spec().name())
+                .collect(Collectors.toSet())
+            ::contains,
         plan.prediction() == Manifest.PredictionLayers.DROPPED
             ? "there, but not whole: to be converted without (--mtp drop)"
             : words(plan.prediction()),
@@ -220,6 +228,7 @@ public record Inspection(
           manifest.provenance().family(),
           manifest.architecture(),
           EndTokens.of(pack),
+          pack.rows().stream().map(IndexRow::name).collect(Collectors.toSet())::contains,
           words(manifest.provenance().prediction()),
           new Weights(
               manifest.shards().size(),
@@ -266,9 +275,10 @@ public record Inspection(
       String family,
       Architecture architecture,
       EndTokens endTokens,
+      Predicate<String> tensors,
       @Nullable String prediction,
       @Nullable Weights weights) {
-    ParameterCount count = ParameterCount.of(architecture);
+    ParameterCount count = ParameterCount.of(architecture, tensors);
     List<Layers> layers = new ArrayList<>();
     long cached = 0;
     long expanded = 0;

@@ -85,8 +85,7 @@ public final class Planner {
     this.checkpoint = checkpoint;
     this.family = family;
     this.description = description;
-    int encoder = description.architecture().encoderLayers();
-    Layout named = family.layout(checkpoint.tensors().keySet()).behind(encoder);
+    Layout named = family.layout(checkpoint.tensors().keySet()).in(description.architecture());
     this.layout =
         checkpoint.isNumbered() ? numbered(checkpoint, named, description.architecture()) : named;
     this.conversion = conversion;
@@ -188,7 +187,7 @@ public final class Planner {
   }
 
   private boolean has(TensorSpec spec) {
-    return unused.containsKey(layout.nameOf(spec.name()));
+    return layout.has(spec.name()) && unused.containsKey(layout.nameOf(spec.name()));
   }
 
   /**
@@ -200,9 +199,8 @@ public final class Planner {
     int first = declared.layers().size();
     Set<Integer> found = new HashSet<>();
     for (String name : unused.keySet()) {
-      int layer = layout.layerOf(name).orElse(-1);
-      if (layer >= first && layout.isOfPrediction(name)) {
-        found.add(layer);
+      if (layout.isOfPrediction(name)) {
+        layout.predictionLayerOf(name).ifPresent(found::add);
       }
     }
     Set<Integer> layers = new TreeSet<>();
@@ -213,7 +211,7 @@ public final class Planner {
   }
 
   private boolean isIn(Set<Integer> layers, SourceTensor source) {
-    return layers.contains(layout.layerOf(source.name()).orElse(-1));
+    return layers.contains(layout.predictionLayerOf(source.name()).orElse(-1));
   }
 
   private void leaveOut(Set<Integer> layers) {
@@ -243,7 +241,10 @@ public final class Planner {
     List<SourceTensor> found =
         checkpoint.tensors().values().stream().filter(source -> isIn(layers, source)).toList();
     return switch (conversion.prediction()) {
-      case KEEP -> Manifest.PredictionLayers.KEPT;
+      case KEEP -> {
+        requireNothingInCommon(layers);
+        yield Manifest.PredictionLayers.KEPT;
+      }
       case DROP -> Manifest.PredictionLayers.DROPPED;
       case null ->
           throw new UsageException(
@@ -252,11 +253,28 @@ public final class Planner {
                   .formatted(found.size(), found.getFirst().name()),
               "no --mtp",
               ("pass --mtp keep to take along its %,d bytes, %.1f %% of the checkpoint, which"
-                      + " nothing here computes with but export restores, or --mtp drop to leave"
+                      + " run --speculate guesses with and export restores, or --mtp drop to leave"
                       + " them out, after which export cannot restore the checkpoint byte for byte")
                   .formatted(
                       bytes(found), 100.0 * bytes(found) / bytes(checkpoint.tensors().values())));
     };
+  }
+
+  /** Each such layer of a package has tensors of its own. */
+  private void requireNothingInCommon(Set<Integer> layers) {
+    Optional<String> common =
+        checkpoint.tensors().keySet().stream()
+            .filter(layout::isOfAllPrediction)
+            .min(String::compareTo);
+    if (layers.size() > 1 && common.isPresent()) {
+      throw new UnsupportedException(
+          checkpoint.folder().toString(),
+          "one layer for multi-token prediction, since more of them would have "
+              + common.get()
+              + " in common",
+          Integer.toString(layers.size()),
+          "pass --mtp drop to leave them out");
+    }
   }
 
   private static long bytes(Iterable<SourceTensor> tensors) {

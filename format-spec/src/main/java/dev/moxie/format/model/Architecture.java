@@ -8,6 +8,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -715,18 +717,29 @@ public record Architecture(
   }
 
   /**
-   * The same model with so many layers for multi-token prediction: such as it has, or else like its
-   * last decoder layer.
+   * The same model with so many layers for multi-token prediction: such as it has, or else as last
+   * in the decoder, with attention that keeps no state, and experts.
    */
   public Architecture withPrediction(int count) {
     if (count == 0) {
       return Parts.with(this, "prediction", null);
     }
-    Blocks last = blocks.getLast();
     Prediction layers =
         prediction == null
-            ? new Prediction(count, last.attention(), last.feedForward())
+            ? new Prediction(
+                count,
+                last(Blocks::attention, attention -> attention.keptPerSequence() == 0),
+                last(Blocks::feedForward, FeedForward.MixtureOfExperts.class::isInstance))
             : new Prediction(count, prediction.attention(), prediction.feedForward());
     return Parts.with(this, "prediction", layers);
+  }
+
+  /** The last half of its kind that is such, or else that of the last layer. */
+  private <T> T last(Function<Blocks, T> half, Predicate<T> such) {
+    return blocks.reversed().stream()
+        .map(half)
+        .filter(such)
+        .findFirst()
+        .orElseGet(() -> half.apply(blocks.getLast()));
   }
 }

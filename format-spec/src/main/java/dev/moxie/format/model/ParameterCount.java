@@ -3,6 +3,7 @@ package dev.moxie.format.model;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,8 +20,8 @@ import org.jspecify.annotations.Nullable;
  * @param readPerToken those whose bytes one decoding step reads: as active, but one row of the
  *     embedding
  * @param routed parameters of all routed experts
- * @param prediction parameters of the layers for multi-token prediction, their own copies of
- *     embedding and head included
+ * @param prediction parameters of the layers for multi-token prediction, copies of embedding and
+ *     head included where they have any
  */
 public record ParameterCount(
     long total, long active, long activeInside, long readPerToken, long routed, long prediction) {
@@ -66,11 +67,22 @@ public record ParameterCount(
           Role.ENCODER_NORM_BIAS);
 
   /**
-   * Counts the parameters of an architecture.
+   * Counts the parameters of an architecture whose layers for multi-token prediction have copies of
+   * embedding and head.
    *
    * @throws ArithmeticException if a count exceeds 63 bits
    */
   public static ParameterCount of(Architecture architecture) {
+    return of(architecture, copy -> true);
+  }
+
+  /**
+   * Counts the parameters of an architecture.
+   *
+   * @param copies tells of a copy of embedding or head by its name whether it is there
+   * @throws ArithmeticException if a count exceeds 63 bits
+   */
+  public static ParameterCount of(Architecture architecture, Predicate<String> copies) {
     long total = 0;
     long routed = 0;
     long routedActive = 0;
@@ -91,7 +103,9 @@ public record ParameterCount(
     }
     long prediction = 0;
     for (TensorSpec spec : Tensors.ofPrediction(architecture)) {
-      prediction = Math.addExact(prediction, spec.shape().elements());
+      if (!spec.role().mayBeShared() || copies.test(spec.name())) {
+        prediction = Math.addExact(prediction, spec.shape().elements());
+      }
     }
     long active = total - routed - resting + routedActive;
     // Of either table a token reads one row.

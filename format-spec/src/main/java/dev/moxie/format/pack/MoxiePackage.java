@@ -303,9 +303,16 @@ public final class MoxiePackage implements AutoCloseable {
     return require(new Key(stack, expert, projection));
   }
 
-  /** The row of a part of a tensor: one projection of one expert, or all of what is no stack. */
+  /**
+   * The row of a part of a tensor: one projection of one expert, or all of what is no stack. Of one
+   * that {@linkplain Role#mayBeShared() may be shared} and is not there, that which serves.
+   */
   public IndexRow row(TensorSpec.Leaf leaf) {
     String name = leaf.tensor().name();
+    Role role = leaf.tensor().role();
+    if (role.mayBeShared() && !byKey.containsKey(new Key(name, null, null))) {
+      return tensor(role.shared(architecture().tiedEmbeddings()).tensor());
+    }
     return leaf.expert() == null || leaf.projection() == null
         ? tensor(name)
         : slice(name, leaf.expert(), leaf.projection());

@@ -87,11 +87,17 @@ public final class PlainModel implements Model, Layers {
    * The same, of which the first layer for multi-token prediction guesses tokens; nothing checks
    * its weights, since they cannot change a text.
    *
-   * @throws UsageException if the package has no such layer
+   * @throws UsageException if the package has no such layer, or layers that keep a state
    */
   public Sequences guessingSequences(long bytes) {
     requireSequences();
-    return new Sequences(layers, bytes, SpeculativeModel.prediction(pack));
+    return new Sequences(layers, bytes, SpeculativeModel.predictionOfTexts(pack));
+  }
+
+  /** Likewise for one text, in memory without a limit; layers may keep a state. */
+  Sequences guessingOne() {
+    requireSequences();
+    return new Sequences(layers, Long.MAX_VALUE, SpeculativeModel.prediction(pack));
   }
 
   private void requireSequences() {

@@ -141,17 +141,32 @@ public final class Sequence implements AutoCloseable {
   }
 
   /**
+   * Says whether the last token of the next step is a guess. Where layers keep a state, only for
+   * one that no other has been forked of, and whose memory has no limit: what lies there of states
+   * a third time is not counted.
+   */
+  void guess(boolean last) {
+    past.guess(last);
+  }
+
+  /**
    * Forgets the tokens after the first ones, which are written again.
    *
-   * @param tokens at least those that a fork has as well or the prediction layer has passed
-   * @throws IllegalArgumentException if they are fewer, or layers keep a state of all tokens
+   * @param tokens at least those that a fork has as well or the prediction layer has passed; where
+   *     layers keep a state of all tokens, all but a {@link #guess} at most
+   * @throws IllegalArgumentException if they are fewer
    */
   public void cut(int tokens) {
     requireOpen();
-    if (tokens < Math.max(shared, foreseen) || tokens > length || among.haveStates()) {
+    boolean states = among.haveStates() && tokens < length;
+    boolean kept = !states || tokens == length - 1 && past.isGuessing();
+    if (tokens < Math.max(shared, foreseen) || tokens > length || !kept) {
       throw new IllegalArgumentException(
           "only the first %d of %d tokens, %d of them final"
               .formatted(tokens, length, Math.max(shared, foreseen)));
+    }
+    if (states) {
+      past.takeBack();
     }
     length = tokens;
   }

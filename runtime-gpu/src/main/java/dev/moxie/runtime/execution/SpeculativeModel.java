@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
  * that both pass through the layers together (speculative decoding: Leviathan, Kalman, Matias,
  * "Fast Inference from Transformers via Speculative Decoding", 2023). Where the guessed token is
  * then chosen, the logits after it are there already. Logits have the same bits as the model's own,
- * whatever is guessed, since they have however tokens are cut into steps.
+ * whatever is guessed, since they have however tokens are cut into steps. Where layers keep a
+ * state, that before the guess is kept beside that after it.
  */
 public final class SpeculativeModel implements Model {
   private static final int NONE = -1;
@@ -40,7 +41,7 @@ public final class SpeculativeModel implements Model {
 
   SpeculativeModel(PlainModel model) {
     this.model = model;
-    sequences = model.guessingSequences(Long.MAX_VALUE);
+    sequences = model.guessingOne();
     vocabulary = model.architecture().vocabSize();
     last = new float[vocabulary];
     both = new float[Math.multiplyExact(2, vocabulary)];
@@ -62,14 +63,25 @@ public final class SpeculativeModel implements Model {
           "none",
           "convert the checkpoint with --mtp keep if it has any, or do not --speculate");
     }
+    return prediction;
+  }
+
+  /**
+   * The same for several texts at once.
+   *
+   * @throws UsageException if it has none, or layers keep a state, which is kept twice at most
+   */
+  public static Architecture.Prediction predictionOfTexts(MoxiePackage pack) {
+    Architecture.Prediction prediction = prediction(pack);
+    Architecture architecture = pack.architecture();
     var own = new Architecture.Blocks(1, prediction.attention(), prediction.feedForward());
     if (Stream.concat(architecture.layers().stream(), Stream.of(own))
         .anyMatch(layer -> layer.keptPerSequence() > 0)) {
       throw new UsageException(
           pack.folder().toString(),
-          "no layer that keeps a state, which no wrong guess could be taken back from",
+          "no layer that keeps a state, which is not kept a third time for each of several texts",
           "some",
-          "do not --speculate");
+          "do not --speculate, or do so with moxie run");
     }
     return prediction;
   }
@@ -107,7 +119,7 @@ public final class SpeculativeModel implements Model {
     }
     Tokens.require(next, vocabulary, length(), capacity);
     int likeliest = guess(before, next[0], true);
-    step(new long[] {next[0], likeliest}, both);
+    step(new long[] {next[0], likeliest}, both, true);
     guess = likeliest;
     guesses++;
     System.arraycopy(both, 0, last, 0, vocabulary);
@@ -127,7 +139,7 @@ public final class SpeculativeModel implements Model {
       int first = Math.max(from, next.length - wanted);
       int rows = Math.max(0, from + some.length - first);
       float[] after = new float[rows * vocabulary];
-      step(some, after);
+      step(some, after, false);
       System.arraycopy(after, 0, logits, (first - next.length + wanted) * vocabulary, after.length);
     }
   }
@@ -143,7 +155,8 @@ public final class SpeculativeModel implements Model {
     return sequences.guess(List.of(new Sequences.Next(slice, token, wanted)))[0];
   }
 
-  private void step(long[] some, float[] logits) {
+  private void step(long[] some, float[] logits, boolean guessed) {
+    sequence.guess(guessed);
     var slice = new Sequences.Slice(sequence, some, logits);
     sequences.step(List.of(slice));
     passed = slice;

@@ -39,7 +39,13 @@ record Convolution(Pass pass, int state, float[][] taps, Value x, Value y)
     int turns = Math.ceilDiv(x.columns(), CHANNELS);
     pass.team().each(turns, (long) CHANNELS * taps.length * pass.tokens(), this);
     for (int t = 0; t < pass.tokens(); t = pass.endOfRun(t)) {
-      keep(t, pass.endOfRun(t));
+      int end = pass.endOfRun(t);
+      Past.State state = state(t);
+      if (state.beforeGuess() != state.next()) {
+        keep(t, end - 1, state.now(), state.beforeGuess());
+      }
+      keep(t, end, state.now(), state.next());
+      state.advance();
     }
   }
 
@@ -67,10 +73,7 @@ record Convolution(Pass pass, int state, float[][] taps, Value x, Value y)
     }
   }
 
-  private void keep(int start, int end) {
-    Past.State state = state(start);
-    float[] before = state.now();
-    float[] after = state.next();
+  private void keep(int start, int end, float[] before, float[] after) {
     int columns = x.columns();
     for (int j = 0; j < taps.length - 1; j++) {
       int of = end - start - (taps.length - 1 - j);
@@ -78,6 +81,5 @@ record Convolution(Pass pass, int state, float[][] taps, Value x, Value y)
       int at = of < 0 ? (taps.length - 1 + of) * columns : (start + of) * x.apart();
       System.arraycopy(row, at, after, j * columns, columns);
     }
-    state.advance();
   }
 }

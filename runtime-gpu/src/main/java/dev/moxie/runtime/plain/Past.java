@@ -31,6 +31,9 @@ public final class Past {
   /** Of whatever keeps one. */
   private final List<State> states = new ArrayList<>();
 
+  /** Whether the last token of a step may be taken back after it. */
+  private boolean guessing;
+
   /** An empty one in memory without a limit. */
   public Past() {
     this(new PastMemory(Long.MAX_VALUE, 0));
@@ -82,12 +85,15 @@ public final class Past {
 
   /**
    * What is kept of all tokens together, and so of none of their beginnings. A step that fails has
-   * changed nothing: it computes a state beside that of the step before.
+   * changed nothing: it computes a state beside that of the step before. Where the last token is a
+   * guess, there is a third: that before the guess.
    */
   static final class State {
     private float[] kept;
     private float[] made;
+    private float[] sure = new float[0];
     private boolean isMade;
+    private boolean isGuessed;
 
     private State(int size) {
       kept = new float[size];
@@ -102,6 +108,18 @@ public final class Past {
     /** Where it is to be after more of them; may be the same array. */
     float[] next() {
       return made;
+    }
+
+    /** Where it is to be before a guess that follows them; the same array where none does. */
+    float[] beforeGuess() {
+      return isGuessed ? sure : made;
+    }
+
+    private void guess(boolean last) {
+      isGuessed = last;
+      if (last && sure.length < kept.length) {
+        sure = new float[kept.length];
+      }
     }
 
     /** Says that it is there. */
@@ -223,7 +241,31 @@ public final class Past {
     if (states.get(number).kept.length != size) {
       states.set(number, new State(size));
     }
-    return states.get(number);
+    State state = states.get(number);
+    state.guess(guessing);
+    return state;
+  }
+
+  /**
+   * Says whether the last token of a step is a guess, which may be taken back. Such a step is one
+   * pass.
+   */
+  public void guess(boolean last) {
+    guessing = last;
+  }
+
+  /** Whether the last step ended with one. */
+  public boolean isGuessing() {
+    return guessing;
+  }
+
+  /** Takes back the guess that the last step ended with. */
+  public void takeBack() {
+    for (State state : states) {
+      float[] after = state.kept;
+      state.kept = state.sure;
+      state.sure = after;
+    }
   }
 
   /** Forgets what a step that failed made of states. */

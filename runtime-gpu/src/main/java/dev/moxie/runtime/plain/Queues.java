@@ -26,9 +26,10 @@ record Queues(
         queue(start, end, pass.scratch().of(Scratch.Room.ROW, experts));
       } else {
         Past.State kept = pass.past(start).state(state, experts);
-        float[] before = kept.now();
-        System.arraycopy(before, 0, kept.next(), 0, experts);
-        queue(start, end, kept.next());
+        System.arraycopy(kept.now(), 0, kept.beforeGuess(), 0, experts);
+        queue(start, end - 1, kept.beforeGuess());
+        System.arraycopy(kept.beforeGuess(), 0, kept.next(), 0, experts);
+        queue(end - 1, end, kept.next());
         kept.advance();
       }
     }

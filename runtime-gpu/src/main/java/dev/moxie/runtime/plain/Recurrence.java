@@ -44,9 +44,10 @@ record Recurrence(
     int first = head * states.keySize() * states.valueSize();
     for (int start = 0, end; start < pass.tokens(); start = end) {
       end = pass.endOfRun(start);
-      float[] before = state(start).now();
-      float[] after = state(start).next();
+      Past.State state = state(start);
+      float[] before = state.now();
       for (int t = start; t < end; t++) {
+        float[] after = t < end - 1 ? state.beforeGuess() : state.next();
         step(t, head, before, after, first, scratch);
         before = after;
       }

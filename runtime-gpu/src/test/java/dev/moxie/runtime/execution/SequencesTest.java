@@ -113,6 +113,39 @@ class SequencesTest {
     }
   }
 
+  @Exhaustive
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void aGuessThatIsTakenBackLeavesNothingBehind(Path checkpoint) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
+        var model = PlainModel.open(pack, new Unproven())) {
+      var random = new Random(3);
+      int vocabulary = pack.architecture().vocabSize();
+      long[] ids = random.longs(40, 0, vocabulary).toArray();
+      model.begin(ids.length);
+      float[] expected = model.append(ids);
+      Sequences sequences = model.sequences(Long.MAX_VALUE);
+      Sequence sequence = sequences.begin(ids.length + 1);
+      for (int at = 0, some; at < ids.length; at += some) {
+        some = Math.min(1 + random.nextInt(3), ids.length - at);
+        boolean guess = random.nextBoolean();
+        long[] next = Arrays.copyOfRange(ids, at, at + some + (guess ? 1 : 0));
+        next[next.length - 1] = guess ? random.nextInt(vocabulary) : next[next.length - 1];
+        float[] logits = new float[next.length * vocabulary];
+        sequence.guess(guess);
+        sequences.step(List.of(new Slice(sequence, next, logits)));
+        if (guess) {
+          sequence.cut(sequence.length() - 1);
+        }
+        assertArrayEquals(
+            Arrays.copyOfRange(expected, at * vocabulary, (at + some) * vocabulary),
+            Arrays.copyOf(logits, some * vocabulary),
+            "tokens from " + at + " on");
+      }
+      assertEquals(ids.length, sequence.length());
+    }
+  }
+
   /** Any beginning; where there are states, all or nothing. */
   private static int forkable(Sequence sequence, Random random) {
     int tokens = random.nextInt(sequence.length() + 1);

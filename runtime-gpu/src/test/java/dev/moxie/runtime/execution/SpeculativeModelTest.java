@@ -20,6 +20,8 @@ import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Guesses of a prediction layer, and the text that they must not change. */
 class SpeculativeModelTest {
@@ -27,17 +29,24 @@ class SpeculativeModelTest {
 
   @TempDir Path folder;
 
+  /** A trained one, and one whose layers keep states. */
+  static List<Path> checkpoints() {
+    return List.of(Fixtures.tinyDeepSeek(), Fixtures.root().resolve("random/qwen3_5_moe_mtp"));
+  }
+
   private MoxiePackage converted() {
     return Packages.convert(Fixtures.tinyDeepSeek(), folder.resolve("p"));
   }
 
-  @Test
-  void theTextIsTheSameWithAndWithoutGuesses() {
-    try (MoxiePackage pack = converted();
+  @ParameterizedTest
+  @MethodSource("checkpoints")
+  void theTextIsTheSameWithAndWithoutGuesses(Path checkpoint) {
+    try (MoxiePackage pack = Packages.convert(checkpoint, folder.resolve("p"));
         var model = PlainModel.open(pack, new Unproven());
         SpeculativeModel speculative = model.speculative()) {
       // Longer than what passes the layers together.
-      long[] prompt = new Random(1).longs(300, 3, 500).toArray();
+      int vocabulary = pack.architecture().vocabSize();
+      long[] prompt = new Random(1).longs(300, 3, vocabulary).toArray();
       for (Sampler sampler : List.of(Sampler.GREEDY, new Sampler(0.9, 40, 0.95, 7))) {
         List<Long> expected =
             Generator.generate(model, prompt, TOKENS, sampler, Set.of(), token -> {});

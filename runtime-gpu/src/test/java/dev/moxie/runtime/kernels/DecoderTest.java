@@ -67,7 +67,9 @@ class DecoderTest {
           "phimoe",
           "qwen3_5_moe",
           "qwen3_5_moe_fused",
-          "qwen3_next");
+          "qwen3_5_moe_mtp",
+          "qwen3_next",
+          "qwen3_next_mtp");
 
   @TempDir static Path library;
   @TempDir Path temporary;

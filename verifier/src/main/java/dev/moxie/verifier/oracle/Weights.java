@@ -2,7 +2,6 @@ package dev.moxie.verifier.oracle;
 
 import dev.moxie.format.model.FeedForward;
 import dev.moxie.format.model.Forward;
-import dev.moxie.format.model.Role;
 import dev.moxie.format.model.TensorSpec;
 import dev.moxie.format.pack.IndexRow;
 import dev.moxie.format.pack.MoxiePackage;
@@ -133,18 +132,7 @@ public final class Weights {
     if (vector != null) {
       return WeightMatrix.vector(vector);
     }
-    IndexRow row =
-        isShared(leaf.tensor()) ? pack.tensor(shared(leaf.tensor().role())) : pack.row(leaf);
-    return supposition.apply(row, this::stored);
-  }
-
-  private boolean isShared(TensorSpec tensor) {
-    return tensor.role().mayBeShared()
-        && pack.rows().stream().noneMatch(row -> row.name().equals(tensor.name()));
-  }
-
-  private String shared(Role role) {
-    return role.shared(pack.architecture().tiedEmbeddings()).tensor();
+    return supposition.apply(pack.row(leaf), this::stored);
   }
 
   /** The stored bias of each expert of a layer's router; zeros where there is none. */
