@@ -1,22 +1,20 @@
 #!/usr/bin/env bash
 # The release archive: two builds in different folders make the same bytes, and what is unpacked
-# runs from a read-only folder with blanks in its name, without Maven, git or a UTF-8 locale.
+# runs from a read-only folder with blanks in its name, without Maven, git or a UTF-8 locale. Needs
+# one of them: mvn -Prelease -Dmaven.test.skip=true package, with a umask of 022, which jars carry.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-umask 022 # Jars carry the modes of their files.
+umask 022
 
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-archive() {
-  (cd "$1" && mvn -B -q -ntp -Prelease -Dmaven.test.skip=true "${@:2}" package >&2)
-  sha256sum < "$1"/cli/target/moxie-*.tar.gz
-}
-
 mkdir "$work/elsewhere"
 git ls-files -z | xargs -0 cp -P --parents -t "$work/elsewhere"
-here=$(archive .)
-there=$(archive "$work/elsewhere" -Dcompile.checks=-parameters) # Checked already, and the longest part.
+# Checked already, and the longest part.
+(cd "$work/elsewhere" && mvn -B -q -ntp -Prelease -Dmaven.test.skip=true -Dcompile.checks=-parameters package)
+here=$(sha256sum < cli/target/moxie-*.tar.gz)
+there=$(sha256sum < "$work"/elsewhere/cli/target/moxie-*.tar.gz)
 if [ "$here" != "$there" ]; then
   echo "expected two builds to make the same archive, found $here and $there" >&2
   exit 1
