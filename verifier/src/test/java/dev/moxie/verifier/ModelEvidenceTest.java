@@ -44,7 +44,6 @@ class ModelEvidenceTest {
       Set.of(
           "Prediction.attention = Compressed",
           "Prediction.attention = GatedDelta",
-          "Prediction.attention = GroupedQuery",
           "Prediction.attention = Lightning",
           "Prediction.attention = Mamba",
           "Prediction.attention = Mamba2",
