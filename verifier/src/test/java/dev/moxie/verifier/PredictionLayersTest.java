@@ -35,11 +35,13 @@ class PredictionLayersTest {
   private static final Path EIGHT_GROUPS = Fixtures.root().resolve("variants/v3-eight-groups-fp8");
   private static final Path QWEN = Fixtures.root().resolve("random/qwen3_5_moe_mtp");
   private static final Path NEXT = Fixtures.root().resolve("random/qwen3_next_mtp");
+  private static final Path GLM = Fixtures.root().resolve("random/glm4_moe_mtp");
+  private static final Path LITE = Fixtures.root().resolve("random/glm4_moe_lite_mtp");
 
   @TempDir Path folder;
 
   static List<Path> checkpoints() {
-    return List.of(TINY, EIGHT_GROUPS, QWEN, NEXT);
+    return List.of(TINY, EIGHT_GROUPS, QWEN, NEXT, GLM, LITE);
   }
 
   @Exhaustive
@@ -100,7 +102,12 @@ class PredictionLayersTest {
     "random/qwen3_5_moe_mtp, mtp., .experts.2., .experts.3.",
     "random/qwen3_5_moe_mtp, mtp., shared_expert.gate_proj, shared_expert.up_proj",
     "random/qwen3_next_mtp, mtp., pre_fc_norm_embedding, pre_fc_norm_hidden",
-    "random/qwen3_next_mtp, mtp., shared_expert.gate_proj, shared_expert.up_proj"
+    "random/qwen3_next_mtp, mtp., shared_expert.gate_proj, shared_expert.up_proj",
+    "random/glm4_moe_mtp, model.layers.3., enorm, hnorm",
+    "random/glm4_moe_mtp, model.layers.3., k_proj, v_proj",
+    "random/glm4_moe_mtp, model.layers.3., .experts.2., .experts.3.",
+    "random/glm4_moe_lite_mtp, model.layers.2., enorm, hnorm",
+    "random/glm4_moe_lite_mtp, model.layers.2., shared_experts.gate_proj, shared_experts.up_proj"
   })
   void aLayerWhoseTensorsChangedPlacesIsFound(
       String fixture, String prefix, String one, String other) {
