@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Does the verifier blame a package that is right? For every trained and random checkpoint among the
-# fixtures, and so for every family that it runs, Hugging Face transformers records traces of random
-# tokens, in float32 and in bfloat16; the package made of the same checkpoint must pass all of them.
+# fixtures, those with an encoder among them, and so for every family that it runs, Hugging Face
+# transformers records traces of random tokens, in float32 and in bfloat16; the package made of the
+# same checkpoint must pass all of them.
 #   verifier/false-alarms.sh [SEEDS]        default: 20 traces for each checkpoint and dtype
 #   FIRST=N       the first seed; default: 0
 #   DTYPES=...    what the traces are computed in; default: float32,bfloat16
