@@ -46,37 +46,30 @@ record Queues(
       Arrays.fill(waiting, 0, experts, 0);
     }
     int capacity = drops.capacity(end - start);
-    switch (drops.order()) {
-      case CHOICE_THEN_POSITION -> {
-        for (int i = 0; i < chosen.columns(); i++) {
-          for (int t = start; t < end; t++) {
-            queue(t, i, waiting, capacity);
-          }
-        }
-      }
-      case CHOICE_THEN_SCORE -> {
-        int[] order = byScore(start, end);
-        for (int i = 0; i < chosen.columns(); i++) {
-          for (int t : order) {
-            queue(t, i, waiting, capacity);
-          }
-        }
+    float[] ids = pass.array(chosen);
+    float[] out = pass.array(y);
+    int[] order = order(start, end);
+    for (int i = 0; i < chosen.columns(); i++) {
+      for (int t : order) {
+        int expert = (int) ids[t * chosen.apart() + i];
+        out[t * y.apart() + i] = waiting[expert] < capacity ? 0 : 1;
+        waiting[expert]++;
       }
     }
   }
 
-  private void queue(int token, int choice, float[] waiting, int capacity) {
-    int expert = (int) pass.array(chosen)[token * chosen.apart() + choice];
-    pass.array(y)[token * y.apart() + choice] = waiting[expert] < capacity ? 0 : 1;
-    waiting[expert]++;
-  }
-
-  private int[] byScore(int start, int end) {
-    return IntStream.range(start, end)
-        .boxed()
-        .sorted(Comparator.comparingDouble(t -> -best(t)))
-        .mapToInt(Integer::intValue)
-        .toArray();
+  /** Tokens in the order in which choices of one rank queue. */
+  private int[] order(int start, int end) {
+    IntStream tokens = IntStream.range(start, end);
+    return switch (drops.order()) {
+      case CHOICE_THEN_POSITION -> tokens.toArray();
+      case CHOICE_THEN_SCORE ->
+          tokens
+              .boxed()
+              .sorted(Comparator.comparingDouble(t -> -best(t)))
+              .mapToInt(Integer::intValue)
+              .toArray();
+    };
   }
 
   /** The value by which a token chose its first expert. */
