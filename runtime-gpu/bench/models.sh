@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# models.sh DIR: makes models A and B as checkpoints, packages and GGUF files, 9 GB in all.
+# models.sh DIR: makes models A and B as checkpoints, packages and GGUF files, 11 GB in all.
 #   python3 -m venv V && V/bin/pip install gguf==0.19.0
 #   PYTHON=V/bin/python runtime-gpu/bench/models.sh DIR
 set -euo pipefail

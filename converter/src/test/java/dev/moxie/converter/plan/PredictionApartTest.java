@@ -39,6 +39,11 @@ class PredictionApartTest {
     return Planner.plan(Checkpoint.open(checkpoint), EditedCheckpoint.lossless(prediction));
   }
 
+  private static String refusal(Path checkpoint, Conversion.Prediction prediction) {
+    return String.valueOf(
+        assertThrows(InvalidInputException.class, () -> plan(checkpoint, prediction)).getMessage());
+  }
+
   private static List<SourceTensor> ahead(Path checkpoint) {
     return Checkpoint.open(checkpoint).tensors().values().stream()
         .filter(tensor -> tensor.name().startsWith("mtp."))
@@ -108,11 +113,7 @@ class PredictionApartTest {
                     tensor.shape(),
                     edited.bytes(tensor.name())));
     edited.write();
-    String message =
-        assertThrows(
-                InvalidInputException.class,
-                () -> plan(edited.folder(), Conversion.Prediction.KEEP))
-            .getMessage();
+    String message = refusal(edited.folder(), Conversion.Prediction.KEEP);
     assertTrue(message.contains("mtp.fc.weight in common, found 2"), message);
     assertEquals(
         Manifest.PredictionLayers.DROPPED,
@@ -123,11 +124,7 @@ class PredictionApartTest {
   void aLayerThatLacksATensorIsNamedByIt() {
     var edited = EditedCheckpoint.of(QWEN, folder.resolve("c"));
     edited.rename(name -> name.equals("mtp.fc.weight") ? null : name).write();
-    String message =
-        assertThrows(
-                InvalidInputException.class,
-                () -> plan(edited.folder(), Conversion.Prediction.KEEP))
-            .getMessage();
+    String message = refusal(edited.folder(), Conversion.Prediction.KEEP);
     assertTrue(message.contains("expected tensor mtp.fc.weight"), message);
   }
 
@@ -138,11 +135,7 @@ class PredictionApartTest {
     int layers = plan(NEXT, Conversion.Prediction.DROP).architecture().layers().size();
     edited.config(json -> json.put("num_hidden_layers", layers - 1).remove("layer_types"));
     edited.write();
-    String message =
-        assertThrows(
-                InvalidInputException.class,
-                () -> plan(edited.folder(), Conversion.Prediction.DROP))
-            .getMessage();
+    String message = refusal(edited.folder(), Conversion.Prediction.DROP);
     assertTrue(message.contains("layers from %d on".formatted(layers - 1)), message);
   }
 
@@ -152,11 +145,7 @@ class PredictionApartTest {
     edited.config(
         json -> ((ObjectNode) json.get("text_config")).put("mtp_use_dedicated_embeddings", true));
     edited.write();
-    String message =
-        assertThrows(
-                InvalidInputException.class,
-                () -> plan(edited.folder(), Conversion.Prediction.KEEP))
-            .getMessage();
+    String message = refusal(edited.folder(), Conversion.Prediction.KEEP);
     assertTrue(message.contains("mtp_use_dedicated_embeddings"), message);
   }
 }

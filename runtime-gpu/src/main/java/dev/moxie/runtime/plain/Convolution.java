@@ -41,7 +41,7 @@ record Convolution(Pass pass, int state, float[][] taps, Value x, Value y)
     for (int t = 0; t < pass.tokens(); t = pass.endOfRun(t)) {
       int end = pass.endOfRun(t);
       Past.State state = state(t);
-      if (state.beforeGuess() != state.next()) {
+      if (state.isGuessed()) {
         keep(t, end - 1, state.now(), state.beforeGuess());
       }
       keep(t, end, state.now(), state.next());

@@ -37,7 +37,7 @@ record Entries(
           rows[slot + width + i] = pass.array(z)[t * z.apart() + i] + place[i];
         }
         entry(rows, position, pass.array(y), t * y.apart());
-        if (t == end - 2) {
+        if (kept.isGuessed() && t == end - 2) {
           System.arraycopy(rows, 0, kept.beforeGuess(), 0, rows.length);
         }
       }

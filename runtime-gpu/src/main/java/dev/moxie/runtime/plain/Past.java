@@ -115,6 +115,11 @@ public final class Past {
       return isGuessed ? sure : made;
     }
 
+    /** Whether one follows them. */
+    boolean isGuessed() {
+      return isGuessed;
+    }
+
     private void guess(boolean last) {
       isGuessed = last;
       if (last && sure.length < kept.length) {

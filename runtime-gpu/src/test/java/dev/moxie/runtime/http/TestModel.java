@@ -6,8 +6,8 @@ import dev.moxie.format.pack.MoxiePackage;
 import dev.moxie.runtime.Packages;
 import dev.moxie.runtime.Unproven;
 import dev.moxie.runtime.execution.PlainModel;
-import dev.moxie.runtime.execution.Sequences;
 import dev.moxie.runtime.generation.TextTokenizer;
+import dev.moxie.runtime.serve.Alone;
 import dev.moxie.runtime.serve.Scheduler;
 import dev.moxie.runtime.template.ChatTemplate;
 import java.net.InetAddress;
@@ -49,23 +49,12 @@ record TestModel(
   }
 
   static Scheduler scheduler(PlainModel model, int running, int waiting, Scheduler.Meter meter) {
-    return scheduler(model, model.sequences(CACHE), running, waiting, meter);
+    return Alone.scheduler(model, model.sequences(CACHE), running, waiting, meter);
   }
 
   /** One that guesses tokens. */
   static Scheduler guessing(PlainModel model, Scheduler.Meter meter) {
-    return scheduler(model, model.guessingSequences(CACHE), 64, 64, meter);
-  }
-
-  private static Scheduler scheduler(
-      PlainModel model, Sequences sequences, int running, int waiting, Scheduler.Meter meter) {
-    return new Scheduler(
-        sequences,
-        model.architecture().vocabSize(),
-        model.architecture().maxPositions(),
-        running,
-        waiting,
-        meter);
+    return Alone.scheduler(model, model.guessingSequences(CACHE), 64, 64, meter);
   }
 
   Server server(Scheduler on, List<String> keys, Metrics meter) {

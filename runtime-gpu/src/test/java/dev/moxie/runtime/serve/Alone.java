@@ -13,7 +13,7 @@ import java.util.Set;
 import java.util.stream.LongStream;
 
 /** Texts of a scheduler, which are to be what they are alone. */
-final class Alone {
+public final class Alone {
   private Alone() {}
 
   static final Scheduler.Meter NO_METER =
@@ -25,7 +25,8 @@ final class Alone {
         public void now(int running, int waiting, long bytes) {}
       };
 
-  static Scheduler scheduler(
+  /** Of a model, with as many texts at once and as many that wait. */
+  public static Scheduler scheduler(
       PlainModel model,
       Sequences sequences,
       int mostRunning,
