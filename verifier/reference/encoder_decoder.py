@@ -76,6 +76,11 @@ def dropped_of(chosen: torch.Tensor, experts: int, taken: int) -> torch.Tensor:
     return dropped
 
 
+def likeliest(router: nn.Module, logits: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Each token's first expert [T], as both routers choose it: by shares rounded to what the model computes in."""
+    return logits.softmax(-1, dtype=router.dtype).to(dtype).argmax(-1)
+
+
 class Recorder:
     """Notes what layers and their experts do."""
 
@@ -118,7 +123,7 @@ class Recorder:
         """The class's own forward pass, and what it decided."""
         y = type(block).forward(block, x)
         mask, weights, logits = block.router(x)
-        chosen = logits[0].softmax(-1).argmax(-1, keepdim=True)
+        chosen = likeliest(block.router, logits[0], x.dtype)[:, None]
         dropped = (mask[0].sum(-1, keepdim=True) == 0).to(torch.int32)
         self._note(name, moe_input=x[0], router_logits=logits[0], router_experts=chosen, router_dropped=dropped,
                    router_weights=weights[0] * (1 - dropped), experts_output=y[0], moe_output=y[0])
@@ -128,7 +133,9 @@ class Recorder:
         """The class's router, and experts as it says or as the class runs them."""
         flat = x[0]
         _, probabilities, logits = block.router(flat.clone())
-        chosen = logits.softmax(-1).topk(2, dim=-1).indices
+        one = likeliest(block.router, logits, x.dtype)[:, None]
+        # The second is chosen by logits, which are not rounded.
+        chosen = torch.cat([one, logits.scatter(1, one, -math.inf).argmax(-1, keepdim=True)], dim=1)
         config = self._model.config
         fraction = config.moe_eval_capacity_token_fraction
         taken = math.ceil(fraction * len(flat)) if fraction > 0 else config.expert_capacity

@@ -217,6 +217,12 @@ class EncoderDecoderTest(CaptureTest):
                          "--max-bytes", size - 1)
         self.recorded(NLLB, *words, "--max-bytes", size)
 
+    def test_shares_that_are_alike_once_rounded_give_the_experts_that_the_router_took(self) -> None:
+        words = ("--dtype", "bfloat16", "--random-ids", "16-32", "--seed", "10-19", "--tensors", "router")
+        for folder, routed in ((NLLB, ("--routed-experts",)), (SWITCH, ())):
+            run(folder, *words, *routed, "--output", self.folder / folder.name)
+            self.assertEqual(10, len(list((self.folder / folder.name).iterdir())))
+
     def test_what_it_cannot_record_is_refused(self) -> None:
         words = ("--ids", "5,6", "--output", self.folder / "t.safetensors")
         for option in (("--layers", 0), ("--permute-experts",), ("--predictions",), ("--stream",)):
